@@ -1,0 +1,28 @@
+/* assert.h - three tiers of asserts. Asserts are for bugs of this code; the world (files, callers, disks) gets a
+ * status.
+ *
+ *   RHUMB_ASSERT        always on: cheap checks whose failure means memory or the file is about to be damaged
+ *   RHUMB_ASSERT_DEBUG  on unless NDEBUG: checks too costly for hot paths
+ *   RHUMB_ASSERT_SLOW   on with -DRHUMB_SLOW_ASSERTS: walks over whole structures
+ */
+#ifndef RHUMB_BASE_ASSERT_H
+#define RHUMB_BASE_ASSERT_H
+
+/* Writes one line to standard error and aborts. The one place where the library does either. */
+_Noreturn void rhumb__assert_failed(const char *expression, const char *file, int line);
+
+#define RHUMB_ASSERT(expression) ((expression) ? (void)0 : rhumb__assert_failed(#expression, __FILE__, __LINE__))
+
+#ifdef NDEBUG
+#define RHUMB_ASSERT_DEBUG(expression) ((void)0)
+#else
+#define RHUMB_ASSERT_DEBUG(expression) RHUMB_ASSERT(expression)
+#endif
+
+#ifdef RHUMB_SLOW_ASSERTS
+#define RHUMB_ASSERT_SLOW(expression) RHUMB_ASSERT(expression)
+#else
+#define RHUMB_ASSERT_SLOW(expression) ((void)0)
+#endif
+
+#endif /* RHUMB_BASE_ASSERT_H */

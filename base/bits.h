@@ -1,0 +1,36 @@
+/* bits.h - small arithmetic that every layer needs: powers of two, rounding, mixing. All functions are pure. */
+#ifndef RHUMB_BASE_BITS_H
+#define RHUMB_BASE_BITS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+static inline bool rhumb__is_power_of_two(uint64_t value) { return value != 0 && (value & (value - 1)) == 0; }
+
+/* The smallest multiple of `unit` (a power of two) that is not below `value`. The caller knows that it fits. */
+static inline uint64_t rhumb__round_up(uint64_t value, uint64_t unit) { return (value + unit - 1) & ~(unit - 1); }
+
+static inline uint64_t rhumb__round_down(uint64_t value, uint64_t unit) { return value & ~(unit - 1); }
+
+static inline uint64_t rhumb__divide_up(uint64_t value, uint64_t divisor) {
+    return value / divisor + (value % divisor != 0);
+}
+
+static inline uint64_t rhumb__min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
+static inline uint64_t rhumb__max_u64(uint64_t a, uint64_t b) { return a > b ? a : b; }
+
+/* The largest power of two that is not above `value`; 0 for 0. */
+static inline uint64_t rhumb__floor_power_of_two(uint64_t value) {
+    return value == 0 ? 0 : UINT64_C(1) << (63 - __builtin_clzll(value));
+}
+
+/* A bijection on 64-bit numbers whose output bits depend on all input bits: the finaliser of SplitMix64 (Steele, Lea
+ * and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014). */
+static inline uint64_t rhumb__mix64(uint64_t value) {
+    value += UINT64_C(0x9E3779B97F4A7C15);
+    value = (value ^ (value >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    value = (value ^ (value >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return value ^ (value >> 31);
+}
+
+#endif /* RHUMB_BASE_BITS_H */

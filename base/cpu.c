@@ -1,0 +1,86 @@
+/* cpu.c - finds out, once per process, which instruction sets may be used.
+ *
+ * Owns the answer. Invariant: it never changes once given, so function pointers chosen by it stay right. Locking:
+ * pthread_once; afterwards read-only. Cannot fail: where nothing is known about the machine, the scalar forms run
+ * everywhere.
+ */
+#include "base/cpu.h"
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+static pthread_once_t detect_once = PTHREAD_ONCE_INIT;
+static rhumb__simd simd_best;
+static rhumb__simd simd_used;
+static bool crc32c_instruction;
+
+#if defined(__x86_64__)
+
+/* The builtin knows whether the system saves the wide registers; F16C is asked of the processor, as not all compilers
+ * have a name for it. Every processor with AVX2 is known to have it, but kernels rely on it, so it is checked. */
+static bool has_f16c(void) {
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+
+static rhumb__simd detect_simd(void) {
+    __builtin_cpu_init();
+    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("sse4.2") &&
+                has_f16c();
+    if (!avx2) return RHUMB__SIMD_SCALAR;
+    bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                  __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    return avx512 ? RHUMB__SIMD_AVX512 : RHUMB__SIMD_AVX2;
+}
+
+/* The fast form joins its lanes by carry-less multiplication, so it needs both instructions. */
+static bool detect_crc32c(void) { return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul"); }
+
+#else
+
+static rhumb__simd detect_simd(void) { return RHUMB__SIMD_SCALAR; }
+static bool detect_crc32c(void) { return false; }
+
+#endif
+
+static void detect(void) {
+    simd_best = detect_simd();
+    simd_used = simd_best;
+    bool forced_scalar = false;
+    const char *wish = getenv("RHUMB_SIMD");
+    for (int tier = RHUMB__SIMD_SCALAR; wish != NULL && tier < (int)simd_best; tier++) {
+        if (strcmp(wish, rhumb__simd_name((rhumb__simd)tier)) == 0) simd_used = (rhumb__simd)tier;
+    }
+    if (wish != NULL) forced_scalar = strcmp(wish, rhumb__simd_name(RHUMB__SIMD_SCALAR)) == 0;
+    crc32c_instruction = detect_crc32c() && !forced_scalar;
+}
+
+rhumb__simd rhumb__cpu_simd(void) {
+    pthread_once(&detect_once, detect);
+    return simd_used;
+}
+
+rhumb__simd rhumb__cpu_simd_best(void) {
+    pthread_once(&detect_once, detect);
+    return simd_best;
+}
+
+const char *rhumb__simd_name(rhumb__simd tier) {
+    switch (tier) {
+    case RHUMB__SIMD_SCALAR: return "scalar";
+    case RHUMB__SIMD_AVX2: return "avx2";
+    case RHUMB__SIMD_AVX512: return "avx512";
+    }
+    return "scalar";
+}
+
+bool rhumb__cpu_has_crc32c(void) {
+    pthread_once(&detect_once, detect);
+    return crc32c_instruction;
+}
