@@ -1,0 +1,224 @@
+// Goal: a space lays rows out as promised, refuses what it should with a message that helps, and translates between raw
+// distances and the metric's own values without moving a row across a radius.
+// Method: tables of expected layouts, every place a bad component can be at, and random distances with their
+// neighbours. The seed is printed and RHUMB_SEED repeats it.
+#include <limits>
+
+#include "tests/distances/rows.h"
+
+extern "C" {
+#include "base/status.h"
+}
+
+namespace {
+
+struct Layout {
+    rhumb_metric metric;
+    uint32_t dim, row_bytes, stride_bytes;
+};
+
+TEST(Space, RoundsTheStrideUpWhereThatWastesLittle) {
+    const Layout layouts[] = {
+        {RHUMB_METRIC_L2SQ, 1, 4, 4},
+        {RHUMB_METRIC_L2SQ, 16, 64, 64},
+        {RHUMB_METRIC_L2SQ, 17, 68, 68},
+        {RHUMB_METRIC_L2SQ, 18, 72, 80},
+        {RHUMB_METRIC_L2SQ, 25, 100, 112},
+        {RHUMB_METRIC_L2, 100, 400, 448},
+        {RHUMB_METRIC_IP, 128, 512, 512},
+        {RHUMB_METRIC_IP, 129, 516, 576},
+        {RHUMB_METRIC_L2, 784, 3136, 3136},
+        {RHUMB_METRIC_COSINE, 1, 8, 8},
+        {RHUMB_METRIC_COSINE, 15, 64, 64},
+        {RHUMB_METRIC_COSINE, 16, 68, 68},
+        {RHUMB_METRIC_COSINE, 100, 404, 448},
+        {RHUMB_METRIC_COSINE, 784, 3140, 3200},
+        {RHUMB_METRIC_COSINE, 65535, 262144, 262144},
+    };
+    for (const Layout &layout : layouts) {
+        rhumb__space space;
+        ASSERT_EQ(rhumb__space_init(&space, layout.metric, RHUMB_ELEMENT_F32, layout.dim), RHUMB_OK);
+        EXPECT_EQ(space.metric, layout.metric);
+        EXPECT_EQ(space.element, RHUMB_ELEMENT_F32);
+        EXPECT_EQ(space.dim, layout.dim);
+        EXPECT_EQ(space.vector_bytes, layout.dim * 4);
+        EXPECT_EQ(space.row_bytes, layout.row_bytes) << "dim " << layout.dim;
+        EXPECT_EQ(space.row_stride_bytes, layout.stride_bytes) << "dim " << layout.dim;
+    }
+}
+
+TEST(Space, StrideHoldsTheRowAndWastesAtMostAnEighthForEveryDimension) {
+    for (rhumb_metric metric : all_metrics()) {
+        for (uint32_t dim = 1; dim <= RHUMB_DIM_MAX; dim += dim < 2000 ? 1 : 97) {
+            rhumb__space space;
+            ASSERT_EQ(rhumb__space_init(&space, metric, RHUMB_ELEMENT_F32, dim), RHUMB_OK);
+            ASSERT_GE(space.row_stride_bytes, space.row_bytes);
+            ASSERT_LE((space.row_stride_bytes - space.row_bytes) * 8, space.row_bytes);
+            ASSERT_EQ(space.row_stride_bytes % 4, 0u);
+            if (space.row_bytes >= 512) {
+                ASSERT_EQ(space.row_stride_bytes % 64, 0u);
+            }
+        }
+    }
+}
+
+TEST(Space, UsesTheKernelsOfTheTierInUse) {
+    for (rhumb_metric metric : all_metrics()) {
+        rhumb__space space;
+        ASSERT_EQ(rhumb__space_init(&space, metric, RHUMB_ELEMENT_F32, 10), RHUMB_OK);
+        const rhumb__kernels *kernels = rhumb__kernels_for(rhumb__cpu_simd(), metric, RHUMB_ELEMENT_F32);
+        EXPECT_EQ(space.distance, kernels->distance);
+        EXPECT_EQ(space.distance_many, kernels->distance_many);
+    }
+}
+
+TEST(Space, RefusesWhatDoesNotExist) {
+    rhumb__space space;
+    for (int number : {-1, 0, 5, 255}) {
+        EXPECT_EQ(rhumb__space_init(&space, static_cast<rhumb_metric>(number), RHUMB_ELEMENT_F32, 8), RHUMB_E_INVALID);
+        EXPECT_NE(std::string(rhumb__error_last()->message).find("metric"), std::string::npos);
+    }
+    for (int number : {-1, 0, 255}) {
+        EXPECT_EQ(rhumb__space_init(&space, RHUMB_METRIC_L2, static_cast<rhumb_element>(number), 8), RHUMB_E_INVALID);
+        EXPECT_NE(std::string(rhumb__error_last()->message).find("element"), std::string::npos);
+    }
+    for (uint32_t dim : {0u, RHUMB_DIM_MAX + 1, UINT32_MAX}) {
+        EXPECT_EQ(rhumb__space_init(&space, RHUMB_METRIC_L2, RHUMB_ELEMENT_F32, dim), RHUMB_E_INVALID);
+        EXPECT_NE(std::string(rhumb__error_last()->message).find(std::to_string(dim)), std::string::npos);
+    }
+}
+
+TEST(Prepare, KeepsTheComponentsAndTakesVectorsAtAnyAddress) {
+    std::mt19937_64 random(test_seed());
+    for (rhumb_metric metric : all_metrics()) {
+        rhumb__space space = space_for(RHUMB__SIMD_SCALAR, metric, 53);
+        std::vector<float> vector = random_vector(random, 53);
+        for (size_t shift = 0; shift < 8; shift++) {
+            GuardedBytes memory(space.vector_bytes + shift); /* its end is aligned, so its start is shifted */
+            char *start = static_cast<char *>(memory.data());
+            memcpy(start, vector.data(), space.vector_bytes);
+            GuardedBytes row(space.row_bytes);
+            ASSERT_EQ(rhumb__space_prepare(&space, start, row.data()), RHUMB_OK);
+            EXPECT_EQ(memcmp(row.data(), vector.data(), space.vector_bytes), 0);
+        }
+    }
+}
+
+TEST(Prepare, RefusesABadComponentAtEveryPositionAndNamesIt) {
+    const float bad[] = {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::signaling_NaN(),
+                         std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()};
+    const char *const names[] = {"is NaN", "is NaN", "is infinity", "is -infinity"};
+    for (rhumb_metric metric : all_metrics()) {
+        for (uint32_t dim : {1u, 15u, 16u, 17u, 100u}) {
+            rhumb__space space = space_for(RHUMB__SIMD_SCALAR, metric, dim);
+            GuardedBytes row(space.row_bytes);
+            for (uint32_t i = 0; i < dim; i++) {
+                for (int kind = 0; kind < 4; kind++) {
+                    std::vector<float> vector(dim, FLT_MAX);
+                    vector[i] = bad[kind];
+                    ASSERT_EQ(rhumb__space_prepare(&space, vector.data(), row.data()), RHUMB_E_NOT_FINITE);
+                    std::string expected = "component " + std::to_string(i) + " of " + std::to_string(dim) + " ";
+                    std::string message = rhumb__error_last()->message;
+                    ASSERT_NE(message.find(expected + names[kind]), std::string::npos) << message;
+                }
+            }
+        }
+    }
+}
+
+TEST(Prepare, NamesTheFirstOfSeveralBadComponents) {
+    rhumb__space space = space_for(RHUMB__SIMD_SCALAR, RHUMB_METRIC_L2, 64);
+    GuardedBytes row(space.row_bytes);
+    std::vector<float> vector(64, 1.0f);
+    vector[21] = vector[30] = vector[63] = std::numeric_limits<float>::infinity();
+    EXPECT_EQ(rhumb__space_prepare(&space, vector.data(), row.data()), RHUMB_E_NOT_FINITE);
+    EXPECT_NE(std::string(rhumb__error_last()->message).find("component 21 "), std::string::npos);
+}
+
+TEST(Prepare, TakesTheLargestAndTheSmallestNumbers) {
+    for (rhumb_metric metric : all_metrics()) {
+        rhumb__space space = space_for(RHUMB__SIMD_SCALAR, metric, 33);
+        GuardedBytes row(space.row_bytes);
+        for (float component : {FLT_MAX, -FLT_MAX, FLT_MIN, std::numeric_limits<float>::denorm_min(), -0.0f}) {
+            std::vector<float> vector(33, component);
+            EXPECT_EQ(rhumb__space_prepare(&space, vector.data(), row.data()), RHUMB_OK);
+        }
+    }
+}
+
+TEST(Prepare, KeepsAFiniteInverseNormBehindTheComponentsForCosine) {
+    rhumb__space space = space_for(RHUMB__SIMD_SCALAR, RHUMB_METRIC_COSINE, 4);
+    const float smallest = std::numeric_limits<float>::denorm_min();
+    EXPECT_FLOAT_EQ(row_of(space, {3.0f, 0.0f, 0.0f, 4.0f}).floats()[4], 0.2f);
+    EXPECT_EQ(row_of(space, {0.0f, -0.0f, 0.0f, 0.0f}).floats()[4], 0.0f);
+    EXPECT_EQ(row_of(space, {smallest, 0.0f, 0.0f, 0.0f}).floats()[4], FLT_MAX);
+    EXPECT_FLOAT_EQ(row_of(space, {1e30f, 0.0f, 0.0f, 0.0f}).floats()[4], 1e-30f);
+    EXPECT_GT(row_of(space, {FLT_MAX, FLT_MAX, FLT_MAX, FLT_MAX}).floats()[4], 0.0f);
+}
+
+TEST(Finish, IsTheRootForL2AndNothingElsewhere) {
+    for (rhumb_metric metric : all_metrics()) {
+        rhumb__space space = space_for(RHUMB__SIMD_SCALAR, metric, 3);
+        EXPECT_EQ(rhumb__space_finish(&space, 9.0f), metric == RHUMB_METRIC_L2 ? 3.0f : 9.0f);
+        EXPECT_FLOAT_EQ(rhumb__space_raw(&space, 3.0f), metric == RHUMB_METRIC_L2 ? 9.0f : 3.0f);
+        EXPECT_EQ(rhumb__space_finish(&space, rhumb__space_raw(&space, 1.25f)), 1.25f);
+    }
+}
+
+// A row lies within a radius by its raw distance exactly when it does by the distance that the user sees.
+TEST(Raw, DrawsTheSameCircleAsTheFinishedDistance) {
+    std::mt19937_64 random(test_seed());
+    std::vector<float> radii = {0.0f, 1.0f, 3.0f, 1e-30f, 1e-22f, 1.8446743e19f, 1.9e19f, FLT_MAX};
+    for (int i = 0; i < 20000; i++) {
+        radii.push_back(std::ldexp(1.0f + static_cast<float>(random() % 8388608) / 8388608.0f,
+                                   static_cast<int>(random() % 144) - 80));
+    }
+    for (rhumb_metric metric : all_metrics()) {
+        rhumb__space space = space_for(RHUMB__SIMD_SCALAR, metric, 3);
+        for (float radius : radii) {
+            float raw = rhumb__space_raw(&space, radius);
+            ASSERT_LE(rhumb__space_finish(&space, raw), radius) << radius;
+            float outside = std::nextafter(raw, INFINITY);
+            if (std::isfinite(outside)) {
+                ASSERT_GT(rhumb__space_finish(&space, outside), radius) << radius;
+            }
+        }
+    }
+}
+
+TEST(Raw, LeavesNothingInsideANegativeRadiusOfL2) {
+    rhumb__space space = space_for(RHUMB__SIMD_SCALAR, RHUMB_METRIC_L2, 3);
+    EXPECT_LT(rhumb__space_raw(&space, -0.5f), 0.0f);
+}
+
+TEST(Names, GoBothWays) {
+    for (rhumb_metric metric : all_metrics()) {
+        ASSERT_NE(rhumb__metric_name(metric), nullptr);
+        EXPECT_EQ(rhumb__metric_from_name(rhumb__metric_name(metric)), metric);
+    }
+    EXPECT_STREQ(rhumb__metric_name(RHUMB_METRIC_L2SQ), "l2sq");
+    EXPECT_STREQ(rhumb__metric_name(RHUMB_METRIC_L2), "l2");
+    EXPECT_STREQ(rhumb__metric_name(RHUMB_METRIC_IP), "ip");
+    EXPECT_STREQ(rhumb__metric_name(RHUMB_METRIC_COSINE), "cosine");
+    EXPECT_STREQ(rhumb__element_name(RHUMB_ELEMENT_F32), "f32");
+    EXPECT_EQ(rhumb__element_from_name("f32"), RHUMB_ELEMENT_F32);
+}
+
+TEST(Names, AcceptTheWordsOfOthers) {
+    EXPECT_EQ(rhumb__metric_from_name("euclidean"), RHUMB_METRIC_L2);
+    EXPECT_EQ(rhumb__metric_from_name("angular"), RHUMB_METRIC_COSINE);
+    EXPECT_EQ(rhumb__metric_from_name("dot"), RHUMB_METRIC_IP);
+}
+
+TEST(Names, AreNothingForWhatDoesNotExist) {
+    for (const char *name : {"", "l", "l2s", "l2sqq", "L2", " l2", "cosine "}) {
+        EXPECT_EQ(static_cast<int>(rhumb__metric_from_name(name)), 0) << name;
+        EXPECT_EQ(static_cast<int>(rhumb__element_from_name(name)), 0) << name;
+    }
+    EXPECT_EQ(static_cast<int>(rhumb__metric_from_name(nullptr)), 0);
+    EXPECT_EQ(rhumb__metric_name(static_cast<rhumb_metric>(0)), nullptr);
+    EXPECT_EQ(rhumb__metric_name(static_cast<rhumb_metric>(99)), nullptr);
+    EXPECT_EQ(rhumb__element_name(static_cast<rhumb_element>(0)), nullptr);
+}
+
+} // namespace
