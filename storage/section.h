@@ -1,0 +1,114 @@
+/* section.h - one array of rows of the file, contiguous in memory: row i begins at base + i * row_stride_bytes.
+ *
+ * A large address range is reserved for it and never moves. In a reader, the published rows are mapped over its
+ * beginning, shared and read-only. In a writer, they are mapped private (changes stay in this process's memory until a
+ * checkpoint writes them through the io backend), and anonymous memory follows as the section grows.
+ *
+ * Mutable sections have a lock and a dirty mark per chunk. Rows never straddle chunks. The rule: every store to a row
+ * of a mutable section happens under the chunk's lock, after rhumb__section_mark_dirty; loads need no lock when the
+ * rows are made of atomics. Rows of append-only sections are written before their number is published anywhere, and
+ * never again.
+ *
+ * Locking order: at most one chunk lock of a section at a time, except where a caller documents ascending order; the
+ * growth lock is taken inside none.
+ */
+#ifndef RHUMB_STORAGE_SECTION_H
+#define RHUMB_STORAGE_SECTION_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "storage/directory.h"
+#include "storage/extent_list.h"
+#include "storage/io.h"
+
+/* What a user of the store asks a section to be. */
+typedef struct rhumb__section_spec {
+    uint32_t id;
+    rhumb__section_kind kind;
+    uint32_t codec;
+    uint32_t version;
+    bool required;             /* a reader that does not know the section must refuse the file */
+    bool huge_pages;           /* ask for large pages where the section is anonymous memory */
+    uint64_t row_stride_bytes; /* a multiple of 64 for mutable sections */
+    uint64_t row_limit;        /* rows it may ever have: bounds the reservation */
+} rhumb__section_spec;
+
+typedef struct rhumb__chunk_state {
+    pthread_mutex_t lock;
+    bool dirty; /* changed since its last copy into a checkpoint; guarded by `lock` */
+} rhumb__chunk_state;
+
+typedef struct rhumb__section {
+    uint8_t *base;
+    uint64_t row_stride_bytes;
+    _Atomic uint64_t row_capacity; /* rows that may be touched; only grows. Release by growth, acquire by its users. */
+    rhumb__section_spec spec;
+    uint32_t chunk_bytes;
+    uint32_t chunk_row_count; /* rows per chunk; for mutable sections only */
+    bool writable;
+    uint64_t reserved_bytes;
+    uint64_t accessible_bytes; /* guarded by growth_lock */
+    pthread_mutex_t growth_lock;
+    rhumb__chunk_state *chunks; /* mutable sections of a writer; reserved like the section, and grows with it */
+    uint64_t chunks_reserved_bytes;
+
+    /* What the newest version of the file holds. Guarded by the store's publishing lock. */
+    uint64_t published_row_count;
+    rhumb__extent_list extents;
+    uint32_t *checksums; /* one per published chunk; a reader has none */
+    uint64_t checksum_count;
+    uint64_t settled_bytes; /* append-only: this prefix is mapped from the file and has no pages of its own */
+} rhumb__section;
+
+/* Prepares an empty section: reserves addresses, maps nothing. RHUMB_E_NOMEM when not even `row_count_min` rows of
+ * address space can be had. */
+rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_spec *spec, bool writable,
+                                 uint64_t row_count_min) RHUMB_NODISCARD;
+
+/* Maps what `entry` describes and takes over a copy of its extents. */
+rhumb_status rhumb__section_map(rhumb__section *section, rhumb__io *io,
+                                const rhumb__directory_entry *entry) RHUMB_NODISCARD;
+
+/* Unmaps and releases everything. */
+void rhumb__section_destroy(rhumb__section *section);
+
+/* Slow path of rhumb__section_ensure: makes the first `row_count` rows usable. RHUMB_E_FULL, RHUMB_E_NOMEM. */
+rhumb_status rhumb__section_grow(rhumb__section *section, uint64_t row_count) RHUMB_NODISCARD;
+
+/* Makes sure that the first `row_count` rows can be touched; new rows read as zeros. Thread-safe. */
+static inline rhumb_status rhumb__section_ensure(rhumb__section *section, uint64_t row_count) {
+    /* Acquire pairs with the release in rhumb__section_grow: whoever sees the capacity sees the mapping. */
+    if (row_count <= atomic_load_explicit(&section->row_capacity, memory_order_acquire)) return RHUMB_OK;
+    return rhumb__section_grow(section, row_count);
+}
+
+static inline void *rhumb__section_row(const rhumb__section *section, uint64_t row) {
+    return section->base + row * section->row_stride_bytes;
+}
+
+static inline rhumb__chunk_state *rhumb__section_chunk(const rhumb__section *section, uint64_t row) {
+    return &section->chunks[row / section->chunk_row_count];
+}
+
+/* Locks the chunk that holds `row`. */
+static inline void rhumb__section_lock(const rhumb__section *section, uint64_t row) {
+    pthread_mutex_lock(&rhumb__section_chunk(section, row)->lock);
+}
+
+static inline void rhumb__section_unlock(const rhumb__section *section, uint64_t row) {
+    pthread_mutex_unlock(&rhumb__section_chunk(section, row)->lock);
+}
+
+/* To be called with the lock of the row's chunk held, before the first store. */
+static inline void rhumb__section_mark_dirty(const rhumb__section *section, uint64_t row) {
+    rhumb__section_chunk(section, row)->dirty = true;
+}
+
+/* The chunk size of a section: the block for append-only sections; for mutable ones the smallest multiple of the block
+ * that whole rows fill. */
+uint32_t rhumb__section_chunk_bytes(rhumb__section_kind kind, uint64_t row_stride_bytes);
+
+#endif /* RHUMB_STORAGE_SECTION_H */

@@ -1,0 +1,123 @@
+/* space.c - see space.h.
+ *
+ * Invariants: runs are ascending, none is empty, none touches the next or `end` (a run that reaches the end is the
+ * end). All offsets and lengths are multiples of the block, because every caller's are.
+ */
+#include "storage/space.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/bits.h"
+#include "base/status.h"
+
+static void remove_run(rhumb__file_space *space, uint32_t index) {
+    memmove(&space->runs[index], &space->runs[index + 1], (space->count - index - 1) * sizeof space->runs[0]);
+    space->count--;
+}
+
+static bool insert_run(rhumb__file_space *space, uint32_t index, uint64_t offset, uint64_t bytes) {
+    if (space->count == space->capacity) {
+        const uint32_t capacity = space->capacity == 0 ? 16 : space->capacity * 2;
+        rhumb__space_run *runs = rhumb__alloc_resize(space->runs, capacity, sizeof *runs);
+        if (runs == NULL) return false;
+        space->runs = runs;
+        space->capacity = capacity;
+    }
+    memmove(&space->runs[index + 1], &space->runs[index], (space->count - index) * sizeof space->runs[0]);
+    space->runs[index] = (rhumb__space_run){offset, bytes};
+    space->count++;
+    return true;
+}
+
+/* The index of the first run that ends behind `offset`; space->count when there is none. */
+static uint32_t first_run_behind(const rhumb__file_space *space, uint64_t offset) {
+    uint32_t low = 0;
+    uint32_t high = space->count;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (space->runs[middle].offset + space->runs[middle].bytes <= offset) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+rhumb_status rhumb__file_space_take(rhumb__file_space *space, uint64_t bytes, uint64_t *offset_out) {
+    for (uint32_t i = 0; i < space->count; i++) {
+        if (space->runs[i].bytes < bytes) continue;
+        *offset_out = space->runs[i].offset;
+        space->runs[i].offset += bytes;
+        space->runs[i].bytes -= bytes;
+        if (space->runs[i].bytes == 0) remove_run(space, i);
+        return RHUMB_OK;
+    }
+    if (bytes > (uint64_t)INT64_MAX / 4 - space->end) {
+        return rhumb__fail(RHUMB_E_FULL, "the file cannot grow by %llu bytes beyond %llu", (unsigned long long)bytes,
+                           (unsigned long long)space->end);
+    }
+    *offset_out = space->end;
+    space->end += bytes;
+    return RHUMB_OK;
+}
+
+bool rhumb__file_space_take_at(rhumb__file_space *space, uint64_t offset, uint64_t bytes) {
+    if (offset == space->end && bytes <= (uint64_t)INT64_MAX / 4 - space->end) {
+        space->end += bytes;
+        return true;
+    }
+    const uint32_t i = first_run_behind(space, offset);
+    if (i == space->count || space->runs[i].offset != offset || space->runs[i].bytes < bytes) return false;
+    space->runs[i].offset += bytes;
+    space->runs[i].bytes -= bytes;
+    if (space->runs[i].bytes == 0) remove_run(space, i);
+    return true;
+}
+
+rhumb_status rhumb__file_space_claim(rhumb__file_space *space, uint64_t offset, uint64_t bytes) {
+    if (offset > space->end && !insert_run(space, space->count, space->end, offset - space->end)) {
+        return rhumb__fail(RHUMB_E_NOMEM, "no memory for a list of %u free runs", space->count + 1);
+    }
+    space->end = rhumb__max_u64(space->end, offset + bytes);
+    return RHUMB_OK;
+}
+
+void rhumb__file_space_give(rhumb__file_space *space, uint64_t offset, uint64_t bytes) {
+    if (bytes == 0) return;
+    uint32_t i = first_run_behind(space, offset);
+    const bool joins_left = i > 0 && space->runs[i - 1].offset + space->runs[i - 1].bytes == offset;
+    const bool joins_right = i < space->count && space->runs[i].offset == offset + bytes;
+    if (joins_left && joins_right) {
+        space->runs[i - 1].bytes += bytes + space->runs[i].bytes;
+        remove_run(space, i);
+        i--;
+    } else if (joins_left) {
+        space->runs[--i].bytes += bytes;
+    } else if (joins_right) {
+        space->runs[i].offset = offset;
+        space->runs[i].bytes += bytes;
+    } else if (offset + bytes == space->end) {
+        space->end = offset;
+        return;
+    } else {
+        (void)insert_run(space, i, offset, bytes);
+        return;
+    }
+    if (space->runs[i].offset + space->runs[i].bytes == space->end) {
+        space->end = space->runs[i].offset;
+        remove_run(space, i);
+    }
+}
+
+uint64_t rhumb__file_space_free_bytes(const rhumb__file_space *space) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < space->count; i++) bytes += space->runs[i].bytes;
+    return bytes;
+}
+
+void rhumb__file_space_clear(rhumb__file_space *space) {
+    rhumb__free(space->runs);
+    *space = (rhumb__file_space){0};
+}

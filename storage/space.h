@@ -1,0 +1,47 @@
+/* space.h - which blocks of the file are free. Never stored: found at open as everything that no live version refers
+ * to.
+ *
+ * A plain value, guarded by the store's publishing lock.
+ */
+#ifndef RHUMB_STORAGE_SPACE_H
+#define RHUMB_STORAGE_SPACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/rhumb_types.h"
+
+typedef struct rhumb__space_run {
+    uint64_t offset;
+    uint64_t bytes;
+} rhumb__space_run;
+
+typedef struct rhumb__file_space {
+    rhumb__space_run *runs; /* free runs below `end`, ascending, not touching each other */
+    uint32_t count;
+    uint32_t capacity;
+    uint64_t end; /* everything from here on is free */
+} rhumb__file_space;
+
+/* Takes `bytes` (a multiple of the block) in one piece: the lowest free run that is large enough, or the end of the
+ * file. Lowest first keeps files short and makes the same operations give the same file. RHUMB_E_NOMEM. */
+rhumb_status rhumb__file_space_take(rhumb__file_space *space, uint64_t bytes, uint64_t *offset_out) RHUMB_NODISCARD;
+
+/* Takes `bytes` directly at `offset` when they are free there; returns false, changing nothing, when they are not. */
+bool rhumb__file_space_take_at(rhumb__file_space *space, uint64_t offset, uint64_t bytes);
+
+/* Marks a range as used; what lies between the end so far and its beginning becomes a free run. How a space is filled
+ * at open: by ascending offsets. A range that overlaps earlier ones is fine: two versions of the file share most of
+ * their extents. RHUMB_E_NOMEM. */
+rhumb_status rhumb__file_space_claim(rhumb__file_space *space, uint64_t offset, uint64_t bytes) RHUMB_NODISCARD;
+
+/* Gives back. A range that cannot be recorded for want of memory is lost until the next open: the file is larger than
+ * it needs to be, nothing worse. */
+void rhumb__file_space_give(rhumb__file_space *space, uint64_t offset, uint64_t bytes);
+
+/* How many bytes below the end are free. */
+uint64_t rhumb__file_space_free_bytes(const rhumb__file_space *space);
+
+void rhumb__file_space_clear(rhumb__file_space *space);
+
+#endif /* RHUMB_STORAGE_SPACE_H */

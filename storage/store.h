@@ -1,0 +1,120 @@
+/* store.h - a file of sections with versions: opening, pinning, and publishing a new version.
+ *
+ * The store knows rows and sections, not what they mean. One handle may write (the writer's lock); others, in this
+ * process or elsewhere, read one version each and keep it as long as they like: a reader holds a shared lock on the
+ * byte of its epoch, and the writer does not reuse blocks of that epoch, nor of the newest two, while it is held.
+ *
+ * Threads: section contents follow section.h. rhumb__store_publish and rhumb__store_verify take the publishing lock;
+ * open, attach and close are for one thread.
+ */
+#ifndef RHUMB_STORAGE_STORE_H
+#define RHUMB_STORAGE_STORE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "storage/directory.h"
+#include "storage/io.h"
+#include "storage/section.h"
+#include "storage/space.h"
+#include "storage/superblock.h"
+
+/* Blocks that a version no longer uses but an older one may: free once no reader pins `last_epoch` or an older one and
+ * no superblock on disk refers to it. */
+typedef struct rhumb__retired_run {
+    uint64_t last_epoch;
+    uint64_t offset;
+    uint64_t bytes;
+} rhumb__retired_run;
+
+typedef struct rhumb__store {
+    rhumb__io *io;
+    char *path; /* absolute, so that a later change of directory does not matter */
+    bool writable;
+    bool has_version;             /* false only between creation and the first publication */
+    rhumb__superblock superblock; /* of the version this handle stands on */
+    rhumb__directory *directory;  /* what was read at open; freed once all sections are attached */
+    rhumb__section *sections[RHUMB__SECTION_COUNT_MAX];
+    uint32_t section_count;
+
+    pthread_mutex_t publish_lock; /* guards everything below, and the published part of every section */
+    rhumb__file_space space;
+    rhumb__retired_run *retired;
+    uint32_t retired_count;
+    uint32_t retired_capacity;
+    uint64_t directory_offset; /* the blocks of the current directory */
+    uint64_t directory_bytes;
+    _Atomic bool failed; /* a sync failed: nothing may be written any more */
+} rhumb__store;
+
+/* Creates the file and takes the writer's lock. It is not an index before the first publication. RHUMB_E_EXISTS... */
+rhumb_status rhumb__store_create(const rhumb__io_backend *backend, const char *path, uint32_t creator_version,
+                                 rhumb__store **store_out) RHUMB_NODISCARD;
+
+/* Opens the newest version. For writing: takes the writer's lock (RHUMB_E_LOCKED) and works out which blocks are free.
+ * For reading: pins the version. */
+rhumb_status rhumb__store_open(const rhumb__io_backend *backend, const char *path, bool writable,
+                               rhumb__store **store_out) RHUMB_NODISCARD;
+
+/* Binds `section` (the caller's, zeroed) to the section of that id and maps it; in a writer, one that the file does not
+ * have is begun empty. RHUMB_E_CORRUPT when the file has it with another kind or stride, or not at all; RHUMB_E_VERSION
+ * when with another codec or version. */
+rhumb_status rhumb__store_attach(rhumb__store *store, const rhumb__section_spec *spec,
+                                 rhumb__section *section) RHUMB_NODISCARD;
+
+/* To be called after the last attach: RHUMB_E_VERSION when the file has a required section that was not attached.
+ * Unknown optional sections are derived data; a writer's next version leaves them out. */
+rhumb_status rhumb__store_attach_finish(rhumb__store *store) RHUMB_NODISCARD;
+
+/* Detaches and unmaps all sections, releases locks, closes. Publishes nothing. NULL is fine. */
+void rhumb__store_close(rhumb__store *store);
+
+/* Closes a store whose creation could not be finished, and removes its file. */
+void rhumb__store_abandon(rhumb__store *store);
+
+/* Whether the file has a newer version than the one this reader pins. */
+rhumb_status rhumb__store_has_newer(rhumb__store *store, bool *newer_out) RHUMB_NODISCARD;
+
+/* Called with a copy of the rows [first_row, first_row + row_count) of a mutable section, to change them into what the
+ * version that is being published should hold. Returns whether it changed anything that the section itself still has.
+ */
+typedef bool (*rhumb__row_filter)(void *context, const rhumb__section *section, uint64_t first_row, uint8_t *rows,
+                                  uint64_t row_count);
+
+/* A version to publish. */
+typedef struct rhumb__publication {
+    uint64_t row_counts[RHUMB__SECTION_COUNT_MAX]; /* in the order of attachment; never fewer than published before */
+    uint8_t client[RHUMB__CLIENT_BYTES];
+    rhumb__row_filter filter;
+    void *filter_context;
+    uint64_t written_bytes; /* out: what was written */
+} rhumb__publication;
+
+/* Writes what changed, then the directory, syncs, writes the superblock, syncs. The caller guarantees that the
+ * published rows of append-only sections are complete; chunks of mutable sections are copied one by one under their
+ * locks. On failure before the superblock is written nothing changed and it may be tried again. Later failures are
+ * RHUMB_E_FATAL, as is every call after one. */
+rhumb_status rhumb__store_publish(rhumb__store *store, rhumb__publication *publication) RHUMB_NODISCARD;
+
+/* Reads every chunk of the version that this handle stands on from the file and compares checksums. A wrong one is not
+ * a failure: it is counted, and the first is described in `first_error` (may be NULL; at least 512 bytes). */
+rhumb_status rhumb__store_verify(rhumb__store *store, uint64_t *chunk_count_out, uint64_t *error_count_out,
+                                 char *first_error) RHUMB_NODISCARD;
+
+/* ---- for the files of storage/ -------------------------------------------------------------------------------------
+ */
+
+/* Reads the chunk checksums that follow the root of `directory`, verified against its checksum_crc. *checksums_out is
+ * the caller's (rhumb__free), NULL when there are none. */
+rhumb_status rhumb__store_read_checksums(rhumb__store *store, const rhumb__directory *directory,
+                                         uint32_t **checksums_out) RHUMB_NODISCARD;
+
+/* Notes blocks that the version `last_epoch` is the last to use. */
+void rhumb__store_retire(rhumb__store *store, uint64_t last_epoch, uint64_t offset, uint64_t bytes);
+
+/* Makes retired blocks free that nobody can need any more. */
+void rhumb__store_reclaim(rhumb__store *store);
+
+#endif /* RHUMB_STORAGE_STORE_H */

@@ -1,0 +1,30 @@
+/* superblock.h - the root of a version of the file. Publishing a checkpoint is writing one of these.
+ *
+ * Two slots are used in turn, so the version before stays whole until the new one is; each slot has two copies, so that
+ * a damaged sector does not silently turn the clock back by one version.
+ */
+#ifndef RHUMB_STORAGE_SUPERBLOCK_H
+#define RHUMB_STORAGE_SUPERBLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "storage/format.h"
+#include "storage/io.h"
+
+/* The feature bits that this version of rhumb knows. None are in use yet. */
+#define RHUMB__FEATURES_READ_KNOWN UINT64_C(0)
+#define RHUMB__FEATURES_INCOMPATIBLE_KNOWN UINT64_C(0)
+
+/* Reads all copies. `newest` is the valid one with the highest epoch; `previous` that of the other slot, *has_previous
+ * tells whether it is valid. Checks everything a superblock says about itself: magic, version, checksum, block size,
+ * features, and that the directory lies within a file of `file_bytes`. RHUMB_E_NOT_AN_INDEX, RHUMB_E_VERSION,
+ * RHUMB_E_CORRUPT, RHUMB_E_TRUNCATED, RHUMB_E_READONLY (features that forbid writing), RHUMB_E_IO. */
+rhumb_status rhumb__superblock_read(rhumb__io *io, bool for_writing, rhumb__superblock *newest,
+                                    rhumb__superblock *previous, bool *has_previous) RHUMB_NODISCARD;
+
+/* Computes the checksum and writes both copies of the slot that the epoch belongs to. Not synced. `superblock` must
+ * stay unchanged until the next drain or sync. */
+rhumb_status rhumb__superblock_write(rhumb__io *io, rhumb__superblock *superblock) RHUMB_NODISCARD;
+
+#endif /* RHUMB_STORAGE_SUPERBLOCK_H */
