@@ -1,0 +1,169 @@
+/* access.c - inserting and searching: argument checks, and the way from a handle to the engine.
+ *
+ * A call takes a piece of scratch memory, which also keeps the graph that it works on alive, and gives it back before
+ * it returns.
+ */
+#include <string.h>
+
+#include "api/handle.h"
+#include "base/status.h"
+#include "engine/batch.h"
+#include "engine/insert.h"
+#include "engine/search.h"
+
+/* A k beyond any slot number asks for nothing more; below it all sizes fit into 32 bits. */
+#define K_MAX ((size_t)RHUMB__SLOT_LIMIT)
+
+static rhumb_status check_writable(rhumb_index *index) {
+    rhumb_status status = rhumb__handle_check(index, true);
+    if (status != RHUMB_OK) return status;
+    const rhumb__graph *graph = atomic_load(&index->scratch_pool.graph);
+    if (!atomic_load_explicit(&graph->store->failed, memory_order_relaxed)) return RHUMB_OK;
+    return rhumb__fail_at(RHUMB_E_FATAL, graph->store->path, RHUMB_OFFSET_NONE,
+                          "an earlier failure to make a checkpoint durable forbids further writing");
+}
+
+rhumb_status rhumb_index_insert(rhumb_index *index, uint64_t key, const void *vector) {
+    rhumb_status status;
+    rhumb__scratch *scratch = NULL;
+    rhumb__graph *graph = NULL;
+    RHUMB_TRY(check_writable(index));
+    if (vector == NULL) {
+        status = rhumb__fail(RHUMB_E_INVALID, "vector is NULL");
+        goto done;
+    }
+    RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
+    RHUMB_TRY(rhumb__scratch_set_query(scratch, vector));
+    RHUMB_TRY(rhumb__graph_insert(graph, scratch, key));
+done:
+    if (scratch != NULL) rhumb__scratch_give(scratch);
+    return status;
+}
+
+rhumb_status rhumb_index_insert_batch(rhumb_index *index, const uint64_t *keys, const void *vectors, size_t count,
+                                      const rhumb_batch_options *options, size_t *inserted_count) {
+    rhumb_status status;
+    uint64_t inserted = 0;
+    rhumb_batch_options resolved;
+    rhumb_batch_options_init(&resolved, sizeof resolved);
+    RHUMB_TRY(check_writable(index));
+    RHUMB_TRY(rhumb__options_take(&resolved, sizeof resolved, options, "rhumb_batch_options"));
+    if (vectors == NULL && count > 0) {
+        status = rhumb__fail(RHUMB_E_INVALID, "vectors is NULL");
+        goto done;
+    }
+    if (count == 0) goto done;
+    rhumb__graph *graph = atomic_load(&index->scratch_pool.graph);
+    const uint64_t first_key = rhumb__graph_slot_count(graph);
+    status = rhumb__batch_insert(&index->scratch_pool, keys, first_key, vectors, count, resolved.thread_count,
+                                 resolved.progress, resolved.progress_context, &inserted);
+done:
+    if (inserted_count != NULL) *inserted_count = inserted;
+    return status;
+}
+
+static rhumb_status check_search(const rhumb_index *index, const void *queries, size_t query_count, size_t k,
+                                 const rhumb_search_options *options, const uint64_t *keys,
+                                 rhumb_search_options *resolved) {
+    rhumb_search_options_init(resolved, sizeof *resolved);
+    rhumb_status status = rhumb__handle_check(index, false);
+    if (status == RHUMB_OK) {
+        status = rhumb__options_take(resolved, sizeof *resolved, options, "rhumb_search_options");
+    }
+    if (status != RHUMB_OK) return status;
+    if ((queries == NULL || keys == NULL) && query_count > 0) {
+        return rhumb__fail(RHUMB_E_INVALID, "%s is NULL", queries == NULL ? "the query" : "keys");
+    }
+    if (k == 0 || k > K_MAX) return rhumb__fail(RHUMB_E_INVALID, "k: expected 1 to %zu, found %zu", K_MAX, k);
+    if (resolved->ef_search > RHUMB__EF_SEARCH_MAX) {
+        return rhumb__fail(RHUMB_E_INVALID, "ef_search: expected at most %u, found %u", RHUMB__EF_SEARCH_MAX,
+                           resolved->ef_search);
+    }
+    return RHUMB_OK;
+}
+
+static rhumb_status run_search(rhumb_index *index, bool exact, const void *queries, size_t query_count, size_t k,
+                               const rhumb_search_options *options, uint64_t *keys, float *distances,
+                               size_t *found_counts) {
+    rhumb_search_options resolved;
+    rhumb_status status = check_search(index, queries, query_count, k, options, keys, &resolved);
+    if (status != RHUMB_OK || query_count == 0) return status;
+    const rhumb__batch_search search = {
+        .queries = queries,
+        .query_count = query_count,
+        .k = (uint32_t)k,
+        .ef = resolved.ef_search,
+        .thread_count = resolved.thread_count,
+        .exact = exact,
+        .keys = keys,
+        .distances = distances,
+        .found_counts = found_counts,
+    };
+    return rhumb__batch_search_run(&index->scratch_pool, &search);
+}
+
+rhumb_status rhumb_index_search(rhumb_index *index, const void *query, size_t k, const rhumb_search_options *options,
+                                uint64_t *keys, float *distances, size_t *found_count) {
+    return run_search(index, false, query, 1, k, options, keys, distances, found_count);
+}
+
+rhumb_status rhumb_index_search_batch(rhumb_index *index, const void *queries, size_t query_count, size_t k,
+                                      const rhumb_search_options *options, uint64_t *keys, float *distances,
+                                      size_t *found_counts) {
+    return run_search(index, false, queries, query_count, k, options, keys, distances, found_counts);
+}
+
+rhumb_status rhumb_index_search_exact(rhumb_index *index, const void *queries, size_t query_count, size_t k,
+                                      const rhumb_search_options *options, uint64_t *keys, float *distances,
+                                      size_t *found_counts) {
+    return run_search(index, true, queries, query_count, k, options, keys, distances, found_counts);
+}
+
+/* The slot of a key whose node can be read, or RHUMB__SLOT_NONE. */
+static uint32_t find_present(rhumb__graph *graph, uint64_t key) {
+    const uint32_t slot = rhumb__key_table_find(&graph->key_table, key);
+    if (slot == RHUMB__SLOT_NONE) return RHUMB__SLOT_NONE;
+    return (rhumb__graph_node(graph, slot) & RHUMB__NODE_PRESENT) != 0 ? slot : RHUMB__SLOT_NONE;
+}
+
+rhumb_status rhumb_index_get_vector(rhumb_index *index, uint64_t key, void *vector) {
+    rhumb__scratch *scratch = NULL;
+    rhumb__graph *graph = NULL;
+    rhumb_status status = rhumb__handle_check(index, false);
+    if (status != RHUMB_OK) return status;
+    if (vector == NULL) return rhumb__fail(RHUMB_E_INVALID, "vector is NULL");
+    status = rhumb__handle_enter(index, &scratch, &graph);
+    if (status != RHUMB_OK) return status;
+    const uint32_t slot = find_present(graph, key);
+    if (slot == RHUMB__SLOT_NONE) {
+        status = rhumb__fail(RHUMB_E_NOTFOUND, "key %llu is not in the index", (unsigned long long)key);
+    } else {
+        memcpy(vector, rhumb__graph_vector(graph, slot), graph->space.vector_bytes);
+    }
+    rhumb__scratch_give(scratch);
+    return status;
+}
+
+rhumb_status rhumb_index_contains(rhumb_index *index, uint64_t key, bool *found) {
+    rhumb__scratch *scratch = NULL;
+    rhumb__graph *graph = NULL;
+    rhumb_status status = rhumb__handle_check(index, false);
+    if (status != RHUMB_OK) return status;
+    if (found == NULL) return rhumb__fail(RHUMB_E_INVALID, "found is NULL");
+    status = rhumb__handle_enter(index, &scratch, &graph);
+    if (status != RHUMB_OK) return status;
+    *found = find_present(graph, key) != RHUMB__SLOT_NONE;
+    rhumb__scratch_give(scratch);
+    return status;
+}
+
+uint64_t rhumb_index_count(const rhumb_index *index) {
+    if (index == NULL) return 0;
+    rhumb__scratch *scratch = NULL;
+    rhumb__graph *graph = NULL;
+    /* The handle's own content does not change; taking scratch keeps a refresh from closing the graph. */
+    if (rhumb__handle_enter((rhumb_index *)index, &scratch, &graph) != RHUMB_OK) return 0;
+    const uint64_t count = atomic_load_explicit(&graph->finished_count, memory_order_relaxed);
+    rhumb__scratch_give(scratch);
+    return count;
+}

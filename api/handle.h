@@ -1,0 +1,33 @@
+/* handle.h - what an index handle is, and how the files of api/ share it.
+ */
+#ifndef RHUMB_API_HANDLE_H
+#define RHUMB_API_HANDLE_H
+
+#include <pthread.h>
+
+#include "api/rhumb.h"
+#include "engine/scratch.h"
+
+struct rhumb_index {
+    rhumb__scratch_pool scratch_pool; /* and in it the graph that calls work on */
+    pthread_mutex_t refresh_lock;     /* one refresh at a time */
+    bool read_only;
+};
+
+/* A graph that stays valid until the scratch is given back. */
+static inline rhumb_status rhumb__handle_enter(rhumb_index *index, rhumb__scratch **scratch_out,
+                                               rhumb__graph **graph_out) {
+    rhumb_status status = rhumb__scratch_take(&index->scratch_pool, scratch_out);
+    if (status == RHUMB_OK) *graph_out = rhumb__scratch_graph(*scratch_out);
+    return status;
+}
+
+/* Refuses NULL handles and, when `for_writing`, read-only ones. */
+rhumb_status rhumb__handle_check(const rhumb_index *index, bool for_writing) RHUMB_NODISCARD;
+
+/* Copies a caller's options over the defaults in `target`: as many bytes as the caller's struct has. A struct that is
+ * larger than this library's must be zero behind what this library knows. NULL leaves the defaults. RHUMB_E_INVALID. */
+rhumb_status rhumb__options_take(void *target, size_t target_bytes, const void *options,
+                                 const char *name) RHUMB_NODISCARD;
+
+#endif /* RHUMB_API_HANDLE_H */

@@ -1,0 +1,27 @@
+/* names.c - versions, names and errors: the functions of rhumb.h that need no index. Stateless. */
+#include "api/rhumb.h"
+#include "base/status.h"
+#include "distances/space.h"
+#include "storage/format.h"
+
+uint32_t rhumb_version(void) {
+    return RHUMB_VERSION_MAJOR * 1000000u + RHUMB_VERSION_MINOR * 1000u + RHUMB_VERSION_PATCH;
+}
+
+uint32_t rhumb_format_version(void) { return RHUMB__FORMAT_VERSION; }
+
+const char *rhumb_status_name(rhumb_status status) { return rhumb__status_name(status); }
+
+const rhumb_error *rhumb_error_last(void) { return rhumb__error_last(); }
+
+const char *rhumb_metric_name(rhumb_metric metric) { return rhumb__metric_name(metric); }
+
+rhumb_metric rhumb_metric_from_name(const char *name) {
+    return name == NULL ? (rhumb_metric)0 : rhumb__metric_from_name(name);
+}
+
+const char *rhumb_element_name(rhumb_element element) { return rhumb__element_name(element); }
+
+rhumb_element rhumb_element_from_name(const char *name) {
+    return name == NULL ? (rhumb_element)0 : rhumb__element_from_name(name);
+}

@@ -1,0 +1,57 @@
+/* options.c - defaults of the options structs, and how structs of other versions of the header are read.
+ *
+ * Each struct begins with its size as the caller knows it. A smaller one comes from a program compiled earlier: the
+ * fields it does not have keep their defaults. A larger one comes from a program compiled later: it is accepted if it
+ * asks for nothing that this library does not know, that is, if its unknown bytes are zero.
+ */
+#include <string.h>
+
+#include "api/handle.h"
+#include "base/status.h"
+
+void rhumb_index_options_init(rhumb_index_options *options, size_t size) {
+    if (options == NULL) return;
+    const rhumb_index_options defaults = {
+        .size = size,
+        .metric = RHUMB_METRIC_L2,
+        .element = RHUMB_ELEMENT_F32,
+        .M = 16,
+        .ef_construction = 200,
+        .ef_search = 64,
+        .level_max = RHUMB_LEVEL_LIMIT,
+        .level_scale = 1.0,
+        .seed = 397,
+    };
+    memset(options, 0, size);
+    memcpy(options, &defaults, size < sizeof defaults ? size : sizeof defaults);
+}
+
+/* The other options structs default to zeros. */
+static void init_zero(void *options, size_t size) {
+    if (options == NULL) return;
+    memset(options, 0, size);
+    memcpy(options, &size, size < sizeof size ? size : sizeof size);
+}
+
+void rhumb_open_options_init(rhumb_open_options *options, size_t size) { init_zero(options, size); }
+
+void rhumb_batch_options_init(rhumb_batch_options *options, size_t size) { init_zero(options, size); }
+
+void rhumb_search_options_init(rhumb_search_options *options, size_t size) { init_zero(options, size); }
+
+rhumb_status rhumb__options_take(void *target, size_t target_bytes, const void *options, const char *name) {
+    if (options == NULL) return RHUMB_OK;
+    size_t size;
+    memcpy(&size, options, sizeof size);
+    if (size < sizeof size || size > 65536) {
+        return rhumb__fail(RHUMB_E_INVALID, "%s.size is %zu; %s_init sets it", name, size, name);
+    }
+    const uint8_t *bytes = options;
+    for (size_t i = target_bytes; i < size; i++) {
+        if (bytes[i] == 0) continue;
+        return rhumb__fail(RHUMB_E_INVALID,
+                           "%s uses a field at byte %zu that this version of the library does not know", name, i);
+    }
+    memcpy(target, options, size < target_bytes ? size : target_bytes);
+    return RHUMB_OK;
+}

@@ -1,0 +1,275 @@
+/* rhumb.h - a memory-mapped, persistent index for approximate nearest neighbour search. This file is the manual.
+ *
+ * WHAT IT IS
+ *   An index is one file. It holds vectors, each under a key of 64 bits that the caller chooses, and a graph over them
+ * (HNSW: Malkov and Yashunin, arXiv 1603.09320). Opening maps the file; nothing is parsed, copied or rebuilt, so an
+ * index of any size opens in well under a millisecond of work and uses memory only for the pages that searches touch.
+ *
+ *       rhumb_index_options options;
+ *       rhumb_index_options_init(&options, sizeof options);
+ *       options.dim = 784;
+ *       options.metric = RHUMB_METRIC_L2;
+ *       rhumb_index *index = NULL;
+ *       if (rhumb_index_create("images.rhumb", &options, &index) != RHUMB_OK) { puts(rhumb_error_last()->message); ...
+ * } rhumb_index_insert(index, 42, vector); rhumb_index_search(index, query, 10, NULL, keys, distances, &found_count);
+ *       rhumb_index_close(index);
+ *
+ * THREADS AND PROCESSES
+ *   Every function may be called by any number of threads at once on the same handle, except close, which must be the
+ * last. Searches take no lock and never wait for inserts or checkpoints. One handle at a time may write an index (all
+ * others get RHUMB_E_LOCKED); any number of processes may have it open read-only meanwhile. A read-only handle sees the
+ * newest checkpoint at the time of its opening, unchanged, until rhumb_index_refresh.
+ *
+ * DURABILITY
+ *   What a checkpoint has published survives a power cut; what came after the last checkpoint is lost if the process
+ * dies. rhumb_index_close makes a checkpoint. A checkpoint never changes what the one before it wrote, so at every
+ * moment one of them is whole.
+ *
+ * ERRORS
+ *   Functions return a rhumb_status: 0 or a negative number. On failure out-parameters are untouched unless a function
+ * says otherwise, and rhumb_error_last() has the details for the calling thread. The library never prints, never exits,
+ * and answers bad arguments and bad files with a status.
+ *
+ * OPTIONS
+ *   Every options struct begins with its size, set by its _init function, so that programs compiled against an older
+ *   version keep working. NULL in the place of options means all defaults.
+ *
+ * VECTORS are arrays of `dim` components of the index's element type, without any alignment requirement of rhumb's own;
+ *   several vectors lie one after the other (row-major for C, column-major for Julia and Fortran).
+ */
+#ifndef RHUMB_H
+#define RHUMB_H
+
+#include <stdbool.h>
+
+#include "rhumb_types.h"
+
+#if defined(__GNUC__) || defined(__clang__)
+#define RHUMB_API __attribute__((visibility("default")))
+#else
+#define RHUMB_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- version and errors -------------------------------------------------------------------------------------------
+ */
+
+#define RHUMB_VERSION_MAJOR 0
+#define RHUMB_VERSION_MINOR 1
+#define RHUMB_VERSION_PATCH 0
+
+/* The version of the library that is running: major * 1,000,000 + minor * 1,000 + patch. */
+RHUMB_API uint32_t rhumb_version(void);
+
+/* The version of the file format that this library writes. */
+RHUMB_API uint32_t rhumb_format_version(void);
+
+/* A constant text such as "RHUMB_E_CORRUPT". */
+RHUMB_API const char *rhumb_status_name(rhumb_status status);
+
+/* The details of the last failure in the calling thread. Never NULL; valid until the thread's next failing call. */
+RHUMB_API const rhumb_error *rhumb_error_last(void);
+
+/* "l2sq", "l2", "ip", "cosine"; NULL for a number that is no metric. And back: 0 for a text that names none.
+ * "euclidean", "angular" and "dot" are understood as l2, cosine and ip. */
+RHUMB_API const char *rhumb_metric_name(rhumb_metric metric);
+RHUMB_API rhumb_metric rhumb_metric_from_name(const char *name);
+
+/* "f32"; NULL for a number that is no element type. */
+RHUMB_API const char *rhumb_element_name(rhumb_element element);
+RHUMB_API rhumb_element rhumb_element_from_name(const char *name);
+
+/* ---- creating, opening, closing -----------------------------------------------------------------------------------
+ */
+
+typedef struct rhumb_index rhumb_index;
+
+#define RHUMB_DIM_LIMIT 65535u /* largest dimension */
+#define RHUMB_M_LIMIT 256u     /* largest M; lists of level 0 hold at most twice as many */
+#define RHUMB_LEVEL_LIMIT 16u  /* largest number of levels above level 0 */
+
+/* What an index is. All of it is fixed at creation and stored in the file. */
+typedef struct rhumb_index_options {
+    size_t size;              /* sizeof(rhumb_index_options), set by rhumb_index_options_init */
+    uint32_t dim;             /* components per vector, 1 to 65,535. No default: must be set. */
+    rhumb_metric metric;      /* default RHUMB_METRIC_L2 */
+    rhumb_element element;    /* default RHUMB_ELEMENT_F32 */
+    uint32_t M;               /* neighbours per node and level, 2 to 256. Default 16. */
+    uint32_t M0;              /* neighbours on level 0, M to 512. Default 0: twice M. */
+    uint32_t ef_construction; /* candidates considered per insertion, 1 to 65,535. Default 200. */
+    uint32_t ef_search; /* default of rhumb_search_options.ef_search for this index, 1 to 1,000,000. Default 64. */
+    uint32_t level_max; /* highest level, 0 to 16. Default 16. */
+    double level_scale; /* factor on the expected number of levels, 0.1 to 2. Default 1: levels fall off by M. */
+    uint64_t seed;      /* of the level numbers. Same seed, same inserts in the same order, same graph. Default 397. */
+    bool extend_candidates; /* consider neighbours of candidates too (paper, algorithm 4). Default false. */
+    bool keep_pruned;       /* fill lists up with pruned candidates (paper, algorithm 4). Default false. */
+} rhumb_index_options;
+
+/* Sets the defaults. `size` is sizeof(rhumb_index_options) at the caller's. */
+RHUMB_API void rhumb_index_options_init(rhumb_index_options *options, size_t size);
+
+/* Creates an index in a new file and opens it for reading and writing. The file exists and is whole when this returns.
+ * RHUMB_E_EXISTS: there is a file of that name already; it is left alone.
+ * RHUMB_E_INVALID: an option is out of range; the message names it. RHUMB_E_NOSPACE, RHUMB_E_IO, RHUMB_E_NOMEM. */
+RHUMB_API rhumb_status rhumb_index_create(const char *path, const rhumb_index_options *options,
+                                          rhumb_index **index_out) RHUMB_NODISCARD;
+
+typedef struct rhumb_open_options {
+    size_t size;
+    bool read_only; /* default false */
+} rhumb_open_options;
+
+RHUMB_API void rhumb_open_options_init(rhumb_open_options *options, size_t size);
+
+/* Opens an index. Its cost does not depend on how many vectors it holds.
+ * RHUMB_E_NOTFOUND: no such file. RHUMB_E_LOCKED: open for writing elsewhere, and read_only is not set.
+ * RHUMB_E_NOT_AN_INDEX, RHUMB_E_CORRUPT, RHUMB_E_TRUNCATED, RHUMB_E_VERSION: the file cannot be used; the message says
+ * what is wrong at which offset. Damage that these checks of the file's frame cannot see is found by
+ * rhumb_index_verify; until then it can make answers worse, never a crash. */
+RHUMB_API rhumb_status rhumb_index_open(const char *path, const rhumb_open_options *options,
+                                        rhumb_index **index_out) RHUMB_NODISCARD;
+
+/* Makes a checkpoint if anything changed, and releases everything. The handle is gone whatever is returned; a failure
+ * means that the changes since the last checkpoint are lost. NULL is fine. No other call on the handle may be running.
+ */
+RHUMB_API rhumb_status rhumb_index_close(rhumb_index *index);
+
+/* ---- inserting ------------------------------------------------------------------------------------------------------
+ */
+
+/* Inserts one vector. When it returns RHUMB_OK, searches that begin afterwards can find it. The vector is copied.
+ * RHUMB_E_EXISTS: the key is in the index; nothing changed. RHUMB_E_NOT_FINITE: a component is NaN or infinite.
+ * RHUMB_E_FULL: all 2,147,483,647 slots or the reserved address space are used up. RHUMB_E_READONLY, RHUMB_E_NOMEM. */
+RHUMB_API rhumb_status rhumb_index_insert(rhumb_index *index, uint64_t key, const void *vector) RHUMB_NODISCARD;
+
+/* Called about ten times a second, and once at the end, by one thread at a time, with the number of vectors handled so
+ * far. Return false to stop: vectors already begun are finished, the call returns RHUMB_E_CANCELLED. */
+typedef bool (*rhumb_progress_fn)(void *context, uint64_t done_count, uint64_t total_count);
+
+typedef struct rhumb_batch_options {
+    size_t size;
+    uint32_t thread_count;      /* threads to work with; default 0: one per processor of this process */
+    rhumb_progress_fn progress; /* default NULL */
+    void *progress_context;
+} rhumb_batch_options;
+
+RHUMB_API void rhumb_batch_options_init(rhumb_batch_options *options, size_t size);
+
+/* Inserts `count` vectors. With keys NULL the keys are consecutive numbers that begin at the number of vectors ever
+ * inserted. On failure the vectors inserted so far stay; which ones is not defined when several threads work.
+ * *inserted_count (may be NULL) is set in every case. The first failure ends the batch and is what is returned. */
+RHUMB_API rhumb_status rhumb_index_insert_batch(rhumb_index *index, const uint64_t *keys, const void *vectors,
+                                                size_t count, const rhumb_batch_options *options,
+                                                size_t *inserted_count) RHUMB_NODISCARD;
+
+/* ---- searching ------------------------------------------------------------------------------------------------------
+ */
+
+typedef struct rhumb_search_options {
+    size_t size;
+    uint32_t ef_search;    /* breadth of the search; below k it is taken as k. Default 0: the index's own. */
+    uint32_t thread_count; /* for batches; default 0: one per processor of this process */
+} rhumb_search_options;
+
+RHUMB_API void rhumb_search_options_init(rhumb_search_options *options, size_t size);
+
+/* The k nearest vectors, approximately, nearest first; equal distances in any order. `keys` and `distances` have k
+ * places each; `distances` may be NULL. *found_count (may be NULL) is how many were found: fewer than k when the index
+ * holds fewer. Places behind it are filled with UINT64_MAX and infinity. An empty index finds 0. k = 0 is
+ * RHUMB_E_INVALID. Distances are exact, in the metric's own unit. */
+RHUMB_API rhumb_status rhumb_index_search(rhumb_index *index, const void *query, size_t k,
+                                          const rhumb_search_options *options, uint64_t *keys, float *distances,
+                                          size_t *found_count) RHUMB_NODISCARD;
+
+/* `query_count` searches on several threads. `keys` and `distances` are matrices of query_count rows of k;
+ * `found_counts` (may be NULL) has query_count places. A query that is not finite fails the whole batch. */
+RHUMB_API rhumb_status rhumb_index_search_batch(rhumb_index *index, const void *queries, size_t query_count, size_t k,
+                                                const rhumb_search_options *options, uint64_t *keys, float *distances,
+                                                size_t *found_counts) RHUMB_NODISCARD;
+
+/* The same, by measuring every vector: the truth that recall is counted against. Equal distances are ordered by the
+ * order of insertion. ef_search is not used. */
+RHUMB_API rhumb_status rhumb_index_search_exact(rhumb_index *index, const void *queries, size_t query_count, size_t k,
+                                                const rhumb_search_options *options, uint64_t *keys, float *distances,
+                                                size_t *found_counts) RHUMB_NODISCARD;
+
+/* ---- looking at it
+ * --------------------------------------------------------------------------------------------------- */
+
+/* Copies the vector of a key, as it was inserted, to `vector` (dim components). RHUMB_E_NOTFOUND. */
+RHUMB_API rhumb_status rhumb_index_get_vector(rhumb_index *index, uint64_t key, void *vector) RHUMB_NODISCARD;
+
+/* *found is whether the key is in the index. */
+RHUMB_API rhumb_status rhumb_index_contains(rhumb_index *index, uint64_t key, bool *found) RHUMB_NODISCARD;
+
+/* How many vectors can be found; 0 for a NULL handle. */
+RHUMB_API uint64_t rhumb_index_count(const rhumb_index *index);
+
+/* What the index is and how it does. Fields that a caller's older struct does not have are not written. */
+typedef struct rhumb_index_stats {
+    size_t size;
+    uint32_t format_version;                      /* of the file */
+    uint32_t creator_version;                     /* the library version that created it, as rhumb_version */
+    uint8_t uuid[16];                             /* the file's own identity */
+    uint64_t created_unix_ns;                     /* when it was created */
+    rhumb_index_options options;                  /* what it was created with, defaults resolved */
+    uint64_t count;                               /* vectors that can be found */
+    uint64_t slot_count;                          /* slots in use */
+    uint32_t level_top;                           /* highest level in use */
+    uint64_t level_counts[RHUMB_LEVEL_LIMIT + 1]; /* nodes whose highest level is this one */
+    uint64_t epoch;            /* number of the checkpoint that the handle stands on; grows by one with each */
+    uint64_t file_bytes;       /* length of the file */
+    uint64_t file_free_bytes;  /* of these, not used by the newest checkpoint */
+    uint64_t mapping_count;    /* mapped pieces of the file */
+    uint64_t checkpoint_count; /* checkpoints this handle made */
+    uint64_t checkpoint_bytes; /* bytes the last of them wrote */
+    uint64_t checkpoint_ns;    /* and how long it took */
+    bool read_only;
+    char io_backend[16]; /* "uring" or "plain" */
+    char simd[16];       /* "scalar", "avx2" or "avx512" */
+} rhumb_index_stats;
+
+/* Fills `stats`; `size` is sizeof(rhumb_index_stats) at the caller's. */
+RHUMB_API rhumb_status rhumb_index_stats_get(rhumb_index *index, rhumb_index_stats *stats, size_t size) RHUMB_NODISCARD;
+
+/* ---- durability and many processes ----------------------------------------------------------------------------------
+ */
+
+/* Writes everything inserted before the call to the file and publishes it, while inserts and searches go on. RHUMB_OK
+ * means it survives a power cut. Nothing to write is RHUMB_OK. RHUMB_E_NOSPACE: the disk is full; the index stays
+ * usable, the last checkpoint stands, and a later call may succeed. RHUMB_E_FATAL: a sync failed; the handle accepts no
+ * more writes. RHUMB_E_READONLY. */
+RHUMB_API rhumb_status rhumb_index_checkpoint(rhumb_index *index) RHUMB_NODISCARD;
+
+/* Moves a read-only handle to the newest checkpoint. Searches that are running finish on the old one. *changed (may be
+ * NULL) tells whether there was a newer one. On a writing handle: nothing to do, RHUMB_OK. On failure the handle stays
+ * where it was. */
+RHUMB_API rhumb_status rhumb_index_refresh(rhumb_index *index, bool *changed) RHUMB_NODISCARD;
+
+/* What rhumb_index_verify found. A whole index has checksum_error_count, structure_error_count and unreachable_count 0.
+ */
+typedef struct rhumb_verify_report {
+    size_t size;
+    uint64_t chunk_count;           /* chunks of the file whose checksum was computed */
+    uint64_t checksum_error_count;  /* of these, wrong */
+    uint64_t node_count;            /* nodes looked at */
+    uint64_t link_count;            /* links looked at, on all levels */
+    uint64_t structure_error_count; /* slots out of range, self links, duplicates, wrong levels, keys that lead
+                                       elsewhere... */
+    uint64_t unreachable_count;     /* nodes that no path on level 0 reaches from the entry point */
+    char first_error[512];          /* what the first error is and where, or "" */
+} rhumb_verify_report;
+
+/* Reads the whole index: every chunk's checksum, and every rule that the graph must keep. Takes time in proportion to
+ * its size and some memory per slot. RHUMB_OK: whole. RHUMB_E_CORRUPT: errors were found; the report has them. `report`
+ * is filled in both cases. On a writing handle a checkpoint is made first, and inserts wait until the check is done. */
+RHUMB_API rhumb_status rhumb_index_verify(rhumb_index *index, rhumb_verify_report *report, size_t size) RHUMB_NODISCARD;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* RHUMB_H */

@@ -1,0 +1,158 @@
+/* batch.c - see batch.h. The threads take the next piece of work from a shared counter, so none waits for a slower one.
+ * A thread keeps its scratch for the whole call.
+ */
+#include "engine/batch.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <time.h>
+
+#include "base/bits.h"
+#include "base/status.h"
+#include "engine/exact_search.h"
+#include "engine/insert.h"
+#include "engine/parallel.h"
+#include "engine/search.h"
+
+#define PROGRESS_INTERVAL_NS 100000000u
+#define SEARCHES_PER_TURN 8u
+
+typedef struct insert_job {
+    rhumb__scratch_pool *pool;
+    const uint64_t *keys;
+    uint64_t first_key;
+    const uint8_t *vectors;
+    uint64_t vector_bytes;
+    uint64_t count;
+    rhumb__batch_progress progress;
+    void *progress_context;
+    _Atomic uint64_t next;
+    _Atomic uint64_t inserted_count;
+    _Atomic bool stopped;
+} insert_job;
+
+static uint64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static rhumb_status insert_worker(void *context, uint32_t worker_index) {
+    insert_job *job = context;
+    rhumb__scratch *scratch = NULL;
+    rhumb_status status = rhumb__scratch_take(job->pool, &scratch);
+    if (status != RHUMB_OK) return status;
+    uint64_t reported_ns = now_ns();
+    while (!atomic_load_explicit(&job->stopped, memory_order_relaxed)) {
+        const uint64_t i = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
+        if (i >= job->count) break;
+        RHUMB_TRY(rhumb__scratch_set_query(scratch, job->vectors + i * job->vector_bytes));
+        const uint64_t key = job->keys == NULL ? job->first_key + i : job->keys[i];
+        RHUMB_TRY(rhumb__graph_insert(rhumb__scratch_graph(scratch), scratch, key));
+        atomic_fetch_add_explicit(&job->inserted_count, 1, memory_order_relaxed);
+        /* Only the calling thread reports, so the callback never runs twice at a time. */
+        if (worker_index != 0 || job->progress == NULL || now_ns() - reported_ns < PROGRESS_INTERVAL_NS) continue;
+        reported_ns = now_ns();
+        const uint64_t done_count = atomic_load_explicit(&job->inserted_count, memory_order_relaxed);
+        if (!job->progress(job->progress_context, done_count, job->count)) {
+            status = rhumb__fail(RHUMB_E_CANCELLED, "stopped by the caller after %llu of %llu vectors",
+                                 (unsigned long long)done_count, (unsigned long long)job->count);
+            goto done;
+        }
+    }
+done:
+    if (status != RHUMB_OK) atomic_store(&job->stopped, true);
+    rhumb__scratch_give(scratch);
+    return status;
+}
+
+rhumb_status rhumb__batch_insert(rhumb__scratch_pool *pool, const uint64_t *keys, uint64_t first_key,
+                                 const void *vectors, uint64_t count, uint32_t thread_count,
+                                 rhumb__batch_progress progress, void *progress_context, uint64_t *inserted_count_out) {
+    insert_job job = {
+        .pool = pool,
+        .keys = keys,
+        .first_key = first_key,
+        .vectors = vectors,
+        .vector_bytes = atomic_load(&pool->graph)->space.vector_bytes,
+        .count = count,
+        .progress = progress,
+        .progress_context = progress_context,
+    };
+    if (count < thread_count) thread_count = (uint32_t)rhumb__max_u64(count, 1);
+    rhumb_status status = rhumb__parallel_run(thread_count, insert_worker, &job);
+    *inserted_count_out = atomic_load(&job.inserted_count);
+    if (status == RHUMB_OK && progress != NULL && !progress(progress_context, count, count)) {
+        status = rhumb__fail(RHUMB_E_CANCELLED, "stopped by the caller at the end");
+    }
+    return status;
+}
+
+typedef struct search_job {
+    rhumb__scratch_pool *pool;
+    const rhumb__batch_search *search;
+    _Atomic uint64_t next;
+    _Atomic bool stopped;
+} search_job;
+
+/* The pool's first k as keys and distances. */
+static uint32_t emit_exact(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t k, uint64_t *keys, float *distances) {
+    const uint32_t found_count = scratch->pool.count;
+    for (uint32_t i = 0; i < k; i++) {
+        const bool found = i < found_count;
+        const rhumb__candidate candidate = found ? scratch->pool.entries[i] : (rhumb__candidate){INFINITY, 0};
+        keys[i] = found ? rhumb__graph_key(graph, rhumb__candidate_slot(candidate)) : UINT64_MAX;
+        if (distances == NULL) continue;
+        distances[i] = found ? rhumb__space_finish(&graph->space, candidate.distance) : INFINITY;
+    }
+    return found_count;
+}
+
+static rhumb_status search_one(const rhumb__batch_search *search, rhumb__scratch *scratch, uint64_t i) {
+    rhumb_status status;
+    rhumb__graph *graph = rhumb__scratch_graph(scratch);
+    uint64_t *keys = search->keys + i * search->k;
+    float *distances = search->distances == NULL ? NULL : search->distances + i * search->k;
+    uint32_t found_count = 0;
+    RHUMB_TRY(rhumb__scratch_set_query(scratch, (const uint8_t *)search->queries + i * graph->space.vector_bytes));
+    if (search->exact) {
+        RHUMB_TRY(rhumb__exact_search(graph, scratch, search->k, UINT64_MAX));
+        found_count = emit_exact(graph, scratch, search->k, keys, distances);
+    } else {
+        const uint32_t ef = search->ef == 0 ? graph->params.ef_search : search->ef;
+        RHUMB_TRY(rhumb__graph_search(graph, scratch, search->k, ef, keys, distances, &found_count));
+    }
+    if (search->found_counts != NULL) search->found_counts[i] = found_count;
+done:
+    return status;
+}
+
+static rhumb_status search_worker(void *context, uint32_t worker_index) {
+    (void)worker_index;
+    search_job *job = context;
+    rhumb__scratch *scratch = NULL;
+    rhumb_status status = rhumb__scratch_take(job->pool, &scratch);
+    if (status != RHUMB_OK) return status;
+    while (!atomic_load_explicit(&job->stopped, memory_order_relaxed)) {
+        const uint64_t begin = atomic_fetch_add_explicit(&job->next, SEARCHES_PER_TURN, memory_order_relaxed);
+        if (begin >= job->search->query_count) break;
+        const uint64_t end = rhumb__min_u64(begin + SEARCHES_PER_TURN, job->search->query_count);
+        for (uint64_t i = begin; i < end; i++) RHUMB_TRY(search_one(job->search, scratch, i));
+    }
+done:
+    if (status != RHUMB_OK) atomic_store(&job->stopped, true);
+    rhumb__scratch_give(scratch);
+    return status;
+}
+
+rhumb_status rhumb__batch_search_run(rhumb__scratch_pool *pool, const rhumb__batch_search *search) {
+    search_job job = {.pool = pool, .search = search};
+    uint32_t thread_count = search->thread_count;
+    const uint64_t turn_count = rhumb__divide_up(search->query_count, SEARCHES_PER_TURN);
+    if (turn_count <= 1) {
+        thread_count = 1;
+    } else if (thread_count > turn_count) {
+        thread_count = (uint32_t)turn_count;
+    }
+    return rhumb__parallel_run(thread_count, search_worker, &job);
+}

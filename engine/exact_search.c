@@ -1,0 +1,27 @@
+/* exact_search.c - see exact_search.h. Reads the vectors in the order of the file; takes no lock.
+ */
+#include "engine/exact_search.h"
+
+#include "base/bits.h"
+
+#define ROWS_PER_CALL 64u
+
+rhumb_status rhumb__exact_search(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t k, uint64_t slot_count) {
+    rhumb_status status = rhumb__scratch_prepare_search(scratch, k);
+    if (status != RHUMB_OK) return status;
+    rhumb__candidate_pool_clear(&scratch->pool, k);
+    const uint64_t end = rhumb__min_u64(slot_count, scratch->slot_limit);
+    for (uint64_t first = 0; first < end; first += ROWS_PER_CALL) {
+        uint32_t count = 0;
+        for (uint64_t slot = first; slot < end && slot < first + ROWS_PER_CALL; slot++) {
+            if ((rhumb__graph_node(graph, (uint32_t)slot) & RHUMB__NODE_PRESENT) == 0) continue;
+            scratch->batch[count] = (uint32_t)slot;
+            scratch->rows[count++] = rhumb__graph_vector(graph, (uint32_t)slot);
+        }
+        graph->space.distance_many(&graph->space, scratch->query, scratch->rows, count, scratch->distances);
+        for (uint32_t i = 0; i < count; i++) {
+            rhumb__candidate_pool_add(&scratch->pool, scratch->batch[i], scratch->distances[i]);
+        }
+    }
+    return RHUMB_OK;
+}

@@ -1,0 +1,137 @@
+/* graph.h - the graph of one version of an index in memory: its sections, its parameters, and who may touch what.
+ *
+ * Sections by slot:  vectors (the space's rows), keys (u64), nodes (rhumb__node_record), lists0 (M0 slots per row).
+ * By upper row:      lists_upper (M slots per row); a node of level L owns L rows in succession, for levels 1 to L.
+ * Of the key table:  key_buckets and key_overflow, see key_table.h.
+ *
+ * INVARIANTS
+ *   1. Slot numbers are handed out in order, under append_lock, together with the upper rows; never reused.
+ *   2. A slot's vector, key and empty lists are written before its node record says `present` (release), and the record
+ * is stored before any list refers to the slot. So whoever reads a slot from a list can read all of its data.
+ *   3. A list holds no slot twice, never its own, only slots of nodes that exist on that level; entries come first,
+ *      then RHUMB__SLOT_NONE. A reader that runs beside a writer may see an entry twice or miss one, and nothing else.
+ *   4. The entry point is a node of the highest level that any finished insert has.
+ *   5. In a file all of this may be violated. Every slot read from a list or from the key table is checked against
+ * slot_limit before it is used, every level and upper row likewise. Damage makes answers worse, nothing else.
+ *
+ * LOCKS, in the order in which they may be taken:
+ *   pause_lock -> key_table.split_lock
+ *   checkpoint_lock -> key_table.split_lock -> chunk of key_buckets -> chunk of key_overflow, key_table.overflow_lock
+ *   chunk of key_buckets -> append_lock -> growth lock of a section
+ *   chunk of lists0 or lists_upper: taken alone, one at a time.
+ * Searches take none of them.
+ */
+#ifndef RHUMB_ENGINE_GRAPH_H
+#define RHUMB_ENGINE_GRAPH_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "distances/space.h"
+#include "engine/key_table.h"
+#include "engine/params.h"
+#include "storage/store.h"
+
+/* Numbers of the sections in the file. Never reused. */
+enum {
+    RHUMB__SECTION_VECTORS = 1,
+    RHUMB__SECTION_KEYS = 2,
+    RHUMB__SECTION_NODES = 3,
+    RHUMB__SECTION_LISTS0 = 4,
+    RHUMB__SECTION_LISTS_UPPER = 5,
+    RHUMB__SECTION_KEY_BUCKETS = 6,
+    RHUMB__SECTION_KEY_OVERFLOW = 7
+};
+
+/* A row of the nodes section, as one 64-bit number: bits 0 to 31 the first upper row (if level > 0), bits 32 to 39 the
+ * level, bit 40 whether the node is present. 0 is a slot that has no node yet. */
+typedef _Atomic uint64_t rhumb__node_record;
+
+#define RHUMB__NODE_PRESENT (UINT64_C(1) << 40)
+
+static inline uint64_t rhumb__node_encode(uint32_t upper_row, uint32_t level) {
+    return RHUMB__NODE_PRESENT | (uint64_t)level << 32 | upper_row;
+}
+static inline uint32_t rhumb__node_level(uint64_t record) { return (uint32_t)(record >> 32) & 0xFF; }
+static inline uint32_t rhumb__node_upper_row(uint64_t record) { return (uint32_t)record; }
+
+/* The entry point as one number, so that a search never sees the slot of one and the level of another. */
+#define RHUMB__ENTRY_NONE UINT64_MAX
+static inline uint64_t rhumb__entry_encode(uint32_t slot, uint32_t level) { return (uint64_t)level << 32 | slot; }
+static inline uint32_t rhumb__entry_slot(uint64_t entry) { return (uint32_t)entry; }
+static inline uint32_t rhumb__entry_level(uint64_t entry) { return (uint32_t)(entry >> 32); }
+
+/* Inserts under way. Each has a place here from before it takes its slot until it has finished. */
+#define RHUMB__ACTIVE_INSERT_MAX 256u
+#define RHUMB__ACTIVE_FREE UINT64_C(0)
+#define RHUMB__ACTIVE_CLAIMED (UINT64_C(1) << 62)     /* no slot yet */
+#define RHUMB__ACTIVE_LINKABLE (UINT64_C(1) << 63)    /* its data can be read: others may link to it */
+#define RHUMB__ACTIVE_SLOT(state) ((uint32_t)(state)) /* meaningful when the state is not free or claimed */
+#define RHUMB__ACTIVE_HAS_SLOT(state) (((state) & (UINT64_C(1) << 61)) != 0)
+static inline uint64_t rhumb__active_encode(uint32_t slot) { return (UINT64_C(1) << 61) | slot; }
+
+typedef struct rhumb__graph {
+    rhumb__store *store;
+    rhumb__space space;
+    rhumb__params params;
+    bool writable;
+
+    rhumb__section vectors;
+    rhumb__section keys;
+    rhumb__section nodes;
+    rhumb__section lists0;
+    rhumb__section lists_upper;
+    rhumb__key_table key_table;
+
+    _Atomic uint64_t entry;      /* release by the insert that raises it, acquire by searches */
+    _Atomic uint64_t slot_limit; /* all slot sections can be read below it; release by growth, acquire by searches */
+    _Atomic uint64_t upper_row_limit; /* the same for lists_upper */
+
+    pthread_mutex_t append_lock; /* guards counts (but not its key numbers) and the handing out of slots */
+    rhumb__counts counts;
+    _Atomic uint64_t finished_count; /* inserts that have returned; what rhumb_index_count shows */
+    _Atomic uint64_t active[RHUMB__ACTIVE_INSERT_MAX];
+    _Atomic bool paused; /* no insert may begin; set and cleared by the holder of pause_lock */
+    pthread_mutex_t pause_lock;
+
+    pthread_mutex_t checkpoint_lock;
+    uint64_t published_slot_count; /* guarded by checkpoint_lock */
+    uint64_t checkpoint_count;
+    uint64_t checkpoint_bytes;
+    uint64_t checkpoint_ns;
+} rhumb__graph;
+
+/* Creates the file with an empty graph, published as the first version. */
+rhumb_status rhumb__graph_create(const char *path, const rhumb__params *params, uint32_t creator_version,
+                                 rhumb__graph **graph_out) RHUMB_NODISCARD;
+
+/* Opens the newest version. Its cost depends on the number of extents, not on that of slots. */
+rhumb_status rhumb__graph_open(const char *path, bool writable, rhumb__graph **graph_out) RHUMB_NODISCARD;
+
+/* Releases everything; writes nothing. NULL is fine. */
+void rhumb__graph_close(rhumb__graph *graph);
+
+static inline const void *rhumb__graph_vector(const rhumb__graph *graph, uint32_t slot) {
+    return rhumb__section_row(&graph->vectors, slot);
+}
+
+static inline uint64_t rhumb__graph_key(const rhumb__graph *graph, uint32_t slot) {
+    return *(const uint64_t *)rhumb__section_row(&graph->keys, slot);
+}
+
+/* The node record of a slot below slot_limit. Acquire pairs with the release in rhumb__graph_insert. */
+static inline uint64_t rhumb__graph_node(const rhumb__graph *graph, uint32_t slot) {
+    return atomic_load_explicit((rhumb__node_record *)rhumb__section_row(&graph->nodes, slot), memory_order_acquire);
+}
+
+/* Slots handed out so far. */
+static inline uint64_t rhumb__graph_slot_count(rhumb__graph *graph) {
+    pthread_mutex_lock(&graph->append_lock);
+    const uint64_t count = graph->counts.slot_count;
+    pthread_mutex_unlock(&graph->append_lock);
+    return count;
+}
+
+#endif /* RHUMB_ENGINE_GRAPH_H */

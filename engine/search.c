@@ -1,0 +1,140 @@
+/* search.c - see search.h.
+ *
+ * The hot path of the whole library. A step takes the nearest candidate that has not been expanded, reads its list,
+ * keeps the neighbours not seen before, asks the processor for their vectors, measures all of them in one call, and
+ * offers them to the pool. Memory latency is what it costs, so addresses are announced as early as they are known: a
+ * neighbour's vector when its slot has been read, the next candidate's list while the distances are being computed.
+ *
+ * Every slot that comes from a list is compared with scratch->slot_limit before it is used, because lists come from a
+ * file.
+ */
+#include "engine/search.h"
+
+#include <math.h>
+
+#include "base/bits.h"
+#include "base/status.h"
+#include "engine/neighbour_list.h"
+
+#define CACHE_LINE_BYTES 64u
+
+/* Lines of a vector that are asked for as soon as its slot is known. The kernel streams through the rest; more than
+ * this only fills the queue of outstanding loads. */
+#define PREFETCH_LINES_MAX 8u
+
+static inline void prefetch_vector(const rhumb__graph *graph, const uint8_t *row) {
+    uint32_t bytes = graph->space.row_bytes;
+    if (bytes > PREFETCH_LINES_MAX * CACHE_LINE_BYTES) bytes = PREFETCH_LINES_MAX * CACHE_LINE_BYTES;
+    for (uint32_t offset = 0; offset < bytes; offset += CACHE_LINE_BYTES) __builtin_prefetch(row + offset, 0, 3);
+}
+
+static inline void prefetch_list(rhumb__graph *graph, uint32_t slot) {
+    const uint8_t *row = rhumb__section_row(&graph->lists0, slot);
+    const uint32_t bytes = graph->params.M0 * (uint32_t)sizeof(uint32_t);
+    for (uint32_t offset = 0; offset < bytes; offset += CACHE_LINE_BYTES) __builtin_prefetch(row + offset, 0, 3);
+}
+
+void rhumb__search_measure(const rhumb__graph *graph, rhumb__scratch *scratch, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) scratch->rows[i] = rhumb__graph_vector(graph, scratch->batch[i]);
+    graph->space.distance_many(&graph->space, scratch->query, scratch->rows, count, scratch->distances);
+}
+
+/* The neighbours of a node on a level that have not been visited, in scratch->batch and scratch->rows; marks them
+ * visited. */
+static uint32_t gather_unvisited(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, uint32_t level) {
+    const rhumb__list list = rhumb__graph_list(graph, slot, level);
+    const uint64_t slot_limit = scratch->slot_limit;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < list.capacity; i++) {
+        const uint32_t neighbour = rhumb__list_peek(&list, i);
+        if (neighbour == RHUMB__SLOT_NONE) break;
+        if (neighbour >= slot_limit || rhumb__visited_add(&scratch->visited, neighbour)) continue;
+        const uint8_t *row = rhumb__graph_vector(graph, neighbour);
+        prefetch_vector(graph, row);
+        scratch->batch[count] = neighbour;
+        scratch->rows[count] = row;
+        count++;
+    }
+    rhumb__list_fence();
+    return count;
+}
+
+void rhumb__search_level(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__nearest start, uint32_t level,
+                         uint32_t ef) {
+    rhumb__candidate_pool *pool = &scratch->pool;
+    rhumb__candidate_pool_clear(pool, ef);
+    if (!rhumb__visited_add(&scratch->visited, start.slot)) {
+        rhumb__candidate_pool_add(pool, start.slot, start.distance);
+    }
+    uint32_t slot;
+    while (rhumb__candidate_pool_take(pool, &slot)) {
+        const uint32_t count = gather_unvisited(graph, scratch, slot, level);
+        uint32_t next;
+        if (level == 0 && rhumb__candidate_pool_peek(pool, &next)) prefetch_list(graph, next);
+        graph->space.distance_many(&graph->space, scratch->query, scratch->rows, count, scratch->distances);
+        for (uint32_t i = 0; i < count; i++) {
+            rhumb__candidate_pool_add(pool, scratch->batch[i], scratch->distances[i]);
+        }
+    }
+}
+
+/* Moves to the nearest neighbour for as long as that is nearer. Ends, because the distance falls with every step. */
+static rhumb__nearest walk_level(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__nearest nearest, uint32_t level) {
+    for (;;) {
+        const rhumb__list list = rhumb__graph_list(graph, nearest.slot, level);
+        uint32_t count = rhumb__list_read(&list, scratch->list);
+        uint32_t kept_count = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            if (scratch->list[i] < scratch->slot_limit) scratch->batch[kept_count++] = scratch->list[i];
+        }
+        for (uint32_t i = 0; i < kept_count; i++) {
+            prefetch_vector(graph, rhumb__graph_vector(graph, scratch->batch[i]));
+        }
+        rhumb__search_measure(graph, scratch, kept_count);
+        bool moved = false;
+        for (uint32_t i = 0; i < kept_count; i++) {
+            if (scratch->distances[i] >= nearest.distance) continue;
+            nearest = (rhumb__nearest){scratch->batch[i], scratch->distances[i]};
+            moved = true;
+        }
+        if (!moved) return nearest;
+    }
+}
+
+rhumb__nearest rhumb__search_descend(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t level, uint32_t *top_out) {
+    /* Acquire pairs with the release in raise_entry: the entry point's data and lists can be read. */
+    const uint64_t entry = atomic_load_explicit(&graph->entry, memory_order_acquire);
+    rhumb__nearest nearest = {RHUMB__SLOT_NONE, INFINITY};
+    *top_out = 0;
+    if (entry == RHUMB__ENTRY_NONE || rhumb__entry_slot(entry) >= scratch->slot_limit) return nearest;
+    *top_out = rhumb__entry_level(entry);
+    nearest.slot = rhumb__entry_slot(entry);
+    nearest.distance = graph->space.distance(&graph->space, scratch->query, rhumb__graph_vector(graph, nearest.slot));
+    for (uint32_t at = *top_out; at > level; at--) nearest = walk_level(graph, scratch, nearest, at);
+    return nearest;
+}
+
+rhumb_status rhumb__graph_search(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t k, uint32_t ef, uint64_t *keys,
+                                 float *distances, uint32_t *found_count_out) {
+    if (ef < k) ef = k;
+    rhumb_status status = rhumb__scratch_prepare_search(scratch, ef);
+    if (status != RHUMB_OK) return status;
+    uint32_t found_count = 0;
+    uint32_t top;
+    const rhumb__nearest start = rhumb__search_descend(graph, scratch, 0, &top);
+    if (start.slot != RHUMB__SLOT_NONE) rhumb__search_level(graph, scratch, start, 0, ef);
+    for (uint32_t i = 0; start.slot != RHUMB__SLOT_NONE && i < scratch->pool.count && found_count < k; i++) {
+        const rhumb__candidate candidate = scratch->pool.entries[i];
+        const uint32_t slot = rhumb__candidate_slot(candidate);
+        if ((rhumb__graph_node(graph, slot) & RHUMB__NODE_PRESENT) == 0) continue;
+        keys[found_count] = rhumb__graph_key(graph, slot);
+        if (distances != NULL) distances[found_count] = rhumb__space_finish(&graph->space, candidate.distance);
+        found_count++;
+    }
+    for (uint32_t i = found_count; i < k; i++) {
+        keys[i] = UINT64_MAX;
+        if (distances != NULL) distances[i] = INFINITY;
+    }
+    *found_count_out = found_count;
+    return RHUMB_OK;
+}

@@ -1,0 +1,34 @@
+/* search.h - finding the nearest nodes: the greedy descent through the upper levels and the search with a pool of
+ * candidates.
+ *
+ * HNSW paper, algorithms 2 and 5. Works on scratch->query; takes no lock; may run beside inserts.
+ */
+#ifndef RHUMB_ENGINE_SEARCH_H
+#define RHUMB_ENGINE_SEARCH_H
+
+#include "engine/scratch.h"
+
+/* A node and its raw distance to the query. */
+typedef struct rhumb__nearest {
+    uint32_t slot; /* RHUMB__SLOT_NONE: there is none */
+    float distance;
+} rhumb__nearest;
+
+/* Where a search begins: the entry point, moved towards the query on every level above `level`. slot is
+ * RHUMB__SLOT_NONE in an empty graph. *top_out is the level of the entry point. */
+rhumb__nearest rhumb__search_descend(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t level, uint32_t *top_out);
+
+/* Fills scratch->pool (limit ef) with the nearest nodes of `level` that can be reached from `start`. Every slot in the
+ * pool is below scratch->slot_limit; slots already in the visited set are left alone. */
+void rhumb__search_level(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__nearest start, uint32_t level,
+                         uint32_t ef);
+
+/* Measures `count` slots of scratch->batch into scratch->distances. */
+void rhumb__search_measure(const rhumb__graph *graph, rhumb__scratch *scratch, uint32_t count);
+
+/* The k nearest, as a user sees them: keys and finished distances, padded with UINT64_MAX and infinity; `distances` may
+ * be NULL. The query is in scratch->query. */
+rhumb_status rhumb__graph_search(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t k, uint32_t ef, uint64_t *keys,
+                                 float *distances, uint32_t *found_count_out) RHUMB_NODISCARD;
+
+#endif /* RHUMB_ENGINE_SEARCH_H */

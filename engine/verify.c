@@ -1,0 +1,206 @@
+/* verify.c - see verify.h.
+ *
+ * Takes nothing for granted that the file says: every number is checked before it is used, as in searching. Uses a byte
+ * of memory per slot and a list of slots still to visit. Inserts are paused throughout, those under way have finished
+ * before the walk begins, and the key table does not grow, so nothing needs a lock.
+ */
+#include "engine/verify.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/status.h"
+#include "engine/checkpoint.h"
+#include "engine/insert.h"
+#include "engine/neighbour_list.h"
+
+#define MARK_KEYED 1u   /* the key table leads here */
+#define MARK_REACHED 2u /* a path on level 0 leads here */
+
+typedef struct verifier {
+    rhumb__graph *graph;
+    rhumb__verify_result *result;
+    uint64_t slot_count;
+    uint8_t *marks;
+} verifier;
+
+static void report(verifier *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void report(verifier *v, const char *format, ...) {
+    v->result->structure_error_count++;
+    if (v->result->first_error[0] != '\0') return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(v->result->first_error, sizeof v->result->first_error, format, arguments);
+    va_end(arguments);
+}
+
+static void check_list(verifier *v, uint32_t slot, uint32_t level) {
+    uint32_t slots[RHUMB__M0_MAX];
+    const rhumb__list list = rhumb__graph_list(v->graph, slot, level);
+    if (list.slots == NULL) {
+        report(v, "slot %u, level %u: its list lies outside the upper lists", slot, level);
+        return;
+    }
+    const uint32_t count = rhumb__list_read(&list, slots);
+    v->result->link_count += count;
+    for (uint32_t i = count; i < list.capacity; i++) {
+        if (rhumb__list_peek(&list, i) == RHUMB__SLOT_NONE) continue;
+        report(v, "slot %u, level %u: an entry behind the end of the list", slot, level);
+        break;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (slots[i] >= v->slot_count) {
+            report(v, "slot %u, level %u: link to slot %u of %llu", slot, level, slots[i],
+                   (unsigned long long)v->slot_count);
+            continue;
+        }
+        if (slots[i] == slot) report(v, "slot %u, level %u: link to itself", slot, level);
+        if (rhumb__node_level(rhumb__graph_node(v->graph, slots[i])) < level) {
+            report(v, "slot %u, level %u: link to slot %u, which is not on that level", slot, level, slots[i]);
+        }
+        for (uint32_t k = 0; k < i; k++) {
+            if (slots[k] == slots[i]) report(v, "slot %u, level %u: two links to slot %u", slot, level, slots[i]);
+        }
+    }
+}
+
+/* Node records against the counts; upper rows must follow each other as slots do. */
+static void check_nodes(verifier *v) {
+    rhumb__graph *graph = v->graph;
+    uint64_t level_counts[RHUMB__LEVEL_COUNT] = {0};
+    uint64_t next_upper_row = 0;
+    for (uint64_t i = 0; i < v->slot_count; i++) {
+        const uint32_t slot = (uint32_t)i;
+        const uint64_t record = rhumb__graph_node(graph, slot);
+        const uint32_t level = rhumb__node_level(record);
+        v->result->node_count++;
+        if ((record & RHUMB__NODE_PRESENT) == 0 || level > graph->params.level_max ||
+            rhumb__node_upper_row(record) != next_upper_row || record >> 41 != 0) {
+            report(v, "slot %u: node record 0x%016llx, upper row %llu expected", slot, (unsigned long long)record,
+                   (unsigned long long)next_upper_row);
+            if (level > graph->params.level_max) continue;
+        }
+        level_counts[level]++;
+        next_upper_row += level;
+        for (uint32_t at = 0; at <= level; at++) check_list(v, slot, at);
+    }
+    for (uint32_t level = 0; level < RHUMB__LEVEL_COUNT; level++) {
+        if (level_counts[level] == graph->counts.level_counts[level]) continue;
+        report(v, "level %u: %llu nodes expected, %llu found", level,
+               (unsigned long long)graph->counts.level_counts[level], (unsigned long long)level_counts[level]);
+    }
+}
+
+/* The entry point must be there, and on the highest level. */
+static void check_entry(verifier *v) {
+    const uint64_t entry = atomic_load(&v->graph->entry);
+    const int32_t top = rhumb__counts_level_top(&v->graph->counts);
+    if (entry == RHUMB__ENTRY_NONE || top < 0) {
+        if (v->slot_count != 0)
+            report(v, "no entry point in an index of %llu slots", (unsigned long long)v->slot_count);
+        return;
+    }
+    const uint32_t slot = rhumb__entry_slot(entry);
+    if (slot >= v->slot_count || rhumb__entry_level(entry) != (uint32_t)top ||
+        rhumb__node_level(rhumb__graph_node(v->graph, slot)) != (uint32_t)top) {
+        report(v, "entry point: slot %u of level %u; the highest level is %d", slot, rhumb__entry_level(entry), top);
+    }
+}
+
+/* Every slot must be in the key table once, in the bucket of its key. */
+static void check_keys(verifier *v) {
+    rhumb__key_table *table = &v->graph->key_table;
+    const uint64_t bucket_count = atomic_load(&table->bucket_count);
+    for (uint64_t bucket = 0; bucket < bucket_count; bucket++) {
+        const rhumb__key_bucket *row = NULL;
+        for (uint64_t hop = 0; (row = rhumb__key_table_row(table, bucket, row, hop)) != NULL; hop++) {
+            if (row->count > RHUMB__KEY_BUCKET_PLACES) {
+                report(v, "key bucket %llu: %u entries", (unsigned long long)bucket, row->count);
+            }
+            for (uint32_t i = 0; i < row->count && i < RHUMB__KEY_BUCKET_PLACES; i++) {
+                const uint32_t slot = row->slots[i];
+                if (slot >= v->slot_count || (v->marks[slot] & MARK_KEYED) != 0) {
+                    report(v, "key bucket %llu: slot %u does not exist, or is there twice", (unsigned long long)bucket,
+                           slot);
+                    continue;
+                }
+                v->marks[slot] |= MARK_KEYED;
+            }
+        }
+    }
+    for (uint64_t i = 0; i < v->slot_count; i++) {
+        const uint32_t slot = (uint32_t)i;
+        const uint64_t key = rhumb__graph_key(v->graph, slot);
+        if ((v->marks[slot] & MARK_KEYED) != 0 && rhumb__key_table_find(table, key) == slot) continue;
+        report(v, "slot %u: its key %llu does not lead to it", slot, (unsigned long long)key);
+    }
+}
+
+/* Breadth first from the entry point along level 0. */
+static rhumb_status count_unreachable(verifier *v) {
+    const uint64_t entry = atomic_load(&v->graph->entry);
+    if (v->slot_count == 0) return RHUMB_OK;
+    if (entry == RHUMB__ENTRY_NONE || rhumb__entry_slot(entry) >= v->slot_count) {
+        v->result->unreachable_count = v->slot_count;
+        return RHUMB_OK;
+    }
+    uint32_t *queue = rhumb__alloc_zeroed(v->slot_count, sizeof *queue);
+    if (queue == NULL) {
+        return rhumb__fail(RHUMB_E_NOMEM, "no memory for a walk over %llu slots", (unsigned long long)v->slot_count);
+    }
+    uint64_t head = 0;
+    uint64_t tail = 0;
+    queue[tail++] = rhumb__entry_slot(entry);
+    v->marks[queue[0]] |= MARK_REACHED;
+    while (head < tail) {
+        uint32_t slots[RHUMB__M0_MAX];
+        const rhumb__list list = rhumb__graph_list(v->graph, queue[head++], 0);
+        const uint32_t count = rhumb__list_read(&list, slots);
+        for (uint32_t i = 0; i < count; i++) {
+            if (slots[i] >= v->slot_count || (v->marks[slots[i]] & MARK_REACHED) != 0) continue;
+            v->marks[slots[i]] |= MARK_REACHED;
+            queue[tail++] = slots[i];
+        }
+    }
+    v->result->unreachable_count = v->slot_count - tail;
+    if (v->result->unreachable_count > 0 && v->result->first_error[0] == '\0') {
+        snprintf(v->result->first_error, sizeof v->result->first_error,
+                 "%llu nodes cannot be reached from the entry point", (unsigned long long)v->result->unreachable_count);
+    }
+    rhumb__free(queue);
+    return RHUMB_OK;
+}
+
+rhumb_status rhumb__graph_verify(rhumb__graph *graph, rhumb__verify_result *result) {
+    rhumb_status status = RHUMB_OK;
+    verifier v = {.graph = graph, .result = result};
+    memset(result, 0, sizeof *result);
+    if (graph->writable) {
+        status = rhumb__checkpoint(graph);
+        if (status != RHUMB_OK) return status;
+    }
+    rhumb__graph_pause_inserts(graph);
+    pthread_mutex_lock(&graph->key_table.split_lock);
+    v.slot_count = graph->counts.slot_count;
+    RHUMB_TRY(
+        rhumb__store_verify(graph->store, &result->chunk_count, &result->checksum_error_count, result->first_error));
+    if (v.slot_count > 0) {
+        v.marks = rhumb__alloc_zeroed(v.slot_count, 1);
+        if (v.marks == NULL) {
+            status = rhumb__fail(RHUMB_E_NOMEM, "no memory for marks of %llu slots", (unsigned long long)v.slot_count);
+            goto done;
+        }
+    }
+    check_nodes(&v);
+    check_entry(&v);
+    check_keys(&v);
+    RHUMB_TRY(count_unreachable(&v));
+done:
+    pthread_mutex_unlock(&graph->key_table.split_lock);
+    rhumb__graph_resume_inserts(graph);
+    rhumb__free(v.marks);
+    return status;
+}
