@@ -1,0 +1,44 @@
+#!/bin/bash
+# Goal: what is installed is complete, exports what it should and no more, and a user's program can be built with it.
+# Method: install into an empty folder; look at the libraries with the linker's tools; compile, link and run a program as C and
+# as C++, against the shared and against the static library.
+set -euo pipefail
+prefix=$TEST_TMPDIR/prefix
+fail() {
+    echo "FAILED: $*"
+    exit 1
+}
+
+tools/install.sh "$prefix"
+for file in bin/rhumb include/rhumb.h include/rhumb_types.h lib/librhumb.a lib/librhumb.so lib/librhumb.so.0 \
+    lib/pkgconfig/rhumb.pc; do
+    [ -s "$prefix/$file" ] || fail "$file is not there"
+done
+library=$(readlink -f "$prefix/lib/librhumb.so")
+
+# Symbols: those of rhumb.h, and no other.
+exported=$(nm -D --defined-only "$library" | awk '{ print $3 }' | sed 's/@.*//' | grep -v '^RHUMB_0$' | sort)
+declared=$(grep -o '\brhumb_[a-z_]*(' "$prefix/include/rhumb.h" | tr -d '(' | sort -u)
+functions=$(comm -12 <(echo "$exported") <(echo "$declared"))
+[ "$exported" = "$functions" ] || fail "exported but not declared: $(comm -23 <(echo "$exported") <(echo "$declared"))"
+missing=$(sed -n 's/^RHUMB_API.*\b\(rhumb_[a-z_]*\)(.*/\1/p' "$prefix/include/rhumb.h" | sort -u |
+    comm -23 - <(echo "$exported"))
+[ -z "$missing" ] || fail "declared but not exported: $missing"
+
+dynamic=$(readelf -d "$library")
+grep -q 'SONAME.*\[librhumb.so.0\]' <<<"$dynamic" || fail "wrong soname"
+if grep -q 'NEEDED.*stdc++' <<<"$dynamic"; then fail "needs libstdc++"; fi
+
+program=tests/install/program.c
+strict="-Wall -Wextra -Wpedantic -Werror"
+private=$(sed -n 's/^Libs.private: //p' "$prefix/lib/pkgconfig/rhumb.pc")
+run() { LD_LIBRARY_PATH=$prefix/lib "$TEST_TMPDIR/program" || fail "the program ended with $? ($1)"; }
+gcc -std=c11 $strict -I"$prefix/include" "$program" -o "$TEST_TMPDIR/program" -L"$prefix/lib" -lrhumb
+run "C, shared"
+g++ -std=c++11 -x c++ $strict -I"$prefix/include" "$program" -o "$TEST_TMPDIR/program" -L"$prefix/lib" -lrhumb
+run "C++, shared"
+gcc -std=c11 $strict -I"$prefix/include" "$program" -o "$TEST_TMPDIR/program" "$prefix/lib/librhumb.a" $private
+run "C, static"
+
+"$prefix/bin/rhumb" --version >/dev/null || fail "the command line tool does not start"
+echo "all well"
