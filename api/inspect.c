@@ -100,7 +100,7 @@ rhumb_status rhumb_index_verify(rhumb_index *index, rhumb_verify_report *report,
     };
     memcpy(filled.first_error, result.first_error, sizeof filled.first_error);
     memcpy(report, &filled, size < sizeof filled ? size : sizeof filled);
-    if (result.checksum_error_count + result.structure_error_count + result.unreachable_count > 0) {
+    if (result.checksum_error_count + result.structure_error_count > 0) {
         status = rhumb__fail_at(RHUMB_E_CORRUPT, graph->store->path, RHUMB_OFFSET_NONE, "%s", result.first_error);
     }
 done:

@@ -249,8 +249,9 @@ RHUMB_API rhumb_status rhumb_index_checkpoint(rhumb_index *index) RHUMB_NODISCAR
  * where it was. */
 RHUMB_API rhumb_status rhumb_index_refresh(rhumb_index *index, bool *changed) RHUMB_NODISCARD;
 
-/* What rhumb_index_verify found. A whole index has checksum_error_count, structure_error_count and unreachable_count 0.
- */
+/* What rhumb_index_verify found. A whole index has no checksum errors and no structure errors. Unreachable nodes are no
+ * damage: an HNSW graph loses the last link to a node now and then when lists are pruned; such a node is not found by
+ * searches. */
 typedef struct rhumb_verify_report {
     size_t size;
     uint64_t chunk_count;           /* chunks of the file whose checksum was computed */

@@ -45,7 +45,7 @@ static rhumb_status attach_sections(rhumb__graph *graph) {
                                          .codec = (uint32_t)params->metric << 16 | (uint32_t)params->element,
                                          .version = SECTION_VERSION,
                                          .required = true,
-                                         .huge_pages = true,
+                                         .large_pages = true,
                                          .row_stride_bytes = graph->space.row_stride_bytes,
                                          .row_limit = slots};
     const rhumb__section_spec keys = {.id = RHUMB__SECTION_KEYS,
@@ -64,7 +64,7 @@ static rhumb_status attach_sections(rhumb__graph *graph) {
                                         .kind = RHUMB__SECTION_MUTABLE,
                                         .version = SECTION_VERSION,
                                         .required = true,
-                                        .huge_pages = true,
+                                        .large_pages = true,
                                         .row_stride_bytes = list0_bytes,
                                         .row_limit = slots};
     const rhumb__section_spec lists_upper = {.id = RHUMB__SECTION_LISTS_UPPER,

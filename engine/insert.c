@@ -244,48 +244,77 @@ static void measure_from(const rhumb__graph *graph, rhumb__scratch *scratch, con
     rhumb__sort_candidates(candidates, count);
 }
 
-/* Adds `added` to the list of `slot` on `level`. A list that overflows is pruned by the heuristic, as hnswlib does it:
- * what it passes over is dropped even if there were room. Slots that a damaged file put there are dropped too. */
-static void add_links(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, uint32_t level,
-                      const uint32_t *added, uint32_t added_count) {
+/* What the list of `slot` should hold once `added` has come to what it holds now, in `slots`: everything when that
+ * fits, otherwise what the heuristic selects. As in hnswlib, what it passes over is dropped even if there were room.
+ * Slots that a damaged file put there are dropped too. Returns how many. */
+static uint32_t merge_links(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, const rhumb__list *list,
+                            uint32_t before_count, const uint32_t *added, uint32_t added_count, uint32_t *slots) {
     rhumb__candidate candidates[2 * RHUMB__M0_MAX];
-    const rhumb__list list = rhumb__graph_list(graph, slot, level);
-    if (list.slots == NULL) return;
+    uint32_t all[2 * RHUMB__M0_MAX];
     const uint64_t slot_limit = atomic_load_explicit(&graph->slot_limit, memory_order_acquire);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < before_count; i++) {
+        if (scratch->list[i] < slot_limit && scratch->list[i] != slot) all[count++] = scratch->list[i];
+    }
+    for (uint32_t i = 0; i < added_count; i++) {
+        bool there = false;
+        for (uint32_t k = 0; k < before_count && !there; k++) there = scratch->list[k] == added[i];
+        if (!there) all[count++] = added[i];
+    }
+    if (count <= list->capacity) {
+        memcpy(slots, all, count * sizeof *slots);
+        return count;
+    }
+    measure_from(graph, scratch, rhumb__graph_vector(graph, slot), all, count, candidates);
+    return rhumb__select(graph, scratch, candidates, count, list->capacity, slots);
+}
+
+static bool contains(const uint32_t *slots, uint32_t count, uint32_t slot) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (slots[i] == slot) return true;
+    }
+    return false;
+}
+
+/* Adds `added` to the list of `slot` on `level`, pruning it if it overflows. With `insist` the first of them stays
+ * whatever the heuristic thinks. Returns whether the first of them is in the list now. */
+static bool add_links(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, uint32_t level,
+                      const uint32_t *added, uint32_t added_count, bool insist) {
+    const rhumb__list list = rhumb__graph_list(graph, slot, level);
+    if (list.slots == NULL || added_count == 0) return false;
+    uint32_t *slots = scratch->kept;
     /* A failed exchange means that another insert has changed the list, so somebody always gets on. */
-    for (bool exchanged = false; !exchanged;) {
+    for (;;) {
         const uint32_t before_count = rhumb__list_read(&list, scratch->list);
-        uint32_t *slots = scratch->kept;
-        uint32_t all[2 * RHUMB__M0_MAX];
-        uint32_t count = 0;
-        for (uint32_t i = 0; i < before_count; i++) {
-            if (scratch->list[i] < slot_limit && scratch->list[i] != slot) all[count++] = scratch->list[i];
+        uint32_t count = merge_links(graph, scratch, slot, &list, before_count, added, added_count, slots);
+        bool kept = contains(slots, count, added[0]);
+        if (!kept && insist) {
+            /* In the place of the farthest when there is none left: the selection is in the order of distance. */
+            if (count == list.capacity) count--;
+            slots[count++] = added[0];
+            kept = true;
         }
-        for (uint32_t i = 0; i < added_count; i++) {
-            bool there = false;
-            for (uint32_t k = 0; k < before_count && !there; k++) there = scratch->list[k] == added[i];
-            if (!there) all[count++] = added[i];
-        }
-        if (count <= list.capacity) {
-            memcpy(slots, all, count * sizeof *slots);
-        } else {
-            measure_from(graph, scratch, rhumb__graph_vector(graph, slot), all, count, candidates);
-            count = rhumb__select(graph, scratch, candidates, count, list.capacity, slots);
-        }
-        exchanged = rhumb__list_exchange(&list, scratch->list, before_count, slots, count);
+        if (rhumb__list_exchange(&list, scratch->list, before_count, slots, count)) return kept;
     }
 }
 
-/* Steps 4 (its end) and 5. All own lists come before all links back, so that whoever arrives can go on. */
+/* Steps 4 (its end) and 5. All own lists come before all links back, so that whoever arrives can go on. When every
+ * neighbour's heuristic turns the node down on level 0, the nearest one takes it all the same: a node that no list
+ * names is a node that no search finds. */
 static void link_node(rhumb__graph *graph, rhumb__scratch *scratch, const insertion *in) {
     for (uint32_t level = 0; level <= in->level; level++) {
         const uint32_t *selected = scratch->selected + (size_t)level * RHUMB__M0_MAX;
-        add_links(graph, scratch, in->slot, level, selected, scratch->selected_counts[level]);
+        (void)add_links(graph, scratch, in->slot, level, selected, scratch->selected_counts[level], false);
     }
     for (uint32_t level = 0; level <= in->level; level++) {
         const uint32_t *selected = scratch->selected + (size_t)level * RHUMB__M0_MAX;
-        for (uint32_t i = 0; i < scratch->selected_counts[level]; i++) {
-            add_links(graph, scratch, selected[i], level, &in->slot, 1);
+        const uint32_t count = scratch->selected_counts[level];
+        bool linked = false;
+        for (uint32_t i = 0; i < count; i++) {
+            linked = add_links(graph, scratch, selected[i], level, &in->slot, 1, false) || linked;
+        }
+        if (level == 0 && !linked && count > 0) {
+            (void)add_links(graph, scratch, selected[0], level, &in->slot, 1, true);
         }
     }
 }

@@ -166,10 +166,6 @@ static rhumb_status count_unreachable(verifier *v) {
         }
     }
     v->result->unreachable_count = v->slot_count - tail;
-    if (v->result->unreachable_count > 0 && v->result->first_error[0] == '\0') {
-        snprintf(v->result->first_error, sizeof v->result->first_error,
-                 "%llu nodes cannot be reached from the entry point", (unsigned long long)v->result->unreachable_count);
-    }
     rhumb__free(queue);
     return RHUMB_OK;
 }

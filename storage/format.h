@@ -20,6 +20,10 @@
  * machine can be mapped on every other. */
 #define RHUMB__BLOCK_BYTES 65536u
 
+/* Where the system maps a file through large pages, they are this big. A writer places large extents so that their
+ * offset in the file and in the section agree modulo this size; readers do not depend on it. */
+#define RHUMB__LARGE_PAGE_BYTES (UINT64_C(2) << 20)
+
 /* Block 0 holds the superblocks: two slots, used in turn, each in two copies. */
 #define RHUMB__SUPERBLOCK_BYTES 4096u
 #define RHUMB__SUPERBLOCK_SLOT_COUNT 2u
@@ -38,6 +42,9 @@
 /* Where the locks are: far behind any byte a file can have. */
 #define RHUMB__LOCK_WRITER_OFFSET (UINT64_C(1) << 62)
 #define RHUMB__LOCK_EPOCH_OFFSET ((UINT64_C(1) << 62) + 16)
+
+/* The last epoch: its lock must lie below byte 2^63. At a million checkpoints a second it is 70,000 years away. */
+#define RHUMB__EPOCH_MAX (UINT64_C(1) << 61)
 
 typedef struct rhumb__superblock {
     uint64_t magic;

@@ -38,6 +38,8 @@ static const rhumb__io_backend *backend_or_default(const rhumb__io_backend *back
 
 rhumb_status rhumb__io_open(const rhumb__io_backend *backend, const char *path, rhumb__io_mode mode,
                             rhumb__io **io_out) {
+    /* A reader queues nothing, so it does not ask for a ring, not even whether there could be one. */
+    if (backend == NULL && mode == RHUMB__IO_READ) return rhumb__io_plain.open(path, mode, io_out);
     return backend_or_default(backend)->open(path, mode, io_out);
 }
 

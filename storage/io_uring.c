@@ -25,8 +25,10 @@
 #include "base/alloc.h"
 
 #define RING_ENTRIES 64u
-/* Larger writes are cut, so that one call keeps several pieces in flight. */
-#define PIECE_BYTES_MAX (UINT32_C(1) << 20)
+/* Larger writes are cut at multiples of this, so that one call keeps several pieces in flight. A piece is as large as a
+ * large page, and lies like one: the page cache keeps what arrives together in one folio, which a mapping can then show
+ * through one entry. */
+#define PIECE_BYTES_MAX (UINT32_C(2) << 20)
 #define WAIT_PAUSE_NS 1000000
 
 typedef struct queued_write {
@@ -149,7 +151,8 @@ static rhumb_status uring_write(rhumb__io *io, const void *bytes, size_t bytes_c
     for (size_t left_bytes = bytes_count; left_bytes > 0; left_bytes -= piece.bytes_count) {
         piece.bytes += piece.bytes_count;
         piece.offset += piece.bytes_count;
-        piece.bytes_count = left_bytes < PIECE_BYTES_MAX ? (uint32_t)left_bytes : PIECE_BYTES_MAX;
+        const uint32_t room_bytes = PIECE_BYTES_MAX - (uint32_t)(piece.offset % PIECE_BYTES_MAX);
+        piece.bytes_count = left_bytes < room_bytes ? (uint32_t)left_bytes : room_bytes;
         if (!queue_write(uring, &piece))
             rhumb__io_file_write_now(&uring->file, piece.bytes, piece.bytes_count, piece.offset);
     }

@@ -31,7 +31,7 @@
 #include "storage/store.h"
 
 #define GRANULE_COUNT_MAX 2048u
-#define COPY_POOL_BYTES (4u << 20)
+#define COPY_POOL_BYTES (8u << 20)
 #define WRITE_BYTES_MAX (64u << 20)
 
 /* What is going to change in one section. */
@@ -61,8 +61,13 @@ typedef struct publisher {
     uint64_t written_bytes;
 } publisher;
 
-static rhumb_status take_blocks(publisher *p, section_plan *plan, uint64_t bytes, uint64_t *offset_out) {
-    rhumb_status status = rhumb__file_space_take(&p->store->space, bytes, offset_out);
+/* Takes blocks for a piece of the section. A large piece lies so that large pages can map it: its offset in the file
+ * and in the section agree modulo their size, as its address and its offset in the section do. */
+static rhumb_status take_blocks(publisher *p, section_plan *plan, uint64_t section_offset, uint64_t bytes,
+                                uint64_t *offset_out) {
+    const uint64_t alignment = bytes >= RHUMB__LARGE_PAGE_BYTES ? RHUMB__LARGE_PAGE_BYTES : 1;
+    rhumb_status status =
+        rhumb__file_space_take(&p->store->space, bytes, alignment, section_offset & (alignment - 1), offset_out);
     if (status != RHUMB_OK) return status;
     status = rhumb__extent_list_append(&plan->taken, *offset_out, bytes);
     if (status != RHUMB_OK) rhumb__file_space_give(&p->store->space, *offset_out, bytes);
@@ -85,11 +90,13 @@ static rhumb_status plan_append(publisher *p, section_plan *plan) {
         const rhumb__extent_item *last = &section->extents.items[section->extents.count - 1];
         offset = last->file_offset + last->bytes;
     }
-    if (have_bytes > 0 && rhumb__file_space_take_at(&p->store->space, offset, bytes)) {
+    const bool in_place =
+        have_bytes > 0 && (bytes < RHUMB__LARGE_PAGE_BYTES || (offset - have_bytes) % RHUMB__LARGE_PAGE_BYTES == 0);
+    if (in_place && rhumb__file_space_take_at(&p->store->space, offset, bytes)) {
         status = rhumb__extent_list_append(&plan->taken, offset, bytes);
         if (status != RHUMB_OK) rhumb__file_space_give(&p->store->space, offset, bytes);
     } else {
-        status = take_blocks(p, plan, bytes, &offset);
+        status = take_blocks(p, plan, have_bytes, bytes, &offset);
     }
     if (status == RHUMB_OK) status = rhumb__extent_list_append(&plan->extents, offset, bytes);
     return status;
@@ -131,7 +138,7 @@ static rhumb_status plan_mutable(publisher *p, section_plan *plan) {
         rhumb_status status;
         if (moves) {
             uint64_t offset = 0;
-            status = take_blocks(p, plan, end - begin, &offset);
+            status = take_blocks(p, plan, begin, end - begin, &offset);
             if (status == RHUMB_OK) status = rhumb__extent_list_append(&plan->extents, offset, end - begin);
             /* The list of moving pieces abuses file_offset for the place in the section, so that touching pieces join.
              */
@@ -210,7 +217,7 @@ static rhumb_status write_append(publisher *p, section_plan *plan) {
     return write_range(p, plan, section->base + old_bytes, old_bytes, new_bytes - old_bytes);
 }
 
-/* A place in the pool for one chunk; waits for the writes in flight when the pool is used up. */
+/* A place in the pool for some chunks; waits for the writes in flight when the pool is used up. */
 static rhumb_status pool_take(publisher *p, uint64_t bytes, uint8_t **buffer_out) {
     rhumb_status status = RHUMB_OK;
     if (p->pool_bytes < bytes) {
@@ -236,14 +243,12 @@ done:
     return status;
 }
 
-static rhumb_status write_chunk(publisher *p, section_plan *plan, uint64_t offset) {
+/* Copies one chunk under its lock, lets the filter have it, and notes its checksum. */
+static void copy_chunk(publisher *p, section_plan *plan, uint64_t offset, uint8_t *copy) {
     const rhumb__section *section = plan->section;
     const uint64_t bytes = section->chunk_bytes;
     const uint64_t index = offset / bytes;
     rhumb__chunk_state *chunk = &section->chunks[index];
-    uint8_t *copy = NULL;
-    rhumb_status status = pool_take(p, bytes, &copy);
-    if (status != RHUMB_OK) return status;
     pthread_mutex_lock(&chunk->lock);
     memcpy(copy, section->base + offset, bytes);
     chunk->dirty = false;
@@ -261,7 +266,25 @@ static rhumb_status write_chunk(publisher *p, section_plan *plan, uint64_t offse
     const uint64_t used_bytes = rhumb__min_u64(bytes, published_bytes - offset);
     memset(copy + used_bytes, 0, bytes - used_bytes);
     plan->checksums[index] = rhumb__crc32c(0, copy, used_bytes);
-    return write_range(p, plan, copy, offset, bytes);
+}
+
+/* Chunks that follow each other go to the file together, up to the next boundary of a large page: what is written in
+ * one piece is what the page cache can keep, and map, in one piece. */
+static rhumb_status write_mutable_run(publisher *p, section_plan *plan, uint64_t begin, uint64_t end) {
+    const uint64_t chunk_bytes = plan->section->chunk_bytes;
+    while (begin < end) {
+        const uint64_t boundary = rhumb__round_up(begin + 1, RHUMB__LARGE_PAGE_BYTES);
+        uint64_t span_bytes = rhumb__round_down(boundary - begin, RHUMB__BLOCK_BYTES) / chunk_bytes * chunk_bytes;
+        span_bytes = rhumb__min_u64(rhumb__max_u64(span_bytes, chunk_bytes), end - begin);
+        uint8_t *copy = NULL;
+        rhumb_status status = pool_take(p, span_bytes, &copy);
+        if (status != RHUMB_OK) return status;
+        for (uint64_t done = 0; done < span_bytes; done += chunk_bytes) copy_chunk(p, plan, begin + done, copy + done);
+        status = write_range(p, plan, copy, begin, span_bytes);
+        if (status != RHUMB_OK) return status;
+        begin += span_bytes;
+    }
+    return RHUMB_OK;
 }
 
 static rhumb_status write_section(publisher *p, section_plan *plan) {
@@ -269,11 +292,8 @@ static rhumb_status write_section(publisher *p, section_plan *plan) {
     if (plan->section->spec.kind == RHUMB__SECTION_APPEND) return write_append(p, plan);
     for (uint32_t i = 0; i < plan->rewritten.count; i++) {
         const uint64_t begin = plan->rewritten.items[i].file_offset;
-        const uint64_t end = begin + plan->rewritten.items[i].bytes;
-        for (uint64_t offset = begin; offset < end; offset += plan->section->chunk_bytes) {
-            rhumb_status status = write_chunk(p, plan, offset);
-            if (status != RHUMB_OK) return status;
-        }
+        rhumb_status status = write_mutable_run(p, plan, begin, begin + plan->rewritten.items[i].bytes);
+        if (status != RHUMB_OK) return status;
     }
     return RHUMB_OK;
 }
@@ -327,13 +347,17 @@ static rhumb_status write_directory(publisher *p) {
     rhumb__store *store = p->store;
     uint32_t root_bytes = 0;
     uint64_t bytes = 0;
+    uint64_t file_bytes = 0;
     rhumb__directory *directory = rhumb__alloc_zeroed(1, sizeof *directory);
     if (directory == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a directory");
     RHUMB_TRY(encode_directory(p, directory, &root_bytes, &bytes));
     const uint64_t block_bytes = rhumb__round_up(bytes, RHUMB__BLOCK_BYTES);
-    RHUMB_TRY(rhumb__file_space_take(&store->space, block_bytes, &p->directory_offset));
+    RHUMB_TRY(rhumb__file_space_take(&store->space, block_bytes, 1, 0, &p->directory_offset));
     p->directory_block_bytes = block_bytes;
     RHUMB_TRY(rhumb__io_allocate(store->io, p->directory_offset, block_bytes));
+    /* The last block may be one that the file has a part of only, as after somebody has added bytes to it. */
+    RHUMB_TRY(rhumb__io_size(store->io, &file_bytes));
+    if (file_bytes < store->space.end) RHUMB_TRY(rhumb__io_resize(store->io, store->space.end));
     RHUMB_TRY(rhumb__io_write(store->io, p->directory_bytes, bytes, p->directory_offset));
     p->written_bytes += bytes;
     p->superblock.directory_offset = p->directory_offset;
@@ -525,6 +549,11 @@ rhumb_status rhumb__store_publish(rhumb__store *store, rhumb__publication *publi
     if (atomic_load(&store->failed)) {
         status = rhumb__fail_at(RHUMB_E_FATAL, store->path, RHUMB_OFFSET_NONE,
                                 "an earlier failure to make a version durable forbids further writing");
+        goto done;
+    }
+    if (store->superblock.epoch >= RHUMB__EPOCH_MAX) {
+        status = rhumb__fail_at(RHUMB_E_FULL, store->path, RHUMB_OFFSET_NONE, "epoch %llu is the last there can be",
+                                (unsigned long long)store->superblock.epoch);
         goto done;
     }
     p->store = store;

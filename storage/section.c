@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/assert.h"
@@ -30,7 +31,6 @@
 #endif
 
 #define GROWTH_BYTES_MAX (UINT64_C(256) << 20)
-#define HUGE_PAGE_BYTES (UINT64_C(2) << 20)
 
 static_assert(sizeof(rhumb__chunk_state) <= 64, "one chunk's state should share no more than a cache line");
 
@@ -76,7 +76,14 @@ rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_s
     const uint64_t bytes_min = (rhumb__divide_up(row_count_min * spec->row_stride_bytes, unit) + 1) * unit;
     uint64_t bytes_max = bytes_min;
     if (writable) bytes_max = rhumb__max_u64(bytes_min, rhumb__divide_up(limit_bytes, unit) * unit);
-    rhumb_status status = reserve(bytes_max, bytes_min, &section->base, &section->reserved_bytes);
+    /* A large page more than needed, so that the base can lie on a multiple of one. */
+    const uint64_t slack = RHUMB__LARGE_PAGE_BYTES;
+    rhumb_status status =
+        reserve(bytes_max + slack, bytes_min + slack, &section->reservation, &section->reservation_bytes);
+    if (status == RHUMB_OK) {
+        section->base = (uint8_t *)rhumb__round_up((uintptr_t)section->reservation, slack);
+        section->reserved_bytes = (section->reservation_bytes - slack) / unit * unit;
+    }
     if (status != RHUMB_OK || !writable || spec->kind != RHUMB__SECTION_MUTABLE) goto done;
 
     /* Chunk states come from zeroed pages; that is how glibc and musl define an unlocked mutex. */
@@ -94,7 +101,7 @@ done:
 }
 
 void rhumb__section_destroy(rhumb__section *section) {
-    if (section->base != NULL) munmap(section->base, section->reserved_bytes);
+    if (section->reservation != NULL) munmap(section->reservation, section->reservation_bytes);
     if (section->chunks != NULL) munmap(section->chunks, section->chunks_reserved_bytes);
     if (section->row_stride_bytes != 0) pthread_mutex_destroy(&section->growth_lock);
     rhumb__extent_list_clear(&section->extents);
@@ -118,6 +125,15 @@ static uint64_t published_bytes(const rhumb__section *section) {
     return section->published_row_count * section->row_stride_bytes;
 }
 
+/* A section that memory cannot hold is read in single rows from all over the disk; read-ahead would fetch megabytes for
+ * each of them. One that fits is read ahead, and soon warm. Advice only. */
+static void advise_random_access(const rhumb__section *section, uint64_t mapped_bytes) {
+    const long page_count = sysconf(_SC_PHYS_PAGES);
+    const long page_bytes = sysconf(_SC_PAGESIZE);
+    if (page_count <= 0 || page_bytes <= 0 || mapped_bytes <= (uint64_t)page_count / 2 * (uint64_t)page_bytes) return;
+    (void)madvise(section->base, mapped_bytes, MADV_RANDOM);
+}
+
 rhumb_status rhumb__section_map(rhumb__section *section, rhumb__io *io, const rhumb__directory_entry *entry) {
     rhumb_status status;
     section->published_row_count = entry->record.row_count;
@@ -134,9 +150,14 @@ rhumb_status rhumb__section_map(rhumb__section *section, rhumb__io *io, const rh
         const uint64_t bytes = rhumb__min_u64(item->bytes, mapped_bytes - item->section_offset);
         RHUMB_TRY(rhumb__io_map(io, section->base + item->section_offset, bytes, item->file_offset, kind));
     }
+    advise_random_access(section, mapped_bytes);
     section->settled_bytes = rhumb__round_down(published_bytes(section), RHUMB__BLOCK_BYTES);
     section->accessible_bytes = mapped_bytes;
     RHUMB_TRY(grow_states(section, mapped_bytes));
+    /* Behind the published rows lies whatever an interrupted checkpoint left there. New rows read as zeros. */
+    if (section->writable) {
+        memset(section->base + published_bytes(section), 0, mapped_bytes - published_bytes(section));
+    }
     const uint64_t capacity =
         section->writable ? mapped_bytes / section->row_stride_bytes : section->published_row_count;
     atomic_store_explicit(&section->row_capacity, capacity, memory_order_release);
@@ -170,7 +191,7 @@ rhumb_status rhumb__section_grow(rhumb__section *section, uint64_t row_count) {
         goto done;
     }
     /* Advice only: without large pages everything works, slower. */
-    if (section->spec.huge_pages && bytes >= HUGE_PAGE_BYTES) (void)madvise(begin, added_bytes, MADV_HUGEPAGE);
+    if (section->spec.large_pages && bytes >= RHUMB__LARGE_PAGE_BYTES) (void)madvise(begin, added_bytes, MADV_HUGEPAGE);
     RHUMB_TRY(grow_states(section, bytes));
     section->accessible_bytes = bytes;
     /* Release pairs with the acquire in rhumb__section_ensure. */

@@ -31,7 +31,7 @@ typedef struct rhumb__section_spec {
     uint32_t codec;
     uint32_t version;
     bool required;             /* a reader that does not know the section must refuse the file */
-    bool huge_pages;           /* ask for large pages where the section is anonymous memory */
+    bool large_pages;          /* ask for large pages where the section is anonymous memory */
     uint64_t row_stride_bytes; /* a multiple of 64 for mutable sections */
     uint64_t row_limit;        /* rows it may ever have: bounds the reservation */
 } rhumb__section_spec;
@@ -50,6 +50,8 @@ typedef struct rhumb__section {
     uint32_t chunk_row_count; /* rows per chunk; for mutable sections only */
     bool writable;
     uint64_t reserved_bytes;
+    uint8_t *reservation; /* what was mapped to get it: base and reserved_bytes lie within */
+    uint64_t reservation_bytes;
     uint64_t accessible_bytes; /* guarded by growth_lock */
     pthread_mutex_t growth_lock;
     rhumb__chunk_state *chunks; /* mutable sections of a writer; reserved like the section, and grows with it */

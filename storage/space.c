@@ -11,6 +11,9 @@
 #include "base/bits.h"
 #include "base/status.h"
 
+/* Locks lie from here on (format.h). */
+#define FILE_BYTES_MAX (UINT64_C(1) << 61)
+
 static void remove_run(rhumb__file_space *space, uint32_t index) {
     memmove(&space->runs[index], &space->runs[index + 1], (space->count - index - 1) * sizeof space->runs[0]);
     space->count--;
@@ -45,26 +48,50 @@ static uint32_t first_run_behind(const rhumb__file_space *space, uint64_t offset
     return low;
 }
 
-rhumb_status rhumb__file_space_take(rhumb__file_space *space, uint64_t bytes, uint64_t *offset_out) {
+/* The first offset from `offset` on with the wanted remainder. */
+static uint64_t align_up(uint64_t offset, uint64_t alignment, uint64_t residue) {
+    return offset + ((residue - offset) & (alignment - 1));
+}
+
+/* Cuts [offset, offset + bytes) out of a run that holds it. A rest that cannot be recorded for want of memory is lost
+ * until the next open. */
+static void cut_run(rhumb__file_space *space, uint32_t index, uint64_t offset, uint64_t bytes) {
+    rhumb__space_run *run = &space->runs[index];
+    const uint64_t run_end = run->offset + run->bytes;
+    const uint64_t tail_bytes = run_end - (offset + bytes);
+    run->bytes = offset - run->offset;
+    if (run->bytes == 0) {
+        run->offset = offset + bytes;
+        run->bytes = tail_bytes;
+        if (tail_bytes == 0) remove_run(space, index);
+    } else if (tail_bytes > 0) {
+        (void)insert_run(space, index + 1, offset + bytes, tail_bytes);
+    }
+}
+
+rhumb_status rhumb__file_space_take(rhumb__file_space *space, uint64_t bytes, uint64_t alignment, uint64_t residue,
+                                    uint64_t *offset_out) {
     for (uint32_t i = 0; i < space->count; i++) {
-        if (space->runs[i].bytes < bytes) continue;
-        *offset_out = space->runs[i].offset;
-        space->runs[i].offset += bytes;
-        space->runs[i].bytes -= bytes;
-        if (space->runs[i].bytes == 0) remove_run(space, i);
+        const rhumb__space_run run = space->runs[i];
+        const uint64_t offset = align_up(run.offset, alignment, residue);
+        if (offset + bytes > run.offset + run.bytes) continue;
+        cut_run(space, i, offset, bytes);
+        *offset_out = offset;
         return RHUMB_OK;
     }
-    if (bytes > (uint64_t)INT64_MAX / 4 - space->end) {
+    const uint64_t offset = align_up(space->end, alignment, residue);
+    if (bytes > FILE_BYTES_MAX - offset) {
         return rhumb__fail(RHUMB_E_FULL, "the file cannot grow by %llu bytes beyond %llu", (unsigned long long)bytes,
                            (unsigned long long)space->end);
     }
-    *offset_out = space->end;
-    space->end += bytes;
+    if (offset > space->end) (void)insert_run(space, space->count, space->end, offset - space->end);
+    space->end = offset + bytes;
+    *offset_out = offset;
     return RHUMB_OK;
 }
 
 bool rhumb__file_space_take_at(rhumb__file_space *space, uint64_t offset, uint64_t bytes) {
-    if (offset == space->end && bytes <= (uint64_t)INT64_MAX / 4 - space->end) {
+    if (offset == space->end && bytes <= FILE_BYTES_MAX - space->end) {
         space->end += bytes;
         return true;
     }

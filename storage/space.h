@@ -23,9 +23,12 @@ typedef struct rhumb__file_space {
     uint64_t end; /* everything from here on is free */
 } rhumb__file_space;
 
-/* Takes `bytes` (a multiple of the block) in one piece: the lowest free run that is large enough, or the end of the
- * file. Lowest first keeps files short and makes the same operations give the same file. RHUMB_E_NOMEM. */
-rhumb_status rhumb__file_space_take(rhumb__file_space *space, uint64_t bytes, uint64_t *offset_out) RHUMB_NODISCARD;
+/* Takes `bytes` (a multiple of the block) in one piece whose offset leaves the remainder `residue` when divided by
+ * `alignment` (a power of two; 1 for any place): in the lowest free run where that fits, or at the end of the file.
+ * Lowest first keeps files short and makes the same operations give the same file. RHUMB_E_FULL when the file cannot
+ * grow that far. */
+rhumb_status rhumb__file_space_take(rhumb__file_space *space, uint64_t bytes, uint64_t alignment, uint64_t residue,
+                                    uint64_t *offset_out) RHUMB_NODISCARD;
 
 /* Takes `bytes` directly at `offset` when they are free there; returns false, changing nothing, when they are not. */
 bool rhumb__file_space_take_at(rhumb__file_space *space, uint64_t offset, uint64_t bytes);

@@ -44,8 +44,20 @@ static rhumb_status check_features(const rhumb__superblock *superblock, bool for
 
 static rhumb_status check_content(const rhumb__superblock *superblock, bool for_writing, uint64_t file_bytes,
                                   const char *path, uint64_t offset) {
+    if (superblock->format_version != RHUMB__FORMAT_VERSION) {
+        return rhumb__fail_at(RHUMB_E_VERSION, path, offset + offsetof(rhumb__superblock, format_version),
+                              "format version: expected %u, found %u", RHUMB__FORMAT_VERSION,
+                              superblock->format_version);
+    }
     rhumb_status status = check_features(superblock, for_writing, path, offset);
     if (status != RHUMB_OK) return status;
+    const uint64_t slot = offset / RHUMB__SUPERBLOCK_SLOT_STRIDE % RHUMB__SUPERBLOCK_SLOT_COUNT;
+    if (superblock->epoch % RHUMB__SUPERBLOCK_SLOT_COUNT != slot || superblock->epoch == 0 ||
+        superblock->epoch > RHUMB__EPOCH_MAX) {
+        return rhumb__fail_at(RHUMB_E_CORRUPT, path, offset + offsetof(rhumb__superblock, epoch),
+                              "superblock of epoch %llu in slot %llu", (unsigned long long)superblock->epoch,
+                              (unsigned long long)slot);
+    }
     if (superblock->block_bytes != RHUMB__BLOCK_BYTES) {
         return rhumb__fail_at(RHUMB_E_VERSION, path, offset + offsetof(rhumb__superblock, block_bytes),
                               "block size: expected %u, found %u", RHUMB__BLOCK_BYTES, superblock->block_bytes);
@@ -71,19 +83,16 @@ static rhumb_status check_content(const rhumb__superblock *superblock, bool for_
 }
 
 /* What the user is told when no copy counts. */
-static rhumb_status explain_none_valid(const uint8_t *block, const char *path) {
+static rhumb_status explain_none_valid(rhumb__superblock copies[][RHUMB__SUPERBLOCK_COPY_COUNT], const char *path) {
     bool all_zero = true;
     bool has_magic = false;
     uint32_t version = RHUMB__FORMAT_VERSION;
     for (uint32_t slot = 0; slot < RHUMB__SUPERBLOCK_SLOT_COUNT; slot++) {
         for (uint32_t copy = 0; copy < RHUMB__SUPERBLOCK_COPY_COUNT; copy++) {
-            rhumb__superblock superblock;
-            memcpy(&superblock, block + copy_offset(slot, copy), sizeof superblock);
-            all_zero = all_zero && superblock.magic == 0;
-            if (superblock.magic == RHUMB__MAGIC) {
-                has_magic = true;
-                version = superblock.format_version;
-            }
+            all_zero = all_zero && copies[slot][copy].magic == 0;
+            if (copies[slot][copy].magic != RHUMB__MAGIC) continue;
+            has_magic = true;
+            version = copies[slot][copy].format_version;
         }
     }
     if (all_zero) {
@@ -102,13 +111,13 @@ static rhumb_status explain_none_valid(const uint8_t *block, const char *path) {
 }
 
 /* The valid copy of a slot, if there is one. */
-static bool pick_copy(const uint8_t *block, uint32_t slot, rhumb__superblock *superblock, uint64_t *offset_out) {
+static bool pick_copy(const rhumb__superblock *copies, uint32_t slot, rhumb__superblock *superblock,
+                      uint64_t *offset_out) {
     for (uint32_t copy = 0; copy < RHUMB__SUPERBLOCK_COPY_COUNT; copy++) {
-        rhumb__superblock candidate;
-        memcpy(&candidate, block + copy_offset(slot, copy), sizeof candidate);
-        if (candidate.magic != RHUMB__MAGIC || candidate.crc != superblock_crc(&candidate)) continue;
-        if (*offset_out != RHUMB_OFFSET_NONE && candidate.epoch <= superblock->epoch) continue;
-        *superblock = candidate;
+        const rhumb__superblock *candidate = &copies[copy];
+        if (candidate->magic != RHUMB__MAGIC || candidate->crc != superblock_crc(candidate)) continue;
+        if (*offset_out != RHUMB_OFFSET_NONE && candidate->epoch <= superblock->epoch) continue;
+        *superblock = *candidate;
         *offset_out = copy_offset(slot, copy);
     }
     return *offset_out != RHUMB_OFFSET_NONE;
@@ -116,35 +125,38 @@ static bool pick_copy(const uint8_t *block, uint32_t slot, rhumb__superblock *su
 
 rhumb_status rhumb__superblock_read(rhumb__io *io, bool for_writing, rhumb__superblock *newest,
                                     rhumb__superblock *previous, bool *has_previous) {
-    uint8_t block[RHUMB__BLOCK_BYTES];
+    rhumb__superblock copies[RHUMB__SUPERBLOCK_SLOT_COUNT][RHUMB__SUPERBLOCK_COPY_COUNT];
     uint64_t file_bytes = 0;
     rhumb_status status = rhumb__io_size(io, &file_bytes);
     if (status != RHUMB_OK) return status;
-    const uint64_t needed_bytes = copy_offset(1, 1) + RHUMB__SUPERBLOCK_BYTES;
-    const uint64_t present_bytes = rhumb__min_u64(file_bytes, needed_bytes);
-    memset(block, 0, sizeof block);
-    if (present_bytes > 0) status = rhumb__io_read(io, block, present_bytes, 0);
-    if (status != RHUMB_OK) return status;
+    memset(copies, 0, sizeof copies);
+    for (uint32_t slot = 0; slot < RHUMB__SUPERBLOCK_SLOT_COUNT; slot++) {
+        for (uint32_t copy = 0; copy < RHUMB__SUPERBLOCK_COPY_COUNT; copy++) {
+            const uint64_t offset = copy_offset(slot, copy);
+            if (offset >= file_bytes) continue;
+            const uint64_t bytes = rhumb__min_u64(file_bytes - offset, sizeof copies[slot][copy]);
+            status = rhumb__io_read(io, &copies[slot][copy], bytes, offset);
+            if (status != RHUMB_OK) return status;
+        }
+    }
 
     rhumb__superblock slots[RHUMB__SUPERBLOCK_SLOT_COUNT];
     uint64_t offsets[RHUMB__SUPERBLOCK_SLOT_COUNT] = {RHUMB_OFFSET_NONE, RHUMB_OFFSET_NONE};
-    const bool has_0 = pick_copy(block, 0, &slots[0], &offsets[0]);
-    const bool has_1 = pick_copy(block, 1, &slots[1], &offsets[1]);
-    if (!has_0 && !has_1) return explain_none_valid(block, io->path);
+    const bool has_0 = pick_copy(copies[0], 0, &slots[0], &offsets[0]);
+    const bool has_1 = pick_copy(copies[1], 1, &slots[1], &offsets[1]);
+    if (!has_0 && !has_1) return explain_none_valid(copies, io->path);
 
     const uint32_t newest_slot = !has_0 || (has_1 && slots[1].epoch > slots[0].epoch) ? 1 : 0;
     *newest = slots[newest_slot];
-    if (newest->format_version != RHUMB__FORMAT_VERSION) {
-        return rhumb__fail_at(RHUMB_E_VERSION, io->path,
-                              offsets[newest_slot] + offsetof(rhumb__superblock, format_version),
-                              "format version: expected %u, found %u", RHUMB__FORMAT_VERSION, newest->format_version);
+    *has_previous = has_0 && has_1 && slots[1 - newest_slot].epoch + 1 == newest->epoch;
+    if (*has_previous) {
+        *previous = slots[1 - newest_slot];
+        rhumb_error before;
+        rhumb__error_save(&before);
+        *has_previous =
+            check_content(previous, for_writing, file_bytes, io->path, offsets[1 - newest_slot]) == RHUMB_OK;
+        rhumb__error_restore(&before);
     }
-    if (newest->epoch % RHUMB__SUPERBLOCK_SLOT_COUNT != newest_slot) {
-        return rhumb__fail_at(RHUMB_E_CORRUPT, io->path, offsets[newest_slot] + offsetof(rhumb__superblock, epoch),
-                              "superblock of epoch %llu in slot %u", (unsigned long long)newest->epoch, newest_slot);
-    }
-    *has_previous = has_0 && has_1;
-    if (*has_previous) *previous = slots[1 - newest_slot];
     return check_content(newest, for_writing, file_bytes, io->path, offsets[newest_slot]);
 }
 

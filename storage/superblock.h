@@ -17,9 +17,9 @@
 #define RHUMB__FEATURES_INCOMPATIBLE_KNOWN UINT64_C(0)
 
 /* Reads all copies. `newest` is the valid one with the highest epoch; `previous` that of the other slot, *has_previous
- * tells whether it is valid. Checks everything a superblock says about itself: magic, version, checksum, block size,
- * features, and that the directory lies within a file of `file_bytes`. RHUMB_E_NOT_AN_INDEX, RHUMB_E_VERSION,
- * RHUMB_E_CORRUPT, RHUMB_E_TRUNCATED, RHUMB_E_READONLY (features that forbid writing), RHUMB_E_IO. */
+ * tells whether it is valid and of the epoch before. Checks everything that either says about itself: magic, version,
+ * checksum, block size, features, epoch, and that the directory lies within the file. RHUMB_E_NOT_AN_INDEX,
+ * RHUMB_E_VERSION, RHUMB_E_CORRUPT, RHUMB_E_TRUNCATED, RHUMB_E_READONLY (features that forbid writing), RHUMB_E_IO. */
 rhumb_status rhumb__superblock_read(rhumb__io *io, bool for_writing, rhumb__superblock *newest,
                                     rhumb__superblock *previous, bool *has_previous) RHUMB_NODISCARD;
 

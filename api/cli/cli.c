@@ -1,0 +1,177 @@
+/* cli.c - parsing, telling of failures, opening of files: what all commands share.
+ *
+ * Owns the state of the JSON object on stdout. Invariant: the object is begun at most once, before anything else goes
+ * to stdout in JSON mode, and cli_finish ends it, so stdout is one whole JSON object whatever happened.
+ */
+#include "cli.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+static void begin_json(struct cli *cli) {
+    if (!cli->json || cli->writer.stream) return;
+    cli->writer.stream = stdout;
+    json_object_begin(&cli->writer, NULL);
+    json_text(&cli->writer, "command", cli->command);
+}
+
+static void print_help(const struct cli_command *command, const struct args_option *options) {
+    printf("usage: rhumb %s %s\n\n%s\noptions:\n", command->name, command->usage, command->description);
+    args_print_options(options, stdout);
+    printf("\nexamples:\n%s", command->examples);
+}
+
+bool cli_parse(struct cli *cli, const struct cli_command *command, const struct args_option *options,
+               int argument_count, char *const *arguments, const char **positionals, size_t positional_count,
+               int *exit_code) {
+    struct args_error error;
+    size_t found_count = 0;
+    const bool parsed =
+        args_parse(options, argument_count, arguments, positionals, positional_count, &found_count, &error);
+    if (parsed && cli->help) {
+        print_help(command, options);
+        *exit_code = CLI_OK;
+        return false;
+    }
+    begin_json(cli);
+    if (parsed && found_count == positional_count) return true;
+    if (parsed)
+        *exit_code =
+            cli_fail(cli, CLI_USAGE, "an argument is missing; usage: rhumb %s %s", command->name, command->usage);
+    else
+        *exit_code = cli_fail(cli, CLI_USAGE, "%s; see 'rhumb %s --help'", error.message, command->name);
+    return false;
+}
+
+int cli_finish(struct cli *cli, int exit_code) {
+    if (cli->writer.stream) {
+        json_end_to(&cli->writer, 1);
+        json_i64(&cli->writer, "exit_code", exit_code);
+        json_end_to(&cli->writer, 0);
+    }
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "rhumb: error: cannot write to the standard output: %s\n", strerror(errno));
+        return CLI_IO;
+    }
+    return exit_code;
+}
+
+/* Tells `message`, and adds what `library` knows if the failure is one of the library. */
+static void tell(struct cli *cli, int exit_code, const char *message, const rhumb_error *library) {
+    if (cli->failed) return;
+    cli->failed = true;
+    begin_json(cli);
+    if (!cli->json) {
+        fflush(stdout);
+        fprintf(stderr, "rhumb%s%s: error: %s\n", cli->command[0] ? " " : "", cli->command, message);
+        return;
+    }
+    struct json_writer *json = &cli->writer;
+    json_end_to(json, 1);
+    json_object_begin(json, "error");
+    json_text(json, "message", message);
+    json_i64(json, "exit_code", exit_code);
+    if (library) {
+        json_text(json, "status", rhumb_status_name(library->status));
+        json_text(json, "path", library->path);
+        if (library->file_offset != UINT64_MAX) json_u64(json, "file_offset", library->file_offset);
+        if (library->os_errno) json_i64(json, "os_errno", library->os_errno);
+    }
+    json_end(json);
+}
+
+int cli_fail(struct cli *cli, int exit_code, const char *format, ...) {
+    char message[1400];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    tell(cli, exit_code, message, NULL);
+    return exit_code;
+}
+
+static int exit_code_of(rhumb_status status) {
+    switch (status) {
+    case RHUMB_OK: return CLI_OK;
+    case RHUMB_E_INVALID: return CLI_USAGE;
+    case RHUMB_E_NOT_FINITE: return CLI_INPUT;
+    case RHUMB_E_CANCELLED: return CLI_INTERRUPTED;
+    case RHUMB_E_NOMEM:
+    case RHUMB_E_IO:
+    case RHUMB_E_NOSPACE:
+    case RHUMB_E_FATAL: return CLI_IO;
+    default: return CLI_INDEX;
+    }
+}
+
+int cli_fail_index(struct cli *cli, rhumb_status status, const char *action) {
+    return cli_fail_index_as(cli, exit_code_of(status), status, action);
+}
+
+int cli_fail_index_as(struct cli *cli, int exit_code, rhumb_status status, const char *action) {
+    const rhumb_error *library = rhumb_error_last();
+    char message[1024], offset[32] = "";
+    if (library->file_offset != UINT64_MAX)
+        snprintf(offset, sizeof offset, "byte %llu: ", (unsigned long long)library->file_offset);
+    const bool names_path = library->path[0] == '\0' || strstr(library->message, library->path);
+    snprintf(message, sizeof message, "%s: %s%s%s%s", action, names_path ? "" : library->path, names_path ? "" : ": ",
+             offset, library->message[0] ? library->message : rhumb_status_name(status));
+    tell(cli, exit_code, message, library);
+    return exit_code;
+}
+
+int cli_fail_dataset(struct cli *cli, const struct dataset_error *error) {
+    int exit_code = CLI_INPUT;
+    if (error->status == DATASET_E_INVALID) exit_code = CLI_USAGE;
+    if (error->status == DATASET_E_IO || error->status == DATASET_E_NOMEM) exit_code = CLI_IO;
+    return cli_fail(cli, exit_code, "%s", error->message);
+}
+
+int cli_fail_memory(struct cli *cli, uint64_t bytes) {
+    return cli_fail(cli, CLI_IO, "no memory for %llu bytes", (unsigned long long)bytes);
+}
+
+void cli_note(const struct cli *cli, const char *format, ...) {
+    if (cli->quiet || cli->json) return;
+    fflush(stdout);
+    fprintf(stderr, "rhumb %s: ", cli->command);
+    va_list arguments;
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+}
+
+int cli_open_dataset(struct cli *cli, const char *path, const char *format_name, const char *hdf5_name,
+                     enum dataset_part part, struct dataset **dataset_out) {
+    struct dataset_options options = {dataset_format_from_name(format_name), part, hdf5_name};
+    if (format_name && options.format == DATASET_FORMAT_BY_EXTENSION)
+        return cli_fail(cli, CLI_USAGE,
+                        "--format must be one of hdf5, fvecs, bvecs, ivecs, fbin, u8bin, i8bin, ibin, npy; found '%s'",
+                        format_name);
+    struct dataset_error error;
+    if (dataset_open(path, &options, dataset_out, &error) != DATASET_OK) return cli_fail_dataset(cli, &error);
+    return CLI_OK;
+}
+
+int cli_open_index(struct cli *cli, const char *path, bool read_only, rhumb_index **index_out) {
+    rhumb_open_options options;
+    rhumb_open_options_init(&options, sizeof options);
+    options.read_only = read_only;
+    const rhumb_status status = rhumb_index_open(path, &options, index_out);
+    return status == RHUMB_OK ? CLI_OK : cli_fail_index(cli, status, "cannot open the index");
+}
+
+void cli_json_dataset(struct cli *cli, const char *name, const struct dataset *dataset) {
+    const struct dataset_info *info = dataset_info_get(dataset);
+    struct json_writer *json = &cli->writer;
+    json_object_begin(json, name);
+    json_text(json, "path", info->path);
+    json_text(json, "format", dataset_format_name(info->format));
+    json_text(json, "element", dataset_element_name(info->element));
+    json_u64(json, "rows", info->row_count);
+    json_u64(json, "dim", info->dim);
+    if (info->distance[0]) json_text(json, "distance", info->distance);
+    json_end(json);
+}

@@ -1,0 +1,90 @@
+/* cli.h - what the commands of the tool share: exit codes, the two ways of output, and how failures are told.
+ *
+ * A command is a function that returns an exit code. On a failure it calls cli_fail or one of its kin, which tell the
+ * user (stderr, or the member "error" of the JSON object) and return the exit code, so that a failure is one statement.
+ * The first failure is the one that is told; what goes wrong while cleaning up after it is not.
+ *
+ * The tool uses nothing of rhumb but its public header, as any other program would.
+ */
+#ifndef RHUMB_CLI_CLI_H
+#define RHUMB_CLI_CLI_H
+
+#include <stdbool.h>
+
+#include "api/rhumb.h"
+#include "args.h"
+#include "dataset.h"
+#include "json_writer.h"
+
+/* The tool's exit codes; `rhumb --help` documents them and scripts depend on them. */
+enum cli_exit {
+    CLI_OK = 0,
+    CLI_PROBLEM = 1, /* the command ran and found something wrong: an index with errors, too little recall */
+    CLI_USAGE = 2,
+    CLI_INPUT = 3,
+    CLI_INDEX = 4,
+    CLI_IO = 5,
+    CLI_INTERRUPTED = 130
+};
+
+/* One run of the tool. */
+struct cli {
+    const char *command; /* "build" */
+    bool json;           /* one JSON object on stdout in the place of text */
+    bool quiet;          /* no progress, no notes */
+    bool help;
+    bool failed;               /* a failure has been told */
+    struct json_writer writer; /* writes nothing unless json */
+};
+
+struct cli_command {
+    const char *name;
+    const char *summary;     /* one line for `rhumb --help` */
+    const char *usage;       /* what follows `rhumb NAME` */
+    const char *description; /* paragraphs, each line ended */
+    const char *examples;
+    int (*run)(struct cli *cli, const struct cli_command *command, int argument_count, char *const *arguments);
+};
+
+extern const struct cli_command cli_build_command, cli_add_command, cli_search_command, cli_info_command,
+    cli_verify_command;
+
+/* The options that every command has: the last entries of its table, together with the table's end. */
+#define CLI_COMMON_OPTIONS(cli)                                                                                        \
+    {"json", 0, ARGS_FLAG, &(cli)->json, NULL, "one JSON object on stdout, failures included"},                        \
+        {"quiet", 'q', ARGS_FLAG, &(cli)->quiet, NULL, "no progress, no notes"},                                       \
+        {"help", 'h', ARGS_FLAG, &(cli)->help, NULL, "this text"}, {                                                   \
+        NULL, 0, ARGS_FLAG, NULL, NULL, NULL                                                                           \
+    }
+
+/* Parses a command's arguments, of which exactly `positional_count` are positional. True: go on. False: return
+ * *exit_code; help was printed, or a failure was told. */
+bool cli_parse(struct cli *cli, const struct cli_command *command, const struct args_option *options,
+               int argument_count, char *const *arguments, const char **positionals, size_t positional_count,
+               int *exit_code);
+
+/* Ends the JSON object and flushes stdout. Returns `exit_code`, or CLI_IO when stdout could not be written. */
+int cli_finish(struct cli *cli, int exit_code);
+
+/* Tell a failure and return its exit code. cli_fail_index takes the details from rhumb_error_last() and the exit code
+ * from `status`; `action` is what could not be done, such as "cannot open the index". */
+int cli_fail(struct cli *cli, int exit_code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int cli_fail_index(struct cli *cli, rhumb_status status, const char *action);
+int cli_fail_index_as(struct cli *cli, int exit_code, rhumb_status status, const char *action);
+int cli_fail_dataset(struct cli *cli, const struct dataset_error *error);
+int cli_fail_memory(struct cli *cli, uint64_t bytes);
+
+/* Something worth knowing that is no failure: on stderr, unless quiet or JSON. */
+void cli_note(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Opens a matrix by the texts of --format and --dataset, which may be NULL. CLI_OK or a told failure. */
+int cli_open_dataset(struct cli *cli, const char *path, const char *format_name, const char *hdf5_name,
+                     enum dataset_part part, struct dataset **dataset_out);
+
+/* Opens an index. CLI_OK or a told failure. */
+int cli_open_index(struct cli *cli, const char *path, bool read_only, rhumb_index **index_out);
+
+/* Writes the member `input` with what a dataset is. */
+void cli_json_dataset(struct cli *cli, const char *name, const struct dataset *dataset);
+
+#endif /* RHUMB_CLI_CLI_H */

@@ -1,0 +1,37 @@
+/* ingest.h - the rows of a file into an index: what build and add have in common. */
+#ifndef RHUMB_CLI_INGEST_H
+#define RHUMB_CLI_INGEST_H
+
+#include "cli.h"
+
+struct ingest_options {
+    struct dataset *keys; /* one column of integers, a key per row; NULL: row numbers from first_key on */
+    uint64_t first_key;
+    uint64_t row_limit;        /* only so many rows; UINT64_MAX: all */
+    uint64_t checkpoint_every; /* rows between checkpoints; 0: only at the end */
+    uint32_t thread_count;     /* 0: one per processor */
+    bool skip_existing;        /* pass over keys that the index has */
+};
+
+struct ingest_result {
+    uint64_t row_count; /* rows to be handled in all */
+    uint64_t inserted_count;
+    uint64_t skipped_count;
+    double insert_seconds;     /* all of the run: reading, inserting, checkpoints on the way */
+    double checkpoint_seconds; /* the last checkpoint */
+    bool interrupted;
+};
+
+/* Reads rows in batches of bounded size and inserts them, then makes a checkpoint; so it does when it is interrupted or
+ * a batch fails, to keep what is there. Returns CLI_OK, CLI_INTERRUPTED (not told: the caller knows how to go on), or a
+ * told failure. *result is filled in every case. */
+int ingest_run(struct cli *cli, rhumb_index *index, struct dataset *rows, const struct ingest_options *options,
+               struct ingest_result *result);
+
+/* Opens the file of --keys and checks that it has a key for each of `row_count` rows. */
+int ingest_open_keys(struct cli *cli, const char *path, uint64_t row_count, struct dataset **keys_out);
+
+/* Writes the result as text or JSON members. `index` may be NULL when its file's size is not to be had. */
+void ingest_report(struct cli *cli, const struct ingest_result *result, rhumb_index *index);
+
+#endif /* RHUMB_CLI_INGEST_H */

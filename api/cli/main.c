@@ -1,0 +1,91 @@
+/* main.c - `rhumb`: chooses the command, and knows what is said about all of them. */
+#include <string.h>
+
+#include "cli.h"
+
+static const struct cli_command *const commands[] = {
+    &cli_build_command, &cli_add_command, &cli_search_command, &cli_info_command, &cli_verify_command,
+};
+#define COMMAND_COUNT (sizeof commands / sizeof commands[0])
+
+static void print_version(void) {
+    const uint32_t version = rhumb_version();
+    printf("rhumb %u.%u.%u (file format %u)\n", version / 1000000, version / 1000 % 1000, version % 1000,
+           rhumb_format_version());
+}
+
+static void print_help(void) {
+    fputs("rhumb - a memory-mapped, persistent index for approximate nearest neighbour search\n"
+          "\n"
+          "usage: rhumb COMMAND [OPTIONS] ARGUMENTS\n"
+          "       rhumb COMMAND --help\n"
+          "       rhumb --version\n"
+          "\n"
+          "commands:\n",
+          stdout);
+    for (size_t i = 0; i < COMMAND_COUNT; i++) printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
+    fputs("\n"
+          "input files, by extension or by --format:\n"
+          "  hdf5 h5              ann-benchmarks: train, test, neighbors, distances\n"
+          "  fvecs bvecs ivecs    TEXMEX: f32, u8, i32\n"
+          "  fbin u8bin i8bin     big-ann-benchmarks: f32, u8, i8; its ground truth: ibin\n"
+          "  npy                  NumPy: little-endian, C order, one or two axes\n"
+          "Components of every type are converted to f32. Files may be larger than memory.\n"
+          "\n"
+          "exit codes:\n"
+          "  0    done\n"
+          "  1    the index has errors (verify), or recall is below --min-recall (search)\n"
+          "  2    the command line is wrong\n"
+          "  3    an input file is missing or bad, or does not fit the index\n"
+          "  4    the index is missing, exists already, is damaged, or is in use\n"
+          "  5    input/output error, no space on the disk, or no memory\n"
+          "  130  interrupted (Ctrl-C); what was inserted until then is in the index\n"
+          "\n"
+          "examples:\n"
+          "  rhumb build images.rhumb fashion-mnist-784-euclidean.hdf5\n"
+          "  rhumb search images.rhumb fashion-mnist-784-euclidean.hdf5 -k 10 --ef 100 --summary\n"
+          "  rhumb verify images.rhumb\n",
+          stdout);
+}
+
+static const struct cli_command *find_command(const char *name) {
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(commands[i]->name, name) == 0) return commands[i];
+    return NULL;
+}
+
+/* Whether a failure on the command line itself is to be told in JSON: known before the line is parsed. */
+static bool wants_json(int argument_count, char *const *arguments) {
+    for (int i = 0; i < argument_count && strcmp(arguments[i], "--") != 0; i++)
+        if (strcmp(arguments[i], "--json") == 0) return true;
+    return false;
+}
+
+int main(int argc, char **argv) {
+    const char *first = argc > 1 ? argv[1] : "";
+    struct cli cli = {.command = "", .json = wants_json(argc - 1, argv + 1)};
+    if (strcmp(first, "--version") == 0 || strcmp(first, "-V") == 0) {
+        print_version();
+        return cli_finish(&cli, CLI_OK);
+    }
+    const bool wants_help = strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0 || strcmp(first, "help") == 0;
+    if (wants_help && argc == 2) {
+        print_help();
+        return cli_finish(&cli, CLI_OK);
+    }
+    const char *name = wants_help ? argv[2] : first;
+    const struct cli_command *command = find_command(name);
+    if (!command) {
+        if (name[0])
+            cli_fail(&cli, CLI_USAGE, "there is no command '%s'; see 'rhumb --help'", name);
+        else
+            cli_fail(&cli, CLI_USAGE, "a command is missing; see 'rhumb --help'");
+        return cli_finish(&cli, CLI_USAGE);
+    }
+    cli.command = command->name;
+    if (wants_help) {
+        char *const help[] = {(char *)"--help"};
+        return cli_finish(&cli, command->run(&cli, command, 1, help));
+    }
+    return cli_finish(&cli, command->run(&cli, command, argc - 2, argv + 2));
+}
