@@ -1,0 +1,270 @@
+#!/bin/bash
+# Goal: the tool does what its help says: every command, text and JSON, every exit code, Ctrl-C.
+# Method: run the built program on small files (make_data.py) and look at exit codes, output and files.
+#   cli_test.sh RHUMB MAKE_DATA_PY
+set -uo pipefail
+PATH=/usr/bin:/bin:$PATH # Debian's Python is the one that has h5py
+rhumb=$PWD/$1
+case $1 in /*) rhumb=$1 ;; esac
+work=$(mktemp -d "${TEST_TMPDIR:-/tmp}/cli_test.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+PYTHONDONTWRITEBYTECODE=1 python3 "$2" "$work" || exit 1
+cd "$work" || exit 1
+failure_count=0
+
+fail() {
+    echo "FAILED: $*"
+    sed 's/^/    stdout: /' stdout | head -5
+    sed 's/^/    stderr: /' stderr | head -5
+    failure_count=$((failure_count + 1))
+}
+
+# expect CODE ARGUMENTS...: runs rhumb, keeps its output in the files stdout and stderr
+expect() {
+    local code=$1 found
+    shift
+    "$rhumb" "$@" >stdout 2>stderr </dev/null
+    found=$?
+    [ $found -eq "$code" ] || fail "rhumb $* ended with $found, expected $code"
+}
+
+# expect_json CODE ARGUMENTS...: the same with --json; stdout must be one JSON object that knows the exit code
+expect_json() {
+    local code=$1
+    expect "$@" --json
+    python3 -m json.tool stdout >pretty || fail "rhumb ${*:2} --json wrote no JSON"
+    [ "$(field exit_code)" = "$code" ] || fail "rhumb ${*:2}: exit_code in the JSON is not $code"
+    [ ! -s stderr ] || fail "rhumb ${*:2} --json wrote to stderr"
+}
+
+# field NAME[.NAME]: a member of the JSON object in stdout
+field() {
+    python3 -c '
+import json, sys
+value = json.load(open("stdout"))
+for name in sys.argv[1].split("."):
+    value = value[name]
+print(value)' "$1"
+}
+
+is() { [ "$(field "$1")" = "$2" ] || fail "$1 is $(field "$1"), expected $2"; }
+says() { grep -q -e "$2" "$1" || fail "$1 does not say '$2'"; }
+
+# ---- help -----------------------------------------------------------------------------------------------------------
+expect 0 --version
+says stdout '^rhumb [0-9]*\.[0-9]*\.[0-9]* (file format [0-9]*)$'
+expect 0 --help
+for code in 0 1 2 3 4 5 130; do says stdout "^  $code  "; done
+for command in build add search info verify; do
+    expect 0 $command --help
+    says stdout "^usage: rhumb $command"
+    says stdout '^examples:'
+    cp stdout first
+    expect 0 help $command
+    cmp -s first stdout || fail "help $command differs from $command --help"
+done
+
+# ---- the command line is wrong: 2 -------------------------------------------------------------------------------------
+expect 2
+expect 2 launch
+expect 2 build
+expect 2 build only.rhumb
+expect 2 build a.rhumb rows.npy more.npy
+expect 2 build a.rhumb rows.npy --M
+expect 2 build a.rhumb rows.npy --M many
+expect 2 build a.rhumb rows.npy --M 1
+expect 2 build a.rhumb rows.npy --metric hamming
+expect 2 build a.rhumb rows.npy --element f64
+expect 2 build a.rhumb rows.npy --format csv
+expect 2 build a.rhumb row1000.bytes
+expect 2 search a.rhumb rows.npy -k 0
+expect_json 2 build --bogus
+is error.exit_code 2
+[ ! -e a.rhumb ] || fail "a wrong command line left an index"
+
+# ---- an input file is bad: 3 ------------------------------------------------------------------------------------------
+for file in absent.npy cut.fvecs fortran.npy strange.hdf5; do
+    expect 3 build a.rhumb $file
+    says stderr "$file"
+done
+expect 3 build a.rhumb rows.npy --keys few_keys.npy
+expect 3 build a.rhumb rows.npy --keys rows.npy
+expect_json 3 build a.rhumb cut.fvecs
+[ ! -e a.rhumb ] || fail "a bad input file left an index"
+expect 0 build strange.rhumb strange.hdf5 --metric l2sq
+expect 3 build nan.rhumb nan.npy --quiet
+says stderr 'key 1234 has -\?nan as component 5'
+expect 3 build same.rhumb rows.npy --keys same_keys.npy
+
+# ---- build, info, verify ----------------------------------------------------------------------------------------------
+expect_json 0 build data.rhumb data.hdf5 --M 12 --ef-construction 80 --threads 2
+is inserted 2000
+is metric l2
+is input.dim 16
+is interrupted False
+expect 0 info data.rhumb
+says stdout '2,000 of 16 x f32, metric l2'
+expect_json 0 info data.rhumb
+is count 2000
+is options.M 12
+is options.M0 24
+is options.ef_construction 80
+expect 0 verify data.rhumb
+says stdout whole
+expect_json 0 verify data.rhumb
+is whole True
+is node_count 2000
+is first_error ""
+
+expect 4 build data.rhumb data.hdf5
+says stderr '--force'
+expect 0 build data.rhumb rows.fvecs --force --quiet --checkpoint-every 300 --seed 5
+expect_json 0 info data.rhumb
+is count 2000
+is options.seed 5
+expect 2 build data.hdf5 data.hdf5 --force
+expect 4 build rows.npy data.hdf5 --force
+python3 -c 'import numpy; numpy.load("rows.npy")' || fail "--force removed what is no index"
+expect_json 0 build limited.rhumb data.hdf5 --limit 100
+is count 100
+
+# ---- search -----------------------------------------------------------------------------------------------------------
+expect_json 0 search data.rhumb data.hdf5 -k 10 --ef 200 --summary --min-recall 0.9
+is recall_definition distance
+is queries 60
+is ef 200
+expect 0 search data.rhumb queries.fvecs --truth truth.ivecs --ef 200 --summary
+says stdout '^recall@10 .*(by ids)$'
+expect_json 0 search data.rhumb queries.fvecs --truth truth.ibin --exact --summary
+is recall_definition ids
+is recall 1
+expect_json 0 search data.rhumb queries.fvecs --truth truth.ibin --truth-metric l2sq --exact --summary
+is recall_definition distance
+is recall 1
+expect 0 search data.rhumb data.hdf5 -k 3 --limit 2
+[ "$(wc -l <stdout)" = 2 ] || fail "expected a line per query"
+grep -Eq '^1	[0-9]+:[0-9.]+ [0-9]+:[0-9.]+ [0-9]+:[0-9.]+$' stdout || fail "a line of results looks different"
+says stderr 'recall@3'
+expect_json 0 search data.rhumb data.hdf5 -k 3 --limit 2 --no-truth
+python3 -c '
+import json
+results = json.load(open("stdout"))
+assert "recall" not in results
+assert [len(row["keys"]) for row in results["results"]] == [3, 3]
+assert all(row["distances"] == sorted(row["distances"]) for row in results["results"])' || fail "results in the JSON"
+expect 0 search data.rhumb queries.fvecs --exact --out found.npy --out-distances distances.fvecs --quiet
+expect 0 search data.rhumb queries.fvecs --exact --out found.ivecs --out-distances distances.npy --quiet
+python3 -c '
+import h5py, numpy
+truth = h5py.File("data.hdf5")
+def vecs(path, type):
+    return numpy.fromfile(path, "<i4").reshape(60, 11)[:, 1:].view(type)
+assert numpy.array_equal(numpy.load("found.npy"), truth["neighbors"][:, :10])
+assert numpy.array_equal(vecs("found.ivecs", "<i4"), truth["neighbors"][:, :10])
+assert numpy.allclose(numpy.load("distances.npy"), truth["distances"][:, :10], rtol=1e-5)
+assert numpy.array_equal(vecs("distances.fvecs", "<f4"), numpy.load("distances.npy"))' || fail "matrices of results"
+ls ./*.partial >/dev/null 2>&1 && fail "a partial file was left behind"
+# Fewer vectors than k: the rest of a row says "none".
+expect 0 search strange.rhumb queries.fvecs -k 12 --limit 1 --out short.ivecs
+[ "$(python3 -c 'import numpy; print(numpy.fromfile("short.ivecs", "<i4")[11:])')" = "[-1 -1]" ] || fail "unfilled places"
+expect 2 search data.rhumb queries.fvecs --out found.txt
+expect 3 search data.rhumb wide.npy
+expect 3 search data.rhumb queries.fvecs --truth truth.ivecs -k 21
+expect 3 search data.rhumb rows.npy --truth truth.ivecs
+expect 3 search data.rhumb nan.npy --summary
+says stderr 'row 1234'
+expect 1 search limited.rhumb data.hdf5 --summary --min-recall 0.9
+says stderr 'recall 0\.'
+expect 2 search data.rhumb queries.fvecs --min-recall 0.9
+
+# ---- add --------------------------------------------------------------------------------------------------------------
+expect_json 0 build keyed.rhumb rows.npy --keys keys.npy
+expect_json 0 search keyed.rhumb queries.fvecs --truth truth_by_key.npy --exact --summary
+is recall 1
+expect_json 0 add data.rhumb more.npy
+is inserted 2000
+is count 4000
+expect_json 3 add data.rhumb more.npy --first-key 3000
+is inserted 0
+expect_json 0 add data.rhumb more.npy --first-key 3000 --skip-existing --threads 1
+is inserted 1000
+is skipped 1000
+expect_json 0 info data.rhumb
+is count 5000
+expect 3 add data.rhumb wide.npy
+expect 2 add data.rhumb more.npy --keys keys.npy --first-key 1
+expect 0 verify data.rhumb
+
+# ---- an index cannot be used: 4; output cannot be written: 5 ------------------------------------------------------------
+for command in info verify; do
+    expect 4 $command absent.rhumb
+    expect_json 4 $command rows.npy
+    [ -n "$(field error.status)" ] || fail "no status in the JSON"
+done
+expect 4 search absent.rhumb queries.fvecs
+expect 4 add absent.rhumb rows.npy
+: >empty.rhumb
+expect 4 info empty.rhumb
+"$rhumb" info data.rhumb >/dev/full 2>stderr
+[ $? -eq 5 ] || fail "a full disk behind stdout is not exit code 5"
+expect 5 search data.rhumb queries.fvecs --out /absent/found.npy
+# A name that is not UTF-8 comes out as JSON all the same.
+expect_json 4 info $'caf\xe9.rhumb'
+
+# ---- a writer at work, and Ctrl-C: 130 ----------------------------------------------------------------------------------
+# Started from Python: a shell lets its background jobs ignore SIGINT.
+cat >interrupt.py <<'PYTHON'
+import json, signal, subprocess, sys, time
+
+rhumb = sys.argv[1]
+
+
+def run(*arguments):
+    return subprocess.run([rhumb, *arguments, "--json"], stdout=subprocess.PIPE)
+
+
+build = [rhumb, "build", "slow.rhumb", "large.npy", "--ef-construction", "1000", "--M", "48", "--threads", "1", "--json"]
+process = subprocess.Popen(build, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+for attempt in range(100):  # until the index exists
+    time.sleep(0.05)
+    if run("info", "slow.rhumb").returncode == 0:
+        break
+time.sleep(0.5)
+assert process.poll() is None, "the build ended before it could be interrupted"
+for arguments in (("add", "slow.rhumb", "large.npy"), ("build", "slow.rhumb", "large.npy", "--force")):
+    second = run(*arguments)
+    assert second.returncode == 4, (arguments, second)
+    assert json.loads(second.stdout)["error"]["status"] == "RHUMB_E_LOCKED", second
+assert run("info", "slow.rhumb").returncode == 0, "reading beside a writer"
+process.send_signal(signal.SIGINT)
+stdout, stderr = process.communicate(timeout=60)
+assert process.returncode == 130, (process.returncode, stderr)
+told = json.loads(stdout)
+assert told["interrupted"] and told["exit_code"] == 130, told
+assert "--first-key 0 --skip-existing" in told["error"]["message"], told
+assert 0 < told["inserted"] < 60000, told
+
+info = json.loads(run("info", "slow.rhumb").stdout)
+assert info["count"] == told["inserted"], (info, told)
+assert run("verify", "slow.rhumb").returncode == 0
+rest = run("add", "slow.rhumb", "large.npy", "--first-key", "0", "--skip-existing", "--limit", str(told["inserted"] + 50))
+rest = json.loads(rest.stdout)
+assert (rest["inserted"], rest["skipped"], rest["count"]) == (50, told["inserted"], told["inserted"] + 50), rest
+PYTHON
+python3 interrupt.py "$rhumb" >stdout 2>stderr || fail "interruption: $(tail -3 stderr)"
+
+# ---- a damaged index: verify ends with 1 --------------------------------------------------------------------------------
+python3 -c '
+data = bytearray(open("keyed.rhumb", "rb").read())
+place = data.find(open("row1000.bytes", "rb").read())
+assert place > 0, "the vector is in the file as it is"
+data[place + 3] ^= 1
+open("damaged.rhumb", "wb").write(data)' || fail "no vector to damage"
+expect 1 verify damaged.rhumb
+says stdout DAMAGED
+expect_json 1 verify damaged.rhumb
+is whole False
+is checksum_error_count 1
+
+[ $failure_count -eq 0 ] && echo "all as expected"
+exit $((failure_count > 0))
