@@ -18,14 +18,19 @@
 
 #define CACHE_LINE_BYTES 64u
 
-/* Lines of a vector that are asked for as soon as its slot is known. The kernel streams through the rest; more than
- * this only fills the queue of outstanding loads. */
-#define PREFETCH_LINES_MAX 8u
+/* Lines of a vector that are asked for as soon as its slot is known: the kernel itself runs ahead within a vector, so
+ * more than its beginning only fills the queue of outstanding loads. Short vectors end before the kernel is up to
+ * speed. */
+#define PREFETCH_LINES_SHORT 4u
+#define PREFETCH_LINES_LONG 2u
+#define SHORT_ROW_BYTES 1024u
 
 static inline void prefetch_vector(const rhumb__graph *graph, const uint8_t *row) {
-    uint32_t bytes = graph->space.row_bytes;
-    if (bytes > PREFETCH_LINES_MAX * CACHE_LINE_BYTES) bytes = PREFETCH_LINES_MAX * CACHE_LINE_BYTES;
-    for (uint32_t offset = 0; offset < bytes; offset += CACHE_LINE_BYTES) __builtin_prefetch(row + offset, 0, 3);
+    const uint32_t row_bytes = graph->space.row_bytes;
+    const uint32_t lines = row_bytes <= SHORT_ROW_BYTES ? PREFETCH_LINES_SHORT : PREFETCH_LINES_LONG;
+    for (uint32_t line = 0; line < lines && line * CACHE_LINE_BYTES < row_bytes; line++) {
+        __builtin_prefetch(row + line * CACHE_LINE_BYTES, 0, 3);
+    }
 }
 
 static inline void prefetch_list(rhumb__graph *graph, uint32_t slot) {

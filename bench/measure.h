@@ -1,0 +1,64 @@
+// measure.h - timing of searches, recall against the truth, and the speed at a given recall.
+#ifndef RHUMB_BENCH_MEASURE_H
+#define RHUMB_BENCH_MEASURE_H
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "bench/adapter.h"
+#include "bench/dataset.h"
+
+namespace bench {
+
+class Stopwatch {
+  public:
+    double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count(); }
+
+  private:
+    std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
+
+// The test queries as they are handed to the libraries: as they are, and scaled to length 1 where the metric is cosine.
+struct Queries {
+    Queries(const Dataset &dataset, size_t count_limit);
+    const float *rows_for(const Adapter &adapter) const;
+
+    size_t count;
+
+  private:
+    const Dataset &dataset_;
+    std::vector<float> unit_rows_; // empty for euclidean
+};
+
+// Searches all queries once on `thread_count` threads, which start together, and returns the seconds from the start to
+// the last answer. One thread means the calling one. `ids` has queries.count rows of k.
+double timed_pass(Adapter &adapter, const Dataset &dataset, const Queries &queries, size_t k, uint32_t thread_count,
+                  std::vector<int64_t> &ids);
+
+// The share of the true k nearest that was found, averaged over the queries. A row that is as near as the k-th true
+// neighbour (within rounding) counts as one of them; a row that is returned twice counts once.
+double recall(const Dataset &dataset, size_t query_count, size_t k, const std::vector<int64_t> &ids);
+
+double median(std::vector<double> values);
+
+// One setting of ef: what was found, and how fast.
+struct Point {
+    size_t ef = 0;
+    double recall = 0;
+    double queries_per_second = 0; // median of the passes
+    std::vector<double> passes;    // each pass's
+};
+
+// Queries per second at a recall, from the best curve through the points: log(queries per second) is linear in recall
+// between two of them.
+struct SpeedAtRecall {
+    enum class Kind { reached, at_least, not_reached } kind = Kind::not_reached;
+    double queries_per_second = 0; // for at_least: of the first point, whose recall is already higher
+};
+SpeedAtRecall speed_at_recall(std::vector<Point> points, double recall);
+
+} // namespace bench
+
+#endif // RHUMB_BENCH_MEASURE_H
