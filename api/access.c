@@ -161,9 +161,19 @@ uint64_t rhumb_index_count(const rhumb_index *index) {
     if (index == NULL) return 0;
     rhumb__scratch *scratch = NULL;
     rhumb__graph *graph = NULL;
-    /* The handle's own content does not change; taking scratch keeps a refresh from closing the graph. */
-    if (rhumb__handle_enter((rhumb_index *)index, &scratch, &graph) != RHUMB_OK) return 0;
+    /* The handle's own content does not change; taking scratch keeps a refresh from closing the graph. So does the
+     * lock, which is for when there is no memory for scratch: a count has no way to say so. */
+    rhumb_index *handle = (rhumb_index *)index;
+    const bool has_scratch = rhumb__handle_enter(handle, &scratch, &graph) == RHUMB_OK;
+    if (!has_scratch) {
+        pthread_mutex_lock(&handle->refresh_lock);
+        graph = atomic_load(&handle->scratch_pool.graph);
+    }
     const uint64_t count = atomic_load_explicit(&graph->finished_count, memory_order_relaxed);
-    rhumb__scratch_give(scratch);
+    if (has_scratch) {
+        rhumb__scratch_give(scratch);
+    } else {
+        pthread_mutex_unlock(&handle->refresh_lock);
+    }
     return count;
 }

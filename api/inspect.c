@@ -49,9 +49,10 @@ static void fill_graph(rhumb__graph *graph, rhumb_index_stats *stats) {
     stats->slot_count = graph->counts.slot_count;
     memcpy(stats->level_counts, graph->counts.level_counts, sizeof stats->level_counts);
     const int32_t top = rhumb__counts_level_top(&graph->counts);
+    /* Under the lock, so that it is never more than the slots that were handed out. */
+    stats->count = atomic_load_explicit(&graph->finished_count, memory_order_relaxed);
     pthread_mutex_unlock(&graph->append_lock);
     stats->level_top = top < 0 ? 0 : (uint32_t)top;
-    stats->count = atomic_load_explicit(&graph->finished_count, memory_order_relaxed);
     /* Taken while no checkpoint runs; one that does is waited for. */
     pthread_mutex_lock(&graph->checkpoint_lock);
     stats->checkpoint_count = graph->checkpoint_count;

@@ -153,19 +153,32 @@ static void write_node(rhumb__graph *graph, const rhumb__scratch *scratch, const
     }
     /* Release pairs with the acquire in rhumb__graph_node: who sees the node present can read all of it. */
     atomic_store_explicit(record, rhumb__node_encode(in->upper_row, in->level), memory_order_release);
-    /* Sequentially consistent, as are the loads in peers_into_pool: of two inserts one sees the other. */
+    /* Sequentially consistent, as are the loads in collect_peers: of two inserts one sees the other. */
     atomic_store(&graph->active[in->active], rhumb__active_encode(in->slot) | RHUMB__ACTIVE_LINKABLE);
 }
 
 /* ---- step 4: candidates
  * ----------------------------------------------------------------------------------------------- */
 
-/* Offers the other active inserts that are on this level to the pool. */
-static void peers_into_pool(rhumb__graph *graph, rhumb__scratch *scratch, const insertion *in, uint32_t level) {
+/* The other inserts that have announced themselves. Taken before the search begins: an insert that is not among them
+ * has either finished, so that the search finds it, or announces itself later and finds this one. Taken afterwards, one
+ * that finished during the search would be missed: the first two nodes of an index could end without a link between
+ * them. */
+static uint32_t collect_peers(rhumb__graph *graph, const insertion *in, uint32_t *peers) {
+    uint32_t count = 0;
     for (uint32_t i = 0; i < RHUMB__ACTIVE_INSERT_MAX; i++) {
         const uint64_t state = atomic_load(&graph->active[i]);
         if ((state & RHUMB__ACTIVE_LINKABLE) == 0 || i == in->active) continue;
-        const uint32_t slot = RHUMB__ACTIVE_SLOT(state);
+        peers[count++] = RHUMB__ACTIVE_SLOT(state);
+    }
+    return count;
+}
+
+/* Offers the peers that are on this level to the pool. */
+static void peers_into_pool(rhumb__graph *graph, rhumb__scratch *scratch, const uint32_t *peers, uint32_t peer_count,
+                            uint32_t level) {
+    for (uint32_t i = 0; i < peer_count; i++) {
+        const uint32_t slot = peers[i];
         if (slot >= scratch->slot_limit && !rhumb__scratch_extend(scratch)) continue;
         if (rhumb__node_level(rhumb__graph_node(graph, slot)) < level) continue;
         if (rhumb__visited_add(&scratch->visited, slot)) continue;
@@ -211,6 +224,8 @@ static void select_level(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t 
 /* Finds and selects the node's neighbours on every level that it is on. */
 static void search_levels(rhumb__graph *graph, rhumb__scratch *scratch, const insertion *in) {
     const uint32_t ef = graph->params.ef_construction;
+    uint32_t peers[RHUMB__ACTIVE_INSERT_MAX];
+    const uint32_t peer_count = collect_peers(graph, in, peers);
     uint32_t top;
     rhumb__nearest start = rhumb__search_descend(graph, scratch, in->level, &top);
     const bool has_start = start.slot != RHUMB__SLOT_NONE;
@@ -226,7 +241,7 @@ static void search_levels(rhumb__graph *graph, rhumb__scratch *scratch, const in
                                          scratch->pool.entries[0].distance};
             }
         }
-        peers_into_pool(graph, scratch, in, level);
+        peers_into_pool(graph, scratch, peers, peer_count, level);
         select_level(graph, scratch, level);
     }
 }

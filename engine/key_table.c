@@ -98,11 +98,19 @@ uint32_t rhumb__key_table_find(rhumb__key_table *table, uint64_t key) {
     return slot;
 }
 
+static bool is_overflow_row(const rhumb__key_table *table, const rhumb__key_bucket *row) {
+    const uint8_t *address = (const uint8_t *)row;
+    return address >= table->overflow.base && address < table->overflow.base + table->overflow.reserved_bytes;
+}
+
+static uint32_t overflow_row_index(const rhumb__key_table *table, const rhumb__key_bucket *row) {
+    return (uint32_t)((uint64_t)((const uint8_t *)row - table->overflow.base) / table->overflow.row_stride_bytes);
+}
+
 /* Writes go to a bucket under the chunk lock that the caller holds, to an overflow row under that of its own chunk. */
 static void begin_write(rhumb__key_table *table, uint64_t bucket, const rhumb__key_bucket *row) {
-    const uint8_t *address = (const uint8_t *)row;
-    if (address >= table->overflow.base && address < table->overflow.base + table->overflow.reserved_bytes) {
-        const uint64_t index = (uint64_t)(address - table->overflow.base) / table->overflow.row_stride_bytes;
+    if (is_overflow_row(table, row)) {
+        const uint32_t index = overflow_row_index(table, row);
         rhumb__section_lock(&table->overflow, index);
         rhumb__section_mark_dirty(&table->overflow, index);
     } else {
@@ -111,11 +119,7 @@ static void begin_write(rhumb__key_table *table, uint64_t bucket, const rhumb__k
 }
 
 static void end_write(rhumb__key_table *table, const rhumb__key_bucket *row) {
-    const uint8_t *address = (const uint8_t *)row;
-    if (address >= table->overflow.base && address < table->overflow.base + table->overflow.reserved_bytes) {
-        rhumb__section_unlock(&table->overflow,
-                              (uint64_t)(address - table->overflow.base) / table->overflow.row_stride_bytes);
-    }
+    if (is_overflow_row(table, row)) rhumb__section_unlock(&table->overflow, overflow_row_index(table, row));
 }
 
 /* Empties a row; its chunk is locked or taken here, see begin_write. */
@@ -134,8 +138,9 @@ static rhumb_status take_overflow_row(rhumb__key_table *table, uint32_t *row_out
     } else {
         RHUMB_TRY(rhumb__section_ensure(&table->overflow, table->overflow_count + 1));
         *row_out = (uint32_t)table->overflow_count++;
-        clear_row(table, 0, rhumb__section_row(&table->overflow, *row_out));
     }
+    /* In a damaged file some chain may have led here already. */
+    clear_row(table, 0, rhumb__section_row(&table->overflow, *row_out));
 done:
     pthread_mutex_unlock(&table->overflow_lock);
     return status;
@@ -178,20 +183,24 @@ rhumb_status rhumb__key_table_reserve(rhumb__key_table *table, const rhumb__key_
     return RHUMB_OK;
 }
 
+/* Does nothing when the row is full, which the caller has ruled out. But in a damaged file buckets may share a row, and
+ * each has a lock of its own. */
 static void append_to_row(rhumb__key_table *table, uint64_t bucket, rhumb__key_bucket *row, uint8_t tag,
                           uint32_t slot) {
     begin_write(table, bucket, row);
-    row->tags[row->count] = tag;
-    row->slots[row->count] = slot;
-    row->count++;
+    if (row->count < RHUMB__KEY_BUCKET_PLACES) {
+        row->tags[row->count] = tag;
+        row->slots[row->count] = slot;
+        row->count++;
+    }
     end_write(table, row);
 }
 
 void rhumb__key_table_add(rhumb__key_table *table, const rhumb__key_place *place, uint32_t slot) {
     rhumb__key_bucket *last = NULL;
     rhumb__key_bucket *row = row_with_room(table, place->bucket, &last);
-    RHUMB_ASSERT(row != NULL);
-    append_to_row(table, place->bucket, row, hash_tag(place->hash), slot);
+    /* NULL only where another bucket has filled a row that both share. */
+    if (row != NULL) append_to_row(table, place->bucket, row, hash_tag(place->hash), slot);
 }
 
 /* What a bucket holds, taken out of its rows. */
@@ -216,13 +225,20 @@ static rhumb_status read_bucket(const rhumb__key_table *table, uint64_t bucket, 
     if (content->slots == NULL || content->spare_rows == NULL) {
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for splitting a bucket");
     }
+    /* A chain that a damaged file lets several buckets share may have changed meanwhile. */
+    const uint32_t row_count_max = content->row_count;
+    content->row_count = 0;
     row = NULL;
-    for (uint64_t hop = 0; (row = rhumb__key_table_row(table, bucket, row, hop)) != NULL; hop++) {
-        for (uint32_t i = 0; i < row_count(row); i++) {
+    while (content->row_count < row_count_max) {
+        row = rhumb__key_table_row(table, bucket, row, content->row_count);
+        if (row == NULL) break;
+        const uint32_t count = row_count(row);
+        for (uint32_t i = 0; i < count; i++) {
             /* A slot that does not exist comes from a damaged file; it leads nowhere and is dropped. */
             if (row->slots[i] < slot_limit) content->slots[content->slot_count++] = row->slots[i];
         }
-        if (hop + 1 < content->row_count) content->spare_rows[hop] = row->next - 1;
+        if (content->row_count > 0) content->spare_rows[content->row_count - 1] = overflow_row_index(table, row);
+        content->row_count++;
     }
     for (uint32_t i = 0; i + 1 < content->row_count; i++) {
         for (uint32_t k = 0; k < i; k++) {
@@ -240,7 +256,8 @@ static void refill(rhumb__key_table *table, uint64_t bucket, uint32_t slot, uint
     rhumb__key_bucket *last = NULL;
     rhumb__key_bucket *row = row_with_room(table, bucket, &last);
     if (row == NULL) {
-        RHUMB_ASSERT(*next_spare + 1 < content->row_count);
+        /* Only where buckets share rows can these be fewer than counted; the slot is not entered then. */
+        if (*next_spare + 1 >= content->row_count) return;
         const uint32_t spare = content->spare_rows[(*next_spare)++];
         begin_write(table, bucket, last);
         last->next = spare + 1;

@@ -46,6 +46,8 @@ static void apply_difference(const rhumb__list *list, const uint32_t *before, ui
     for (uint32_t i = 0; i < slot_count; i++) {
         if (contains(before, before_count, slots[i])) continue;
         while (place < before_count && contains(slots, slot_count, before[place])) place++;
+        /* Only in a list with duplicates, from a damaged file, can the places run out; the rest is not linked. */
+        if (place == before_count && end == list->capacity) break;
         const uint32_t target = place < before_count ? place++ : end++;
         row[target] = slots[i];
         store(list, target, slots[i]);

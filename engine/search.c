@@ -111,7 +111,12 @@ rhumb__nearest rhumb__search_descend(rhumb__graph *graph, rhumb__scratch *scratc
     const uint64_t entry = atomic_load_explicit(&graph->entry, memory_order_acquire);
     rhumb__nearest nearest = {RHUMB__SLOT_NONE, INFINITY};
     *top_out = 0;
-    if (entry == RHUMB__ENTRY_NONE || rhumb__entry_slot(entry) >= scratch->slot_limit) return nearest;
+    if (entry == RHUMB__ENTRY_NONE) return nearest;
+    if (rhumb__entry_slot(entry) >= scratch->slot_limit) {
+        /* Raised since the limit was taken over. Without following, an index full of vectors would seem empty. */
+        (void)rhumb__scratch_extend(scratch);
+        if (rhumb__entry_slot(entry) >= scratch->slot_limit) return nearest;
+    }
     *top_out = rhumb__entry_level(entry);
     nearest.slot = rhumb__entry_slot(entry);
     nearest.distance = graph->space.distance(&graph->space, scratch->query, rhumb__graph_vector(graph, nearest.slot));

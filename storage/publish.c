@@ -121,6 +121,9 @@ static rhumb_status plan_mutable(publisher *p, section_plan *plan) {
     const uint64_t end_bytes = plan->checksum_count * chunk_bytes;
     plan->granule_bytes = chunk_bytes;
     while (end_bytes / plan->granule_bytes > GRANULE_COUNT_MAX) plan->granule_bytes *= 2;
+    /* Checksums cover published rows, so a chunk that gets more of them gets a new one, even if nobody touched it. */
+    const bool grows = plan->row_count > section->published_row_count;
+    const uint64_t old_bytes = section->published_row_count * section->row_stride_bytes;
     uint64_t begin = 0;
     while (begin < end_bytes) {
         /* Extend [begin, end) over all granules that share the fate of the first. */
@@ -128,7 +131,7 @@ static rhumb_status plan_mutable(publisher *p, section_plan *plan) {
         uint64_t end = begin;
         while (end < end_bytes) {
             const uint64_t granule_end = rhumb__min_u64(end + plan->granule_bytes, end_bytes);
-            const bool granule_moves = granule_end > section->extents.bytes ||
+            const bool granule_moves = granule_end > section->extents.bytes || (grows && granule_end > old_bytes) ||
                                        !rhumb__extent_list_is_contiguous(&section->extents, end, granule_end - end) ||
                                        granule_is_dirty(section, end, granule_end);
             if (end == begin) moves = granule_moves;
@@ -521,7 +524,8 @@ done:
     return status;
 }
 
-/* Steps 3 and 4. What fails here leaves it open which version the disk holds, so the handle writes no more. */
+/* Steps 3 and 4. What fails here leaves it open which version the disk holds, so the handle writes no more. Only the
+ * first version is another matter: its file is going to be removed. */
 static rhumb_status make_newest(publisher *p) {
     rhumb_status status;
     rhumb__io *io = p->store->io;
@@ -530,12 +534,16 @@ static rhumb_status make_newest(publisher *p) {
     RHUMB_TRY(rhumb__io_sync(io));
     if (!p->store->has_version) RHUMB_TRY(rhumb__io_sync_directory(io->backend, p->store->path));
 done:
-    if (status != RHUMB_OK) {
+    if (status != RHUMB_OK) atomic_store(&p->store->failed, true);
+    if (status != RHUMB_OK && p->store->has_version) {
         rhumb_error cause;
+        rhumb_error error;
         rhumb__error_save(&cause);
-        atomic_store(&p->store->failed, true);
-        status = rhumb__fail_at(RHUMB_E_FATAL, p->store->path, RHUMB_OFFSET_NONE,
+        status = rhumb__fail_at(RHUMB_E_FATAL, p->store->path, cause.file_offset,
                                 "a version could not be made durable, nothing more will be written: %s", cause.message);
+        rhumb__error_save(&error);
+        error.os_errno = cause.os_errno;
+        rhumb__error_restore(&error);
     }
     return status;
 }

@@ -26,6 +26,10 @@
 /* A writer that publishes faster than a reader can open is not going to happen this many times in a row. */
 #define PIN_ATTEMPT_COUNT_MAX 100
 
+/* Less than a tenth of a second in all. */
+#define LOCK_ATTEMPT_COUNT_MAX 16
+#define LOCK_PAUSE_NS 5000000
+
 static rhumb_status store_new(const char *path, bool writable, rhumb__store **store_out) {
     rhumb__store *store = rhumb__alloc_zeroed(1, sizeof *store);
     if (store == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a store");
@@ -54,15 +58,19 @@ static void make_path_absolute(rhumb__store *store) {
     store->path = copy;
 }
 
+/* The kernel takes the lock from a writer that was killed, but only when the last of its io_uring writes has ended:
+ * they might hit blocks that the next writer has begun to use. That takes milliseconds, so a lock that is held is asked
+ * for again for a while before anybody is told. */
 static rhumb_status take_writer_lock(rhumb__store *store) {
     bool taken = false;
-    rhumb_status status =
-        rhumb__io_lock_range(store->io, RHUMB__LOCK_WRITER_OFFSET, 1, RHUMB__IO_LOCK_EXCLUSIVE, &taken);
-    if (status == RHUMB_OK && !taken) {
-        status = rhumb__fail_at(RHUMB_E_LOCKED, store->path, RHUMB_OFFSET_NONE,
-                                "another handle has this index open for writing; open it read-only");
+    rhumb_status status = RHUMB_OK;
+    for (uint32_t attempt = 0; attempt <= LOCK_ATTEMPT_COUNT_MAX; attempt++) {
+        if (attempt > 0) nanosleep(&(struct timespec){.tv_nsec = LOCK_PAUSE_NS}, NULL);
+        status = rhumb__io_lock_range(store->io, RHUMB__LOCK_WRITER_OFFSET, 1, RHUMB__IO_LOCK_EXCLUSIVE, &taken);
+        if (status != RHUMB_OK || taken) return status;
     }
-    return status;
+    return rhumb__fail_at(RHUMB_E_LOCKED, store->path, RHUMB_OFFSET_NONE,
+                          "another handle has this index open for writing; open it read-only");
 }
 
 rhumb_status rhumb__store_create(const rhumb__io_backend *backend, const char *path, uint32_t creator_version,
@@ -73,6 +81,8 @@ rhumb_status rhumb__store_create(const rhumb__io_backend *backend, const char *p
     RHUMB_TRY(rhumb__io_open(backend, path, RHUMB__IO_CREATE, &store->io));
     make_path_absolute(store);
     RHUMB_TRY(take_writer_lock(store));
+    /* So that a full disk cannot meet the superblocks, where it could not be told from a broken one. */
+    RHUMB_TRY(rhumb__io_allocate(store->io, 0, RHUMB__BLOCK_BYTES));
     rhumb__superblock *superblock = &store->superblock;
     superblock->creator_version = creator_version;
     struct timespec now;

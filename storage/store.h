@@ -99,7 +99,8 @@ typedef struct rhumb__publication {
 rhumb_status rhumb__store_publish(rhumb__store *store, rhumb__publication *publication) RHUMB_NODISCARD;
 
 /* Reads every chunk of the version that this handle stands on from the file and compares checksums. A wrong one is not
- * a failure: it is counted, and the first is described in `first_error` (may be NULL; at least 512 bytes). */
+ * a failure, nor is a damaged table of them: it is counted, and the first is described in `first_error` (may be NULL;
+ * at least 512 bytes). */
 rhumb_status rhumb__store_verify(rhumb__store *store, uint64_t *chunk_count_out, uint64_t *error_count_out,
                                  char *first_error) RHUMB_NODISCARD;
 

@@ -84,7 +84,16 @@ rhumb_status rhumb__store_verify(rhumb__store *store, uint64_t *chunk_count_out,
     chunk_check check = {.first_error = first_error};
     if (first_error != NULL) first_error[0] = '\0';
     pthread_mutex_lock(&store->publish_lock);
-    if (!store->writable) RHUMB_TRY(rhumb__store_read_checksums(store, store->directory, &table));
+    if (!store->writable) status = rhumb__store_read_checksums(store, store->directory, &table);
+    if (status == RHUMB_E_CORRUPT) {
+        /* Damage of the table is damage that was found; there is nothing left to compare chunks with. */
+        *chunk_count_out = 0;
+        *error_count_out = 1;
+        if (first_error != NULL) snprintf(first_error, 512, "%s", rhumb__error_last()->message);
+        status = RHUMB_OK;
+        goto done;
+    }
+    RHUMB_TRY(status);
     for (uint32_t i = 0; i < store->section_count; i++) {
         const rhumb__section *section = store->sections[i];
         if (section->published_row_count == 0) continue;

@@ -139,6 +139,9 @@ rhumb_status rhumb__superblock_read(rhumb__io *io, bool for_writing, rhumb__supe
             if (status != RHUMB_OK) return status;
         }
     }
+    /* Asked again: a writer may have made the file longer before it wrote the superblock that was read just now. */
+    status = rhumb__io_size(io, &file_bytes);
+    if (status != RHUMB_OK) return status;
 
     rhumb__superblock slots[RHUMB__SUPERBLOCK_SLOT_COUNT];
     uint64_t offsets[RHUMB__SUPERBLOCK_SLOT_COUNT] = {RHUMB_OFFSET_NONE, RHUMB_OFFSET_NONE};

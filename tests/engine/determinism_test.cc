@@ -1,0 +1,125 @@
+// Goal: the same vectors under the same keys, seed and order make the same file, byte by byte, but for what tells files
+// apart: the UUID, the time of creation, and the checksum of the superblock that holds both. Method: build twice, mask
+// exactly these fields, compare everything.
+#include "tests/api/index_test_support.h"
+
+extern "C" {
+#include "storage/format.h"
+}
+
+namespace {
+
+using namespace index_test;
+
+// What a build does beside inserting.
+struct Variant {
+    const char *name;
+    rhumb_metric metric = RHUMB_METRIC_L2;
+    bool batch = false;                 // one call for all, or one for each vector
+    size_t checkpoint_every = SIZE_MAX; // vectors
+    size_t reopen_every = SIZE_MAX;
+    uint64_t seed = 397;
+    bool extend_candidates = false;
+    bool keep_pruned = false;
+};
+
+constexpr size_t kCount = 3000;
+
+std::vector<uint8_t> build(const Variant &variant) {
+    ScratchDirectory directory;
+    const std::string path = directory.file("built.rhumb");
+    const Vectors vectors = random_vectors(kCount, 20, 60);
+    rhumb_index_options options = index_options(20, variant.metric);
+    options.M = 8;
+    options.ef_construction = 60;
+    options.seed = variant.seed;
+    options.extend_candidates = variant.extend_candidates;
+    options.keep_pruned = variant.keep_pruned;
+    {
+        Index index = create(path, options);
+        if (variant.batch) {
+            insert_all(index, vectors);
+        } else {
+            for (size_t i = 0; i < kCount; i++) {
+                EXPECT_OK(rhumb_index_insert(index.get(), i, vectors.row(i)));
+                if ((i + 1) % variant.checkpoint_every == 0) {
+                    EXPECT_OK(rhumb_index_checkpoint(index.get()));
+                }
+                if ((i + 1) % variant.reopen_every == 0) {
+                    index.reset();
+                    index = open(path, false);
+                }
+            }
+        }
+    }
+    return file_bytes(path);
+}
+
+// Overwrites the fields that differ by design, in all copies of the superblock.
+void mask(std::vector<uint8_t> &bytes) {
+    ASSERT_GE(bytes.size(), RHUMB__BLOCK_BYTES);
+    for (uint32_t slot = 0; slot < RHUMB__SUPERBLOCK_SLOT_COUNT; slot++) {
+        for (uint32_t copy = 0; copy < RHUMB__SUPERBLOCK_COPY_COUNT; copy++) {
+            uint8_t *superblock = &bytes[slot * RHUMB__SUPERBLOCK_SLOT_STRIDE + copy * RHUMB__SUPERBLOCK_COPY_STRIDE];
+            memset(superblock + offsetof(rhumb__superblock, crc), 0, sizeof(uint32_t));
+            memset(superblock + offsetof(rhumb__superblock, uuid), 0, 16);
+            memset(superblock + offsetof(rhumb__superblock, created_unix_ns), 0, sizeof(uint64_t));
+        }
+    }
+}
+
+void expect_equal_files(std::vector<uint8_t> first, std::vector<uint8_t> second) {
+    EXPECT_NE(first, second) << "UUIDs differ";
+    mask(first);
+    mask(second);
+    ASSERT_EQ(first.size(), second.size());
+    const auto difference = std::mismatch(first.begin(), first.end(), second.begin());
+    EXPECT_EQ(difference.first - first.begin(), static_cast<ptrdiff_t>(first.size())) << "the first byte that differs";
+}
+
+class Determinism : public ::testing::TestWithParam<Variant> {};
+
+TEST_P(Determinism, TwoBuildsMakeTheSameFile) { expect_equal_files(build(GetParam()), build(GetParam())); }
+
+std::vector<Variant> variants() {
+    std::vector<Variant> all(6);
+    all[0].name = "Plain";
+    all[1].name = "Batch";
+    all[1].batch = true;
+    all[1].metric = RHUMB_METRIC_COSINE;
+    all[2].name = "Checkpoints";
+    all[2].checkpoint_every = 137;
+    all[2].metric = RHUMB_METRIC_IP;
+    all[3].name = "Reopened";
+    all[3].reopen_every = 500;
+    all[4].name = "CheckpointsAndReopened";
+    all[4].checkpoint_every = 250;
+    all[4].reopen_every = 700;
+    all[5].name = "ExtendAndKeep";
+    all[5].extend_candidates = true;
+    all[5].keep_pruned = true;
+    return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Variants, Determinism, ::testing::ValuesIn(variants()),
+                         [](const ::testing::TestParamInfo<Variant> &info) { return info.param.name; });
+
+TEST(DeterminismAcross, ABatchOnOneThreadMakesTheFileOfSingleInserts) {
+    Variant singles;
+    Variant batch;
+    batch.batch = true;
+    expect_equal_files(build(singles), build(batch));
+}
+
+TEST(DeterminismAcross, AnotherSeedMakesAnotherGraph) {
+    Variant other;
+    other.seed = 398;
+    std::vector<uint8_t> first = build(Variant()), second = build(other);
+    mask(first);
+    mask(second);
+    // The superblock has the seed; the graph is behind it.
+    EXPECT_FALSE(
+        std::equal(first.begin() + RHUMB__BLOCK_BYTES, first.end(), second.begin() + RHUMB__BLOCK_BYTES, second.end()));
+}
+
+} // namespace

@@ -1,0 +1,145 @@
+/* engine_probe.c - see engine_probe.h. Holds no state of its own; locking and failures are those of the calls behind.
+ */
+#include "tests/engine/engine_probe.h"
+
+#include "base/alloc.h"
+#include "base/status.h"
+#include "engine/graph.h"
+#include "engine/insert.h"
+#include "engine/key_table.h"
+#include "engine/neighbour_list.h"
+#include "engine/scratch.h"
+#include "engine/search.h"
+#include "engine/visited.h"
+
+rhumb_status probe_graph_create(const char *path, const rhumb__params *params, uint64_t slot_count,
+                                rhumb__graph **graph_out) {
+    rhumb_status status;
+    rhumb__graph *graph = NULL;
+    RHUMB_TRY(rhumb__graph_create(path, params, 1, &graph));
+    RHUMB_TRY(rhumb__section_ensure(&graph->keys, slot_count));
+    RHUMB_TRY(rhumb__section_ensure(&graph->lists0, slot_count));
+    *graph_out = graph;
+    graph = NULL;
+done:
+    rhumb__graph_close(graph);
+    return status;
+}
+
+void probe_graph_close(rhumb__graph *graph) { rhumb__graph_close(graph); }
+
+rhumb_status probe_key_add(rhumb__graph *graph, uint64_t key, uint32_t slot, uint64_t key_count) {
+    rhumb_status status;
+    rhumb__key_table *table = &graph->key_table;
+    rhumb__key_place place;
+    rhumb__key_table_lock(table, key, &place);
+    if (rhumb__key_table_find_locked(table, &place, key) != RHUMB__SLOT_NONE) {
+        status = rhumb__fail(RHUMB_E_EXISTS, "key %llu", (unsigned long long)key);
+        goto done;
+    }
+    RHUMB_TRY(rhumb__key_table_reserve(table, &place));
+    *(uint64_t *)rhumb__section_row(&graph->keys, slot) = key;
+    rhumb__key_table_add(table, &place, slot);
+done:
+    rhumb__key_table_unlock(table, &place);
+    if (status == RHUMB_OK) rhumb__key_table_grow(table, key_count);
+    return status;
+}
+
+uint32_t probe_key_find(rhumb__graph *graph, uint64_t key) { return rhumb__key_table_find(&graph->key_table, key); }
+
+uint64_t probe_key_salt(const rhumb__graph *graph) { return graph->key_table.salt; }
+
+uint64_t probe_key_bucket_count(rhumb__graph *graph) { return atomic_load(&graph->key_table.bucket_count); }
+
+uint64_t probe_key_overflow_count(rhumb__graph *graph) { return graph->key_table.overflow_count; }
+
+uint64_t probe_key_bucket(uint64_t hash, uint64_t bucket_count) { return rhumb__key_table_bucket(hash, bucket_count); }
+
+uint64_t probe_key_row_count(rhumb__graph *graph, uint64_t hash) {
+    const rhumb__key_table *table = &graph->key_table;
+    const uint64_t bucket = rhumb__key_table_bucket(hash, atomic_load(&table->bucket_count));
+    const rhumb__key_bucket *row = NULL;
+    uint64_t hop = 0;
+    while ((row = rhumb__key_table_row(table, bucket, row, hop)) != NULL) hop++;
+    return hop;
+}
+
+void probe_list_clear(rhumb__graph *graph, uint32_t row) {
+    const rhumb__list list = rhumb__graph_list(graph, row, 0);
+    rhumb__list_clear(&list);
+}
+
+bool probe_list_exchange(rhumb__graph *graph, uint32_t row, const uint32_t *before, uint32_t before_count,
+                         const uint32_t *slots, uint32_t slot_count) {
+    const rhumb__list list = rhumb__graph_list(graph, row, 0);
+    return rhumb__list_exchange(&list, before, before_count, slots, slot_count);
+}
+
+uint32_t probe_list_read(rhumb__graph *graph, uint32_t row, uint32_t *slots) {
+    const rhumb__list list = rhumb__graph_list(graph, row, 0);
+    return rhumb__list_read(&list, slots);
+}
+
+const uint32_t *probe_list_row(rhumb__graph *graph, uint32_t row, uint32_t *place_count_out) {
+    *place_count_out = (uint32_t)(graph->lists0.row_stride_bytes / sizeof(uint32_t));
+    return rhumb__section_row(&graph->lists0, row);
+}
+
+bool probe_list_is_dirty(rhumb__graph *graph, uint32_t row) { return rhumb__section_chunk(&graph->lists0, row)->dirty; }
+
+struct probe_user {
+    rhumb__graph *graph;
+    rhumb__scratch_pool pool;
+    rhumb__scratch *scratch;
+};
+
+probe_user *probe_user_new(rhumb__graph *graph) {
+    probe_user *user = rhumb__alloc_zeroed(1, sizeof *user);
+    if (user == NULL) return NULL;
+    user->graph = graph;
+    rhumb__scratch_pool_init(&user->pool, graph);
+    if (rhumb__scratch_take(&user->pool, &user->scratch) == RHUMB_OK) return user;
+    rhumb__free(user);
+    return NULL;
+}
+
+void probe_user_free(probe_user *user) {
+    rhumb__scratch_give(user->scratch);
+    rhumb__scratch_pool_destroy(&user->pool);
+    rhumb__free(user);
+}
+
+rhumb_status probe_user_insert(probe_user *user, uint64_t key, const void *vector) {
+    rhumb_status status = rhumb__scratch_set_query(user->scratch, vector);
+    return status == RHUMB_OK ? rhumb__graph_insert(user->graph, user->scratch, key) : status;
+}
+
+rhumb_status probe_user_begin_search(probe_user *user, const void *query) {
+    rhumb_status status = rhumb__scratch_set_query(user->scratch, query);
+    return status == RHUMB_OK ? rhumb__scratch_prepare_search(user->scratch, 10) : status;
+}
+
+uint32_t probe_user_descend(probe_user *user) {
+    uint32_t top;
+    return rhumb__search_descend(user->graph, user->scratch, 0, &top).slot;
+}
+
+struct probe_visited {
+    rhumb__visited set;
+};
+
+probe_visited *probe_visited_new(void) { return rhumb__alloc_zeroed(1, sizeof(probe_visited)); }
+
+void probe_visited_free(probe_visited *visited) {
+    rhumb__free(visited->set.words);
+    rhumb__free(visited);
+}
+
+bool probe_visited_reserve(probe_visited *visited, uint64_t slot_limit) {
+    return rhumb__visited_reserve(&visited->set, slot_limit) == RHUMB_OK;
+}
+
+void probe_visited_clear(probe_visited *visited) { rhumb__visited_clear(&visited->set); }
+
+bool probe_visited_add(probe_visited *visited, uint32_t slot) { return rhumb__visited_add(&visited->set, slot); }

@@ -1,0 +1,75 @@
+/* engine_probe.h - the engine's inner parts as plain functions, for tests: its headers use C11 atomics, which C++17
+ * does not know. Opaque handles, nothing but one call each.
+ */
+#ifndef RHUMB_TESTS_ENGINE_ENGINE_PROBE_H
+#define RHUMB_TESTS_ENGINE_ENGINE_PROBE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/rhumb_types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#include "engine/params.h"
+
+typedef struct rhumb__graph rhumb__graph;
+
+/* A new graph in a new file, with room for `slot_count` slots in its keys and level-0 lists. No node is in it. */
+rhumb_status probe_graph_create(const char *path, const rhumb__params *params, uint64_t slot_count,
+                                rhumb__graph **graph_out) RHUMB_NODISCARD;
+void probe_graph_close(rhumb__graph *graph);
+
+/* ---- the key table, by itself ---- */
+
+/* Adds `key` for `slot` as an insert does: RHUMB_E_EXISTS when it is there. Grows the table for `key_count` keys. */
+rhumb_status probe_key_add(rhumb__graph *graph, uint64_t key, uint32_t slot, uint64_t key_count) RHUMB_NODISCARD;
+uint32_t probe_key_find(rhumb__graph *graph, uint64_t key);
+uint64_t probe_key_salt(const rhumb__graph *graph);
+uint64_t probe_key_bucket_count(rhumb__graph *graph);
+uint64_t probe_key_overflow_count(rhumb__graph *graph);
+uint64_t probe_key_bucket(uint64_t hash, uint64_t bucket_count);
+/* How many rows the bucket of `hash` has, its overflow rows included. */
+uint64_t probe_key_row_count(rhumb__graph *graph, uint64_t hash);
+
+/* ---- lists of level 0, by themselves ---- */
+
+void probe_list_clear(rhumb__graph *graph, uint32_t row);
+bool probe_list_exchange(rhumb__graph *graph, uint32_t row, const uint32_t *before, uint32_t before_count,
+                         const uint32_t *slots, uint32_t slot_count);
+/* As a search reads it. `slots` has room for M0. */
+uint32_t probe_list_read(rhumb__graph *graph, uint32_t row, uint32_t *slots);
+/* The whole row, padding included. Nothing else may be using it. */
+const uint32_t *probe_list_row(rhumb__graph *graph, uint32_t row, uint32_t *place_count_out);
+bool probe_list_is_dirty(rhumb__graph *graph, uint32_t row);
+
+/* ---- inserting and searching in steps ---- */
+
+typedef struct probe_user probe_user;
+
+/* A user of the graph with a scratch memory of its own. */
+probe_user *probe_user_new(rhumb__graph *graph);
+void probe_user_free(probe_user *user);
+rhumb_status probe_user_insert(probe_user *user, uint64_t key, const void *vector) RHUMB_NODISCARD;
+/* The first half of a search: everything before the graph is looked at. */
+rhumb_status probe_user_begin_search(probe_user *user, const void *query) RHUMB_NODISCARD;
+/* The second half: the slot where the search of level 0 would begin. */
+uint32_t probe_user_descend(probe_user *user);
+
+/* ---- the visited set ---- */
+
+typedef struct probe_visited probe_visited;
+
+probe_visited *probe_visited_new(void);
+void probe_visited_free(probe_visited *visited);
+bool probe_visited_reserve(probe_visited *visited, uint64_t slot_limit);
+void probe_visited_clear(probe_visited *visited);
+bool probe_visited_add(probe_visited *visited, uint32_t slot);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* RHUMB_TESTS_ENGINE_ENGINE_PROBE_H */

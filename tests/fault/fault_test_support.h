@@ -1,0 +1,83 @@
+// What the tests of damaged files share: a directory, the sample index, and how much is to be done.
+#ifndef RHUMB_TESTS_FAULT_FAULT_TEST_SUPPORT_H
+#define RHUMB_TESTS_FAULT_FAULT_TEST_SUPPORT_H
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "tests/storage/io_test_support.h"
+#include "tests/support/exercise.h"
+#include "tests/support/file_image.h"
+#include "tests/support/small_index.h"
+
+namespace fault_test {
+
+using io_test::choose_seed;
+using io_test::ScratchDirectory;
+using rhumb_test::Answers;
+using rhumb_test::Exercise;
+using rhumb_test::FileImage;
+using rhumb_test::Index;
+using rhumb_test::IndexShape;
+using rhumb_test::Vectors;
+
+// RHUMB_FULL=1: everything instead of a sample. RHUMB_ITERS: how often, for what is done at random.
+inline bool full_run() {
+    const char *text = getenv("RHUMB_FULL");
+    return text != nullptr && text[0] == '1';
+}
+inline uint64_t iteration_count(uint64_t standard) {
+    const char *text = getenv("RHUMB_ITERS");
+    return text != nullptr ? strtoull(text, nullptr, 0) : standard;
+}
+
+// An index of 300 vectors of 16 components in three checkpoints, as bytes. It is built on the disk and damaged in
+// memory, where syncs cost nothing: path_ names a file of memfd_create.
+class DamagedFile : public ::testing::Test {
+  protected:
+    static constexpr uint64_t kCount = 300;
+
+    void SetUp() override {
+        fd_ = memfd_create("damaged.rhumb", MFD_CLOEXEC);
+        ASSERT_GE(fd_, 0);
+        path_ = "/proc/self/fd/" + std::to_string(fd_);
+        ASSERT_NO_FATAL_FAILURE(build(IndexShape(), kCount, 3));
+        ASSERT_TRUE(sound_.save(path_));
+        Index index;
+        ASSERT_EQ(rhumb_test::open_index(path_, true, &index), RHUMB_OK) << rhumb_error_last()->message;
+        ASSERT_EQ(rhumb_test::ask(index, vectors_, kCount, false, &answers_), RHUMB_OK);
+        rhumb_verify_report report;
+        ASSERT_EQ(rhumb_test::verify_index(index, &report), RHUMB_OK) << report.first_error;
+    }
+    void TearDown() override { close(fd_); }
+
+    // Leaves the bytes of an index in sound_.
+    void build(const IndexShape &shape, uint64_t count, uint32_t checkpoint_count) {
+        const std::string path = directory_.file("sound.rhumb");
+        unlink(path.c_str());
+        ASSERT_EQ(rhumb_test::build_index(path, shape, vectors_, count, checkpoint_count), RHUMB_OK)
+            << rhumb_error_last()->message;
+        sound_ = FileImage::load(path);
+    }
+
+    // Changes bytes of the file in place, and takes the change back.
+    void put(uint64_t offset, const void *bytes, size_t count) {
+        ASSERT_EQ(pwrite(fd_, bytes, count, static_cast<off_t>(offset)), static_cast<ssize_t>(count));
+    }
+    void restore(uint64_t offset, size_t count) { put(offset, &sound_.bytes()[offset], count); }
+
+    ScratchDirectory directory_;
+    std::string path_;
+    Vectors vectors_{16, 397};
+    FileImage sound_;
+    Answers answers_;
+    int fd_ = -1;
+};
+
+} // namespace fault_test
+
+#endif // RHUMB_TESTS_FAULT_FAULT_TEST_SUPPORT_H

@@ -1,0 +1,332 @@
+// Goal: whatever rows hold (lists, node records, key buckets, vectors), with checksums that are right, nothing crashes,
+// hangs or writes where it should not: searches, inserts, checkpoints and verify go on, and the file they leave opens.
+// Method: hand-made damage of the kinds that a reader is most likely to trust, and random damage, each used in every
+// way (tests/support/exercise.h).
+#include "tests/fault/fault_test_support.h"
+
+#include <atomic>
+#include <cmath>
+#include <limits>
+#include <thread>
+
+namespace fault_test {
+namespace {
+
+// Section ids, from FORMAT.md.
+constexpr uint32_t kVectors = 1;
+constexpr uint32_t kKeys = 2;
+constexpr uint32_t kNodes = 3;
+constexpr uint32_t kLists0 = 4;
+constexpr uint32_t kListsUpper = 5;
+constexpr uint32_t kBuckets = 6;
+constexpr uint32_t kOverflow = 7;
+
+constexpr uint64_t kBucketSlots = 56;
+constexpr uint32_t kBucketPlaces = 48;
+
+class HostileRows : public DamagedFile {
+  protected:
+    void use(FileImage *image, const std::string &what, uint32_t insert_count = 40) {
+        image->mend();
+        ASSERT_TRUE(image->save(path_));
+        const Exercise reading = rhumb_test::exercise_reading(path_);
+        EXPECT_EQ(reading.opened, RHUMB_OK) << what << ": opening does not look at rows";
+        EXPECT_EQ(reading.broken, "") << what << ", reading";
+        EXPECT_EQ(reading.report.checksum_error_count, 0u) << what << ": this test should have mended it";
+        const Exercise writing = rhumb_test::exercise_writing(path_, insert_count);
+        EXPECT_EQ(writing.broken, "") << what << ", writing";
+        last_ = reading;
+    }
+
+    // Puts a 32-bit number into every place of every row of a section of lists.
+    template <typename Slot> FileImage fill_lists(uint32_t section, uint32_t place_count, const Slot &slot) {
+        FileImage image = sound_;
+        for (uint64_t row = 0; row < image.row_count(section); row++) {
+            for (uint32_t i = 0; i < place_count; i++) {
+                image.put<uint32_t>(image.locate_row(section, row) + i * 4, slot(row, i));
+            }
+        }
+        return image;
+    }
+
+    Exercise last_;
+    std::mt19937_64 random_{choose_seed()};
+};
+
+TEST_F(HostileRows, ListsFullOfOneSlot) {
+    FileImage image = fill_lists(kLists0, 8, [](uint64_t, uint32_t) { return 5u; });
+    use(&image, "every list of level 0 is eight times slot 5");
+    EXPECT_GT(last_.report.structure_error_count, 0u);
+}
+
+// A list that is full of duplicates and overflows: pruning keeps one of each, and there seems to be no place for the
+// new entry. It once went behind the end of the row.
+TEST_F(HostileRows, DuplicatesDoNotPushEntriesBehindTheEndOfAList) {
+    for (const uint32_t M0 : {4u, 8u, 16u, 512u}) {
+        IndexShape shape;
+        shape.M0 = M0;
+        shape.ef_construction = 20;
+        for (const bool keep_pruned : {false, true}) {
+            shape.keep_pruned = keep_pruned;
+            ASSERT_NO_FATAL_FAILURE(build(shape, 40, 1));
+            for (const uint32_t distinct : {1u, 2u, 3u}) {
+                if (M0 == 512 && distinct > 1 && !full_run()) continue; // long lists take long to verify
+                FileImage image = fill_lists(kLists0, M0, [&](uint64_t row, uint32_t i) {
+                    return static_cast<uint32_t>((row + 1 + i % distinct) % 40);
+                });
+                use(&image, "M0 " + std::to_string(M0) + ", " + std::to_string(distinct) + " slots again and again",
+                    60);
+                if (HasFailure()) return;
+            }
+        }
+    }
+}
+
+TEST_F(HostileRows, ListsOfSlotsThatDoNotExist) {
+    for (const uint32_t slot : {300u, 301u, 511u, 65536u, (1u << 31) - 1, 1u << 31, UINT32_MAX - 1}) {
+        FileImage image = fill_lists(kLists0, 8, [&](uint64_t, uint32_t i) { return slot + i % 2; });
+        use(&image, "every list points to " + std::to_string(slot));
+        EXPECT_GT(last_.report.structure_error_count + last_.report.unreachable_count, 0u);
+        FileImage upper = fill_lists(kListsUpper, 4, [&](uint64_t, uint32_t) { return slot; });
+        use(&upper, "every upper list points to " + std::to_string(slot));
+    }
+}
+
+TEST_F(HostileRows, ListsThatPointToThemselvesOrNowhere) {
+    FileImage image = fill_lists(kLists0, 8, [](uint64_t row, uint32_t) { return static_cast<uint32_t>(row); });
+    use(&image, "every node is its own neighbour");
+    image = fill_lists(kLists0, 8, [](uint64_t, uint32_t i) { return i % 2 == 0 ? UINT32_MAX : 3u; });
+    use(&image, "lists with holes");
+    image = fill_lists(kLists0, 16, [](uint64_t, uint32_t) { return UINT32_MAX; });
+    use(&image, "empty lists");
+    image = fill_lists(kListsUpper, 16, [](uint64_t, uint32_t) { return 0u; });
+    use(&image, "upper lists of slots that are on level 0");
+    image = fill_lists(kLists0, 16, [](uint64_t row, uint32_t i) { return static_cast<uint32_t>(row * 7 + i) % 300; });
+    use(&image, "entries behind the capacity of a list");
+}
+
+TEST_F(HostileRows, NodeRecordsThatCannotBe) {
+    const uint64_t present = UINT64_C(1) << 40;
+    for (const uint64_t record :
+         {UINT64_C(0), present, present | UINT64_C(16) << 32, present | UINT64_C(255) << 32,
+          present | UINT64_C(255) << 32 | UINT32_MAX, present | UINT64_C(1) << 32 | (UINT32_MAX - 1), UINT64_MAX,
+          present | UINT64_C(2) << 32, UINT64_C(3) << 32 | 5}) {
+        FileImage image = sound_;
+        for (uint64_t row = 0; row < kCount; row++) image.put(image.locate_row(kNodes, row), record);
+        use(&image, "every node record is " + std::to_string(record));
+        image = sound_;
+        for (uint64_t row = 0; row < kCount; row += 3) image.put(image.locate_row(kNodes, row), record);
+        use(&image, "every third node record is " + std::to_string(record));
+        EXPECT_GT(last_.report.structure_error_count, 0u);
+    }
+}
+
+TEST_F(HostileRows, VectorsThatAreNotNumbers) {
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    for (const float value : {nan, -nan, INFINITY, -INFINITY, 3e38f, -3e38f, 1e-45f}) {
+        for (const rhumb_metric metric : {RHUMB_METRIC_L2SQ, RHUMB_METRIC_L2, RHUMB_METRIC_IP, RHUMB_METRIC_COSINE}) {
+            IndexShape shape;
+            shape.metric = metric;
+            ASSERT_NO_FATAL_FAILURE(build(shape, 60, 1));
+            FileImage image = sound_;
+            for (uint64_t row = 0; row < 60; row += 2) {
+                const uint64_t place = image.locate_row(kVectors, row);
+                for (uint32_t i = 0; i < 17; i += 1 + static_cast<uint32_t>(row % 4)) image.put(place + i * 4, value);
+            }
+            use(&image, "vectors of " + std::to_string(value) + " under metric " + std::to_string(metric));
+        }
+    }
+}
+
+TEST_F(HostileRows, KeysThatAreAllTheSame) {
+    FileImage image = sound_;
+    for (uint64_t row = 0; row < kCount; row++) image.put<uint64_t>(image.locate_row(kKeys, row), 42);
+    use(&image, "every key is 42");
+    EXPECT_GT(last_.report.structure_error_count, 0u);
+}
+
+// Key buckets of every kind that could lead a walk astray.
+TEST_F(HostileRows, KeyBucketsThatLeadAstray) {
+    // Keys chosen so that a bucket overflows do not come about by chance, so an overflow section is made by hand: see
+    // RandomDamage for files that have one.
+    for (const uint32_t next : {1u, 2u, 7u, 256u, 257u, UINT32_MAX}) {
+        for (const uint32_t count : {0u, 47u, 48u, 49u, UINT32_MAX}) {
+            FileImage image = sound_;
+            for (uint64_t row = 0; row < image.row_count(kBuckets); row++) {
+                image.put<uint32_t>(image.locate_row(kBuckets, row), next);
+                image.put<uint32_t>(image.locate_row(kBuckets, row) + 4, count);
+            }
+            use(&image, "buckets go on in row " + std::to_string(next) + " with count " + std::to_string(count), 400);
+            if (HasFailure()) return;
+        }
+    }
+    for (const uint32_t slot : {0u, 299u, 300u, 511u, 8191u, 8192u, 1u << 31, UINT32_MAX}) {
+        FileImage image = sound_;
+        for (uint64_t row = 0; row < image.row_count(kBuckets); row++) {
+            for (uint32_t i = 0; i < kBucketPlaces; i++) {
+                image.put<uint32_t>(image.locate_row(kBuckets, row) + kBucketSlots + i * 4, slot);
+            }
+        }
+        use(&image, "buckets full of slot " + std::to_string(slot), 400);
+    }
+}
+
+// An index whose key table has overflow rows: all keys of one bucket, found by trying.
+class HostileChains : public HostileRows {
+  protected:
+    static uint64_t mix64(uint64_t value) {
+        value += UINT64_C(0x9E3779B97F4A7C15);
+        value = (value ^ (value >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+        value = (value ^ (value >> 27)) * UINT64_C(0x94D049BB133111EB);
+        return value ^ (value >> 31);
+    }
+
+    // Keys whose hashes end in `low` in their lowest 12 bits: they stay in one bucket however the table grows.
+    std::vector<uint64_t> colliding_keys(uint64_t low, size_t count) const {
+        const uint64_t salt = mix64(UINT64_C(397) ^ UINT64_C(0x6B6579735F74626C)); // FORMAT.md, "Keys"
+        std::vector<uint64_t> keys;
+        for (uint64_t key = 1; keys.size() < count; key++) {
+            if ((mix64(key ^ salt) & 4095) == low) keys.push_back(key);
+        }
+        return keys;
+    }
+
+    void SetUp() override {
+        HostileRows::SetUp();
+        const std::string path = directory_.file("chains.rhumb");
+        Index index;
+        ASSERT_EQ(rhumb_test::create_index(path, IndexShape(), &index), RHUMB_OK);
+        uint64_t at = 0;
+        for (const uint64_t low : {UINT64_C(1), UINT64_C(2)}) {
+            for (const uint64_t key : colliding_keys(low, 150)) {
+                ASSERT_EQ(rhumb_index_insert(index, key, vectors_.vector(at++).data()), RHUMB_OK);
+            }
+        }
+        ASSERT_EQ(index.close(), RHUMB_OK);
+        sound_ = FileImage::load(path);
+        ASSERT_TRUE(sound_.save(path_));
+        overflow_count_ = sound_.row_count(kOverflow);
+        ASSERT_GE(overflow_count_, 6u) << "150 keys of one bucket take 48 places and three more rows";
+    }
+    uint64_t overflow_count_ = 0;
+};
+
+TEST_F(HostileChains, AreFoundAndVerified) {
+    Index index;
+    ASSERT_EQ(rhumb_test::open_index(path_, true, &index), RHUMB_OK);
+    rhumb_verify_report report;
+    EXPECT_EQ(rhumb_test::verify_index(index, &report), RHUMB_OK) << report.first_error;
+    for (const uint64_t key : colliding_keys(2, 150)) {
+        bool found = false;
+        ASSERT_EQ(rhumb_index_contains(index, key, &found), RHUMB_OK);
+        ASSERT_TRUE(found);
+    }
+}
+
+TEST_F(HostileChains, InCircles) {
+    struct Shape {
+        const char *what;
+        uint32_t (*next)(uint64_t row, uint64_t count);
+    };
+    const Shape shapes[] = {
+        {"each row continues in itself", [](uint64_t row, uint64_t) { return static_cast<uint32_t>(row + 1); }},
+        {"all rows continue in the first", [](uint64_t, uint64_t) { return 1u; }},
+        {"one large circle", [](uint64_t row, uint64_t count) { return static_cast<uint32_t>((row + 1) % count + 1); }},
+        {"behind the rows in use", [](uint64_t, uint64_t count) { return static_cast<uint32_t>(count + 1); }},
+        {"behind all rows", [](uint64_t, uint64_t) { return UINT32_MAX; }},
+    };
+    for (const Shape &shape : shapes) {
+        for (const uint32_t count : {0u, 20u, 48u, 1000u}) {
+            FileImage image = sound_;
+            for (uint64_t row = 0; row < overflow_count_; row++) {
+                image.put<uint32_t>(image.locate_row(kOverflow, row), shape.next(row, overflow_count_));
+                image.put<uint32_t>(image.locate_row(kOverflow, row) + 4, count);
+            }
+            // All buckets lead there, and are full.
+            for (uint64_t row = 0; row < image.row_count(kBuckets); row++) {
+                image.put<uint32_t>(image.locate_row(kBuckets, row), 1 + static_cast<uint32_t>(row % overflow_count_));
+                image.put<uint32_t>(image.locate_row(kBuckets, row) + 4, kBucketPlaces);
+            }
+            use(&image, std::string(shape.what) + ", " + std::to_string(count) + " entries", 600);
+            if (HasFailure()) return;
+        }
+    }
+}
+
+// Chains that share rows, changed by several threads at once: each bucket has its own lock, the row has none of its
+// own.
+TEST_F(HostileChains, SharedByBucketsUnderManyThreads) {
+    for (int round = 0; round < 3; round++) {
+        FileImage image = sound_;
+        for (uint64_t row = 0; row < image.row_count(kBuckets); row++) {
+            image.put<uint32_t>(image.locate_row(kBuckets, row), 1);
+            image.put<uint32_t>(image.locate_row(kBuckets, row) + 4, kBucketPlaces);
+        }
+        image.put<uint32_t>(image.locate_row(kOverflow, 0), round == 0 ? 0 : round == 1 ? 2 : 1);
+        image.put<uint32_t>(image.locate_row(kOverflow, 0) + 4, 40);
+        image.mend();
+        ASSERT_TRUE(image.save(path_));
+        Index index;
+        ASSERT_EQ(rhumb_test::open_index(path_, false, &index), RHUMB_OK);
+        std::vector<std::thread> threads;
+        std::atomic<uint64_t> inserted{0};
+        for (uint64_t t = 0; t < 4; t++) {
+            threads.emplace_back([&, t] {
+                for (uint64_t i = 0; i < 300; i++) {
+                    const uint64_t at = 10000 + t * 1000 + i;
+                    inserted += rhumb_index_insert(index, vectors_.key(at), vectors_.vector(at).data()) == RHUMB_OK;
+                }
+            });
+        }
+        for (std::thread &thread : threads) thread.join();
+        EXPECT_EQ(inserted, 1200u);
+        ASSERT_EQ(index.close(), RHUMB_OK) << rhumb_error_last()->message;
+        ASSERT_EQ(rhumb_test::open_index(path_, true, &index), RHUMB_OK) << rhumb_error_last()->message;
+        EXPECT_EQ(rhumb_index_count(index), 1500u);
+    }
+}
+
+// Random damage of random sections; the kind that a worn disk with a helpful controller makes.
+TEST_F(HostileChains, RandomDamage) {
+    for (uint64_t i = 0; i < iteration_count(80); i++) {
+        FileImage image = sound_;
+        const uint32_t section = kVectors + static_cast<uint32_t>(random_() % 7);
+        const uint64_t bytes = image.row_count(section) * image.row_stride(section);
+        const uint64_t changes = UINT64_C(1) << random_() % 12;
+        for (uint64_t k = 0; k < changes && bytes >= 4; k++) {
+            const uint64_t place = image.locate(section, random_() % (bytes / 4) * 4);
+            const uint32_t values[] = {static_cast<uint32_t>(random_()), static_cast<uint32_t>(random_() % 310), 0,
+                                       UINT32_MAX, image.get<uint32_t>(place) ^ (1u << random_() % 32)};
+            image.put<uint32_t>(place, values[random_() % 5]);
+        }
+        ASSERT_NO_FATAL_FAILURE(use(&image, "iteration " + std::to_string(i), 100));
+        if (HasFailure()) return;
+    }
+}
+
+// What an interrupted checkpoint leaves behind the published rows is no part of the index, also once new slots reach
+// there: an exact search goes over all slots up to the newest, and the first insert of a session raises that by a
+// block.
+TEST_F(HostileRows, NodesBehindThePublishedOnesAreNotFound) {
+    FileImage image = sound_;
+    const uint64_t node = image.get<uint64_t>(image.locate_row(kNodes, 0));
+    for (uint64_t row = kCount; row < kCount + 700; row++) {
+        image.put(image.locate_row(kNodes, row), node);
+        image.put<uint64_t>(image.locate_row(kKeys, row), 0xDEAD000 + row);
+    }
+    ASSERT_TRUE(image.save(path_));
+    Index index;
+    ASSERT_EQ(rhumb_test::open_index(path_, false, &index), RHUMB_OK);
+    ASSERT_EQ(rhumb_test::insert_range(index, vectors_, 5000, 1), RHUMB_OK);
+    std::vector<uint64_t> keys(1100);
+    std::vector<float> distances(1100);
+    size_t found_count = 0;
+    ASSERT_EQ(rhumb_index_search_exact(index, vectors_.vector(3).data(), 1, 1100, nullptr, keys.data(),
+                                       distances.data(), &found_count),
+              RHUMB_OK);
+    EXPECT_EQ(found_count, kCount + 1);
+    for (size_t i = 0; i < found_count; i++) EXPECT_NE(keys[i] / 4096, 0xDEADu);
+}
+
+} // namespace
+} // namespace fault_test

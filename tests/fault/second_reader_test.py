@@ -1,0 +1,437 @@
+"""Reads index files from storage/FORMAT.md alone and compares what it finds with what the library says.
+
+The reader below shares nothing with the library but that page: it is the proof that the page is complete and true. It
+checks everything that section 11 asks for, every chunk checksum, every list, and that each key leads to its slot.
+
+    second_reader_test.py INDEX_DUMP     (the program made from index_dump.c)
+"""
+
+import json
+import math
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+INDEX_DUMP = None
+NONE = 0xFFFFFFFF
+MASK = (1 << 64) - 1
+
+
+def crc_table():
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
+        table.append(value)
+    return table
+
+
+TABLE = crc_table()
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+    return crc ^ 0xFFFFFFFF
+
+
+def mix64(x):
+    x = (x + 0x9E3779B97F4A7C15) & MASK
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & MASK
+    return x ^ (x >> 31)
+
+
+def f32(bits):
+    return struct.unpack("<f", struct.pack("<I", bits))[0]
+
+
+class Refused(Exception):
+    pass
+
+
+def demand(condition, what):
+    if not condition:
+        raise Refused(what)
+
+
+class Section:
+    """One array of rows, put together from its extents."""
+
+    def __init__(self, data, record, extents):
+        (self.id, self.kind, self.flags, self.codec, self.version, self.chunk_bytes, self.stride, self.row_count,
+         self.extent_first, self.extent_count, self.checksum_first, _) = record
+        self.data = data
+        self.extents = extents
+
+    def published_bytes(self):
+        return self.stride * self.row_count
+
+    def chunk_count(self):
+        return -(-self.published_bytes() // self.chunk_bytes)
+
+    def read(self, begin, length):
+        pieces = []
+        for file_offset, size in self.extents:
+            if length == 0:
+                break
+            if begin < size:
+                take = min(length, size - begin)
+                pieces.append(self.data[file_offset + begin:file_offset + begin + take])
+                length -= take
+                begin = 0
+            else:
+                begin -= size
+        demand(length == 0, "section %d: rows outside its extents" % self.id)
+        return b"".join(pieces)
+
+    def row(self, number):
+        demand(0 <= number < self.row_count, "section %d: row %d" % (self.id, number))
+        return self.read(number * self.stride, self.stride)
+
+
+class Index:
+    BLOCK = 65536
+
+    def __init__(self, path):
+        with open(path, "rb") as file:
+            self.data = file.read()
+        self.read_superblock()
+        self.read_directory()
+        self.read_index_record()
+
+    def read_superblock(self):
+        newest = None
+        for slot in range(2):
+            for copy in range(2):
+                begin = slot * 16384 + copy * 32768
+                block = self.data[begin:begin + 4096]
+                if len(block) < 4096 or block[:8] != b"\x89rhumb\r\n":
+                    continue
+                (crc,) = struct.unpack_from("<I", block, 12)
+                if crc != crc32c(block[:12] + bytes(4) + block[16:]):
+                    continue
+                (epoch,) = struct.unpack_from("<Q", block, 16)
+                if newest is None or epoch > newest[0]:
+                    newest = (epoch, slot, block)
+        demand(newest is not None, "no superblock counts")
+        self.epoch, slot, block = newest
+        (version,) = struct.unpack_from("<I", block, 8)
+        demand(version == 1, "format version %d" % version)
+        _, features_read, features_incompatible = struct.unpack_from("<QQQ", block, 24)
+        demand(features_incompatible == 0, "incompatible features")
+        demand(self.epoch % 2 == slot and 1 <= self.epoch <= 1 << 61, "epoch %d in slot %d" % (self.epoch, slot))
+        self.uuid = block[48:64].hex()
+        self.created_unix_ns, self.creator_version, block_bytes = struct.unpack_from("<QII", block, 64)
+        demand(block_bytes == self.BLOCK, "blocks of %d bytes" % block_bytes)
+        (self.file_bytes, self.directory_offset, self.root_bytes, self.root_crc,
+         self.directory_bytes) = struct.unpack_from("<QQIIQ", block, 80)
+        demand(self.file_bytes <= len(self.data), "the file is too short")
+        demand(self.directory_offset % self.BLOCK == 0 and self.BLOCK <= self.directory_offset <= self.file_bytes,
+               "directory offset")
+        demand(32 <= self.root_bytes <= self.directory_bytes <= self.file_bytes - self.directory_offset,
+               "directory length")
+        demand(not any(block[112:512]) and not any(block[512 + 296:]), "reserved bytes are zero in this version")
+        self.client = block[512:]
+
+    def read_directory(self):
+        root = self.data[self.directory_offset:self.directory_offset + self.root_bytes]
+        demand(crc32c(root) == self.root_crc, "directory checksum")
+        (magic, section_count, extent_count, checksum_crc, checksum_count,
+         epoch) = struct.unpack_from("<4sIIIQQ", root, 0)
+        demand(magic == b"RDIR" and epoch == self.epoch, "directory header")
+        demand(section_count <= 64 and extent_count <= 1 << 20, "directory counts")
+        demand(self.root_bytes == 32 + 64 * section_count + 16 * extent_count, "length of the root")
+        demand(self.root_bytes + 4 * checksum_count == self.directory_bytes, "checksums outside the directory")
+        table = self.data[self.directory_offset + self.root_bytes:][:4 * checksum_count]
+        demand(crc32c(table) == checksum_crc, "checksum of the checksums")
+        self.checksums = struct.unpack("<%dI" % checksum_count, table)
+
+        used = [(self.directory_offset, -(-self.directory_bytes // self.BLOCK) * self.BLOCK)]
+        self.sections = {}
+        next_extent = next_checksum = 0
+        for i in range(section_count):
+            record = struct.unpack_from("<IIIIIIQQIIQQ", root, 32 + 64 * i)
+            first, count = record[8], record[9]
+            demand(first == next_extent and count <= extent_count - first, "extents of section %d" % record[0])
+            extents = [struct.unpack_from("<QQ", root, 32 + 64 * section_count + 16 * (first + k)) for k in range(count)]
+            section = Section(self.data, record, extents)
+            self.check_section(section, next_checksum)
+            demand(section.id not in self.sections, "section %d is there twice" % section.id)
+            self.sections[section.id] = section
+            next_extent += count
+            next_checksum += section.chunk_count()
+            used += extents
+        demand(next_extent == extent_count and next_checksum == checksum_count, "unused entries of the directory")
+        used.sort()
+        for (begin, size), (after, _) in zip(used, used[1:]):
+            demand(begin + size <= after, "overlapping extents")
+
+    def check_section(self, section, next_checksum):
+        demand(section.kind in (1, 2), "kind")
+        demand(0 < section.chunk_bytes <= 16 << 20 and section.chunk_bytes % self.BLOCK == 0, "chunk")
+        demand(0 < section.stride <= 1 << 24 and section.published_bytes() <= self.file_bytes, "rows")
+        demand(section.checksum_first == next_checksum, "checksums of section %d" % section.id)
+        for file_offset, size in section.extents:
+            demand(file_offset % self.BLOCK == 0 and size % self.BLOCK == 0 and size > 0, "an extent is not in blocks")
+            demand(self.BLOCK <= file_offset and file_offset + size <= self.file_bytes, "an extent outside the file")
+        unit = self.BLOCK if section.kind == 1 else section.chunk_bytes
+        demand(sum(size for _, size in section.extents) >= -(-section.published_bytes() // unit) * unit, "room for rows")
+        if section.kind == 1:
+            demand(section.chunk_bytes == self.BLOCK, "chunk of an append-only section")
+        else:
+            power = section.stride & -section.stride
+            demand(section.stride % 64 == 0, "stride of a mutable section")
+            demand(section.chunk_bytes == section.stride // power * max(power, self.BLOCK), "chunk of a mutable section")
+
+    def read_index_record(self):
+        (version, self.dim, self.metric, self.element, self.M, self.M0, self.ef_construction, self.ef_search,
+         self.level_max, self.flags, self.level_scale, self.seed, self.slot_count, self.upper_row_count,
+         self.bucket_count, self.overflow_count) = struct.unpack_from("<10Id5Q", self.client, 0)
+        self.level_counts = struct.unpack_from("<17Q", self.client, 88)
+        self.level_first = struct.unpack_from("<17I", self.client, 224)
+        demand(version == 1 and self.element == 1 and self.metric in (1, 2, 3, 4), "index record")
+        demand(1 <= self.dim <= 65535 and 2 <= self.M <= 256 and self.M <= self.M0 <= 512, "parameters")
+        demand(1 <= self.ef_construction <= 65535 and 1 <= self.ef_search <= 1000000, "parameters")
+        demand(self.level_max <= 16 and 0.1 <= self.level_scale <= 2, "parameters")
+        demand(sum(self.level_counts) == self.slot_count, "level counts")
+        demand(sum(level * count for level, count in enumerate(self.level_counts)) == self.upper_row_count, "upper rows")
+        demand(self.bucket_count >= 8, "buckets")
+        used = 4 * self.dim + (4 if self.metric == 4 else 0)
+        stride = used
+        for unit in (16, 64):
+            rounded = -(-used // unit) * unit
+            if (rounded - used) * 8 <= used:
+                stride = rounded
+        expected = {
+            1: (1, self.metric << 16 | self.element, stride, self.slot_count),
+            2: (1, 0, 8, self.slot_count),
+            3: (1, 0, 8, self.slot_count),
+            4: (2, 0, -(-4 * self.M0 // 64) * 64, self.slot_count),
+            5: (2, 0, -(-4 * self.M // 64) * 64, self.upper_row_count),
+            6: (2, 0, 256, self.bucket_count),
+            7: (2, 0, 256, self.overflow_count),
+        }
+        for section in self.sections.values():
+            demand(section.id in expected or section.flags & 1 == 0, "section %d is unknown and required" % section.id)
+        for number, (kind, codec, stride, rows) in expected.items():
+            section = self.sections.get(number)
+            demand(section is not None, "section %d is missing" % number)
+            demand((section.kind, section.codec, section.stride, section.row_count) == (kind, codec, stride, rows),
+                   "section %d" % number)
+            demand(section.version == 1 and section.flags & 1, "section %d" % number)
+
+    def damaged_chunks(self):
+        """(section, chunk) of every wrong checksum; also the number of chunks."""
+        wrong = []
+        count = 0
+        for section in self.sections.values():
+            for i in range(section.chunk_count()):
+                begin = i * section.chunk_bytes
+                chunk = section.read(begin, min(section.chunk_bytes, section.published_bytes() - begin))
+                count += 1
+                if crc32c(chunk) != self.checksums[section.checksum_first + i]:
+                    wrong.append((section.id, i))
+        return wrong, count
+
+    def vector_bits(self, slot):
+        return struct.unpack_from("<%dI" % self.dim, self.sections[1].row(slot))
+
+    def key(self, slot):
+        return struct.unpack("<Q", self.sections[2].row(slot))[0]
+
+    def node(self, slot):
+        record = struct.unpack("<Q", self.sections[3].row(slot))[0]
+        return record & 0xFFFFFFFF, record >> 32 & 0xFF, record >> 40
+
+    def neighbours(self, slot, level):
+        if level == 0:
+            section, row, places = self.sections[4], slot, self.M0
+        else:
+            section, row, places = self.sections[5], self.node(slot)[0] + level - 1, self.M
+        words = struct.unpack("<%dI" % (section.stride // 4), section.row(row))
+        count = words.index(NONE) if NONE in words else len(words)
+        demand(count <= places and all(word == NONE for word in words[count:]), "padding of a list")
+        return list(words[:count])
+
+    def find(self, key):
+        salt = mix64(self.seed ^ 0x6B6579735F74626C)
+        hash_ = mix64(key ^ salt)
+        power = 1 << self.bucket_count.bit_length() - 1
+        bucket = hash_ % (2 * power)
+        if bucket >= self.bucket_count:
+            bucket = hash_ % power
+        row = self.sections[6].row(bucket)
+        for _ in range(self.overflow_count + 1):
+            next_, count = struct.unpack_from("<II", row, 0)
+            demand(count <= 48, "a bucket of %d" % count)
+            for place in range(count):
+                if row[8 + place] != hash_ >> 56:
+                    continue
+                (slot,) = struct.unpack_from("<I", row, 56 + 4 * place)
+                demand(slot < self.slot_count, "slot %d" % slot)
+                if self.key(slot) == key:
+                    return slot
+            if next_ == 0:
+                return None
+            row = self.sections[7].row(next_ - 1)
+        raise Refused("a chain in a circle")
+
+    def entry_point(self):
+        levels = [level for level, count in enumerate(self.level_counts) if count > 0]
+        return (None, 0) if not levels else (self.level_first[levels[-1]], levels[-1])
+
+    def level_of(self, slot):
+        random = mix64(self.seed ^ mix64(slot))
+        uniform = ((random >> 11) + 1) / (1 << 53)
+        return min(self.level_max, int(-math.log(uniform) * self.level_scale / math.log(self.M)))
+
+    def distance(self, a, b):
+        if self.metric in (1, 2):
+            return sum((x - y) ** 2 for x, y in zip(a, b))
+        dot = sum(x * y for x, y in zip(a, b))
+        if self.metric == 3:
+            return 1 - dot
+        norms = math.sqrt(sum(x * x for x in a)) * math.sqrt(sum(y * y for y in b))
+        return 1 - dot / norms if norms else 1.0
+
+    def search(self, query, ef):
+        """HNSW paper, algorithm 5, in its plainest form: (distance, key), nearest first."""
+        slot, top = self.entry_point()
+        if slot is None:
+            return []
+        measure = lambda s: self.distance(query, [f32(bits) for bits in self.vector_bits(s)])
+        nearest = (measure(slot), slot)
+        for level in range(top, 0, -1):
+            while True:
+                best = min([(measure(s), s) for s in self.neighbours(nearest[1], level)] + [nearest])
+                if best == nearest:
+                    break
+                nearest = best
+        pool, expanded, seen = [nearest], set(), {nearest[1]}
+        while True:
+            candidates = [c for c in pool if c[1] not in expanded]
+            if not candidates:
+                return [(d, self.key(s)) for d, s in pool]
+            slot = candidates[0][1]
+            expanded.add(slot)
+            for neighbour in self.neighbours(slot, 0):
+                if neighbour not in seen:
+                    seen.add(neighbour)
+                    pool.append((measure(neighbour), neighbour))
+            pool = sorted(pool)[:ef]
+
+
+class SecondReader(unittest.TestCase):
+    SHAPES = {  # metric, dim, M, M0, count, seed, keys
+        "l2": ("l2", 16, 4, 8, 700, 397, "spread"),
+        "squares, rows of one component": ("l2sq", 1, 2, 3, 150, 1, "spread"),
+        "cosine, odd sizes": ("cosine", 7, 3, 5, 400, 2, "spread"),
+        "inner products, rows longer than a page": ("ip", 1100, 17, 40, 60, 3, "spread"),
+        "rows that cross blocks": ("l2", 49, 16, 32, 900, 4, "spread"),
+        "empty": ("l2", 5, 16, 32, 0, 5, "spread"),
+        "one": ("cosine", 5, 16, 32, 1, 6, "spread"),
+        "crowded keys": ("l2", 4, 4, 8, 300, 7, "crowded"),
+    }
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(dir=os.environ.get("TEST_TMPDIR"))
+        self.path = os.path.join(self.folder.name, "index.rhumb")
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def dump(self, shape):
+        command = [INDEX_DUMP, self.path] + [str(part) for part in shape]
+        return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+    def test_finds_what_the_library_says(self):
+        for name, shape in self.SHAPES.items():
+            with self.subTest(name):
+                if os.path.exists(self.path):
+                    os.unlink(self.path)
+                self.compare(self.dump(shape), Index(self.path), shape)
+
+    def compare(self, said, index, shape):
+        metric = {"l2sq": 1, "l2": 2, "ip": 3, "cosine": 4}[said["metric"]]
+        for field, found in [("dim", index.dim), ("M", index.M), ("M0", index.M0), ("seed", index.seed),
+                             ("ef_construction", index.ef_construction), ("ef_search", index.ef_search),
+                             ("count", index.slot_count), ("epoch", index.epoch), ("uuid", index.uuid)]:
+            self.assertEqual(said[field], found, field)
+        self.assertEqual(metric, index.metric)
+        self.assertEqual(index.damaged_chunks(), ([], said["chunk_count"]))
+        self.assertEqual(said["count"], len(said["slots"]))
+        self.compare_slots(said, index)
+        for key, bits in said["vectors"].items():
+            slot = index.find(int(key))
+            self.assertIsNotNone(slot)
+            self.assertEqual(list(index.vector_bits(slot)), bits)
+            self.check_row(index, slot)
+        self.assertIsNone(index.find(0x123456789))
+        entry, top = index.entry_point()
+        self.assertEqual(top, said["level_top"])
+        if said["count"] > 0:
+            self.assertEqual(entry, said["entry_slot"])
+        if shape[-1] == "crowded":
+            self.assertGreater(index.overflow_count, 0)
+        self.compare_searches(said, index)
+
+    def compare_slots(self, said, index):
+        upper_row = 0
+        level_counts = [0] * 17
+        for slot, expected in enumerate(said["slots"]):
+            first, level, flags = index.node(slot)
+            self.assertEqual((first, flags), (upper_row, 1))
+            self.assertEqual(level, index.level_of(slot))
+            self.assertEqual(index.key(slot), expected["key"])
+            self.assertEqual([index.neighbours(slot, at) for at in range(level + 1)], expected["lists"])
+            upper_row += level
+            if level_counts[level] == 0:
+                self.assertEqual(index.level_first[level], slot)
+            level_counts[level] += 1
+        self.assertEqual(level_counts, list(index.level_counts))
+
+    def check_row(self, index, slot):
+        row = index.sections[1].row(slot)
+        used = 4 * index.dim
+        if index.metric == 4:
+            (inverse,) = struct.unpack_from("<f", row, used)
+            norm = math.sqrt(sum(f32(bits) ** 2 for bits in index.vector_bits(slot)))
+            self.assertAlmostEqual(inverse * norm, 1, places=6)
+            used += 4
+        self.assertFalse(any(row[used:]), "padding")
+
+    def compare_searches(self, said, index):
+        hits = 0
+        for query in said["queries"]:
+            vector = [f32(bits) for bits in query["query"]]
+            found = index.search(vector, 40)
+            self.assertEqual(found, sorted(found))
+            hits += len(set(key for _, key in found[:10]) & set(query["keys"]))
+        wanted = sum(len(query["keys"]) for query in said["queries"])
+        self.assertGreaterEqual(hits, 0.8 * wanted, "found by walking the graph")
+
+    def test_sees_damage_where_it_is(self):
+        self.dump(("l2", 16, 4, 8, 300, 397, "spread"))
+        index = Index(self.path)
+        row = index.sections[4].read(0, 4)
+        begin = index.sections[4].extents[0][0]
+        self.assertEqual(index.data[begin:begin + 4], row)
+        with open(self.path, "r+b") as file:
+            file.seek(begin + 8)
+            file.write(b"\x01")
+        self.assertEqual(Index(self.path).damaged_chunks()[0], [(4, 0)])
+        with open(self.path, "r+b") as file:
+            file.seek(index.directory_offset + 40)
+            file.write(b"\x55")
+        with self.assertRaises(Refused):
+            Index(self.path)
+
+
+if __name__ == "__main__":
+    INDEX_DUMP = sys.argv.pop(1)
+    unittest.main()

@@ -1,0 +1,132 @@
+// Any bytes as an index file: an error that names the file, or an index that can be searched, verified and written, and
+// that opens again after a checkpoint. Never a crash, a hang, or memory in proportion to a number in the file.
+//
+// The input is a packed image (tests/support/file_image.h): a length and the pieces that are not zero, because index
+// files are mostly zeros. The mutator changes fields and rows where they are and makes the checksums right again most
+// of the time; nearly all changes would end at a checksum otherwise. Build and run with
+//     bazel run --config=fuzz //tests/fuzz:index_fuzz -- -max_total_time=300 -timeout=20 $PWD/tests/fuzz/corpus/index
+// (libFuzzer adds what it finds to the first folder named; put another one before it to keep the corpus as it is).
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <string>
+
+#include "tests/support/exercise.h"
+#include "tests/support/file_image.h"
+
+extern "C" size_t LLVMFuzzerMutate(uint8_t *bytes, size_t byte_count, size_t byte_count_max);
+extern "C" int LLVMFuzzerInitialize(int *argument_count, char ***arguments);
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t byte_count);
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t byte_count, size_t byte_count_max, unsigned int seed);
+
+namespace {
+
+using rhumb_test::Exercise;
+using rhumb_test::FileImage;
+
+constexpr uint64_t kLengthMax = UINT64_C(4) << 20;
+
+// Aborts, which is how libFuzzer learns of a broken promise.
+void require_kept(const Exercise &exercise, const char *how) {
+    if (exercise.broken.empty()) return;
+    fprintf(stderr, "broken while %s: %s\n", how, exercise.broken.c_str());
+    abort();
+}
+
+bool put_into_file(int file, const FileImage &image) {
+    const std::vector<uint8_t> &bytes = image.bytes();
+    if (ftruncate(file, 0) != 0 || ftruncate(file, static_cast<off_t>(bytes.size())) != 0) return false;
+    for (size_t offset = 0; offset < bytes.size(); offset += 4096) {
+        const size_t count = std::min<size_t>(4096, bytes.size() - offset);
+        if (std::all_of(&bytes[offset], &bytes[offset] + count, [](uint8_t byte) { return byte == 0; })) continue;
+        if (pwrite(file, &bytes[offset], count, static_cast<off_t>(offset)) != static_cast<ssize_t>(count))
+            return false;
+    }
+    return true;
+}
+
+// A number that is likely to matter: small, extreme, or near what is there.
+uint64_t interesting(std::mt19937 *random, uint64_t now) {
+    const auto pick = [&](uint32_t limit) { return static_cast<uint64_t>((*random)() % limit); };
+    switch (pick(9)) {
+    case 0: return pick(4);
+    case 1: return UINT64_MAX - pick(3);
+    case 2: return now + 1 - 2 * pick(2);
+    case 3: return now ^ UINT64_C(1) << pick(64);
+    case 4: return UINT64_C(1) << pick(64);
+    case 5: return pick(100);
+    case 6: return RHUMB__BLOCK_BYTES * pick(64);
+    case 7: return now * 2;
+    default: return UINT64_C(1) << 40 | pick(20) << 32 | pick(100); // a node record
+    }
+}
+
+// A place in the image where something is: in a superblock, the directory or the rows of a section.
+uint64_t interesting_place(std::mt19937 *random, const FileImage &image) {
+    const auto pick = [&](uint64_t limit) { return limit == 0 ? 0 : (*random)() % limit; };
+    const uint32_t slot = static_cast<uint32_t>(pick(4) == 0 ? 1 - image.newest_slot() : image.newest_slot());
+    const rhumb__superblock superblock = image.superblock(slot);
+    switch (pick(6)) {
+    case 0: return FileImage::superblock_offset(slot, static_cast<uint32_t>(pick(2))) + 8 + pick(26) * 4;
+    case 1: return FileImage::superblock_offset(slot, static_cast<uint32_t>(pick(2))) + 512 + pick(74) * 4;
+    case 2: return superblock.directory_offset + pick(std::min<uint64_t>(superblock.root_bytes, 1 << 16) / 4) * 4;
+    default: {
+        const uint32_t section = 1 + static_cast<uint32_t>(pick(7));
+        const uint64_t bytes = std::min(image.row_stride(section) * image.row_count(section), kLengthMax);
+        return image.locate(section, pick(bytes / 4 + 1) * 4);
+    }
+    }
+}
+
+} // namespace
+
+extern "C" int LLVMFuzzerInitialize(int *, char ***) {
+    setenv("RHUMB_IO", "plain", 1); // a ring for every input would be most of the work
+    return 0;
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t byte_count) {
+    const FileImage image = FileImage::unpack(bytes, byte_count, kLengthMax);
+    static const int file = memfd_create("index_fuzz", MFD_CLOEXEC);
+    if (file < 0 || !put_into_file(file, image)) abort();
+    const std::string path = "/proc/self/fd/" + std::to_string(file);
+    require_kept(rhumb_test::exercise_reading(path), "reading");
+    require_kept(rhumb_test::exercise_writing(path, 6), "writing");
+    return 0;
+}
+
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t byte_count, size_t byte_count_max, unsigned int seed) {
+    std::mt19937 random(seed);
+    if (random() % 16 == 0) return LLVMFuzzerMutate(bytes, byte_count, byte_count_max);
+    FileImage image = FileImage::unpack(bytes, byte_count, kLengthMax);
+    for (uint32_t i = 0; i < 1u << random() % 6; i++) {
+        const uint64_t place = interesting_place(&random, image);
+        const bool wide = random() % 2 == 0;
+        const uint64_t value = interesting(&random, wide ? image.get<uint64_t>(place) : image.get<uint32_t>(place));
+        for (uint32_t copy = 0; copy < 2; copy++) {
+            // What one copy of a superblock says, the other one usually says too.
+            const uint64_t target = copy == 0 ? place : place ^ RHUMB__SUPERBLOCK_COPY_STRIDE;
+            if (copy == 1 && (place >= RHUMB__BLOCK_BYTES || random() % 8 == 0)) continue;
+            if (wide) {
+                image.put<uint64_t>(target, value);
+            } else {
+                image.put<uint32_t>(target, static_cast<uint32_t>(value));
+            }
+        }
+    }
+    if (random() % 8 != 0) {
+        image.mend_superblocks();
+        image.mend();
+        image.mend_superblocks();
+    }
+    const std::vector<uint8_t> packed = image.pack();
+    if (packed.size() > byte_count_max) return LLVMFuzzerMutate(bytes, byte_count, byte_count_max);
+    memcpy(bytes, packed.data(), packed.size());
+    return packed.size();
+}

@@ -1,0 +1,28 @@
+// Using an index file of unknown content in every way there is, and telling whether the library kept its promises:
+// an error that names the file, or answers that make sense, and after a successful checkpoint a file that opens.
+#ifndef RHUMB_TESTS_SUPPORT_EXERCISE_H
+#define RHUMB_TESTS_SUPPORT_EXERCISE_H
+
+#include <cstdint>
+#include <string>
+
+#include "api/rhumb.h"
+
+namespace rhumb_test {
+
+struct Exercise {
+    rhumb_status opened = RHUMB_OK;   // what opening answered
+    rhumb_status verified = RHUMB_OK; // what verify answered, if it was opened
+    rhumb_verify_report report = {};
+    std::string broken; // the first promise that was not kept, or ""
+};
+
+// Opens the file read-only; searches, looks keys up, verifies.
+Exercise exercise_reading(const std::string &path);
+
+// Opens the file for writing; all of the above, then `insert_count` inserts and a checkpoint, and opens it again.
+Exercise exercise_writing(const std::string &path, uint32_t insert_count);
+
+} // namespace rhumb_test
+
+#endif // RHUMB_TESTS_SUPPORT_EXERCISE_H

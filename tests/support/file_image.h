@@ -1,0 +1,79 @@
+// The bytes of an index file in memory, to be damaged: where things are in it, and checksums that can be made right
+// again afterwards, so that damage reaches the checks behind the checksums.
+//
+// Knows the format from storage/format.h alone and shares no code with storage/. All functions take any bytes: places
+// that do not exist are answered with nothing, and mended is what can be found.
+#ifndef RHUMB_TESTS_SUPPORT_FILE_IMAGE_H
+#define RHUMB_TESTS_SUPPORT_FILE_IMAGE_H
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "storage/format.h"
+
+namespace rhumb_test {
+
+class FileImage {
+  public:
+    FileImage() = default;
+    explicit FileImage(std::vector<uint8_t> bytes) : bytes_(std::move(bytes)) {}
+    static FileImage load(const std::string &path);
+    bool save(const std::string &path) const; // holes stay holes
+
+    std::vector<uint8_t> &bytes() { return bytes_; }
+    const std::vector<uint8_t> &bytes() const { return bytes_; }
+
+    // Where the copies of a superblock begin.
+    static uint64_t superblock_offset(uint32_t slot, uint32_t copy);
+    // The slot that a reader would take: the newest whose checksum is right; 0 when there is none.
+    uint32_t newest_slot() const;
+    rhumb__superblock superblock(uint32_t slot, uint32_t copy = 0) const;
+    void put_superblock(const rhumb__superblock &superblock, uint32_t slot, uint32_t copy);
+
+    // The directory that the newest superblock points to.
+    uint64_t directory_offset() const;
+    rhumb__directory_header directory_header() const;
+    std::vector<rhumb__section_record> sections() const;
+    std::vector<rhumb__extent> extents(const rhumb__section_record &section) const;
+    uint64_t section_record_offset(uint32_t index) const;
+    uint64_t extent_offset(uint32_t index) const;
+
+    // The place in the file of a byte of a section, or UINT64_MAX.
+    uint64_t locate(uint32_t section_id, uint64_t section_offset) const;
+    uint64_t row_stride(uint32_t section_id) const; // 0 when there is no such section
+    uint64_t row_count(uint32_t section_id) const;
+    uint64_t locate_row(uint32_t section_id, uint64_t row) const;
+
+    template <typename T> T get(uint64_t offset) const {
+        T value{};
+        read(offset, &value, sizeof value);
+        return value;
+    }
+    template <typename T> void put(uint64_t offset, const T &value) { write(offset, &value, sizeof value); }
+
+    // Make the checksums right: of the chunks (with the table's own), of the root, of the four superblocks.
+    void mend_chunks();
+    void mend_root();
+    void mend_superblocks();
+    void mend() {
+        mend_chunks();
+        mend_root();
+        mend_superblocks();
+    }
+
+    // A short form for corpora: the length, and the pieces of 64 bytes that are not zero.
+    std::vector<uint8_t> pack() const;
+    static FileImage unpack(const uint8_t *bytes, size_t byte_count, uint64_t length_max);
+
+  private:
+    uint64_t locate(const std::vector<rhumb__extent> &extents, uint64_t section_offset) const;
+    void read(uint64_t offset, void *target, size_t byte_count) const;
+    void write(uint64_t offset, const void *source, size_t byte_count);
+    std::vector<uint8_t> bytes_;
+};
+
+} // namespace rhumb_test
+
+#endif // RHUMB_TESTS_SUPPORT_FILE_IMAGE_H
