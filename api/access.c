@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "engine/batch.h"
 #include "engine/insert.h"
+#include "engine/remove.h"
 #include "engine/search.h"
 
 /* A k beyond any slot number asks for nothing more; below it all sizes fit into 32 bits. */
@@ -23,7 +24,7 @@ static rhumb_status check_writable(rhumb_index *index) {
                           "an earlier failure to make a checkpoint durable forbids further writing");
 }
 
-rhumb_status rhumb_index_insert(rhumb_index *index, uint64_t key, const void *vector) {
+static rhumb_status add_one(rhumb_index *index, uint64_t key, const void *vector, bool replace) {
     rhumb_status status;
     rhumb__scratch *scratch = NULL;
     rhumb__graph *graph = NULL;
@@ -34,10 +35,28 @@ rhumb_status rhumb_index_insert(rhumb_index *index, uint64_t key, const void *ve
     }
     RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
     RHUMB_TRY(rhumb__scratch_set_query(scratch, vector));
-    RHUMB_TRY(rhumb__graph_insert(graph, scratch, key));
+    if (replace) {
+        status = rhumb__graph_upsert(graph, scratch, key);
+    } else {
+        status = rhumb__graph_insert(graph, scratch, key);
+    }
 done:
     if (scratch != NULL) rhumb__scratch_give(scratch);
     return status;
+}
+
+rhumb_status rhumb_index_insert(rhumb_index *index, uint64_t key, const void *vector) {
+    return add_one(index, key, vector, false);
+}
+
+rhumb_status rhumb_index_upsert(rhumb_index *index, uint64_t key, const void *vector) {
+    return add_one(index, key, vector, true);
+}
+
+rhumb_status rhumb_index_delete(rhumb_index *index, uint64_t key) {
+    rhumb_status status = check_writable(index);
+    if (status != RHUMB_OK) return status;
+    return rhumb__graph_delete(atomic_load(&index->scratch_pool.graph), key);
 }
 
 rhumb_status rhumb_index_insert_batch(rhumb_index *index, const uint64_t *keys, const void *vectors, size_t count,
@@ -169,7 +188,7 @@ uint64_t rhumb_index_count(const rhumb_index *index) {
         pthread_mutex_lock(&handle->refresh_lock);
         graph = atomic_load(&handle->scratch_pool.graph);
     }
-    const uint64_t count = atomic_load_explicit(&graph->finished_count, memory_order_relaxed);
+    const uint64_t count = rhumb__graph_live_count(graph);
     if (has_scratch) {
         rhumb__scratch_give(scratch);
     } else {

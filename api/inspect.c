@@ -50,7 +50,7 @@ static void fill_graph(rhumb__graph *graph, rhumb_index_stats *stats) {
     memcpy(stats->level_counts, graph->counts.level_counts, sizeof stats->level_counts);
     const int32_t top = rhumb__counts_level_top(&graph->counts);
     /* Under the lock, so that it is never more than the slots that were handed out. */
-    stats->count = atomic_load_explicit(&graph->finished_count, memory_order_relaxed);
+    stats->count = rhumb__graph_live_count(graph);
     pthread_mutex_unlock(&graph->append_lock);
     stats->level_top = top < 0 ? 0 : (uint32_t)top;
     /* Taken while no checkpoint runs; one that does is waited for. */

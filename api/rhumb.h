@@ -165,6 +165,17 @@ RHUMB_API rhumb_status rhumb_index_insert_batch(rhumb_index *index, const uint64
                                                 size_t count, const rhumb_batch_options *options,
                                                 size_t *inserted_count) RHUMB_NODISCARD;
 
+/* ---- deleting and replacing ---- */
+
+/* Deletes the vector of a key. Searches that begin after this has returned do not find it; the key may be inserted
+ * again. The node stays in the graph as a waypoint, and its space in the file, until a compaction. RHUMB_E_NOTFOUND: no
+ * such key. RHUMB_E_READONLY. */
+RHUMB_API rhumb_status rhumb_index_delete(rhumb_index *index, uint64_t key) RHUMB_NODISCARD;
+
+/* Inserts a vector, or replaces that of a key which is there already. A search beside it finds the old vector or the
+ * new one, never both and never none. RHUMB_E_NOT_FINITE, RHUMB_E_FULL, RHUMB_E_READONLY, RHUMB_E_NOMEM. */
+RHUMB_API rhumb_status rhumb_index_upsert(rhumb_index *index, uint64_t key, const void *vector) RHUMB_NODISCARD;
+
 /* ---- searching ------------------------------------------------------------------------------------------------------
  */
 
@@ -217,7 +228,7 @@ typedef struct rhumb_index_stats {
     uint64_t created_unix_ns;                     /* when it was created */
     rhumb_index_options options;                  /* what it was created with, defaults resolved */
     uint64_t count;                               /* vectors that can be found */
-    uint64_t slot_count;                          /* slots in use */
+    uint64_t slot_count;                          /* slots in use, those of deleted vectors among them */
     uint32_t level_top;                           /* highest level in use */
     uint64_t level_counts[RHUMB_LEVEL_LIMIT + 1]; /* nodes whose highest level is this one */
     uint64_t epoch;            /* number of the checkpoint that the handle stands on; grows by one with each */

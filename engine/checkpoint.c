@@ -4,14 +4,14 @@
  * while inserts go on:
  *   1. Under append_lock, read C and all counts that belong to it. Inserts from now on get slots from C up.
  *   2. Wait until the inserts below C have finished. They were under way, so this takes as long as one insert does.
- *   3. Hold up the growth of the key table: a split moves entries between chunks, of which one may be copied already.
- * Inserts go on in the buckets as they are.
+ *   3. Hold up deletes and upserts, which reach back below C, and the growth of the key table: a split moves entries
+ * between chunks, of which one may be copied already. Inserts go on in the buckets as they are.
  *   4. The store copies chunk by chunk under the chunk's lock; the filter below removes from each copy what belongs to
  * slots from C up. A chunk that lost something that way stays dirty, because memory has more than the file. A list that
  * lost a link to a slot above C may have dropped another for it when it was pruned, so the image's list can be a link
  * shorter than it might be. It is still a sound list.
  *
- * Locks: checkpoint_lock, then key_table.split_lock, then what the store takes.
+ * Locks: checkpoint_lock, then removal_lock, then key_table.split_lock, then what the store takes.
  */
 #include "engine/checkpoint.h"
 
@@ -21,6 +21,7 @@
 #include "base/alloc.h"
 #include "base/status.h"
 #include "engine/insert.h"
+#include "engine/tombstones.h"
 
 static uint64_t now_ns(void) {
     struct timespec now;
@@ -81,6 +82,7 @@ static bool filter_rows(void *context, const rhumb__section *section, uint64_t f
         switch (section->spec.id) {
         case RHUMB__SECTION_LISTS0: row_limit = counts->slot_count; break;
         case RHUMB__SECTION_LISTS_UPPER: row_limit = counts->upper_row_count; break;
+        case RHUMB__SECTION_TOMBSTONES: row_limit = rhumb__tombstone_row_count(counts->slot_count); break;
         case RHUMB__SECTION_KEY_BUCKETS: row_limit = counts->key_bucket_count; break;
         default: row_limit = counts->key_overflow_count; break;
         }
@@ -88,6 +90,8 @@ static bool filter_rows(void *context, const rhumb__section *section, uint64_t f
             changed = changed || !is_zero(row, section->row_stride_bytes);
             continue;
         }
+        /* No node from slot_count up can have been deleted: deletes wait while a version is copied. */
+        if (section->spec.id == RHUMB__SECTION_TOMBSTONES) continue;
         if (section->spec.id == RHUMB__SECTION_LISTS0 || section->spec.id == RHUMB__SECTION_LISTS_UPPER) {
             changed = filter_list((uint32_t *)row, (uint32_t)(section->row_stride_bytes / sizeof(uint32_t)),
                                   counts->slot_count) ||
@@ -105,6 +109,7 @@ static void fix_counts(rhumb__graph *graph, rhumb__counts *counts) {
     *counts = graph->counts;
     pthread_mutex_unlock(&graph->append_lock);
     rhumb__graph_wait_inserted(graph, counts->slot_count);
+    counts->dead_count = atomic_load(&graph->dead_count);
     counts->key_bucket_count = atomic_load_explicit(&graph->key_table.bucket_count, memory_order_acquire);
     pthread_mutex_lock(&graph->key_table.overflow_lock);
     counts->key_overflow_count = graph->key_table.overflow_count;
@@ -115,9 +120,10 @@ static rhumb_status publish(rhumb__graph *graph, rhumb__counts *counts) {
     rhumb__publication *publication = rhumb__alloc_zeroed(1, sizeof *publication);
     if (publication == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a checkpoint");
     /* In the order in which graph.c attaches the sections. */
-    const uint64_t row_counts[] = {counts->slot_count,        counts->slot_count,      counts->slot_count,
-                                   counts->slot_count,        counts->upper_row_count, counts->key_bucket_count,
-                                   counts->key_overflow_count};
+    const uint64_t row_counts[] = {counts->slot_count,         counts->slot_count,
+                                   counts->slot_count,         counts->slot_count,
+                                   counts->upper_row_count,    counts->key_bucket_count,
+                                   counts->key_overflow_count, rhumb__tombstone_row_count(counts->slot_count)};
     memcpy(publication->row_counts, row_counts, sizeof row_counts);
     rhumb__params_encode(&graph->params, counts, publication->client);
     publication->filter = filter_rows;
@@ -126,6 +132,7 @@ static rhumb_status publish(rhumb__graph *graph, rhumb__counts *counts) {
     rhumb_status status = rhumb__store_publish(graph->store, publication);
     if (status == RHUMB_OK) {
         graph->published_slot_count = counts->slot_count;
+        graph->published_dead_count = counts->dead_count;
         graph->checkpoint_count++;
         graph->checkpoint_bytes = publication->written_bytes;
         graph->checkpoint_ns = now_ns() - begin_ns;
@@ -138,10 +145,14 @@ rhumb_status rhumb__checkpoint(rhumb__graph *graph) {
     rhumb_status status = RHUMB_OK;
     rhumb__counts counts;
     pthread_mutex_lock(&graph->checkpoint_lock);
+    pthread_rwlock_wrlock(&graph->removal_lock);
     pthread_mutex_lock(&graph->key_table.split_lock);
     fix_counts(graph, &counts);
-    if (counts.slot_count != graph->published_slot_count) status = publish(graph, &counts);
+    if (counts.slot_count != graph->published_slot_count || counts.dead_count != graph->published_dead_count) {
+        status = publish(graph, &counts);
+    }
     pthread_mutex_unlock(&graph->key_table.split_lock);
+    pthread_rwlock_unlock(&graph->removal_lock);
     pthread_mutex_unlock(&graph->checkpoint_lock);
     return status;
 }

@@ -3,6 +3,7 @@
 #include "engine/exact_search.h"
 
 #include "base/bits.h"
+#include "engine/tombstones.h"
 
 #define ROWS_PER_CALL 64u
 
@@ -15,6 +16,7 @@ rhumb_status rhumb__exact_search(rhumb__graph *graph, rhumb__scratch *scratch, u
         uint32_t count = 0;
         for (uint64_t slot = first; slot < end && slot < first + ROWS_PER_CALL; slot++) {
             if ((rhumb__graph_node(graph, (uint32_t)slot) & RHUMB__NODE_PRESENT) == 0) continue;
+            if (rhumb__graph_is_dead(graph, (uint32_t)slot)) continue;
             scratch->batch[count] = (uint32_t)slot;
             scratch->rows[count++] = rhumb__graph_vector(graph, (uint32_t)slot);
         }

@@ -3,6 +3,7 @@
  * Opening reads the superblock and the directory, and maps the sections. It does not look at a single row: what rows
  * say is checked where they are used. So its cost is that of a handful of system calls, whatever the size of the index.
  */
+#define _GNU_SOURCE
 #include "engine/graph.h"
 
 #include <string.h>
@@ -11,8 +12,23 @@
 #include "base/bits.h"
 #include "base/status.h"
 #include "engine/checkpoint.h"
+#include "engine/tombstones.h"
 
 #define SECTION_VERSION 1u
+
+/* A lock that a waiting checkpoint gets before deletes that come later: else a steady stream of them would keep it out
+ * for ever. */
+static int removal_lock_init(pthread_rwlock_t *lock) {
+    pthread_rwlockattr_t attributes;
+    int error = pthread_rwlockattr_init(&attributes);
+    if (error != 0) return error;
+#if defined(__GLIBC__)
+    error = pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+#endif
+    if (error == 0) error = pthread_rwlock_init(lock, &attributes);
+    pthread_rwlockattr_destroy(&attributes);
+    return error;
+}
 
 static rhumb_status graph_new(bool writable, rhumb__graph **graph_out) {
     rhumb__graph *graph = rhumb__alloc_zeroed(1, sizeof *graph);
@@ -20,7 +36,7 @@ static rhumb_status graph_new(bool writable, rhumb__graph **graph_out) {
     graph->writable = writable;
     atomic_store(&graph->entry, RHUMB__ENTRY_NONE);
     if (pthread_mutex_init(&graph->append_lock, NULL) != 0 || pthread_mutex_init(&graph->checkpoint_lock, NULL) != 0 ||
-        pthread_mutex_init(&graph->pause_lock, NULL) != 0 ||
+        pthread_mutex_init(&graph->pause_lock, NULL) != 0 || removal_lock_init(&graph->removal_lock) != 0 ||
         pthread_mutex_init(&graph->key_table.split_lock, NULL) != 0 ||
         pthread_mutex_init(&graph->key_table.overflow_lock, NULL) != 0) {
         rhumb__free(graph);
@@ -33,68 +49,53 @@ static rhumb_status graph_new(bool writable, rhumb__graph **graph_out) {
     return RHUMB_OK;
 }
 
+/* A section of the graph: where it is kept, and what it is in the file. All are required: a graph without one of them
+ * is none. */
+typedef struct graph_section {
+    rhumb__section *section;
+    uint32_t id;
+    rhumb__section_kind kind;
+    uint32_t codec;
+    bool large_pages;
+    uint64_t row_stride_bytes;
+    uint64_t row_limit;
+} graph_section;
+
 static rhumb_status attach_sections(rhumb__graph *graph) {
-    rhumb_status status;
-    rhumb__store *store = graph->store;
     const rhumb__params *params = &graph->params;
+    const uint32_t vector_codec = (uint32_t)params->metric << 16 | (uint32_t)params->element;
     const uint64_t list0_bytes = rhumb__round_up(params->M0 * sizeof(uint32_t), 64);
     const uint64_t list_bytes = rhumb__round_up(params->M * sizeof(uint32_t), 64);
     const uint64_t slots = RHUMB__SLOT_LIMIT;
-    const rhumb__section_spec vectors = {.id = RHUMB__SECTION_VECTORS,
-                                         .kind = RHUMB__SECTION_APPEND,
-                                         .codec = (uint32_t)params->metric << 16 | (uint32_t)params->element,
-                                         .version = SECTION_VERSION,
-                                         .required = true,
-                                         .large_pages = true,
-                                         .row_stride_bytes = graph->space.row_stride_bytes,
-                                         .row_limit = slots};
-    const rhumb__section_spec keys = {.id = RHUMB__SECTION_KEYS,
-                                      .kind = RHUMB__SECTION_APPEND,
-                                      .version = SECTION_VERSION,
-                                      .required = true,
-                                      .row_stride_bytes = sizeof(uint64_t),
-                                      .row_limit = slots};
-    const rhumb__section_spec nodes = {.id = RHUMB__SECTION_NODES,
-                                       .kind = RHUMB__SECTION_APPEND,
-                                       .version = SECTION_VERSION,
-                                       .required = true,
-                                       .row_stride_bytes = sizeof(uint64_t),
-                                       .row_limit = slots};
-    const rhumb__section_spec lists0 = {.id = RHUMB__SECTION_LISTS0,
-                                        .kind = RHUMB__SECTION_MUTABLE,
-                                        .version = SECTION_VERSION,
-                                        .required = true,
-                                        .large_pages = true,
-                                        .row_stride_bytes = list0_bytes,
-                                        .row_limit = slots};
-    const rhumb__section_spec lists_upper = {.id = RHUMB__SECTION_LISTS_UPPER,
-                                             .kind = RHUMB__SECTION_MUTABLE,
-                                             .version = SECTION_VERSION,
-                                             .required = true,
-                                             .row_stride_bytes = list_bytes,
-                                             .row_limit = UINT32_MAX};
-    const rhumb__section_spec buckets = {.id = RHUMB__SECTION_KEY_BUCKETS,
-                                         .kind = RHUMB__SECTION_MUTABLE,
-                                         .version = SECTION_VERSION,
-                                         .required = true,
-                                         .row_stride_bytes = sizeof(rhumb__key_bucket),
-                                         .row_limit = slots};
-    const rhumb__section_spec overflow = {.id = RHUMB__SECTION_KEY_OVERFLOW,
-                                          .kind = RHUMB__SECTION_MUTABLE,
-                                          .version = SECTION_VERSION,
-                                          .required = true,
-                                          .row_stride_bytes = sizeof(rhumb__key_bucket),
-                                          .row_limit = slots};
-    RHUMB_TRY(rhumb__store_attach(store, &vectors, &graph->vectors));
-    RHUMB_TRY(rhumb__store_attach(store, &keys, &graph->keys));
-    RHUMB_TRY(rhumb__store_attach(store, &nodes, &graph->nodes));
-    RHUMB_TRY(rhumb__store_attach(store, &lists0, &graph->lists0));
-    RHUMB_TRY(rhumb__store_attach(store, &lists_upper, &graph->lists_upper));
-    RHUMB_TRY(rhumb__store_attach(store, &buckets, &graph->key_table.buckets));
-    RHUMB_TRY(rhumb__store_attach(store, &overflow, &graph->key_table.overflow));
-    RHUMB_TRY(rhumb__store_attach_finish(store));
-done:
-    return status;
+    const rhumb__section_kind append = RHUMB__SECTION_APPEND;
+    const rhumb__section_kind mutable = RHUMB__SECTION_MUTABLE;
+    /* checkpoint.c counts rows in this order. */
+    const graph_section sections[] = {
+        {&graph->vectors, RHUMB__SECTION_VECTORS, append, vector_codec, true, graph->space.row_stride_bytes, slots},
+        {&graph->keys, RHUMB__SECTION_KEYS, append, 0, false, sizeof(uint64_t), slots},
+        {&graph->nodes, RHUMB__SECTION_NODES, append, 0, false, sizeof(uint64_t), slots},
+        {&graph->lists0, RHUMB__SECTION_LISTS0, mutable, 0, true, list0_bytes, slots},
+        {&graph->lists_upper, RHUMB__SECTION_LISTS_UPPER, mutable, 0, false, list_bytes, UINT32_MAX},
+        {&graph->key_table.buckets, RHUMB__SECTION_KEY_BUCKETS, mutable, 0, false, sizeof(rhumb__key_bucket), slots},
+        {&graph->key_table.overflow, RHUMB__SECTION_KEY_OVERFLOW, mutable, 0, false, sizeof(rhumb__key_bucket), slots},
+        {&graph->tombstones, RHUMB__SECTION_TOMBSTONES, mutable, 0, false, RHUMB__TOMBSTONE_ROW_BYTES,
+         rhumb__tombstone_row_count(slots)},
+    };
+    for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
+        const rhumb__section_spec spec = {
+            .id = sections[i].id,
+            .kind = sections[i].kind,
+            .codec = sections[i].codec,
+            .version = SECTION_VERSION,
+            .required = true,
+            .large_pages = sections[i].large_pages,
+            .row_stride_bytes = sections[i].row_stride_bytes,
+            .row_limit = sections[i].row_limit,
+        };
+        rhumb_status status = rhumb__store_attach(graph->store, &spec, sections[i].section);
+        if (status != RHUMB_OK) return status;
+    }
+    return rhumb__store_attach_finish(graph->store);
 }
 
 static rhumb_status check_rows(const rhumb__graph *graph, const rhumb__section *section, uint64_t expected) {
@@ -115,6 +116,7 @@ static rhumb_status check_sections(const rhumb__graph *graph) {
     RHUMB_TRY(check_rows(graph, &graph->lists_upper, counts->upper_row_count));
     RHUMB_TRY(check_rows(graph, &graph->key_table.buckets, counts->key_bucket_count));
     RHUMB_TRY(check_rows(graph, &graph->key_table.overflow, counts->key_overflow_count));
+    RHUMB_TRY(check_rows(graph, &graph->tombstones, rhumb__tombstone_row_count(counts->slot_count)));
     if (counts->key_bucket_count < RHUMB__KEY_BUCKET_COUNT_MIN) {
         status = rhumb__fail_at(RHUMB_E_CORRUPT, graph->store->path, graph->store->directory_offset,
                                 "a key table of %llu buckets", (unsigned long long)counts->key_bucket_count);
@@ -130,13 +132,15 @@ static void start(rhumb__graph *graph) {
     table->keys = &graph->keys;
     table->salt = rhumb__mix64(graph->params.seed ^ UINT64_C(0x6B6579735F74626C));
     table->writable = graph->writable;
-    table->slot_limit_readonly = counts->slot_count;
+    table->slot_limit = &graph->slot_limit;
     table->overflow_count = counts->key_overflow_count;
     atomic_store(&table->bucket_count, counts->key_bucket_count);
     atomic_store(&graph->slot_limit, counts->slot_count);
     atomic_store(&graph->upper_row_limit, counts->upper_row_count);
     atomic_store(&graph->finished_count, counts->slot_count);
+    atomic_store(&graph->dead_count, counts->dead_count);
     graph->published_slot_count = counts->slot_count;
+    graph->published_dead_count = counts->dead_count;
     const int32_t top = rhumb__counts_level_top(counts);
     if (top >= 0) atomic_store(&graph->entry, rhumb__entry_encode(counts->level_first[top], (uint32_t)top));
 }
@@ -199,6 +203,7 @@ void rhumb__graph_close(rhumb__graph *graph) {
     pthread_mutex_destroy(&graph->append_lock);
     pthread_mutex_destroy(&graph->checkpoint_lock);
     pthread_mutex_destroy(&graph->pause_lock);
+    pthread_rwlock_destroy(&graph->removal_lock);
     pthread_mutex_destroy(&graph->key_table.split_lock);
     pthread_mutex_destroy(&graph->key_table.overflow_lock);
     rhumb__free(graph);

@@ -2,6 +2,7 @@
  *
  * Sections by slot:  vectors (the space's rows), keys (u64), nodes (rhumb__node_record), lists0 (M0 slots per row).
  * By upper row:      lists_upper (M slots per row); a node of level L owns L rows in succession, for levels 1 to L.
+ * By 512 slots:      tombstones, see tombstones.h.
  * Of the key table:  key_buckets and key_overflow, see key_table.h.
  *
  * INVARIANTS
@@ -15,11 +16,11 @@
  * slot_limit before it is used, every level and upper row likewise. Damage makes answers worse, nothing else.
  *
  * LOCKS, in the order in which they may be taken:
- *   pause_lock -> key_table.split_lock
- *   checkpoint_lock -> key_table.split_lock -> chunk of key_buckets -> chunk of key_overflow, key_table.overflow_lock
- *   chunk of key_buckets -> append_lock -> growth lock of a section
- *   chunk of lists0 or lists_upper: taken alone, one at a time.
- * Searches take none of them.
+ *   removal_lock (exclusive) -> pause_lock -> key_table.split_lock
+ *   removal_lock (shared) -> chunk of key_buckets
+ *   checkpoint_lock -> removal_lock (exclusive) -> key_table.split_lock -> chunk of key_buckets -> chunk of
+ * key_overflow, key_table.overflow_lock chunk of key_buckets -> append_lock -> growth lock of a section chunk of
+ * lists0, lists_upper or tombstones: innermost, one at a time. Searches take none of them.
  */
 #ifndef RHUMB_ENGINE_GRAPH_H
 #define RHUMB_ENGINE_GRAPH_H
@@ -42,7 +43,8 @@ enum {
     RHUMB__SECTION_LISTS0 = 4,
     RHUMB__SECTION_LISTS_UPPER = 5,
     RHUMB__SECTION_KEY_BUCKETS = 6,
-    RHUMB__SECTION_KEY_OVERFLOW = 7
+    RHUMB__SECTION_KEY_OVERFLOW = 7,
+    RHUMB__SECTION_TOMBSTONES = 8
 };
 
 /* A row of the nodes section, as one 64-bit number: bits 0 to 31 the first upper row (if level > 0), bits 32 to 39 the
@@ -83,6 +85,7 @@ typedef struct rhumb__graph {
     rhumb__section nodes;
     rhumb__section lists0;
     rhumb__section lists_upper;
+    rhumb__section tombstones; /* one bit per slot, see tombstones.h */
     rhumb__key_table key_table;
 
     _Atomic uint64_t entry;      /* release by the insert that raises it, acquire by searches */
@@ -91,13 +94,18 @@ typedef struct rhumb__graph {
 
     pthread_mutex_t append_lock; /* guards counts (but not its key numbers) and the handing out of slots */
     rhumb__counts counts;
-    _Atomic uint64_t finished_count; /* inserts that have returned; what rhumb_index_count shows */
+    _Atomic uint64_t finished_count; /* inserts that have finished */
+    _Atomic uint64_t dead_count;     /* deletes that have finished: the difference is what rhumb_index_count shows */
+    _Atomic uint64_t replace_begun;  /* upserts that have begun to replace a node, and those that have finished: */
+    _Atomic uint64_t replace_done;   /* while they differ, a key may lead to two nodes that can be found */
+    pthread_rwlock_t removal_lock;   /* shared by deletes and upserts, exclusive for a checkpoint's copying */
     _Atomic uint64_t active[RHUMB__ACTIVE_INSERT_MAX];
     _Atomic bool paused; /* no insert may begin; set and cleared by the holder of pause_lock */
     pthread_mutex_t pause_lock;
 
     pthread_mutex_t checkpoint_lock;
-    uint64_t published_slot_count; /* guarded by checkpoint_lock */
+    uint64_t published_slot_count; /* guarded by checkpoint_lock, as all below */
+    uint64_t published_dead_count;
     uint64_t checkpoint_count;
     uint64_t checkpoint_bytes;
     uint64_t checkpoint_ns;
@@ -124,6 +132,14 @@ static inline uint64_t rhumb__graph_key(const rhumb__graph *graph, uint32_t slot
 /* The node record of a slot below slot_limit. Acquire pairs with the release in rhumb__graph_insert. */
 static inline uint64_t rhumb__graph_node(const rhumb__graph *graph, uint32_t slot) {
     return atomic_load_explicit((rhumb__node_record *)rhumb__section_row(&graph->nodes, slot), memory_order_acquire);
+}
+
+/* Nodes that can be found. */
+static inline uint64_t rhumb__graph_live_count(const rhumb__graph *graph) {
+    const uint64_t dead_count = atomic_load(&graph->dead_count);
+    /* A node may be deleted by one thread before another has counted it as finished. */
+    const uint64_t finished_count = atomic_load(&graph->finished_count);
+    return finished_count > dead_count ? finished_count - dead_count : 0;
 }
 
 /* Slots handed out so far. */

@@ -29,9 +29,9 @@
 #include "engine/neighbour_list.h"
 #include "engine/search.h"
 #include "engine/select.h"
+#include "engine/tombstones.h"
 
-/* ---- step 1: a slot -------------------------------------------------------------------------------------------------
- */
+/* ---- step 1: a slot ---- */
 
 static uint32_t claim_active(rhumb__graph *graph) {
     for (;;) {
@@ -76,9 +76,12 @@ static rhumb_status ensure_room(rhumb__graph *graph, uint64_t slot_count, uint64
     RHUMB_TRY(rhumb__section_ensure(&graph->nodes, slot_count));
     RHUMB_TRY(rhumb__section_ensure(&graph->lists0, slot_count));
     RHUMB_TRY(rhumb__section_ensure(&graph->lists_upper, upper_row_count));
-    const uint64_t capacity = rhumb__min_u64(
-        rhumb__min_u64(atomic_load(&graph->vectors.row_capacity), atomic_load(&graph->keys.row_capacity)),
-        rhumb__min_u64(atomic_load(&graph->nodes.row_capacity), atomic_load(&graph->lists0.row_capacity)));
+    RHUMB_TRY(rhumb__section_ensure(&graph->tombstones, rhumb__tombstone_row_count(slot_count)));
+    uint64_t capacity = atomic_load(&graph->vectors.row_capacity);
+    capacity = rhumb__min_u64(capacity, atomic_load(&graph->keys.row_capacity));
+    capacity = rhumb__min_u64(capacity, atomic_load(&graph->nodes.row_capacity));
+    capacity = rhumb__min_u64(capacity, atomic_load(&graph->lists0.row_capacity));
+    capacity = rhumb__min_u64(capacity, atomic_load(&graph->tombstones.row_capacity) * RHUMB__TOMBSTONE_ROW_SLOTS);
     /* Release pairs with the acquire in rhumb__scratch_extend. */
     atomic_store_explicit(&graph->slot_limit, rhumb__min_u64(capacity, RHUMB__SLOT_LIMIT), memory_order_release);
     atomic_store_explicit(&graph->upper_row_limit, atomic_load(&graph->lists_upper.row_capacity), memory_order_release);
@@ -92,7 +95,17 @@ typedef struct insertion {
     uint32_t level;
     uint32_t upper_row;
     uint32_t active;
+    uint32_t replaced; /* the key's node so far, or RHUMB__SLOT_NONE */
 } insertion;
+
+static bool is_inserting(rhumb__graph *graph, uint32_t slot) {
+    for (uint32_t i = 0; i < RHUMB__ACTIVE_INSERT_MAX; i++) {
+        /* Acquire pairs with the release at the end of an insert. */
+        const uint64_t state = atomic_load_explicit(&graph->active[i], memory_order_acquire);
+        if (RHUMB__ACTIVE_HAS_SLOT(state) && RHUMB__ACTIVE_SLOT(state) == slot) return true;
+    }
+    return false;
+}
 
 static rhumb_status take_slot(rhumb__graph *graph, insertion *in) {
     pthread_mutex_lock(&graph->append_lock);
@@ -114,28 +127,46 @@ static rhumb_status take_slot(rhumb__graph *graph, insertion *in) {
     return status;
 }
 
+uint32_t rhumb__graph_lock_settled_key(rhumb__graph *graph, uint64_t key, rhumb__key_place *place) {
+    for (;;) {
+        rhumb__key_table_lock(&graph->key_table, key, place);
+        const uint32_t slot = rhumb__key_table_find_locked(&graph->key_table, place, key);
+        if (slot == RHUMB__SLOT_NONE || !is_inserting(graph, slot)) return slot;
+        rhumb__key_table_unlock(&graph->key_table, place);
+        sched_yield();
+    }
+}
+
 /* Step 1. */
-static rhumb_status begin(rhumb__graph *graph, uint64_t key, insertion *in) {
+static rhumb_status begin(rhumb__graph *graph, uint64_t key, bool replace, insertion *in) {
     rhumb_status status;
     rhumb__key_place place;
     in->active = claim_active(graph);
-    rhumb__key_table_lock(&graph->key_table, key, &place);
-    if (rhumb__key_table_find_locked(&graph->key_table, &place, key) != RHUMB__SLOT_NONE) {
-        status = rhumb__fail(RHUMB_E_EXISTS, "key %llu is in the index already", (unsigned long long)key);
-        goto done;
+    if (replace) {
+        in->replaced = rhumb__graph_lock_settled_key(graph, key, &place);
+    } else {
+        rhumb__key_table_lock(&graph->key_table, key, &place);
+        in->replaced = RHUMB__SLOT_NONE;
+        if (rhumb__key_table_find_locked(&graph->key_table, &place, key) != RHUMB__SLOT_NONE) {
+            status = rhumb__fail(RHUMB_E_EXISTS, "key %llu is in the index already", (unsigned long long)key);
+            goto done;
+        }
     }
     RHUMB_TRY(rhumb__key_table_reserve(&graph->key_table, &place));
     RHUMB_TRY(take_slot(graph, in));
     *(uint64_t *)rhumb__section_row(&graph->keys, in->slot) = key;
-    rhumb__key_table_add(&graph->key_table, &place, in->slot);
+    if (in->replaced == RHUMB__SLOT_NONE) {
+        rhumb__key_table_add(&graph->key_table, &place, in->slot);
+    } else {
+        rhumb__key_table_replace(&graph->key_table, &place, in->replaced, in->slot);
+    }
 done:
     rhumb__key_table_unlock(&graph->key_table, &place);
     if (status != RHUMB_OK) atomic_store(&graph->active[in->active], RHUMB__ACTIVE_FREE);
     return status;
 }
 
-/* ---- steps 2 and 3 --------------------------------------------------------------------------------------------------
- */
+/* ---- steps 2 and 3 ---- */
 
 static void write_node(rhumb__graph *graph, const rhumb__scratch *scratch, const insertion *in) {
     uint8_t *row = rhumb__section_row(&graph->vectors, in->slot);
@@ -157,8 +188,7 @@ static void write_node(rhumb__graph *graph, const rhumb__scratch *scratch, const
     atomic_store(&graph->active[in->active], rhumb__active_encode(in->slot) | RHUMB__ACTIVE_LINKABLE);
 }
 
-/* ---- step 4: candidates
- * ----------------------------------------------------------------------------------------------- */
+/* ---- step 4: candidates ---- */
 
 /* The other inserts that have announced themselves. Taken before the search begins: an insert that is not among them
  * has either finished, so that the search finds it, or announces itself later and finds this one. Taken afterwards, one
@@ -246,8 +276,7 @@ static void search_levels(rhumb__graph *graph, rhumb__scratch *scratch, const in
     }
 }
 
-/* ---- links
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- links ---- */
 
 /* The candidates of a prune: the slots of `slots`, with their distances to `row`, sorted. Uses batch, rows and
  * distances. */
@@ -334,8 +363,7 @@ static void link_node(rhumb__graph *graph, rhumb__scratch *scratch, const insert
     }
 }
 
-/* ---- step 6
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- step 6 ---- */
 
 static void raise_entry(rhumb__graph *graph, const insertion *in) {
     const uint64_t raised = rhumb__entry_encode(in->slot, in->level);
@@ -349,14 +377,14 @@ static void raise_entry(rhumb__graph *graph, const insertion *in) {
     }
 }
 
-rhumb_status rhumb__graph_insert(rhumb__graph *graph, rhumb__scratch *scratch, uint64_t key) {
+static rhumb_status insert(rhumb__graph *graph, rhumb__scratch *scratch, uint64_t key, bool replace) {
     rhumb_status status;
     const uint32_t ef = graph->params.ef_construction;
     const uint32_t candidate_count = graph->params.extend_candidates ? ef + ef * graph->params.M0 : 0;
     RHUMB_TRY(rhumb__scratch_prepare_search(scratch, ef));
     RHUMB_TRY(rhumb__scratch_prepare_insert(scratch, candidate_count));
     insertion in;
-    RHUMB_TRY(begin(graph, key, &in));
+    RHUMB_TRY(begin(graph, key, replace, &in));
     write_node(graph, scratch, &in);
     /* Growth for this slot may have raised the limit. Without the memory to follow, the newest nodes are not
      * considered. */
@@ -365,10 +393,27 @@ rhumb_status rhumb__graph_insert(rhumb__graph *graph, rhumb__scratch *scratch, u
     link_node(graph, scratch, &in);
     raise_entry(graph, &in);
     atomic_fetch_add_explicit(&graph->finished_count, 1, memory_order_relaxed);
+    if (in.replaced != RHUMB__SLOT_NONE && rhumb__tombstone_set(graph, in.replaced)) {
+        atomic_fetch_add(&graph->dead_count, 1);
+    }
     /* Release: who finds the place free (rhumb__graph_wait_inserted) sees all that this insert has written. */
     atomic_store_explicit(&graph->active[in.active], RHUMB__ACTIVE_FREE, memory_order_release);
     rhumb__key_table_grow(&graph->key_table, (uint64_t)in.slot + 1);
 done:
+    return status;
+}
+
+rhumb_status rhumb__graph_insert(rhumb__graph *graph, rhumb__scratch *scratch, uint64_t key) {
+    return insert(graph, scratch, key, false);
+}
+
+rhumb_status rhumb__graph_upsert(rhumb__graph *graph, rhumb__scratch *scratch, uint64_t key) {
+    pthread_rwlock_rdlock(&graph->removal_lock);
+    /* Searches compare the two numbers, see rhumb__graph_search. */
+    atomic_fetch_add(&graph->replace_begun, 1);
+    const rhumb_status status = insert(graph, scratch, key, true);
+    atomic_fetch_add(&graph->replace_done, 1);
+    pthread_rwlock_unlock(&graph->removal_lock);
     return status;
 }
 

@@ -9,6 +9,15 @@
  * slot, and nothing has changed, or it succeeds. RHUMB_E_EXISTS, RHUMB_E_FULL, RHUMB_E_NOMEM. */
 rhumb_status rhumb__graph_insert(rhumb__graph *graph, rhumb__scratch *scratch, uint64_t key) RHUMB_NODISCARD;
 
+/* The same, but a key that exists gets a new node, and its old one is deleted once the new one can be found: at every
+ * moment at least one of the two can. RHUMB_E_FULL, RHUMB_E_NOMEM. */
+rhumb_status rhumb__graph_upsert(rhumb__graph *graph, rhumb__scratch *scratch, uint64_t key) RHUMB_NODISCARD;
+
+/* Locks the bucket of a key whose node, if it has one, is whole; waits for an insert of it that is under way. (To
+ * replace or delete a node that is still being inserted, which may itself be replacing one, would leave the oldest of
+ * the three to be found.) Returns the node's slot, or RHUMB__SLOT_NONE. */
+uint32_t rhumb__graph_lock_settled_key(rhumb__graph *graph, uint64_t key, rhumb__key_place *place);
+
 /* Waits until every insert that has a slot below `slot_limit` has finished. Inserts with higher slots go on. */
 void rhumb__graph_wait_inserted(rhumb__graph *graph, uint64_t slot_limit);
 

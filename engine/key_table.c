@@ -71,8 +71,7 @@ static uint32_t row_count(const rhumb__key_bucket *row) {
 
 uint32_t rhumb__key_table_find_locked(rhumb__key_table *table, const rhumb__key_place *place, uint64_t key) {
     const uint8_t tag = hash_tag(place->hash);
-    const uint64_t slot_limit = table->writable ? atomic_load_explicit(&table->keys->row_capacity, memory_order_acquire)
-                                                : table->slot_limit_readonly;
+    const uint64_t slot_limit = atomic_load_explicit(table->slot_limit, memory_order_acquire);
     const rhumb__key_bucket *row = NULL;
     for (uint64_t hop = 0; (row = rhumb__key_table_row(table, place->bucket, row, hop)) != NULL; hop++) {
         const uint32_t count = row_count(row);
@@ -203,6 +202,45 @@ void rhumb__key_table_add(rhumb__key_table *table, const rhumb__key_place *place
     if (row != NULL) append_to_row(table, place->bucket, row, hash_tag(place->hash), slot);
 }
 
+/* The row of the bucket that holds a slot, and its place in it. */
+static rhumb__key_bucket *find_slot(rhumb__key_table *table, uint64_t bucket, uint32_t slot, uint32_t *place_out) {
+    const rhumb__key_bucket *row = NULL;
+    for (uint64_t hop = 0; (row = rhumb__key_table_row(table, bucket, row, hop)) != NULL; hop++) {
+        for (*place_out = 0; *place_out < row_count(row); ++*place_out) {
+            if (row->slots[*place_out] == slot) return (rhumb__key_bucket *)row;
+        }
+    }
+    return NULL;
+}
+
+/* Both do nothing when the slot is not there any more, which only happens where buckets of a damaged file share a row.
+ */
+void rhumb__key_table_remove(rhumb__key_table *table, const rhumb__key_place *place, uint32_t slot) {
+    uint32_t i = 0;
+    rhumb__key_bucket *row = find_slot(table, place->bucket, slot, &i);
+    if (row == NULL) return;
+    begin_write(table, place->bucket, row);
+    const uint32_t last = row_count(row) - 1;
+    if (last < RHUMB__KEY_BUCKET_PLACES) {
+        row->slots[i] = row->slots[last];
+        row->tags[i] = row->tags[last];
+        row->slots[last] = 0;
+        row->tags[last] = 0;
+        row->count = last;
+    }
+    end_write(table, row);
+}
+
+void rhumb__key_table_replace(rhumb__key_table *table, const rhumb__key_place *place, uint32_t slot,
+                              uint32_t new_slot) {
+    uint32_t i = 0;
+    rhumb__key_bucket *row = find_slot(table, place->bucket, slot, &i);
+    if (row == NULL) return;
+    begin_write(table, place->bucket, row);
+    row->slots[i] = new_slot;
+    end_write(table, row);
+}
+
 /* What a bucket holds, taken out of its rows. */
 typedef struct bucket_content {
     uint32_t *slots;
@@ -212,7 +250,7 @@ typedef struct bucket_content {
 } bucket_content;
 
 static rhumb_status read_bucket(const rhumb__key_table *table, uint64_t bucket, bucket_content *content) {
-    const uint64_t slot_limit = atomic_load_explicit(&table->keys->row_capacity, memory_order_acquire);
+    const uint64_t slot_limit = atomic_load_explicit(table->slot_limit, memory_order_acquire);
     const rhumb__key_bucket *row = NULL;
     for (uint64_t hop = 0; (row = rhumb__key_table_row(table, bucket, row, hop)) != NULL; hop++) {
         if (++content->row_count > CHAIN_ROWS_MAX) {

@@ -47,8 +47,8 @@ typedef struct rhumb__key_table {
     const rhumb__section *keys; /* to compare with */
     uint64_t salt;
     bool writable;
-    uint64_t slot_limit_readonly;  /* in a read-only handle: slots are below this */
-    _Atomic uint64_t bucket_count; /* grows under split_lock and the lock of the bucket that is split */
+    const _Atomic uint64_t *slot_limit; /* the graph's: slots that may be looked at are below it */
+    _Atomic uint64_t bucket_count;      /* grows under split_lock and the lock of the bucket that is split */
     pthread_mutex_t split_lock;
     pthread_mutex_t overflow_lock; /* guards the three below */
     uint64_t overflow_count;       /* overflow rows ever used */
@@ -78,6 +78,10 @@ rhumb_status rhumb__key_table_reserve(rhumb__key_table *table, const rhumb__key_
 
 /* Adds a slot whose key is in the keys section already. Between reserve and unlock. */
 void rhumb__key_table_add(rhumb__key_table *table, const rhumb__key_place *place, uint32_t slot);
+
+/* Takes the slot of a key out of the locked bucket, or puts another in its place; the slot is there. */
+void rhumb__key_table_remove(rhumb__key_table *table, const rhumb__key_place *place, uint32_t slot);
+void rhumb__key_table_replace(rhumb__key_table *table, const rhumb__key_place *place, uint32_t slot, uint32_t new_slot);
 
 /* Splits buckets until the table has the size that `key_count` keys ask for. Does nothing when another thread or a
  * checkpoint is at it, or memory is short: the table is merely fuller then. */

@@ -32,9 +32,10 @@ typedef struct client_record {
     uint64_t level_counts[RHUMB__LEVEL_COUNT];
     uint32_t level_first[RHUMB__LEVEL_COUNT];
     uint32_t reserved;
+    uint64_t dead_count;
 } client_record;
 
-static_assert(sizeof(client_record) == 296, "client record size");
+static_assert(sizeof(client_record) == 304, "client record size");
 static_assert(offsetof(client_record, version) == 0, "client record layout");
 static_assert(offsetof(client_record, dim) == 4, "client record layout");
 static_assert(offsetof(client_record, metric) == 8, "client record layout");
@@ -54,6 +55,7 @@ static_assert(offsetof(client_record, key_overflow_count) == 80, "client record 
 static_assert(offsetof(client_record, level_counts) == 88, "client record layout");
 static_assert(offsetof(client_record, level_first) == 224, "client record layout");
 static_assert(offsetof(client_record, reserved) == 292, "client record layout");
+static_assert(offsetof(client_record, dead_count) == 296, "client record layout");
 static_assert(sizeof(client_record) <= RHUMB__CLIENT_BYTES, "the client record fits into a superblock");
 
 static rhumb_status check_range(const char *name, uint64_t value, uint64_t low, uint64_t high) {
@@ -97,6 +99,7 @@ void rhumb__params_encode(const rhumb__params *params, const rhumb__counts *coun
         .upper_row_count = counts->upper_row_count,
         .key_bucket_count = counts->key_bucket_count,
         .key_overflow_count = counts->key_overflow_count,
+        .dead_count = counts->dead_count,
     };
     memcpy(record.level_counts, counts->level_counts, sizeof record.level_counts);
     memcpy(record.level_first, counts->level_first, sizeof record.level_first);
@@ -121,7 +124,7 @@ static rhumb_status check_counts(const rhumb__counts *counts, const rhumb__param
         level_first_right = level_first_right && (count == 0 ? first == RHUMB__SLOT_NONE : first < counts->slot_count);
     }
     if (node_count != counts->slot_count || upper_row_count != counts->upper_row_count || !level_first_right ||
-        counts->slot_count >= RHUMB__SLOT_LIMIT) {
+        counts->slot_count >= RHUMB__SLOT_LIMIT || counts->dead_count > counts->slot_count) {
         return rhumb__fail_at(
             RHUMB_E_CORRUPT, path, RHUMB_OFFSET_NONE,
             "the counts contradict each other: %llu slots, but %llu nodes by level; %llu upper lists, "
@@ -159,6 +162,7 @@ rhumb_status rhumb__params_decode(const uint8_t client[RHUMB__CLIENT_BYTES], con
         .upper_row_count = record.upper_row_count,
         .key_bucket_count = record.key_bucket_count,
         .key_overflow_count = record.key_overflow_count,
+        .dead_count = record.dead_count,
     };
     memcpy(counts->level_counts, record.level_counts, sizeof counts->level_counts);
     memcpy(counts->level_first, record.level_first, sizeof counts->level_first);

@@ -45,6 +45,7 @@ typedef struct rhumb__counts {
     uint64_t upper_row_count; /* rows of upper lists: one per node and level above 0 */
     uint64_t key_bucket_count;
     uint64_t key_overflow_count;
+    uint64_t dead_count;                       /* slots whose node has been deleted */
     uint64_t level_counts[RHUMB__LEVEL_COUNT]; /* nodes whose highest level is this one */
     uint32_t level_first[RHUMB__LEVEL_COUNT];  /* the lowest slot among them, or RHUMB__SLOT_NONE */
 } rhumb__counts;

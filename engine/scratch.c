@@ -80,14 +80,24 @@ rhumb__graph *rhumb__scratch_pool_switch(rhumb__scratch_pool *pool, rhumb__graph
     return old;
 }
 
-rhumb_status rhumb__scratch_prepare_search(rhumb__scratch *scratch, uint32_t limit) {
-    if (limit > scratch->pool_capacity) {
-        rhumb__candidate *entries = rhumb__alloc_resize(scratch->pool.entries, (size_t)limit + 1, sizeof *entries);
+static rhumb_status reserve_pool(rhumb__candidate_pool *pool, uint32_t *capacity, uint32_t limit) {
+    if (limit > *capacity) {
+        rhumb__candidate *entries = rhumb__alloc_resize(pool->entries, (size_t)limit + 1, sizeof *entries);
         if (entries == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for %u candidates", limit);
-        scratch->pool.entries = entries;
-        scratch->pool_capacity = limit;
+        pool->entries = entries;
+        *capacity = limit;
     }
-    rhumb__candidate_pool_clear(&scratch->pool, limit);
+    rhumb__candidate_pool_clear(pool, limit);
+    return RHUMB_OK;
+}
+
+rhumb_status rhumb__scratch_prepare_answers(rhumb__scratch *scratch, uint32_t limit) {
+    return reserve_pool(&scratch->answers, &scratch->answers_capacity, limit);
+}
+
+rhumb_status rhumb__scratch_prepare_search(rhumb__scratch *scratch, uint32_t limit) {
+    rhumb_status status = reserve_pool(&scratch->pool, &scratch->pool_capacity, limit);
+    if (status != RHUMB_OK) return status;
     rhumb__visited_clear(&scratch->visited);
     return rhumb__scratch_extend(scratch) ? RHUMB_OK : rhumb__error_last()->status;
 }
@@ -133,6 +143,7 @@ void rhumb__scratch_pool_destroy(rhumb__scratch_pool *pool) {
         rhumb__scratch *next = scratch->next;
         rhumb__free(scratch->visited.words);
         rhumb__free(scratch->pool.entries);
+        rhumb__free(scratch->answers.entries);
         rhumb__free(scratch->query);
         rhumb__free(scratch->candidates);
         rhumb__free(scratch->selected);

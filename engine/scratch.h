@@ -25,6 +25,8 @@ typedef struct rhumb__scratch {
     uint64_t slot_limit; /* slots that this search may read are below this */
     rhumb__candidate_pool pool;
     uint32_t pool_capacity;
+    rhumb__candidate_pool answers; /* when some nodes may not be answers: those that may */
+    uint32_t answers_capacity;
     uint8_t *query; /* a prepared row */
     uint32_t query_bytes;
 
@@ -68,6 +70,9 @@ rhumb__graph *rhumb__scratch_pool_switch(rhumb__scratch_pool *pool, rhumb__graph
 /* Makes room for a pool of `limit` candidates, empties the visited set, takes over the graph's slot limit.
  * RHUMB_E_NOMEM. */
 rhumb_status rhumb__scratch_prepare_search(rhumb__scratch *scratch, uint32_t limit) RHUMB_NODISCARD;
+
+/* Makes room for `limit` answers and empties them. RHUMB_E_NOMEM. */
+rhumb_status rhumb__scratch_prepare_answers(rhumb__scratch *scratch, uint32_t limit) RHUMB_NODISCARD;
 
 /* Takes over the graph's slot limit if it has grown; keeps the visited set. Without the memory for it the limit stays
  * as it was, and the answer is false. */

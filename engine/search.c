@@ -15,6 +15,7 @@
 #include "base/bits.h"
 #include "base/status.h"
 #include "engine/neighbour_list.h"
+#include "engine/tombstones.h"
 
 #define CACHE_LINE_BYTES 64u
 
@@ -83,6 +84,33 @@ void rhumb__search_level(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__ne
     }
 }
 
+/* Candidates that a walk over a graph with deleted nodes remembers, for each answer it is to find. More than this many
+ * deleted nodes around a query for each live one, and the walk loses its farthest candidates. */
+#define CANDIDATES_PER_ANSWER 4u
+
+/* Offers a measured node to the candidates, and to the answers if it is alive. A candidate that is farther than a full
+ * set of answers leads nowhere. */
+static void offer_live(const rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, float distance) {
+    if (!rhumb__candidate_pool_accepts(&scratch->answers, distance)) return;
+    rhumb__candidate_pool_add(&scratch->pool, slot, distance);
+    if (!rhumb__graph_is_dead(graph, slot)) rhumb__candidate_pool_add(&scratch->answers, slot, distance);
+}
+
+rhumb_status rhumb__search_level_live(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__nearest start, uint32_t ef) {
+    rhumb_status status = rhumb__scratch_prepare_answers(scratch, ef);
+    if (status != RHUMB_OK) return status;
+    rhumb__candidate_pool *pool = &scratch->pool;
+    if (!rhumb__visited_add(&scratch->visited, start.slot)) offer_live(graph, scratch, start.slot, start.distance);
+    uint32_t slot;
+    while (rhumb__candidate_pool_take(pool, &slot)) {
+        if (!rhumb__candidate_pool_accepts(&scratch->answers, pool->entries[pool->next - 1].distance)) break;
+        const uint32_t count = gather_unvisited(graph, scratch, slot, 0);
+        graph->space.distance_many(&graph->space, scratch->query, scratch->rows, count, scratch->distances);
+        for (uint32_t i = 0; i < count; i++) offer_live(graph, scratch, scratch->batch[i], scratch->distances[i]);
+    }
+    return RHUMB_OK;
+}
+
 /* Moves to the nearest neighbour for as long as that is nearer. Ends, because the distance falls with every step. */
 static rhumb__nearest walk_level(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__nearest nearest, uint32_t level) {
     for (;;) {
@@ -124,27 +152,58 @@ rhumb__nearest rhumb__search_descend(rhumb__graph *graph, rhumb__scratch *scratc
     return nearest;
 }
 
+/* Whether a key is among those found already: while an upsert is under way its old and its new node can both be found.
+ */
+static bool is_found(const uint64_t *keys, uint32_t found_count, uint64_t key) {
+    for (uint32_t i = 0; i < found_count; i++) {
+        if (keys[i] == key) return true;
+    }
+    return false;
+}
+
+/* Turns answers into keys and distances; returns how many. */
+static uint32_t emit(const rhumb__graph *graph, const rhumb__candidate_pool *answers, uint32_t k, bool replacing,
+                     uint64_t *keys, float *distances) {
+    uint32_t found_count = 0;
+    for (uint32_t i = 0; i < answers->count && found_count < k; i++) {
+        const rhumb__candidate candidate = answers->entries[i];
+        const uint32_t slot = rhumb__candidate_slot(candidate);
+        if ((rhumb__graph_node(graph, slot) & RHUMB__NODE_PRESENT) == 0) continue;
+        const uint64_t key = rhumb__graph_key(graph, slot);
+        if (replacing && is_found(keys, found_count, key)) continue;
+        keys[found_count] = key;
+        if (distances != NULL) distances[found_count] = rhumb__space_finish(&graph->space, candidate.distance);
+        found_count++;
+    }
+    return found_count;
+}
+
 rhumb_status rhumb__graph_search(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t k, uint32_t ef, uint64_t *keys,
                                  float *distances, uint32_t *found_count_out) {
+    rhumb_status status;
     if (ef < k) ef = k;
-    rhumb_status status = rhumb__scratch_prepare_search(scratch, ef);
-    if (status != RHUMB_OK) return status;
+    /* A delete that has returned has raised the count. Upserts that overlap with this search are those that are not
+     * done now but have begun at its end. */
+    const bool has_dead = atomic_load(&graph->dead_count) > 0;
+    const uint64_t replace_done = atomic_load(&graph->replace_done);
+    RHUMB_TRY(rhumb__scratch_prepare_search(scratch, has_dead ? ef * CANDIDATES_PER_ANSWER : ef));
     uint32_t found_count = 0;
     uint32_t top;
     const rhumb__nearest start = rhumb__search_descend(graph, scratch, 0, &top);
-    if (start.slot != RHUMB__SLOT_NONE) rhumb__search_level(graph, scratch, start, 0, ef);
-    for (uint32_t i = 0; start.slot != RHUMB__SLOT_NONE && i < scratch->pool.count && found_count < k; i++) {
-        const rhumb__candidate candidate = scratch->pool.entries[i];
-        const uint32_t slot = rhumb__candidate_slot(candidate);
-        if ((rhumb__graph_node(graph, slot) & RHUMB__NODE_PRESENT) == 0) continue;
-        keys[found_count] = rhumb__graph_key(graph, slot);
-        if (distances != NULL) distances[found_count] = rhumb__space_finish(&graph->space, candidate.distance);
-        found_count++;
+    if (start.slot != RHUMB__SLOT_NONE) {
+        if (has_dead) {
+            RHUMB_TRY(rhumb__search_level_live(graph, scratch, start, ef));
+        } else {
+            rhumb__search_level(graph, scratch, start, 0, ef);
+        }
+        const bool replacing = atomic_load(&graph->replace_begun) != replace_done;
+        found_count = emit(graph, has_dead ? &scratch->answers : &scratch->pool, k, replacing, keys, distances);
     }
     for (uint32_t i = found_count; i < k; i++) {
         keys[i] = UINT64_MAX;
         if (distances != NULL) distances[i] = INFINITY;
     }
     *found_count_out = found_count;
-    return RHUMB_OK;
+done:
+    return status;
 }

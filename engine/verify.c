@@ -15,6 +15,7 @@
 #include "engine/checkpoint.h"
 #include "engine/insert.h"
 #include "engine/neighbour_list.h"
+#include "engine/tombstones.h"
 
 #define MARK_KEYED 1u   /* the key table leads here */
 #define MARK_REACHED 2u /* a path on level 0 leads here */
@@ -110,7 +111,7 @@ static void check_entry(verifier *v) {
     }
 }
 
-/* Every slot must be in the key table once, in the bucket of its key. */
+/* Every live slot must be in the key table once, in the bucket of its key; no dead one may. */
 static void check_keys(verifier *v) {
     rhumb__key_table *table = &v->graph->key_table;
     const uint64_t bucket_count = atomic_load(&table->bucket_count);
@@ -131,11 +132,22 @@ static void check_keys(verifier *v) {
             }
         }
     }
+    uint64_t dead_count = 0;
     for (uint64_t i = 0; i < v->slot_count; i++) {
         const uint32_t slot = (uint32_t)i;
         const uint64_t key = rhumb__graph_key(v->graph, slot);
+        if (rhumb__graph_is_dead(v->graph, slot)) {
+            dead_count++;
+            if ((v->marks[slot] & MARK_KEYED) == 0) continue;
+            report(v, "slot %u: deleted, but key %llu leads to it", slot, (unsigned long long)key);
+            continue;
+        }
         if ((v->marks[slot] & MARK_KEYED) != 0 && rhumb__key_table_find(table, key) == slot) continue;
         report(v, "slot %u: its key %llu does not lead to it", slot, (unsigned long long)key);
+    }
+    if (dead_count != atomic_load(&v->graph->dead_count)) {
+        report(v, "deleted nodes: %llu expected, %llu found", (unsigned long long)atomic_load(&v->graph->dead_count),
+               (unsigned long long)dead_count);
     }
 }
 
@@ -165,7 +177,11 @@ static rhumb_status count_unreachable(verifier *v) {
             queue[tail++] = slots[i];
         }
     }
-    v->result->unreachable_count = v->slot_count - tail;
+    /* Deleted nodes need not be found. */
+    for (uint64_t i = 0; i < v->slot_count; i++) {
+        const bool lost = (v->marks[i] & MARK_REACHED) == 0 && !rhumb__graph_is_dead(v->graph, (uint32_t)i);
+        if (lost) v->result->unreachable_count++;
+    }
     rhumb__free(queue);
     return RHUMB_OK;
 }
@@ -178,6 +194,7 @@ rhumb_status rhumb__graph_verify(rhumb__graph *graph, rhumb__verify_result *resu
         status = rhumb__checkpoint(graph);
         if (status != RHUMB_OK) return status;
     }
+    pthread_rwlock_wrlock(&graph->removal_lock);
     rhumb__graph_pause_inserts(graph);
     pthread_mutex_lock(&graph->key_table.split_lock);
     v.slot_count = graph->counts.slot_count;
@@ -197,6 +214,7 @@ rhumb_status rhumb__graph_verify(rhumb__graph *graph, rhumb__verify_result *resu
 done:
     pthread_mutex_unlock(&graph->key_table.split_lock);
     rhumb__graph_resume_inserts(graph);
+    pthread_rwlock_unlock(&graph->removal_lock);
     rhumb__free(v.marks);
     return status;
 }

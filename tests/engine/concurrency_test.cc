@@ -18,7 +18,7 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kDuration = std::chrono::milliseconds(6000);
 constexpr int kRaceRounds = 60;
 #else
-constexpr auto kDuration = std::chrono::milliseconds(2500);
+constexpr auto kDuration = std::chrono::milliseconds(2000);
 constexpr int kRaceRounds = 200;
 #endif
 
@@ -204,8 +204,7 @@ double found_share(const Index &index, uint64_t count) {
 
 TEST_P(Concurrency, InsertsSearchesAndCheckpointsBesideEachOther) {
     rhumb_index_options options = index_options(kDim, GetParam());
-    options.M = 8;
-    options.ef_construction = 40;
+    options.ef_construction = 64; // with the default M, which keeps clusters as far apart as these together
     uint64_t inserted_count = 0;
     std::vector<Answer> before;
     {
@@ -222,7 +221,7 @@ TEST_P(Concurrency, InsertsSearchesAndCheckpointsBesideEachOther) {
         EXPECT_GT(workload.search_count(), 50u);
         EXPECT_GT(stats(index).checkpoint_count, 3u);
         const rhumb_verify_report report = expect_sound(index);
-        EXPECT_GE(found_share(index, inserted_count), 0.97);
+        EXPECT_GE(found_share(index, inserted_count), 0.99);
         for (uint64_t key = 0; key < 50; key++) before.push_back(search_exact(index, vector_of(key).data(), 10));
         printf("%llu inserts, %llu searches, %llu checkpoints, %llu unreachable\n",
                static_cast<unsigned long long>(inserted_count),
@@ -234,7 +233,7 @@ TEST_P(Concurrency, InsertsSearchesAndCheckpointsBesideEachOther) {
     ASSERT_NE(reader, nullptr);
     EXPECT_EQ(rhumb_index_count(reader.get()), inserted_count);
     expect_sound(reader);
-    EXPECT_GE(found_share(reader, inserted_count), 0.97);
+    EXPECT_GE(found_share(reader, inserted_count), 0.99);
     for (uint64_t key = 0; key < 50; key++) {
         EXPECT_TRUE(search_exact(reader, vector_of(key).data(), 10) == before[key]);
     }

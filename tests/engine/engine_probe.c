@@ -19,6 +19,7 @@ rhumb_status probe_graph_create(const char *path, const rhumb__params *params, u
     RHUMB_TRY(rhumb__graph_create(path, params, 1, &graph));
     RHUMB_TRY(rhumb__section_ensure(&graph->keys, slot_count));
     RHUMB_TRY(rhumb__section_ensure(&graph->lists0, slot_count));
+    atomic_store(&graph->slot_limit, slot_count);
     *graph_out = graph;
     graph = NULL;
 done:

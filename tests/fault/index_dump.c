@@ -4,8 +4,8 @@
  *     index_dump PATH METRIC DIM M M0 COUNT SEED KEYS
  *
  * KEYS is "spread", or "crowded" for keys that all belong into two buckets. Creates the index PATH in several sessions
- * and checkpoints, closes it, opens it read-only, and prints one JSON object: what the library says of the index, its
- * vectors by key, its lists by slot and level, and the nearest neighbours of a few queries.
+ * and checkpoints, deletes some keys, closes it, opens it read-only, and prints one JSON object: what the library says
+ * of the index, its vectors by key, its lists by slot and level, and the nearest neighbours of a few queries.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,6 +16,7 @@
 #include "base/bits.h"
 #include "engine/graph.h"
 #include "engine/neighbour_list.h"
+#include "engine/tombstones.h"
 
 static void check(rhumb_status status, const char *what) {
     if (status == RHUMB_OK) return;
@@ -42,6 +43,8 @@ static void vector_of(uint64_t i, uint32_t dim, float *vector) {
     }
 }
 
+static bool is_deleted(uint64_t i) { return i % 13 == 5; }
+
 static void build(const char *path, const rhumb_index_options *options, const uint64_t *keys, uint64_t count) {
     rhumb_index *index = NULL;
     float *vector = calloc(options->dim, sizeof *vector);
@@ -53,6 +56,9 @@ static void build(const char *path, const rhumb_index_options *options, const ui
         if (i % 311 != 310) continue;
         check(rhumb_index_close(index), "close");
         check(rhumb_index_open(path, NULL, &index), "open");
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        if (is_deleted(i)) check(rhumb_index_delete(index, keys[i]), "delete");
     }
     check(rhumb_index_close(index), "close");
     free(vector);
@@ -73,7 +79,8 @@ static void print_graph(const char *path) {
     printf("\"slots\":[");
     for (uint32_t slot = 0; slot < graph->counts.slot_count; slot++) {
         const uint32_t level_count = rhumb__node_level(rhumb__graph_node(graph, slot)) + 1;
-        printf("%s{\"key\":%" PRIu64 ",\"lists\":[", slot == 0 ? "" : ",", rhumb__graph_key(graph, slot));
+        printf("%s{\"key\":%" PRIu64 ",\"dead\":%s,\"lists\":[", slot == 0 ? "" : ",", rhumb__graph_key(graph, slot),
+               rhumb__graph_is_dead(graph, slot) ? "true" : "false");
         for (uint32_t level = 0; level < level_count; level++) {
             uint32_t slots[RHUMB__M0_MAX];
             const rhumb__list list = rhumb__graph_list(graph, slot, level);
@@ -109,6 +116,7 @@ static void print_index(const char *path, const uint64_t *keys, uint64_t count) 
     printf("\",\"vectors\":{");
     float *vector = calloc(dim, sizeof *vector);
     for (uint64_t i = 0; i < count; i++) {
+        if (is_deleted(i)) continue;
         check(rhumb_index_get_vector(index, keys[i], vector), "get");
         printf("%s\"%" PRIu64 "\":[", i == 0 ? "" : ",", keys[i]);
         print_floats(vector, dim);

@@ -135,7 +135,7 @@ class Index:
                "directory offset")
         demand(32 <= self.root_bytes <= self.directory_bytes <= self.file_bytes - self.directory_offset,
                "directory length")
-        demand(not any(block[112:512]) and not any(block[512 + 296:]), "reserved bytes are zero in this version")
+        demand(not any(block[112:512]) and not any(block[512 + 304:]), "reserved bytes are zero in this version")
         self.client = block[512:]
 
     def read_directory(self):
@@ -194,6 +194,8 @@ class Index:
          self.bucket_count, self.overflow_count) = struct.unpack_from("<10Id5Q", self.client, 0)
         self.level_counts = struct.unpack_from("<17Q", self.client, 88)
         self.level_first = struct.unpack_from("<17I", self.client, 224)
+        (self.dead_count,) = struct.unpack_from("<Q", self.client, 296)
+        demand(self.dead_count <= self.slot_count, "dead count")
         demand(version == 1 and self.element == 1 and self.metric in (1, 2, 3, 4), "index record")
         demand(1 <= self.dim <= 65535 and 2 <= self.M <= 256 and self.M <= self.M0 <= 512, "parameters")
         demand(1 <= self.ef_construction <= 65535 and 1 <= self.ef_search <= 1000000, "parameters")
@@ -215,6 +217,7 @@ class Index:
             5: (2, 0, -(-4 * self.M // 64) * 64, self.upper_row_count),
             6: (2, 0, 256, self.bucket_count),
             7: (2, 0, 256, self.overflow_count),
+            8: (2, 0, 64, -(-self.slot_count // 512)),
         }
         for section in self.sections.values():
             demand(section.id in expected or section.flags & 1 == 0, "section %d is unknown and required" % section.id)
@@ -257,6 +260,10 @@ class Index:
         count = words.index(NONE) if NONE in words else len(words)
         demand(count <= places and all(word == NONE for word in words[count:]), "padding of a list")
         return list(words[:count])
+
+    def is_dead(self, slot):
+        words = struct.unpack("<8Q", self.sections[8].row(slot // 512))
+        return words[slot % 512 // 64] >> slot % 64 & 1 == 1
 
     def find(self, key):
         salt = mix64(self.seed ^ 0x6B6579735F74626C)
@@ -316,7 +323,7 @@ class Index:
         while True:
             candidates = [c for c in pool if c[1] not in expanded]
             if not candidates:
-                return [(d, self.key(s)) for d, s in pool]
+                return [(d, self.key(s)) for d, s in pool if not self.is_dead(s)]
             slot = candidates[0][1]
             expanded.add(slot)
             for neighbour in self.neighbours(slot, 0):
@@ -360,11 +367,11 @@ class SecondReader(unittest.TestCase):
         metric = {"l2sq": 1, "l2": 2, "ip": 3, "cosine": 4}[said["metric"]]
         for field, found in [("dim", index.dim), ("M", index.M), ("M0", index.M0), ("seed", index.seed),
                              ("ef_construction", index.ef_construction), ("ef_search", index.ef_search),
-                             ("count", index.slot_count), ("epoch", index.epoch), ("uuid", index.uuid)]:
+                             ("count", index.slot_count - index.dead_count), ("epoch", index.epoch), ("uuid", index.uuid)]:
             self.assertEqual(said[field], found, field)
         self.assertEqual(metric, index.metric)
         self.assertEqual(index.damaged_chunks(), ([], said["chunk_count"]))
-        self.assertEqual(said["count"], len(said["slots"]))
+        self.assertEqual(index.slot_count, len(said["slots"]))
         self.compare_slots(said, index)
         for key, bits in said["vectors"].items():
             slot = index.find(int(key))
@@ -388,12 +395,15 @@ class SecondReader(unittest.TestCase):
             self.assertEqual((first, flags), (upper_row, 1))
             self.assertEqual(level, index.level_of(slot))
             self.assertEqual(index.key(slot), expected["key"])
+            self.assertEqual(index.is_dead(slot), expected["dead"])
+            self.assertEqual(index.find(expected["key"]), None if expected["dead"] else slot)
             self.assertEqual([index.neighbours(slot, at) for at in range(level + 1)], expected["lists"])
             upper_row += level
             if level_counts[level] == 0:
                 self.assertEqual(index.level_first[level], slot)
             level_counts[level] += 1
         self.assertEqual(level_counts, list(index.level_counts))
+        self.assertEqual(sum(slot["dead"] for slot in said["slots"]), index.dead_count)
 
     def check_row(self, index, slot):
         row = index.sections[1].row(slot)

@@ -185,6 +185,7 @@ TEST_P(StoreFault, BothVersionsOnTheDiskStayWhole) {
     }
     close(fd);
     Handle reader = open(&io_fault_backend, path_, false, kFew);
+    ASSERT_NE(static_cast<store_harness *>(reader), nullptr);
     EXPECT_EQ(store_harness_superblock(reader)->epoch, epoch - 1);
     EXPECT_TRUE(holds(reader, before, kFew));
     EXPECT_TRUE(is_whole(reader));

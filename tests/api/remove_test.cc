@@ -1,0 +1,213 @@
+// Deleting and replacing through the public interface: what is gone is not found, what was acknowledged stays gone, and
+// what remains is found as well as before. Randomised parts print their seed.
+#include <atomic>
+#include <thread>
+
+#include "tests/api/index_test_support.h"
+
+namespace {
+
+using namespace index_test;
+
+constexpr uint32_t kDim = 16;
+
+Index filled(const ScratchDirectory &directory, const Vectors &vectors, const char *name = "index.rhumb") {
+    rhumb_index_options options = index_options(kDim);
+    options.M = 8;
+    options.ef_construction = 60;
+    Index index = create(directory.file(name), options);
+    EXPECT_OK(
+        rhumb_index_insert_batch(index.get(), nullptr, vectors.components.data(), vectors.count(), nullptr, nullptr));
+    return index;
+}
+
+void expect_whole(const Index &index) {
+    rhumb_verify_report report = {};
+    EXPECT_OK(rhumb_index_verify(index.get(), &report, sizeof report)) << report.first_error;
+}
+
+TEST(Delete, KeyIsNotFoundAnyMore) {
+    const ScratchDirectory directory;
+    const Vectors vectors = random_vectors(500, kDim, 1);
+    const Index index = filled(directory, vectors);
+    for (uint64_t key = 0; key < 500; key += 3) EXPECT_OK(rhumb_index_delete(index.get(), key));
+    EXPECT_EQ(rhumb_index_count(index.get()), 500u - 167u);
+    for (size_t i = 0; i < 500; i++) {
+        EXPECT_EQ(contains(index, i), i % 3 != 0);
+        const Answer answer = search(index, vectors.row(i), 20, 100);
+        EXPECT_EQ(answer.found_count, 20u);
+        for (uint64_t key : answer.keys) EXPECT_NE(key % 3, 0u);
+        if (i % 3 != 0) {
+            EXPECT_EQ(answer.keys[0], i);
+        }
+    }
+    std::vector<float> vector(kDim);
+    EXPECT_STATUS(RHUMB_E_NOTFOUND, rhumb_index_get_vector(index.get(), 0, vector.data()));
+    EXPECT_STATUS(RHUMB_E_NOTFOUND, rhumb_index_delete(index.get(), 0));
+    EXPECT_STATUS(RHUMB_E_NOTFOUND, rhumb_index_delete(index.get(), 1000000));
+    expect_whole(index);
+}
+
+TEST(Delete, SurvivesReopeningOnceCheckpointed) {
+    const ScratchDirectory directory;
+    const Vectors vectors = random_vectors(300, kDim, 2);
+    {
+        const Index index = filled(directory, vectors);
+        EXPECT_OK(rhumb_index_checkpoint(index.get()));
+        for (uint64_t key = 0; key < 100; key++) EXPECT_OK(rhumb_index_delete(index.get(), key));
+    }
+    for (const bool read_only : {true, false}) {
+        const Index index = open(directory.file("index.rhumb"), read_only);
+        EXPECT_EQ(rhumb_index_count(index.get()), 200u);
+        EXPECT_EQ(stats(index).slot_count, 300u);
+        for (size_t i = 0; i < 300; i++) {
+            EXPECT_EQ(contains(index, i), i >= 100);
+            for (uint64_t key : search(index, vectors.row(i), 5, 50).keys) EXPECT_GE(key, 100u);
+        }
+        expect_whole(index);
+    }
+}
+
+TEST(Delete, OfEverythingLeavesAnIndexThatCanBeFilledAgain) {
+    const ScratchDirectory directory;
+    const Vectors vectors = random_vectors(200, kDim, 3);
+    const Index index = filled(directory, vectors);
+    for (uint64_t key = 0; key < 200; key++) EXPECT_OK(rhumb_index_delete(index.get(), key)); // the entry point too
+    EXPECT_EQ(rhumb_index_count(index.get()), 0u);
+    EXPECT_EQ(search(index, vectors.row(0), 10, 50).found_count, 0u);
+    for (uint64_t key = 0; key < 200; key++) EXPECT_OK(rhumb_index_insert(index.get(), key, vectors.row(199 - key)));
+    EXPECT_EQ(rhumb_index_count(index.get()), 200u);
+    size_t hit_count = 0;
+    for (size_t i = 0; i < 200; i++) hit_count += search(index, vectors.row(i), 1, 100).keys[0] == 199 - i;
+    EXPECT_GE(hit_count, 199u);
+    expect_whole(index);
+}
+
+TEST(Delete, IsRefusedByAReadOnlyHandle) {
+    const ScratchDirectory directory;
+    const Vectors vectors = random_vectors(10, kDim, 4);
+    filled(directory, vectors);
+    const Index index = open(directory.file("index.rhumb"), true);
+    EXPECT_STATUS(RHUMB_E_READONLY, rhumb_index_delete(index.get(), 1));
+    EXPECT_STATUS(RHUMB_E_READONLY, rhumb_index_upsert(index.get(), 1, vectors.row(0)));
+}
+
+TEST(Upsert, ReplacesTheVectorAndInsertsWhatIsNew) {
+    const ScratchDirectory directory;
+    const Vectors vectors = random_vectors(400, kDim, 5);
+    const Vectors replaced = random_vectors(400, kDim, 6);
+    const Index index = filled(directory, vectors);
+    for (uint64_t key = 0; key < 400; key += 2) EXPECT_OK(rhumb_index_upsert(index.get(), key, replaced.row(key)));
+    EXPECT_OK(rhumb_index_upsert(index.get(), 1000, replaced.row(1)));
+    EXPECT_EQ(rhumb_index_count(index.get()), 401u);
+    for (uint64_t key = 0; key < 400; key++) {
+        const float *expected = key % 2 == 0 ? replaced.row(key) : vectors.row(key);
+        std::vector<float> vector(kDim);
+        EXPECT_OK(rhumb_index_get_vector(index.get(), key, vector.data()));
+        EXPECT_EQ(0, memcmp(vector.data(), expected, kDim * sizeof(float)));
+        const Answer answer = search(index, expected, 10, 100);
+        EXPECT_EQ(answer.keys[0], key);
+        EXPECT_EQ(std::set<uint64_t>(answer.keys.begin(), answer.keys.end()).size(), 10u);
+    }
+    expect_whole(index);
+    EXPECT_OK(rhumb_index_checkpoint(index.get()));
+    EXPECT_EQ(rhumb_index_count(open(directory.file("index.rhumb"), true).get()), 401u);
+}
+
+// Recall@10 of the live vectors after a random 30% were deleted is that of an index that never had them, within a
+// little.
+TEST(Delete, OfAThirdCostsNoRecall) {
+    const uint64_t seed = choose_seed();
+    const ScratchDirectory directory;
+    const Vectors vectors = clustered_vectors(4000, kDim, 40, 7, seed);
+    const Vectors queries = clustered_vectors(300, kDim, 40, 7, seed + 1);
+    const Index index = filled(directory, vectors);
+    Vectors rest = {kDim, {}};
+    std::mt19937_64 random(seed);
+    for (uint64_t key = 0; key < 4000; key++) {
+        if (random() % 10 < 3) {
+            EXPECT_OK(rhumb_index_delete(index.get(), key));
+        } else {
+            rest.components.insert(rest.components.end(), vectors.row(key), vectors.row(key) + kDim);
+        }
+    }
+    const Index fresh = filled(directory, rest, "fresh.rhumb");
+    const auto recall = [&](const Index &which) {
+        size_t hit_count = 0;
+        for (size_t i = 0; i < queries.count(); i++) {
+            std::vector<uint64_t> truth(10);
+            EXPECT_OK(
+                rhumb_index_search_exact(which.get(), queries.row(i), 1, 10, nullptr, truth.data(), nullptr, nullptr));
+            for (uint64_t key : search(which, queries.row(i), 10, 20).keys) {
+                hit_count += std::count(truth.begin(), truth.end(), key);
+            }
+        }
+        return static_cast<double>(hit_count) / (10.0 * static_cast<double>(queries.count()));
+    };
+    EXPECT_GE(recall(index), recall(fresh) - 0.02);
+}
+
+// Threads delete, re-insert and replace keys of their own while others search and one makes checkpoints. A search must
+// not return a key that was gone before it began and has not come back, nor a key twice.
+TEST(Delete, HoldsBesideInsertsSearchesAndCheckpoints) {
+    const uint64_t seed = choose_seed();
+    const ScratchDirectory directory;
+    const Vectors vectors = clustered_vectors(1200, kDim, 10, 8, seed);
+    const Index index = filled(directory, vectors);
+    constexpr uint64_t kKeys = 1200;
+    // Odd: deleted, and no insert has begun since. Each change adds one.
+    std::vector<std::atomic<uint32_t>> generation(kKeys);
+    std::atomic<bool> stop = false;
+    std::vector<std::thread> threads;
+    for (uint64_t worker = 0; worker < 2; worker++) {
+        threads.emplace_back([&, worker] {
+            std::mt19937_64 random(seed + 10 + worker);
+            while (!stop) {
+                const uint64_t key = random() % (kKeys / 2) * 2 + worker;
+                if (generation[key] % 2 == 1) {
+                    generation[key]++;
+                    EXPECT_OK(rhumb_index_insert(index.get(), key, vectors.row(key)));
+                } else if (random() % 2 == 0) {
+                    EXPECT_OK(rhumb_index_upsert(index.get(), key, vectors.row(random() % kKeys)));
+                } else {
+                    EXPECT_OK(rhumb_index_delete(index.get(), key));
+                    generation[key]++;
+                }
+            }
+        });
+    }
+    for (uint64_t worker = 0; worker < 2; worker++) {
+        threads.emplace_back([&, worker] {
+            std::mt19937_64 random(seed + 20 + worker);
+            std::vector<uint32_t> before(kKeys);
+            while (!stop) {
+                for (uint64_t key = 0; key < kKeys; key++) before[key] = generation[key];
+                const Answer answer = search(index, vectors.row(random() % kKeys), 10, 40);
+                for (size_t i = 0; i < answer.found_count; i++) {
+                    const uint64_t key = answer.keys[i];
+                    EXPECT_FALSE(before[key] % 2 == 1 && generation[key] == before[key]) << "deleted key " << key;
+                    EXPECT_EQ(1, std::count(answer.keys.begin(), answer.keys.begin() + answer.found_count, key));
+                }
+            }
+        });
+    }
+    threads.emplace_back([&] {
+        while (!stop) {
+            EXPECT_OK(rhumb_index_checkpoint(index.get()));
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        }
+    });
+    std::this_thread::sleep_for(std::chrono::seconds(3));
+    stop = true;
+    for (std::thread &thread : threads) thread.join();
+    uint64_t live_count = 0;
+    for (uint64_t key = 0; key < kKeys; key++) {
+        const bool live = generation[key] % 2 == 0;
+        live_count += live;
+        EXPECT_EQ(contains(index, key), live);
+    }
+    EXPECT_EQ(rhumb_index_count(index.get()), live_count);
+    expect_whole(index);
+}
+
+} // namespace
