@@ -159,8 +159,9 @@ typedef struct rhumb_batch_options {
 RHUMB_API void rhumb_batch_options_init(rhumb_batch_options *options, size_t size);
 
 /* Inserts `count` vectors. With keys NULL the keys are consecutive numbers that begin at the number of vectors ever
- * inserted. On failure the vectors inserted so far stay; which ones is not defined when several threads work.
- * *inserted_count (may be NULL) is set in every case. The first failure ends the batch and is what is returned. */
+ * inserted; use that for one batch at a time, as two at once would draw the same numbers. On failure the vectors
+ * inserted so far stay; which ones is not defined when several threads work. *inserted_count (may be NULL) is set in
+ * every case. The first failure ends the batch and is what is returned. */
 RHUMB_API rhumb_status rhumb_index_insert_batch(rhumb_index *index, const uint64_t *keys, const void *vectors,
                                                 size_t count, const rhumb_batch_options *options,
                                                 size_t *inserted_count) RHUMB_NODISCARD;
@@ -235,7 +236,7 @@ typedef struct rhumb_index_stats {
     uint64_t file_bytes;       /* length of the file */
     uint64_t file_free_bytes;  /* of these, not used by the newest checkpoint */
     uint64_t mapping_count;    /* mapped pieces of the file */
-    uint64_t checkpoint_count; /* checkpoints this handle made */
+    uint64_t checkpoint_count; /* checkpoints this handle made, the creation among them */
     uint64_t checkpoint_bytes; /* bytes the last of them wrote */
     uint64_t checkpoint_ns;    /* and how long it took */
     bool read_only;

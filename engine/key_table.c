@@ -23,7 +23,7 @@ static uint64_t key_hash(const rhumb__key_table *table, uint64_t key) { return r
 
 /* A bucket that goes on for longer is not split: it comes from a damaged file, where a chain may be a circle, or from
  * keys that somebody chose for their hashes. */
-#define CHAIN_ROWS_MAX 64u
+#define CHAIN_ROWS_MAX 512u
 
 /* The part of the hash that is kept in the bucket: bits that the bucket number does not use. */
 static uint8_t hash_tag(uint64_t hash) { return (uint8_t)(hash >> 56); }

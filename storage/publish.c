@@ -529,7 +529,11 @@ done:
 static rhumb_status make_newest(publisher *p) {
     rhumb_status status;
     rhumb__io *io = p->store->io;
+    /* If the sync of the version that was found at open had failed, it might be in the page cache only, and the disk
+     * still have the version whose blocks are being reused. Written again, it is durable before the next one begins. */
+    if (p->store->superblock_found) RHUMB_TRY(rhumb__superblock_write(io, &p->store->superblock));
     RHUMB_TRY(rhumb__io_sync(io));
+    p->store->superblock_found = false;
     RHUMB_TRY(rhumb__superblock_write(io, &p->superblock));
     RHUMB_TRY(rhumb__io_sync(io));
     if (!p->store->has_version) RHUMB_TRY(rhumb__io_sync_directory(io->backend, p->store->path));

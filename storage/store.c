@@ -186,6 +186,7 @@ rhumb_status rhumb__store_open(const rhumb__io_backend *backend, const char *pat
     store->directory_bytes = store->directory->file_bytes;
     if (writable) RHUMB_TRY(find_free_space(store, &previous, has_previous));
     store->has_version = true;
+    store->superblock_found = true;
     *store_out = store;
     store = NULL;
 done:

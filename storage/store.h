@@ -34,6 +34,7 @@ typedef struct rhumb__store {
     char *path; /* absolute, so that a later change of directory does not matter */
     bool writable;
     bool has_version;             /* false only between creation and the first publication */
+    bool superblock_found;        /* it is another handle's work, and this one has not published yet */
     rhumb__superblock superblock; /* of the version this handle stands on */
     rhumb__directory *directory;  /* what was read at open; freed once all sections are attached */
     rhumb__section *sections[RHUMB__SECTION_COUNT_MAX];

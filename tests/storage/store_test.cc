@@ -4,6 +4,7 @@
 #include "tests/storage/store_test_support.h"
 #include "tests/support/io_fault.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 namespace store_test {
@@ -482,6 +483,28 @@ TEST_F(Store, AFileOfOddLengthStaysOpenable) {
         ASSERT_NE(static_cast<store_harness *>(fresh), nullptr);
         EXPECT_TRUE(holds(fresh, model.rows()));
     }
+}
+
+// The superblock that a writer finds may be in the page cache only, if the sync of whoever wrote it failed. What the
+// disk has in its place then is put there here, behind the writer's back; its next version must not be built on that.
+TEST_F(Store, TheVersionFoundIsMadeDurableBeforeTheNext) {
+    Model model(23);
+    Handle writer = create(backend_, path_);
+    for (int i = 0; i < 3; i++) ASSERT_EQ(model.publish(writer), RHUMB_OK);
+    const std::vector<uint8_t> older = io_test::file_bytes(path_); // epoch 3 in slot 1
+    for (int i = 0; i < 2; i++) ASSERT_EQ(model.publish(writer), RHUMB_OK);
+    writer.close();
+    const std::vector<uint8_t> newest = io_test::file_bytes(path_); // epoch 5 in slot 1
+    writer = open(backend_, path_, true);
+    const int fd = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+    ASSERT_GE(fd, 0);
+    for (const off_t place : {16384, 49152}) ASSERT_EQ(pwrite(fd, &older[place], 4096, place), 4096);
+    close(fd);
+    ASSERT_EQ(model.publish(writer), RHUMB_OK);
+    const std::vector<uint8_t> after = io_test::file_bytes(path_);
+    for (const size_t place : {16384, 49152}) EXPECT_EQ(memcmp(&after[place], &newest[place], 4096), 0) << place;
+    Handle reader = open(backend_, path_, false);
+    EXPECT_EQ(store_harness_superblock(reader)->epoch, 6u);
 }
 
 TEST_F(Store, DamageIsCountedAndDescribed) {
