@@ -113,7 +113,8 @@ RHUMB_API void rhumb_index_options_init(rhumb_index_options *options, size_t siz
 
 /* Creates an index in a new file and opens it for reading and writing. The file exists and is whole when this returns.
  * RHUMB_E_EXISTS: there is a file of that name already; it is left alone.
- * RHUMB_E_INVALID: an option is out of range; the message names it. RHUMB_E_NOSPACE, RHUMB_E_IO, RHUMB_E_NOMEM. */
+ * RHUMB_E_INVALID: an option is out of range; the message names it. RHUMB_E_FATAL: a sync failed. RHUMB_E_NOSPACE,
+ * RHUMB_E_IO, RHUMB_E_NOMEM. */
 RHUMB_API rhumb_status rhumb_index_create(const char *path, const rhumb_index_options *options,
                                           rhumb_index **index_out) RHUMB_NODISCARD;
 
@@ -125,7 +126,8 @@ typedef struct rhumb_open_options {
 RHUMB_API void rhumb_open_options_init(rhumb_open_options *options, size_t size);
 
 /* Opens an index. Its cost does not depend on how many vectors it holds.
- * RHUMB_E_NOTFOUND: no such file. RHUMB_E_LOCKED: open for writing elsewhere, and read_only is not set.
+ * RHUMB_E_NOTFOUND: no such file. RHUMB_E_LOCKED: open for writing elsewhere, and read_only is not set; it is waited
+ * for a tenth of a second at most, because the lock of a writer that was killed outlives it a little.
  * RHUMB_E_NOT_AN_INDEX, RHUMB_E_CORRUPT, RHUMB_E_TRUNCATED, RHUMB_E_VERSION: the file cannot be used; the message says
  * what is wrong at which offset. Damage that these checks of the file's frame cannot see is found by
  * rhumb_index_verify; until then it can make answers worse, never a crash. */

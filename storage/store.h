@@ -54,8 +54,8 @@ typedef struct rhumb__store {
 rhumb_status rhumb__store_create(const rhumb__io_backend *backend, const char *path, uint32_t creator_version,
                                  rhumb__store **store_out) RHUMB_NODISCARD;
 
-/* Opens the newest version. For writing: takes the writer's lock (RHUMB_E_LOCKED) and works out which blocks are free.
- * For reading: pins the version. */
+/* Opens the newest version. For writing: takes the writer's lock and works out which blocks are free. RHUMB_E_LOCKED
+ * when another handle has held it for 80 milliseconds (see take_writer_lock). For reading: pins the version. */
 rhumb_status rhumb__store_open(const rhumb__io_backend *backend, const char *path, bool writable,
                                rhumb__store **store_out) RHUMB_NODISCARD;
 
