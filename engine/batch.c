@@ -3,11 +3,10 @@
  */
 #include "engine/batch.h"
 
-#include <math.h>
 #include <pthread.h>
-#include <time.h>
 
 #include "base/bits.h"
+#include "base/clock.h"
 #include "base/status.h"
 #include "engine/exact_search.h"
 #include "engine/insert.h"
@@ -31,18 +30,12 @@ typedef struct insert_job {
     _Atomic bool stopped;
 } insert_job;
 
-static uint64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static rhumb_status insert_worker(void *context, uint32_t worker_index) {
     insert_job *job = context;
     rhumb__scratch *scratch = NULL;
     rhumb_status status = rhumb__scratch_take(job->pool, &scratch);
     if (status != RHUMB_OK) return status;
-    uint64_t reported_ns = now_ns();
+    uint64_t reported_ns = rhumb__clock_now_ns();
     while (!atomic_load_explicit(&job->stopped, memory_order_relaxed)) {
         const uint64_t i = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
         if (i >= job->count) break;
@@ -51,8 +44,9 @@ static rhumb_status insert_worker(void *context, uint32_t worker_index) {
         RHUMB_TRY(rhumb__graph_insert(rhumb__scratch_graph(scratch), scratch, key));
         atomic_fetch_add_explicit(&job->inserted_count, 1, memory_order_relaxed);
         /* Only the calling thread reports, so the callback never runs twice at a time. */
-        if (worker_index != 0 || job->progress == NULL || now_ns() - reported_ns < PROGRESS_INTERVAL_NS) continue;
-        reported_ns = now_ns();
+        if (worker_index != 0 || job->progress == NULL || rhumb__clock_now_ns() - reported_ns < PROGRESS_INTERVAL_NS)
+            continue;
+        reported_ns = rhumb__clock_now_ns();
         const uint64_t done_count = atomic_load_explicit(&job->inserted_count, memory_order_relaxed);
         if (!job->progress(job->progress_context, done_count, job->count)) {
             status = rhumb__fail(RHUMB_E_CANCELLED, "stopped by the caller after %llu of %llu vectors",
@@ -95,19 +89,6 @@ typedef struct search_job {
     _Atomic bool stopped;
 } search_job;
 
-/* The pool's first k as keys and distances. */
-static uint32_t emit_exact(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t k, uint64_t *keys, float *distances) {
-    const uint32_t found_count = scratch->pool.count;
-    for (uint32_t i = 0; i < k; i++) {
-        const bool found = i < found_count;
-        const rhumb__candidate candidate = found ? scratch->pool.entries[i] : (rhumb__candidate){INFINITY, 0};
-        keys[i] = found ? rhumb__graph_key(graph, rhumb__candidate_slot(candidate)) : UINT64_MAX;
-        if (distances == NULL) continue;
-        distances[i] = found ? rhumb__space_finish(&graph->space, candidate.distance) : INFINITY;
-    }
-    return found_count;
-}
-
 static rhumb_status search_one(const rhumb__batch_search *search, rhumb__scratch *scratch, uint64_t i) {
     rhumb_status status;
     rhumb__graph *graph = rhumb__scratch_graph(scratch);
@@ -116,8 +97,9 @@ static rhumb_status search_one(const rhumb__batch_search *search, rhumb__scratch
     uint32_t found_count = 0;
     RHUMB_TRY(rhumb__scratch_set_query(scratch, (const uint8_t *)search->queries + i * graph->space.vector_bytes));
     if (search->exact) {
-        RHUMB_TRY(rhumb__exact_search(graph, scratch, search->k, UINT64_MAX));
-        found_count = emit_exact(graph, scratch, search->k, keys, distances);
+        const uint64_t replace_done = atomic_load(&graph->replace_done);
+        RHUMB_TRY(rhumb__exact_search(graph, scratch, search->k));
+        found_count = rhumb__search_emit(graph, &scratch->pool, search->k, replace_done, keys, distances);
     } else {
         const uint32_t ef = search->ef == 0 ? graph->params.ef_search : search->ef;
         RHUMB_TRY(rhumb__graph_search(graph, scratch, search->k, ef, keys, distances, &found_count));

@@ -16,18 +16,12 @@
 #include "engine/checkpoint.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/status.h"
 #include "engine/insert.h"
 #include "engine/tombstones.h"
-
-static uint64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static bool is_zero(const uint8_t *bytes, size_t bytes_count) {
     for (size_t i = 0; i < bytes_count; i++) {
@@ -128,14 +122,14 @@ static rhumb_status publish(rhumb__graph *graph, rhumb__counts *counts) {
     rhumb__params_encode(&graph->params, counts, publication->client);
     publication->filter = filter_rows;
     publication->filter_context = counts;
-    const uint64_t begin_ns = now_ns();
+    const uint64_t begin_ns = rhumb__clock_now_ns();
     rhumb_status status = rhumb__store_publish(graph->store, publication);
     if (status == RHUMB_OK) {
         graph->published_slot_count = counts->slot_count;
         graph->published_dead_count = counts->dead_count;
         graph->checkpoint_count++;
         graph->checkpoint_bytes = publication->written_bytes;
-        graph->checkpoint_ns = now_ns() - begin_ns;
+        graph->checkpoint_ns = rhumb__clock_now_ns() - begin_ns;
     }
     rhumb__free(publication);
     return status;

@@ -2,16 +2,15 @@
  */
 #include "engine/exact_search.h"
 
-#include "base/bits.h"
 #include "engine/tombstones.h"
 
 #define ROWS_PER_CALL 64u
 
-rhumb_status rhumb__exact_search(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t k, uint64_t slot_count) {
+rhumb_status rhumb__exact_search(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t k) {
     rhumb_status status = rhumb__scratch_prepare_search(scratch, k);
     if (status != RHUMB_OK) return status;
     rhumb__candidate_pool_clear(&scratch->pool, k);
-    const uint64_t end = rhumb__min_u64(slot_count, scratch->slot_limit);
+    const uint64_t end = scratch->slot_limit;
     for (uint64_t first = 0; first < end; first += ROWS_PER_CALL) {
         uint32_t count = 0;
         for (uint64_t slot = first; slot < end && slot < first + ROWS_PER_CALL; slot++) {

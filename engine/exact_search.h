@@ -5,9 +5,8 @@
 
 #include "engine/scratch.h"
 
-/* The k nearest of all slots below `slot_count` to the query in scratch->query, in scratch->pool: nearest first, equal
+/* The k nearest of all live nodes to the query in scratch->query, in scratch->pool: nearest first, equal
  * distances by slot. RHUMB_E_NOMEM. */
-rhumb_status rhumb__exact_search(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t k,
-                                 uint64_t slot_count) RHUMB_NODISCARD;
+rhumb_status rhumb__exact_search(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t k) RHUMB_NODISCARD;
 
 #endif /* RHUMB_ENGINE_EXACT_SEARCH_H */

@@ -161,9 +161,9 @@ static bool is_found(const uint64_t *keys, uint32_t found_count, uint64_t key) {
     return false;
 }
 
-/* Turns answers into keys and distances; returns how many. */
-static uint32_t emit(const rhumb__graph *graph, const rhumb__candidate_pool *answers, uint32_t k, bool replacing,
-                     uint64_t *keys, float *distances) {
+uint32_t rhumb__search_emit(const rhumb__graph *graph, const rhumb__candidate_pool *answers, uint32_t k,
+                            uint64_t replace_done, uint64_t *keys, float *distances) {
+    const bool replacing = atomic_load(&graph->replace_begun) != replace_done;
     uint32_t found_count = 0;
     for (uint32_t i = 0; i < answers->count && found_count < k; i++) {
         const rhumb__candidate candidate = answers->entries[i];
@@ -174,6 +174,10 @@ static uint32_t emit(const rhumb__graph *graph, const rhumb__candidate_pool *ans
         keys[found_count] = key;
         if (distances != NULL) distances[found_count] = rhumb__space_finish(&graph->space, candidate.distance);
         found_count++;
+    }
+    for (uint32_t i = found_count; i < k; i++) {
+        keys[i] = UINT64_MAX;
+        if (distances != NULL) distances[i] = INFINITY;
     }
     return found_count;
 }
@@ -187,23 +191,19 @@ rhumb_status rhumb__graph_search(rhumb__graph *graph, rhumb__scratch *scratch, u
     const bool has_dead = atomic_load(&graph->dead_count) > 0;
     const uint64_t replace_done = atomic_load(&graph->replace_done);
     RHUMB_TRY(rhumb__scratch_prepare_search(scratch, has_dead ? ef * CANDIDATES_PER_ANSWER : ef));
-    uint32_t found_count = 0;
+    /* In an empty graph the pool stays empty. */
+    const rhumb__candidate_pool *answers = &scratch->pool;
     uint32_t top;
     const rhumb__nearest start = rhumb__search_descend(graph, scratch, 0, &top);
     if (start.slot != RHUMB__SLOT_NONE) {
         if (has_dead) {
             RHUMB_TRY(rhumb__search_level_live(graph, scratch, start, ef));
+            answers = &scratch->answers;
         } else {
             rhumb__search_level(graph, scratch, start, 0, ef);
         }
-        const bool replacing = atomic_load(&graph->replace_begun) != replace_done;
-        found_count = emit(graph, has_dead ? &scratch->answers : &scratch->pool, k, replacing, keys, distances);
     }
-    for (uint32_t i = found_count; i < k; i++) {
-        keys[i] = UINT64_MAX;
-        if (distances != NULL) distances[i] = INFINITY;
-    }
-    *found_count_out = found_count;
+    *found_count_out = rhumb__search_emit(graph, answers, k, replace_done, keys, distances);
 done:
     return status;
 }

@@ -31,6 +31,12 @@ rhumb_status rhumb__search_level_live(rhumb__graph *graph, rhumb__scratch *scrat
 /* Measures `count` slots of scratch->batch into scratch->distances. */
 void rhumb__search_measure(const rhumb__graph *graph, rhumb__scratch *scratch, uint32_t count);
 
+/* Turns answers into at most k keys and finished distances, padded with UINT64_MAX and infinity; `distances` may be
+ * NULL. `replace_done` is what the graph's number of that name was when the search began: a key that an upsert may have
+ * led to two nodes since then is emitted once. Returns how many. */
+uint32_t rhumb__search_emit(const rhumb__graph *graph, const rhumb__candidate_pool *answers, uint32_t k,
+                            uint64_t replace_done, uint64_t *keys, float *distances);
+
 /* The k nearest, as a user sees them: keys and finished distances, padded with UINT64_MAX and infinity; `distances` may
  * be NULL. The query is in scratch->query. */
 rhumb_status rhumb__graph_search(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t k, uint32_t ef, uint64_t *keys,
