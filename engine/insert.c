@@ -10,7 +10,8 @@
  *   4. search    candidates on each level, select, and write the node's own lists on all levels.
  *   5. link back each chosen neighbour gets a link to the node, its list pruned if it is full. Only now can searches
  * come here, and they find a node that leads on.
- *   6. raise     the entry point if the node is on a higher level than any before; leave the active list.
+ *   6. raise     the entry point if the node is on a higher level than any before; leave the active list. A node that
+ * saw no entry point in step 4 and is not the first after all goes back to step 4.
  *
  * Another insert that has seen this one in step 3 may link to it from then on, also before step 4 has written the
  * node's own lists; so step 4 keeps what it finds in them.
@@ -204,9 +205,15 @@ static uint32_t collect_peers(rhumb__graph *graph, const insertion *in, uint32_t
     return count;
 }
 
+/* What came of the peers on one level: those that the search had not met on its way. */
+typedef struct peer_offer {
+    uint32_t strangers[RHUMB__ACTIVE_INSERT_MAX];
+    uint32_t stranger_count;
+} peer_offer;
+
 /* Offers the peers that are on this level to the pool. */
 static void peers_into_pool(rhumb__graph *graph, rhumb__scratch *scratch, const uint32_t *peers, uint32_t peer_count,
-                            uint32_t level) {
+                            uint32_t level, peer_offer *offer) {
     for (uint32_t i = 0; i < peer_count; i++) {
         const uint32_t slot = peers[i];
         if (slot >= scratch->slot_limit && !rhumb__scratch_extend(scratch)) continue;
@@ -214,6 +221,7 @@ static void peers_into_pool(rhumb__graph *graph, rhumb__scratch *scratch, const 
         if (rhumb__visited_add(&scratch->visited, slot)) continue;
         const float distance = graph->space.distance(&graph->space, scratch->query, rhumb__graph_vector(graph, slot));
         rhumb__candidate_pool_add(&scratch->pool, slot, distance);
+        offer->strangers[offer->stranger_count++] = slot;
     }
 }
 
@@ -251,14 +259,29 @@ static void select_level(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t 
     scratch->selected_counts[level] = rhumb__select(graph, scratch, candidates, count, graph->params.M, selected);
 }
 
-/* Finds and selects the node's neighbours on every level that it is on. */
-static void search_levels(rhumb__graph *graph, rhumb__scratch *scratch, const insertion *in) {
+/* A node must hold on to something that the search has reached from the entry point. Other inserts under way promise
+ * nothing: each may turn down what the others count on it to link to, and the group would end as an island. When
+ * only such were selected, the nearest node that was reached takes the last place. */
+static void keep_anchor(rhumb__graph *graph, rhumb__scratch *scratch, const peer_offer *offer, uint32_t anchor) {
+    uint32_t *selected = scratch->selected;
+    uint32_t *count = &scratch->selected_counts[0];
+    for (uint32_t i = 0; i < *count; i++) {
+        if (!rhumb__slots_contain(offer->strangers, offer->stranger_count, selected[i])) return;
+    }
+    if (*count == graph->params.M) --*count;
+    selected[(*count)++] = anchor;
+}
+
+/* Finds and selects the node's neighbours on every level that it is on. Returns whether there was an entry point to
+ * begin at. */
+static bool search_levels(rhumb__graph *graph, rhumb__scratch *scratch, const insertion *in) {
     const uint32_t ef = graph->params.ef_construction;
     uint32_t peers[RHUMB__ACTIVE_INSERT_MAX];
     const uint32_t peer_count = collect_peers(graph, in, peers);
     uint32_t top;
     rhumb__nearest start = rhumb__search_descend(graph, scratch, in->level, &top);
     const bool has_start = start.slot != RHUMB__SLOT_NONE;
+    peer_offer offer;
     for (uint32_t i = 0; i <= in->level; i++) {
         const uint32_t level = in->level - i;
         rhumb__visited_clear(&scratch->visited);
@@ -271,9 +294,12 @@ static void search_levels(rhumb__graph *graph, rhumb__scratch *scratch, const in
                                          scratch->pool.entries[0].distance};
             }
         }
-        peers_into_pool(graph, scratch, peers, peer_count, level);
+        offer.stranger_count = 0;
+        peers_into_pool(graph, scratch, peers, peer_count, level, &offer);
         select_level(graph, scratch, level);
     }
+    if (has_start) keep_anchor(graph, scratch, &offer, start.slot);
+    return has_start;
 }
 
 /* ---- links ---- */
@@ -313,13 +339,6 @@ static uint32_t merge_links(rhumb__graph *graph, rhumb__scratch *scratch, uint32
     return rhumb__select(graph, scratch, candidates, count, list->capacity, slots);
 }
 
-static bool contains(const uint32_t *slots, uint32_t count, uint32_t slot) {
-    for (uint32_t i = 0; i < count; i++) {
-        if (slots[i] == slot) return true;
-    }
-    return false;
-}
-
 /* Adds `added` to the list of `slot` on `level`, pruning it if it overflows. With `insist` the first of them stays
  * whatever the heuristic thinks. Returns whether the first of them is in the list now. */
 static bool add_links(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, uint32_t level,
@@ -331,7 +350,7 @@ static bool add_links(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slo
     for (;;) {
         const uint32_t before_count = rhumb__list_read(&list, scratch->list);
         uint32_t count = merge_links(graph, scratch, slot, &list, before_count, added, added_count, slots);
-        bool kept = contains(slots, count, added[0]);
+        bool kept = rhumb__slots_contain(slots, count, added[0]);
         if (!kept && insist) {
             /* In the place of the farthest when there is none left: the selection is in the order of distance. */
             if (count == list.capacity) count--;
@@ -365,16 +384,19 @@ static void link_node(rhumb__graph *graph, rhumb__scratch *scratch, const insert
 
 /* ---- step 6 ---- */
 
-static void raise_entry(rhumb__graph *graph, const insertion *in) {
+/* Returns false when the node found no entry point to begin at and there is one now: another insert was the first. What
+ * that one leads to and what this node is linked to may be two islands, so neither is the entry point to both. */
+static bool raise_entry(rhumb__graph *graph, const insertion *in, bool had_start) {
     const uint64_t raised = rhumb__entry_encode(in->slot, in->level);
     uint64_t entry = atomic_load_explicit(&graph->entry, memory_order_relaxed);
-    while (entry == RHUMB__ENTRY_NONE || in->level > rhumb__entry_level(entry)) {
+    while (entry == RHUMB__ENTRY_NONE || (had_start && in->level > rhumb__entry_level(entry))) {
         /* Release pairs with the acquire in rhumb__search_descend. */
         if (atomic_compare_exchange_weak_explicit(&graph->entry, &entry, raised, memory_order_release,
                                                   memory_order_relaxed)) {
-            return;
+            return true;
         }
     }
+    return had_start;
 }
 
 static rhumb_status insert(rhumb__graph *graph, rhumb__scratch *scratch, uint64_t key, bool replace) {
@@ -389,9 +411,13 @@ static rhumb_status insert(rhumb__graph *graph, rhumb__scratch *scratch, uint64_
     /* Growth for this slot may have raised the limit. Without the memory to follow, the newest nodes are not
      * considered. */
     (void)rhumb__scratch_extend(scratch);
-    search_levels(graph, scratch, &in);
-    link_node(graph, scratch, &in);
-    raise_entry(graph, &in);
+    /* The second time there is an entry point, unless memory is too short to reach it. */
+    bool done_linking = false;
+    for (uint32_t attempt = 0; attempt < 2 && !done_linking; attempt++) {
+        const bool had_start = search_levels(graph, scratch, &in);
+        link_node(graph, scratch, &in);
+        done_linking = raise_entry(graph, &in, had_start);
+    }
     atomic_fetch_add_explicit(&graph->finished_count, 1, memory_order_relaxed);
     if (in.replaced != RHUMB__SLOT_NONE && rhumb__tombstone_set(graph, in.replaced)) {
         atomic_fetch_add(&graph->dead_count, 1);

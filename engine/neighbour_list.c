@@ -20,13 +20,6 @@ void rhumb__list_clear(const rhumb__list *list) {
     rhumb__section_unlock(list->section, list->row);
 }
 
-static bool contains(const uint32_t *slots, uint32_t count, uint32_t slot) {
-    for (uint32_t i = 0; i < count; i++) {
-        if (slots[i] == slot) return true;
-    }
-    return false;
-}
-
 static bool holds_exactly(const rhumb__list *list, const uint32_t *slots, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         if (atomic_load_explicit(&list->slots[i], memory_order_relaxed) != slots[i]) return false;
@@ -44,8 +37,8 @@ static void apply_difference(const rhumb__list *list, const uint32_t *before, ui
     uint32_t end = before_count;
     uint32_t place = 0;
     for (uint32_t i = 0; i < slot_count; i++) {
-        if (contains(before, before_count, slots[i])) continue;
-        while (place < before_count && contains(slots, slot_count, before[place])) place++;
+        if (rhumb__slots_contain(before, before_count, slots[i])) continue;
+        while (place < before_count && rhumb__slots_contain(slots, slot_count, before[place])) place++;
         /* Only in a list with duplicates, from a damaged file, can the places run out; the rest is not linked. */
         if (place == before_count && end == list->capacity) break;
         const uint32_t target = place < before_count ? place++ : end++;
@@ -53,8 +46,8 @@ static void apply_difference(const rhumb__list *list, const uint32_t *before, ui
         store(list, target, slots[i]);
     }
     for (; place < end; place++) {
-        if (contains(slots, slot_count, row[place])) continue;
-        while (end > place + 1 && !contains(slots, slot_count, row[end - 1])) store(list, --end, RHUMB__SLOT_NONE);
+        if (rhumb__slots_contain(slots, slot_count, row[place])) continue;
+        while (end > place + 1 && !rhumb__slots_contain(slots, slot_count, row[end - 1])) store(list, --end, RHUMB__SLOT_NONE);
         if (end > place + 1) {
             row[place] = row[end - 1];
             store(list, place, row[place]);

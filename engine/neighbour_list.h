@@ -67,6 +67,13 @@ static inline uint32_t rhumb__list_read(const rhumb__list *list, uint32_t *slots
     return count;
 }
 
+static inline bool rhumb__slots_contain(const uint32_t *slots, uint32_t count, uint32_t slot) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (slots[i] == slot) return true;
+    }
+    return false;
+}
+
 /* Fills a row with RHUMB__SLOT_NONE, for a node that nobody can see yet. */
 void rhumb__list_clear(const rhumb__list *list);
 
