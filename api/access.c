@@ -7,7 +7,8 @@
 
 #include "api/handle.h"
 #include "base/status.h"
-#include "engine/batch.h"
+#include "engine/batch_insert.h"
+#include "engine/batch_search.h"
 #include "engine/insert.h"
 #include "engine/remove.h"
 #include "engine/search.h"
@@ -19,6 +20,7 @@ static rhumb_status check_writable(rhumb_index *index) {
     rhumb_status status = rhumb__handle_check(index, true);
     if (status != RHUMB_OK) return status;
     const rhumb__graph *graph = atomic_load(&index->scratch_pool.graph);
+    if (rhumb__log_failed(graph->log)) return rhumb__log_check(graph->log);
     if (!atomic_load_explicit(&graph->store->failed, memory_order_relaxed)) return RHUMB_OK;
     return rhumb__fail_at(RHUMB_E_FATAL, graph->store->path, RHUMB_OFFSET_NONE,
                           "an earlier failure to make a checkpoint durable forbids further writing");
@@ -28,6 +30,7 @@ static rhumb_status add_one(rhumb_index *index, uint64_t key, const void *vector
     rhumb_status status;
     rhumb__scratch *scratch = NULL;
     rhumb__graph *graph = NULL;
+    uint64_t lsn = 0;
     RHUMB_TRY(check_writable(index));
     if (vector == NULL) {
         status = rhumb__fail(RHUMB_E_INVALID, "vector is NULL");
@@ -36,10 +39,11 @@ static rhumb_status add_one(rhumb_index *index, uint64_t key, const void *vector
     RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
     RHUMB_TRY(rhumb__scratch_set_query(scratch, vector));
     if (replace) {
-        status = rhumb__graph_upsert(graph, scratch, key);
+        RHUMB_TRY(rhumb__graph_upsert(graph, scratch, key, &lsn));
     } else {
-        status = rhumb__graph_insert(graph, scratch, key);
+        RHUMB_TRY(rhumb__graph_insert(graph, scratch, key, 0, NULL, &lsn));
     }
+    status = rhumb__log_wait(graph->log, lsn);
 done:
     if (scratch != NULL) rhumb__scratch_give(scratch);
     return status;
@@ -56,7 +60,10 @@ rhumb_status rhumb_index_upsert(rhumb_index *index, uint64_t key, const void *ve
 rhumb_status rhumb_index_delete(rhumb_index *index, uint64_t key) {
     rhumb_status status = check_writable(index);
     if (status != RHUMB_OK) return status;
-    return rhumb__graph_delete(atomic_load(&index->scratch_pool.graph), key);
+    rhumb__graph *graph = atomic_load(&index->scratch_pool.graph);
+    uint64_t lsn = 0;
+    status = rhumb__graph_delete(graph, key, &lsn);
+    return status == RHUMB_OK ? rhumb__log_wait(graph->log, lsn) : status;
 }
 
 rhumb_status rhumb_index_insert_batch(rhumb_index *index, const uint64_t *keys, const void *vectors, size_t count,
@@ -72,10 +79,21 @@ rhumb_status rhumb_index_insert_batch(rhumb_index *index, const uint64_t *keys, 
         goto done;
     }
     if (count == 0) goto done;
-    rhumb__graph *graph = atomic_load(&index->scratch_pool.graph);
-    const uint64_t first_key = rhumb__graph_slot_count(graph);
-    status = rhumb__batch_insert(&index->scratch_pool, keys, first_key, vectors, count, resolved.thread_count,
-                                 resolved.progress, resolved.progress_context, &inserted);
+    const rhumb__batch_insert_spec spec = {
+        .keys = keys,
+        .first_key = rhumb__graph_key_next(atomic_load(&index->scratch_pool.graph)),
+        .vectors = vectors,
+        .count = count,
+        .thread_count = resolved.thread_count,
+        .partial = resolved.partial,
+        .progress = resolved.progress,
+        .progress_context = resolved.progress_context,
+    };
+    if (keys == NULL && count > UINT64_MAX - spec.first_key) {
+        status = rhumb__fail(RHUMB_E_FULL, "no %zu keys are left above the largest key ever inserted", count);
+        goto done;
+    }
+    status = rhumb__batch_insert(&index->scratch_pool, &spec, &inserted);
 done:
     if (inserted_count != NULL) *inserted_count = inserted;
     return status;

@@ -8,7 +8,10 @@
 #include "api/handle.h"
 #include "base/alloc.h"
 #include "base/status.h"
+#include "engine/background.h"
 #include "engine/checkpoint.h"
+
+#define SYNC_INTERVAL_MS 100u
 
 rhumb_status rhumb__handle_check(const rhumb_index *index, bool for_writing) {
     if (index == NULL) return rhumb__fail(RHUMB_E_INVALID, "index is NULL");
@@ -43,11 +46,33 @@ static rhumb_status check_path(const char *path, rhumb_index **index_out) {
     return RHUMB_OK;
 }
 
+static rhumb_status take_open_options(const rhumb_open_options *options, rhumb_open_options *resolved) {
+    rhumb_open_options_init(resolved, sizeof *resolved);
+    rhumb_status status = rhumb__options_take(resolved, sizeof *resolved, options, "rhumb_open_options");
+    if (status != RHUMB_OK) return status;
+    if ((unsigned)resolved->durability > RHUMB_DURABILITY_NONE) {
+        return rhumb__fail(RHUMB_E_INVALID, "durability: %u is none of the modes", (unsigned)resolved->durability);
+    }
+    if (resolved->sync_interval_ms == 0) resolved->sync_interval_ms = SYNC_INTERVAL_MS;
+    return RHUMB_OK;
+}
+
+static rhumb__graph_options to_graph_options(const rhumb_open_options *options) {
+    return (rhumb__graph_options){
+        .durability = options->durability,
+        .sync_interval_ms = options->sync_interval_ms,
+        .checkpoint_log_bytes = options->checkpoint_log_bytes,
+        .checkpoint_bytes_per_second = options->checkpoint_bytes_per_second,
+        .discard_log = options->discard_log,
+    };
+}
+
 rhumb_status rhumb_index_create(const char *path, const rhumb_index_options *options, rhumb_index **index_out) {
     rhumb_status status;
     rhumb_index *index = NULL;
     rhumb__graph *graph = NULL;
     rhumb_index_options resolved;
+    rhumb_open_options open_options;
     rhumb_index_options_init(&resolved, sizeof resolved);
     RHUMB_TRY(check_path(path, index_out));
     RHUMB_TRY(rhumb__options_take(&resolved, sizeof resolved, options, "rhumb_index_options"));
@@ -65,8 +90,14 @@ rhumb_status rhumb_index_create(const char *path, const rhumb_index_options *opt
         .extend_candidates = resolved.extend_candidates,
         .keep_pruned = resolved.keep_pruned,
     };
+    RHUMB_TRY(take_open_options(resolved.open, &open_options));
+    if (open_options.read_only) {
+        status = rhumb__fail(RHUMB_E_INVALID, "a new index cannot be opened read-only");
+        goto done;
+    }
     RHUMB_TRY(handle_new(false, &index));
-    RHUMB_TRY(rhumb__graph_create(path, &params, rhumb_version(), &graph));
+    const rhumb__graph_options graph_options = to_graph_options(&open_options);
+    RHUMB_TRY(rhumb__graph_create(path, &params, &graph_options, rhumb_version(), &graph));
     rhumb__scratch_pool_init(&index->scratch_pool, graph);
     *index_out = index;
     index = NULL;
@@ -80,11 +111,11 @@ rhumb_status rhumb_index_open(const char *path, const rhumb_open_options *option
     rhumb_index *index = NULL;
     rhumb__graph *graph = NULL;
     rhumb_open_options resolved;
-    rhumb_open_options_init(&resolved, sizeof resolved);
     RHUMB_TRY(check_path(path, index_out));
-    RHUMB_TRY(rhumb__options_take(&resolved, sizeof resolved, options, "rhumb_open_options"));
+    RHUMB_TRY(take_open_options(options, &resolved));
     RHUMB_TRY(handle_new(resolved.read_only, &index));
-    RHUMB_TRY(rhumb__graph_open(path, !resolved.read_only, &graph));
+    const rhumb__graph_options graph_options = to_graph_options(&resolved);
+    RHUMB_TRY(rhumb__graph_open(path, resolved.read_only ? NULL : &graph_options, &graph));
     rhumb__scratch_pool_init(&index->scratch_pool, graph);
     *index_out = index;
     index = NULL;
@@ -92,6 +123,35 @@ done:
     handle_free(index);
     return status;
 }
+
+rhumb_status rhumb_index_sync(rhumb_index *index) {
+    rhumb_status status = rhumb__handle_check(index, true);
+    if (status != RHUMB_OK) return status;
+    rhumb__graph *graph = atomic_load(&index->scratch_pool.graph);
+    if (graph->options.durability == RHUMB_DURABILITY_NONE) return rhumb__checkpoint(graph);
+    return rhumb__log_sync(graph->log);
+}
+
+rhumb_status rhumb_index_wait_idle(rhumb_index *index) {
+    const rhumb_status status = rhumb__handle_check(index, false);
+    if (status != RHUMB_OK || index->read_only) return status;
+    return rhumb__background_wait_idle(atomic_load(&index->scratch_pool.graph));
+}
+
+/* A reader's graph may be replaced at any time, so it is asked for under the lock that a refresh holds. */
+static uint64_t ask_lsn(const rhumb_index *index, uint64_t (*of_log)(rhumb__log *log)) {
+    if (index == NULL) return 0;
+    rhumb_index *handle = (rhumb_index *)index;
+    pthread_mutex_lock(&handle->refresh_lock);
+    const rhumb__graph *graph = atomic_load(&handle->scratch_pool.graph);
+    const uint64_t lsn = handle->read_only ? graph->counts.lsn : of_log(graph->log);
+    pthread_mutex_unlock(&handle->refresh_lock);
+    return lsn;
+}
+
+uint64_t rhumb_index_lsn(const rhumb_index *index) { return ask_lsn(index, rhumb__log_lsn); }
+
+uint64_t rhumb_index_durable_lsn(const rhumb_index *index) { return ask_lsn(index, rhumb__log_durable_lsn); }
 
 rhumb_status rhumb_index_checkpoint(rhumb_index *index) {
     rhumb_status status = rhumb__handle_check(index, true);
@@ -102,7 +162,7 @@ rhumb_status rhumb_index_checkpoint(rhumb_index *index) {
 rhumb_status rhumb_index_close(rhumb_index *index) {
     if (index == NULL) return RHUMB_OK;
     rhumb__graph *graph = atomic_load(&index->scratch_pool.graph);
-    rhumb_status status = index->read_only ? RHUMB_OK : rhumb__checkpoint(graph);
+    rhumb_status status = index->read_only ? RHUMB_OK : rhumb__checkpoint_last(graph);
     rhumb__graph_close(graph);
     handle_free(index);
     return status;
@@ -118,7 +178,7 @@ rhumb_status rhumb_index_refresh(rhumb_index *index, bool *changed) {
         rhumb__graph *graph = atomic_load(&index->scratch_pool.graph);
         RHUMB_TRY(rhumb__store_has_newer(graph->store, &newer));
         if (newer) {
-            RHUMB_TRY(rhumb__graph_open(graph->store->path, false, &fresh));
+            RHUMB_TRY(rhumb__graph_open(graph->store->path, NULL, &fresh));
             if (memcmp(fresh->store->superblock.uuid, graph->store->superblock.uuid, 16) != 0) {
                 status = rhumb__fail_at(RHUMB_E_NOTFOUND, graph->store->path, RHUMB_OFFSET_NONE,
                                         "another index is at this path now");

@@ -6,6 +6,7 @@
 #include "api/handle.h"
 #include "base/cpu.h"
 #include "base/status.h"
+#include "engine/recover.h"
 #include "engine/verify.h"
 
 static void fill_options(const rhumb__params *params, rhumb_index_options *options) {
@@ -47,18 +48,46 @@ static void fill_store(rhumb__store *store, rhumb_index_stats *stats) {
 static void fill_graph(rhumb__graph *graph, rhumb_index_stats *stats) {
     pthread_mutex_lock(&graph->append_lock);
     stats->slot_count = graph->counts.slot_count;
+    stats->key_next = graph->counts.key_next;
     memcpy(stats->level_counts, graph->counts.level_counts, sizeof stats->level_counts);
     const int32_t top = rhumb__counts_level_top(&graph->counts);
     /* Under the lock, so that it is never more than the slots that were handed out. */
     stats->count = rhumb__graph_live_count(graph);
     pthread_mutex_unlock(&graph->append_lock);
     stats->level_top = top < 0 ? 0 : (uint32_t)top;
-    /* Taken while no checkpoint runs; one that does is waited for. */
-    pthread_mutex_lock(&graph->checkpoint_lock);
-    stats->checkpoint_count = graph->checkpoint_count;
-    stats->checkpoint_bytes = graph->checkpoint_bytes;
-    stats->checkpoint_ns = graph->checkpoint_ns;
-    pthread_mutex_unlock(&graph->checkpoint_lock);
+    pthread_mutex_lock(&graph->stats_lock);
+    const rhumb__checkpoint_stats checkpoints = graph->checkpoint_stats;
+    pthread_mutex_unlock(&graph->stats_lock);
+    stats->checkpoint_count = checkpoints.count;
+    stats->checkpoint_bytes = checkpoints.bytes;
+    stats->checkpoint_ns = checkpoints.ns;
+    stats->checkpoint_pause_ns = checkpoints.pause_ns;
+    stats->checkpoint_pause_max_ns = checkpoints.pause_max_ns;
+    stats->checkpoint_failed_count = checkpoints.failed_count;
+    memcpy(stats->checkpoint_failure, checkpoints.failure, sizeof stats->checkpoint_failure);
+    stats->unlinked_count = rhumb__recover_unlinked_count(graph);
+    stats->unreachable_count = checkpoints.unreachable_count;
+    stats->unreachable_lsn = checkpoints.unreachable_lsn;
+}
+
+static rhumb_status fill_log(rhumb__graph *graph, rhumb_index_stats *stats) {
+    if (graph->log == NULL) {
+        rhumb__log_report report;
+        const rhumb__store *store = graph->store;
+        stats->lsn = stats->durable_lsn = graph->counts.lsn;
+        rhumb_status status =
+            rhumb__log_examine(store->io->backend, store->path, store->superblock.uuid, graph->counts.lsn, &report);
+        if (status == RHUMB_OK) stats->log_pending_count = report.pending_count;
+        return status;
+    }
+    const rhumb__log_stats log = rhumb__log_stats_get(graph->log);
+    stats->durability = graph->options.durability;
+    stats->lsn = rhumb__log_lsn(graph->log);
+    stats->durable_lsn = rhumb__log_durable_lsn(graph->log);
+    stats->log_bytes = log.bytes;
+    stats->log_sync_count = log.sync_count;
+    stats->log_synced_count = log.synced_count;
+    return RHUMB_OK;
 }
 
 rhumb_status rhumb_index_stats_get(rhumb_index *index, rhumb_index_stats *stats, size_t size) {
@@ -73,10 +102,12 @@ rhumb_status rhumb_index_stats_get(rhumb_index *index, rhumb_index_stats *stats,
     fill_options(&graph->params, &filled.options);
     fill_store(graph->store, &filled);
     fill_graph(graph, &filled);
+    RHUMB_TRY(fill_log(graph, &filled));
     snprintf(filled.simd, sizeof filled.simd, "%s", rhumb__simd_name(rhumb__cpu_simd()));
-    rhumb__scratch_give(scratch);
     memcpy(stats, &filled, size < sizeof filled ? size : sizeof filled);
-    return RHUMB_OK;
+done:
+    rhumb__scratch_give(scratch);
+    return status;
 }
 
 rhumb_status rhumb_index_verify(rhumb_index *index, rhumb_verify_report *report, size_t size) {
@@ -98,10 +129,12 @@ rhumb_status rhumb_index_verify(rhumb_index *index, rhumb_verify_report *report,
         .link_count = result.link_count,
         .structure_error_count = result.structure_error_count,
         .unreachable_count = result.unreachable_count,
+        .log_record_count = result.log_record_count,
+        .log_error_count = result.log_error_count,
     };
     memcpy(filled.first_error, result.first_error, sizeof filled.first_error);
     memcpy(report, &filled, size < sizeof filled ? size : sizeof filled);
-    if (result.checksum_error_count + result.structure_error_count > 0) {
+    if (result.checksum_error_count + result.structure_error_count + result.log_error_count > 0) {
         status = rhumb__fail_at(RHUMB_E_CORRUPT, graph->store->path, RHUMB_OFFSET_NONE, "%s", result.first_error);
     }
 done:

@@ -21,9 +21,15 @@
  * newest checkpoint at the time of its opening, unchanged, until rhumb_index_refresh.
  *
  * DURABILITY
- *   What a checkpoint has published survives a power cut; what came after the last checkpoint is lost if the process
- * dies. rhumb_index_close makes a checkpoint. A checkpoint never changes what the one before it wrote, so at every
- * moment one of them is whole.
+ *   Changes are written to a log beside the index (its name and "-wal") and, now and then, by a checkpoint into the
+ * index itself; then the log begins anew. How safe an operation is that has returned is up to the handle's durability:
+ * in the default mode, full, it survives a power cut. Threads that write at the same time share the cost of waiting for
+ * the disk. After a crash of any kind the next opening for writing finds exactly a prefix of all operations, at once,
+ * with everything in it that was promised; a batch is in it whole or not at all. Checkpoints happen in the background,
+ * at close, and on request. One never changes what the one before it wrote, so at every moment one of them is whole.
+ *   A write or sync that fails makes the handle read-only for good (RHUMB_E_FATAL); searches go on. What to do then is
+ * to close it and open it again. Never remove or rename a log without its index: it may hold the only copy of
+ * something.
  *
  * ERRORS
  *   Functions return a rhumb_status: 0 or a negative number. On failure out-parameters are untouched unless a function
@@ -106,13 +112,14 @@ typedef struct rhumb_index_options {
     uint64_t seed;      /* of the level numbers. Same seed, same inserts in the same order, same graph. Default 397. */
     bool extend_candidates; /* consider neighbours of candidates too (paper, algorithm 4). Default false. */
     bool keep_pruned;       /* fill lists up with pruned candidates (paper, algorithm 4). Default false. */
+    const struct rhumb_open_options *open; /* how the new index is opened; not stored. NULL: with the defaults. */
 } rhumb_index_options;
 
 /* Sets the defaults. `size` is sizeof(rhumb_index_options) at the caller's. */
 RHUMB_API void rhumb_index_options_init(rhumb_index_options *options, size_t size);
 
 /* Creates an index in a new file and opens it for reading and writing. The file exists and is whole when this returns.
- * RHUMB_E_EXISTS: there is a file of that name already; it is left alone.
+ * RHUMB_E_EXISTS: there is a file of that name already, or a log of an index that had the name; both are left alone.
  * RHUMB_E_INVALID: an option is out of range; the message names it. RHUMB_E_FATAL: a sync failed. RHUMB_E_NOSPACE,
  * RHUMB_E_IO, RHUMB_E_NOMEM. */
 RHUMB_API rhumb_status rhumb_index_create(const char *path, const rhumb_index_options *options,
@@ -121,34 +128,51 @@ RHUMB_API rhumb_status rhumb_index_create(const char *path, const rhumb_index_op
 typedef struct rhumb_open_options {
     size_t size;
     bool read_only; /* default false */
+    /* The rest is for handles that write. */
+    rhumb_durability durability;          /* default RHUMB_DURABILITY_FULL */
+    uint32_t sync_interval_ms;            /* for RHUMB_DURABILITY_INTERVAL; default 0: 100 */
+    uint64_t checkpoint_log_bytes;        /* length of the log at which a checkpoint begins by itself; default 0: a
+                                             quarter of the index's size, at least 64 MiB. UINT64_MAX: never */
+    uint64_t checkpoint_bytes_per_second; /* how fast checkpoints may write; default 0: as fast as the disk */
+    bool discard_log; /* throw away a log that does not belong to the index instead of failing; default false */
 } rhumb_open_options;
 
 RHUMB_API void rhumb_open_options_init(rhumb_open_options *options, size_t size);
 
-/* Opens an index. Its cost does not depend on how many vectors it holds.
- * RHUMB_E_NOTFOUND: no such file. RHUMB_E_LOCKED: open for writing elsewhere, and read_only is not set; it is waited
- * for a tenth of a second at most, because the lock of a writer that was killed outlives it a little.
- * RHUMB_E_NOT_AN_INDEX, RHUMB_E_CORRUPT, RHUMB_E_TRUNCATED, RHUMB_E_VERSION: the file cannot be used; the message says
- * what is wrong at which offset. Damage that these checks of the file's frame cannot see is found by
- * rhumb_index_verify; until then it can make answers worse, never a crash. */
+/* Opens an index. Its cost does not depend on how many vectors it holds. For writing after a crash, the operations that
+ * only the log has are read, which takes about as long as copying them; all of them can be found at once, and they
+ * become part of the graph in the background (rhumb_index_wait_idle). A read-only handle shows the newest checkpoint,
+ * and rhumb_index_stats.log_pending_count tells how many operations a log has beyond it. RHUMB_E_NOTFOUND: no such
+ * file. RHUMB_E_LOCKED: open for writing elsewhere, and read_only is not set; it is waited for a tenth of a second at
+ * most, because the lock of a writer that was killed outlives it a little. RHUMB_E_NOT_AN_INDEX, RHUMB_E_CORRUPT,
+ * RHUMB_E_TRUNCATED, RHUMB_E_VERSION: the file cannot be used; the message says what is wrong at which offset.
+ * RHUMB_E_LOG: the log beside the index is not its own, or operations between the two are missing, as after restoring
+ * an old copy of one of them; discard_log opens the index without it. RHUMB_E_FATAL: opening for writing makes sure
+ * that the checkpoint it found is on the disk, and that sync failed. Damage that these checks of the file's frame
+ * cannot see is found by rhumb_index_verify; until then it can make answers worse, never a crash. */
 RHUMB_API rhumb_status rhumb_index_open(const char *path, const rhumb_open_options *options,
                                         rhumb_index **index_out) RHUMB_NODISCARD;
 
-/* Makes a checkpoint if anything changed, and releases everything. The handle is gone whatever is returned; a failure
- * means that the changes since the last checkpoint are lost. NULL is fine. No other call on the handle may be running.
- */
+/* Makes a checkpoint if anything changed, removes the log, and releases everything. The handle is gone whatever is
+ * returned. A failure means that there is no new checkpoint; what the log has is there at the next opening, what it has
+ * not (in mode none, all since the last checkpoint) is lost. If much of what came from a log after a crash is not
+ * linked yet, the log stays instead, and the next opening goes on with it. NULL is fine. No other call on the handle
+ * may be running. */
 RHUMB_API rhumb_status rhumb_index_close(rhumb_index *index);
 
 /* ---- inserting ------------------------------------------------------------------------------------------------------
  */
 
-/* Inserts one vector. When it returns RHUMB_OK, searches that begin afterwards can find it. The vector is copied.
- * RHUMB_E_EXISTS: the key is in the index; nothing changed. RHUMB_E_NOT_FINITE: a component is NaN or infinite.
- * RHUMB_E_FULL: all 2,147,483,647 slots or the reserved address space are used up. RHUMB_E_READONLY, RHUMB_E_NOMEM. */
+/* Inserts one vector. When it returns RHUMB_OK, searches that begin afterwards can find it, and it is as durable as the
+ * handle's mode promises. The vector is copied. RHUMB_E_FATAL: the log could not be written, now or earlier; searches
+ * of this handle may see the vector all the same, but it need not be there at the next opening. RHUMB_E_EXISTS: the key
+ * is in the index; nothing changed. RHUMB_E_NOT_FINITE: a component is NaN or infinite. RHUMB_E_FULL: all 2,147,483,647
+ * slots or the reserved address space are used up. RHUMB_E_READONLY, RHUMB_E_NOMEM. */
 RHUMB_API rhumb_status rhumb_index_insert(rhumb_index *index, uint64_t key, const void *vector) RHUMB_NODISCARD;
 
 /* Called about ten times a second, and once at the end, by one thread at a time, with the number of vectors handled so
- * far. Return false to stop: vectors already begun are finished, the call returns RHUMB_E_CANCELLED. */
+ * far. Return false to stop; the call then returns RHUMB_E_CANCELLED. It must not call functions that change the index
+ * or make a checkpoint. */
 typedef bool (*rhumb_progress_fn)(void *context, uint64_t done_count, uint64_t total_count);
 
 typedef struct rhumb_batch_options {
@@ -156,14 +180,18 @@ typedef struct rhumb_batch_options {
     uint32_t thread_count;      /* threads to work with; default 0: one per processor of this process */
     rhumb_progress_fn progress; /* default NULL */
     void *progress_context;
+    bool partial; /* keep what was inserted before a failure or a stop; default false: all or nothing */
 } rhumb_batch_options;
 
 RHUMB_API void rhumb_batch_options_init(rhumb_batch_options *options, size_t size);
 
-/* Inserts `count` vectors. With keys NULL the keys are consecutive numbers that begin at the number of vectors ever
- * inserted; use that for one batch at a time, as two at once would draw the same numbers. On failure the vectors
- * inserted so far stay; which ones is not defined when several threads work. *inserted_count (may be NULL) is set in
- * every case. The first failure ends the batch and is what is returned. */
+/* Inserts `count` vectors and waits for the disk once, at the end. With keys NULL the keys are consecutive numbers from
+ * one above the largest key ever inserted, 0 in a new index; use that for one batch at a time, as two at once would
+ * draw the same numbers. The first failure ends the batch and is what is returned. A batch is all or nothing: after a
+ * failure, a stop or a crash, nothing of it is in the index (searches beside it may have seen some of it, and what had
+ * to be deleted again takes up slots until a compaction); no checkpoint begins while it runs. With options.partial the
+ * vectors inserted so far stay; which ones is not defined when several threads work. *inserted_count (may be NULL) is
+ * set in every case. Memory: 4 bytes per vector, none with `partial`. */
 RHUMB_API rhumb_status rhumb_index_insert_batch(rhumb_index *index, const uint64_t *keys, const void *vectors,
                                                 size_t count, const rhumb_batch_options *options,
                                                 size_t *inserted_count) RHUMB_NODISCARD;
@@ -172,11 +200,12 @@ RHUMB_API rhumb_status rhumb_index_insert_batch(rhumb_index *index, const uint64
 
 /* Deletes the vector of a key. Searches that begin after this has returned do not find it; the key may be inserted
  * again. The node stays in the graph as a waypoint, and its space in the file, until a compaction. RHUMB_E_NOTFOUND: no
- * such key. RHUMB_E_READONLY. */
+ * such key. RHUMB_E_FATAL as for inserting. RHUMB_E_READONLY, RHUMB_E_NOMEM. */
 RHUMB_API rhumb_status rhumb_index_delete(rhumb_index *index, uint64_t key) RHUMB_NODISCARD;
 
 /* Inserts a vector, or replaces that of a key which is there already. A search beside it finds the old vector or the
- * new one, never both and never none. RHUMB_E_NOT_FINITE, RHUMB_E_FULL, RHUMB_E_READONLY, RHUMB_E_NOMEM. */
+ * new one, never both and never none. RHUMB_E_FATAL as for inserting. RHUMB_E_NOT_FINITE, RHUMB_E_FULL,
+ * RHUMB_E_READONLY, RHUMB_E_NOMEM. */
 RHUMB_API rhumb_status rhumb_index_upsert(rhumb_index *index, uint64_t key, const void *vector) RHUMB_NODISCARD;
 
 /* ---- searching ------------------------------------------------------------------------------------------------------
@@ -242,8 +271,24 @@ typedef struct rhumb_index_stats {
     uint64_t checkpoint_bytes; /* bytes the last of them wrote */
     uint64_t checkpoint_ns;    /* and how long it took */
     bool read_only;
-    char io_backend[16]; /* "uring" or "plain" */
-    char simd[16];       /* "scalar", "avx2" or "avx512" */
+    char io_backend[16];              /* "uring" or "plain" */
+    char simd[16];                    /* "scalar", "avx2" or "avx512" */
+    uint64_t key_next;                /* one above the largest key ever inserted */
+    rhumb_durability durability;      /* of the handle; what follows is 0 in a read-only one unless it says so */
+    uint64_t checkpoint_pause_ns;     /* for how long the last checkpoint held up deletes, upserts and batches */
+    uint64_t checkpoint_pause_max_ns; /* the longest such pause so far */
+    uint64_t checkpoint_failed_count; /* checkpoints in the background that failed */
+    char checkpoint_failure[256];     /* why the last of them did, or "" */
+    uint64_t lsn;                     /* number of the last operation; read-only: of the newest checkpoint */
+    uint64_t durable_lsn;             /* of the last that a power cut cannot take; read-only: the same */
+    uint64_t log_bytes;               /* length of the log since the last checkpoint */
+    uint64_t log_sync_count;          /* how often it was synced */
+    uint64_t log_synced_count;        /* operations that these syncs made durable */
+    uint64_t log_pending_count;       /* read-only: operations in a log that this handle does not show */
+    uint64_t unlinked_count;          /* vectors from the log, found by measuring each, that wait to be linked */
+    uint64_t unreachable_count;       /* live vectors that no path leads to, when they were last counted: now and
+                                         then after many deletes; rhumb_index_verify counts them too */
+    uint64_t unreachable_lsn;         /* as of which operation; 0: not counted yet */
 } rhumb_index_stats;
 
 /* Fills `stats`; `size` is sizeof(rhumb_index_stats) at the caller's. */
@@ -251,6 +296,20 @@ RHUMB_API rhumb_status rhumb_index_stats_get(rhumb_index *index, rhumb_index_sta
 
 /* ---- durability and many processes ----------------------------------------------------------------------------------
  */
+
+/* Makes everything that has returned before the call durable, whatever the handle's mode. In mode none it makes a
+ * checkpoint. RHUMB_E_FATAL, RHUMB_E_READONLY; in mode none also what rhumb_index_checkpoint returns. */
+RHUMB_API rhumb_status rhumb_index_sync(rhumb_index *index) RHUMB_NODISCARD;
+
+/* Operations (inserts, upserts, deletes, and the beginning and end of a batch) are numbered from 1 over the life of an
+ * index. The number of the last one, and of the last one that a power cut cannot take any more. In a read-only handle
+ * both are that of the checkpoint it shows; 0 for NULL. */
+RHUMB_API uint64_t rhumb_index_lsn(const rhumb_index *index);
+RHUMB_API uint64_t rhumb_index_durable_lsn(const rhumb_index *index);
+
+/* Returns when the handle has nothing left to do in the background: what came from the log is linked, and no checkpoint
+ * is due. RHUMB_E_NOMEM. Read-only: nothing to do. */
+RHUMB_API rhumb_status rhumb_index_wait_idle(rhumb_index *index) RHUMB_NODISCARD;
 
 /* Writes everything inserted before the call to the file and publishes it, while inserts and searches go on. RHUMB_OK
  * means it survives a power cut. Nothing to write is RHUMB_OK. RHUMB_E_NOSPACE: the disk is full; the index stays
@@ -276,12 +335,69 @@ typedef struct rhumb_verify_report {
                                        elsewhere... */
     uint64_t unreachable_count;     /* nodes that no path on level 0 reaches from the entry point */
     char first_error[512];          /* what the first error is and where, or "" */
+    uint64_t log_record_count;      /* whole records in the log beside the index */
+    uint64_t log_error_count;       /* records that had been durable and are damaged, or a log of another index */
 } rhumb_verify_report;
 
 /* Reads the whole index: every chunk's checksum, and every rule that the graph must keep. Takes time in proportion to
  * its size and some memory per slot. RHUMB_OK: whole. RHUMB_E_CORRUPT: errors were found; the report has them. `report`
  * is filled in both cases. On a writing handle a checkpoint is made first, and inserts wait until the check is done. */
 RHUMB_API rhumb_status rhumb_index_verify(rhumb_index *index, rhumb_verify_report *report, size_t size) RHUMB_NODISCARD;
+
+typedef struct rhumb_repair_options {
+    size_t size;
+    uint32_t thread_count;      /* threads to work with; default 0: one per processor of this process */
+    rhumb_progress_fn progress; /* as for batches, but its numbers are steps: two per slot; default NULL */
+    void *progress_context;
+    bool strict; /* fail rather than take a vector that is doubtful or not proved; default false */
+} rhumb_repair_options;
+
+RHUMB_API void rhumb_repair_options_init(rhumb_repair_options *options, size_t size);
+
+/* What a repair found and did. Nothing is lost if lost_count, duplicate_count, doubtful_count and unproved_count are 0,
+ * older_version is false and log_note is empty. */
+typedef struct rhumb_repair_report {
+    size_t size;
+    uint64_t epoch;               /* of the checkpoint that was taken */
+    bool older_version;           /* it is not the newest, or may not be; version_note says why */
+    bool checksums_lost;          /* the table of checksums is damaged: everything that was taken is not proved */
+    uint64_t chunk_count;         /* chunks that were checked */
+    uint64_t damaged_chunk_count; /* of these, wrong or unreadable; the first is described in first_damage */
+    uint64_t slot_count;          /* slots of the checkpoint */
+    uint64_t dead_count;          /* of these, deleted before: not in the new index, and nothing is lost */
+    uint64_t saved_count;         /* in the new index */
+    uint64_t lost_count;          /* not in the new index: the sum of the next two */
+    uint64_t lost_vector_count;   /* because the vector is damaged */
+    uint64_t lost_key_count;      /* because nobody can tell whose the vector is */
+    uint64_t duplicate_count;     /* keys that were there twice: one of the two is not in the new index */
+    uint64_t doubtful_count;      /* saved, but may have been deleted before: tombstones and key table are damaged */
+    uint64_t unproved_count;      /* saved, but no checksum covers vector or key */
+    uint64_t lists_rebuilt_count; /* nodes whose neighbour list was damaged */
+    uint64_t relinked_count;      /* nodes linked anew: those, those that lost a neighbour or had no path to them, and
+                                     what came from the log */
+    uint64_t log_carried_count;   /* operations of the log that the new index has */
+    uint64_t log_left_out_count;  /* operations of the log that could be read, and not be carried over */
+    uint64_t count;               /* vectors in the new index */
+    uint64_t unreachable_count;   /* of these, without a path: 0 */
+    char version_note[512];       /* why the newest checkpoint was not taken, or "" */
+    char first_damage[512];       /* what the first damaged chunk is, or "" */
+    char log_note[512];           /* what is wrong with the log, so that all or a part of it was left out, or "" */
+} rhumb_repair_report;
+
+/* Makes a new index, in a new file, of what is left of a damaged one. The old file and its log are read, never changed.
+ * A vector is saved if checksums prove that it and its key are what they were; where the marks of deletion are damaged,
+ * the key table tells which are alive. If the newest checkpoint cannot be used at all, the one before it is taken. What
+ * the log has beyond the checkpoint is carried over, up to the first damage in it. Links are taken over where they can
+ * be and made anew where not; every vector of the new index can be found. It has the old one's options and an identity
+ * of its own. Works on a sound index too, which it makes smaller by what was deleted. Memory: the new index.
+ *
+ * RHUMB_OK: the new index is there and durable; `report` (may be NULL; `report_size` is sizeof(rhumb_repair_report) at
+ * the caller's) says what it lacks. On failure there is no new file. RHUMB_E_EXISTS: there is one of that name.
+ * RHUMB_E_LOCKED: the old index is open for writing. RHUMB_E_NOTFOUND, RHUMB_E_NOT_AN_INDEX, RHUMB_E_CORRUPT,
+ * RHUMB_E_TRUNCATED, RHUMB_E_VERSION: nothing can be made of the old file. RHUMB_E_CANCELLED, RHUMB_E_NOSPACE,
+ * RHUMB_E_IO, RHUMB_E_NOMEM, RHUMB_E_FATAL. A crash meanwhile leaves an empty index in the new file. */
+RHUMB_API rhumb_status rhumb_index_repair(const char *path, const char *new_path, const rhumb_repair_options *options,
+                                          rhumb_repair_report *report, size_t report_size) RHUMB_NODISCARD;
 
 #ifdef __cplusplus
 }

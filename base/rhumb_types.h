@@ -29,6 +29,7 @@ typedef enum rhumb_status {
     RHUMB_E_VERSION = -11,      /* the file needs a newer rhumb, or features this one does not know */
     RHUMB_E_TRUNCATED = -12,    /* the file is shorter than it says it is */
     RHUMB_E_NOT_AN_INDEX = -13, /* the file does not begin as a rhumb file does */
+    RHUMB_E_LOG = -14,          /* the log beside the index does not belong to it, or operations between are missing */
 
     RHUMB_E_LOCKED = -20,   /* another process (or another handle here) is writing this index */
     RHUMB_E_READONLY = -21, /* the index was opened read-only */
@@ -60,6 +61,13 @@ typedef enum rhumb_metric {
 typedef enum rhumb_element {
     RHUMB_ELEMENT_F32 = 1 /* IEEE 754 binary32 */
 } rhumb_element;
+
+/* When an operation that has returned is safe from a power cut. */
+typedef enum rhumb_durability {
+    RHUMB_DURABILITY_FULL = 0,     /* at once */
+    RHUMB_DURABILITY_INTERVAL = 1, /* a moment later; see rhumb_open_options.sync_interval_ms */
+    RHUMB_DURABILITY_NONE = 2      /* with the next checkpoint: for bulk loading */
+} rhumb_durability;
 
 #if defined(__GNUC__) || defined(__clang__)
 #define RHUMB_NODISCARD __attribute__((warn_unused_result))

@@ -110,6 +110,7 @@ const char *rhumb__status_name(rhumb_status status) {
     case RHUMB_E_VERSION: return "RHUMB_E_VERSION";
     case RHUMB_E_TRUNCATED: return "RHUMB_E_TRUNCATED";
     case RHUMB_E_NOT_AN_INDEX: return "RHUMB_E_NOT_AN_INDEX";
+    case RHUMB_E_LOG: return "RHUMB_E_LOG";
     case RHUMB_E_LOCKED: return "RHUMB_E_LOCKED";
     case RHUMB_E_READONLY: return "RHUMB_E_READONLY";
     case RHUMB_E_FATAL: return "RHUMB_E_FATAL";

@@ -49,6 +49,10 @@ class RhumbAdapter : public Adapter {
         options.metric = cosine_ ? RHUMB_METRIC_COSINE : RHUMB_METRIC_L2;
         options.M = parameters.M;
         options.ef_construction = parameters.ef_construction;
+        rhumb_open_options open;
+        rhumb_open_options_init(&open, sizeof open);
+        open.durability = RHUMB_DURABILITY_NONE; // the peers have no log either
+        options.open = &open;
         check(rhumb_index_create(path.c_str(), &options, &index_), "create");
         rhumb_batch_options batch;
         rhumb_batch_options_init(&batch, sizeof batch);

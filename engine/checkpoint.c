@@ -1,17 +1,23 @@
 /* checkpoint.c - see checkpoint.h.
  *
- * A version is a number of slots: C. It holds the slots below C whole and knows nothing of those above. To get there
- * while inserts go on:
- *   1. Under append_lock, read C and all counts that belong to it. Inserts from now on get slots from C up.
+ * A version is a prefix of the operations: those up to a number L in the log. With them goes a number of slots, C: it
+ * holds the slots below C whole and knows nothing of those above. To get there while everything goes on:
+ *   1. Hold up deletes, upserts, and batches that are all or nothing, for as long as those under way take. Under
+ * append_lock, read L, C and all counts that belong to them. Copy the tombstones, which are one bit per slot. From now
+ * on deletes leave the key table as it is (see remove.c), and it does not grow: a split moves entries between chunks,
+ * of which one may be copied already. Let everybody go on; inserts from now on get slots from C up.
  *   2. Wait until the inserts below C have finished. They were under way, so this takes as long as one insert does.
- *   3. Hold up deletes and upserts, which reach back below C, and the growth of the key table: a split moves entries
- * between chunks, of which one may be copied already. Inserts go on in the buckets as they are.
- *   4. The store copies chunk by chunk under the chunk's lock; the filter below removes from each copy what belongs to
- * slots from C up. A chunk that lost something that way stays dirty, because memory has more than the file. A list that
- * lost a link to a slot above C may have dropped another for it when it was pruned, so the image's list can be a link
- * shorter than it might be. It is still a sound list.
+ *   3. The store copies chunk by chunk under the chunk's lock; the filter below removes from each copy what belongs to
+ * slots from C up, and puts the tombstones of step 1 in the place of newer ones. A chunk that lost something that way
+ * stays dirty, because memory has more than the file. A list that lost a link to a slot above C may have dropped
+ * another for it when it was pruned, so the image's list can be a link shorter than it might be. It is still a sound
+ * list.
+ *   4. Let the log begin behind L, and let the key table catch up.
  *
- * Locks: checkpoint_lock, then removal_lock, then key_table.split_lock, then what the store takes.
+ * So the file shows exactly the operations up to L. The log need not be durable as far as L before the version is.
+ *
+ * Locks: checkpoint_lock; key_table.split_lock throughout; for step 1 batch_lock and removal_lock, exclusive; what the
+ * store and the log take.
  */
 #include "engine/checkpoint.h"
 
@@ -20,8 +26,25 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/status.h"
-#include "engine/insert.h"
+#include "engine/active.h"
+#include "engine/background.h"
+#include "engine/recover.h"
+#include "engine/remove.h"
 #include "engine/tombstones.h"
+
+/* Nodes from the log that are linked before a close, which then waits for a second or so; with more it leaves the log
+ * as it is. */
+#define LAST_LINK_COUNT_MAX 4096u
+
+/* What a version holds. */
+typedef struct version {
+    rhumb__counts counts;
+    rhumb__log_mark log_end;
+    uint8_t *tombstones; /* the section's rows as they were in step 1 */
+    uint64_t tombstone_row_count;
+    uint64_t begin_ns;
+    uint64_t pause_ns;
+} version;
 
 static bool is_zero(const uint8_t *bytes, size_t bytes_count) {
     for (size_t i = 0; i < bytes_count; i++) {
@@ -64,11 +87,20 @@ static bool filter_bucket(rhumb__key_bucket *bucket, const rhumb__counts *counts
     return changed;
 }
 
+/* Puts the tombstones of the version in the place of those of now. */
+static bool filter_tombstones(const version *v, uint64_t row, uint8_t *bits) {
+    const uint8_t *then = v->tombstones + row * RHUMB__TOMBSTONE_ROW_BYTES;
+    if (memcmp(bits, then, RHUMB__TOMBSTONE_ROW_BYTES) == 0) return false;
+    memcpy(bits, then, RHUMB__TOMBSTONE_ROW_BYTES);
+    return true;
+}
+
 /* The store's filter: what the version does not know is taken out of the copy. The store itself clears rows behind the
  * published ones; they count as a change when they were in use. */
 static bool filter_rows(void *context, const rhumb__section *section, uint64_t first_row, uint8_t *rows,
                         uint64_t row_count) {
-    const rhumb__counts *counts = context;
+    const version *v = context;
+    const rhumb__counts *counts = &v->counts;
     bool changed = false;
     for (uint64_t i = 0; i < row_count; i++) {
         uint8_t *row = rows + i * section->row_stride_bytes;
@@ -76,17 +108,15 @@ static bool filter_rows(void *context, const rhumb__section *section, uint64_t f
         switch (section->spec.id) {
         case RHUMB__SECTION_LISTS0: row_limit = counts->slot_count; break;
         case RHUMB__SECTION_LISTS_UPPER: row_limit = counts->upper_row_count; break;
-        case RHUMB__SECTION_TOMBSTONES: row_limit = rhumb__tombstone_row_count(counts->slot_count); break;
+        case RHUMB__SECTION_TOMBSTONES: row_limit = v->tombstone_row_count; break;
         case RHUMB__SECTION_KEY_BUCKETS: row_limit = counts->key_bucket_count; break;
         default: row_limit = counts->key_overflow_count; break;
         }
         if (first_row + i >= row_limit) {
             changed = changed || !is_zero(row, section->row_stride_bytes);
-            continue;
-        }
-        /* No node from slot_count up can have been deleted: deletes wait while a version is copied. */
-        if (section->spec.id == RHUMB__SECTION_TOMBSTONES) continue;
-        if (section->spec.id == RHUMB__SECTION_LISTS0 || section->spec.id == RHUMB__SECTION_LISTS_UPPER) {
+        } else if (section->spec.id == RHUMB__SECTION_TOMBSTONES) {
+            changed = filter_tombstones(v, first_row + i, row) || changed;
+        } else if (section->spec.id == RHUMB__SECTION_LISTS0 || section->spec.id == RHUMB__SECTION_LISTS_UPPER) {
             changed = filter_list((uint32_t *)row, (uint32_t)(section->row_stride_bytes / sizeof(uint32_t)),
                                   counts->slot_count) ||
                       changed;
@@ -97,65 +127,139 @@ static bool filter_rows(void *context, const rhumb__section *section, uint64_t f
     return changed;
 }
 
-/* Steps 1 to 3, except that split_lock is held by the caller already. */
-static void fix_counts(rhumb__graph *graph, rhumb__counts *counts) {
-    pthread_mutex_lock(&graph->append_lock);
-    *counts = graph->counts;
-    pthread_mutex_unlock(&graph->append_lock);
-    rhumb__graph_wait_inserted(graph, counts->slot_count);
-    counts->dead_count = atomic_load(&graph->dead_count);
-    counts->key_bucket_count = atomic_load_explicit(&graph->key_table.bucket_count, memory_order_acquire);
-    pthread_mutex_lock(&graph->key_table.overflow_lock);
-    counts->key_overflow_count = graph->key_table.overflow_count;
-    pthread_mutex_unlock(&graph->key_table.overflow_lock);
+/* Room for the tombstones, taken before anybody is held up. Slots that come until step 1 need a little more. */
+static rhumb_status reserve_tombstones(version *v, uint64_t row_count) {
+    if (row_count <= v->tombstone_row_count && v->tombstones != NULL) return RHUMB_OK;
+    rhumb__free(v->tombstones);
+    v->tombstone_row_count = row_count + row_count / 16 + 16;
+    v->tombstones = rhumb__alloc_zeroed(v->tombstone_row_count, RHUMB__TOMBSTONE_ROW_BYTES);
+    if (v->tombstones != NULL) return RHUMB_OK;
+    return rhumb__fail(RHUMB_E_NOMEM, "no memory for the tombstones of a checkpoint");
 }
 
-static rhumb_status publish(rhumb__graph *graph, rhumb__counts *counts) {
+/* Step 1, with everybody held up who must be. */
+static rhumb_status fix_held(rhumb__graph *graph, version *v) {
+    pthread_mutex_lock(&graph->append_lock);
+    v->counts = graph->counts;
+    if (graph->log != NULL) v->log_end = rhumb__log_mark_now(graph->log);
+    pthread_mutex_unlock(&graph->append_lock);
+    v->counts.lsn = v->log_end.lsn;
+    /* Only a file that was made to say so comes near it; a version beyond it would not open again. */
+    if (v->counts.lsn > RHUMB__LSN_MAX) {
+        return rhumb__fail(RHUMB_E_FULL, "operation %llu is more than there can be", (unsigned long long)v->counts.lsn);
+    }
+    v->counts.dead_count = atomic_load(&graph->dead_count);
+    const uint64_t row_count = rhumb__tombstone_row_count(v->counts.slot_count);
+    rhumb_status status = reserve_tombstones(v, row_count);
+    if (status != RHUMB_OK) return status;
+    v->tombstone_row_count = row_count;
+    if (row_count > 0) memcpy(v->tombstones, graph->tombstones.base, row_count * RHUMB__TOMBSTONE_ROW_BYTES);
+    rhumb__removals_defer(graph);
+    return RHUMB_OK;
+}
+
+/* Steps 1 and 2. Leaves split_lock held on success. */
+static rhumb_status fix(rhumb__graph *graph, version *v) {
+    rhumb_status status = reserve_tombstones(v, rhumb__tombstone_row_count(rhumb__graph_slot_count(graph)));
+    if (status != RHUMB_OK) return status;
+    pthread_mutex_lock(&graph->key_table.split_lock);
+    const uint64_t begin_ns = rhumb__clock_now_ns();
+    pthread_rwlock_wrlock(&graph->batch_lock);
+    pthread_rwlock_wrlock(&graph->removal_lock);
+    status = fix_held(graph, v);
+    pthread_rwlock_unlock(&graph->removal_lock);
+    pthread_rwlock_unlock(&graph->batch_lock);
+    v->pause_ns = rhumb__clock_now_ns() - begin_ns;
+    if (status != RHUMB_OK) {
+        pthread_mutex_unlock(&graph->key_table.split_lock);
+        return status;
+    }
+    rhumb__active_wait(graph, v->counts.slot_count);
+    v->counts.key_bucket_count = atomic_load_explicit(&graph->key_table.bucket_count, memory_order_acquire);
+    pthread_mutex_lock(&graph->key_table.overflow_lock);
+    v->counts.key_overflow_count = graph->key_table.overflow_count;
+    pthread_mutex_unlock(&graph->key_table.overflow_lock);
+    return RHUMB_OK;
+}
+
+static void note_success(rhumb__graph *graph, const version *v, uint64_t written_bytes) {
+    graph->published_lsn = v->counts.lsn;
+    rhumb__checkpoint_stats *stats = &graph->checkpoint_stats;
+    pthread_mutex_lock(&graph->stats_lock);
+    stats->count++;
+    stats->lsn = v->counts.lsn;
+    stats->bytes = written_bytes;
+    stats->ns = rhumb__clock_now_ns() - v->begin_ns;
+    stats->pause_ns = v->pause_ns;
+    if (v->pause_ns > stats->pause_max_ns) stats->pause_max_ns = v->pause_ns;
+    pthread_mutex_unlock(&graph->stats_lock);
+}
+
+/* Step 3. */
+static rhumb_status publish(rhumb__graph *graph, version *v) {
     rhumb__publication *publication = rhumb__alloc_zeroed(1, sizeof *publication);
     if (publication == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a checkpoint");
+    const rhumb__counts *counts = &v->counts;
     /* In the order in which graph.c attaches the sections. */
-    const uint64_t row_counts[] = {counts->slot_count,         counts->slot_count,
-                                   counts->slot_count,         counts->slot_count,
-                                   counts->upper_row_count,    counts->key_bucket_count,
-                                   counts->key_overflow_count, rhumb__tombstone_row_count(counts->slot_count)};
+    const uint64_t row_counts[] = {counts->slot_count,         counts->slot_count,      counts->slot_count,
+                                   counts->slot_count,         counts->upper_row_count, counts->key_bucket_count,
+                                   counts->key_overflow_count, v->tombstone_row_count};
     memcpy(publication->row_counts, row_counts, sizeof row_counts);
     rhumb__params_encode(&graph->params, counts, publication->client);
     publication->filter = filter_rows;
-    publication->filter_context = counts;
-    const uint64_t begin_ns = rhumb__clock_now_ns();
+    publication->filter_context = v;
+    publication->bytes_per_second = graph->options.checkpoint_bytes_per_second;
     rhumb_status status = rhumb__store_publish(graph->store, publication);
-    if (status == RHUMB_OK) {
-        graph->published_slot_count = counts->slot_count;
-        graph->published_dead_count = counts->dead_count;
-        graph->checkpoint_count++;
-        graph->checkpoint_bytes = publication->written_bytes;
-        graph->checkpoint_ns = rhumb__clock_now_ns() - begin_ns;
-    }
+    if (status == RHUMB_OK) note_success(graph, v, publication->written_bytes);
     rhumb__free(publication);
     return status;
 }
 
-rhumb_status rhumb__checkpoint(rhumb__graph *graph) {
-    rhumb_status status = RHUMB_OK;
-    rhumb__counts counts;
-    pthread_mutex_lock(&graph->checkpoint_lock);
-    pthread_rwlock_wrlock(&graph->removal_lock);
-    pthread_mutex_lock(&graph->key_table.split_lock);
-    fix_counts(graph, &counts);
-    if (counts.slot_count != graph->published_slot_count || counts.dead_count != graph->published_dead_count) {
-        status = publish(graph, &counts);
-    }
+/* All steps, whether anything changed or not. Under checkpoint_lock. */
+static rhumb_status checkpoint(rhumb__graph *graph) {
+    version v = {.begin_ns = rhumb__clock_now_ns()};
+    rhumb_status status;
+    RHUMB_TRY(fix(graph, &v));
+    status = publish(graph, &v);
+    if (status == RHUMB_OK && graph->log != NULL) status = rhumb__log_cut(graph->log, &v.log_end);
+    rhumb__removals_catch_up(graph);
     pthread_mutex_unlock(&graph->key_table.split_lock);
-    pthread_rwlock_unlock(&graph->removal_lock);
+done:
+    rhumb__free(v.tombstones);
+    return status;
+}
+
+rhumb_status rhumb__checkpoint_locked(rhumb__graph *graph) {
+    rhumb_status status;
+    /* What the log could not keep is not to be kept by other means: after a failure nothing is written any more. */
+    RHUMB_TRY(rhumb__log_check(graph->log));
+    RHUMB_TRY(rhumb__background_finish_linking(graph));
+    if (rhumb__log_lsn(graph->log) != graph->published_lsn) status = checkpoint(graph);
+done:
+    return status;
+}
+
+rhumb_status rhumb__checkpoint(rhumb__graph *graph) {
+    pthread_mutex_lock(&graph->checkpoint_lock);
+    const rhumb_status status = rhumb__checkpoint_locked(graph);
     pthread_mutex_unlock(&graph->checkpoint_lock);
     return status;
 }
 
 rhumb_status rhumb__checkpoint_first(rhumb__graph *graph) {
-    rhumb__counts counts;
     pthread_mutex_lock(&graph->checkpoint_lock);
-    fix_counts(graph, &counts);
-    rhumb_status status = publish(graph, &counts);
+    const rhumb_status status = checkpoint(graph);
     pthread_mutex_unlock(&graph->checkpoint_lock);
     return status;
+}
+
+rhumb_status rhumb__checkpoint_last(rhumb__graph *graph) {
+    rhumb_status status = rhumb__log_check(graph->log);
+    if (status != RHUMB_OK) return status;
+    const bool logged = graph->options.durability != RHUMB_DURABILITY_NONE;
+    if (rhumb__recover_unlinked_count(graph) > LAST_LINK_COUNT_MAX &&
+        (logged || rhumb__log_lsn(graph->log) == graph->recovered_lsn)) {
+        return logged ? rhumb__log_sync(graph->log) : RHUMB_OK;
+    }
+    return rhumb__checkpoint(graph);
 }

@@ -11,14 +11,16 @@
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "base/status.h"
+#include "engine/background.h"
 #include "engine/checkpoint.h"
+#include "engine/recover.h"
 #include "engine/tombstones.h"
 
 #define SECTION_VERSION 1u
 
 /* A lock that a waiting checkpoint gets before deletes that come later: else a steady stream of them would keep it out
  * for ever. */
-static int removal_lock_init(pthread_rwlock_t *lock) {
+static int writer_lock_init(pthread_rwlock_t *lock) {
     pthread_rwlockattr_t attributes;
     int error = pthread_rwlockattr_init(&attributes);
     if (error != 0) return error;
@@ -30,14 +32,16 @@ static int removal_lock_init(pthread_rwlock_t *lock) {
     return error;
 }
 
-static rhumb_status graph_new(bool writable, rhumb__graph **graph_out) {
+static rhumb_status graph_new(const rhumb__graph_options *options, rhumb__graph **graph_out) {
     rhumb__graph *graph = rhumb__alloc_zeroed(1, sizeof *graph);
     if (graph == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for an index");
-    graph->writable = writable;
+    graph->writable = options != NULL;
+    if (options != NULL) graph->options = *options;
     atomic_store(&graph->entry, RHUMB__ENTRY_NONE);
     if (pthread_mutex_init(&graph->append_lock, NULL) != 0 || pthread_mutex_init(&graph->checkpoint_lock, NULL) != 0 ||
-        pthread_mutex_init(&graph->pause_lock, NULL) != 0 || removal_lock_init(&graph->removal_lock) != 0 ||
-        pthread_mutex_init(&graph->key_table.split_lock, NULL) != 0 ||
+        pthread_mutex_init(&graph->pause_lock, NULL) != 0 || pthread_mutex_init(&graph->stats_lock, NULL) != 0 ||
+        pthread_mutex_init(&graph->removals.lock, NULL) != 0 || writer_lock_init(&graph->removal_lock) != 0 ||
+        writer_lock_init(&graph->batch_lock) != 0 || pthread_mutex_init(&graph->key_table.split_lock, NULL) != 0 ||
         pthread_mutex_init(&graph->key_table.overflow_lock, NULL) != 0) {
         rhumb__free(graph);
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for locks");
@@ -130,6 +134,7 @@ static void start(rhumb__graph *graph) {
     const rhumb__counts *counts = &graph->counts;
     rhumb__key_table *table = &graph->key_table;
     table->keys = &graph->keys;
+    table->tombstones = &graph->tombstones;
     table->salt = rhumb__mix64(graph->params.seed ^ UINT64_C(0x6B6579735F74626C));
     table->writable = graph->writable;
     table->slot_limit = &graph->slot_limit;
@@ -139,18 +144,45 @@ static void start(rhumb__graph *graph) {
     atomic_store(&graph->upper_row_limit, counts->upper_row_count);
     atomic_store(&graph->finished_count, counts->slot_count);
     atomic_store(&graph->dead_count, counts->dead_count);
-    graph->published_slot_count = counts->slot_count;
-    graph->published_dead_count = counts->dead_count;
+    graph->published_lsn = counts->lsn;
+    graph->checkpoint_stats.lsn = counts->lsn;
+    atomic_store(&graph->unlinked_begin, counts->slot_count);
+    graph->unlinked_end = counts->slot_count;
     const int32_t top = rhumb__counts_level_top(counts);
     if (top >= 0) atomic_store(&graph->entry, rhumb__entry_encode(counts->level_first[top], (uint32_t)top));
 }
 
-rhumb_status rhumb__graph_create(const char *path, const rhumb__params *params, uint32_t creator_version,
-                                 rhumb__graph **graph_out) {
+static rhumb_status open_log(rhumb__graph *graph) {
+    rhumb__log_spec spec = {
+        .backend = graph->store->io->backend,
+        .index_path = graph->store->path,
+        .checkpoint_lsn = graph->published_lsn,
+        .durability = graph->options.durability,
+        .interval_ns = (uint64_t)graph->options.sync_interval_ms * 1000000u,
+        .discard = graph->options.discard_log,
+    };
+    memcpy(spec.uuid, graph->store->superblock.uuid, sizeof spec.uuid);
+    return rhumb__log_open(&spec, &graph->log);
+}
+
+/* The log of an index that is not there any more may hold the only copy of something. */
+static rhumb_status check_no_log(const char *path, const rhumb__graph_options *options) {
+    bool exists = false;
+    if (options->discard_log) return RHUMB_OK;
+    const rhumb_status status = rhumb__log_exists(NULL, path, &exists);
+    if (status != RHUMB_OK || !exists) return status;
+    return rhumb__fail_at(RHUMB_E_EXISTS, path, RHUMB_OFFSET_NONE,
+                          "the log of another index is there already, as a file with \"-wal\" behind this name; remove "
+                          "it, or choose another name");
+}
+
+rhumb_status rhumb__graph_create(const char *path, const rhumb__params *params, const rhumb__graph_options *options,
+                                 uint32_t creator_version, rhumb__graph **graph_out) {
     rhumb_status status;
     rhumb__graph *graph = NULL;
     RHUMB_TRY(rhumb__params_check(params));
-    RHUMB_TRY(graph_new(true, &graph));
+    RHUMB_TRY(check_no_log(path, options));
+    RHUMB_TRY(graph_new(options, &graph));
     graph->params = *params;
     graph->counts.key_bucket_count = RHUMB__KEY_BUCKET_COUNT_MIN;
     RHUMB_TRY(rhumb__space_init(&graph->space, params->metric, params->element, params->dim));
@@ -159,6 +191,8 @@ rhumb_status rhumb__graph_create(const char *path, const rhumb__params *params, 
     RHUMB_TRY(rhumb__section_ensure(&graph->key_table.buckets, RHUMB__KEY_BUCKET_COUNT_MIN));
     start(graph);
     RHUMB_TRY(rhumb__checkpoint_first(graph));
+    RHUMB_TRY(open_log(graph));
+    RHUMB_TRY(rhumb__background_start(graph));
     *graph_out = graph;
     graph = NULL;
 done:
@@ -170,11 +204,11 @@ done:
     return status;
 }
 
-rhumb_status rhumb__graph_open(const char *path, bool writable, rhumb__graph **graph_out) {
+rhumb_status rhumb__graph_open(const char *path, const rhumb__graph_options *options, rhumb__graph **graph_out) {
     rhumb_status status;
     rhumb__graph *graph = NULL;
-    RHUMB_TRY(graph_new(writable, &graph));
-    RHUMB_TRY(rhumb__store_open(NULL, path, writable, &graph->store));
+    RHUMB_TRY(graph_new(options, &graph));
+    RHUMB_TRY(rhumb__store_open(NULL, path, graph->writable, &graph->store));
     RHUMB_TRY(
         rhumb__params_decode(graph->store->superblock.client, graph->store->path, &graph->params, &graph->counts));
     status = rhumb__space_init(&graph->space, graph->params.metric, graph->params.element, graph->params.dim);
@@ -187,6 +221,13 @@ rhumb_status rhumb__graph_open(const char *path, bool writable, rhumb__graph **g
     RHUMB_TRY(attach_sections(graph));
     RHUMB_TRY(check_sections(graph));
     start(graph);
+    if (graph->writable) {
+        RHUMB_TRY(open_log(graph));
+        RHUMB_TRY(rhumb__recover(graph));
+        RHUMB_TRY(rhumb__store_settle(graph->store));
+        graph->recovered_lsn = rhumb__log_lsn(graph->log);
+        RHUMB_TRY(rhumb__background_start(graph));
+    }
     *graph_out = graph;
     graph = NULL;
 done:
@@ -198,12 +239,19 @@ void rhumb__graph_close(rhumb__graph *graph) {
     if (graph == NULL) return;
     rhumb_error cause;
     rhumb__error_save(&cause);
+    rhumb__background_stop(graph);
+    const bool empty = graph->log != NULL && rhumb__log_lsn(graph->log) == graph->published_lsn;
+    (void)rhumb__log_close(graph->log, empty);
     rhumb__store_close(graph->store);
     rhumb__free(graph->key_table.overflow_free);
+    rhumb__free(graph->removals.items);
     pthread_mutex_destroy(&graph->append_lock);
     pthread_mutex_destroy(&graph->checkpoint_lock);
     pthread_mutex_destroy(&graph->pause_lock);
+    pthread_mutex_destroy(&graph->stats_lock);
+    pthread_mutex_destroy(&graph->removals.lock);
     pthread_rwlock_destroy(&graph->removal_lock);
+    pthread_rwlock_destroy(&graph->batch_lock);
     pthread_mutex_destroy(&graph->key_table.split_lock);
     pthread_mutex_destroy(&graph->key_table.overflow_lock);
     rhumb__free(graph);

@@ -16,11 +16,10 @@
  * slot_limit before it is used, every level and upper row likewise. Damage makes answers worse, nothing else.
  *
  * LOCKS, in the order in which they may be taken:
- *   removal_lock (exclusive) -> pause_lock -> key_table.split_lock
- *   removal_lock (shared) -> chunk of key_buckets
- *   checkpoint_lock -> removal_lock (exclusive) -> key_table.split_lock -> chunk of key_buckets -> chunk of
- * key_overflow, key_table.overflow_lock chunk of key_buckets -> append_lock -> growth lock of a section chunk of
- * lists0, lists_upper or tombstones: innermost, one at a time. Searches take none of them.
+ *   checkpoint_lock -> key_table.split_lock -> batch_lock -> removal_lock -> pause_lock -> chunk of key_buckets ->
+ * chunk of key_overflow, key_table.overflow_lock, append_lock -> growth lock of a section, the log's locks,
+ * removals.lock, stats_lock Chunks of lists0, lists_upper and tombstones: innermost, one at a time. Searches take none
+ * of them. Inserts take split_lock only if it is free, so it matters not what they hold.
  */
 #ifndef RHUMB_ENGINE_GRAPH_H
 #define RHUMB_ENGINE_GRAPH_H
@@ -33,6 +32,7 @@
 #include "distances/space.h"
 #include "engine/key_table.h"
 #include "engine/params.h"
+#include "storage/log.h"
 #include "storage/store.h"
 
 /* Numbers of the sections in the file. Never reused. */
@@ -74,8 +74,50 @@ static inline uint32_t rhumb__entry_level(uint64_t entry) { return (uint32_t)(en
 #define RHUMB__ACTIVE_HAS_SLOT(state) (((state) & (UINT64_C(1) << 61)) != 0)
 static inline uint64_t rhumb__active_encode(uint32_t slot) { return (UINT64_C(1) << 61) | slot; }
 
+/* A slot that is still in the key table although its node is deleted, see remove.c. */
+typedef struct rhumb__removal {
+    uint64_t key;
+    uint32_t slot;
+} rhumb__removal;
+
+typedef struct rhumb__removals {
+    bool deferred; /* changes under removal_lock (exclusive) */
+    pthread_mutex_t lock;
+    rhumb__removal *items; /* guarded by lock */
+    uint64_t count;
+    uint64_t capacity;
+} rhumb__removals;
+
+typedef struct rhumb__background rhumb__background;
+
+/* What checkpoints have done so far. */
+typedef struct rhumb__checkpoint_stats {
+    uint64_t count;
+    uint64_t lsn;          /* of the newest */
+    uint64_t bytes;        /* that the last one wrote */
+    uint64_t ns;           /* that it took */
+    uint64_t pause_ns;     /* for which it held up deletes, upserts and batches */
+    uint64_t pause_max_ns; /* the longest such pause of all */
+    uint64_t failed_count; /* checkpoints in the background that failed, and why the last of them did */
+    char failure[256];
+    uint64_t unreachable_count; /* when they were last counted: live nodes that no path leads to */
+    uint64_t unreachable_lsn;   /* as of which operation */
+} rhumb__checkpoint_stats;
+
+/* How a handle that writes is run; nothing of it is in the file. Zeros are the defaults. */
+typedef struct rhumb__graph_options {
+    rhumb_durability durability;
+    uint32_t sync_interval_ms;
+    uint64_t checkpoint_log_bytes;        /* 0: by the size of the index; UINT64_MAX: never */
+    uint64_t checkpoint_bytes_per_second; /* 0: as fast as it goes */
+    bool discard_log;
+} rhumb__graph_options;
+
 typedef struct rhumb__graph {
     rhumb__store *store;
+    rhumb__log *log;               /* NULL in a reader */
+    rhumb__background *background; /* NULL in a reader */
+    rhumb__graph_options options;
     rhumb__space space;
     rhumb__params params;
     bool writable;
@@ -98,27 +140,35 @@ typedef struct rhumb__graph {
     _Atomic uint64_t dead_count;     /* deletes that have finished: the difference is what rhumb_index_count shows */
     _Atomic uint64_t replace_begun;  /* upserts that have begun to replace a node, and those that have finished: */
     _Atomic uint64_t replace_done;   /* while they differ, a key may lead to two nodes that can be found */
-    pthread_rwlock_t removal_lock;   /* shared by deletes and upserts, exclusive for a checkpoint's copying */
+    pthread_rwlock_t removal_lock;   /* shared by deletes and upserts, exclusive for the beginning of a checkpoint */
+    pthread_rwlock_t batch_lock;     /* shared by batches that are all or nothing, exclusive like removal_lock */
+    rhumb__removals removals;
+    /* The nodes in slots [unlinked_begin, unlinked_end) come from the log, and no link leads to them yet. Release by
+     * the threads that link them, acquire by searches, which look at these slots one by one. */
+    _Atomic uint64_t unlinked_begin;
+    uint64_t unlinked_end;  /* set before anybody else knows the graph, as the next */
+    uint64_t recovered_lsn; /* the last operation that was there when the index was opened */
     _Atomic uint64_t active[RHUMB__ACTIVE_INSERT_MAX];
     _Atomic bool paused; /* no insert may begin; set and cleared by the holder of pause_lock */
     pthread_mutex_t pause_lock;
 
     pthread_mutex_t checkpoint_lock;
-    uint64_t published_slot_count; /* guarded by checkpoint_lock, as all below */
-    uint64_t published_dead_count;
-    uint64_t checkpoint_count;
-    uint64_t checkpoint_bytes;
-    uint64_t checkpoint_ns;
+    uint64_t published_lsn; /* the last operation that the newest checkpoint holds; guarded by checkpoint_lock */
+    pthread_mutex_t stats_lock;
+    rhumb__checkpoint_stats checkpoint_stats; /* guarded by stats_lock, which is held for a copy only */
 } rhumb__graph;
 
 /* Creates the file with an empty graph, published as the first version. */
-rhumb_status rhumb__graph_create(const char *path, const rhumb__params *params, uint32_t creator_version,
-                                 rhumb__graph **graph_out) RHUMB_NODISCARD;
+rhumb_status rhumb__graph_create(const char *path, const rhumb__params *params, const rhumb__graph_options *options,
+                                 uint32_t creator_version, rhumb__graph **graph_out) RHUMB_NODISCARD;
 
-/* Opens the newest version. Its cost depends on the number of extents, not on that of slots. */
-rhumb_status rhumb__graph_open(const char *path, bool writable, rhumb__graph **graph_out) RHUMB_NODISCARD;
+/* Opens the newest version: for reading when `options` is NULL, otherwise for writing, with what the log holds beyond
+ * it. Its cost depends on the number of extents and on the length of the log, not on the number of slots. */
+rhumb_status rhumb__graph_open(const char *path, const rhumb__graph_options *options,
+                               rhumb__graph **graph_out) RHUMB_NODISCARD;
 
-/* Releases everything; writes nothing. NULL is fine. */
+/* Stops the graph's threads and releases everything; writes what the log still has in memory, and nothing else. The
+ * log's file goes if nothing is in it. NULL is fine. */
 void rhumb__graph_close(rhumb__graph *graph);
 
 static inline const void *rhumb__graph_vector(const rhumb__graph *graph, uint32_t slot) {
@@ -129,7 +179,7 @@ static inline uint64_t rhumb__graph_key(const rhumb__graph *graph, uint32_t slot
     return *(const uint64_t *)rhumb__section_row(&graph->keys, slot);
 }
 
-/* The node record of a slot below slot_limit. Acquire pairs with the release in rhumb__graph_insert. */
+/* The node record of a slot below slot_limit. Acquire pairs with the release in write_node. */
 static inline uint64_t rhumb__graph_node(const rhumb__graph *graph, uint32_t slot) {
     return atomic_load_explicit((rhumb__node_record *)rhumb__section_row(&graph->nodes, slot), memory_order_acquire);
 }
@@ -140,6 +190,14 @@ static inline uint64_t rhumb__graph_live_count(const rhumb__graph *graph) {
     /* A node may be deleted by one thread before another has counted it as finished. */
     const uint64_t finished_count = atomic_load(&graph->finished_count);
     return finished_count > dead_count ? finished_count - dead_count : 0;
+}
+
+/* One above the largest key ever inserted. */
+static inline uint64_t rhumb__graph_key_next(rhumb__graph *graph) {
+    pthread_mutex_lock(&graph->append_lock);
+    const uint64_t key = graph->counts.key_next;
+    pthread_mutex_unlock(&graph->append_lock);
+    return key;
 }
 
 /* Slots handed out so far. */

@@ -14,6 +14,7 @@
 #include "base/bits.h"
 #include "base/status.h"
 #include "engine/params.h"
+#include "engine/tombstones.h"
 
 /* Keys per bucket at which the table grows. Buckets yet to be split in the current round hold up to 28 on average, so
  * that one in some ten thousand overflows its 48 places; those already split hold half of that. */
@@ -72,15 +73,19 @@ static uint32_t row_count(const rhumb__key_bucket *row) {
 uint32_t rhumb__key_table_find_locked(rhumb__key_table *table, const rhumb__key_place *place, uint64_t key) {
     const uint8_t tag = hash_tag(place->hash);
     const uint64_t slot_limit = atomic_load_explicit(table->slot_limit, memory_order_acquire);
+    uint32_t newest = RHUMB__SLOT_NONE;
     const rhumb__key_bucket *row = NULL;
     for (uint64_t hop = 0; (row = rhumb__key_table_row(table, place->bucket, row, hop)) != NULL; hop++) {
         const uint32_t count = row_count(row);
         for (uint32_t i = 0; i < count; i++) {
-            if (row->tags[i] != tag || row->slots[i] >= slot_limit) continue;
-            if (*(const uint64_t *)rhumb__section_row(table->keys, row->slots[i]) == key) return row->slots[i];
+            const uint32_t slot = row->slots[i];
+            if (row->tags[i] != tag || slot >= slot_limit) continue;
+            if (newest != RHUMB__SLOT_NONE && slot < newest) continue;
+            if (*(const uint64_t *)rhumb__section_row(table->keys, slot) != key) continue;
+            if (!rhumb__tombstone_is_set(table->tombstones, slot)) newest = slot;
         }
     }
-    return RHUMB__SLOT_NONE;
+    return newest;
 }
 
 uint32_t rhumb__key_table_find(rhumb__key_table *table, uint64_t key) {

@@ -44,7 +44,8 @@ static_assert(offsetof(rhumb__key_bucket, reserved) == 248, "key bucket layout")
 typedef struct rhumb__key_table {
     rhumb__section buckets;
     rhumb__section overflow;
-    const rhumb__section *keys; /* to compare with */
+    const rhumb__section *keys;       /* to compare with */
+    const rhumb__section *tombstones; /* slots of deleted nodes lead nowhere */
     uint64_t salt;
     bool writable;
     const _Atomic uint64_t *slot_limit; /* the graph's: slots that may be looked at are below it */
@@ -67,7 +68,9 @@ typedef struct rhumb__key_place {
 void rhumb__key_table_lock(rhumb__key_table *table, uint64_t key, rhumb__key_place *place);
 void rhumb__key_table_unlock(rhumb__key_table *table, const rhumb__key_place *place);
 
-/* The slot of `key`, or RHUMB__SLOT_NONE. Between lock and unlock; in a read-only handle without. */
+/* The slot of `key`, or RHUMB__SLOT_NONE. Between lock and unlock; in a read-only handle without. A slot whose node is
+ * deleted may stay in the table for a while (see engine/remove.c) and is passed over; of two that are alive, which an
+ * upsert beside a checkpoint leaves for a moment, the newer counts. */
 uint32_t rhumb__key_table_find_locked(rhumb__key_table *table, const rhumb__key_place *place, uint64_t key);
 
 /* Lock, find, unlock; or only find in a read-only handle. */

@@ -47,7 +47,8 @@ static void apply_difference(const rhumb__list *list, const uint32_t *before, ui
     }
     for (; place < end; place++) {
         if (rhumb__slots_contain(slots, slot_count, row[place])) continue;
-        while (end > place + 1 && !rhumb__slots_contain(slots, slot_count, row[end - 1])) store(list, --end, RHUMB__SLOT_NONE);
+        while (end > place + 1 && !rhumb__slots_contain(slots, slot_count, row[end - 1]))
+            store(list, --end, RHUMB__SLOT_NONE);
         if (end > place + 1) {
             row[place] = row[end - 1];
             store(list, place, row[place]);

@@ -33,9 +33,11 @@ typedef struct client_record {
     uint32_t level_first[RHUMB__LEVEL_COUNT];
     uint32_t reserved;
     uint64_t dead_count;
+    uint64_t lsn;
+    uint64_t key_next;
 } client_record;
 
-static_assert(sizeof(client_record) == 304, "client record size");
+static_assert(sizeof(client_record) == 320, "client record size");
 static_assert(offsetof(client_record, version) == 0, "client record layout");
 static_assert(offsetof(client_record, dim) == 4, "client record layout");
 static_assert(offsetof(client_record, metric) == 8, "client record layout");
@@ -56,6 +58,8 @@ static_assert(offsetof(client_record, level_counts) == 88, "client record layout
 static_assert(offsetof(client_record, level_first) == 224, "client record layout");
 static_assert(offsetof(client_record, reserved) == 292, "client record layout");
 static_assert(offsetof(client_record, dead_count) == 296, "client record layout");
+static_assert(offsetof(client_record, lsn) == 304, "client record layout");
+static_assert(offsetof(client_record, key_next) == 312, "client record layout");
 static_assert(sizeof(client_record) <= RHUMB__CLIENT_BYTES, "the client record fits into a superblock");
 
 static rhumb_status check_range(const char *name, uint64_t value, uint64_t low, uint64_t high) {
@@ -100,6 +104,8 @@ void rhumb__params_encode(const rhumb__params *params, const rhumb__counts *coun
         .key_bucket_count = counts->key_bucket_count,
         .key_overflow_count = counts->key_overflow_count,
         .dead_count = counts->dead_count,
+        .lsn = counts->lsn,
+        .key_next = counts->key_next,
     };
     memcpy(record.level_counts, counts->level_counts, sizeof record.level_counts);
     memcpy(record.level_first, counts->level_first, sizeof record.level_first);
@@ -132,6 +138,10 @@ static rhumb_status check_counts(const rhumb__counts *counts, const rhumb__param
             (unsigned long long)counts->slot_count, (unsigned long long)node_count,
             (unsigned long long)counts->upper_row_count, (unsigned long long)upper_row_count);
     }
+    if (counts->lsn > RHUMB__LSN_MAX) {
+        return rhumb__fail_at(RHUMB_E_CORRUPT, path, RHUMB_OFFSET_NONE, "operation %llu is more than there can be",
+                              (unsigned long long)counts->lsn);
+    }
     return RHUMB_OK;
 }
 
@@ -163,6 +173,8 @@ rhumb_status rhumb__params_decode(const uint8_t client[RHUMB__CLIENT_BYTES], con
         .key_bucket_count = record.key_bucket_count,
         .key_overflow_count = record.key_overflow_count,
         .dead_count = record.dead_count,
+        .lsn = record.lsn,
+        .key_next = record.key_next,
     };
     memcpy(counts->level_counts, record.level_counts, sizeof counts->level_counts);
     memcpy(counts->level_first, record.level_first, sizeof counts->level_first);

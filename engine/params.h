@@ -24,6 +24,8 @@
 #define RHUMB__SLOT_NONE UINT32_MAX
 /* Slots are below this: a search keeps one bit of a slot number for itself. */
 #define RHUMB__SLOT_LIMIT (UINT32_C(1) << 31)
+/* The last operation there can be: far more than anybody will live to see, and far from the end of the numbers. */
+#define RHUMB__LSN_MAX (UINT64_C(1) << 62)
 
 typedef struct rhumb__params {
     rhumb_metric metric;
@@ -46,6 +48,8 @@ typedef struct rhumb__counts {
     uint64_t key_bucket_count;
     uint64_t key_overflow_count;
     uint64_t dead_count;                       /* slots whose node has been deleted */
+    uint64_t key_next;                         /* one above the largest key ever inserted */
+    uint64_t lsn;                              /* the last operation that the version holds, see storage/log.h */
     uint64_t level_counts[RHUMB__LEVEL_COUNT]; /* nodes whose highest level is this one */
     uint32_t level_first[RHUMB__LEVEL_COUNT];  /* the lowest slot among them, or RHUMB__SLOT_NONE */
 } rhumb__counts;

@@ -9,6 +9,7 @@
 #include "engine/scratch.h"
 
 #include <sched.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/status.h"
@@ -124,17 +125,27 @@ rhumb_status rhumb__scratch_prepare_insert(rhumb__scratch *scratch, uint32_t can
     return RHUMB_OK;
 }
 
+static rhumb_status reserve_query(rhumb__scratch *scratch, uint32_t bytes) {
+    if (bytes <= scratch->query_bytes) return RHUMB_OK;
+    uint8_t *query = rhumb__alloc_aligned(bytes, 1, 64);
+    if (query == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a query of %u bytes", bytes);
+    rhumb__free(scratch->query);
+    scratch->query = query;
+    scratch->query_bytes = bytes;
+    return RHUMB_OK;
+}
+
 rhumb_status rhumb__scratch_set_query(rhumb__scratch *scratch, const void *vector) {
     const rhumb__graph *graph = rhumb__scratch_graph(scratch);
-    const uint32_t bytes = graph->space.row_bytes;
-    if (bytes > scratch->query_bytes) {
-        uint8_t *query = rhumb__alloc_aligned(bytes, 1, 64);
-        if (query == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a query of %u bytes", bytes);
-        rhumb__free(scratch->query);
-        scratch->query = query;
-        scratch->query_bytes = bytes;
-    }
-    return rhumb__space_prepare(&graph->space, vector, scratch->query);
+    const rhumb_status status = reserve_query(scratch, graph->space.row_bytes);
+    return status == RHUMB_OK ? rhumb__space_prepare(&graph->space, vector, scratch->query) : status;
+}
+
+rhumb_status rhumb__scratch_set_row(rhumb__scratch *scratch, const void *row) {
+    const uint32_t bytes = rhumb__scratch_graph(scratch)->space.row_bytes;
+    const rhumb_status status = reserve_query(scratch, bytes);
+    if (status == RHUMB_OK) memcpy(scratch->query, row, bytes);
+    return status;
 }
 
 void rhumb__scratch_pool_destroy(rhumb__scratch_pool *pool) {

@@ -84,6 +84,9 @@ rhumb_status rhumb__scratch_prepare_insert(rhumb__scratch *scratch, uint32_t can
 /* Checks and prepares a query or a new vector into scratch->query. RHUMB_E_NOT_FINITE, RHUMB_E_NOMEM. */
 rhumb_status rhumb__scratch_set_query(rhumb__scratch *scratch, const void *vector) RHUMB_NODISCARD;
 
+/* The same with a row that has been prepared before. RHUMB_E_NOMEM. */
+rhumb_status rhumb__scratch_set_row(rhumb__scratch *scratch, const void *row) RHUMB_NODISCARD;
+
 /* Releases all pieces; none may be taken. */
 void rhumb__scratch_pool_destroy(rhumb__scratch_pool *pool);
 

@@ -96,9 +96,7 @@ static void offer_live(const rhumb__graph *graph, rhumb__scratch *scratch, uint3
     if (!rhumb__graph_is_dead(graph, slot)) rhumb__candidate_pool_add(&scratch->answers, slot, distance);
 }
 
-rhumb_status rhumb__search_level_live(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__nearest start, uint32_t ef) {
-    rhumb_status status = rhumb__scratch_prepare_answers(scratch, ef);
-    if (status != RHUMB_OK) return status;
+void rhumb__search_level_live(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__nearest start) {
     rhumb__candidate_pool *pool = &scratch->pool;
     if (!rhumb__visited_add(&scratch->visited, start.slot)) offer_live(graph, scratch, start.slot, start.distance);
     uint32_t slot;
@@ -108,7 +106,6 @@ rhumb_status rhumb__search_level_live(rhumb__graph *graph, rhumb__scratch *scrat
         graph->space.distance_many(&graph->space, scratch->query, scratch->rows, count, scratch->distances);
         for (uint32_t i = 0; i < count; i++) offer_live(graph, scratch, scratch->batch[i], scratch->distances[i]);
     }
-    return RHUMB_OK;
 }
 
 /* Moves to the nearest neighbour for as long as that is nearer. Ends, because the distance falls with every step. */
@@ -182,6 +179,25 @@ uint32_t rhumb__search_emit(const rhumb__graph *graph, const rhumb__candidate_po
     return found_count;
 }
 
+/* Measures the nodes that no link leads to yet, and offers those that the walk has not met to the answers. */
+static void scan_unlinked(rhumb__graph *graph, rhumb__scratch *scratch, uint64_t begin, bool has_dead) {
+    const uint64_t end = rhumb__min_u64(graph->unlinked_end, scratch->slot_limit);
+    while (begin < end) {
+        uint32_t count = 0;
+        for (; begin < end && count < RHUMB__BATCH_MAX; begin++) {
+            const uint32_t slot = (uint32_t)begin;
+            if (rhumb__visited_add(&scratch->visited, slot)) continue;
+            if (has_dead && rhumb__graph_is_dead(graph, slot)) continue;
+            scratch->batch[count++] = slot;
+        }
+        rhumb__search_measure(graph, scratch, count);
+        rhumb__candidate_pool *answers = has_dead ? &scratch->answers : &scratch->pool;
+        for (uint32_t i = 0; i < count; i++) {
+            rhumb__candidate_pool_add(answers, scratch->batch[i], scratch->distances[i]);
+        }
+    }
+}
+
 rhumb_status rhumb__graph_search(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t k, uint32_t ef, uint64_t *keys,
                                  float *distances, uint32_t *found_count_out) {
     rhumb_status status;
@@ -190,19 +206,21 @@ rhumb_status rhumb__graph_search(rhumb__graph *graph, rhumb__scratch *scratch, u
      * done now but have begun at its end. */
     const bool has_dead = atomic_load(&graph->dead_count) > 0;
     const uint64_t replace_done = atomic_load(&graph->replace_done);
+    /* Read before the walk begins: what is linked later is looked at here. Acquire pairs with the release in
+     * recover.c: what is linked already can be found. */
+    const uint64_t unlinked_begin = atomic_load_explicit(&graph->unlinked_begin, memory_order_acquire);
     RHUMB_TRY(rhumb__scratch_prepare_search(scratch, has_dead ? ef * CANDIDATES_PER_ANSWER : ef));
-    /* In an empty graph the pool stays empty. */
-    const rhumb__candidate_pool *answers = &scratch->pool;
+    /* In an empty graph the pools stay empty. */
+    if (has_dead) RHUMB_TRY(rhumb__scratch_prepare_answers(scratch, ef));
     uint32_t top;
     const rhumb__nearest start = rhumb__search_descend(graph, scratch, 0, &top);
-    if (start.slot != RHUMB__SLOT_NONE) {
-        if (has_dead) {
-            RHUMB_TRY(rhumb__search_level_live(graph, scratch, start, ef));
-            answers = &scratch->answers;
-        } else {
-            rhumb__search_level(graph, scratch, start, 0, ef);
-        }
+    if (start.slot != RHUMB__SLOT_NONE && has_dead) {
+        rhumb__search_level_live(graph, scratch, start);
+    } else if (start.slot != RHUMB__SLOT_NONE) {
+        rhumb__search_level(graph, scratch, start, 0, ef);
     }
+    if (unlinked_begin < graph->unlinked_end) scan_unlinked(graph, scratch, unlinked_begin, has_dead);
+    const rhumb__candidate_pool *answers = has_dead ? &scratch->answers : &scratch->pool;
     *found_count_out = rhumb__search_emit(graph, answers, k, replace_done, keys, distances);
 done:
     return status;

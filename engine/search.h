@@ -23,10 +23,10 @@ rhumb__nearest rhumb__search_descend(rhumb__graph *graph, rhumb__scratch *scratc
 void rhumb__search_level(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__nearest start, uint32_t level,
                          uint32_t ef);
 
-/* The same with answers apart: fills scratch->answers (limit ef) with the nearest live nodes. The walk leads through
- * deleted ones too, and goes on until ef live ones are found that no candidate left is nearer than. RHUMB_E_NOMEM. */
-rhumb_status rhumb__search_level_live(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__nearest start,
-                                      uint32_t ef) RHUMB_NODISCARD;
+/* The same on level 0 with answers apart: fills scratch->answers, which rhumb__scratch_prepare_answers has made ready,
+ * with the nearest live nodes. The walk leads through deleted ones too, and goes on until there are as many live ones
+ * as the answers hold that no candidate left is nearer than. */
+void rhumb__search_level_live(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__nearest start);
 
 /* Measures `count` slots of scratch->batch into scratch->distances. */
 void rhumb__search_measure(const rhumb__graph *graph, rhumb__scratch *scratch, uint32_t count);

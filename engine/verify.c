@@ -12,13 +12,13 @@
 
 #include "base/alloc.h"
 #include "base/status.h"
+#include "engine/active.h"
 #include "engine/checkpoint.h"
-#include "engine/insert.h"
 #include "engine/neighbour_list.h"
+#include "engine/reachability.h"
 #include "engine/tombstones.h"
 
-#define MARK_KEYED 1u   /* the key table leads here */
-#define MARK_REACHED 2u /* a path on level 0 leads here */
+#define MARK_KEYED 1u /* the key table leads here */
 
 typedef struct verifier {
     rhumb__graph *graph;
@@ -151,38 +151,21 @@ static void check_keys(verifier *v) {
     }
 }
 
-/* Breadth first from the entry point along level 0. */
-static rhumb_status count_unreachable(verifier *v) {
-    const uint64_t entry = atomic_load(&v->graph->entry);
-    if (v->slot_count == 0) return RHUMB_OK;
-    if (entry == RHUMB__ENTRY_NONE || rhumb__entry_slot(entry) >= v->slot_count) {
-        v->result->unreachable_count = v->slot_count;
-        return RHUMB_OK;
+/* The chain of the log beside the file. A reader may stand on an older version than the one that the log goes on from.
+ */
+static rhumb_status check_log(verifier *v) {
+    rhumb__log_report log;
+    rhumb__store *store = v->graph->store;
+    bool newer = false;
+    rhumb_status status =
+        rhumb__log_examine(store->io->backend, store->path, store->superblock.uuid, v->graph->published_lsn, &log);
+    if (status == RHUMB_OK && !v->graph->writable) status = rhumb__store_has_newer(store, &newer);
+    if (status != RHUMB_OK || newer) return status;
+    v->result->log_record_count = log.record_count;
+    v->result->log_error_count = log.error_count;
+    if (log.error_count > 0 && v->result->first_error[0] == '\0') {
+        memcpy(v->result->first_error, log.first_error, sizeof v->result->first_error);
     }
-    uint32_t *queue = rhumb__alloc_zeroed(v->slot_count, sizeof *queue);
-    if (queue == NULL) {
-        return rhumb__fail(RHUMB_E_NOMEM, "no memory for a walk over %llu slots", (unsigned long long)v->slot_count);
-    }
-    uint64_t head = 0;
-    uint64_t tail = 0;
-    queue[tail++] = rhumb__entry_slot(entry);
-    v->marks[queue[0]] |= MARK_REACHED;
-    while (head < tail) {
-        uint32_t slots[RHUMB__M0_MAX];
-        const rhumb__list list = rhumb__graph_list(v->graph, queue[head++], 0);
-        const uint32_t count = rhumb__list_read(&list, slots);
-        for (uint32_t i = 0; i < count; i++) {
-            if (slots[i] >= v->slot_count || (v->marks[slots[i]] & MARK_REACHED) != 0) continue;
-            v->marks[slots[i]] |= MARK_REACHED;
-            queue[tail++] = slots[i];
-        }
-    }
-    /* Deleted nodes need not be found. */
-    for (uint64_t i = 0; i < v->slot_count; i++) {
-        const bool lost = (v->marks[i] & MARK_REACHED) == 0 && !rhumb__graph_is_dead(v->graph, (uint32_t)i);
-        if (lost) v->result->unreachable_count++;
-    }
-    rhumb__free(queue);
     return RHUMB_OK;
 }
 
@@ -190,13 +173,16 @@ rhumb_status rhumb__graph_verify(rhumb__graph *graph, rhumb__verify_result *resu
     rhumb_status status = RHUMB_OK;
     verifier v = {.graph = graph, .result = result};
     memset(result, 0, sizeof *result);
-    if (graph->writable) {
-        status = rhumb__checkpoint(graph);
-        if (status != RHUMB_OK) return status;
+    /* A checkpoint first, so that there is something to compare with the file; none while the check goes on. */
+    pthread_mutex_lock(&graph->checkpoint_lock);
+    if (graph->writable) status = rhumb__checkpoint_locked(graph);
+    if (status != RHUMB_OK) {
+        pthread_mutex_unlock(&graph->checkpoint_lock);
+        return status;
     }
-    pthread_rwlock_wrlock(&graph->removal_lock);
-    rhumb__graph_pause_inserts(graph);
     pthread_mutex_lock(&graph->key_table.split_lock);
+    pthread_rwlock_wrlock(&graph->removal_lock);
+    rhumb__active_pause(graph);
     v.slot_count = graph->counts.slot_count;
     RHUMB_TRY(
         rhumb__store_verify(graph->store, &result->chunk_count, &result->checksum_error_count, result->first_error));
@@ -210,11 +196,13 @@ rhumb_status rhumb__graph_verify(rhumb__graph *graph, rhumb__verify_result *resu
     check_nodes(&v);
     check_entry(&v);
     check_keys(&v);
-    RHUMB_TRY(count_unreachable(&v));
+    RHUMB_TRY(rhumb__reachability_count(graph, v.slot_count, NULL, &result->unreachable_count));
+    status = check_log(&v);
 done:
-    pthread_mutex_unlock(&graph->key_table.split_lock);
-    rhumb__graph_resume_inserts(graph);
+    rhumb__active_resume(graph);
     pthread_rwlock_unlock(&graph->removal_lock);
+    pthread_mutex_unlock(&graph->key_table.split_lock);
+    pthread_mutex_unlock(&graph->checkpoint_lock);
     rhumb__free(v.marks);
     return status;
 }

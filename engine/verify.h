@@ -12,6 +12,8 @@ typedef struct rhumb__verify_result {
     uint64_t link_count;
     uint64_t structure_error_count;
     uint64_t unreachable_count;
+    uint64_t log_record_count;
+    uint64_t log_error_count;
     char first_error[512]; /* "" when there is none */
 } rhumb__verify_result;
 

@@ -64,6 +64,12 @@ rhumb_status rhumb__extent_list_append_range(rhumb__extent_list *list, const rhu
     return RHUMB_OK;
 }
 
+rhumb__extent rhumb__extent_list_piece(const rhumb__extent_list *list, uint64_t section_offset, uint64_t bytes_max) {
+    const rhumb__extent_item *item = rhumb__extent_list_find(list, section_offset);
+    const uint64_t skipped_bytes = section_offset - item->section_offset;
+    return (rhumb__extent){item->file_offset + skipped_bytes, rhumb__min_u64(bytes_max, item->bytes - skipped_bytes)};
+}
+
 bool rhumb__extent_list_is_contiguous(const rhumb__extent_list *list, uint64_t section_offset, uint64_t bytes) {
     const rhumb__extent_item *item = rhumb__extent_list_find(list, section_offset);
     return section_offset + bytes <= item->section_offset + item->bytes;

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/rhumb_types.h"
+#include "storage/format.h"
 
 typedef struct rhumb__extent_item {
     uint64_t section_offset; /* equals the sum of the bytes of all items before */
@@ -33,6 +34,10 @@ rhumb_status rhumb__extent_list_append_range(rhumb__extent_list *list, const rhu
 
 /* The item that holds byte `section_offset`, which must be below list->bytes. */
 const rhumb__extent_item *rhumb__extent_list_find(const rhumb__extent_list *list, uint64_t section_offset);
+
+/* Where the bytes from `section_offset` on lie, as far as they follow each other in the file, and at most `bytes_max`
+ * of them. The offset must be below list->bytes. */
+rhumb__extent rhumb__extent_list_piece(const rhumb__extent_list *list, uint64_t section_offset, uint64_t bytes_max);
 
 /* Whether [section_offset, section_offset + bytes) lies in one piece in the file. The range must lie within the list.
  */

@@ -146,4 +146,64 @@ static_assert(sizeof(rhumb__extent) == 16, "extent size");
 static_assert(offsetof(rhumb__extent, file_offset) == 0, "extent layout");
 static_assert(offsetof(rhumb__extent, bytes) == 8, "extent layout");
 
+/* ---- the log, NAME.rhumb-wal ---- */
+
+#define RHUMB__LOG_MAGIC UINT64_C(0x0A0D676F6C687289) /* 0x89 "rhlog" CR LF */
+#define RHUMB__LOG_FORMAT_VERSION 1u
+
+/* Its header has two slots, used in turn, each in two copies that lie side by side; the records follow. */
+#define RHUMB__LOG_HEADER_BYTES 4096u
+#define RHUMB__LOG_SLOT_COUNT 2u
+#define RHUMB__LOG_COPY_COUNT 2u
+#define RHUMB__LOG_RECORDS_OFFSET 16384u
+#define RHUMB__LOG_RECORD_ALIGNMENT 8u
+
+/* Higher numbers cannot be reached; a file that has them is damaged. */
+#define RHUMB__LOG_LSN_MAX (UINT64_C(1) << 62)
+
+typedef struct rhumb__log_header {
+    uint64_t magic;
+    uint32_t format_version;
+    uint32_t crc;        /* CRC-32C of all 4,096 bytes with this field 0 */
+    uint64_t generation; /* one more with every header; slot = generation mod 2 */
+    uint8_t uuid[16];    /* the index's */
+    uint64_t salt;       /* seeds the records' checksums */
+    uint64_t first_offset;
+    uint64_t first_lsn;          /* of the record at first_offset, there or not */
+    uint32_t first_previous_crc; /* what that record says of the one before it */
+    uint8_t reserved[4028];      /* zero */
+} rhumb__log_header;
+
+static_assert(sizeof(rhumb__log_header) == RHUMB__LOG_HEADER_BYTES, "log header size");
+static_assert(offsetof(rhumb__log_header, magic) == 0, "log header layout");
+static_assert(offsetof(rhumb__log_header, format_version) == 8, "log header layout");
+static_assert(offsetof(rhumb__log_header, crc) == 12, "log header layout");
+static_assert(offsetof(rhumb__log_header, generation) == 16, "log header layout");
+static_assert(offsetof(rhumb__log_header, uuid) == 24, "log header layout");
+static_assert(offsetof(rhumb__log_header, salt) == 40, "log header layout");
+static_assert(offsetof(rhumb__log_header, first_offset) == 48, "log header layout");
+static_assert(offsetof(rhumb__log_header, first_lsn) == 56, "log header layout");
+static_assert(offsetof(rhumb__log_header, first_previous_crc) == 64, "log header layout");
+static_assert(offsetof(rhumb__log_header, reserved) == 68, "log header layout");
+
+/* The payload follows, and zeros up to a multiple of the alignment. */
+typedef struct rhumb__log_record_header {
+    uint32_t crc;           /* of what follows this field, with payload and padding */
+    uint32_t previous_crc;  /* the crc of the record before */
+    uint32_t payload_bytes; /* without the padding */
+    uint32_t type;          /* rhumb__log_type */
+    uint64_t lsn;
+    uint64_t synced_lsn; /* every record up to this one had been synced when this one was appended */
+    uint64_t batch;      /* LSN of the batch's begin record, or 0 */
+} rhumb__log_record_header;
+
+static_assert(sizeof(rhumb__log_record_header) == 40, "log record size");
+static_assert(offsetof(rhumb__log_record_header, crc) == 0, "log record layout");
+static_assert(offsetof(rhumb__log_record_header, previous_crc) == 4, "log record layout");
+static_assert(offsetof(rhumb__log_record_header, payload_bytes) == 8, "log record layout");
+static_assert(offsetof(rhumb__log_record_header, type) == 12, "log record layout");
+static_assert(offsetof(rhumb__log_record_header, lsn) == 16, "log record layout");
+static_assert(offsetof(rhumb__log_record_header, synced_lsn) == 24, "log record layout");
+static_assert(offsetof(rhumb__log_record_header, batch) == 32, "log record layout");
+
 #endif /* RHUMB_STORAGE_FORMAT_H */

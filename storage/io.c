@@ -1,17 +1,20 @@
 /* io.c - which backend serves a file, and the calls of io.h, each of which goes to the handle's own backend.
  *
- * Holds no state but the default backend, which is chosen once per process behind pthread_once. Fails as the backends
+ * Holds no state but the default backend, which is chosen once per process behind pthread_once, and what a test has
+ * put in its place. Fails as the backends
  * do.
  */
 #define _GNU_SOURCE
 #include "storage/io.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 static pthread_once_t backend_once = PTHREAD_ONCE_INIT;
 static const rhumb__io_backend *backend_chosen;
+static _Atomic(const rhumb__io_backend *) backend_override;
 
 /* A value of RHUMB_IO that names no backend is ignored: a library has nowhere to complain. secure_getenv, so that the
  * environment does not steer a process with more rights than its caller. */
@@ -21,7 +24,11 @@ static void choose_backend(void) {
     if (backend_chosen == NULL) backend_chosen = rhumb__io_uring_available() ? &rhumb__io_uring : &rhumb__io_plain;
 }
 
+void rhumb__io_backend_set_default(const rhumb__io_backend *backend) { atomic_store(&backend_override, backend); }
+
 const rhumb__io_backend *rhumb__io_backend_default(void) {
+    const rhumb__io_backend *override = atomic_load(&backend_override);
+    if (override != NULL) return override;
     pthread_once(&backend_once, choose_backend);
     return backend_chosen;
 }
@@ -39,7 +46,9 @@ static const rhumb__io_backend *backend_or_default(const rhumb__io_backend *back
 rhumb_status rhumb__io_open(const rhumb__io_backend *backend, const char *path, rhumb__io_mode mode,
                             rhumb__io **io_out) {
     /* A reader queues nothing, so it does not ask for a ring, not even whether there could be one. */
-    if (backend == NULL && mode == RHUMB__IO_READ) return rhumb__io_plain.open(path, mode, io_out);
+    if (backend == NULL && mode == RHUMB__IO_READ && atomic_load(&backend_override) == NULL) {
+        return rhumb__io_plain.open(path, mode, io_out);
+    }
     return backend_or_default(backend)->open(path, mode, io_out);
 }
 

@@ -88,6 +88,9 @@ struct rhumb__io {
 /* The backend that RHUMB_IO names, or uring when a ring can be made here, or plain. Decided once per process. */
 const rhumb__io_backend *rhumb__io_backend_default(void);
 
+/* Makes another backend the default for whatever is opened from now on; NULL: back to the choice above. For tests. */
+void rhumb__io_backend_set_default(const rhumb__io_backend *backend);
+
 /* The backend of that name ("uring", "plain"), or NULL. */
 const rhumb__io_backend *rhumb__io_backend_named(const char *name);
 

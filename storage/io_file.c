@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -389,30 +390,24 @@ done:
 
 /* ---- names ---- */
 
-/* The directory that holds `path`, to be freed, or NULL. */
-static char *directory_of(const char *path) {
-    const char *slash = strrchr(path, '/');
-    if (slash == NULL) return rhumb__alloc_text(".");
-    if (slash == path) return rhumb__alloc_text("/");
-    char *directory = rhumb__alloc_text(path);
-    if (directory != NULL) directory[slash - path] = '\0';
-    return directory;
-}
-
+/* A path that could be opened is shorter than PATH_MAX, so there is room for its directory without asking for memory: a
+ * sync must not fail for want of it. */
 rhumb_status rhumb__io_file_sync_directory(const char *path) {
     rhumb_status status = RHUMB_OK;
-    char *directory = directory_of(path);
-    if (directory == NULL)
-        return rhumb__fail_at(RHUMB_E_NOMEM, path, RHUMB_OFFSET_NONE, "no memory for the directory's path");
-    const int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        status = rhumb__fail_errno(errno, directory, RHUMB_OFFSET_NONE, "cannot open the directory to sync it");
-    } else {
-        if (fsync(fd) != 0 && errno != EINVAL && !means_unsupported(errno))
-            status = rhumb__fail_errno(errno, directory, RHUMB_OFFSET_NONE, "cannot sync the directory");
-        close(fd);
+    char directory[PATH_MAX] = ".";
+    const char *slash = strrchr(path, '/');
+    if (slash != NULL) {
+        const size_t length = slash == path ? 1 : (size_t)(slash - path);
+        if (length >= sizeof directory)
+            return rhumb__fail_errno(ENAMETOOLONG, path, RHUMB_OFFSET_NONE, "cannot open the directory to sync it");
+        memcpy(directory, path, length);
+        directory[length] = '\0';
     }
-    rhumb__free(directory);
+    const int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return rhumb__fail_errno(errno, directory, RHUMB_OFFSET_NONE, "cannot open the directory to sync it");
+    if (fsync(fd) != 0 && errno != EINVAL && !means_unsupported(errno))
+        status = rhumb__fail_errno(errno, directory, RHUMB_OFFSET_NONE, "cannot sync the directory");
+    close(fd);
     return status;
 }
 

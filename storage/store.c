@@ -313,6 +313,18 @@ rhumb_status rhumb__store_attach_finish(rhumb__store *store) {
     return RHUMB_OK;
 }
 
+rhumb_status rhumb__store_settle(rhumb__store *store) {
+    rhumb_status status = RHUMB_OK;
+    if (!store->superblock_found) return RHUMB_OK;
+    /* The same bytes again: that is what makes a sync carry them to the disk. What the superblock refers to had been
+     * synced before it was written. */
+    RHUMB_TRY(rhumb__superblock_write(store->io, &store->superblock));
+    RHUMB_TRY(rhumb__io_sync(store->io));
+    store->superblock_found = false;
+done:
+    return status;
+}
+
 void rhumb__store_close(rhumb__store *store) {
     if (store == NULL) return;
     for (uint32_t i = 0; i < store->section_count; i++) rhumb__section_destroy(store->sections[i]);

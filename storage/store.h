@@ -34,7 +34,7 @@ typedef struct rhumb__store {
     char *path; /* absolute, so that a later change of directory does not matter */
     bool writable;
     bool has_version;             /* false only between creation and the first publication */
-    bool superblock_found;        /* it is another handle's work, and this one has not published yet */
+    bool superblock_found;        /* it is another handle's work, and may be in memory only */
     rhumb__superblock superblock; /* of the version this handle stands on */
     rhumb__directory *directory;  /* what was read at open; freed once all sections are attached */
     rhumb__section *sections[RHUMB__SECTION_COUNT_MAX];
@@ -69,6 +69,11 @@ rhumb_status rhumb__store_attach(rhumb__store *store, const rhumb__section_spec 
  * Unknown optional sections are derived data; a writer's next version leaves them out. */
 rhumb_status rhumb__store_attach_finish(rhumb__store *store) RHUMB_NODISCARD;
 
+/* Makes durable the version that a writer found at open. If the sync of whoever published it had failed, it might be in
+ * the page cache only, and the disk still have the version before; whatever is built on it (the next version, a log
+ * that begins behind it) would be lost with it. Does nothing the second time. RHUMB_E_FATAL. */
+rhumb_status rhumb__store_settle(rhumb__store *store) RHUMB_NODISCARD;
+
 /* Detaches and unmaps all sections, releases locks, closes. Publishes nothing. NULL is fine. */
 void rhumb__store_close(rhumb__store *store);
 
@@ -90,7 +95,8 @@ typedef struct rhumb__publication {
     uint8_t client[RHUMB__CLIENT_BYTES];
     rhumb__row_filter filter;
     void *filter_context;
-    uint64_t written_bytes; /* out: what was written */
+    uint64_t bytes_per_second; /* no more than so many on average; 0: as fast as it goes */
+    uint64_t written_bytes;    /* out: what was written */
 } rhumb__publication;
 
 /* Writes what changed, then the directory, syncs, writes the superblock, syncs. The caller guarantees that the

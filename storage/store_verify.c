@@ -24,14 +24,12 @@ typedef struct chunk_check {
 static rhumb_status read_chunk(rhumb__store *store, const rhumb__section *section, uint8_t *buffer,
                                uint64_t section_offset, uint64_t bytes) {
     while (bytes > 0) {
-        const rhumb__extent_item *item = rhumb__extent_list_find(&section->extents, section_offset);
-        const uint64_t skipped_bytes = section_offset - item->section_offset;
-        const uint64_t piece_bytes = rhumb__min_u64(bytes, item->bytes - skipped_bytes);
-        rhumb_status status = rhumb__io_read(store->io, buffer, piece_bytes, item->file_offset + skipped_bytes);
+        const rhumb__extent piece = rhumb__extent_list_piece(&section->extents, section_offset, bytes);
+        rhumb_status status = rhumb__io_read(store->io, buffer, piece.bytes, piece.file_offset);
         if (status != RHUMB_OK) return status;
-        buffer += piece_bytes;
-        section_offset += piece_bytes;
-        bytes -= piece_bytes;
+        buffer += piece.bytes;
+        section_offset += piece.bytes;
+        bytes -= piece.bytes;
     }
     return RHUMB_OK;
 }
@@ -55,11 +53,10 @@ static rhumb_status check_section(rhumb__store *store, const rhumb__section *sec
         const uint32_t crc = rhumb__crc32c(0, check->buffer, bytes);
         if (crc == checksums[i]) continue;
         if (check->error_count == 0 && check->first_error != NULL) {
-            const rhumb__extent_item *item = rhumb__extent_list_find(&section->extents, begin);
+            const rhumb__extent piece = rhumb__extent_list_piece(&section->extents, begin, 1);
             snprintf(check->first_error, 512,
                      "section %u, chunk %llu at file offset %llu: checksum expected 0x%08x, found 0x%08x",
-                     section->spec.id, (unsigned long long)i,
-                     (unsigned long long)(item->file_offset + (begin - item->section_offset)), checksums[i], crc);
+                     section->spec.id, (unsigned long long)i, (unsigned long long)piece.file_offset, checksums[i], crc);
         }
         check->error_count++;
     }

@@ -86,12 +86,14 @@ static rhumb_status check_content(const rhumb__superblock *superblock, bool for_
 static rhumb_status explain_none_valid(rhumb__superblock copies[][RHUMB__SUPERBLOCK_COPY_COUNT], const char *path) {
     bool all_zero = true;
     bool has_magic = false;
+    bool has_second = false; /* anything where version 2 belongs */
     uint32_t version = RHUMB__FORMAT_VERSION;
     for (uint32_t slot = 0; slot < RHUMB__SUPERBLOCK_SLOT_COUNT; slot++) {
         for (uint32_t copy = 0; copy < RHUMB__SUPERBLOCK_COPY_COUNT; copy++) {
             all_zero = all_zero && copies[slot][copy].magic == 0;
             if (copies[slot][copy].magic != RHUMB__MAGIC) continue;
             has_magic = true;
+            has_second = has_second || slot == 2 % RHUMB__SUPERBLOCK_SLOT_COUNT;
             version = copies[slot][copy].format_version;
         }
     }
@@ -107,7 +109,8 @@ static rhumb_status explain_none_valid(rhumb__superblock copies[][RHUMB__SUPERBL
                               "format version: expected %u, found %u", RHUMB__FORMAT_VERSION, version);
     }
     return rhumb__fail_at(RHUMB_E_CORRUPT, path, 0,
-                          "all superblocks are damaged: none has the checksum it should have");
+                          "all superblocks are damaged: none has the checksum it should have%s",
+                          has_second ? "" : ", unless the index's creation was interrupted before it returned");
 }
 
 /* The valid copy of a slot, if there is one. */

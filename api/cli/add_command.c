@@ -58,8 +58,8 @@ static int add(struct cli *cli, const struct add_arguments *arguments) {
     cli_json_dataset(cli, "input", rows);
     const struct ingest_options ingest = {
         .keys = keys,
-        /* As the library counts when it is given no keys: from the number of vectors ever inserted. */
-        .first_key = arguments->first_key == FIRST_KEY_UNSET ? stats.slot_count : arguments->first_key,
+        /* As the library counts when it is given no keys. */
+        .first_key = arguments->first_key == FIRST_KEY_UNSET ? stats.key_next : arguments->first_key,
         .row_limit = arguments->row_limit,
         .checkpoint_every = arguments->checkpoint_every,
         .thread_count = arguments->thread_count,
@@ -85,7 +85,7 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
     const struct args_option options[] = {
         {"keys", 0, ARGS_TEXT, &arguments.keys_path, "FILE", "a key for each row: one column of integers (npy, ivecs)"},
         {"first-key", 0, ARGS_U64, &arguments.first_key, "N",
-         "keys are N, N+1, ... Default: the number of vectors that were\never inserted"},
+         "keys are N, N+1, ... Default: one above the largest key ever\ninserted"},
         {"skip-existing", 0, ARGS_FLAG, &arguments.skip_existing, NULL,
          "pass over rows whose keys the index has; without it they are\na failure"},
         {"threads", 't', ARGS_U32, &arguments.thread_count, "N", "default: one per processor"},

@@ -4,7 +4,10 @@
  * created, and an existing file is removed (--force) only when it is an index that nobody writes. Fails with the exit
  * codes of cli.h.
  */
+#define _GNU_SOURCE
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -37,6 +40,16 @@ static int choose_metric(struct cli *cli, struct build_arguments *arguments, con
                     info->path, name);
 }
 
+/* The index first: a log without its index is only in the way, an index without its log has lost something. */
+static int remove_index(struct cli *cli, const char *path) {
+    char *log_path = NULL;
+    if (asprintf(&log_path, "%s-wal", path) < 0) return cli_fail(cli, CLI_IO, "no memory for a path");
+    const bool removed = unlink(path) == 0 && (unlink(log_path) == 0 || errno == ENOENT);
+    const int error = errno;
+    free(log_path);
+    return removed ? CLI_OK : cli_fail(cli, CLI_IO, "%s: cannot remove: %s", path, strerror(error));
+}
+
 /* --force: removes what is at the index's path, if it is an index and free. */
 static int remove_old_index(struct cli *cli, const struct build_arguments *arguments) {
     const char *path = arguments->index_path;
@@ -55,11 +68,11 @@ static int remove_old_index(struct cli *cli, const struct build_arguments *argum
     rhumb_index *index = NULL;
     rhumb_status status = rhumb_index_open(path, &options, &index);
     if (status == RHUMB_OK) status = rhumb_index_close(index);
-    const bool is_damaged_index = status == RHUMB_E_CORRUPT || status == RHUMB_E_TRUNCATED || status == RHUMB_E_VERSION;
+    const bool is_damaged_index =
+        status == RHUMB_E_CORRUPT || status == RHUMB_E_TRUNCATED || status == RHUMB_E_VERSION || status == RHUMB_E_LOG;
     if (status != RHUMB_OK && !is_damaged_index)
         return cli_fail_index_as(cli, CLI_INDEX, status, "--force does not remove what is there");
-    if (unlink(path) != 0) return cli_fail(cli, CLI_IO, "%s: cannot remove: %s", path, strerror(errno));
-    return CLI_OK;
+    return remove_index(cli, path);
 }
 
 /* After an interruption: how to go on. The keys tell what is there. */
@@ -100,6 +113,12 @@ static int build(struct cli *cli, struct build_arguments *arguments) {
     if (exit_code != CLI_OK) goto done;
 
     arguments->options.dim = info->dim;
+    /* A build that is cut short is begun anew, or gone on with from its last checkpoint; a log would double its writes.
+     */
+    rhumb_open_options open;
+    rhumb_open_options_init(&open, sizeof open);
+    open.durability = RHUMB_DURABILITY_NONE;
+    arguments->options.open = &open;
     rhumb_status status = rhumb_index_create(arguments->index_path, &arguments->options, &index);
     if (status != RHUMB_OK) {
         exit_code =

@@ -19,7 +19,7 @@
 /* The tool's exit codes; `rhumb --help` documents them and scripts depend on them. */
 enum cli_exit {
     CLI_OK = 0,
-    CLI_PROBLEM = 1, /* the command ran and found something wrong: an index with errors, too little recall */
+    CLI_PROBLEM = 1, /* the command ran, and something is wrong: an index with errors, low recall, a lossy repair */
     CLI_USAGE = 2,
     CLI_INPUT = 3,
     CLI_INDEX = 4,
@@ -47,7 +47,7 @@ struct cli_command {
 };
 
 extern const struct cli_command cli_build_command, cli_add_command, cli_search_command, cli_info_command,
-    cli_verify_command;
+    cli_verify_command, cli_repair_command;
 
 /* The options that every command has: the last entries of its table, together with the table's end. */
 #define CLI_COMMON_OPTIONS(cli)                                                                                        \

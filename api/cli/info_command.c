@@ -59,6 +59,8 @@ static void print_json(struct json_writer *json, const char *path, const rhumb_i
     json_u64(json, "file_bytes", stats->file_bytes);
     json_u64(json, "file_free_bytes", stats->file_free_bytes);
     json_u64(json, "mapping_count", stats->mapping_count);
+    json_u64(json, "lsn", stats->lsn);
+    json_u64(json, "log_pending_count", stats->log_pending_count);
     json_text(json, "io_backend", stats->io_backend);
     json_text(json, "simd", stats->simd);
 }
@@ -82,6 +84,9 @@ static void print_text(const char *path, const rhumb_index_stats *stats, const s
     printf("\n");
     printf("file         %s, of these %s free; checkpoint %" PRIu64 "\n", units_bytes(&file, stats->file_bytes),
            units_bytes(&unused, stats->file_free_bytes), stats->epoch);
+    if (stats->log_pending_count > 0)
+        printf("log          %s operations that are not in this checkpoint; opening for writing brings them in\n",
+               units_count(&count, stats->log_pending_count));
     printf("here         %" PRIu64 " mappings, io %s, simd %s\n", stats->mapping_count, stats->io_backend, stats->simd);
 }
 

@@ -16,6 +16,8 @@ static void print_report(struct cli *cli, const char *path, const rhumb_verify_r
     json_u64(json, "link_count", report->link_count);
     json_u64(json, "structure_error_count", report->structure_error_count);
     json_u64(json, "unreachable_count", report->unreachable_count);
+    json_u64(json, "log_record_count", report->log_record_count);
+    json_u64(json, "log_error_count", report->log_error_count);
     json_text(json, "first_error", report->first_error);
     json_double(json, "seconds", seconds);
     if (cli->json) return;
@@ -26,6 +28,9 @@ static void print_report(struct cli *cli, const char *path, const rhumb_verify_r
     printf("graph        %s nodes, %s links, %s errors\n", units_count(&nodes, report->node_count),
            units_count(&links, report->link_count), units_count(&errors, report->structure_error_count));
     printf("reachable    all but %s nodes\n", units_count(&errors, report->unreachable_count));
+    if (report->log_record_count + report->log_error_count > 0)
+        printf("log          %s records, %s damaged\n", units_count(&chunks, report->log_record_count),
+               units_count(&errors, report->log_error_count));
     if (report->first_error[0]) printf("first error  %s\n", report->first_error);
 }
 

@@ -81,10 +81,28 @@ inline Index create(const std::string &path, const rhumb_index_options &options)
     return Index(index);
 }
 
+inline Index create_with_durability(const std::string &path, rhumb_index_options options, rhumb_durability durability) {
+    rhumb_open_options open_options;
+    rhumb_open_options_init(&open_options, sizeof open_options);
+    open_options.durability = durability;
+    options.open = &open_options;
+    return create(path, options);
+}
+
 inline Index open(const std::string &path, bool read_only) {
     rhumb_open_options options;
     rhumb_open_options_init(&options, sizeof options);
     options.read_only = read_only;
+    rhumb_index *index = nullptr;
+    EXPECT_OK(rhumb_index_open(path.c_str(), &options, &index));
+    return Index(index);
+}
+
+// A handle whose operations are durable with the next checkpoint only.
+inline Index open_without_log(const std::string &path) {
+    rhumb_open_options options;
+    rhumb_open_options_init(&options, sizeof options);
+    options.durability = RHUMB_DURABILITY_NONE;
     rhumb_index *index = nullptr;
     EXPECT_OK(rhumb_index_open(path.c_str(), &options, &index));
     return Index(index);
@@ -237,7 +255,8 @@ inline rhumb_verify_report expect_sound(const Index &index) {
     EXPECT_OK(rhumb_index_verify(index.get(), &report, sizeof report));
     EXPECT_EQ(report.checksum_error_count, 0u) << report.first_error;
     EXPECT_EQ(report.structure_error_count, 0u) << report.first_error;
-    EXPECT_EQ(report.node_count, rhumb_index_count(index.get()));
+    EXPECT_EQ(report.log_error_count, 0u) << report.first_error;
+    EXPECT_EQ(report.node_count, stats(index).slot_count);
     return report;
 }
 

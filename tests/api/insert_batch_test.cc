@@ -26,40 +26,59 @@ TEST_F(InsertBatch, RefusesMissingArguments) {
     EXPECT_EQ(rhumb_index_count(index.get()), 0u);
 }
 
-TEST_F(InsertBatch, ABatchWithoutKeysNumbersThemFromTheCountOnwards) {
+TEST_F(InsertBatch, ABatchWithoutKeysNumbersThemFromZeroInANewIndexAndGoesOn) {
     const Index index = create(path_, index_options(4));
     const Vectors vectors = random_vectors(20, 4, 2);
-    EXPECT_OK(rhumb_index_insert(index.get(), 1000, vectors.row(0)));
-    EXPECT_OK(rhumb_index_insert(index.get(), 1001, vectors.row(1)));
     size_t inserted_count = 0;
-    EXPECT_OK(rhumb_index_insert_batch(index.get(), nullptr, vectors.row(2), 8, nullptr, &inserted_count));
+    EXPECT_OK(rhumb_index_insert_batch(index.get(), nullptr, vectors.row(0), 8, nullptr, &inserted_count));
     EXPECT_EQ(inserted_count, 8u);
-    EXPECT_OK(rhumb_index_insert_batch(index.get(), nullptr, vectors.row(10), 10, nullptr, nullptr));
-    EXPECT_FALSE(contains(index, 0));
-    EXPECT_FALSE(contains(index, 1));
+    EXPECT_OK(rhumb_index_insert_batch(index.get(), nullptr, vectors.row(8), 12, nullptr, nullptr));
     EXPECT_FALSE(contains(index, 20));
-    for (uint64_t key = 2; key < 20; key++) {
+    for (uint64_t key = 0; key < 20; key++) {
         std::vector<float> stored(4);
         ASSERT_OK(rhumb_index_get_vector(index.get(), key, stored.data()));
         EXPECT_EQ(memcmp(stored.data(), vectors.row(key), 4 * sizeof(float)), 0) << key;
     }
 }
 
-TEST_F(InsertBatch, ANumberThatIsTakenEndsTheBatch) {
-    const Index index = create(path_, index_options(1));
-    const Vectors vectors = random_vectors(10, 1, 3);
-    EXPECT_OK(rhumb_index_insert(index.get(), 4, vectors.row(0)));
-    rhumb_batch_options options;
-    rhumb_batch_options_init(&options, sizeof options);
-    options.thread_count = 1;
-    size_t inserted_count = 0;
-    EXPECT_EQ(rhumb_index_insert_batch(index.get(), nullptr, vectors.row(1), 9, &options, &inserted_count),
-              RHUMB_E_EXISTS);
-    EXPECT_EQ(inserted_count, 3u) << "keys 1, 2 and 3";
-    EXPECT_EQ(rhumb_index_count(index.get()), 4u);
+TEST_F(InsertBatch, NothingStaysOfABatchThatFails) {
+    for (uint32_t thread_count : {1u, 3u}) {
+        const Index index = create(path_ + std::to_string(thread_count), index_options(8));
+        Vectors vectors = random_vectors(500, 8, 4);
+        ASSERT_OK(rhumb_index_insert_batch(index.get(), nullptr, vectors.components.data(), 100, nullptr, nullptr));
+        vectors.row(250)[3] = std::nanf("");
+        rhumb_batch_options options;
+        rhumb_batch_options_init(&options, sizeof options);
+        options.thread_count = thread_count;
+        size_t inserted_count = 7;
+        EXPECT_EQ(
+            rhumb_index_insert_batch(index.get(), nullptr, vectors.components.data(), 500, &options, &inserted_count),
+            RHUMB_E_NOT_FINITE);
+        EXPECT_EQ(inserted_count, 0u);
+        EXPECT_EQ(rhumb_index_count(index.get()), 100u);
+        for (uint64_t key = 0; key < 1000; key++) EXPECT_EQ(contains(index, key), key < 100);
+        vectors.row(250)[3] = 1;
+        EXPECT_OK(
+            rhumb_index_insert_batch(index.get(), nullptr, vectors.components.data(), 500, &options, &inserted_count));
+        EXPECT_EQ(inserted_count, 500u);
+        EXPECT_EQ(rhumb_index_count(index.get()), 600u);
+        expect_sound(index);
+    }
 }
 
-TEST_F(InsertBatch, TheFirstFailureEndsTheBatchAndWhatWasInsertedStays) {
+TEST_F(InsertBatch, ConsecutiveKeysBeginAboveTheLargestKeyEverInserted) {
+    const Index index = create(path_, index_options(4));
+    const Vectors vectors = random_vectors(10, 4, 9);
+    ASSERT_OK(rhumb_index_insert(index.get(), 70, vectors.row(0)));
+    ASSERT_OK(rhumb_index_insert(index.get(), 7, vectors.row(1)));
+    ASSERT_OK(rhumb_index_delete(index.get(), 70));
+    ASSERT_OK(rhumb_index_insert_batch(index.get(), nullptr, vectors.row(2), 3, nullptr, nullptr));
+    EXPECT_TRUE(contains(index, 71) && contains(index, 72) && contains(index, 73));
+    ASSERT_OK(rhumb_index_insert(index.get(), UINT64_MAX - 2, vectors.row(5)));
+    EXPECT_EQ(rhumb_index_insert_batch(index.get(), nullptr, vectors.row(6), 4, nullptr, nullptr), RHUMB_E_FULL);
+}
+
+TEST_F(InsertBatch, TheFirstFailureEndsAPartialBatchAndWhatWasInsertedStays) {
     for (uint32_t thread_count : {1u, 3u}) {
         const Index index = create(path_ + std::to_string(thread_count), index_options(8));
         Vectors vectors = random_vectors(500, 8, 4);
@@ -69,6 +88,7 @@ TEST_F(InsertBatch, TheFirstFailureEndsTheBatchAndWhatWasInsertedStays) {
         rhumb_batch_options options;
         rhumb_batch_options_init(&options, sizeof options);
         options.thread_count = thread_count;
+        options.partial = true;
         size_t inserted_count = 0;
         EXPECT_EQ(rhumb_index_insert_batch(index.get(), keys.data(), vectors.components.data(), 500, &options,
                                            &inserted_count),
@@ -95,6 +115,7 @@ TEST_F(InsertBatch, TheSameKeyTwiceInABatchIsRefused) {
     rhumb_batch_options options;
     rhumb_batch_options_init(&options, sizeof options);
     options.thread_count = 1;
+    options.partial = true;
     size_t inserted_count = 0;
     EXPECT_EQ(
         rhumb_index_insert_batch(index.get(), keys.data(), vectors.components.data(), 4, &options, &inserted_count),
@@ -176,6 +197,7 @@ TEST_F(InsertBatch, StopsWhenTheProgressCallbackSaysSo) {
         rhumb_batch_options batch;
         rhumb_batch_options_init(&batch, sizeof batch);
         batch.thread_count = thread_count;
+        batch.partial = true;
         batch.progress = Progress::report;
         batch.progress_context = &progress;
         const uint64_t count_before = rhumb_index_count(index.get());
@@ -192,7 +214,7 @@ TEST_F(InsertBatch, StopsWhenTheProgressCallbackSaysSo) {
     expect_sound(index);
 }
 
-TEST_F(InsertBatch, ACallbackThatStopsAtTheEndCancelsNothingButSaysSo) {
+TEST_F(InsertBatch, ACallbackThatStopsABatchLeavesNothingOfIt) {
     const Index index = create(path_, index_options(64));
     const Vectors vectors = random_vectors(10, 64, 9);
     Progress progress;
@@ -201,6 +223,26 @@ TEST_F(InsertBatch, ACallbackThatStopsAtTheEndCancelsNothingButSaysSo) {
     progress.stop_at_end = true;
     rhumb_batch_options options;
     rhumb_batch_options_init(&options, sizeof options);
+    options.progress = Progress::report;
+    options.progress_context = &progress;
+    size_t inserted_count = 7;
+    EXPECT_EQ(rhumb_index_insert_batch(index.get(), nullptr, vectors.components.data(), 10, &options, &inserted_count),
+              RHUMB_E_CANCELLED);
+    EXPECT_EQ(inserted_count, 0u);
+    EXPECT_EQ(rhumb_index_count(index.get()), 0u);
+    expect_sound(index);
+}
+
+TEST_F(InsertBatch, ACallbackThatStopsAPartialBatchAtItsEndCancelsNothingButSaysSo) {
+    const Index index = create(path_, index_options(64));
+    const Vectors vectors = random_vectors(10, 64, 9);
+    Progress progress;
+    progress.index = &index;
+    progress.total_expected = 10;
+    progress.stop_at_end = true;
+    rhumb_batch_options options;
+    rhumb_batch_options_init(&options, sizeof options);
+    options.partial = true;
     options.progress = Progress::report;
     options.progress_context = &progress;
     size_t inserted_count = 0;

@@ -169,10 +169,29 @@ TEST_F(Lifecycle, AWriterInAnotherProcessIsRespected) {
     EXPECT_EQ(run_in_child([&] { return try_open(path_, false) == RHUMB_OK ? 0 : 1; }), 0);
 }
 
-TEST_F(Lifecycle, AProcessThatDiesLosesWhatCameAfterItsLastCheckpointAndNothingElse) {
+TEST_F(Lifecycle, AProcessThatDiesLosesNothing) {
     build(100);
     EXPECT_EQ(run_in_child([&] {
                   const Index writer = open(path_, false);
+                  insert_range(writer, 100, 200);
+                  if (rhumb_index_checkpoint(writer.get()) != RHUMB_OK) return 1;
+                  insert_range(writer, 200, 300);
+                  kill(getpid(), SIGKILL);
+                  return 2;
+              }),
+              128 + SIGKILL);
+    const Index writer = open(path_, false);
+    ASSERT_NE(writer, nullptr) << "the lock is gone with the process";
+    EXPECT_EQ(rhumb_index_count(writer.get()), 300u);
+    EXPECT_TRUE(contains(writer, 299));
+    insert_range(writer, 300, 400);
+    expect_sound(writer);
+}
+
+TEST_F(Lifecycle, WithoutALogAProcessThatDiesLosesWhatCameAfterItsLastCheckpointAndNothingElse) {
+    build(100);
+    EXPECT_EQ(run_in_child([&] {
+                  const Index writer = open_without_log(path_);
                   insert_range(writer, 100, 200);
                   if (rhumb_index_checkpoint(writer.get()) != RHUMB_OK) return 1;
                   insert_range(writer, 200, 300);

@@ -55,7 +55,7 @@ expect 0 --version
 says stdout '^rhumb [0-9]*\.[0-9]*\.[0-9]* (file format [0-9]*)$'
 expect 0 --help
 for code in 0 1 2 3 4 5 130; do says stdout "^  $code  "; done
-for command in build add search info verify; do
+for command in build add search info verify repair; do
     expect 0 $command --help
     says stdout "^usage: rhumb $command"
     says stdout '^examples:'
@@ -78,6 +78,8 @@ expect 2 build a.rhumb rows.npy --element f64
 expect 2 build a.rhumb rows.npy --format csv
 expect 2 build a.rhumb row1000.bytes
 expect 2 search a.rhumb rows.npy -k 0
+expect 2 repair a.rhumb
+says stderr '--into'
 expect_json 2 build --bogus
 is error.exit_code 2
 [ ! -e a.rhumb ] || fail "a wrong command line left an index"
@@ -265,6 +267,29 @@ says stdout DAMAGED
 expect_json 1 verify damaged.rhumb
 is whole False
 is checksum_error_count 1
+
+# ---- repair: a new index without what is damaged ------------------------------------------------------------------------
+cp damaged.rhumb before.rhumb
+expect_json 1 repair damaged.rhumb --into repaired.rhumb
+is complete False
+is damaged_chunk_count 1
+is lost_key_count 0
+lost=$(field lost_vector_count)
+[ "$lost" -gt 0 ] && [ "$lost" -lt 2000 ] || fail "one damaged chunk has cost $lost vectors"
+is count $((2000 - lost))
+cmp -s before.rhumb damaged.rhumb || fail "repair has changed the damaged index"
+expect_json 0 verify repaired.rhumb
+is unreachable_count 0
+is node_count $((2000 - lost))
+expect 4 repair damaged.rhumb --into repaired.rhumb
+says stderr 'repaired.rhumb'
+expect 0 repair keyed.rhumb --into copy.rhumb --threads 1
+says stdout 'saved  *2,000 of 2,000 vectors'
+expect_json 0 search copy.rhumb queries.fvecs --truth truth_by_key.npy --exact --summary
+is recall 1
+expect 4 repair rows.npy --into nothing.rhumb
+expect 4 repair absent.rhumb --into nothing.rhumb
+[ ! -e nothing.rhumb ] || fail "a repair that failed left an index"
 
 [ $failure_count -eq 0 ] && echo "all as expected"
 exit $((failure_count > 0))

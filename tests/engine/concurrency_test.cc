@@ -81,13 +81,29 @@ void check_answer(rhumb_metric metric, const std::vector<float> &query, const st
     }
 }
 
-class Concurrency : public ::testing::TestWithParam<rhumb_metric> {
+// Without a log most happens at the same time; with one, threads meet at the log too.
+struct Setting {
+    const char *name;
+    rhumb_metric metric;
+    rhumb_durability durability;
+};
+
+class Concurrency : public ::testing::TestWithParam<Setting> {
   protected:
+    Index create_here(rhumb_index_options options) const {
+        return create_with_durability(path_, options, GetParam().durability);
+    }
+
+    const rhumb_metric metric_ = GetParam().metric;
     ScratchDirectory directory_;
     std::string path_ = directory_.file("index.rhumb");
 };
 
-INSTANTIATE_TEST_SUITE_P(Metrics, Concurrency, ::testing::Values(RHUMB_METRIC_L2SQ, RHUMB_METRIC_COSINE), metric_name);
+INSTANTIATE_TEST_SUITE_P(Settings, Concurrency,
+                         ::testing::Values(Setting{"SquaresNone", RHUMB_METRIC_L2SQ, RHUMB_DURABILITY_NONE},
+                                           Setting{"SquaresFull", RHUMB_METRIC_L2SQ, RHUMB_DURABILITY_FULL},
+                                           Setting{"CosineInterval", RHUMB_METRIC_COSINE, RHUMB_DURABILITY_INTERVAL}),
+                         [](const ::testing::TestParamInfo<Setting> &info) { return info.param.name; });
 
 // Threads that are waited for.
 class Threads {
@@ -203,14 +219,14 @@ double found_share(const Index &index, uint64_t count) {
 }
 
 TEST_P(Concurrency, InsertsSearchesAndCheckpointsBesideEachOther) {
-    rhumb_index_options options = index_options(kDim, GetParam());
+    rhumb_index_options options = index_options(kDim, metric_);
     options.ef_construction = 64; // with the default M, which keeps clusters as far apart as these together
     uint64_t inserted_count = 0;
     std::vector<Answer> before;
     {
-        const Index index = create(path_, options);
+        const Index index = create_here(options);
         ASSERT_NE(index, nullptr);
-        Workload workload(index, GetParam(), Clock::now() + kDuration);
+        Workload workload(index, metric_, Clock::now() + kDuration);
         Threads threads;
         for (uint64_t t = 0; t < 3; t++) threads.start([&] { workload.insert(); });
         for (uint64_t t = 0; t < 3; t++) threads.start([&, t] { workload.search(t); });
@@ -220,6 +236,10 @@ TEST_P(Concurrency, InsertsSearchesAndCheckpointsBesideEachOther) {
         EXPECT_EQ(rhumb_index_count(index.get()), inserted_count);
         EXPECT_GT(workload.search_count(), 50u);
         EXPECT_GT(stats(index).checkpoint_count, 3u);
+        EXPECT_EQ(rhumb_index_lsn(index.get()), inserted_count) << "each insert is one operation";
+        if (GetParam().durability == RHUMB_DURABILITY_FULL) {
+            EXPECT_EQ(rhumb_index_durable_lsn(index.get()), inserted_count);
+        }
         const rhumb_verify_report report = expect_sound(index);
         EXPECT_GE(found_share(index, inserted_count), 0.99);
         for (uint64_t key = 0; key < 50; key++) before.push_back(search_exact(index, vector_of(key).data(), 10));
@@ -254,7 +274,9 @@ TEST(ConcurrencyAtFirst, InsertsThatRaceOnAnEmptyIndexFindEachOther) {
         options.M = 2 + static_cast<uint32_t>(round % 3);
         options.M0 = 32;
         const uint64_t per_thread = 1 + static_cast<uint64_t>(round % 4);
-        const Index index = create(path, options);
+        // The first operation makes the log's file too, or there is none.
+        const Index index =
+            create_with_durability(path, options, round % 5 == 0 ? RHUMB_DURABILITY_FULL : RHUMB_DURABILITY_NONE);
         ASSERT_NE(index, nullptr);
         std::atomic<uint64_t> arrived{0};
         Threads threads;
@@ -362,12 +384,12 @@ class Followed {
 };
 
 TEST_P(Concurrency, SearchesOfAReaderAnswerFromOneCheckpointEachWhileItRefreshes) {
-    rhumb_index_options options = index_options(kDim, GetParam());
+    rhumb_index_options options = index_options(kDim, metric_);
     options.M = 8;
     options.ef_construction = 40;
-    const Index writer = create(path_, options);
+    const Index writer = create_here(options);
     ASSERT_NE(writer, nullptr);
-    Followed followed(writer, GetParam(), Clock::now() + kDuration / 2);
+    Followed followed(writer, metric_, Clock::now() + kDuration / 2);
     const Index reader = open(path_, true);
     ASSERT_NE(reader, nullptr);
     Threads threads;
@@ -383,11 +405,11 @@ TEST_P(Concurrency, SearchesOfAReaderAnswerFromOneCheckpointEachWhileItRefreshes
 }
 
 TEST_P(Concurrency, VerifyAndStatisticsRunBesideInserts) {
-    rhumb_index_options options = index_options(kDim, GetParam());
+    rhumb_index_options options = index_options(kDim, metric_);
     options.M = 8;
     options.ef_construction = 30;
     Complaints complaints;
-    const Index index = create(path_, options);
+    const Index index = create_here(options);
     std::atomic<uint64_t> next_key{0};
     const auto end = Clock::now() + kDuration / 4;
     Threads threads;

@@ -4,21 +4,26 @@
 
 #include "base/alloc.h"
 #include "base/status.h"
+#include "engine/active.h"
 #include "engine/graph.h"
 #include "engine/insert.h"
 #include "engine/key_table.h"
+#include "engine/link.h"
 #include "engine/neighbour_list.h"
 #include "engine/scratch.h"
 #include "engine/search.h"
+#include "engine/tombstones.h"
 #include "engine/visited.h"
 
 rhumb_status probe_graph_create(const char *path, const rhumb__params *params, uint64_t slot_count,
                                 rhumb__graph **graph_out) {
     rhumb_status status;
     rhumb__graph *graph = NULL;
-    RHUMB_TRY(rhumb__graph_create(path, params, 1, &graph));
+    const rhumb__graph_options options = {.durability = RHUMB_DURABILITY_NONE};
+    RHUMB_TRY(rhumb__graph_create(path, params, &options, 1, &graph));
     RHUMB_TRY(rhumb__section_ensure(&graph->keys, slot_count));
     RHUMB_TRY(rhumb__section_ensure(&graph->lists0, slot_count));
+    RHUMB_TRY(rhumb__section_ensure(&graph->tombstones, rhumb__tombstone_row_count(slot_count)));
     atomic_store(&graph->slot_limit, slot_count);
     *graph_out = graph;
     graph = NULL;
@@ -93,6 +98,7 @@ struct probe_user {
     rhumb__graph *graph;
     rhumb__scratch_pool pool;
     rhumb__scratch *scratch;
+    rhumb__link_node node; /* of the insert that is done in pieces */
 };
 
 probe_user *probe_user_new(rhumb__graph *graph) {
@@ -113,7 +119,8 @@ void probe_user_free(probe_user *user) {
 
 rhumb_status probe_user_insert(probe_user *user, uint64_t key, const void *vector) {
     rhumb_status status = rhumb__scratch_set_query(user->scratch, vector);
-    return status == RHUMB_OK ? rhumb__graph_insert(user->graph, user->scratch, key) : status;
+    uint64_t lsn = 0;
+    return status == RHUMB_OK ? rhumb__graph_insert(user->graph, user->scratch, key, 0, NULL, &lsn) : status;
 }
 
 rhumb_status probe_user_begin_search(probe_user *user, const void *query) {
@@ -124,6 +131,40 @@ rhumb_status probe_user_begin_search(probe_user *user, const void *query) {
 uint32_t probe_user_descend(probe_user *user) {
     uint32_t top;
     return rhumb__search_descend(user->graph, user->scratch, 0, &top).slot;
+}
+
+rhumb_status probe_link_announce(probe_user *user, uint64_t key, const void *vector) {
+    rhumb_status status;
+    rhumb__graph *graph = user->graph;
+    RHUMB_TRY(rhumb__scratch_set_query(user->scratch, vector));
+    RHUMB_TRY(rhumb__link_prepare(graph, user->scratch));
+    user->node.active = rhumb__active_claim(graph);
+    RHUMB_TRY(rhumb__graph_place(graph, key, user->scratch->query, false));
+    user->node.slot = (uint32_t)rhumb__graph_slot_count(graph) - 1;
+    user->node.level = rhumb__node_level(rhumb__graph_node(graph, user->node.slot));
+    rhumb__active_announce(graph, user->node.active, user->node.slot);
+done:
+    return status;
+}
+
+bool probe_link_search(probe_user *user) {
+    (void)rhumb__scratch_extend(user->scratch);
+    return rhumb__link_search(user->graph, user->scratch, &user->node);
+}
+
+bool probe_link_finish(probe_user *user, bool had_start) {
+    return rhumb__link_finish(user->graph, user->scratch, &user->node, had_start);
+}
+
+void probe_link_leave(probe_user *user) { rhumb__active_leave(user->graph, user->node.active); }
+
+uint32_t probe_user_search(probe_user *user, const void *query, uint64_t keys[16]) {
+    uint32_t found_count = 0;
+    rhumb_status status = rhumb__scratch_set_query(user->scratch, query);
+    if (status == RHUMB_OK) {
+        status = rhumb__graph_search(user->graph, user->scratch, 16, 16, keys, NULL, &found_count);
+    }
+    return status == RHUMB_OK ? found_count : 0;
 }
 
 struct probe_visited {

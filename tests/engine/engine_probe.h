@@ -58,6 +58,16 @@ rhumb_status probe_user_begin_search(probe_user *user, const void *query) RHUMB_
 /* The second half: the slot where the search of level 0 would begin. */
 uint32_t probe_user_descend(probe_user *user);
 
+/* An insert in pieces, so that others can come between: write and announce a node; search (returns whether there was
+ * an entry point); link (returns whether it can stay so, see engine/link.h); leave. */
+rhumb_status probe_link_announce(probe_user *user, uint64_t key, const void *vector) RHUMB_NODISCARD;
+bool probe_link_search(probe_user *user);
+bool probe_link_finish(probe_user *user, bool had_start);
+void probe_link_leave(probe_user *user);
+
+/* A search with k = ef = 16; returns how many nodes it found. */
+uint32_t probe_user_search(probe_user *user, const void *query, uint64_t keys[16]);
+
 /* ---- the visited set ---- */
 
 typedef struct probe_visited probe_visited;

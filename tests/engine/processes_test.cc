@@ -1,7 +1,8 @@
 // Goal: readers in other processes are served by a writer that inserts and checkpoints all the while: every answer is
-// one checkpoint's and true, epochs only grow, and the file does not. Method: this program runs itself again in the
-// part of a writer or of a reader. One thread inserts the keys in order, and a checkpoint follows every kStep of them,
-// so that the epoch alone tells what must be there.
+// one checkpoint's and true, epochs only grow, and the file does not; a writer that is killed leaves whole versions,
+// and with a log nothing of it is lost. Method: this program runs itself again in the part of a writer or of a reader.
+// One thread inserts the keys in order, and a checkpoint follows every kStep of them. Where a writer has no log, the
+// epoch alone tells what must be there, also after it was killed.
 #include <chrono>
 #include <csignal>
 #include <thread>
@@ -29,10 +30,11 @@ std::vector<float> vector_of(uint64_t key) { return random_vectors(1, kDim, key 
         }                                                                                                              \
     } while (0)
 
-rhumb_index *open_or_leave(const std::string &path, bool read_only) {
+rhumb_index *open_or_leave(const std::string &path, bool read_only, rhumb_durability durability) {
     rhumb_open_options options;
     rhumb_open_options_init(&options, sizeof options);
     options.read_only = read_only;
+    options.durability = durability;
     rhumb_index *index = nullptr;
     REQUIRE(rhumb_index_open(path.c_str(), &options, &index) == RHUMB_OK);
     return index;
@@ -47,7 +49,7 @@ uint64_t epoch_of(rhumb_index *index) {
 // ---- the parts ----
 
 int write_until(const std::string &path, Clock::time_point end) {
-    rhumb_index *index = open_or_leave(path, false);
+    rhumb_index *index = open_or_leave(path, false, RHUMB_DURABILITY_NONE);
     uint64_t key = rhumb_index_count(index);
     while (Clock::now() < end) {
         for (uint64_t i = 0; i < kStep; i++, key++) {
@@ -58,6 +60,16 @@ int write_until(const std::string &path, Clock::time_point end) {
     }
     REQUIRE(rhumb_index_close(index) == RHUMB_OK);
     return 0;
+}
+
+// With a log, and checkpoints on the way, until it is killed.
+int write_logged(const std::string &path) {
+    rhumb_index *index = open_or_leave(path, false, RHUMB_DURABILITY_FULL);
+    for (uint64_t key = rhumb_index_count(index);; key++) {
+        REQUIRE(rhumb_index_insert(index, key, vector_of(key).data()) == RHUMB_OK);
+        REQUIRE(rhumb_index_durable_lsn(index) >= key + 1);
+        if (key % kStep == kStep - 1) REQUIRE(rhumb_index_checkpoint(index) == RHUMB_OK);
+    }
 }
 
 // One exact and one approximate search; both must be the answers of the epoch.
@@ -99,7 +111,7 @@ int read_until(const std::string &path, Clock::time_point end, uint64_t seed) {
     std::mt19937_64 random(seed);
     uint64_t epoch = 0, round_count = 0;
     while (Clock::now() < end) {
-        rhumb_index *index = open_or_leave(path, true);
+        rhumb_index *index = open_or_leave(path, true, RHUMB_DURABILITY_FULL);
         for (int i = 0; i < 8 && Clock::now() < end; i++) {
             REQUIRE(epoch_of(index) >= epoch);
             epoch = epoch_of(index);
@@ -216,12 +228,57 @@ TEST_F(Processes, AWriterThatIsKilledLeavesAWholeVersionToItsReadersAndToTheNext
     }
 }
 
+// Readers show the checkpoint that the writer left, and tell how much more the log has; the next writer has all of it.
+TEST_F(Processes, AWriterWithALogThatIsKilledLosesNothing) {
+    uint64_t pending_sum = 0;
+    for (int round = 0; round < 6; round++) {
+        const Index reader = open(path_, true);
+        const uint64_t count_before = rhumb_index_count(reader.get());
+        const pid_t writer = start("log", path_, 0);
+        EXPECT_TRUE(comes_true([&] {
+            EXPECT_OK(rhumb_index_refresh(reader.get(), nullptr));
+            return rhumb_index_count(reader.get()) >= count_before + 2 * kStep;
+        }));
+        // Into the middle of a step, on most rounds.
+        comes_true([&] {
+            EXPECT_OK(rhumb_index_refresh(reader.get(), nullptr));
+            return stats(reader).log_pending_count >= static_cast<uint64_t>(round);
+        });
+        EXPECT_EQ(kill(writer, SIGKILL), 0);
+        EXPECT_EQ(wait_for(writer), 128 + SIGKILL);
+        EXPECT_OK(rhumb_index_refresh(reader.get(), nullptr));
+        const uint64_t published = rhumb_index_count(reader.get());
+        EXPECT_EQ(published, rhumb_index_lsn(reader.get())) << "each insert is one operation";
+        const uint64_t pending = stats(reader).log_pending_count;
+        pending_sum += pending;
+        expect_sound(reader);
+        EXPECT_EQ(rhumb_index_count(reader.get()), published) << "a reader shows its checkpoint and nothing else";
+
+        const Index next = open(path_, false);
+        ASSERT_NE(next, nullptr);
+        const uint64_t count = rhumb_index_count(next.get());
+        EXPECT_EQ(count, published + pending);
+        for (uint64_t key = count_before; key < count; key++) {
+            std::vector<float> stored(kDim);
+            ASSERT_OK(rhumb_index_get_vector(next.get(), key, stored.data()));
+            ASSERT_EQ(stored, vector_of(key));
+            ASSERT_EQ(search_exact(next, stored.data(), 1).keys[0], key);
+        }
+        EXPECT_FALSE(contains(next, count));
+        EXPECT_OK(rhumb_index_wait_idle(next.get()));
+        EXPECT_EQ(stats(next).unlinked_count, 0u);
+        expect_sound(next);
+    }
+    EXPECT_GT(pending_sum, 0u) << "no round was killed between two checkpoints";
+}
+
 } // namespace
 
 int main(int argument_count, char **arguments) {
     if (argument_count == 4 && std::string(arguments[1]) == "write") {
         return write_until(arguments[2], Clock::now() + kDuration);
     }
+    if (argument_count == 4 && std::string(arguments[1]) == "log") return write_logged(arguments[2]);
     if (argument_count == 4 && std::string(arguments[1]) == "read") {
         return read_until(arguments[2], Clock::now() + kDuration, strtoull(arguments[3], nullptr, 10));
     }

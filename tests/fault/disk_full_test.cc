@@ -1,6 +1,7 @@
 // Goal: on a full disk a checkpoint fails with RHUMB_E_NOSPACE and costs nothing: searches and inserts go on, the last
-// checkpoint is whole, and once there is room again the next one succeeds. Method: a small tmpfs, mounted in a child
-// with namespaces of its own. Where no file system can be mounted, the test is skipped and says so.
+// checkpoint is whole, and once there is room again the next one succeeds. A log that finds the disk full ends writing
+// with RHUMB_E_FATAL, and nothing that was acknowledged is lost. Method: a small tmpfs, mounted in a child with
+// namespaces of its own. Where no file system can be mounted, the test is skipped and says so.
 #include "tests/fault/fault_test_support.h"
 
 #include <sched.h>
@@ -37,6 +38,17 @@ class DiskFull : public ::testing::TestWithParam<const char *> {
         close(fd);
     }
 
+    // Leaves so much room on the disk and no more.
+    void fill_disk_but(uint64_t spare_bytes) const {
+        const int fd = open(ballast_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+        CHILD_CHECK(fd >= 0);
+        struct statvfs disk;
+        CHILD_CHECK(fstatvfs(fd, &disk) == 0);
+        CHILD_CHECK(disk.f_bavail * disk.f_bsize > spare_bytes);
+        CHILD_CHECK(fallocate(fd, 0, 0, static_cast<off_t>(disk.f_bavail * disk.f_bsize - spare_bytes)) == 0);
+        close(fd);
+    }
+
     ScratchDirectory directory_;
     std::string path_ = directory_.file("full.rhumb");
     std::string ballast_ = directory_.file("ballast");
@@ -52,7 +64,7 @@ TEST_P(DiskFull, CostsNothingButTheCheckpoint) {
         const std::string ballast(UINT64_C(1) << 20, 'x');
         io_test::put_file(ballast_, ballast);
         Index index;
-        CHILD_CHECK(rhumb_test::create_index(path_, shape_, &index) == RHUMB_OK);
+        CHILD_CHECK(rhumb_test::create_index(path_, shape_, &index, RHUMB_DURABILITY_NONE) == RHUMB_OK);
         uint64_t inserted = 0;
         uint64_t published = 0;
         rhumb_status status = RHUMB_OK;
@@ -110,18 +122,14 @@ TEST_P(DiskFull, IsNeverFatal) {
     const int code = run_on_small_disk(UINT64_C(4) << 20, [&] {
         uint64_t full_count = 0;
         uint64_t written_count = 0;
-        for (uint64_t spare_pages = 90; spare_pages < 135; spare_pages++) {
+        for (uint64_t round = 0; round < 90; round++) {
+            const uint64_t spare_pages = 90 + round / 2;
             Index index;
-            CHILD_CHECK(rhumb_test::create_index(path_, shape_, &index) == RHUMB_OK);
+            CHILD_CHECK(rhumb_test::create_index(path_, shape_, &index,
+                                                 round % 2 == 0 ? RHUMB_DURABILITY_FULL : RHUMB_DURABILITY_NONE) ==
+                        RHUMB_OK);
             CHILD_CHECK(rhumb_test::insert_range(index, vectors_, 0, 10) == RHUMB_OK);
-            const int fd = open(ballast_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-            CHILD_CHECK(fd >= 0);
-            struct statvfs disk;
-            CHILD_CHECK(fstatvfs(fd, &disk) == 0);
-            CHILD_CHECK(disk.f_bavail * disk.f_bsize > spare_pages * 4096);
-            const uint64_t ballast_bytes = disk.f_bavail * disk.f_bsize - spare_pages * 4096;
-            CHILD_CHECK(fallocate(fd, 0, 0, static_cast<off_t>(ballast_bytes)) == 0);
-            close(fd);
+            fill_disk_but(spare_pages * 4096);
             const rhumb_status status = rhumb_index_checkpoint(index);
             CHILD_CHECK(status == RHUMB_OK || status == RHUMB_E_NOSPACE);
             (status == RHUMB_OK ? written_count : full_count)++;
@@ -129,7 +137,7 @@ TEST_P(DiskFull, IsNeverFatal) {
             CHILD_CHECK(index.close() == RHUMB_OK);
             CHILD_CHECK(rhumb_test::open_index(path_, true, &index) == RHUMB_OK);
             CHILD_CHECK(rhumb_index_count(index) == 10);
-            CHILD_CHECK(unlink(path_.c_str()) == 0);
+            rhumb_test::remove_index(path_);
         }
         CHILD_CHECK(full_count > 0 && written_count > 0);
     });
@@ -137,10 +145,10 @@ TEST_P(DiskFull, IsNeverFatal) {
     EXPECT_EQ(code, 0);
 }
 
-TEST_P(DiskFull, AClosingThatFailsLeavesTheLastCheckpoint) {
+TEST_P(DiskFull, WithoutALogAClosingThatFailsLeavesTheLastCheckpoint) {
     const int code = run_on_small_disk(UINT64_C(3) << 20, [&] {
         Index index;
-        CHILD_CHECK(rhumb_test::create_index(path_, shape_, &index) == RHUMB_OK);
+        CHILD_CHECK(rhumb_test::create_index(path_, shape_, &index, RHUMB_DURABILITY_NONE) == RHUMB_OK);
         CHILD_CHECK(rhumb_test::insert_range(index, vectors_, 0, 100) == RHUMB_OK);
         CHILD_CHECK(rhumb_index_checkpoint(index) == RHUMB_OK);
         CHILD_CHECK(rhumb_test::insert_range(index, vectors_, 100, 12000) == RHUMB_OK);
@@ -149,6 +157,55 @@ TEST_P(DiskFull, AClosingThatFailsLeavesTheLastCheckpoint) {
         CHILD_CHECK(rhumb_index_count(index) == 100);
         Answers answers;
         CHILD_CHECK(rhumb_test::ask(index, vectors_, 100, false, &answers) == RHUMB_OK);
+    });
+    if (code == io_test::kChildSkipped) GTEST_SKIP() << "no file system can be mounted here";
+    EXPECT_EQ(code, 0);
+}
+
+TEST_P(DiskFull, EndsWritingWithALogAndLosesNothing) {
+    const int code = run_on_small_disk(UINT64_C(12) << 20, [&] {
+        fill_disk_but(UINT64_C(3) << 20);
+        Index index;
+        CHILD_CHECK(rhumb_test::create_index(path_, shape_, &index) == RHUMB_OK);
+        CHILD_CHECK(rhumb_test::insert_range(index, vectors_, 0, 100) == RHUMB_OK);
+        CHILD_CHECK(rhumb_index_checkpoint(index) == RHUMB_OK);
+        uint64_t count = 100;
+        rhumb_status status = RHUMB_OK;
+        for (; status == RHUMB_OK && count < 20000; count += status == RHUMB_OK) {
+            status = rhumb_test::insert_range(index, vectors_, count, 1);
+        }
+        CHILD_CHECK(status == RHUMB_E_FATAL);
+        CHILD_CHECK(rhumb_error_last()->os_errno == ENOSPC);
+        CHILD_CHECK(path_ + "-wal" == rhumb_error_last()->path);
+        // Searches go on; nothing that writes does, also when there is room again.
+        CHILD_CHECK(unlink(ballast_.c_str()) == 0);
+        Answers answers;
+        CHILD_CHECK(rhumb_test::ask(index, vectors_, count, false, &answers) == RHUMB_OK);
+        CHILD_CHECK(answers.vectors == vectors_.vectors(0, count));
+        CHILD_CHECK(rhumb_test::insert_range(index, vectors_, count + 1, 1) == RHUMB_E_FATAL);
+        CHILD_CHECK(rhumb_index_delete(index, vectors_.key(0)) == RHUMB_E_FATAL);
+        CHILD_CHECK(rhumb_index_checkpoint(index) == RHUMB_E_FATAL);
+        CHILD_CHECK(rhumb_index_sync(index) == RHUMB_E_FATAL);
+        CHILD_CHECK(index.close() == RHUMB_E_FATAL);
+
+        // The next handle has everything at once, although there is no room for a checkpoint.
+        fill_disk_but(4096);
+        CHILD_CHECK(rhumb_test::open_index(path_, false, &index) == RHUMB_OK);
+        const uint64_t recovered = rhumb_index_count(index);
+        CHILD_CHECK(recovered == count || recovered == count + 1); // the one that failed may be there
+        CHILD_CHECK(rhumb_test::ask(index, vectors_, count, false, &answers) == RHUMB_OK);
+        CHILD_CHECK(answers.vectors == vectors_.vectors(0, count));
+        CHILD_CHECK(rhumb_index_wait_idle(index) == RHUMB_OK);
+        CHILD_CHECK(rhumb_index_checkpoint(index) == RHUMB_E_NOSPACE);
+        CHILD_CHECK(index.close() == RHUMB_E_NOSPACE);
+        CHILD_CHECK(unlink(ballast_.c_str()) == 0);
+        CHILD_CHECK(rhumb_test::open_index(path_, false, &index) == RHUMB_OK);
+        CHILD_CHECK(rhumb_index_count(index) == recovered);
+        rhumb_verify_report report;
+        CHILD_CHECK(rhumb_test::verify_index(index, &report) == RHUMB_OK);
+        CHILD_CHECK(rhumb_test::insert_range(index, vectors_, count + 1, 10) == RHUMB_OK);
+        CHILD_CHECK(index.close() == RHUMB_OK);
+        CHILD_CHECK(access((path_ + "-wal").c_str(), F_OK) != 0);
     });
     if (code == io_test::kChildSkipped) GTEST_SKIP() << "no file system can be mounted here";
     EXPECT_EQ(code, 0);

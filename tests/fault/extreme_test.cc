@@ -50,6 +50,7 @@ class Extreme : public DamagedFile {
                                         UINT32_MAX,
                                         UINT64_C(1) << 32,
                                         UINT64_C(1) << 61,
+                                        UINT64_C(1) << 62,
                                         UINT64_C(1) << 63,
                                         INT64_MAX,
                                         UINT64_MAX,
@@ -142,8 +143,9 @@ TEST_F(Extreme, FieldsOfThePreviousSuperblock) {
 TEST_F(Extreme, WordsOfTheClientRecord) {
     const uint64_t base = FileImage::superblock_offset(sound_.newest_slot(), 0) + offsetof(rhumb__superblock, client);
     std::vector<Field> fields;
-    for (uint32_t at = 0; at < 304; at += 4) fields.push_back({"client+" + std::to_string(at), base + at, 4});
+    for (uint32_t at = 0; at < 320; at += 4) fields.push_back({"client+" + std::to_string(at), base + at, 4});
     for (uint32_t at = 40; at < 224; at += 8) fields.push_back({"client8+" + std::to_string(at), base + at, 8});
+    for (uint32_t at = 296; at < 320; at += 8) fields.push_back({"client8+" + std::to_string(at), base + at, 8});
     sample(&fields, 40);
     try_all(fields, RHUMB__SUPERBLOCK_COPY_STRIDE);
     EXPECT_GT(refused_count_, 200u);
@@ -229,7 +231,7 @@ TEST_F(Extreme, RandomPairsOfWords) {
         std::string what;
         for (int k = 0; k < 2 + static_cast<int>(random_() % 3); k++) {
             const bool in_root = random_() % 2 == 0;
-            const uint64_t size = in_root ? root_bytes : random_() % 2 == 0 ? 112 : 808;
+            const uint64_t size = in_root ? root_bytes : random_() % 2 == 0 ? 112 : 832;
             const uint64_t at = random_() % (size / 4) * 4;
             const std::vector<uint64_t> values = values_for(image.get<uint32_t>(superblock + at));
             const uint32_t value = static_cast<uint32_t>(values[random_() % values.size()]);

@@ -36,7 +36,8 @@ inline uint64_t iteration_count(uint64_t standard) {
 }
 
 // An index of 300 vectors of 16 components in three checkpoints, as bytes. It is built on the disk and damaged in
-// memory, where syncs cost nothing: path_ names a file of memfd_create.
+// memory, where syncs cost nothing: path_ names a file of memfd_create. There is no place for a log beside such a file,
+// so handles that write to it are opened by open_for_writing.
 class DamagedFile : public ::testing::Test {
   protected:
     static constexpr uint64_t kCount = 300;
@@ -58,10 +59,14 @@ class DamagedFile : public ::testing::Test {
     // Leaves the bytes of an index in sound_.
     void build(const IndexShape &shape, uint64_t count, uint32_t checkpoint_count) {
         const std::string path = directory_.file("sound.rhumb");
-        unlink(path.c_str());
+        rhumb_test::remove_index(path);
         ASSERT_EQ(rhumb_test::build_index(path, shape, vectors_, count, checkpoint_count), RHUMB_OK)
             << rhumb_error_last()->message;
         sound_ = FileImage::load(path);
+    }
+
+    rhumb_status open_for_writing(Index *index) const {
+        return rhumb_test::open_index(path_, false, index, RHUMB_DURABILITY_NONE);
     }
 
     // Changes bytes of the file in place, and takes the change back.

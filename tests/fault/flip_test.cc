@@ -15,7 +15,7 @@ class Flip : public DamagedFile {
     // What an open handle has to say for itself.
     Outcome look(bool read_only, bool *reported) {
         Index index;
-        const rhumb_status status = rhumb_test::open_index(path_, read_only, &index);
+        const rhumb_status status = rhumb_test::open_index(path_, read_only, &index, RHUMB_DURABILITY_NONE);
         if (status != RHUMB_OK) {
             EXPECT_TRUE(status == RHUMB_E_CORRUPT || status == RHUMB_E_NOT_AN_INDEX || status == RHUMB_E_VERSION ||
                         status == RHUMB_E_TRUNCATED)
@@ -92,8 +92,8 @@ TEST_F(Flip, OneDamagedSuperblockCopyIsHarmless) {
             };
             flip_each(begin, begin + 112, 1, harmless);
             flip_each(begin + 112, begin + 512, full_run() ? 1 : 50, harmless);
-            flip_each(begin + 512, begin + 808, full_run() ? 1 : 3, harmless);
-            flip_each(begin + 808, begin + 4096, full_run() ? 1 : 400, harmless);
+            flip_each(begin + 512, begin + 832, full_run() ? 1 : 3, harmless);
+            flip_each(begin + 832, begin + 4096, full_run() ? 1 : 400, harmless);
         }
     }
     bool reported = false;
@@ -216,7 +216,7 @@ TEST_F(Flip, BytesAddedAtTheEndAreNoHarm) {
     put(length, garbage.data(), garbage.size());
     for (int session = 0; session < 3; session++) {
         Index index;
-        ASSERT_EQ(rhumb_test::open_index(path_, false, &index), RHUMB_OK) << rhumb_error_last()->message;
+        ASSERT_EQ(open_for_writing(&index), RHUMB_OK) << rhumb_error_last()->message;
         ASSERT_EQ(rhumb_test::insert_range(index, vectors_, kCount + session * 50, 50), RHUMB_OK);
         ASSERT_EQ(index.close(), RHUMB_OK);
         ASSERT_EQ(rhumb_test::open_index(path_, true, &index), RHUMB_OK) << rhumb_error_last()->message;

@@ -196,7 +196,7 @@ class HostileChains : public HostileRows {
         HostileRows::SetUp();
         const std::string path = directory_.file("chains.rhumb");
         Index index;
-        ASSERT_EQ(rhumb_test::create_index(path, IndexShape(), &index), RHUMB_OK);
+        ASSERT_EQ(rhumb_test::create_index(path, IndexShape(), &index, RHUMB_DURABILITY_NONE), RHUMB_OK);
         uint64_t at = 0;
         for (const uint64_t low : {UINT64_C(1), UINT64_C(2)}) {
             for (const uint64_t key : colliding_keys(low, 150)) {
@@ -268,7 +268,7 @@ TEST_F(HostileChains, SharedByBucketsUnderManyThreads) {
         image.mend();
         ASSERT_TRUE(image.save(path_));
         Index index;
-        ASSERT_EQ(rhumb_test::open_index(path_, false, &index), RHUMB_OK);
+        ASSERT_EQ(open_for_writing(&index), RHUMB_OK);
         std::vector<std::thread> threads;
         std::atomic<uint64_t> inserted{0};
         for (uint64_t t = 0; t < 4; t++) {
@@ -291,7 +291,7 @@ TEST_F(HostileChains, SharedByBucketsUnderManyThreads) {
 TEST_F(HostileChains, RandomDamage) {
     for (uint64_t i = 0; i < iteration_count(80); i++) {
         FileImage image = sound_;
-        const uint32_t section = kVectors + static_cast<uint32_t>(random_() % 7);
+        const uint32_t section = kVectors + static_cast<uint32_t>(random_() % 8);
         const uint64_t bytes = image.row_count(section) * image.row_stride(section);
         const uint64_t changes = UINT64_C(1) << random_() % 12;
         for (uint64_t k = 0; k < changes && bytes >= 4; k++) {
@@ -317,7 +317,7 @@ TEST_F(HostileRows, NodesBehindThePublishedOnesAreNotFound) {
     }
     ASSERT_TRUE(image.save(path_));
     Index index;
-    ASSERT_EQ(rhumb_test::open_index(path_, false, &index), RHUMB_OK);
+    ASSERT_EQ(open_for_writing(&index), RHUMB_OK);
     ASSERT_EQ(rhumb_test::insert_range(index, vectors_, 5000, 1), RHUMB_OK);
     std::vector<uint64_t> keys(1100);
     std::vector<float> distances(1100);

@@ -6,11 +6,23 @@
  * KEYS is "spread", or "crowded" for keys that all belong into two buckets. Creates the index PATH in several sessions
  * and checkpoints, deletes some keys, closes it, opens it read-only, and prints one JSON object: what the library says
  * of the index, its vectors by key, its lists by slot and level, and the nearest neighbours of a few queries.
+ *
+ *     index_dump crash PATH COUNT SEED CHECKPOINT_COUNT
+ *
+ * Opens the index, carries out COUNT operations of all kinds beside so many checkpoints, and ends without closing it.
+ *
+ *     index_dump recover PATH
+ *
+ * Opens the index for writing and prints a JSON object: what a reader was told of its log before, the number of the
+ * last operation, and all vectors by key; or the status with which it did not open.
  */
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "api/rhumb.h"
 #include "base/bits.h"
@@ -108,10 +120,11 @@ static void print_index(const char *path, const uint64_t *keys, uint64_t count) 
     const uint32_t dim = stats.options.dim;
     printf("{\"count\":%" PRIu64 ",\"dim\":%" PRIu32 ",\"metric\":\"%s\",\"M\":%" PRIu32 ",\"M0\":%" PRIu32
            ",\"ef_construction\":%" PRIu32 ",\"ef_search\":%" PRIu32 ",\"seed\":%" PRIu64 ",\"level_top\":%" PRIu32
-           ",\"epoch\":%" PRIu64 ",\"chunk_count\":%" PRIu64 ",\"uuid\":\"",
+           ",\"epoch\":%" PRIu64 ",\"lsn\":%" PRIu64 ",\"key_next\":%" PRIu64 ",\"chunk_count\":%" PRIu64
+           ",\"uuid\":\"",
            stats.count, dim, rhumb_metric_name(stats.options.metric), stats.options.M, stats.options.M0,
            stats.options.ef_construction, stats.options.ef_search, stats.options.seed, stats.level_top, stats.epoch,
-           report.chunk_count);
+           stats.lsn, stats.key_next, report.chunk_count);
     for (int i = 0; i < 16; i++) printf("%02x", stats.uuid[i]);
     printf("\",\"vectors\":{");
     float *vector = calloc(dim, sizeof *vector);
@@ -140,9 +153,127 @@ static void print_index(const char *path, const uint64_t *keys, uint64_t count) 
     check(rhumb_index_close(index), "close");
 }
 
+/* ---- a log ---- */
+
+typedef struct checkpoints {
+    rhumb_index *index;
+    uint64_t count;
+} checkpoints;
+
+static void *make_checkpoints(void *context) {
+    const checkpoints *c = context;
+    for (uint64_t i = 0; i < c->count; i++) {
+        const struct timespec pause = {0, 2000000};
+        nanosleep(&pause, NULL);
+        check(rhumb_index_checkpoint(c->index), "checkpoint");
+    }
+    return NULL;
+}
+
+/* Five vectors under new keys; in every other batch one more under the first of these, so that nothing of it counts. */
+static void insert_batch(rhumb_index *index, uint32_t dim, uint64_t i, bool fails) {
+    uint64_t keys[6];
+    float *vectors = calloc((size_t)6 * dim, sizeof *vectors);
+    for (uint64_t k = 0; k < 6; k++) {
+        keys[k] = UINT64_C(1000000) + i * 5 + k % 5;
+        vector_of(i * 5 + k, dim, vectors + k * dim);
+    }
+    const rhumb_status status = rhumb_index_insert_batch(index, keys, vectors, fails ? 6 : 5, NULL, NULL);
+    if (fails != (status == RHUMB_E_EXISTS)) check(status == RHUMB_OK ? RHUMB_E_EXISTS : status, "batch");
+    free(vectors);
+}
+
+/* Keys are few, so that many an insert finds its key there and many a delete does not. */
+static void operate(rhumb_index *index, uint32_t dim, uint64_t i) {
+    const uint64_t random = rhumb__mix64(i);
+    const uint64_t key = 5000 + random % 97;
+    const uint64_t kind = random >> 32 & 15;
+    float *vector = calloc(dim, sizeof *vector);
+    vector_of(i, dim, vector);
+    rhumb_status status = RHUMB_OK;
+    if (kind < 6) {
+        status = rhumb_index_insert(index, key, vector);
+    } else if (kind < 10) {
+        status = rhumb_index_upsert(index, key, vector);
+    } else if (kind < 14) {
+        status = rhumb_index_delete(index, key);
+    } else {
+        insert_batch(index, dim, i, kind == 15);
+    }
+    if (status != RHUMB_E_EXISTS && status != RHUMB_E_NOTFOUND) check(status, "operation");
+    free(vector);
+}
+
+static int crash(const char *path, uint64_t count, uint64_t seed, uint64_t checkpoint_count) {
+    rhumb_index *index = NULL;
+    rhumb_index_stats stats;
+    pthread_t thread;
+    check(rhumb_index_open(path, NULL, &index), "open");
+    check(rhumb_index_stats_get(index, &stats, sizeof stats), "stats");
+    checkpoints c = {index, checkpoint_count};
+    if (pthread_create(&thread, NULL, make_checkpoints, &c) != 0) return 1;
+    for (uint64_t i = 0; i < count; i++) operate(index, stats.options.dim, seed * count + i);
+    pthread_join(thread, NULL);
+    _exit(0);
+}
+
+static void print_vectors(rhumb_index *index, const rhumb_index_stats *stats) {
+    const uint32_t dim = stats->options.dim;
+    const uint64_t count = stats->count;
+    float *vector = calloc(dim, sizeof *vector);
+    uint64_t *keys = calloc(count + 1, sizeof *keys);
+    size_t found_count = 0;
+    check(rhumb_index_search_exact(index, vector, 1, count + 1, NULL, keys, NULL, &found_count), "search");
+    if (found_count != count) {
+        fprintf(stderr, "an exact search finds %zu of %" PRIu64 "\n", found_count, count);
+        exit(1);
+    }
+    printf("\"vectors\":{");
+    for (uint64_t i = 0; i < count; i++) {
+        check(rhumb_index_get_vector(index, keys[i], vector), "get");
+        printf("%s\"%" PRIu64 "\":[", i == 0 ? "" : ",", keys[i]);
+        print_floats(vector, dim);
+        printf("]");
+    }
+    printf("}}\n");
+    free(keys);
+    free(vector);
+}
+
+static int recover(const char *path) {
+    rhumb_index *index = NULL;
+    rhumb_index_stats stats;
+    rhumb_open_options options;
+    rhumb_open_options_init(&options, sizeof options);
+    options.read_only = true;
+    check(rhumb_index_open(path, &options, &index), "open read-only");
+    check(rhumb_index_stats_get(index, &stats, sizeof stats), "stats");
+    check(rhumb_index_close(index), "close");
+    const uint64_t pending_count = stats.log_pending_count;
+    const rhumb_status status = rhumb_index_open(path, NULL, &index);
+    printf("{\"status\":\"%s\"", rhumb_status_name(status));
+    if (status != RHUMB_OK) {
+        printf("}\n");
+        return 0;
+    }
+    check(rhumb_index_stats_get(index, &stats, sizeof stats), "stats");
+    printf(",\"pending_count\":%" PRIu64 ",\"lsn\":%" PRIu64 ",", pending_count, stats.lsn);
+    print_vectors(index, &stats);
+    check(rhumb_index_wait_idle(index), "wait");
+    check(rhumb_index_close(index), "close");
+    return 0;
+}
+
 int main(int argument_count, char **arguments) {
+    if (argument_count == 6 && strcmp(arguments[1], "crash") == 0) {
+        return crash(arguments[2], strtoull(arguments[3], NULL, 10), strtoull(arguments[4], NULL, 10),
+                     strtoull(arguments[5], NULL, 10));
+    }
+    if (argument_count == 3 && strcmp(arguments[1], "recover") == 0) return recover(arguments[2]);
     if (argument_count != 9) {
-        fprintf(stderr, "index_dump PATH METRIC DIM M M0 COUNT SEED spread|crowded\n");
+        fprintf(stderr, "index_dump PATH METRIC DIM M M0 COUNT SEED spread|crowded\n"
+                        "index_dump crash PATH COUNT SEED CHECKPOINT_COUNT\n"
+                        "index_dump recover PATH\n");
         return 2;
     }
     rhumb_index_options options;

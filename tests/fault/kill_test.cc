@@ -1,17 +1,22 @@
-// Goal: a process that is killed at any moment leaves an index that opens at once, holds exactly the vectors of a
-// checkpoint that is not older than the last one it was told about, and can be written on. Method: a child inserts with
-// several threads and makes a checkpoint every few milliseconds, reporting each over a pipe; it is killed with SIGKILL
-// at a random moment; the parent looks at the file, and the next child goes on with it. RHUMB_ITERS sets how often.
+// Goal: a process that is killed at any moment leaves an index that opens at once and can be written on. With a log it
+// holds all that any thread was told is done, of each thread exactly a prefix, batches whole or not at all; without
+// one, exactly the vectors of a checkpoint that is not older than the last one it was told about. Method: a child
+// writes with several threads and tells what it has been told, over shared memory or a pipe; it is killed with SIGKILL
+// at a random moment; the parent looks at the file, and the next child goes on with it. Between the two, other children
+// may be killed in the middle of the recovery. RHUMB_ITERS sets how often.
 #include "tests/fault/fault_test_support.h"
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #include <atomic>
 #include <set>
 #include <thread>
+
+#include "tests/support/oracle.h"
 
 namespace fault_test {
 namespace {
@@ -25,7 +30,7 @@ class Kill : public ::testing::TestWithParam<const char *> {
     // from first_ on.
     [[noreturn]] void write_until_killed(int pipe) const {
         Index index;
-        if (rhumb_test::open_index(path_, false, &index) != RHUMB_OK) _exit(2);
+        if (rhumb_test::open_index(path_, false, &index, RHUMB_DURABILITY_NONE) != RHUMB_OK) _exit(2);
         std::atomic<uint64_t> done[kThreads] = {};
         std::vector<std::thread> threads;
         for (uint32_t t = 0; t < kThreads; t++) {
@@ -119,7 +124,7 @@ class Kill : public ::testing::TestWithParam<const char *> {
     }
 
     void begin_anew() {
-        unlink(path_.c_str());
+        rhumb_test::remove_index(path_);
         IndexShape shape;
         shape.dim = kDim;
         ASSERT_EQ(rhumb_test::build_index(path_, shape, vectors_, 0, 1), RHUMB_OK);
@@ -162,10 +167,255 @@ class Kill : public ::testing::TestWithParam<const char *> {
 INSTANTIATE_TEST_SUITE_P(Backends, Kill, ::testing::Values("plain", "uring"), io_test::backend_name);
 
 // A process decides for a backend once, so each has one of its own.
-TEST_P(Kill, LeavesACheckpointThatTheNextWriterGoesOnWith) {
+TEST_P(Kill, WithoutALogLeavesACheckpointThatTheNextWriterGoesOnWith) {
     const int code = io_test::run_in_child([&] {
         setenv("RHUMB_IO", GetParam(), 1);
-        run_rounds(iteration_count(20));
+        run_rounds(iteration_count(8));
+        fflush(stdout);
+        _exit(HasFailure() ? 1 : 0);
+    });
+    EXPECT_EQ(code, 0);
+}
+
+// ---- with a log ----
+
+using rhumb_test::Oracle;
+
+// The operations of one thread, the same ones in the child that carries them out and in the parent that records them.
+// Each thread has keys of its own. Inserts may meet a key that is there, deletes one that is not.
+class Script {
+  public:
+    struct Step {
+        Oracle::Kind kind = Oracle::Kind::kInsert;
+        std::vector<uint64_t> keys; // several: a batch of inserts, of keys that never were
+        std::vector<float> vectors;
+    };
+
+    Script(uint32_t thread, uint64_t seed, uint32_t dim) : thread_(thread), dim_(dim), random_(seed + thread) {}
+
+    Step next() {
+        Step step;
+        const uint64_t dice = random_() % 100;
+        if (dice < 15) {
+            for (uint64_t left = 2 + random_() % 20; left > 0; left--) step.keys.push_back(fresh_key());
+        } else if (dice < 50 || used_ == 0) {
+            step.keys.push_back(random_() % 3 == 0 && used_ > 0 ? used_key() : fresh_key());
+        } else {
+            step.kind = dice < 75 ? Oracle::Kind::kUpsert : Oracle::Kind::kDelete;
+            step.keys.push_back(used_key());
+        }
+        if (step.kind != Oracle::Kind::kDelete) step.vectors.resize(step.keys.size() * dim_);
+        for (float &component : step.vectors) component = static_cast<float>(random_() % 2048) / 64.0f - 16.0f;
+        return step;
+    }
+
+  private:
+    uint64_t key(uint64_t number) const { return (UINT64_C(1) + thread_) << 40 | number; }
+    uint64_t fresh_key() { return key(used_++); }
+    uint64_t used_key() { return key(random_() % used_); }
+
+    uint32_t thread_;
+    uint32_t dim_;
+    std::mt19937_64 random_;
+    uint64_t used_ = 0;
+};
+
+class KillLogged : public ::testing::TestWithParam<const char *> {
+  protected:
+    static constexpr uint32_t kThreads = 4;
+    static constexpr uint32_t kDim = 12;
+
+    // What a child tells its parent, in memory that outlives it.
+    struct Shared {
+        std::atomic<uint64_t> acknowledged[kThreads]; // steps that have returned
+        std::atomic<bool> opened;
+    };
+
+    void SetUp() override {
+        void *memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        ASSERT_NE(memory, MAP_FAILED);
+        shared_ = new (memory) Shared();
+    }
+    void TearDown() override { munmap(shared_, sizeof(Shared)); }
+
+    // ---- in the children ----
+
+    static bool carry_out(rhumb_index *index, const Script::Step &step, uint32_t batch_thread_count) {
+        if (step.keys.size() > 1) {
+            rhumb_batch_options options;
+            rhumb_batch_options_init(&options, sizeof options);
+            options.thread_count = batch_thread_count;
+            return rhumb_index_insert_batch(index, step.keys.data(), step.vectors.data(), step.keys.size(), &options,
+                                            nullptr) == RHUMB_OK;
+        }
+        rhumb_status status = RHUMB_OK;
+        switch (step.kind) {
+        case Oracle::Kind::kInsert: status = rhumb_index_insert(index, step.keys[0], step.vectors.data()); break;
+        case Oracle::Kind::kUpsert: status = rhumb_index_upsert(index, step.keys[0], step.vectors.data()); break;
+        case Oracle::Kind::kDelete: status = rhumb_index_delete(index, step.keys[0]); break;
+        }
+        return status == RHUMB_OK || status == RHUMB_E_EXISTS || status == RHUMB_E_NOTFOUND;
+    }
+
+    // Opens the index, after a process that has just been killed: its lock goes when the kernel has cleared away what
+    // it had under way.
+    rhumb_status open_after_kill(Index *index, uint64_t checkpoint_log_bytes) const {
+        rhumb_open_options options;
+        rhumb_open_options_init(&options, sizeof options);
+        options.checkpoint_log_bytes = checkpoint_log_bytes;
+        rhumb_index *opened = nullptr;
+        rhumb_status status = RHUMB_E_LOCKED;
+        for (int i = 0; status == RHUMB_E_LOCKED && i < 100; i++) {
+            status = rhumb_index_open(path_.c_str(), &options, &opened);
+        }
+        if (status == RHUMB_OK) *index = Index(opened);
+        return status;
+    }
+
+    // Goes on with all scripts until it is killed.
+    [[noreturn]] void write_until_killed(uint64_t round) const {
+        Index index;
+        // Now and then the log is short, so that checkpoints begin by themselves all the time.
+        if (open_after_kill(&index, round % 3 == 0 ? 8192 : 0) != RHUMB_OK) _exit(2);
+        std::vector<std::thread> threads;
+        for (uint32_t t = 0; t < kThreads; t++) {
+            threads.emplace_back([&, t] {
+                Script script = scripts_[t];
+                for (uint64_t done = 1;; done++) {
+                    if (!carry_out(index, script.next(), 1 + t % 2)) {
+                        fprintf(stderr, "thread %u, step %llu: %s\n", t, static_cast<unsigned long long>(done),
+                                rhumb_error_last()->message);
+                        _exit(3);
+                    }
+                    shared_->acknowledged[t] = done;
+                }
+            });
+        }
+        shared_->opened = true;
+        for (;;) {
+            const timespec pause = {0, 3000000};
+            nanosleep(&pause, nullptr);
+            if (round % 3 == 1 && rhumb_index_checkpoint(index) != RHUMB_OK) _exit(4);
+        }
+    }
+
+    // Opens the index, which makes whole what is left of the one before, and goes on doing so until it is killed.
+    [[noreturn]] void recover_until_killed(uint64_t depth) const {
+        Index index;
+        if (open_after_kill(&index, 0) != RHUMB_OK) _exit(5);
+        shared_->opened = true;
+        if (depth == 1 && rhumb_index_wait_idle(index) != RHUMB_OK) _exit(6);
+        if (depth == 2 && rhumb_index_checkpoint(index) != RHUMB_OK) _exit(7);
+        if (depth == 3 && index.close() != RHUMB_OK) _exit(8);
+        for (;;) pause();
+    }
+
+    // ---- in the parent ----
+
+    // Forks, and kills the child up to `delay_us_max` after it has opened the index, or after its start.
+    template <typename Body> void kill_one_child(bool after_opening, uint64_t delay_us_max, const Body &body) {
+        shared_->opened = false;
+        const pid_t child = fork();
+        ASSERT_GE(child, 0);
+        if (child == 0) body();
+        for (int i = 0; after_opening && !shared_->opened && i < 60000; i++) {
+            const timespec millisecond = {0, 1000000};
+            nanosleep(&millisecond, nullptr);
+            ASSERT_EQ(waitpid(child, nullptr, WNOHANG), 0) << "the child ended by itself";
+        }
+        const timespec delay = {0, static_cast<long>(1000 * (random_() % delay_us_max))};
+        nanosleep(&delay, nullptr);
+        kill(child, SIGKILL);
+        int state = 0;
+        ASSERT_EQ(waitpid(child, &state, 0), child);
+        ASSERT_TRUE(WIFSIGNALED(state)) << "the child ended by itself with " << WEXITSTATUS(state);
+    }
+
+    // Puts what the child may have done into the oracle: what was acknowledged, and one step more.
+    void record(Oracle::Prefix *low) {
+        for (uint32_t t = 0; t < kThreads; t++) {
+            const uint64_t done = shared_->acknowledged[t];
+            low->push_back(done);
+            acknowledged_count_ += done;
+            for (uint64_t i = 0; i <= done; i++) {
+                const Script::Step step = scripts_[t].next();
+                std::vector<Oracle::Operation> operations;
+                for (size_t k = 0; k < step.keys.size(); k++) {
+                    const auto from = step.vectors.begin() + static_cast<ptrdiff_t>(k * kDim);
+                    operations.push_back(step.vectors.empty()
+                                             ? Oracle::operation(step.kind, step.keys[k])
+                                             : Oracle::operation(step.kind, step.keys[k], {from, from + kDim}));
+                }
+                oracle_->batch(std::move(operations), t);
+            }
+        }
+    }
+
+    void begin_anew() {
+        rhumb_test::remove_index(path_);
+        IndexShape shape;
+        shape.dim = kDim;
+        Index index;
+        ASSERT_EQ(rhumb_test::create_index(path_, shape, &index), RHUMB_OK);
+        ASSERT_EQ(index.close(), RHUMB_OK);
+        oracle_ = std::make_unique<Oracle>(kDim, RHUMB_METRIC_L2, kThreads);
+        scripts_.clear();
+        for (uint32_t t = 0; t < kThreads; t++) scripts_.emplace_back(t, random_(), kDim);
+    }
+
+    void run_round(uint64_t round) {
+        for (std::atomic<uint64_t> &count : shared_->acknowledged) count = 0;
+        ASSERT_NO_FATAL_FAILURE(kill_one_child(round % 4 != 3, 40000, [&] { write_until_killed(round); }));
+        Oracle::Prefix low;
+        record(&low);
+        for (uint64_t depth = 1; depth <= round % 4; depth++) {
+            ASSERT_NO_FATAL_FAILURE(kill_one_child(depth % 2 == 0, 3000 * depth, [&] { recover_until_killed(depth); }));
+        }
+        Index index;
+        ASSERT_EQ(open_after_kill(&index, 0), RHUMB_OK) << rhumb_error_last()->message;
+        rhumb_index_stats stats;
+        ASSERT_EQ(rhumb_index_stats_get(index, &stats, sizeof stats), RHUMB_OK);
+        recovered_count_ += stats.log_bytes > 0;
+        if (round % 2 == 0) {
+            ASSERT_EQ(rhumb_index_wait_idle(index), RHUMB_OK);
+        }
+        Oracle::Prefix found;
+        ASSERT_EQ(oracle_->find_prefix(index, low, oracle_->counts(), &found), "");
+        rhumb_verify_report report;
+        ASSERT_EQ(rhumb_test::verify_index(index, &report), RHUMB_OK) << report.first_error;
+        ASSERT_EQ(oracle_->compare(index, found), "") << "after a checkpoint";
+        oracle_->rebase(found);
+        ASSERT_EQ(index.close(), RHUMB_OK) << rhumb_error_last()->message;
+    }
+
+    void run_rounds(uint64_t rounds) {
+        for (uint64_t round = 0; round < rounds && !HasFailure(); round++) {
+            SCOPED_TRACE("round " + std::to_string(round));
+            if (round % 12 == 0) begin_anew(); // rounds should not get longer and longer
+            run_round(round);
+        }
+        printf("%llu steps acknowledged, %llu recoveries\n", static_cast<unsigned long long>(acknowledged_count_),
+               static_cast<unsigned long long>(recovered_count_));
+        EXPECT_GE(acknowledged_count_, rounds) << "hardly any child came as far as an operation";
+        EXPECT_GE(recovered_count_, rounds / 4) << "hardly any log had to be read";
+    }
+
+    ScratchDirectory directory_;
+    std::string path_ = directory_.file("killed.rhumb");
+    std::mt19937_64 random_{choose_seed()};
+    std::vector<Script> scripts_; // where the next child goes on
+    std::unique_ptr<Oracle> oracle_;
+    Shared *shared_ = nullptr;
+    uint64_t acknowledged_count_ = 0;
+    uint64_t recovered_count_ = 0; // rounds in which there was something in the log
+};
+
+INSTANTIATE_TEST_SUITE_P(Backends, KillLogged, ::testing::Values("plain", "uring"), io_test::backend_name);
+
+TEST_P(KillLogged, LosesNothingThatWasAcknowledged) {
+    const int code = io_test::run_in_child([&] {
+        setenv("RHUMB_IO", GetParam(), 1);
+        run_rounds(iteration_count(17));
         fflush(stdout);
         _exit(HasFailure() ? 1 : 0);
     });

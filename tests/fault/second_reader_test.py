@@ -1,7 +1,8 @@
-"""Reads index files from storage/FORMAT.md alone and compares what it finds with what the library says.
+"""Reads index files and their logs from storage/FORMAT.md alone and compares what it finds with what the library says.
 
 The reader below shares nothing with the library but that page: it is the proof that the page is complete and true. It
-checks everything that section 11 asks for, every chunk checksum, every list, and that each key leads to its slot.
+checks everything that section 11 asks for, every chunk checksum, every list, and that each key leads to its slot. What a
+log adds to an index it works out as section 14 says.
 
     second_reader_test.py INDEX_DUMP     (the program made from index_dump.c)
 """
@@ -9,6 +10,7 @@ checks everything that section 11 asks for, every chunk checksum, every list, an
 import json
 import math
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -32,8 +34,8 @@ def crc_table():
 TABLE = crc_table()
 
 
-def crc32c(data):
-    crc = 0xFFFFFFFF
+def crc32c(data, seed=0):
+    crc = 0xFFFFFFFF ^ seed
     for byte in data:
         crc = TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
     return crc ^ 0xFFFFFFFF
@@ -135,7 +137,7 @@ class Index:
                "directory offset")
         demand(32 <= self.root_bytes <= self.directory_bytes <= self.file_bytes - self.directory_offset,
                "directory length")
-        demand(not any(block[112:512]) and not any(block[512 + 304:]), "reserved bytes are zero in this version")
+        demand(not any(block[112:512]) and not any(block[512 + 320:]), "reserved bytes are zero in this version")
         self.client = block[512:]
 
     def read_directory(self):
@@ -194,8 +196,9 @@ class Index:
          self.bucket_count, self.overflow_count) = struct.unpack_from("<10Id5Q", self.client, 0)
         self.level_counts = struct.unpack_from("<17Q", self.client, 88)
         self.level_first = struct.unpack_from("<17I", self.client, 224)
-        (self.dead_count,) = struct.unpack_from("<Q", self.client, 296)
+        self.dead_count, self.lsn, self.key_next = struct.unpack_from("<3Q", self.client, 296)
         demand(self.dead_count <= self.slot_count, "dead count")
+        demand(self.lsn <= 1 << 62, "number of the last operation")
         demand(version == 1 and self.element == 1 and self.metric in (1, 2, 3, 4), "index record")
         demand(1 <= self.dim <= 65535 and 2 <= self.M <= 256 and self.M <= self.M0 <= 512, "parameters")
         demand(1 <= self.ef_construction <= 65535 and 1 <= self.ef_search <= 1000000, "parameters")
@@ -333,6 +336,107 @@ class Index:
             pool = sorted(pool)[:ef]
 
 
+class Log:
+    """The operations that count behind the newest version of an index."""
+
+    RECORDS = 16384
+    HEADER = 40
+    INSERT, UPSERT, DELETE, BEGIN, COMMIT = range(1, 6)
+    LSN_MAX = 1 << 62
+
+    def __init__(self, path, index):
+        self.index = index
+        self.records = []  # (offset, lsn, type, batch, payload) of the valid ones
+        self.exists = os.path.exists(path)
+        if self.exists:
+            with open(path, "rb") as file:
+                self.data = file.read()
+            self.exists = self.read_header()
+        if self.exists:
+            demand(self.uuid == index.uuid, "another index's log")
+            demand(self.first_lsn <= index.lsn + 1, "operations are missing")
+            self.read_records()
+            self.look_for_damage()
+
+    def read_header(self):
+        copies = [self.data[begin:begin + 4096] for begin in range(0, self.RECORDS, 4096)]
+        newest = None
+        if len(self.data) >= self.RECORDS:
+            for place, copy in enumerate(copies):
+                crc, generation = struct.unpack_from("<IQ", copy, 12)
+                if copy[:8] != b"\x89rhlog\r\n" or crc != crc32c(copy[:12] + bytes(4) + copy[16:]):
+                    continue
+                if newest is None or generation > newest[0]:
+                    newest = (generation, place, copy)
+        if newest is None:
+            for copy in copies:
+                demand(copy[:8] != b"\x89rhlog\r\n" or len(copy) < 12 or struct.unpack_from("<I", copy, 8)[0] <= 1,
+                       "a newer log")
+            demand(len(self.data) <= self.RECORDS, "a log without headers")
+            return False
+        generation, place, copy = newest
+        demand(struct.unpack_from("<I", copy, 8) == (1,), "a newer log")
+        demand(generation <= self.LSN_MAX and generation % 2 == place // 2, "generation of the log's header")
+        self.uuid = copy[24:40].hex()
+        self.salt, self.first_offset, self.first_lsn, self.first_previous_crc = struct.unpack_from("<QQQI", copy, 40)
+        demand(self.first_offset >= self.RECORDS and self.first_offset % 8 == 0, "where the log begins")
+        demand(1 <= self.first_lsn <= self.LSN_MAX, "where the log begins")
+        demand(not any(copy[68:]), "reserved bytes are zero in this version")
+        self.seed = (self.salt ^ self.salt >> 32) & 0xFFFFFFFF
+        return True
+
+    def record(self, offset):
+        """The fields of a record whose crc is right, and its end; or None."""
+        if offset + self.HEADER > len(self.data):
+            return None
+        fields = struct.unpack_from("<IIIIQQQ", self.data, offset)
+        end = offset + self.HEADER + -(-fields[2] // 8) * 8
+        if fields[2] > 524288 or end > len(self.data):
+            return None
+        return (fields, end) if crc32c(self.data[offset + 4:end], self.seed) == fields[0] else None
+
+    def read_records(self):
+        self.end = self.first_offset
+        lsn, previous = self.first_lsn, self.first_previous_crc
+        while True:
+            found = self.record(self.end)
+            if found is None or found[0][1] != previous or found[0][4] != lsn:
+                return
+            (previous, _, payload_bytes, type_, _, _, batch), end = found
+            demand(self.INSERT <= type_ <= self.COMMIT, "a newer kind of record")
+            begin = self.end + self.HEADER
+            self.records.append((self.end, lsn, type_, batch, self.data[begin:begin + payload_bytes]))
+            self.end = end
+            lsn += 1
+
+    def look_for_damage(self):
+        awaited = max(self.first_lsn + len(self.records), self.index.lsn + 1)
+        for offset in range(self.end, len(self.data) - self.HEADER + 1, 8):
+            lsn, synced_lsn = struct.unpack_from("<QQ", self.data, offset + 16)
+            if awaited < lsn < awaited + (1 << 32) and awaited <= synced_lsn < lsn:
+                demand(self.record(offset) is None, "record %d was synced and is damaged" % awaited)
+
+    def operations(self):
+        committed = set(batch for _, _, type_, batch, _ in self.records if type_ == self.COMMIT)
+        for _, lsn, type_, batch, payload in self.records:
+            if lsn > self.index.lsn and type_ <= self.DELETE and (batch == 0 or batch in committed):
+                yield type_, payload
+
+    def state(self):
+        """Vectors by key, as bits, after all operations that count."""
+        index = self.index
+        state = {index.key(slot): index.vector_bits(slot) for slot in range(index.slot_count) if not index.is_dead(slot)}
+        for type_, payload in self.operations():
+            (key,) = struct.unpack_from("<Q", payload)
+            if type_ == self.DELETE:
+                demand(len(payload) == 8, "a delete has a key and nothing else")
+                state.pop(key, None)
+            else:
+                demand(len(payload) == 8 + 4 * index.dim, "length of a vector")
+                state[key] = struct.unpack_from("<%dI" % index.dim, payload, 8)
+        return state
+
+
 class SecondReader(unittest.TestCase):
     SHAPES = {  # metric, dim, M, M0, count, seed, keys
         "l2": ("l2", 16, 4, 8, 700, 397, "spread"),
@@ -367,7 +471,8 @@ class SecondReader(unittest.TestCase):
         metric = {"l2sq": 1, "l2": 2, "ip": 3, "cosine": 4}[said["metric"]]
         for field, found in [("dim", index.dim), ("M", index.M), ("M0", index.M0), ("seed", index.seed),
                              ("ef_construction", index.ef_construction), ("ef_search", index.ef_search),
-                             ("count", index.slot_count - index.dead_count), ("epoch", index.epoch), ("uuid", index.uuid)]:
+                             ("count", index.slot_count - index.dead_count), ("epoch", index.epoch), ("uuid", index.uuid),
+                             ("lsn", index.lsn), ("key_next", index.key_next)]:
             self.assertEqual(said[field], found, field)
         self.assertEqual(metric, index.metric)
         self.assertEqual(index.damaged_chunks(), ([], said["chunk_count"]))
@@ -440,6 +545,100 @@ class SecondReader(unittest.TestCase):
             file.write(b"\x55")
         with self.assertRaises(Refused):
             Index(self.path)
+
+    def crash(self, count, seed, checkpoint_count):
+        command = [INDEX_DUMP, "crash", self.path, str(count), str(seed), str(checkpoint_count)]
+        subprocess.run(command, check=True)
+
+    def recover(self):
+        command = [INDEX_DUMP, "recover", self.path]
+        return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+    def compare_recovery(self, log):
+        """The library's recovery has what the reader has found before it."""
+        state = log.state()
+        pending = sum(1 for _ in log.operations())
+        last = max([log.index.lsn] + [lsn for _, lsn, _, _, _ in log.records])
+        said = self.recover()
+        self.assertEqual(said["status"], "RHUMB_OK")
+        self.assertEqual(said["pending_count"], pending)
+        self.assertEqual(said["lsn"], last)
+        self.assertEqual({int(key): tuple(bits) for key, bits in said["vectors"].items()}, state)
+        return pending
+
+    def test_finds_in_a_log_what_the_library_recovers(self):
+        self.dump(("cosine", 7, 4, 8, 60, 397, "spread"))
+        begun_late = kinds = pending = 0
+        for round_ in range(8):
+            self.crash(150, round_, [0, 1, 6][round_ % 3])
+            index = Index(self.path)
+            log = Log(self.path + "-wal", index)
+            self.assertTrue(log.exists)
+            begun_late += log.first_offset > Log.RECORDS
+            kinds |= sum(1 << type_ for type_ in set(record[2] for record in log.records))
+            pending += self.compare_recovery(log)
+            self.assertFalse(os.path.exists(self.path + "-wal"), "a clean close removes the log")
+            self.assertEqual(Log(self.path + "-wal", Index(self.path)).state(), log.state())
+        self.assertEqual(kinds, 0b111110, "all kinds of records")
+        self.assertGreater(pending, 0)
+        self.assertGreater(begun_late, 0, "no log was cut while it was being written")
+
+    def test_ends_where_the_library_ends(self):
+        self.dump(("l2", 5, 4, 8, 20, 1, "spread"))
+        self.crash(60, 1, 0)
+        index = Index(self.path)
+        log = Log(self.path + "-wal", index)
+        whole = log.data[:log.end]
+        saved = self.path + ".saved"
+        shutil.copy(self.path, saved)
+
+        def try_with(data):
+            shutil.copy(saved, self.path)
+            with open(self.path + "-wal", "wb") as file:
+                file.write(data)
+            return Log(self.path + "-wal", index)
+
+        middle, last = log.records[len(log.records) // 2][0], log.records[-1][0]
+        cuts = [0, 4096, 16383, 16384, 16385, middle, middle + 8, middle + 39, last + 1, log.end - 1, log.end]
+        for length in cuts:
+            with self.subTest("cut", length=length):
+                self.compare_recovery(try_with(whole[:length]))
+        # A write that was never finished, also of several records; and one after which the file has room.
+        for begin, tail in [(last, b""), (log.end, bytes(5000)), (log.end, b"\x55" * 999)]:
+            with self.subTest("torn", begin=begin):
+                data = bytearray(whole + tail)
+                if begin < len(whole):
+                    data[begin + 20] ^= 1
+                self.compare_recovery(try_with(data))
+        # Records that had been synced, as later ones say; headers.
+        for damage in [log.records[0][0] + 1, middle + 3, middle + 24, middle + 47]:
+            with self.subTest("damaged", offset=damage):
+                data = bytearray(whole)
+                data[damage] ^= 0x10
+                with self.assertRaises(Refused):
+                    try_with(data)
+                self.assertEqual(self.recover()["status"], "RHUMB_E_CORRUPT")
+        for copies in range(1, 16):
+            with self.subTest("headers", copies=copies):
+                data = bytearray(whole)
+                for copy in range(4):
+                    if copies >> copy & 1:
+                        data[4096 * copy + 50] ^= 1
+                if copies == 15:
+                    with self.assertRaises(Refused):
+                        try_with(data)
+                    self.assertEqual(self.recover()["status"], "RHUMB_E_CORRUPT")
+                else:
+                    self.compare_recovery(try_with(data))
+        # The log of another index.
+        data = bytearray(whole)
+        for copy in range(4):
+            data[4096 * copy + 30] ^= 1
+            header = data[4096 * copy:4096 * copy + 4096]
+            data[4096 * copy + 12:4096 * copy + 16] = struct.pack("<I", crc32c(header[:12] + bytes(4) + header[16:]))
+        with self.assertRaises(Refused):
+            try_with(data)
+        self.assertEqual(self.recover()["status"], "RHUMB_E_LOG")
 
 
 if __name__ == "__main__":

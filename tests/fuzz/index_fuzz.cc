@@ -74,10 +74,10 @@ uint64_t interesting_place(std::mt19937 *random, const FileImage &image) {
     const rhumb__superblock superblock = image.superblock(slot);
     switch (pick(6)) {
     case 0: return FileImage::superblock_offset(slot, static_cast<uint32_t>(pick(2))) + 8 + pick(26) * 4;
-    case 1: return FileImage::superblock_offset(slot, static_cast<uint32_t>(pick(2))) + 512 + pick(74) * 4;
+    case 1: return FileImage::superblock_offset(slot, static_cast<uint32_t>(pick(2))) + 512 + pick(80) * 4;
     case 2: return superblock.directory_offset + pick(std::min<uint64_t>(superblock.root_bytes, 1 << 16) / 4) * 4;
     default: {
-        const uint32_t section = 1 + static_cast<uint32_t>(pick(7));
+        const uint32_t section = 1 + static_cast<uint32_t>(pick(8));
         const uint64_t bytes = std::min(image.row_stride(section) * image.row_count(section), kLengthMax);
         return image.locate(section, pick(bytes / 4 + 1) * 4);
     }

@@ -111,10 +111,10 @@ Exercise exercise_reading(const std::string &path) {
     return exercise;
 }
 
-Exercise exercise_writing(const std::string &path, uint32_t insert_count) {
+Exercise exercise_writing(const std::string &path, uint32_t insert_count, rhumb_durability durability) {
     Exercise exercise;
     Index index;
-    exercise.opened = open_index(path, false, &index);
+    exercise.opened = open_index(path, false, &index, durability);
     if (exercise.opened != RHUMB_OK) {
         check_refusal(&exercise, path);
         return exercise;

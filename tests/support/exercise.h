@@ -20,8 +20,10 @@ struct Exercise {
 // Opens the file read-only; searches, looks keys up, verifies.
 Exercise exercise_reading(const std::string &path);
 
-// Opens the file for writing; all of the above, then `insert_count` inserts and a checkpoint, and opens it again.
-Exercise exercise_writing(const std::string &path, uint32_t insert_count);
+// Opens the file for writing; all of the above, then `insert_count` inserts and a checkpoint, and opens it again. With
+// durability none the path need not be in a folder that could hold a log.
+Exercise exercise_writing(const std::string &path, uint32_t insert_count,
+                          rhumb_durability durability = RHUMB_DURABILITY_NONE);
 
 } // namespace rhumb_test
 

@@ -1,6 +1,8 @@
 // See small_index.h.
 #include "tests/support/small_index.h"
 
+#include <unistd.h>
+
 #include <cstring>
 #include <utility>
 
@@ -36,7 +38,10 @@ std::vector<uint64_t> Vectors::keys(uint64_t first, uint64_t count) const {
     return all;
 }
 
-rhumb_status create_index(const std::string &path, const IndexShape &shape, Index *index) {
+rhumb_status create_index(const std::string &path, const IndexShape &shape, Index *index, rhumb_durability durability) {
+    rhumb_open_options open_options;
+    rhumb_open_options_init(&open_options, sizeof open_options);
+    open_options.durability = durability;
     rhumb_index_options options;
     rhumb_index_options_init(&options, sizeof options);
     options.dim = shape.dim;
@@ -46,20 +51,27 @@ rhumb_status create_index(const std::string &path, const IndexShape &shape, Inde
     options.ef_construction = shape.ef_construction;
     options.extend_candidates = shape.extend_candidates;
     options.keep_pruned = shape.keep_pruned;
+    options.open = &open_options;
     rhumb_index *created = nullptr;
     const rhumb_status status = rhumb_index_create(path.c_str(), &options, &created);
     if (status == RHUMB_OK) *index = Index(created);
     return status;
 }
 
-rhumb_status open_index(const std::string &path, bool read_only, Index *index) {
+rhumb_status open_index(const std::string &path, bool read_only, Index *index, rhumb_durability durability) {
     rhumb_open_options options;
     rhumb_open_options_init(&options, sizeof options);
     options.read_only = read_only;
+    options.durability = durability;
     rhumb_index *opened = nullptr;
     const rhumb_status status = rhumb_index_open(path.c_str(), &options, &opened);
     if (status == RHUMB_OK) *index = Index(opened);
     return status;
+}
+
+void remove_index(const std::string &path) {
+    unlink(path.c_str());
+    unlink((path + "-wal").c_str());
 }
 
 rhumb_status insert_range(rhumb_index *index, const Vectors &vectors, uint64_t first, uint64_t count) {
@@ -73,7 +85,7 @@ rhumb_status insert_range(rhumb_index *index, const Vectors &vectors, uint64_t f
 rhumb_status build_index(const std::string &path, const IndexShape &shape, const Vectors &vectors, uint64_t count,
                          uint32_t checkpoint_count) {
     Index index;
-    rhumb_status status = create_index(path, shape, &index);
+    rhumb_status status = create_index(path, shape, &index, RHUMB_DURABILITY_NONE);
     for (uint32_t i = 0; status == RHUMB_OK && i < checkpoint_count; i++) {
         const uint64_t first = count * i / checkpoint_count;
         status = insert_range(index, vectors, first, count * (i + 1) / checkpoint_count - first);

@@ -57,13 +57,19 @@ class Index {
     rhumb_index *index_ = nullptr;
 };
 
-rhumb_status create_index(const std::string &path, const IndexShape &shape, Index *index);
-rhumb_status open_index(const std::string &path, bool read_only, Index *index);
+// Handles that write have a log beside the index, unless their durability is none.
+rhumb_status create_index(const std::string &path, const IndexShape &shape, Index *index,
+                          rhumb_durability durability = RHUMB_DURABILITY_FULL);
+rhumb_status open_index(const std::string &path, bool read_only, Index *index,
+                        rhumb_durability durability = RHUMB_DURABILITY_FULL);
+
+// Removes an index with its log, whether they are there or not.
+void remove_index(const std::string &path);
 
 // Inserts vectors [first, first + count) one by one.
 rhumb_status insert_range(rhumb_index *index, const Vectors &vectors, uint64_t first, uint64_t count);
 
-// Creates an index with `count` vectors, published in `checkpoint_count` steps, and closes it.
+// Creates an index with `count` vectors, published in `checkpoint_count` steps, without a log, and closes it.
 rhumb_status build_index(const std::string &path, const IndexShape &shape, const Vectors &vectors, uint64_t count,
                          uint32_t checkpoint_count);
 

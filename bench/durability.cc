@@ -1,0 +1,375 @@
+// What durability costs, and what recovery takes: four measurements of rhumb against itself, in one run each.
+//
+//   log          vectors inserted per second by many threads, one call each, in the modes none, interval and full; and
+//                how many operations shared a sync
+//   checkpoint   how long searches take (median, p99) while a checkpoint is being written and while none is
+//   recovery     from the call that opens an index with a log of 64 MiB to the first answer, in a process of its own;
+//   with
+//                a small and a large index behind the log
+//   deletes      recall after deleting a random 30% of a data set, beside an index built from the other 70%
+//
+// Vectors are Gaussian clusters from a fixed seed, except for `deletes`. Run on a machine that does nothing else.
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "api/rhumb.h"
+#include "bench/dataset.h"
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr uint32_t kDim = 96;
+
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+void check(rhumb_status status, const char *what) {
+    if (status != RHUMB_OK) throw std::runtime_error(std::string(what) + ": " + rhumb_error_last()->message);
+}
+
+double median(std::vector<double> values) {
+    std::sort(values.begin(), values.end());
+    return values.empty() ? 0 : values[values.size() / 2];
+}
+
+double quantile(std::vector<double> &values, double q) {
+    std::sort(values.begin(), values.end());
+    return values.empty() ? 0 : values[std::min(values.size() - 1, static_cast<size_t>(q * values.size()))];
+}
+
+std::vector<float> clusters(size_t count, uint64_t seed) {
+    std::mt19937_64 centre_random(1), random(seed);
+    std::normal_distribution<float> normal;
+    std::vector<float> centres(200 * kDim), rows(count * kDim);
+    for (float &x : centres) x = 3 * normal(centre_random);
+    for (size_t i = 0; i < count; i++) {
+        const float *centre = &centres[random() % 200 * kDim];
+        for (size_t d = 0; d < kDim; d++) rows[i * kDim + d] = centre[d] + normal(random);
+    }
+    return rows;
+}
+
+// A handle that is closed with everything in it.
+class Index {
+  public:
+    Index(const std::string &path, rhumb_durability durability, uint32_t ef_construction, uint64_t log_bytes = 0,
+          uint32_t dim = kDim) {
+        rhumb_open_options open;
+        rhumb_open_options_init(&open, sizeof open);
+        open.durability = durability;
+        open.checkpoint_log_bytes = log_bytes;
+        rhumb_index_options options;
+        rhumb_index_options_init(&options, sizeof options);
+        options.dim = dim;
+        options.ef_construction = ef_construction;
+        options.open = &open;
+        std::remove(path.c_str());
+        std::remove((path + "-wal").c_str());
+        check(rhumb_index_create(path.c_str(), &options, &index_), "create");
+    }
+    ~Index() { (void)rhumb_index_close(index_); }
+    operator rhumb_index *() const { return index_; }
+    rhumb_index_stats stats() const {
+        rhumb_index_stats stats = {};
+        check(rhumb_index_stats_get(index_, &stats, sizeof stats), "stats");
+        return stats;
+    }
+    void insert_batch(const std::vector<uint64_t> *keys, const float *rows, size_t count) const {
+        rhumb_batch_options batch;
+        rhumb_batch_options_init(&batch, sizeof batch);
+        batch.partial = true;
+        check(rhumb_index_insert_batch(index_, keys == nullptr ? nullptr : keys->data(), rows, count, &batch, nullptr),
+              "insert");
+    }
+
+  private:
+    rhumb_index *index_ = nullptr;
+};
+
+struct Options {
+    std::string directory = ".";
+    std::string data;
+    int passes = 5;
+    uint32_t threads = 16;
+};
+
+// ---- log ----
+
+struct InsertRate {
+    double per_second;
+    double group;
+};
+
+InsertRate insert_rate(const Options &options, rhumb_durability durability, const std::vector<float> &rows) {
+    const Index index(options.directory + "/log.rhumb", durability, 100, UINT64_MAX);
+    const size_t count = rows.size() / kDim;
+    std::atomic<size_t> next{0};
+    std::vector<std::thread> threads;
+    const auto begin = Clock::now();
+    for (uint32_t t = 0; t < options.threads; t++) {
+        threads.emplace_back([&] {
+            for (size_t i; (i = next++) < count;) check(rhumb_index_insert(index, i, &rows[i * kDim]), "insert");
+        });
+    }
+    for (std::thread &thread : threads) thread.join();
+    const double seconds = seconds_since(begin);
+    const rhumb_index_stats stats = index.stats();
+    const double syncs = static_cast<double>(stats.log_sync_count);
+    return {static_cast<double>(count) / seconds, syncs > 0 ? static_cast<double>(stats.log_synced_count) / syncs : 0};
+}
+
+void measure_log(const Options &options) {
+    const std::vector<float> rows = clusters(20000, 2);
+    const rhumb_durability modes[] = {RHUMB_DURABILITY_NONE, RHUMB_DURABILITY_INTERVAL, RHUMB_DURABILITY_FULL};
+    const char *names[] = {"none", "interval", "full"};
+    std::vector<double> rates[3], groups[3];
+    for (int pass = 0; pass < options.passes; pass++) {
+        for (int m = 0; m < 3; m++) {
+            const int mode = (m + pass) % 3; // noise hits all alike
+            const InsertRate rate = insert_rate(options, modes[mode], rows);
+            rates[mode].push_back(rate.per_second);
+            groups[mode].push_back(rate.group);
+        }
+    }
+    printf("20,000 inserts of %u x f32 by %u threads, ef_construction 100, medians of %d passes\n", kDim,
+           options.threads, options.passes);
+    printf("%-10s %12s %10s %14s\n", "mode", "per second", "of none", "group size");
+    for (int m = 0; m < 3; m++) {
+        printf("%-10s %12.0f %9.2fx %14.1f\n", names[m], median(rates[m]), median(rates[m]) / median(rates[0]),
+               median(groups[m]));
+    }
+}
+
+// ---- checkpoint ----
+
+void measure_checkpoint(const Options &options) {
+    const size_t count = 200000, added = 4000;
+    const std::vector<float> rows = clusters(count + added * static_cast<size_t>(options.passes), 3);
+    const std::vector<float> queries = clusters(1000, 4);
+    const Index index(options.directory + "/checkpoint.rhumb", RHUMB_DURABILITY_NONE, 60);
+    index.insert_batch(nullptr, rows.data(), count);
+    check(rhumb_index_checkpoint(index), "checkpoint");
+    std::vector<double> quiet_p99, busy_p99, quiet_p50, busy_p50;
+    double bytes = 0, seconds = 0, pause = 0;
+    for (int pass = 0; pass < options.passes; pass++) {
+        index.insert_batch(nullptr, &rows[(count + added * static_cast<size_t>(pass)) * kDim], added);
+        std::vector<double> quiet, busy;
+        const auto search_while = [&](std::vector<double> *times, const std::function<bool()> &going) {
+            uint64_t keys[10];
+            for (size_t q = 0; going(); q++) {
+                const auto begin = Clock::now();
+                check(rhumb_index_search(index, &queries[q % 1000 * kDim], 10, nullptr, keys, nullptr, nullptr),
+                      "search");
+                times->push_back(seconds_since(begin) * 1e6);
+            }
+        };
+        std::vector<double> warm;
+        const auto warm_begin = Clock::now();
+        search_while(&warm, [&] { return seconds_since(warm_begin) < 0.5; });
+        const auto quiet_begin = Clock::now();
+        search_while(&quiet, [&] { return seconds_since(quiet_begin) < 1.5; });
+        std::atomic<bool> done{false};
+        std::thread checkpoint([&] {
+            check(rhumb_index_checkpoint(index), "checkpoint");
+            done = true;
+        });
+        search_while(&busy, [&] { return !done; });
+        checkpoint.join();
+        quiet_p50.push_back(quantile(quiet, 0.5));
+        quiet_p99.push_back(quantile(quiet, 0.99));
+        busy_p50.push_back(quantile(busy, 0.5));
+        busy_p99.push_back(quantile(busy, 0.99));
+        const rhumb_index_stats stats = index.stats();
+        bytes = static_cast<double>(stats.checkpoint_bytes);
+        seconds = static_cast<double>(stats.checkpoint_ns) * 1e-9;
+        pause = static_cast<double>(stats.checkpoint_pause_max_ns) * 1e-6;
+    }
+    printf(
+        "one searching thread, %zu x %u x f32, k 10, ef 64; before each checkpoint %zu vectors more; medians of %d\n",
+        count, kDim, added, options.passes);
+    printf("%-22s %10s %10s\n", "", "p50 us", "p99 us");
+    printf("%-22s %10.1f %10.1f\n", "no checkpoint", median(quiet_p50), median(quiet_p99));
+    printf("%-22s %10.1f %10.1f\n", "during a checkpoint", median(busy_p50), median(busy_p99));
+    printf("%-22s %9.2fx %9.2fx\n", "ratio", median(busy_p50) / median(quiet_p50),
+           median(busy_p99) / median(quiet_p99));
+    printf("the last checkpoint wrote %.0f MB in %.2f s; longest pause of deletes and upserts %.3f ms\n", bytes * 1e-6,
+           seconds, pause);
+}
+
+// ---- recovery ----
+
+// Leaves an index of `base` vectors and a log of about 64 MiB as a killed process does.
+void leave_log(const std::string &path, const std::vector<float> &rows, size_t base, size_t logged) {
+    const pid_t child = fork();
+    if (child == 0) {
+        {
+            const Index index(path, RHUMB_DURABILITY_NONE, 20);
+            if (base > 0) index.insert_batch(nullptr, rows.data(), base);
+        }
+        rhumb_open_options open;
+        rhumb_open_options_init(&open, sizeof open);
+        open.durability = RHUMB_DURABILITY_INTERVAL;
+        open.checkpoint_log_bytes = UINT64_MAX;
+        rhumb_index *index = nullptr;
+        check(rhumb_index_open(path.c_str(), &open, &index), "open");
+        rhumb_batch_options batch;
+        rhumb_batch_options_init(&batch, sizeof batch);
+        batch.partial = true;
+        check(rhumb_index_insert_batch(index, nullptr, &rows[base * kDim], logged, &batch, nullptr), "insert");
+        check(rhumb_index_sync(index), "sync");
+        kill(getpid(), SIGKILL);
+    }
+    int state = 0;
+    waitpid(child, &state, 0);
+    if (!WIFSIGNALED(state)) throw std::runtime_error("the writing process failed");
+}
+
+// Seconds from open to the first answer, in a new process.
+double first_answer(const std::string &path, const float *query) {
+    int ends[2];
+    if (pipe(ends) != 0) throw std::runtime_error("pipe");
+    const pid_t child = fork();
+    if (child == 0) {
+        const auto begin = Clock::now();
+        rhumb_index *index = nullptr;
+        check(rhumb_index_open(path.c_str(), nullptr, &index), "open");
+        uint64_t keys[10];
+        check(rhumb_index_search(index, query, 10, nullptr, keys, nullptr, nullptr), "search");
+        const double seconds = seconds_since(begin);
+        (void)!write(ends[1], &seconds, sizeof seconds);
+        kill(getpid(), SIGKILL); // the log stays for the next round
+    }
+    close(ends[1]);
+    double seconds = -1;
+    (void)!read(ends[0], &seconds, sizeof seconds);
+    close(ends[0]);
+    waitpid(child, nullptr, 0);
+    if (seconds < 0) throw std::runtime_error("the recovering process failed");
+    return seconds;
+}
+
+void measure_recovery(const Options &options) {
+    const std::string path = options.directory + "/recovery.rhumb";
+    const size_t logged = (64u << 20) / (40 + 8 + kDim * 4);
+    printf("open for writing to first answer, %d rounds each\n%12s %10s %10s %10s %12s\n", options.passes, "index",
+           "log MiB", "median s", "worst s", "not linked");
+    for (size_t base : {size_t{0}, size_t{500000}}) {
+        const std::vector<float> rows = clusters(base + logged, 5);
+        leave_log(path, rows, base, logged);
+        struct stat status = {};
+        stat((path + "-wal").c_str(), &status);
+        std::vector<double> times;
+        for (int round = 0; round < options.passes; round++) times.push_back(first_answer(path, &rows[7 * kDim]));
+        printf("%12zu %10.1f %10.3f %10.3f %12zu\n", base, static_cast<double>(status.st_size) / (1 << 20),
+               median(times), *std::max_element(times.begin(), times.end()), logged);
+    }
+}
+
+// ---- deletes ----
+
+double recall(rhumb_index *index, const bench::Dataset &data, const std::vector<std::vector<uint64_t>> &truth,
+              uint32_t ef) {
+    rhumb_search_options options;
+    rhumb_search_options_init(&options, sizeof options);
+    options.ef_search = ef;
+    std::vector<uint64_t> keys(data.test_count * 10);
+    check(
+        rhumb_index_search_batch(index, data.test.data(), data.test_count, 10, &options, keys.data(), nullptr, nullptr),
+        "search");
+    size_t found = 0;
+    for (size_t q = 0; q < data.test_count; q++) {
+        for (size_t i = 0; i < 10; i++) {
+            found += std::count(truth[q].begin(), truth[q].end(), keys[q * 10 + i]) > 0 ? 1 : 0;
+        }
+    }
+    return static_cast<double>(found) / static_cast<double>(data.test_count * 10);
+}
+
+void measure_deletes(const Options &options) {
+    const bench::Dataset data = bench::read_dataset(options.data);
+    std::mt19937_64 random(6);
+    std::vector<bool> dead(data.train_count);
+    for (size_t i = 0; i < data.train_count; i++) dead[i] = random() % 10 < 3;
+    std::vector<std::vector<uint64_t>> truth(data.test_count);
+    for (size_t q = 0; q < data.test_count; q++) {
+        for (size_t i = 0; i < data.truth_count && truth[q].size() < 10; i++) {
+            const auto row = static_cast<uint64_t>(data.neighbours[q * data.truth_count + i]);
+            if (!dead[row]) truth[q].push_back(row);
+        }
+        if (truth[q].size() < 10) throw std::runtime_error("the data set knows too few true neighbours");
+    }
+    const auto dim = static_cast<uint32_t>(data.dim);
+    const Index deleted(options.directory + "/deleted.rhumb", RHUMB_DURABILITY_NONE, 200, 0, dim);
+    deleted.insert_batch(nullptr, data.train.data(), data.train_count);
+    const Index fresh(options.directory + "/fresh.rhumb", RHUMB_DURABILITY_NONE, 200, 0, dim);
+    std::vector<uint64_t> keys;
+    std::vector<float> rows;
+    for (size_t i = 0; i < data.train_count; i++) {
+        if (dead[i]) {
+            check(rhumb_index_delete(deleted, i), "delete");
+        } else {
+            keys.push_back(i);
+            rows.insert(rows.end(), data.train_row(i), data.train_row(i) + data.dim);
+        }
+    }
+    fresh.insert_batch(&keys, rows.data(), keys.size());
+    printf("%s, M 16, ef_construction 200, k 10: %zu of %zu rows deleted at random\n", data.name.c_str(),
+           data.train_count - keys.size(), data.train_count);
+    printf("%6s %18s %18s %12s\n", "ef", "after deleting", "built without", "difference");
+    for (uint32_t ef : {16u, 32u, 64u, 128u, 256u}) {
+        const double after = recall(deleted, data, truth, ef), without = recall(fresh, data, truth, ef);
+        printf("%6u %18.4f %18.4f %+12.4f\n", ef, after, without, after - without);
+    }
+}
+
+int usage() {
+    fprintf(stderr, "usage: durability log|checkpoint|recovery|deletes [--dir DIR] [--passes N] [--threads N] "
+                    "[--data FILE.hdf5]\n");
+    return 2;
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+    Options options;
+    for (int i = 2; i + 1 < argc; i += 2) {
+        const std::string name = argv[i];
+        if (name == "--dir") options.directory = argv[i + 1];
+        if (name == "--data") options.data = argv[i + 1];
+        if (name == "--passes") options.passes = std::max(1, atoi(argv[i + 1]));
+        if (name == "--threads") options.threads = static_cast<uint32_t>(std::max(1, atoi(argv[i + 1])));
+    }
+    try {
+        const std::string what = argc < 2 ? "" : argv[1];
+        if (what == "log") {
+            measure_log(options);
+        } else if (what == "checkpoint") {
+            measure_checkpoint(options);
+        } else if (what == "recovery") {
+            measure_recovery(options);
+        } else if (what == "deletes") {
+            measure_deletes(options);
+        } else {
+            return usage();
+        }
+    } catch (const std::exception &error) {
+        fprintf(stderr, "durability: %s\n", error.what());
+        return 1;
+    }
+    return 0;
+}

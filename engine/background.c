@@ -1,0 +1,197 @@
+/* background.c - see background.h.
+ *
+ * The thread sleeps until somebody signals `wake`. A checkpoint is due when the log has passed a limit: by default a
+ * quarter of the index's size, so that an index is rewritten at most a few times for all that is inserted, and at least
+ * 64 MiB. A checkpoint that fails (a full disk) is noted for the statistics and due again after as much log again;
+ * nothing is lost meanwhile, because the log stays.
+ *
+ * Locks: `lock` guards the flags; link_lock is held for the linking of a block. Neither is held while a checkpoint
+ * runs.
+ */
+#include "engine/background.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "base/bits.h"
+#include "base/status.h"
+#include "engine/active.h"
+#include "engine/checkpoint.h"
+#include "engine/reachability.h"
+#include "engine/recover.h"
+
+#define LOG_BYTES_MIN (UINT64_C(64) << 20)
+#define INDEX_SHARE 4u
+
+/* Reachability is counted when one live node of so many has been deleted since the last time. */
+#define DELETED_SHARE 20u
+
+struct rhumb__background {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake; /* the thread has something to do */
+    pthread_cond_t idle; /* it has nothing to do any more */
+    pthread_mutex_t link_lock;
+    bool stop; /* guarded by lock, as the three below */
+    bool checkpoint_due;
+    bool busy;                     /* it is at work */
+    rhumb__scratch_pool pool;      /* for linking */
+    _Atomic uint64_t logged_bytes; /* since the last checkpoint */
+    _Atomic uint64_t limit_bytes;
+    uint64_t counted_dead; /* deleted nodes when reachability was counted; the thread's own */
+};
+
+static uint64_t limit_bytes(rhumb__graph *graph) {
+    if (graph->options.durability == RHUMB_DURABILITY_NONE) return UINT64_MAX;
+    if (graph->options.checkpoint_log_bytes != 0) return graph->options.checkpoint_log_bytes;
+    pthread_mutex_lock(&graph->store->publish_lock);
+    const uint64_t index_bytes = graph->store->superblock.file_bytes;
+    pthread_mutex_unlock(&graph->store->publish_lock);
+    return rhumb__max_u64(index_bytes / INDEX_SHARE, LOG_BYTES_MIN);
+}
+
+void rhumb__background_note_logged(rhumb__graph *graph, uint64_t bytes) {
+    rhumb__background *b = graph->background;
+    const uint64_t limit = atomic_load_explicit(&b->limit_bytes, memory_order_relaxed);
+    const uint64_t before = atomic_fetch_add_explicit(&b->logged_bytes, bytes, memory_order_relaxed);
+    if (before >= limit || before + bytes < limit) return;
+    pthread_mutex_lock(&b->lock);
+    b->checkpoint_due = true;
+    pthread_cond_signal(&b->wake);
+    pthread_mutex_unlock(&b->lock);
+}
+
+rhumb_status rhumb__background_finish_linking(rhumb__graph *graph) {
+    rhumb__background *b = graph->background;
+    bool left = true;
+    while (left) {
+        const rhumb_status status = rhumb__recover_link_block(graph, &b->pool, &b->link_lock, &left);
+        if (status != RHUMB_OK) return status;
+    }
+    return RHUMB_OK;
+}
+
+static void note_failure(rhumb__graph *graph) {
+    pthread_mutex_lock(&graph->stats_lock);
+    graph->checkpoint_stats.failed_count++;
+    snprintf(graph->checkpoint_stats.failure, sizeof graph->checkpoint_stats.failure, "%.255s",
+             rhumb__error_last()->message);
+    pthread_mutex_unlock(&graph->stats_lock);
+}
+
+static void make_checkpoint(rhumb__graph *graph) {
+    rhumb__background *b = graph->background;
+    if (rhumb__checkpoint(graph) != RHUMB_OK) note_failure(graph);
+    /* What came while the checkpoint was being made counts from zero: it is little, and the limit is no promise. */
+    atomic_store_explicit(&b->logged_bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&b->limit_bytes, limit_bytes(graph), memory_order_relaxed);
+}
+
+/* Without the memory for it, the old number stays. */
+static void count_unreachable(rhumb__graph *graph) {
+    rhumb__background *b = graph->background;
+    const uint64_t dead_count = atomic_load(&graph->dead_count);
+    if (dead_count - b->counted_dead <= rhumb__graph_live_count(graph) / DELETED_SHARE) return;
+    b->counted_dead = dead_count;
+    const uint64_t lsn = rhumb__log_lsn(graph->log);
+    const uint64_t slot_count = rhumb__graph_slot_count(graph);
+    uint64_t count = 0;
+    rhumb__active_wait(graph, slot_count);
+    if (rhumb__reachability_count(graph, slot_count, NULL, &count) != RHUMB_OK) return;
+    pthread_mutex_lock(&graph->stats_lock);
+    graph->checkpoint_stats.unreachable_count = count;
+    graph->checkpoint_stats.unreachable_lsn = lsn;
+    pthread_mutex_unlock(&graph->stats_lock);
+}
+
+static bool is_stopped(rhumb__background *b) {
+    pthread_mutex_lock(&b->lock);
+    const bool stop = b->stop;
+    pthread_mutex_unlock(&b->lock);
+    return stop;
+}
+
+static void *thread_main(void *argument) {
+    rhumb__graph *graph = argument;
+    rhumb__background *b = graph->background;
+    bool left = true;
+    /* Without memory it is left to the next checkpoint, which says so to its caller. */
+    while (left && !is_stopped(b)) {
+        if (rhumb__recover_link_block(graph, &b->pool, &b->link_lock, &left) != RHUMB_OK) break;
+    }
+    pthread_mutex_lock(&b->lock);
+    while (!b->stop) {
+        if (!b->checkpoint_due) {
+            b->busy = false;
+            pthread_cond_broadcast(&b->idle);
+            pthread_cond_wait(&b->wake, &b->lock);
+            b->busy = true;
+            continue;
+        }
+        b->checkpoint_due = false;
+        pthread_mutex_unlock(&b->lock);
+        make_checkpoint(graph);
+        count_unreachable(graph);
+        pthread_mutex_lock(&b->lock);
+    }
+    pthread_mutex_unlock(&b->lock);
+    return NULL;
+}
+
+rhumb_status rhumb__background_wait_idle(rhumb__graph *graph) {
+    rhumb__background *b = graph->background;
+    const rhumb_status status = rhumb__background_finish_linking(graph);
+    if (status != RHUMB_OK) return status;
+    pthread_mutex_lock(&b->lock);
+    while (b->busy || b->checkpoint_due) pthread_cond_wait(&b->idle, &b->lock);
+    pthread_mutex_unlock(&b->lock);
+    return RHUMB_OK;
+}
+
+static void background_free(rhumb__background *b) {
+    rhumb__scratch_pool_destroy(&b->pool);
+    pthread_mutex_destroy(&b->lock);
+    pthread_mutex_destroy(&b->link_lock);
+    pthread_cond_destroy(&b->wake);
+    pthread_cond_destroy(&b->idle);
+    rhumb__free(b);
+}
+
+rhumb_status rhumb__background_start(rhumb__graph *graph) {
+    rhumb__background *b = rhumb__alloc_zeroed(1, sizeof *b);
+    if (b == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a thread");
+    if (pthread_mutex_init(&b->lock, NULL) != 0 || pthread_mutex_init(&b->link_lock, NULL) != 0 ||
+        pthread_cond_init(&b->wake, NULL) != 0 || pthread_cond_init(&b->idle, NULL) != 0) {
+        rhumb__free(b);
+        return rhumb__fail(RHUMB_E_NOMEM, "no memory for locks");
+    }
+    rhumb__scratch_pool_init(&b->pool, graph);
+    b->busy = true;
+    b->counted_dead = atomic_load(&graph->dead_count);
+    atomic_store(&b->limit_bytes, limit_bytes(graph));
+    graph->background = b;
+    /* Signals are the program's, and are for its own threads. */
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int error = pthread_create(&b->thread, NULL, thread_main, graph);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error == 0) return RHUMB_OK;
+    graph->background = NULL;
+    background_free(b);
+    return rhumb__fail(RHUMB_E_NOMEM, "no thread for work in the background");
+}
+
+void rhumb__background_stop(rhumb__graph *graph) {
+    rhumb__background *b = graph->background;
+    if (b == NULL) return;
+    pthread_mutex_lock(&b->lock);
+    b->stop = true;
+    pthread_cond_signal(&b->wake);
+    pthread_mutex_unlock(&b->lock);
+    pthread_join(b->thread, NULL);
+    graph->background = NULL;
+    background_free(b);
+}

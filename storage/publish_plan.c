@@ -1,0 +1,162 @@
+/* publish_plan.c - step 1 of a publication: where everything is going to be.
+ *
+ * Append-only sections keep their extents and get more at the end. Mutable sections are looked at granule by granule:
+ * one with a dirty chunk, or with rows that are new, moves to new blocks, the others stay where they are.
+ *
+ * Locking: the store's publishing lock is held; each chunk's lock is taken for a look at its dirty mark. A chunk that
+ * becomes dirty after that look waits for the next version.
+ */
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/bits.h"
+#include "base/status.h"
+#include "storage/publisher.h"
+
+#include <string.h>
+
+#define GRANULE_COUNT_MAX 2048u
+
+/* Takes blocks for a piece of the section. A large piece lies so that large pages can map it: its offset in the file
+ * and in the section agree modulo their size, as its address and its offset in the section do. */
+static rhumb_status take_blocks(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t section_offset, uint64_t bytes,
+                                uint64_t *offset_out) {
+    const uint64_t alignment = bytes >= RHUMB__LARGE_PAGE_BYTES ? RHUMB__LARGE_PAGE_BYTES : 1;
+    rhumb_status status =
+        rhumb__file_space_take(&p->store->space, bytes, alignment, section_offset & (alignment - 1), offset_out);
+    if (status != RHUMB_OK) return status;
+    status = rhumb__extent_list_append(&plan->taken, *offset_out, bytes);
+    if (status != RHUMB_OK) rhumb__file_space_give(&p->store->space, *offset_out, bytes);
+    return status;
+}
+
+/* New extents at the end for what the old ones cannot hold. They grow with the section, by at least a 64th of it, which
+ * bounds their number, and in place when the blocks behind the last one are free. */
+static rhumb_status plan_append(rhumb__publisher *p, rhumb__section_plan *plan) {
+    rhumb__section *section = plan->section;
+    const uint64_t have_bytes = section->extents.bytes;
+    const uint64_t need_bytes = rhumb__round_up(plan->row_count * section->row_stride_bytes, RHUMB__BLOCK_BYTES);
+    rhumb_status status = rhumb__extent_list_append_range(&plan->extents, &section->extents, 0, have_bytes);
+    if (status != RHUMB_OK || need_bytes <= have_bytes) return status;
+    const uint64_t share_bytes =
+        rhumb__max_u64(rhumb__floor_power_of_two(have_bytes / 64), (uint64_t)RHUMB__BLOCK_BYTES);
+    const uint64_t bytes = rhumb__max_u64(need_bytes - have_bytes, rhumb__round_down(share_bytes, RHUMB__BLOCK_BYTES));
+    uint64_t offset = 0;
+    if (have_bytes > 0) {
+        const rhumb__extent_item *last = &section->extents.items[section->extents.count - 1];
+        offset = last->file_offset + last->bytes;
+    }
+    const bool in_place =
+        have_bytes > 0 && (bytes < RHUMB__LARGE_PAGE_BYTES || (offset - have_bytes) % RHUMB__LARGE_PAGE_BYTES == 0);
+    if (in_place && rhumb__file_space_take_at(&p->store->space, offset, bytes)) {
+        status = rhumb__extent_list_append(&plan->taken, offset, bytes);
+        if (status != RHUMB_OK) rhumb__file_space_give(&p->store->space, offset, bytes);
+    } else {
+        status = take_blocks(p, plan, have_bytes, bytes, &offset);
+    }
+    if (status == RHUMB_OK) status = rhumb__extent_list_append(&plan->extents, offset, bytes);
+    return status;
+}
+
+static bool granule_is_dirty(const rhumb__section *section, uint64_t begin, uint64_t end) {
+    bool dirty = false;
+    for (uint64_t offset = begin; offset < end && !dirty; offset += section->chunk_bytes) {
+        rhumb__chunk_state *chunk = &section->chunks[offset / section->chunk_bytes];
+        pthread_mutex_lock(&chunk->lock);
+        dirty = chunk->dirty;
+        pthread_mutex_unlock(&chunk->lock);
+    }
+    return dirty;
+}
+
+static rhumb_status note_moved(rhumb__section_plan *plan, uint64_t begin, uint64_t end) {
+    rhumb__range_list *moved = &plan->moved;
+    if (moved->count == moved->capacity) {
+        const uint32_t capacity = moved->capacity == 0 ? 8 : moved->capacity * 2;
+        rhumb__range *items = rhumb__alloc_resize(moved->items, capacity, sizeof *items);
+        if (items == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a list of %u pieces", capacity);
+        moved->items = items;
+        moved->capacity = capacity;
+    }
+    moved->items[moved->count++] = (rhumb__range){begin, end};
+    return RHUMB_OK;
+}
+
+/* Sorts the granules into those that stay where they are and those that move, and finds room for each run of moving
+ * ones. */
+static rhumb_status plan_mutable(rhumb__publisher *p, rhumb__section_plan *plan) {
+    rhumb__section *section = plan->section;
+    const uint64_t chunk_bytes = section->chunk_bytes;
+    const uint64_t end_bytes = plan->checksum_count * chunk_bytes;
+    plan->granule_bytes = chunk_bytes;
+    while (end_bytes / plan->granule_bytes > GRANULE_COUNT_MAX) plan->granule_bytes *= 2;
+    /* Checksums cover published rows, so a chunk that gets more of them gets a new one, even if nobody touched it. */
+    const bool grows = plan->row_count > section->published_row_count;
+    const uint64_t old_bytes = section->published_row_count * section->row_stride_bytes;
+    uint64_t begin = 0;
+    while (begin < end_bytes) {
+        /* Extend [begin, end) over all granules that share the fate of the first. */
+        bool moves = false;
+        uint64_t end = begin;
+        while (end < end_bytes) {
+            const uint64_t granule_end = rhumb__min_u64(end + plan->granule_bytes, end_bytes);
+            const bool granule_moves = granule_end > section->extents.bytes || (grows && granule_end > old_bytes) ||
+                                       !rhumb__extent_list_is_contiguous(&section->extents, end, granule_end - end) ||
+                                       granule_is_dirty(section, end, granule_end);
+            if (end == begin) moves = granule_moves;
+            if (granule_moves != moves) break;
+            end = granule_end;
+        }
+        rhumb_status status;
+        if (moves) {
+            uint64_t offset = 0;
+            status = take_blocks(p, plan, begin, end - begin, &offset);
+            if (status == RHUMB_OK) status = rhumb__extent_list_append(&plan->extents, offset, end - begin);
+            if (status == RHUMB_OK) status = note_moved(plan, begin, end);
+        } else {
+            status = rhumb__extent_list_append_range(&plan->extents, &section->extents, begin, end - begin);
+        }
+        if (status != RHUMB_OK) return status;
+        begin = end;
+    }
+    return RHUMB_OK;
+}
+
+static rhumb_status plan_section(rhumb__publisher *p, uint32_t index) {
+    rhumb__section_plan *plan = &p->plans[index];
+    rhumb__section *section = p->store->sections[index];
+    plan->section = section;
+    plan->row_count = p->publication->row_counts[index];
+    RHUMB_ASSERT(plan->row_count >= section->published_row_count);
+    RHUMB_ASSERT(plan->row_count <= atomic_load_explicit(&section->row_capacity, memory_order_relaxed));
+    plan->checksum_count = rhumb__divide_up(plan->row_count * section->row_stride_bytes, section->chunk_bytes);
+    if (plan->checksum_count == 0) return RHUMB_OK;
+    plan->checksums = rhumb__alloc_zeroed(plan->checksum_count, sizeof *plan->checksums);
+    if (plan->checksums == NULL) {
+        return rhumb__fail(RHUMB_E_NOMEM, "no memory for %llu checksums", (unsigned long long)plan->checksum_count);
+    }
+    if (section->checksum_count > 0) {
+        memcpy(plan->checksums, section->checksums, section->checksum_count * sizeof *plan->checksums);
+    }
+    return section->spec.kind == RHUMB__SECTION_APPEND ? plan_append(p, plan) : plan_mutable(p, plan);
+}
+
+/* Makes the file system set the blocks aside. */
+static rhumb_status allocate_taken(rhumb__publisher *p) {
+    rhumb_status status = RHUMB_OK;
+    for (uint32_t i = 0; i < p->store->section_count; i++) {
+        const rhumb__extent_list *taken = &p->plans[i].taken;
+        for (uint32_t k = 0; k < taken->count; k++) {
+            RHUMB_TRY(rhumb__io_allocate(p->store->io, taken->items[k].file_offset, taken->items[k].bytes));
+        }
+    }
+done:
+    return status;
+}
+
+rhumb_status rhumb__publish_plan(rhumb__publisher *p) {
+    rhumb_status status = RHUMB_OK;
+    for (uint32_t i = 0; i < p->store->section_count; i++) RHUMB_TRY(plan_section(p, i));
+    status = allocate_taken(p);
+done:
+    return status;
+}

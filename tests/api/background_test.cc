@@ -1,0 +1,167 @@
+// Goal: checkpoints that begin by themselves: when the log says so, beside inserts, deletes, upserts and searches,
+// without holding them up for longer than an operation takes; and what the statistics say of them. Method: small
+// limits, threads, and the file as a reader sees it.
+#include <atomic>
+#include <thread>
+
+#include "tests/api/index_test_support.h"
+
+namespace index_test {
+namespace {
+
+class Background : public ::testing::Test {
+  protected:
+    static constexpr uint32_t kDim = 16;
+
+    Index create_with(uint64_t checkpoint_log_bytes, uint64_t bytes_per_second = 0) {
+        rhumb_open_options open;
+        rhumb_open_options_init(&open, sizeof open);
+        open.durability = RHUMB_DURABILITY_INTERVAL;
+        open.checkpoint_log_bytes = checkpoint_log_bytes;
+        open.checkpoint_bytes_per_second = bytes_per_second;
+        rhumb_index_options options = index_options(kDim);
+        options.open = &open;
+        return create(path_, options);
+    }
+    uint64_t log_blocks() const {
+        struct stat status = {};
+        return stat((path_ + "-wal").c_str(), &status) == 0 ? static_cast<uint64_t>(status.st_blocks) * 512 : 0;
+    }
+
+    ScratchDirectory directory_;
+    std::string path_ = directory_.file("index.rhumb");
+    const Vectors vectors_ = random_vectors(30000, kDim, 80);
+};
+
+TEST_F(Background, ALongLogStartsACheckpointAndIsCut) {
+    const Index index = create_with(64 << 10);
+    for (size_t i = 0; i < 3000; i++) {
+        ASSERT_OK(rhumb_index_insert(index.get(), i, vectors_.row(i)));
+        if (i % 500 == 0) {
+            EXPECT_OK(rhumb_index_wait_idle(index.get()));
+        }
+    }
+    EXPECT_OK(rhumb_index_wait_idle(index.get()));
+    const rhumb_index_stats now = stats(index);
+    EXPECT_GE(now.checkpoint_count, 3u) << "300 KB were logged";
+    EXPECT_LE(now.checkpoint_count, 10u);
+    EXPECT_LT(now.log_bytes, 300u << 10);
+    EXPECT_LT(log_blocks(), 500u << 10) << "space is given back";
+    EXPECT_EQ(now.checkpoint_failed_count, 0u);
+    EXPECT_STREQ(now.checkpoint_failure, "");
+    EXPECT_GE(now.durable_lsn, 1000u);
+    const Index reader = open(path_, true);
+    EXPECT_GE(rhumb_index_count(reader.get()), 1000u);
+}
+
+TEST_F(Background, AnEndlessLimitStartsNone) {
+    const Index index = create_with(UINT64_MAX);
+    for (size_t i = 0; i < 3000; i++) ASSERT_OK(rhumb_index_insert(index.get(), i, vectors_.row(i)));
+    EXPECT_OK(rhumb_index_wait_idle(index.get()));
+    EXPECT_EQ(stats(index).checkpoint_count, 1u) << "the one of the creation";
+    EXPECT_GE(stats(index).log_bytes, 300u << 10);
+}
+
+// A checkpoint that is made to take a while by its rate: what it shows is exactly one moment.
+TEST_F(Background, DeletesAndUpsertsGoOnBesideACheckpointThatShowsOneMoment) {
+    const Index index = create_with(UINT64_MAX, 2 << 20);
+    const uint64_t count = 8000;
+    rhumb_batch_options batch;
+    rhumb_batch_options_init(&batch, sizeof batch);
+    ASSERT_OK(rhumb_index_insert_batch(index.get(), nullptr, vectors_.components.data(), count, &batch, nullptr));
+    ASSERT_OK(rhumb_index_delete(index.get(), 7));
+    std::atomic<bool> done{false};
+    std::thread checkpoint([&] {
+        EXPECT_OK(rhumb_index_checkpoint(index.get()));
+        done = true;
+    });
+    // One operation after the other: in every prefix the keys deleted or replaced are the first n of the order.
+    uint64_t changed_during = 0;
+    for (uint64_t key = 100; key < 6000 && !done; key++) {
+        if (key % 3 == 0) {
+            ASSERT_OK(rhumb_index_delete(index.get(), key));
+            if (key % 2 == 0) {
+                ASSERT_OK(rhumb_index_insert(index.get(), key, vectors_.row(20000 + key)));
+            }
+        } else {
+            ASSERT_OK(rhumb_index_upsert(index.get(), key, vectors_.row(20000 + key)));
+        }
+        changed_during = key;
+        if (key % 50 == 0) usleep(1000);
+    }
+    checkpoint.join();
+    EXPECT_GT(changed_during, 150u) << "the checkpoint held them up";
+    const auto changed = [&](const Index &handle, uint64_t key) {
+        std::vector<float> stored(kDim);
+        const rhumb_status status = rhumb_index_get_vector(handle.get(), key, stored.data());
+        if (status == RHUMB_E_NOTFOUND) return true;
+        EXPECT_EQ(status, RHUMB_OK);
+        return memcmp(stored.data(), vectors_.row(key), sizeof(float) * kDim) != 0;
+    };
+    {
+        const Index reader = open(path_, true);
+        uint64_t first_unchanged = 100;
+        while (changed(reader, first_unchanged)) first_unchanged++;
+        for (uint64_t key = first_unchanged; key < count; key++) ASSERT_FALSE(changed(reader, key)) << key;
+        EXPECT_LE(first_unchanged, changed_during);
+        EXPECT_FALSE(contains(reader, 7));
+        expect_sound(reader);
+        for (uint64_t key = 100; key < 3000; key += 17) {
+            const Answer answer = search(reader, vectors_.row(key), 5, 64);
+            EXPECT_EQ(std::set<uint64_t>(answer.keys.begin(), answer.keys.end()).size(), 5u);
+        }
+    }
+    for (uint64_t key = 100; key <= changed_during; key++) EXPECT_TRUE(changed(index, key)) << key;
+    expect_sound(index);
+    const rhumb_index_stats now = stats(index);
+    EXPECT_GT(now.checkpoint_ns, 200000000u) << "at 2 MiB a second";
+    EXPECT_LT(now.checkpoint_pause_max_ns, now.checkpoint_ns);
+}
+
+TEST_F(Background, ReachabilityIsCountedAfterManyDeletes) {
+    const Index index = create_with(64 << 10);
+    for (size_t i = 0; i < 2000; i++) ASSERT_OK(rhumb_index_insert(index.get(), i, vectors_.row(i)));
+    EXPECT_EQ(stats(index).unreachable_lsn, 0u);
+    for (size_t i = 0; i < 2000; i += 2) ASSERT_OK(rhumb_index_delete(index.get(), i));
+    for (size_t i = 2000; i < 3000; i++) ASSERT_OK(rhumb_index_insert(index.get(), i, vectors_.row(i)));
+    EXPECT_OK(rhumb_index_wait_idle(index.get()));
+    const rhumb_index_stats now = stats(index);
+    EXPECT_GT(now.unreachable_lsn, 2000u);
+    EXPECT_LT(now.unreachable_count, 20u);
+}
+
+TEST_F(Background, CallsFromManyThreadsBesideCheckpoints) {
+    const Index index = create_with(32 << 10);
+    std::vector<std::thread> threads;
+    std::atomic<bool> stop{false};
+    for (uint64_t t = 0; t < 3; t++) {
+        threads.emplace_back([&, t] {
+            for (uint64_t i = 0; i < 1500; i++) {
+                const uint64_t key = i * 3 + t;
+                EXPECT_OK(rhumb_index_insert(index.get(), key, vectors_.row(key)));
+                if (i % 4 == 1) {
+                    EXPECT_OK(rhumb_index_delete(index.get(), key - 3));
+                } else if (i % 4 == 2) {
+                    EXPECT_OK(rhumb_index_upsert(index.get(), key, vectors_.row(key + 1)));
+                }
+            }
+        });
+    }
+    std::thread observer([&] {
+        while (!stop) {
+            (void)search(index, vectors_.row(5), 10, 50);
+            (void)stats(index);
+            EXPECT_LE(rhumb_index_durable_lsn(index.get()), rhumb_index_lsn(index.get()));
+        }
+    });
+    for (std::thread &thread : threads) thread.join();
+    stop = true;
+    observer.join();
+    EXPECT_EQ(rhumb_index_count(index.get()), 3u * (1500 - 375));
+    EXPECT_OK(rhumb_index_wait_idle(index.get()));
+    EXPECT_GT(stats(index).checkpoint_count, 2u);
+    expect_sound(index);
+}
+
+} // namespace
+} // namespace index_test

@@ -1,0 +1,265 @@
+// Goal: a tail that was never acknowledged is cut off between two records, damage is told from it, and what is not this
+// index's log is not taken for one. Method: logs written by the code under test, then changed with log_image.h, byte by
+// byte where that is possible.
+#include "tests/storage/log_test_support.h"
+
+namespace log_test {
+namespace {
+
+using LogDamage = LogTest;
+
+TEST_F(LogDamage, ATornTailOfAnyLengthLeavesAPrefix) {
+    {
+        Log log;
+        ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
+        ASSERT_EQ(log.add_durably(8), RHUMB_OK);
+    }
+    const LogImage whole = LogImage::load(log_path_);
+    const std::vector<LogImage::Place> records = whole.records();
+    ASSERT_EQ(records.size(), 8u);
+    for (uint64_t length = 0; length <= whole.bytes.size(); length += length < 16384 - 8 ? 401 : 1) {
+        LogImage torn = whole;
+        torn.bytes.resize(length);
+        ASSERT_TRUE(torn.save(log_path_));
+        uint64_t left = 0;
+        while (left < 8 && records[left].offset + records[left].byte_count <= length) left++;
+        Log log;
+        ASSERT_EQ(log.open(path_, {}), RHUMB_OK) << length << ": " << rhumb__error_last()->message;
+        ASSERT_TRUE(is_range(log.replay(), 1, left)) << length;
+        if (length % 5 != 0) continue;
+        ASSERT_EQ(log.add_durably(2), RHUMB_OK) << length << ": " << rhumb__error_last()->message;
+        ASSERT_TRUE(is_range(replay_anew(0), 1, left + 2)) << length;
+    }
+}
+
+TEST_F(LogDamage, ATailOfZerosOrNoiseIsCutOff) {
+    const uint64_t seed = io_test::choose_seed();
+    std::mt19937_64 random(seed);
+    for (int round = 0; round < 60; round++) {
+        unlink(log_path_.c_str());
+        {
+            Log log;
+            ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
+            ASSERT_EQ(log.add_durably(3), RHUMB_OK);
+            ASSERT_EQ(log.add_group(9), RHUMB_OK);
+        }
+        LogImage image = LogImage::load(log_path_);
+        const std::vector<LogImage::Place> records = image.records();
+        ASSERT_EQ(records.size(), 12u);
+        // The last group loses some of its sectors, as if it had never been synced.
+        uint64_t lost = image.bytes.size();
+        for (uint64_t sector = records[3].offset / 512; sector <= image.bytes.size() / 512; sector++) {
+            if (random() % 3 != 0) continue;
+            for (uint64_t i = sector * 512; i < sector * 512 + 512 && i < image.bytes.size(); i++) {
+                if (i < records[3].offset) continue;
+                lost = std::min(lost, i);
+                image.bytes[i] = round % 2 == 0 ? 0 : static_cast<uint8_t>(random());
+            }
+        }
+        ASSERT_TRUE(image.save(log_path_));
+        uint64_t left = 3;
+        while (left < 12 && records[left].offset + records[left].byte_count <= lost) left++;
+        ASSERT_TRUE(is_range(replay_anew(0), 1, left)) << "seed " << seed << " round " << round;
+    }
+}
+
+TEST_F(LogDamage, DamageToARecordThatHadBeenSyncedIsReported) {
+    {
+        Log log;
+        ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
+        ASSERT_EQ(log.add_durably(6), RHUMB_OK);
+    }
+    const LogImage whole = LogImage::load(log_path_);
+    const std::vector<LogImage::Place> records = whole.records();
+    for (uint64_t i = 0; i < records.size(); i++) {
+        for (uint64_t at = 0; at < records[i].byte_count; at += at < 40 ? 1 : 13) {
+            LogImage damaged = whole;
+            damaged.bytes[records[i].offset + at] ^= 0x20;
+            ASSERT_TRUE(damaged.save(log_path_));
+            Log log;
+            const rhumb_status status = log.open(path_, {});
+            if (i == 5) { // nothing says that the last one had been synced
+                ASSERT_EQ(status, RHUMB_OK) << rhumb__error_last()->message;
+                ASSERT_TRUE(is_range(log.replay(), 1, 5));
+                continue;
+            }
+            ASSERT_EQ(status, RHUMB_E_CORRUPT) << "record " << i + 1 << " byte " << at;
+            EXPECT_EQ(rhumb__error_last()->file_offset, records[i].offset);
+            EXPECT_EQ(log_path_, rhumb__error_last()->path);
+            EXPECT_NE(strstr(rhumb__error_last()->message, ("record " + std::to_string(i + 1)).c_str()), nullptr);
+            const rhumb__log_report report = examine(0);
+            EXPECT_EQ(report.error_count, 1u);
+            EXPECT_EQ(report.record_count, i);
+            EXPECT_NE(report.first_error[0], '\0');
+        }
+    }
+}
+
+TEST_F(LogDamage, DamageBeforeTheCheckpointMattersIfItHidesWhatCameAfter) {
+    {
+        Log log;
+        ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
+        ASSERT_EQ(log.add_durably(6), RHUMB_OK);
+    }
+    LogImage image = LogImage::load(log_path_);
+    image.bytes[image.records()[1].offset + 50] ^= 1;
+    ASSERT_TRUE(image.save(log_path_));
+    for (uint64_t checkpoint_lsn = 0; checkpoint_lsn <= 9; checkpoint_lsn++) {
+        Log log;
+        const rhumb_status status = log.open(path_, after(checkpoint_lsn));
+        // Record 6 says that 5 had been synced; that 6 had been, nobody says.
+        EXPECT_EQ(status, checkpoint_lsn < 5 ? RHUMB_E_CORRUPT : RHUMB_OK) << checkpoint_lsn;
+        if (status != RHUMB_OK) continue;
+        EXPECT_EQ(rhumb__log_lsn(log), checkpoint_lsn);
+        EXPECT_EQ(rhumb__log_replay_count(log), 0u);
+    }
+}
+
+TEST_F(LogDamage, ARecordOfAnUnknownTypeNeedsANewerLibrary) {
+    {
+        Log log;
+        ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
+        ASSERT_EQ(log.add_durably(3), RHUMB_OK);
+    }
+    for (const uint32_t type : {0u, 6u, UINT32_MAX}) {
+        LogImage image = LogImage::load(log_path_);
+        image.put(image.records()[1].offset + offsetof(rhumb__log_record_header, type), type);
+        image.mend_records(true);
+        ASSERT_TRUE(image.save(log_path_));
+        Log log;
+        EXPECT_EQ(log.open(path_, {}), RHUMB_E_VERSION);
+        EXPECT_EQ(rhumb__error_last()->file_offset, image.records()[1].offset);
+    }
+}
+
+TEST_F(LogDamage, HeadersAreCheckedBeforeTheyAreBelieved) {
+    {
+        Log log;
+        ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
+        ASSERT_EQ(log.add_durably(3), RHUMB_OK);
+        const rhumb__log_mark mark = rhumb__log_mark_now(log);
+        ASSERT_EQ(log.add_durably(3), RHUMB_OK);
+        ASSERT_EQ(rhumb__log_cut(log, &mark), RHUMB_OK);
+    }
+    const LogImage whole = LogImage::load(log_path_);
+    ASSERT_EQ(whole.newest().generation, 2u);
+    const auto open_with = [&](const std::function<void(rhumb__log_header *)> &change) {
+        LogImage image = whole;
+        rhumb__log_header header = image.newest();
+        change(&header);
+        for (uint32_t copy = 0; copy < 2; copy++) image.put_header(header, 0, copy);
+        EXPECT_TRUE(image.save(log_path_));
+        Log log;
+        return log.open(path_, after(3));
+    };
+    EXPECT_EQ(open_with([](rhumb__log_header *) {}), RHUMB_OK);
+    EXPECT_EQ(open_with([](rhumb__log_header *h) { h->format_version = 2; }), RHUMB_E_VERSION);
+    EXPECT_EQ(open_with([](rhumb__log_header *h) { h->generation = 3; }), RHUMB_E_CORRUPT);
+    EXPECT_EQ(open_with([](rhumb__log_header *h) { h->generation = UINT64_MAX - 1; }), RHUMB_E_CORRUPT);
+    EXPECT_EQ(open_with([](rhumb__log_header *h) { h->first_offset = 8192; }), RHUMB_E_CORRUPT);
+    EXPECT_EQ(open_with([](rhumb__log_header *h) { h->first_offset += 4; }), RHUMB_E_CORRUPT);
+    EXPECT_EQ(open_with([](rhumb__log_header *h) { h->first_offset = UINT64_MAX - 7; }), RHUMB_E_CORRUPT);
+    EXPECT_EQ(open_with([](rhumb__log_header *h) { h->first_lsn = 0; }), RHUMB_E_CORRUPT);
+    EXPECT_EQ(open_with([](rhumb__log_header *h) { h->first_lsn = UINT64_MAX; }), RHUMB_E_CORRUPT);
+    EXPECT_EQ(open_with([](rhumb__log_header *h) { h->first_offset = UINT64_C(1) << 40; }), RHUMB_OK)
+        << "a header may have reached the disk before the records";
+
+    for (uint32_t copy = 0; copy < 4; copy++) { // any one copy may rot
+        LogImage image = whole;
+        image.bytes[LogImage::header_offset(copy / 2, copy % 2) + 60] ^= 1;
+        ASSERT_TRUE(image.save(log_path_));
+        EXPECT_TRUE(is_range(replay_anew(3), 4, 6));
+    }
+    LogImage image = whole;
+    for (uint32_t copy = 0; copy < 4; copy++) image.bytes[LogImage::header_offset(copy / 2, copy % 2) + 60] ^= 1;
+    ASSERT_TRUE(image.save(log_path_));
+    Log log;
+    EXPECT_EQ(log.open(path_, after(3)), RHUMB_E_CORRUPT);
+}
+
+TEST_F(LogDamage, ACreationThatWasCutShortCountsAsAbsent) {
+    {
+        Log log;
+        ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
+        ASSERT_EQ(log.add_durably(1), RHUMB_OK);
+    }
+    const LogImage whole = LogImage::load(log_path_);
+    for (uint64_t length = 0; length <= 16384; length += 512) {
+        for (const uint64_t zeroed : {UINT64_C(0), UINT64_C(4096), UINT64_C(12288), UINT64_C(16384)}) {
+            LogImage image = whole;
+            image.bytes.resize(length);
+            std::fill(image.bytes.begin(), image.bytes.begin() + static_cast<ptrdiff_t>(std::min(length, zeroed)), 0);
+            ASSERT_TRUE(image.save(log_path_));
+            Settings other = after(5);
+            if (length < 16384) other.uuid_byte = 8; // not even that is looked at
+            Log log;
+            ASSERT_EQ(log.open(path_, other), RHUMB_OK) << rhumb__error_last()->message;
+            ASSERT_EQ(rhumb__log_lsn(log), 5u);
+            ASSERT_EQ(log.add_durably(2), RHUMB_OK) << rhumb__error_last()->message;
+            ASSERT_EQ(log.open(path_, other), RHUMB_OK);
+            ASSERT_TRUE(is_range(log.replay(), 6, 7));
+        }
+    }
+    LogImage newer = whole;
+    newer.bytes.resize(4096);
+    newer.put<uint32_t>(8, 2);
+    ASSERT_TRUE(newer.save(log_path_));
+    Log log;
+    EXPECT_EQ(log.open(path_, {}), RHUMB_E_VERSION) << "that is somebody else's to judge";
+}
+
+TEST_F(LogDamage, AnotherIndexsLogIsRefusedOrDiscarded) {
+    {
+        Log log;
+        ASSERT_EQ(log.open(path_, after(10)), RHUMB_OK);
+        ASSERT_EQ(log.add_durably(3), RHUMB_OK);
+    }
+    Log log;
+    Settings other = after(10);
+    other.uuid_byte = 9;
+    EXPECT_EQ(log.open(path_, other), RHUMB_E_LOG);
+    EXPECT_NE(strstr(rhumb__error_last()->message, "09090909"), nullptr);
+    EXPECT_NE(strstr(rhumb__error_last()->message, "07070707"), nullptr);
+    EXPECT_EQ(examine(10, 9).error_count, 1u);
+    EXPECT_EQ(examine(10).error_count, 0u);
+
+    // Operations 10 and before are in no log, so a checkpoint that ends with 9 does not go with this one.
+    EXPECT_EQ(log.open(path_, after(9)), RHUMB_E_LOG);
+    EXPECT_NE(strstr(rhumb__error_last()->message, "operation 9,"), nullptr) << rhumb__error_last()->message;
+    EXPECT_NE(strstr(rhumb__error_last()->message, "with 11"), nullptr) << rhumb__error_last()->message;
+    EXPECT_EQ(examine(9).error_count, 1u);
+    EXPECT_TRUE(file_exists());
+
+    Settings discarding = after(9);
+    discarding.discard = true;
+    EXPECT_EQ(log.open(path_, discarding), RHUMB_OK);
+    EXPECT_FALSE(file_exists());
+    EXPECT_EQ(rhumb__log_lsn(log), 9u);
+    ASSERT_EQ(log.add_durably(2), RHUMB_OK);
+    EXPECT_TRUE(is_range(replay_anew(9), 10, 11));
+}
+
+TEST_F(LogDamage, ExamineCountsAndChangesNothing) {
+    {
+        Log log;
+        ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
+        ASSERT_EQ(log.add_durably(5), RHUMB_OK);
+        const uint64_t begin = log.append(RHUMB__LOG_BATCH_BEGIN, 0, {});
+        log.add(begin);
+        log.append(RHUMB__LOG_BATCH_COMMIT, begin, {});
+    }
+    LogImage image = LogImage::load(log_path_);
+    image.bytes.resize(image.bytes.size() + 50, 0xEE);
+    ASSERT_TRUE(image.save(log_path_));
+    const rhumb__log_report report = examine(3);
+    EXPECT_TRUE(report.exists);
+    EXPECT_EQ(report.record_count, 8u);
+    EXPECT_EQ(report.pending_count, 3u);
+    EXPECT_EQ(report.error_count, 0u) << report.first_error;
+    EXPECT_EQ(LogImage::load(log_path_).bytes, image.bytes);
+    io_test::put_file(log_path_, "");
+    EXPECT_FALSE(examine(3).exists);
+}
+
+} // namespace
+} // namespace log_test
