@@ -399,6 +399,46 @@ typedef struct rhumb_repair_report {
 RHUMB_API rhumb_status rhumb_index_repair(const char *path, const char *new_path, const rhumb_repair_options *options,
                                           rhumb_repair_report *report, size_t report_size) RHUMB_NODISCARD;
 
+/* In which order the nodes of a compacted index lie. Searches are faster when neighbours lie close together. */
+typedef enum rhumb_order {
+    RHUMB_ORDER_DEFAULT = 0, /* the one that has measured best: RHUMB_ORDER_WINDOW */
+    RHUMB_ORDER_KEEP = 1,    /* as they lie now */
+    RHUMB_ORDER_BREADTH = 2, /* breadth first from the entry point */
+    RHUMB_ORDER_RCM = 3,     /* reverse Cuthill-McKee */
+    RHUMB_ORDER_WINDOW = 4   /* Gorder: next the node that shares most neighbours with the last five */
+} rhumb_order;
+
+typedef struct rhumb_compact_options {
+    size_t size;
+    uint32_t thread_count; /* default 0: one per processor */
+    rhumb_order order;
+    bool second_pass;           /* search new neighbours for every node; takes as long as building. Default false */
+    rhumb_progress_fn progress; /* default NULL */
+    void *progress_context;
+} rhumb_compact_options;
+
+RHUMB_API void rhumb_compact_options_init(rhumb_compact_options *options, size_t size);
+
+typedef struct rhumb_compact_report {
+    size_t size;
+    uint64_t epoch;             /* of the checkpoint that was read */
+    uint64_t count;             /* vectors in the new index */
+    uint64_t dropped_count;     /* deleted nodes that it does not have any more */
+    uint64_t repaired_count;    /* neighbour lists that had named deleted nodes */
+    uint64_t reconnected_count; /* nodes that no path had led to */
+    uint64_t unreachable_count; /* of these, without a path still */
+} rhumb_compact_report;
+
+/* Writes the live vectors of the index at `path` into a new index at `new_path`, without deleted nodes, every node
+ * reachable, neighbours close together; keys, parameters and vectors are the same, the identity is new. The old index
+ * is only read, at its newest checkpoint, and may be open for writing here or elsewhere: so this is also a backup of a
+ * live index. The new file has "-compacting" behind its name until it is whole and durable; after a failure there is
+ * none. Memory: the neighbour lists of the new index, some bytes per node, and 4 bytes per link for the default order.
+ * RHUMB_E_EXISTS: there is a file of either name. RHUMB_E_CANCELLED; what opening and creating return. */
+RHUMB_API rhumb_status rhumb_index_compact_into(const char *path, const char *new_path,
+                                                const rhumb_compact_options *options, rhumb_compact_report *report,
+                                                size_t report_size) RHUMB_NODISCARD;
+
 #ifdef __cplusplus
 }
 #endif

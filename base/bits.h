@@ -33,4 +33,8 @@ static inline uint64_t rhumb__mix64(uint64_t value) {
     return value ^ (value >> 31);
 }
 
+/* One bit of many, in words of 64. */
+static inline bool rhumb__bit_get(const uint64_t *bits, uint64_t i) { return (bits[i / 64] >> (i % 64) & 1) != 0; }
+static inline void rhumb__bit_set(uint64_t *bits, uint64_t i) { bits[i / 64] |= UINT64_C(1) << (i % 64); }
+
 #endif /* RHUMB_BASE_BITS_H */

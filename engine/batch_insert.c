@@ -96,7 +96,7 @@ static rhumb_status run(insert_job *job) {
     return status;
 }
 
-static rhumb_status append_boundary(rhumb__graph *graph, rhumb__log_type type, uint64_t batch, uint64_t *lsn_out) {
+rhumb_status rhumb__batch_boundary(rhumb__graph *graph, rhumb__log_type type, uint64_t batch, uint64_t *lsn_out) {
     const rhumb_status status = rhumb__log_reserve(graph->log, 0);
     if (status == RHUMB_OK) *lsn_out = rhumb__log_append(graph->log, type, batch, NULL, 0, NULL, 0);
     return status;
@@ -134,9 +134,9 @@ static rhumb_status insert_whole(rhumb__graph *graph, insert_job *job) {
     }
     for (uint64_t i = 0; i < job->spec->count; i++) job->slots[i] = RHUMB__SLOT_NONE;
     pthread_rwlock_rdlock(&graph->batch_lock);
-    RHUMB_TRY(append_boundary(graph, RHUMB__LOG_BATCH_BEGIN, 0, &job->batch));
+    RHUMB_TRY(rhumb__batch_boundary(graph, RHUMB__LOG_BATCH_BEGIN, 0, &job->batch));
     status = run(job);
-    if (status == RHUMB_OK) status = append_boundary(graph, RHUMB__LOG_BATCH_COMMIT, job->batch, &commit_lsn);
+    if (status == RHUMB_OK) status = rhumb__batch_boundary(graph, RHUMB__LOG_BATCH_COMMIT, job->batch, &commit_lsn);
     if (status == RHUMB_OK) {
         atomic_store(&job->lsn, commit_lsn);
     } else {

@@ -196,11 +196,7 @@ rhumb_status rhumb__graph_create(const char *path, const rhumb__params *params, 
     *graph_out = graph;
     graph = NULL;
 done:
-    if (graph != NULL && graph->store != NULL) {
-        rhumb__store_abandon(graph->store);
-        graph->store = NULL;
-    }
-    rhumb__graph_close(graph);
+    rhumb__graph_abandon(graph);
     return status;
 }
 
@@ -255,5 +251,17 @@ void rhumb__graph_close(rhumb__graph *graph) {
     pthread_mutex_destroy(&graph->key_table.split_lock);
     pthread_mutex_destroy(&graph->key_table.overflow_lock);
     rhumb__free(graph);
+    rhumb__error_restore(&cause);
+}
+
+void rhumb__graph_abandon(rhumb__graph *graph) {
+    if (graph == NULL) return;
+    rhumb_error cause;
+    rhumb__error_save(&cause);
+    rhumb__background_stop(graph);
+    /* While the lock on it is held. */
+    if (graph->store != NULL) rhumb__store_abandon(graph->store);
+    graph->store = NULL;
+    rhumb__graph_close(graph);
     rhumb__error_restore(&cause);
 }

@@ -171,6 +171,10 @@ rhumb_status rhumb__graph_open(const char *path, const rhumb__graph_options *opt
  * log's file goes if nothing is in it. NULL is fine. */
 void rhumb__graph_close(rhumb__graph *graph);
 
+/* Closes a graph that was created and has come to nothing, and removes its file. Nobody else knows it. Keeps the
+ * thread's error record. NULL is fine. */
+void rhumb__graph_abandon(rhumb__graph *graph);
+
 static inline const void *rhumb__graph_vector(const rhumb__graph *graph, uint32_t slot) {
     return rhumb__section_row(&graph->vectors, slot);
 }

@@ -12,15 +12,12 @@
 #include "engine/neighbour_list.h"
 #include "engine/tombstones.h"
 
-static bool bit_is_set(const uint64_t *bits, uint64_t i) { return (bits[i / 64] >> (i % 64) & 1) != 0; }
-static void bit_set(uint64_t *bits, uint64_t i) { bits[i / 64] |= UINT64_C(1) << (i % 64); }
-
 static void expand(rhumb__graph *graph, uint32_t slot, uint64_t slot_limit, uint64_t *reached) {
     uint32_t slots[RHUMB__M0_MAX];
     const rhumb__list list = rhumb__graph_list(graph, slot, 0);
     const uint32_t count = rhumb__list_read(&list, slots);
     for (uint32_t i = 0; i < count; i++) {
-        if (slots[i] < slot_limit) bit_set(reached, slots[i]);
+        if (slots[i] < slot_limit) rhumb__bit_set(reached, slots[i]);
     }
 }
 
@@ -31,7 +28,7 @@ static bool sweep(rhumb__graph *graph, uint64_t slot_limit, uint64_t *reached, u
         uint64_t waiting;
         while ((waiting = reached[word] & ~expanded[word]) != 0) {
             const uint64_t slot = word * 64 + (uint64_t)__builtin_ctzll(waiting);
-            bit_set(expanded, slot);
+            rhumb__bit_set(expanded, slot);
             expand(graph, (uint32_t)slot, slot_limit, reached);
             any = true;
         }
@@ -45,7 +42,7 @@ static uint64_t count_lost(rhumb__graph *graph, uint64_t slot_limit, const uint6
     for (uint64_t i = 0; i < slot_limit; i++) {
         const bool unlinked = i >= unlinked_begin && i < graph->unlinked_end;
         /* Deleted nodes need not be found. */
-        if (!bit_is_set(reached, i) && !unlinked && !rhumb__graph_is_dead(graph, (uint32_t)i)) count++;
+        if (!rhumb__bit_get(reached, i) && !unlinked && !rhumb__graph_is_dead(graph, (uint32_t)i)) count++;
     }
     return count;
 }
@@ -64,7 +61,7 @@ rhumb_status rhumb__reachability_count(rhumb__graph *graph, uint64_t slot_limit,
     if (entry != RHUMB__ENTRY_NONE) {
         /* A newer entry point than slot_limit is where searches begin all the same. */
         const uint32_t slot = rhumb__entry_slot(entry);
-        if (slot < slot_limit) bit_set(reached, slot);
+        if (slot < slot_limit) rhumb__bit_set(reached, slot);
         if (slot < atomic_load_explicit(&graph->slot_limit, memory_order_acquire)) {
             expand(graph, slot, slot_limit, reached);
         }

@@ -21,7 +21,6 @@
 #include "engine/neighbour_list.h"
 #include "engine/parallel.h"
 #include "engine/reachability.h"
-#include "engine/salvage_file.h"
 #include "engine/search.h"
 #include "engine/tombstones.h"
 

@@ -19,7 +19,7 @@
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "base/status.h"
-#include "engine/background.h"
+#include "engine/batch_insert.h"
 #include "engine/checkpoint.h"
 #include "engine/insert.h"
 #include "engine/neighbour_list.h"
@@ -73,12 +73,6 @@ static rhumb_status reserve(repair *r) {
     memset(r->map, 0xFF, slot_count * sizeof *r->map);
     memset(r->incomplete, 0xFF, word_count * sizeof(uint64_t));
     return RHUMB_OK;
-}
-
-static rhumb_status append_boundary(rhumb__graph *graph, rhumb__log_type type, uint64_t batch, uint64_t *lsn_out) {
-    const rhumb_status status = rhumb__log_reserve(graph->log, 0);
-    if (status == RHUMB_OK) *lsn_out = rhumb__log_append(graph->log, type, batch, NULL, 0, NULL, 0);
-    return status;
 }
 
 static rhumb_status begin(repair *r) {
@@ -277,7 +271,7 @@ static rhumb_status publish(repair *r, uint64_t batch) {
     pthread_mutex_lock(&graph->append_lock);
     graph->counts.key_next = rhumb__max_u64(graph->counts.key_next, r->salvage->counts.key_next);
     pthread_mutex_unlock(&graph->append_lock);
-    RHUMB_TRY(append_boundary(graph, RHUMB__LOG_BATCH_COMMIT, batch, &lsn));
+    RHUMB_TRY(rhumb__batch_boundary(graph, RHUMB__LOG_BATCH_COMMIT, batch, &lsn));
     RHUMB_TRY(rhumb__checkpoint(graph));
     r->result->count = rhumb__graph_live_count(graph);
 done:
@@ -288,7 +282,7 @@ static rhumb_status run(repair *r) {
     rhumb_status status;
     uint64_t batch = 0;
     RHUMB_TRY(begin(r));
-    RHUMB_TRY(append_boundary(r->graph, RHUMB__LOG_BATCH_BEGIN, 0, &batch));
+    RHUMB_TRY(rhumb__batch_boundary(r->graph, RHUMB__LOG_BATCH_BEGIN, 0, &batch));
     RHUMB_TRY(visit_rows(r, RHUMB__SECTION_VECTORS, r->graph->space.row_stride_bytes, place_slot));
     RHUMB_TRY(visit_rows(r, RHUMB__SECTION_LISTS0, r->graph->lists0.row_stride_bytes, restore_list));
     RHUMB_TRY(replay(r));
@@ -296,17 +290,6 @@ static rhumb_status run(repair *r) {
     status = publish(r, batch);
 done:
     return status;
-}
-
-/* Nobody else knows the graph: its thread ends, and its file goes while the lock on it is held. */
-static void abandon(rhumb__graph *graph) {
-    rhumb_error cause;
-    rhumb__error_save(&cause);
-    rhumb__background_stop(graph);
-    rhumb__store_abandon(graph->store);
-    graph->store = NULL;
-    rhumb__graph_close(graph);
-    rhumb__error_restore(&cause);
 }
 
 rhumb_status rhumb__repair(const rhumb__repair_spec *spec, rhumb__repair_result *result) {
@@ -317,7 +300,7 @@ rhumb_status rhumb__repair(const rhumb__repair_spec *spec, rhumb__repair_result 
     if (status == RHUMB_OK) {
         rhumb__graph_close(r.graph);
     } else if (r.graph != NULL) {
-        abandon(r.graph);
+        rhumb__graph_abandon(r.graph);
     }
     rhumb__salvage_log_close(&r.log);
     rhumb__salvage_close(r.salvage);

@@ -79,7 +79,4 @@ void rhumb__salvage_section_clear(rhumb__salvage_section *section);
 /* Lets go of the locks and closes. NULL is fine. */
 void rhumb__salvage_file_close(rhumb__salvage_file *file);
 
-static inline bool rhumb__bit_get(const uint64_t *bits, uint64_t i) { return (bits[i / 64] >> (i % 64) & 1) != 0; }
-static inline void rhumb__bit_set(uint64_t *bits, uint64_t i) { bits[i / 64] |= UINT64_C(1) << (i % 64); }
-
 #endif /* RHUMB_ENGINE_SALVAGE_FILE_H */

@@ -58,10 +58,12 @@ static rhumb_status write_append(rhumb__publisher *p, rhumb__section_plan *plan)
     const uint64_t old_bytes = section->published_row_count * section->row_stride_bytes;
     const uint64_t new_bytes = plan->row_count * section->row_stride_bytes;
     if (new_bytes == old_bytes) return RHUMB_OK;
+    /* The checksum of a chunk that was published in part goes on from what it was: taken anew, it would hide damage
+     * that the published rows have suffered since. The plan begins with the old checksums, and zero for new chunks. */
     for (uint64_t i = old_bytes / section->chunk_bytes; i < plan->checksum_count; i++) {
-        const uint64_t begin = i * section->chunk_bytes;
-        const uint64_t bytes = rhumb__min_u64(section->chunk_bytes, new_bytes - begin);
-        plan->checksums[i] = rhumb__crc32c(0, section->base + begin, bytes);
+        const uint64_t begin = rhumb__max_u64(i * section->chunk_bytes, old_bytes);
+        const uint64_t end = rhumb__min_u64((i + 1) * section->chunk_bytes, new_bytes);
+        plan->checksums[i] = rhumb__crc32c(plan->checksums[i], section->base + begin, end - begin);
     }
     return write_range(p, plan, section->base + old_bytes, old_bytes, new_bytes - old_bytes);
 }

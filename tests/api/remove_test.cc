@@ -1,6 +1,7 @@
 // Deleting and replacing through the public interface: what is gone is not found, what was acknowledged stays gone, and
 // what remains is found as well as before. Randomised parts print their seed.
 #include <atomic>
+#include <chrono>
 #include <thread>
 
 #include "tests/api/index_test_support.h"
@@ -114,6 +115,35 @@ TEST(Upsert, ReplacesTheVectorAndInsertsWhatIsNew) {
     expect_whole(index);
     EXPECT_OK(rhumb_index_checkpoint(index.get()));
     EXPECT_EQ(rhumb_index_count(open(directory.file("index.rhumb"), true).get()), 401u);
+}
+
+// One thread replaces a few vectors again and again; an exact search that asks for more than there is must give every
+// key, and give it once.
+TEST(Upsert, BesideAnExactSearchLetsItFindAKeyOnce) {
+    constexpr size_t kCount = 50;
+    constexpr size_t kNearest = 2 * kCount;
+    const ScratchDirectory directory;
+    const Vectors vectors = random_vectors(kCount, kDim, 8);
+    rhumb_index_options options = index_options(kDim);
+    options.ef_construction = 20;
+    const Index index = create_with_durability(directory.file("index.rhumb"), options, RHUMB_DURABILITY_NONE);
+    insert_all(index, vectors);
+    std::atomic<bool> stop = false;
+    std::thread writer([&] {
+        for (size_t i = 0; !stop; i++) {
+            EXPECT_OK(rhumb_index_upsert(index.get(), i % kCount, vectors.row(i * 7 % kCount)));
+        }
+    });
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(700);
+    for (size_t round = 0; std::chrono::steady_clock::now() < end; round++) {
+        const Answer answer = search_exact(index, vectors.row(round % kCount), kNearest);
+        const std::set<uint64_t> keys(answer.keys.begin(), answer.keys.begin() + answer.found_count);
+        EXPECT_EQ(keys.size(), answer.found_count) << "a key twice";
+        EXPECT_EQ(keys.size(), kCount) << "a key is missing";
+        if (::testing::Test::HasFailure()) break;
+    }
+    stop = true;
+    writer.join();
 }
 
 // Recall@10 of the live vectors after a random 30% were deleted is that of an index that never had them, within a

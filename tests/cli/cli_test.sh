@@ -55,7 +55,7 @@ expect 0 --version
 says stdout '^rhumb [0-9]*\.[0-9]*\.[0-9]* (file format [0-9]*)$'
 expect 0 --help
 for code in 0 1 2 3 4 5 130; do says stdout "^  $code  "; done
-for command in build add search info verify repair; do
+for command in build add search info verify repair compact; do
     expect 0 $command --help
     says stdout "^usage: rhumb $command"
     says stdout '^examples:'
@@ -80,6 +80,9 @@ expect 2 build a.rhumb row1000.bytes
 expect 2 search a.rhumb rows.npy -k 0
 expect 2 repair a.rhumb
 says stderr '--into'
+expect 2 compact a.rhumb
+says stderr '--into'
+expect 2 compact a.rhumb --into b.rhumb --order alphabetical
 expect_json 2 build --bogus
 is error.exit_code 2
 [ ! -e a.rhumb ] || fail "a wrong command line left an index"
@@ -290,6 +293,16 @@ is recall 1
 expect 4 repair rows.npy --into nothing.rhumb
 expect 4 repair absent.rhumb --into nothing.rhumb
 [ ! -e nothing.rhumb ] || fail "a repair that failed left an index"
+
+# ---- compact: a new index of the live vectors ---------------------------------------------------------------------------
+expect_json 0 compact keyed.rhumb --into compacted.rhumb
+expect_json 0 verify compacted.rhumb
+expect 0 compact keyed.rhumb --into by_breadth.rhumb --order breadth --second-pass --threads 1
+says stdout '^new index    by_breadth.rhumb'
+expect 4 compact keyed.rhumb --into compacted.rhumb
+says stderr 'compacted.rhumb'
+expect 4 compact absent.rhumb --into nothing.rhumb
+[ ! -e nothing.rhumb ] || fail "a compaction that failed left an index"
 
 [ $failure_count -eq 0 ] && echo "all as expected"
 exit $((failure_count > 0))

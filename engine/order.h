@@ -1,0 +1,23 @@
+/* order.h - in which order nodes should lie, so that neighbours in the graph are neighbours in the file: a search then
+ * touches fewer pages and cache lines (Coleman et al., "Graph reordering for cache-efficient near neighbor search",
+ * NeurIPS 2022).
+ */
+#ifndef RHUMB_ENGINE_ORDER_H
+#define RHUMB_ENGINE_ORDER_H
+
+#include "engine/graph.h"
+
+typedef enum rhumb__order_kind {
+    RHUMB__ORDER_KEEP = 0,    /* as they lie now */
+    RHUMB__ORDER_BREADTH = 1, /* breadth first from the entry point */
+    RHUMB__ORDER_RCM = 2,     /* reverse Cuthill-McKee: breadth first, nodes of few links first, then backwards */
+    RHUMB__ORDER_WINDOW = 3   /* Gorder: next the node that shares most with the last few */
+} rhumb__order_kind;
+
+/* Fills `order` with the slots of the live nodes, each once, in the order asked for; it has room for all slots. The
+ * graph stands still. Deleted nodes are passed through, nodes that no link leads to come last. Memory: some bytes per
+ * slot, and 4 per link for RHUMB__ORDER_WINDOW. RHUMB_E_NOMEM. */
+rhumb_status rhumb__order(rhumb__graph *graph, rhumb__order_kind kind, uint32_t *order,
+                          uint64_t *count_out) RHUMB_NODISCARD;
+
+#endif /* RHUMB_ENGINE_ORDER_H */
