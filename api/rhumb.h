@@ -204,8 +204,8 @@ RHUMB_API rhumb_status rhumb_index_insert_batch(rhumb_index *index, const uint64
 RHUMB_API rhumb_status rhumb_index_delete(rhumb_index *index, uint64_t key) RHUMB_NODISCARD;
 
 /* Inserts a vector, or replaces that of a key which is there already. A search beside it finds the old vector or the
- * new one, never both and never none. RHUMB_E_FATAL as for inserting. RHUMB_E_NOT_FINITE, RHUMB_E_FULL,
- * RHUMB_E_READONLY, RHUMB_E_NOMEM. */
+ * new one, never both; never none, as far as an approximate search finds things. RHUMB_E_FATAL as for inserting.
+ * RHUMB_E_NOT_FINITE, RHUMB_E_FULL, RHUMB_E_READONLY, RHUMB_E_NOMEM. */
 RHUMB_API rhumb_status rhumb_index_upsert(rhumb_index *index, uint64_t key, const void *vector) RHUMB_NODISCARD;
 
 /* ---- searching ------------------------------------------------------------------------------------------------------

@@ -18,6 +18,21 @@ typedef struct search_job {
     _Atomic bool stopped;
 } search_job;
 
+/* An upsert that overlaps can put two nodes of its key among the nearest, of which one counts. Then the k nearest nodes
+ * are not k keys, and more of them are asked for. */
+static rhumb_status search_exactly(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t k, uint64_t *keys,
+                                   float *distances, uint32_t *found_count_out) {
+    rhumb_status status;
+    for (uint32_t limit = k;; limit *= 2) {
+        const uint64_t replace_done = atomic_load(&graph->replace_done);
+        RHUMB_TRY(rhumb__exact_search(graph, scratch, limit));
+        *found_count_out = rhumb__search_emit(graph, &scratch->pool, k, replace_done, keys, distances);
+        if (*found_count_out == k || scratch->pool.count < limit || limit > UINT32_MAX / 4) break;
+    }
+done:
+    return status;
+}
+
 static rhumb_status search_one(const rhumb__batch_search *search, rhumb__scratch *scratch, uint64_t i) {
     rhumb_status status;
     rhumb__graph *graph = rhumb__scratch_graph(scratch);
@@ -26,9 +41,7 @@ static rhumb_status search_one(const rhumb__batch_search *search, rhumb__scratch
     uint32_t found_count = 0;
     RHUMB_TRY(rhumb__scratch_set_query(scratch, (const uint8_t *)search->queries + i * graph->space.vector_bytes));
     if (search->exact) {
-        const uint64_t replace_done = atomic_load(&graph->replace_done);
-        RHUMB_TRY(rhumb__exact_search(graph, scratch, search->k));
-        found_count = rhumb__search_emit(graph, &scratch->pool, search->k, replace_done, keys, distances);
+        RHUMB_TRY(search_exactly(graph, scratch, search->k, keys, distances, &found_count));
     } else {
         const uint32_t ef = search->ef == 0 ? graph->params.ef_search : search->ef;
         RHUMB_TRY(rhumb__graph_search(graph, scratch, search->k, ef, keys, distances, &found_count));

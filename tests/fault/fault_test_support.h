@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 
 #include "tests/storage/io_test_support.h"
 #include "tests/support/exercise.h"
@@ -25,6 +26,19 @@ using rhumb_test::Index;
 using rhumb_test::IndexShape;
 using rhumb_test::Vectors;
 
+// Under AddressSanitizer everything takes ten times as long, and the plain run beside it has the larger sample.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kSanitized = true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+#else
+constexpr bool kSanitized = false;
+#endif
+
 // RHUMB_FULL=1: everything instead of a sample. RHUMB_ITERS: how often, for what is done at random.
 inline bool full_run() {
     const char *text = getenv("RHUMB_FULL");
@@ -32,8 +46,27 @@ inline bool full_run() {
 }
 inline uint64_t iteration_count(uint64_t standard) {
     const char *text = getenv("RHUMB_ITERS");
-    return text != nullptr ? strtoull(text, nullptr, 0) : standard;
+    if (text != nullptr) return strtoull(text, nullptr, 0);
+    return kSanitized ? (standard + 3) / 4 : standard;
 }
+
+// In memory where that can be had: some thousand files are made, and none has to last.
+class MemoryDirectory {
+  public:
+    MemoryDirectory() {
+        std::string pattern = "/dev/shm/rhumb_XXXXXX";
+        path_ = mkdtemp(pattern.data()) != nullptr ? pattern : fallback_.path();
+    }
+    ~MemoryDirectory() {
+        std::error_code ignored;
+        std::filesystem::remove_all(path_, ignored);
+    }
+    std::string file(const std::string &name) const { return path_ + "/" + name; }
+
+  private:
+    ScratchDirectory fallback_;
+    std::string path_;
+};
 
 // An index of 300 vectors of 16 components in three checkpoints, as bytes. It is built on the disk and damaged in
 // memory, where syncs cost nothing: path_ names a file of memfd_create. There is no place for a log beside such a file,

@@ -27,24 +27,6 @@ constexpr uint64_t kLogHeaderFieldBytes = 72;
 constexpr uint64_t kRecordHeaderBytes = sizeof(rhumb__log_record_header);
 constexpr uint32_t kAppendSection = 1; // from FORMAT.md
 
-// In memory where that can be had: some thousand files are made, and none has to last.
-class MemoryDirectory {
-  public:
-    MemoryDirectory() {
-        std::string pattern = "/dev/shm/rhumb_XXXXXX";
-        path_ = mkdtemp(pattern.data()) != nullptr ? pattern : fallback_.path();
-    }
-    ~MemoryDirectory() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-    std::string file(const std::string &name) const { return path_ + "/" + name; }
-
-  private:
-    ScratchDirectory fallback_;
-    std::string path_;
-};
-
 // Both files as they were at one time, and how many entries of the oracle they hold.
 struct Moment {
     FileImage index;
@@ -241,7 +223,7 @@ class FlipLog : public ::testing::Test {
         ASSERT_TRUE(moment.index.save(path_));
         put_log(moment.log);
     }
-    void put_log(const LogImage &log) { ASSERT_TRUE(log.save(log_path_)); }
+    void put_log(const LogImage &log) { io_test::put_file(log_path_, {log.bytes.begin(), log.bytes.end()}); }
     bool log_is(const LogImage &log) const { return io_test::file_bytes(log_path_) == log.bytes; }
     bool index_is(const FileImage &index) const { return io_test::file_bytes(path_) == index.bytes(); }
     std::string compare(rhumb_index *index, uint64_t count) { return oracle_->compare(index, {count}, 1); }
@@ -287,7 +269,9 @@ class FlipLog : public ::testing::Test {
         if (status != RHUMB_OK) {
             ASSERT_NO_FATAL_FAILURE(expect_error(verdict, log_path_));
             ASSERT_TRUE(log_is(log)) << "the log has changed";
-            ASSERT_TRUE(index_is(moment_->index)) << "the index has changed";
+            if (full_run() || judged_count_ % 4 == 1) {
+                ASSERT_TRUE(index_is(moment_->index)) << "the index has changed";
+            }
             return;
         }
         ASSERT_EQ(compare(index, verdict.count), "");
@@ -323,7 +307,9 @@ class FlipLog : public ::testing::Test {
     void judge_log(const LogImage &log, const Verdict &verdict) {
         put_log(log);
         judged_count_++;
-        if (full_run() || judged_count_ % 3 == 1) ASSERT_NO_FATAL_FAILURE(read(verdict.status == RHUMB_OK));
+        if (full_run() || judged_count_ % 3 == 1) {
+            ASSERT_NO_FATAL_FAILURE(read(verdict.status == RHUMB_OK));
+        }
         ASSERT_NO_FATAL_FAILURE(write(log, verdict, judged_count_ % 8 == 1));
     }
 
@@ -382,13 +368,14 @@ TEST_F(FlipLog, TheSampleHasWhatTheTestsNeed) {
     }
 }
 
-TEST_F(FlipLog, AFlippedRecordIsRefusedIfALaterOneProvesItAndEndsTheLogIfNot) { flip_records(1); }
+TEST_F(FlipLog, AFlippedRecordIsRefusedIfALaterOneProvesItAndEndsTheLogIfNot) { flip_records(kSanitized ? 3 : 1); }
 
 TEST_F(FlipLog, OneFlippedHeaderCopyIsHarmless) {
     for (uint32_t copy = 0; copy < 4; copy++) {
         const uint64_t begin = LogImage::header_offset(copy / 2, copy % 2);
         for (uint64_t at = 0; at < RHUMB__LOG_HEADER_BYTES; at++) {
-            if (!full_run() && at >= kLogHeaderFieldBytes && random_() % 400 != 0) continue;
+            const bool wanted = at < kLogHeaderFieldBytes ? !kSanitized || at % 4 == copy : random_() % 400 == 0;
+            if (!full_run() && !wanted) continue;
             ASSERT_NO_FATAL_FAILURE(flip_log(begin + at, {RHUMB_OK, moment_->count, 0}));
         }
     }
@@ -401,7 +388,7 @@ TEST_F(FlipLog, ALogCutShortAnywhereHoldsTheOperationsBeforeTheCut) {
     for (uint64_t length = 0; length <= whole.bytes.size(); length++) {
         while (left < records.size() && records[left].offset + records[left].byte_count <= length) left++;
         const bool edge = left > 0 && length - (records[left - 1].offset + records[left - 1].byte_count) < 2;
-        const bool wanted = length < RHUMB__LOG_RECORDS_OFFSET - 4 ? random_() % 400 == 0 : edge || random_() % 8 == 0;
+        const bool wanted = length < RHUMB__LOG_RECORDS_OFFSET - 4 ? random_() % 400 == 0 : edge || random_() % 16 == 0;
         if (!full_run() && !wanted) continue;
         LogImage torn = whole;
         torn.bytes.resize(length);

@@ -25,24 +25,6 @@ using rhumb_test::judge_handle;
 using rhumb_test::LifeBounds;
 using rhumb_test::Oracle;
 
-// In memory where that can be had: some thousand files are made, and none has to last.
-class MemoryDirectory {
-  public:
-    MemoryDirectory() {
-        std::string pattern = "/dev/shm/rhumb_XXXXXX";
-        path_ = mkdtemp(pattern.data()) != nullptr ? pattern : fallback_.path();
-    }
-    ~MemoryDirectory() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-    std::string file(const std::string &name) const { return path_ + "/" + name; }
-
-  private:
-    ScratchDirectory fallback_;
-    std::string path_;
-};
-
 struct Case {
     const char *name;
     rhumb_durability durability;
@@ -55,7 +37,8 @@ struct Case {
 class IoFailure : public ::testing::TestWithParam<Case> {
   protected:
     void SetUp() override {
-        if (GetParam().long_run && !full_run()) GTEST_SKIP() << "for the long run (RHUMB_FULL=1)";
+        const bool long_run = GetParam().long_run || (kSanitized && GetParam().persistent);
+        if (long_run && !full_run()) GTEST_SKIP() << "for the long run (RHUMB_FULL=1)";
         rhumb__io_backend_set_default(&rhumb_test::io_fault_backend);
     }
     void TearDown() override {
