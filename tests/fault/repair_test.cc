@@ -396,12 +396,13 @@ TEST_F(Repair, FilesThatMayNotBeWrittenAreReadAllTheSame) {
         } else {
             CHILD_CHECK(chmod(path_.c_str(), 0444) == 0);
         }
-        CHILD_CHECK(access(path_.c_str(), F_OK) == 0);
+        // The folders above may be closed to that other user.
+        if (euidaccess(path_.c_str(), F_OK) != 0) _exit(io_test::kChildSkipped);
         const int fd = open(path_.c_str(), O_RDWR | O_CLOEXEC);
         CHILD_CHECK(fd < 0);
         CHILD_CHECK(rhumb_index_repair(path_.c_str(), new_path_.c_str(), nullptr, nullptr, 0) == RHUMB_OK);
     });
-    if (code == io_test::kChildSkipped) GTEST_SKIP() << "this user cannot become another";
+    if (code == io_test::kChildSkipped) GTEST_SKIP() << "this user cannot become another, or that one cannot come here";
     ASSERT_EQ(code, 0);
     report_.count = alive().size(); // the child's report is gone
     expect_content(alive());
