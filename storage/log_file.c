@@ -229,6 +229,11 @@ done:
 
 rhumb_status rhumb__log_file_advance(rhumb__io *io, rhumb__log_header *header, bool sync_name) {
     rhumb_status status;
+    if (header->generation >= GENERATION_MAX) {
+        /* Honest headers do not come this far: the next one could not be opened. */
+        return rhumb__fail_at(RHUMB_E_FULL, io->path, RHUMB_OFFSET_NONE, "generation %llu is the last there can be",
+                              (unsigned long long)header->generation);
+    }
     header->generation++;
     RHUMB_TRY(rhumb__log_header_write(io, header));
     RHUMB_TRY(rhumb__io_sync(io));

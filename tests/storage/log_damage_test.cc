@@ -32,6 +32,31 @@ TEST_F(LogDamage, ATornTailOfAnyLengthLeavesAPrefix) {
     }
 }
 
+// The log's next header would have a number that no opening accepts, so it is not written.
+TEST_F(LogDamage, AHeaderOfTheLastGenerationIsNotFollowedByOneThatCannotBeOpened) {
+    {
+        Log log;
+        ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
+        ASSERT_EQ(log.add_durably(3), RHUMB_OK);
+    }
+    LogImage image = LogImage::load(log_path_);
+    for (uint32_t copy = 0; copy < 2; copy++) {
+        rhumb__log_header header = image.header(0, copy);
+        header.generation = UINT64_C(1) << 62;
+        image.put(LogImage::header_offset(0, copy), header);
+    }
+    image.mend_headers();
+    ASSERT_TRUE(image.save(log_path_));
+    {
+        Log log;
+        ASSERT_EQ(log.open(path_, {}), RHUMB_OK) << rhumb__error_last()->message;
+        ASSERT_EQ(log.add_durably(2), RHUMB_OK);
+        EXPECT_EQ(log.cut_now(), RHUMB_E_FATAL);
+        EXPECT_NE(strstr(rhumb__error_last()->message, "is the last there can be"), nullptr);
+    }
+    EXPECT_TRUE(is_range(replay_anew(0), 1, 5));
+}
+
 TEST_F(LogDamage, ATailOfZerosOrNoiseIsCutOff) {
     const uint64_t seed = io_test::choose_seed();
     std::mt19937_64 random(seed);
