@@ -29,6 +29,10 @@
 #define BUFFER_BYTES_MIN (UINT64_C(64) << 10)
 #define BUFFER_BYTES_MAX (UINT64_C(4) << 20)
 
+/* Numbers that are left unused at their end: more than there can be reservations at a time, each of which may become
+ * an operation. */
+#define LSN_RESERVE (UINT64_C(1) << 20)
+
 #define SECOND_NS UINT64_C(1000000000)
 
 /* ---- the thread of mode interval ---- */
@@ -261,6 +265,11 @@ rhumb_status rhumb__log_reserve(rhumb__log *log, uint32_t payload_bytes) {
     }
     const uint64_t bytes = rhumb__log_record_bytes(payload_bytes);
     pthread_mutex_lock(&log->lock);
+    if (log->lsn >= RHUMB__LOG_LSN_MAX - LSN_RESERVE) {
+        status = rhumb__fail_at(RHUMB_E_FULL, log->path, RHUMB_OFFSET_NONE,
+                                "operation %llu is among the last there can be", (unsigned long long)log->lsn);
+        goto done;
+    }
     while (!atomic_load(&log->failed) && log->durability != RHUMB_DURABILITY_NONE && !has_room(log, bytes)) {
         RHUMB_TRY(make_room(log, bytes));
     }

@@ -87,7 +87,8 @@ uint64_t rhumb__log_replay_count(const rhumb__log *log);
 
 /* Takes room for one record. May write (and wait for another thread that does) when the buffer is full, or when the
  * file is to be created or made durable again first. RHUMB_E_NOMEM; when the file cannot be created, RHUMB_E_NOSPACE
- * and RHUMB_E_IO, which are no failure for good; RHUMB_E_FATAL. */
+ * and RHUMB_E_IO, which are no failure for good; RHUMB_E_FULL when
+ * the numbers are used up; RHUMB_E_FATAL. */
 rhumb_status rhumb__log_reserve(rhumb__log *log, uint32_t payload_bytes) RHUMB_NODISCARD;
 
 /* Gives back room that was taken and is not going to be used. */

@@ -57,6 +57,13 @@ TEST_F(LogDamage, AHeaderOfTheLastGenerationIsNotFollowedByOneThatCannotBeOpened
     EXPECT_TRUE(is_range(replay_anew(0), 1, 5));
 }
 
+TEST_F(LogDamage, NumbersOfOperationsComeToAnEndBeforeTheyCannotBeOpened) {
+    Log log;
+    ASSERT_EQ(log.open(path_, after((UINT64_C(1) << 62) - (UINT64_C(1) << 20))), RHUMB_OK);
+    EXPECT_EQ(rhumb__log_reserve(log, 8), RHUMB_E_FULL);
+    EXPECT_EQ(rhumb__log_check(log), RHUMB_OK);
+}
+
 TEST_F(LogDamage, ATailOfZerosOrNoiseIsCutOff) {
     const uint64_t seed = io_test::choose_seed();
     std::mt19937_64 random(seed);
