@@ -399,9 +399,10 @@ typedef struct rhumb_repair_report {
 RHUMB_API rhumb_status rhumb_index_repair(const char *path, const char *new_path, const rhumb_repair_options *options,
                                           rhumb_repair_report *report, size_t report_size) RHUMB_NODISCARD;
 
-/* In which order the nodes of a compacted index lie. Searches are faster when neighbours lie close together. */
+/* In which order the nodes of a compacted index lie. Where neighbours lie close together a search touches fewer pages,
+ * which matters when they are not in memory. */
 typedef enum rhumb_order {
-    RHUMB_ORDER_DEFAULT = 0, /* the one that has measured best: RHUMB_ORDER_WINDOW */
+    RHUMB_ORDER_DEFAULT = 0, /* the one with the fewest pages per search: RHUMB_ORDER_WINDOW */
     RHUMB_ORDER_KEEP = 1,    /* as they lie now */
     RHUMB_ORDER_BREADTH = 2, /* breadth first from the entry point */
     RHUMB_ORDER_RCM = 3,     /* reverse Cuthill-McKee */
