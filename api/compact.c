@@ -5,12 +5,6 @@
 #include "base/status.h"
 #include "engine/compact.h"
 
-void rhumb_compact_options_init(rhumb_compact_options *options, size_t size) {
-    if (options == NULL) return;
-    memset(options, 0, size);
-    memcpy(options, &size, size < sizeof size ? size : sizeof size);
-}
-
 static rhumb_status choose_order(rhumb_order order, rhumb__order_kind *kind_out) {
     switch (order) {
     case RHUMB_ORDER_DEFAULT:

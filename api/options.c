@@ -39,6 +39,10 @@ void rhumb_batch_options_init(rhumb_batch_options *options, size_t size) { init_
 
 void rhumb_search_options_init(rhumb_search_options *options, size_t size) { init_zero(options, size); }
 
+void rhumb_repair_options_init(rhumb_repair_options *options, size_t size) { init_zero(options, size); }
+
+void rhumb_compact_options_init(rhumb_compact_options *options, size_t size) { init_zero(options, size); }
+
 rhumb_status rhumb__options_take(void *target, size_t target_bytes, const void *options, const char *name) {
     if (options == NULL) return RHUMB_OK;
     size_t size;

@@ -5,12 +5,6 @@
 #include "base/status.h"
 #include "engine/repair.h"
 
-void rhumb_repair_options_init(rhumb_repair_options *options, size_t size) {
-    if (options == NULL) return;
-    memset(options, 0, size);
-    memcpy(options, &size, size < sizeof size ? size : sizeof size);
-}
-
 static void fill_report(const rhumb__repair_result *result, size_t size, rhumb_repair_report *report) {
     rhumb_repair_report filled = {
         .size = size,

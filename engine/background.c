@@ -10,12 +10,12 @@
  */
 #include "engine/background.h"
 
-#include <signal.h>
 #include <stdio.h>
 
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "base/status.h"
+#include "base/thread.h"
 #include "engine/active.h"
 #include "engine/checkpoint.h"
 #include "engine/reachability.h"
@@ -54,6 +54,7 @@ static uint64_t limit_bytes(rhumb__graph *graph) {
 void rhumb__background_note_logged(rhumb__graph *graph, uint64_t bytes) {
     rhumb__background *b = graph->background;
     const uint64_t limit = atomic_load_explicit(&b->limit_bytes, memory_order_relaxed);
+    if (limit == UINT64_MAX) return; /* no counter to share between all who insert */
     const uint64_t before = atomic_fetch_add_explicit(&b->logged_bytes, bytes, memory_order_relaxed);
     if (before >= limit || before + bytes < limit) return;
     pthread_mutex_lock(&b->lock);
@@ -171,14 +172,7 @@ rhumb_status rhumb__background_start(rhumb__graph *graph) {
     b->counted_dead = atomic_load(&graph->dead_count);
     atomic_store(&b->limit_bytes, limit_bytes(graph));
     graph->background = b;
-    /* Signals are the program's, and are for its own threads. */
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int error = pthread_create(&b->thread, NULL, thread_main, graph);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error == 0) return RHUMB_OK;
+    if (rhumb__thread_start(&b->thread, thread_main, graph) == 0) return RHUMB_OK;
     graph->background = NULL;
     background_free(b);
     return rhumb__fail(RHUMB_E_NOMEM, "no thread for work in the background");

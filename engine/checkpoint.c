@@ -145,7 +145,7 @@ static rhumb_status fix_held(rhumb__graph *graph, version *v) {
     pthread_mutex_unlock(&graph->append_lock);
     v->counts.lsn = v->log_end.lsn;
     /* Only a file that was made to say so comes near it; a version beyond it would not open again. */
-    if (v->counts.lsn > RHUMB__LSN_MAX) {
+    if (v->counts.lsn > RHUMB__LOG_LSN_MAX) {
         return rhumb__fail(RHUMB_E_FULL, "operation %llu is more than there can be", (unsigned long long)v->counts.lsn);
     }
     v->counts.dead_count = atomic_load(&graph->dead_count);

@@ -147,16 +147,6 @@ done:
 
 /* ---- lists ---- */
 
-static uint32_t read_old_list(const compaction *c, uint32_t slot, uint32_t *slots) {
-    const rhumb__list list = rhumb__graph_list(c->old, slot, 0);
-    const uint32_t count = rhumb__list_read(&list, slots);
-    uint32_t kept_count = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (slots[i] < c->slot_count) slots[kept_count++] = slots[i];
-    }
-    return kept_count;
-}
-
 /* Adds a live slot to the candidates of a list unless it is its own, or there. */
 static void consider(const compaction *c, rhumb__scratch *scratch, uint32_t own, uint32_t slot,
                      rhumb__candidate *candidates, uint32_t *count) {
@@ -185,7 +175,7 @@ static uint32_t repair_list(compaction *c, rhumb__scratch *scratch, uint32_t slo
     rhumb__candidate *candidates = scratch->candidates;
     uint32_t live_count = 0;
     uint32_t candidate_count = 0;
-    const uint32_t count = read_old_list(c, slot, slots);
+    const uint32_t count = rhumb__graph_neighbours(c->old, slot, c->slot_count, slots);
     for (uint32_t i = 0; i < count; i++) live_count += c->map[slots[i]] != RHUMB__SLOT_NONE ? 1 : 0;
     if (live_count == count) return count;
     atomic_fetch_add_explicit(&c->repaired_count, 1, memory_order_relaxed);
@@ -193,7 +183,7 @@ static uint32_t repair_list(compaction *c, rhumb__scratch *scratch, uint32_t slo
     for (uint32_t i = 0; i < count; i++) consider(c, scratch, slot, slots[i], candidates, &candidate_count);
     for (uint32_t i = 0; i < count; i++) {
         if (c->map[slots[i]] != RHUMB__SLOT_NONE) continue;
-        const uint32_t behind_count = read_old_list(c, slots[i], behind);
+        const uint32_t behind_count = rhumb__graph_neighbours(c->old, slots[i], c->slot_count, behind);
         for (uint32_t k = 0; k < behind_count; k++) {
             consider(c, scratch, slot, behind[k], candidates, &candidate_count);
         }

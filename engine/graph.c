@@ -135,7 +135,7 @@ static void start(rhumb__graph *graph) {
     rhumb__key_table *table = &graph->key_table;
     table->keys = &graph->keys;
     table->tombstones = &graph->tombstones;
-    table->salt = rhumb__mix64(graph->params.seed ^ UINT64_C(0x6B6579735F74626C));
+    table->salt = rhumb__key_table_salt(graph->params.seed);
     table->writable = graph->writable;
     table->slot_limit = &graph->slot_limit;
     table->overflow_count = counts->key_overflow_count;

@@ -20,15 +20,6 @@
  * that one in some ten thousand overflows its 48 places; those already split hold half of that. */
 #define KEYS_PER_BUCKET 21u
 
-static uint64_t key_hash(const rhumb__key_table *table, uint64_t key) { return rhumb__mix64(key ^ table->salt); }
-
-/* A bucket that goes on for longer is not split: it comes from a damaged file, where a chain may be a circle, or from
- * keys that somebody chose for their hashes. */
-#define CHAIN_ROWS_MAX 512u
-
-/* The part of the hash that is kept in the bucket: bits that the bucket number does not use. */
-static uint8_t hash_tag(uint64_t hash) { return (uint8_t)(hash >> 56); }
-
 uint64_t rhumb__key_table_bucket(uint64_t hash, uint64_t bucket_count) {
     const uint64_t power = rhumb__floor_power_of_two(bucket_count);
     const uint64_t bucket = hash & (2 * power - 1);
@@ -36,7 +27,7 @@ uint64_t rhumb__key_table_bucket(uint64_t hash, uint64_t bucket_count) {
 }
 
 void rhumb__key_table_lock(rhumb__key_table *table, uint64_t key, rhumb__key_place *place) {
-    place->hash = key_hash(table, key);
+    place->hash = rhumb__key_table_hash(table->salt, key);
     for (;;) {
         /* Acquire pairs with the release in split_bucket. The count is read again under the lock: splitting this bucket
          * needs the same lock, so what is seen then stays true. */
@@ -71,7 +62,7 @@ static uint32_t row_count(const rhumb__key_bucket *row) {
 }
 
 uint32_t rhumb__key_table_find_locked(rhumb__key_table *table, const rhumb__key_place *place, uint64_t key) {
-    const uint8_t tag = hash_tag(place->hash);
+    const uint8_t tag = rhumb__key_table_tag(place->hash);
     const uint64_t slot_limit = atomic_load_explicit(table->slot_limit, memory_order_acquire);
     uint32_t newest = RHUMB__SLOT_NONE;
     const rhumb__key_bucket *row = NULL;
@@ -91,7 +82,7 @@ uint32_t rhumb__key_table_find_locked(rhumb__key_table *table, const rhumb__key_
 uint32_t rhumb__key_table_find(rhumb__key_table *table, uint64_t key) {
     rhumb__key_place place;
     if (!table->writable) {
-        place.hash = key_hash(table, key);
+        place.hash = rhumb__key_table_hash(table->salt, key);
         place.bucket =
             rhumb__key_table_bucket(place.hash, atomic_load_explicit(&table->bucket_count, memory_order_relaxed));
         return rhumb__key_table_find_locked(table, &place, key);
@@ -204,7 +195,7 @@ void rhumb__key_table_add(rhumb__key_table *table, const rhumb__key_place *place
     rhumb__key_bucket *last = NULL;
     rhumb__key_bucket *row = row_with_room(table, place->bucket, &last);
     /* NULL only where another bucket has filled a row that both share. */
-    if (row != NULL) append_to_row(table, place->bucket, row, hash_tag(place->hash), slot);
+    if (row != NULL) append_to_row(table, place->bucket, row, rhumb__key_table_tag(place->hash), slot);
 }
 
 /* The row of the bucket that holds a slot, and its place in it. */
@@ -258,9 +249,9 @@ static rhumb_status read_bucket(const rhumb__key_table *table, uint64_t bucket, 
     const uint64_t slot_limit = atomic_load_explicit(table->slot_limit, memory_order_acquire);
     const rhumb__key_bucket *row = NULL;
     for (uint64_t hop = 0; (row = rhumb__key_table_row(table, bucket, row, hop)) != NULL; hop++) {
-        if (++content->row_count > CHAIN_ROWS_MAX) {
+        if (++content->row_count > RHUMB__KEY_CHAIN_ROWS_MAX) {
             return rhumb__fail(RHUMB_E_CORRUPT, "key bucket %llu continues over more than %u rows",
-                               (unsigned long long)bucket, CHAIN_ROWS_MAX);
+                               (unsigned long long)bucket, RHUMB__KEY_CHAIN_ROWS_MAX);
         }
     }
     content->slots = rhumb__alloc_zeroed((size_t)content->row_count * RHUMB__KEY_BUCKET_PLACES, sizeof(uint32_t));
@@ -332,9 +323,9 @@ static rhumb_status split_bucket(rhumb__key_table *table) {
         uint32_t next_spare = 0;
         for (uint32_t i = 0; i < content.slot_count; i++) {
             const uint64_t key = *(const uint64_t *)rhumb__section_row(table->keys, content.slots[i]);
-            const uint64_t hash = key_hash(table, key);
+            const uint64_t hash = rhumb__key_table_hash(table->salt, key);
             const uint64_t bucket = rhumb__key_table_bucket(hash, count + 1) == added ? added : split;
-            refill(table, bucket, content.slots[i], hash_tag(hash), &content, &next_spare);
+            refill(table, bucket, content.slots[i], rhumb__key_table_tag(hash), &content, &next_spare);
         }
         for (; next_spare + 1 < content.row_count; next_spare++) {
             give_overflow_row(table, content.spare_rows[next_spare]);

@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/bits.h"
 #include "storage/section.h"
 
 #define RHUMB__KEY_BUCKET_PLACES 48u
@@ -57,6 +58,19 @@ typedef struct rhumb__key_table {
     uint32_t overflow_free_count;
     uint32_t overflow_free_capacity;
 } rhumb__key_table;
+
+/* What is mixed into every key's hash, from the seed of the index. */
+static inline uint64_t rhumb__key_table_salt(uint64_t seed) {
+    return rhumb__mix64(seed ^ UINT64_C(0x6B6579735F74626C));
+}
+static inline uint64_t rhumb__key_table_hash(uint64_t salt, uint64_t key) { return rhumb__mix64(key ^ salt); }
+
+/* The part of the hash that is kept in the bucket: bits that the bucket number does not use. */
+static inline uint8_t rhumb__key_table_tag(uint64_t hash) { return (uint8_t)(hash >> 56); }
+
+/* A bucket whose chain has more rows is not split: it comes from a damaged file, where a chain may be a circle, or from
+ * keys that somebody chose for their hashes. */
+#define RHUMB__KEY_CHAIN_ROWS_MAX 512u
 
 /* A bucket that is locked for one key. */
 typedef struct rhumb__key_place {

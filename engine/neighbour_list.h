@@ -74,6 +74,19 @@ static inline bool rhumb__slots_contain(const uint32_t *slots, uint32_t count, u
     return false;
 }
 
+/* The neighbours of a node on level 0 as rhumb__list_read gives them, without slots from `slot_limit` up: what a walk
+ * over a whole graph needs. */
+static inline uint32_t rhumb__graph_neighbours(rhumb__graph *graph, uint32_t slot, uint64_t slot_limit,
+                                               uint32_t *slots) {
+    const rhumb__list list = rhumb__graph_list(graph, slot, 0);
+    const uint32_t count = rhumb__list_read(&list, slots);
+    uint32_t kept_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (slots[i] < slot_limit) slots[kept_count++] = slots[i];
+    }
+    return kept_count;
+}
+
 /* Fills a row with RHUMB__SLOT_NONE, for a node that nobody can see yet. */
 void rhumb__list_clear(const rhumb__list *list);
 

@@ -24,23 +24,13 @@ typedef struct walk {
     bool by_degree;
 } walk;
 
-static uint32_t read_list(const walk *w, uint32_t slot, uint32_t *slots) {
-    const rhumb__list list = rhumb__graph_list(w->graph, slot, 0);
-    const uint32_t count = rhumb__list_read(&list, slots);
-    uint32_t kept_count = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (slots[i] < w->slot_count) slots[kept_count++] = slots[i];
-    }
-    return kept_count;
-}
-
 /* Lists are short: insertion sort. */
 static void sort_by_degree(const walk *w, uint32_t *slots, uint32_t count) {
     uint32_t degrees[RHUMB__M0_MAX];
     uint32_t unused[RHUMB__M0_MAX];
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t slot = slots[i];
-        const uint32_t degree = read_list(w, slot, unused);
+        const uint32_t degree = rhumb__graph_neighbours(w->graph, slot, w->slot_count, unused);
         uint32_t place = i;
         for (; place > 0 && degrees[place - 1] > degree; place--) {
             degrees[place] = degrees[place - 1];
@@ -64,7 +54,7 @@ static void walk_from(walk *w, uint32_t start) {
         uint32_t slots[RHUMB__M0_MAX];
         uint32_t fresh[RHUMB__M0_MAX];
         uint32_t fresh_count = 0;
-        const uint32_t count = read_list(w, w->queue[head++], slots);
+        const uint32_t count = rhumb__graph_neighbours(w->graph, w->queue[head++], w->slot_count, slots);
         for (uint32_t i = 0; i < count; i++) {
             if (w->met[slots[i]] == 0) fresh[fresh_count++] = slots[i];
         }

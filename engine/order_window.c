@@ -34,16 +34,6 @@ typedef struct window_order {
     uint32_t top;    /* no slot has a higher score */
 } window_order;
 
-static uint32_t read_list(const window_order *w, uint32_t slot, uint32_t *slots) {
-    const rhumb__list list = rhumb__graph_list(w->graph, slot, 0);
-    const uint32_t count = rhumb__list_read(&list, slots);
-    uint32_t kept_count = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (slots[i] < w->slot_count) slots[kept_count++] = slots[i];
-    }
-    return kept_count;
-}
-
 /* ---- lists by score ---- */
 
 static void unlink_slot(window_order *w, uint32_t slot) {
@@ -74,12 +64,12 @@ static void change_score(window_order *w, uint32_t slot, bool raise) {
 /* What a node does to the scores of others when it enters the window (raise) or leaves it. */
 static void change_scores(window_order *w, uint32_t slot, bool raise) {
     uint32_t slots[RHUMB__M0_MAX];
-    const uint32_t count = read_list(w, slot, slots);
+    const uint32_t count = rhumb__graph_neighbours(w->graph, slot, w->slot_count, slots);
     for (uint32_t i = 0; i < count; i++) change_score(w, slots[i], raise);
     const uint64_t end = rhumb__min_u64(w->in_begin[slot + 1], w->in_begin[slot] + IN_COUNT_MAX);
     for (uint64_t i = w->in_begin[slot]; i < end; i++) {
         change_score(w, w->in_slots[i], raise);
-        const uint32_t sibling_count = read_list(w, w->in_slots[i], slots);
+        const uint32_t sibling_count = rhumb__graph_neighbours(w->graph, w->in_slots[i], w->slot_count, slots);
         for (uint32_t k = 0; k < sibling_count; k++) change_score(w, slots[k], raise);
     }
 }
@@ -89,7 +79,7 @@ static void change_scores(window_order *w, uint32_t slot, bool raise) {
 static rhumb_status transpose(window_order *w) {
     uint32_t slots[RHUMB__M0_MAX];
     for (uint64_t slot = 0; slot < w->slot_count; slot++) {
-        const uint32_t count = read_list(w, (uint32_t)slot, slots);
+        const uint32_t count = rhumb__graph_neighbours(w->graph, (uint32_t)slot, w->slot_count, slots);
         for (uint32_t i = 0; i < count; i++) w->in_begin[slots[i] + 1]++;
     }
     for (uint64_t slot = 0; slot < w->slot_count; slot++) w->in_begin[slot + 1] += w->in_begin[slot];
@@ -99,7 +89,7 @@ static rhumb_status transpose(window_order *w) {
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for %llu links", (unsigned long long)link_count);
     }
     for (uint64_t slot = 0; slot < w->slot_count; slot++) {
-        const uint32_t count = read_list(w, (uint32_t)slot, slots);
+        const uint32_t count = rhumb__graph_neighbours(w->graph, (uint32_t)slot, w->slot_count, slots);
         for (uint32_t i = 0; i < count; i++) w->in_slots[w->in_begin[slots[i]]++] = (uint32_t)slot;
     }
     memmove(w->in_begin + 1, w->in_begin, w->slot_count * sizeof *w->in_begin);

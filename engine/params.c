@@ -138,7 +138,7 @@ static rhumb_status check_counts(const rhumb__counts *counts, const rhumb__param
             (unsigned long long)counts->slot_count, (unsigned long long)node_count,
             (unsigned long long)counts->upper_row_count, (unsigned long long)upper_row_count);
     }
-    if (counts->lsn > RHUMB__LSN_MAX) {
+    if (counts->lsn > RHUMB__LOG_LSN_MAX) {
         return rhumb__fail_at(RHUMB_E_CORRUPT, path, RHUMB_OFFSET_NONE, "operation %llu is more than there can be",
                               (unsigned long long)counts->lsn);
     }

@@ -24,8 +24,6 @@
 #define RHUMB__SLOT_NONE UINT32_MAX
 /* Slots are below this: a search keeps one bit of a slot number for itself. */
 #define RHUMB__SLOT_LIMIT (UINT32_C(1) << 31)
-/* The last operation there can be: far more than anybody will live to see, and far from the end of the numbers. */
-#define RHUMB__LSN_MAX (UINT64_C(1) << 62)
 
 typedef struct rhumb__params {
     rhumb_metric metric;

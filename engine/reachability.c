@@ -14,11 +14,8 @@
 
 static void expand(rhumb__graph *graph, uint32_t slot, uint64_t slot_limit, uint64_t *reached) {
     uint32_t slots[RHUMB__M0_MAX];
-    const rhumb__list list = rhumb__graph_list(graph, slot, 0);
-    const uint32_t count = rhumb__list_read(&list, slots);
-    for (uint32_t i = 0; i < count; i++) {
-        if (slots[i] < slot_limit) rhumb__bit_set(reached, slots[i]);
-    }
+    const uint32_t count = rhumb__graph_neighbours(graph, slot, slot_limit, slots);
+    for (uint32_t i = 0; i < count; i++) rhumb__bit_set(reached, slots[i]);
 }
 
 static bool sweep(rhumb__graph *graph, uint64_t slot_limit, uint64_t *reached, uint64_t *expanded) {

@@ -20,9 +20,6 @@
 /* Rows of the key table that are read at a time. */
 #define BUCKETS_PER_READ 1024u
 
-/* A bucket that goes on for longer was made by damage. */
-#define CHAIN_ROWS_MAX 512u
-
 /* ---- the frame ---- */
 
 typedef struct expected_section {
@@ -199,8 +196,7 @@ static rhumb_status load_section(rhumb__salvage *salvage, uint32_t id, void *row
 /* ---- the key table ---- */
 
 static uint64_t key_hash(const rhumb__salvage *salvage, uint64_t key) {
-    const uint64_t salt = rhumb__mix64(salvage->params.seed ^ UINT64_C(0x6B6579735F74626C));
-    return rhumb__mix64(key ^ salt);
+    return rhumb__key_table_hash(rhumb__key_table_salt(salvage->params.seed), key);
 }
 
 /* Notes the slots of one row. Returns whether the row is one that can be. */
@@ -211,7 +207,7 @@ static bool note_row(rhumb__salvage *salvage, uint64_t bucket, const rhumb__key_
         if (slot >= salvage->counts.slot_count) return false;
         rhumb__bit_set(salvage->listed, slot);
         const uint64_t hash = key_hash(salvage, salvage->keys[slot]);
-        if (!row_readable(salvage, RHUMB__SECTION_KEYS, slot) || row->tags[i] != (uint8_t)(hash >> 56) ||
+        if (!row_readable(salvage, RHUMB__SECTION_KEYS, slot) || row->tags[i] != rhumb__key_table_tag(hash) ||
             rhumb__key_table_bucket(hash, salvage->counts.key_bucket_count) != bucket) {
             continue;
         }
@@ -227,7 +223,7 @@ static void note_bucket(rhumb__salvage *salvage, uint64_t bucket, const rhumb__k
     for (uint32_t hop = 0; sound && row->next != 0; hop++) {
         const uint32_t index = row->next - 1;
         row = &overflow[index];
-        sound = hop < CHAIN_ROWS_MAX && row_intact(salvage, RHUMB__SECTION_KEY_OVERFLOW, index) &&
+        sound = hop < RHUMB__KEY_CHAIN_ROWS_MAX && row_intact(salvage, RHUMB__SECTION_KEY_OVERFLOW, index) &&
                 note_row(salvage, bucket, row);
     }
     if (sound) return;

@@ -277,22 +277,6 @@ const rhumb__directory_entry *rhumb__salvage_file_entry(const rhumb__salvage_fil
 
 /* ---- sections ---- */
 
-/* Reads a range that lies within one chunk. */
-static rhumb_status read_range(rhumb__salvage_file *file, const rhumb__extent_list *extents, uint64_t offset,
-                               uint64_t bytes, uint8_t *target) {
-    while (bytes > 0) {
-        const rhumb__extent_item *item = rhumb__extent_list_find(extents, offset);
-        const uint64_t skipped_bytes = offset - item->section_offset;
-        const uint64_t piece_bytes = rhumb__min_u64(bytes, item->bytes - skipped_bytes);
-        const rhumb_status status = rhumb__io_read(file->io, target, piece_bytes, item->file_offset + skipped_bytes);
-        if (status != RHUMB_OK) return status;
-        target += piece_bytes;
-        offset += piece_bytes;
-        bytes -= piece_bytes;
-    }
-    return RHUMB_OK;
-}
-
 static uint64_t chunk_bytes_at(const rhumb__salvage_section *section, uint64_t chunk) {
     return rhumb__min_u64(section->chunk_bytes, section->bytes - chunk * section->chunk_bytes);
 }
@@ -302,7 +286,8 @@ static rhumb_status check_chunk(rhumb__salvage_file *file, rhumb__salvage_sectio
     char text[256];
     const uint64_t bytes = chunk_bytes_at(section, chunk);
     const rhumb__section_record *record = &section->entry->record;
-    const rhumb_status status = read_range(file, &section->entry->extents, chunk * section->chunk_bytes, bytes, buffer);
+    const rhumb_status status =
+        rhumb__extent_list_read(&section->entry->extents, file->io, chunk * section->chunk_bytes, bytes, buffer);
     file->chunk_count++;
     if (status != RHUMB_OK) {
         if (!is_damage(status)) return status;
@@ -374,7 +359,8 @@ rhumb_status rhumb__salvage_section_read(rhumb__salvage_file *file, const rhumb_
         if (rhumb__bit_get(section->unreadable, chunk)) {
             memset(out, 0, piece_bytes);
         } else {
-            const rhumb_status status = read_range(file, &section->entry->extents, offset, piece_bytes, out);
+            const rhumb_status status =
+                rhumb__extent_list_read(&section->entry->extents, file->io, offset, piece_bytes, out);
             if (status != RHUMB_OK) return status;
         }
         out += piece_bytes;

@@ -75,6 +75,19 @@ bool rhumb__extent_list_is_contiguous(const rhumb__extent_list *list, uint64_t s
     return section_offset + bytes <= item->section_offset + item->bytes;
 }
 
+rhumb_status rhumb__extent_list_read(const rhumb__extent_list *list, rhumb__io *io, uint64_t section_offset,
+                                     uint64_t bytes, uint8_t *target) {
+    while (bytes > 0) {
+        const rhumb__extent piece = rhumb__extent_list_piece(list, section_offset, bytes);
+        const rhumb_status status = rhumb__io_read(io, target, piece.bytes, piece.file_offset);
+        if (status != RHUMB_OK) return status;
+        target += piece.bytes;
+        section_offset += piece.bytes;
+        bytes -= piece.bytes;
+    }
+    return RHUMB_OK;
+}
+
 void rhumb__extent_list_clear(rhumb__extent_list *list) {
     rhumb__free(list->items);
     *list = (rhumb__extent_list){0};

@@ -10,6 +10,7 @@
 
 #include "base/rhumb_types.h"
 #include "storage/format.h"
+#include "storage/io.h"
 
 typedef struct rhumb__extent_item {
     uint64_t section_offset; /* equals the sum of the bytes of all items before */
@@ -42,6 +43,11 @@ rhumb__extent rhumb__extent_list_piece(const rhumb__extent_list *list, uint64_t 
 /* Whether [section_offset, section_offset + bytes) lies in one piece in the file. The range must lie within the list.
  */
 bool rhumb__extent_list_is_contiguous(const rhumb__extent_list *list, uint64_t section_offset, uint64_t bytes);
+
+/* Reads [section_offset, section_offset + bytes), which must lie within the list, from the file. The failures of
+ * rhumb__io_read. */
+rhumb_status rhumb__extent_list_read(const rhumb__extent_list *list, rhumb__io *io, uint64_t section_offset,
+                                     uint64_t bytes, uint8_t *target) RHUMB_NODISCARD;
 
 /* Releases the memory and leaves an empty list. */
 void rhumb__extent_list_clear(rhumb__extent_list *list);

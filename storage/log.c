@@ -16,7 +16,6 @@
 #include "storage/log.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 
@@ -24,6 +23,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/status.h"
+#include "base/thread.h"
 #include "storage/log_state.h"
 
 #define BUFFER_BYTES_MIN (UINT64_C(64) << 10)
@@ -66,14 +66,8 @@ static void *thread_main(void *argument) {
     return NULL;
 }
 
-/* The thread takes no signals: they are the application's. */
 static rhumb_status start_thread(rhumb__log *log) {
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int os_errno = pthread_create(&log->thread, NULL, thread_main, log);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    const int os_errno = rhumb__thread_start(&log->thread, thread_main, log);
     log->thread_started = os_errno == 0;
     if (os_errno == 0) return RHUMB_OK;
     return rhumb__fail_errno(os_errno, log->path, RHUMB_OFFSET_NONE, "cannot start the log's thread");

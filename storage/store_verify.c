@@ -21,19 +21,6 @@ typedef struct chunk_check {
     char *first_error;
 } chunk_check;
 
-static rhumb_status read_chunk(rhumb__store *store, const rhumb__section *section, uint8_t *buffer,
-                               uint64_t section_offset, uint64_t bytes) {
-    while (bytes > 0) {
-        const rhumb__extent piece = rhumb__extent_list_piece(&section->extents, section_offset, bytes);
-        rhumb_status status = rhumb__io_read(store->io, buffer, piece.bytes, piece.file_offset);
-        if (status != RHUMB_OK) return status;
-        buffer += piece.bytes;
-        section_offset += piece.bytes;
-        bytes -= piece.bytes;
-    }
-    return RHUMB_OK;
-}
-
 static rhumb_status check_section(rhumb__store *store, const rhumb__section *section, const uint32_t *checksums,
                                   chunk_check *check) {
     const uint64_t published_bytes = section->published_row_count * section->row_stride_bytes;
@@ -47,7 +34,7 @@ static rhumb_status check_section(rhumb__store *store, const rhumb__section *sec
     }
     for (uint64_t begin = 0, i = 0; begin < published_bytes; begin += chunk_bytes, i++) {
         const uint64_t bytes = rhumb__min_u64(chunk_bytes, published_bytes - begin);
-        rhumb_status status = read_chunk(store, section, check->buffer, begin, bytes);
+        rhumb_status status = rhumb__extent_list_read(&section->extents, store->io, begin, bytes, check->buffer);
         if (status != RHUMB_OK) return status;
         check->chunk_count++;
         const uint32_t crc = rhumb__crc32c(0, check->buffer, bytes);
