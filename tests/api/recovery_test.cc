@@ -6,9 +6,12 @@
 #include <fstream>
 
 #include "tests/api/index_test_support.h"
+#include "tests/support/sanitized.h"
 
 namespace index_test {
 namespace {
+
+using rhumb_test::kSanitized;
 
 class Recovery : public ::testing::Test {
   protected:
@@ -101,12 +104,12 @@ TEST_F(Recovery, EveryKindOfOperationComesBack) {
 
 TEST_F(Recovery, WhatIsNotLinkedYetIsFoundByEverySearchAndLinkedInTheBackground) {
     create_empty();
-    const size_t count = 12000;
+    const size_t count = kSanitized ? 6000 : 12000, deleted = count - 1000;
     die_after(open_options(kInterval), [&](const Index &index) {
         insert_partial_batch(index, 0, 1000);
         if (rhumb_index_checkpoint(index.get()) != RHUMB_OK) _exit(3);
         insert_partial_batch(index, 1000, count);
-        EXPECT_OK(rhumb_index_delete(index.get(), 11000));
+        EXPECT_OK(rhumb_index_delete(index.get(), deleted));
         EXPECT_OK(rhumb_index_sync(index.get()));
     });
     const Index index = open(path_, false);
@@ -117,14 +120,14 @@ TEST_F(Recovery, WhatIsNotLinkedYetIsFoundByEverySearchAndLinkedInTheBackground)
         const Answer truth = search_exact(index, vectors_.row(13000 + i), 10);
         ASSERT_EQ(nearest.found_count, 10u);
         EXPECT_EQ(std::set<uint64_t>(nearest.keys.begin(), nearest.keys.end()).size(), 10u) << "each once";
-        EXPECT_EQ(truth.keys[0] == 11000 || nearest.keys[0] == 11000, false) << "deleted";
+        EXPECT_EQ(truth.keys[0] == deleted || nearest.keys[0] == deleted, false) << "deleted";
     }
-    expect_all_found(index, 1000, 11000, 37);
-    insert(index, 12000, 12100); // beside the linking
-    expect_all_found(index, 12000, 12100, 7);
+    expect_all_found(index, 1000, deleted, 37);
+    insert(index, count, count + 100); // beside the linking
+    expect_all_found(index, count, count + 100, 7);
     EXPECT_OK(rhumb_index_wait_idle(index.get()));
     EXPECT_EQ(stats(index).unlinked_count, 0u);
-    expect_all_found(index, 0, 11000, 41);
+    expect_all_found(index, 0, deleted, 41);
     EXPECT_LE(expect_sound(index).unreachable_count, 12u) << "one in a thousand, as in any graph of this kind";
     EXPECT_GE(recall(index, random_vectors(200, kDim, 71), 10, 64), 0.9);
 }
@@ -149,18 +152,19 @@ TEST_F(Recovery, ClosingBeforeAllIsLinkedLosesNothingAndDoesNotWait) {
 
 TEST_F(Recovery, AKillDuringRecoveryChangesNothing) {
     create_empty();
+    const size_t count = kSanitized ? 2500 : 5000;
     die_after(open_options(kInterval), [&](const Index &index) {
-        insert_partial_batch(index, 0, 5000);
+        insert_partial_batch(index, 0, count);
         EXPECT_OK(rhumb_index_sync(index.get()));
     });
     for (size_t round = 0; round < 5; round++) {
         die_after(open_options(kFull), [&](const Index &index) {
-            EXPECT_OK(rhumb_index_insert(index.get(), 5000 + round, vectors_.row(5000 + round)));
+            EXPECT_OK(rhumb_index_insert(index.get(), count + round, vectors_.row(count + round)));
         });
     }
     const Index index = open(path_, false);
-    EXPECT_EQ(rhumb_index_count(index.get()), 5005u);
-    expect_all_found(index, 0, 5005, 11);
+    EXPECT_EQ(rhumb_index_count(index.get()), count + 5);
+    expect_all_found(index, 0, count + 5, 11);
     expect_sound(index);
 }
 

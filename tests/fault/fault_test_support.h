@@ -13,6 +13,7 @@
 #include "tests/storage/io_test_support.h"
 #include "tests/support/exercise.h"
 #include "tests/support/file_image.h"
+#include "tests/support/sanitized.h"
 #include "tests/support/small_index.h"
 
 namespace fault_test {
@@ -24,20 +25,8 @@ using rhumb_test::Exercise;
 using rhumb_test::FileImage;
 using rhumb_test::Index;
 using rhumb_test::IndexShape;
+using rhumb_test::kSanitized;
 using rhumb_test::Vectors;
-
-// Under AddressSanitizer everything takes ten times as long, and the plain run beside it has the larger sample.
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
-#else
-constexpr bool kSanitized = false;
-#endif
 
 // RHUMB_FULL=1: everything instead of a sample. RHUMB_ITERS: how often, for what is done at random.
 inline bool full_run() {

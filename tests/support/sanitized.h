@@ -1,0 +1,22 @@
+// Whether this is built with a sanitizer that makes everything take ten times as long. The plain run beside it has the
+// larger sample then.
+#ifndef RHUMB_TESTS_SUPPORT_SANITIZED_H
+#define RHUMB_TESTS_SUPPORT_SANITIZED_H
+
+namespace rhumb_test {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+#else
+constexpr bool kSanitized = false;
+#endif
+
+} // namespace rhumb_test
+
+#endif // RHUMB_TESTS_SUPPORT_SANITIZED_H
