@@ -19,34 +19,39 @@
 static rhumb_status check_writable(rhumb_index *index) {
     rhumb_status status = rhumb__handle_check(index, true);
     if (status != RHUMB_OK) return status;
-    const rhumb__graph *graph = atomic_load(&index->scratch_pool.graph);
-    if (rhumb__log_failed(graph->log)) return rhumb__log_check(graph->log);
-    if (!atomic_load_explicit(&graph->store->failed, memory_order_relaxed)) return RHUMB_OK;
-    return rhumb__fail_at(RHUMB_E_FATAL, graph->store->path, RHUMB_OFFSET_NONE,
+    const rhumb__writer *writer = index->writer;
+    if (rhumb__log_failed(writer->log)) return rhumb__log_check(writer->log);
+    if (!atomic_load_explicit(&writer->store->failed, memory_order_relaxed)) return RHUMB_OK;
+    return rhumb__fail_at(RHUMB_E_FATAL, writer->store->path, RHUMB_OFFSET_NONE,
                           "an earlier failure to make a checkpoint durable forbids further writing");
 }
 
-static rhumb_status add_one(rhumb_index *index, uint64_t key, const void *vector, bool replace) {
+/* Within the gate, so that the graph is the one of the moment until the operation is carried out. */
+static rhumb_status add_within(rhumb_index *index, uint64_t key, const void *vector, bool replace, uint64_t *lsn_out) {
     rhumb_status status;
     rhumb__scratch *scratch = NULL;
     rhumb__graph *graph = NULL;
-    uint64_t lsn = 0;
-    RHUMB_TRY(check_writable(index));
-    if (vector == NULL) {
-        status = rhumb__fail(RHUMB_E_INVALID, "vector is NULL");
-        goto done;
-    }
     RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
     RHUMB_TRY(rhumb__scratch_set_query(scratch, vector));
     if (replace) {
-        RHUMB_TRY(rhumb__graph_upsert(graph, scratch, key, &lsn));
+        status = rhumb__graph_upsert(graph, scratch, key, lsn_out);
     } else {
-        RHUMB_TRY(rhumb__graph_insert(graph, scratch, key, 0, NULL, &lsn));
+        status = rhumb__graph_insert(graph, scratch, key, 0, NULL, lsn_out);
     }
-    status = rhumb__log_wait(graph->log, lsn);
 done:
     if (scratch != NULL) rhumb__scratch_give(scratch);
     return status;
+}
+
+static rhumb_status add_one(rhumb_index *index, uint64_t key, const void *vector, bool replace) {
+    rhumb_status status = check_writable(index);
+    if (status != RHUMB_OK) return status;
+    if (vector == NULL) return rhumb__fail(RHUMB_E_INVALID, "vector is NULL");
+    uint64_t lsn = 0;
+    rhumb__writer_enter(index->writer);
+    status = add_within(index, key, vector, replace, &lsn);
+    rhumb__writer_leave(index->writer);
+    return status == RHUMB_OK ? rhumb__log_wait(index->writer->log, lsn) : status;
 }
 
 rhumb_status rhumb_index_insert(rhumb_index *index, uint64_t key, const void *vector) {
@@ -60,10 +65,18 @@ rhumb_status rhumb_index_upsert(rhumb_index *index, uint64_t key, const void *ve
 rhumb_status rhumb_index_delete(rhumb_index *index, uint64_t key) {
     rhumb_status status = check_writable(index);
     if (status != RHUMB_OK) return status;
-    rhumb__graph *graph = atomic_load(&index->scratch_pool.graph);
     uint64_t lsn = 0;
-    status = rhumb__graph_delete(graph, key, &lsn);
-    return status == RHUMB_OK ? rhumb__log_wait(graph->log, lsn) : status;
+    rhumb__writer_enter(index->writer);
+    status = rhumb__graph_delete(atomic_load(&index->writer->graph), key, &lsn);
+    rhumb__writer_leave(index->writer);
+    return status == RHUMB_OK ? rhumb__log_wait(index->writer->log, lsn) : status;
+}
+
+static uint64_t next_key(rhumb__writer *writer) {
+    rhumb__writer_enter(writer);
+    const uint64_t key = rhumb__graph_key_next(atomic_load(&writer->graph));
+    rhumb__writer_leave(writer);
+    return key;
 }
 
 rhumb_status rhumb_index_insert_batch(rhumb_index *index, const uint64_t *keys, const void *vectors, size_t count,
@@ -81,7 +94,7 @@ rhumb_status rhumb_index_insert_batch(rhumb_index *index, const uint64_t *keys, 
     if (count == 0) goto done;
     const rhumb__batch_insert_spec spec = {
         .keys = keys,
-        .first_key = rhumb__graph_key_next(atomic_load(&index->scratch_pool.graph)),
+        .first_key = next_key(index->writer),
         .vectors = vectors,
         .count = count,
         .thread_count = resolved.thread_count,
@@ -93,7 +106,7 @@ rhumb_status rhumb_index_insert_batch(rhumb_index *index, const uint64_t *keys, 
         status = rhumb__fail(RHUMB_E_FULL, "no %zu keys are left above the largest key ever inserted", count);
         goto done;
     }
-    status = rhumb__batch_insert(&index->scratch_pool, &spec, &inserted);
+    status = rhumb__batch_insert(index->writer, &index->scratch_pool, &spec, &inserted);
 done:
     if (inserted_count != NULL) *inserted_count = inserted;
     return status;

@@ -1,9 +1,12 @@
-/* compact.c - a compacted copy of an index: argument checks, and the report in the caller's words. */
+/* compact.c - compacting an index where it is, and into another file: argument checks, and the report in the caller's
+ * words.
+ */
 #include <string.h>
 
 #include "api/handle.h"
 #include "base/status.h"
-#include "engine/compact.h"
+#include "engine/compact_into.h"
+#include "engine/compactor.h"
 
 static rhumb_status choose_order(rhumb_order order, rhumb__order_kind *kind_out) {
     switch (order) {
@@ -16,41 +19,77 @@ static rhumb_status choose_order(rhumb_order order, rhumb__order_kind *kind_out)
     return rhumb__fail(RHUMB_E_INVALID, "order: %u is none of them", (unsigned)order);
 }
 
-rhumb_status rhumb_index_compact_into(const char *path, const char *new_path, const rhumb_compact_options *options,
-                                      rhumb_compact_report *report, size_t report_size) {
+static rhumb_status take_options(const rhumb_compact_options *options, const rhumb_compact_report *report,
+                                 size_t report_size, rhumb_compact_options *resolved, rhumb__compact_work *work) {
     rhumb_status status;
-    rhumb__compact_result result;
-    rhumb_compact_options resolved;
-    rhumb_compact_options_init(&resolved, sizeof resolved);
-    if (path == NULL || path[0] == '\0') return rhumb__fail(RHUMB_E_INVALID, "path is NULL or empty");
-    if (new_path == NULL || new_path[0] == '\0') return rhumb__fail(RHUMB_E_INVALID, "new_path is NULL or empty");
+    rhumb_compact_options_init(resolved, sizeof *resolved);
     if (report != NULL && report_size < sizeof report_size) {
         return rhumb__fail(RHUMB_E_INVALID, "report is of size %zu", report_size);
     }
-    RHUMB_TRY(rhumb__options_take(&resolved, sizeof resolved, options, "rhumb_compact_options"));
-    rhumb__compact_spec spec = {
-        .path = path,
-        .new_path = new_path,
-        .creator_version = rhumb_version(),
-        .thread_count = resolved.thread_count,
-        .second_pass = resolved.second_pass,
-        .progress = resolved.progress,
-        .progress_context = resolved.progress_context,
+    RHUMB_TRY(rhumb__options_take(resolved, sizeof *resolved, options, "rhumb_compact_options"));
+    *work = (rhumb__compact_work){
+        .thread_count = resolved->thread_count,
+        .second_pass = resolved->second_pass,
+        .bytes_per_second = resolved->bytes_per_second,
+        .tell = resolved->progress,
+        .tell_context = resolved->progress_context,
     };
-    RHUMB_TRY(choose_order(resolved.order, &spec.order));
-    RHUMB_TRY(rhumb__compact(&spec, &result));
-    if (report != NULL) {
-        const rhumb_compact_report filled = {
-            .size = report_size,
-            .epoch = result.epoch,
-            .count = result.count,
-            .dropped_count = result.dropped_count,
-            .repaired_count = result.repaired_count,
-            .reconnected_count = result.reconnected_count,
-            .unreachable_count = result.unreachable_count,
-        };
-        memcpy(report, &filled, report_size < sizeof filled ? report_size : sizeof filled);
+    status = choose_order(resolved->order, &work->order);
+done:
+    return status;
+}
+
+static void fill_report(const rhumb__compact_result *result, rhumb_compact_report *report, size_t report_size) {
+    if (report == NULL) return;
+    const rhumb_compact_report filled = {
+        .size = report_size,
+        .epoch = result->epoch,
+        .count = result->count,
+        .dropped_count = result->dropped_count,
+        .repaired_count = result->repaired_count,
+        .reconnected_count = result->reconnected_count,
+        .unreachable_count = result->unreachable_count,
+        .carried_count = result->carried_count,
+        .pause_ns = result->pause_ns,
+    };
+    memcpy(report, &filled, report_size < sizeof filled ? report_size : sizeof filled);
+}
+
+rhumb_status rhumb_index_compact(rhumb_index *index, const rhumb_compact_options *options, rhumb_compact_report *report,
+                                 size_t report_size) {
+    rhumb_status status;
+    rhumb_compact_options resolved;
+    rhumb__compact_work work;
+    rhumb__compact_result result;
+    RHUMB_TRY(rhumb__handle_check(index, true));
+    RHUMB_TRY(take_options(options, report, report_size, &resolved, &work));
+    if (resolved.background) {
+        status = rhumb__compactor_request(index->writer, &work, resolved.shrink);
+        goto done;
     }
+    RHUMB_TRY(rhumb__compact_in_place(index->writer, &work, resolved.shrink, &result));
+    fill_report(&result, report, report_size);
+done:
+    return status;
+}
+
+rhumb_status rhumb_index_compact_cancel(rhumb_index *index) {
+    const rhumb_status status = rhumb__handle_check(index, true);
+    if (status == RHUMB_OK) atomic_store(&index->writer->compact_cancelled, true);
+    return status;
+}
+
+rhumb_status rhumb_index_compact_into(const char *path, const char *new_path, const rhumb_compact_options *options,
+                                      rhumb_compact_report *report, size_t report_size) {
+    rhumb_status status;
+    rhumb_compact_options resolved;
+    rhumb__compact_work work;
+    rhumb__compact_result result;
+    if (path == NULL || path[0] == '\0') return rhumb__fail(RHUMB_E_INVALID, "path is NULL or empty");
+    if (new_path == NULL || new_path[0] == '\0') return rhumb__fail(RHUMB_E_INVALID, "new_path is NULL or empty");
+    RHUMB_TRY(take_options(options, report, report_size, &resolved, &work));
+    RHUMB_TRY(rhumb__compact_into(path, new_path, rhumb_version(), &work, &result));
+    fill_report(&result, report, report_size);
 done:
     return status;
 }

@@ -10,7 +10,8 @@
 
 struct rhumb_index {
     rhumb__scratch_pool scratch_pool; /* and in it the graph that calls work on */
-    pthread_mutex_t refresh_lock;     /* one refresh at a time */
+    pthread_mutex_t refresh_lock;     /* one exchange of the graph at a time: by a refresh or by a compaction */
+    rhumb__writer *writer;            /* NULL in a reader */
     bool read_only;
 };
 

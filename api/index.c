@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "engine/background.h"
 #include "engine/checkpoint.h"
+#include "engine/compactor.h"
 
 #define SYNC_INTERVAL_MS 100u
 
@@ -33,6 +34,13 @@ static rhumb_status handle_new(bool read_only, rhumb_index **index_out) {
     return RHUMB_OK;
 }
 
+/* From here on a compaction may exchange the graph of a handle that writes. */
+static void handle_begin(rhumb_index *index, rhumb__graph *graph) {
+    rhumb__scratch_pool_init(&index->scratch_pool, graph);
+    index->writer = graph->writer;
+    if (index->writer != NULL) rhumb__compactor_bind(index->writer, &index->scratch_pool, &index->refresh_lock);
+}
+
 static void handle_free(rhumb_index *index) {
     if (index == NULL) return;
     rhumb__scratch_pool_destroy(&index->scratch_pool);
@@ -53,6 +61,10 @@ static rhumb_status take_open_options(const rhumb_open_options *options, rhumb_o
     if ((unsigned)resolved->durability > RHUMB_DURABILITY_NONE) {
         return rhumb__fail(RHUMB_E_INVALID, "durability: %u is none of the modes", (unsigned)resolved->durability);
     }
+    if (!(resolved->compact_dead_share >= 0 && resolved->compact_dead_share <= 1)) {
+        return rhumb__fail(RHUMB_E_INVALID, "compact_dead_share: expected 0 to 1, found %g",
+                           resolved->compact_dead_share);
+    }
     if (resolved->sync_interval_ms == 0) resolved->sync_interval_ms = SYNC_INTERVAL_MS;
     return RHUMB_OK;
 }
@@ -64,6 +76,8 @@ static rhumb__graph_options to_graph_options(const rhumb_open_options *options) 
         .checkpoint_log_bytes = options->checkpoint_log_bytes,
         .checkpoint_bytes_per_second = options->checkpoint_bytes_per_second,
         .discard_log = options->discard_log,
+        .compact_dead_share = options->compact_dead_share,
+        .compact_bytes_per_second = options->compact_bytes_per_second,
     };
 }
 
@@ -98,7 +112,7 @@ rhumb_status rhumb_index_create(const char *path, const rhumb_index_options *opt
     RHUMB_TRY(handle_new(false, &index));
     const rhumb__graph_options graph_options = to_graph_options(&open_options);
     RHUMB_TRY(rhumb__graph_create(path, &params, &graph_options, rhumb_version(), &graph));
-    rhumb__scratch_pool_init(&index->scratch_pool, graph);
+    handle_begin(index, graph);
     *index_out = index;
     index = NULL;
 done:
@@ -116,7 +130,7 @@ rhumb_status rhumb_index_open(const char *path, const rhumb_open_options *option
     RHUMB_TRY(handle_new(resolved.read_only, &index));
     const rhumb__graph_options graph_options = to_graph_options(&resolved);
     RHUMB_TRY(rhumb__graph_open(path, resolved.read_only ? NULL : &graph_options, &graph));
-    rhumb__scratch_pool_init(&index->scratch_pool, graph);
+    handle_begin(index, graph);
     *index_out = index;
     index = NULL;
 done:
@@ -127,24 +141,26 @@ done:
 rhumb_status rhumb_index_sync(rhumb_index *index) {
     rhumb_status status = rhumb__handle_check(index, true);
     if (status != RHUMB_OK) return status;
-    rhumb__graph *graph = atomic_load(&index->scratch_pool.graph);
-    if (graph->options.durability == RHUMB_DURABILITY_NONE) return rhumb__checkpoint(graph);
-    return rhumb__log_sync(graph->log);
+    rhumb__writer *writer = index->writer;
+    return writer->options.durability == RHUMB_DURABILITY_NONE ? rhumb__checkpoint(writer)
+                                                               : rhumb__log_sync(writer->log);
 }
 
 rhumb_status rhumb_index_wait_idle(rhumb_index *index) {
-    const rhumb_status status = rhumb__handle_check(index, false);
+    rhumb_status status = rhumb__handle_check(index, false);
     if (status != RHUMB_OK || index->read_only) return status;
-    return rhumb__background_wait_idle(atomic_load(&index->scratch_pool.graph));
+    rhumb__compactor_wait_idle(index->writer);
+    return rhumb__background_wait_idle(index->writer);
 }
 
 /* A reader's graph may be replaced at any time, so it is asked for under the lock that a refresh holds. */
 static uint64_t ask_lsn(const rhumb_index *index, uint64_t (*of_log)(rhumb__log *log)) {
     if (index == NULL) return 0;
+    if (index->writer != NULL) return of_log(index->writer->log);
     rhumb_index *handle = (rhumb_index *)index;
     pthread_mutex_lock(&handle->refresh_lock);
     const rhumb__graph *graph = atomic_load(&handle->scratch_pool.graph);
-    const uint64_t lsn = handle->read_only ? graph->counts.lsn : of_log(graph->log);
+    const uint64_t lsn = graph->counts.lsn;
     pthread_mutex_unlock(&handle->refresh_lock);
     return lsn;
 }
@@ -156,14 +172,17 @@ uint64_t rhumb_index_durable_lsn(const rhumb_index *index) { return ask_lsn(inde
 rhumb_status rhumb_index_checkpoint(rhumb_index *index) {
     rhumb_status status = rhumb__handle_check(index, true);
     if (status != RHUMB_OK) return status;
-    return rhumb__checkpoint(atomic_load(&index->scratch_pool.graph));
+    return rhumb__checkpoint(index->writer);
 }
 
 rhumb_status rhumb_index_close(rhumb_index *index) {
     if (index == NULL) return RHUMB_OK;
-    rhumb__graph *graph = atomic_load(&index->scratch_pool.graph);
-    rhumb_status status = index->read_only ? RHUMB_OK : rhumb__checkpoint_last(graph);
-    rhumb__graph_close(graph);
+    rhumb_status status = RHUMB_OK;
+    if (index->writer != NULL) {
+        rhumb__compactor_stop(index->writer);
+        status = rhumb__checkpoint_last(index->writer);
+    }
+    rhumb__graph_close(atomic_load(&index->scratch_pool.graph));
     handle_free(index);
     return status;
 }

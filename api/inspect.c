@@ -55,9 +55,14 @@ static void fill_graph(rhumb__graph *graph, rhumb_index_stats *stats) {
     stats->count = rhumb__graph_live_count(graph);
     pthread_mutex_unlock(&graph->append_lock);
     stats->level_top = top < 0 ? 0 : (uint32_t)top;
-    pthread_mutex_lock(&graph->stats_lock);
-    const rhumb__checkpoint_stats checkpoints = graph->checkpoint_stats;
-    pthread_mutex_unlock(&graph->stats_lock);
+    stats->unlinked_count = rhumb__recover_unlinked_count(graph);
+}
+
+static void fill_work(rhumb__writer *writer, rhumb_index_stats *stats) {
+    pthread_mutex_lock(&writer->stats_lock);
+    const rhumb__checkpoint_stats checkpoints = writer->checkpoint_stats;
+    const rhumb__compaction_stats compactions = writer->compaction_stats;
+    pthread_mutex_unlock(&writer->stats_lock);
     stats->checkpoint_count = checkpoints.count;
     stats->checkpoint_bytes = checkpoints.bytes;
     stats->checkpoint_ns = checkpoints.ns;
@@ -65,13 +70,22 @@ static void fill_graph(rhumb__graph *graph, rhumb_index_stats *stats) {
     stats->checkpoint_pause_max_ns = checkpoints.pause_max_ns;
     stats->checkpoint_failed_count = checkpoints.failed_count;
     memcpy(stats->checkpoint_failure, checkpoints.failure, sizeof stats->checkpoint_failure);
-    stats->unlinked_count = rhumb__recover_unlinked_count(graph);
     stats->unreachable_count = checkpoints.unreachable_count;
     stats->unreachable_lsn = checkpoints.unreachable_lsn;
+    stats->compacting = atomic_load(&writer->compacting);
+    stats->compaction_count = compactions.count;
+    stats->compaction_dropped_count = compactions.dropped_count;
+    stats->compaction_carried_count = compactions.carried_count;
+    stats->compaction_ns = compactions.ns;
+    stats->compaction_pause_ns = compactions.pause_ns;
+    stats->compaction_pause_max_ns = compactions.pause_max_ns;
+    stats->compaction_delay_max_ns = compactions.delay_max_ns;
+    stats->compaction_failed_count = compactions.failed_count;
+    memcpy(stats->compaction_failure, compactions.failure, sizeof stats->compaction_failure);
 }
 
 static rhumb_status fill_log(rhumb__graph *graph, rhumb_index_stats *stats) {
-    if (graph->log == NULL) {
+    if (graph->writer == NULL) {
         rhumb__log_report report;
         const rhumb__store *store = graph->store;
         stats->lsn = stats->durable_lsn = graph->counts.lsn;
@@ -80,10 +94,10 @@ static rhumb_status fill_log(rhumb__graph *graph, rhumb_index_stats *stats) {
         if (status == RHUMB_OK) stats->log_pending_count = report.pending_count;
         return status;
     }
-    const rhumb__log_stats log = rhumb__log_stats_get(graph->log);
-    stats->durability = graph->options.durability;
-    stats->lsn = rhumb__log_lsn(graph->log);
-    stats->durable_lsn = rhumb__log_durable_lsn(graph->log);
+    const rhumb__log_stats log = rhumb__log_stats_get(graph->writer->log);
+    stats->durability = graph->writer->options.durability;
+    stats->lsn = rhumb__log_lsn(graph->writer->log);
+    stats->durable_lsn = rhumb__log_durable_lsn(graph->writer->log);
     stats->log_bytes = log.bytes;
     stats->log_sync_count = log.sync_count;
     stats->log_synced_count = log.synced_count;
@@ -102,6 +116,7 @@ rhumb_status rhumb_index_stats_get(rhumb_index *index, rhumb_index_stats *stats,
     fill_options(&graph->params, &filled.options);
     fill_store(graph->store, &filled);
     fill_graph(graph, &filled);
+    if (graph->writer != NULL) fill_work(graph->writer, &filled);
     RHUMB_TRY(fill_log(graph, &filled));
     snprintf(filled.simd, sizeof filled.simd, "%s", rhumb__simd_name(rhumb__cpu_simd()));
     memcpy(stats, &filled, size < sizeof filled ? size : sizeof filled);
@@ -119,8 +134,13 @@ rhumb_status rhumb_index_verify(rhumb_index *index, rhumb_verify_report *report,
     if (report == NULL || size < sizeof size) {
         return rhumb__fail(RHUMB_E_INVALID, "report is NULL or of size %zu", size);
     }
-    RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
-    RHUMB_TRY(rhumb__graph_verify(graph, &result));
+    if (index->writer != NULL) {
+        /* Not within a graph: the check waits for a compaction, which waits for those who use the old one. */
+        RHUMB_TRY(rhumb__writer_verify(index->writer, &result));
+    } else {
+        RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
+        RHUMB_TRY(rhumb__graph_verify(graph, &result));
+    }
     rhumb_verify_report filled = {
         .size = size,
         .chunk_count = result.chunk_count,
@@ -135,7 +155,8 @@ rhumb_status rhumb_index_verify(rhumb_index *index, rhumb_verify_report *report,
     memcpy(filled.first_error, result.first_error, sizeof filled.first_error);
     memcpy(report, &filled, size < sizeof filled ? size : sizeof filled);
     if (result.checksum_error_count + result.structure_error_count + result.log_error_count > 0) {
-        status = rhumb__fail_at(RHUMB_E_CORRUPT, graph->store->path, RHUMB_OFFSET_NONE, "%s", result.first_error);
+        const rhumb__store *store = index->writer != NULL ? index->writer->store : graph->store;
+        status = rhumb__fail_at(RHUMB_E_CORRUPT, store->path, RHUMB_OFFSET_NONE, "%s", result.first_error);
     }
 done:
     if (scratch != NULL) rhumb__scratch_give(scratch);

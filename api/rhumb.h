@@ -135,6 +135,10 @@ typedef struct rhumb_open_options {
                                              quarter of the index's size, at least 64 MiB. UINT64_MAX: never */
     uint64_t checkpoint_bytes_per_second; /* how fast checkpoints may write; default 0: as fast as the disk */
     bool discard_log; /* throw away a log that does not belong to the index instead of failing; default false */
+    double compact_dead_share; /* share of deleted vectors among all in the graph at which a compaction begins by itself
+                                  (rhumb_index_compact); default 0: an eighth. 1: never */
+    uint64_t
+        compact_bytes_per_second; /* how fast such a compaction may write vectors; default 0: as fast as the disk */
 } rhumb_open_options;
 
 RHUMB_API void rhumb_open_options_init(rhumb_open_options *options, size_t size);
@@ -271,24 +275,34 @@ typedef struct rhumb_index_stats {
     uint64_t checkpoint_bytes; /* bytes the last of them wrote */
     uint64_t checkpoint_ns;    /* and how long it took */
     bool read_only;
-    char io_backend[16];              /* "uring" or "plain" */
-    char simd[16];                    /* "scalar", "avx2" or "avx512" */
-    uint64_t key_next;                /* one above the largest key ever inserted */
-    rhumb_durability durability;      /* of the handle; what follows is 0 in a read-only one unless it says so */
-    uint64_t checkpoint_pause_ns;     /* for how long the last checkpoint held up deletes, upserts and batches */
-    uint64_t checkpoint_pause_max_ns; /* the longest such pause so far */
-    uint64_t checkpoint_failed_count; /* checkpoints in the background that failed */
-    char checkpoint_failure[256];     /* why the last of them did, or "" */
-    uint64_t lsn;                     /* number of the last operation; read-only: of the newest checkpoint */
-    uint64_t durable_lsn;             /* of the last that a power cut cannot take; read-only: the same */
-    uint64_t log_bytes;               /* length of the log since the last checkpoint */
-    uint64_t log_sync_count;          /* how often it was synced */
-    uint64_t log_synced_count;        /* operations that these syncs made durable */
-    uint64_t log_pending_count;       /* read-only: operations in a log that this handle does not show */
-    uint64_t unlinked_count;          /* vectors from the log, found by measuring each, that wait to be linked */
-    uint64_t unreachable_count;       /* live vectors that no path leads to, when they were last counted: now and
-                                         then after many deletes; rhumb_index_verify counts them too */
-    uint64_t unreachable_lsn;         /* as of which operation; 0: not counted yet */
+    char io_backend[16];               /* "uring" or "plain" */
+    char simd[16];                     /* "scalar", "avx2" or "avx512" */
+    uint64_t key_next;                 /* one above the largest key ever inserted */
+    rhumb_durability durability;       /* of the handle; what follows is 0 in a read-only one unless it says so */
+    uint64_t checkpoint_pause_ns;      /* for how long the last checkpoint held up deletes, upserts and batches */
+    uint64_t checkpoint_pause_max_ns;  /* the longest such pause so far */
+    uint64_t checkpoint_failed_count;  /* checkpoints in the background that failed */
+    char checkpoint_failure[256];      /* why the last of them did, or "" */
+    uint64_t lsn;                      /* number of the last operation; read-only: of the newest checkpoint */
+    uint64_t durable_lsn;              /* of the last that a power cut cannot take; read-only: the same */
+    uint64_t log_bytes;                /* length of the log since the last checkpoint */
+    uint64_t log_sync_count;           /* how often it was synced */
+    uint64_t log_synced_count;         /* operations that these syncs made durable */
+    uint64_t log_pending_count;        /* read-only: operations in a log that this handle does not show */
+    uint64_t unlinked_count;           /* vectors from the log, found by measuring each, that wait to be linked */
+    uint64_t unreachable_count;        /* live vectors that no path leads to, when they were last counted: now and
+                                          then after many deletes; rhumb_index_verify counts them too */
+    uint64_t unreachable_lsn;          /* as of which operation; 0: not counted yet */
+    bool compacting;                   /* a compaction in place is under way */
+    uint64_t compaction_count;         /* compactions in place that this handle has done */
+    uint64_t compaction_dropped_count; /* by the last one: deleted vectors that it dropped, */
+    uint64_t compaction_carried_count; /* operations that came meanwhile, */
+    uint64_t compaction_ns;            /* how long it took, */
+    uint64_t compaction_pause_ns;      /* and for how long it kept out everybody who writes */
+    uint64_t compaction_pause_max_ns;  /* the longest such pause */
+    uint64_t compaction_delay_max_ns;  /* the longest by which single operations were slowed down, each on its own */
+    uint64_t compaction_failed_count;  /* compactions that came to nothing, and why the last of them did */
+    char compaction_failure[256];
 } rhumb_index_stats;
 
 /* Fills `stats`; `size` is sizeof(rhumb_index_stats) at the caller's. */
@@ -416,6 +430,11 @@ typedef struct rhumb_compact_options {
     bool second_pass;           /* search new neighbours for every node; takes as long as building. Default false */
     rhumb_progress_fn progress; /* default NULL */
     void *progress_context;
+    /* The rest is for rhumb_index_compact. */
+    uint64_t bytes_per_second; /* how fast vectors may be written; default 0: as fast as the disk */
+    bool background;           /* return at once and compact on a thread of the handle; default false */
+    bool shrink; /* at the end, move what lies at the end of the file into the gaps in front, and cut the file; writes
+                    everything once more. Default false: the gaps are given back to the file system as holes */
 } rhumb_compact_options;
 
 RHUMB_API void rhumb_compact_options_init(rhumb_compact_options *options, size_t size);
@@ -423,12 +442,39 @@ RHUMB_API void rhumb_compact_options_init(rhumb_compact_options *options, size_t
 typedef struct rhumb_compact_report {
     size_t size;
     uint64_t epoch;             /* of the checkpoint that was read */
-    uint64_t count;             /* vectors in the new index */
+    uint64_t count;             /* vectors of that checkpoint in the new index */
     uint64_t dropped_count;     /* deleted nodes that it does not have any more */
     uint64_t repaired_count;    /* neighbour lists that had named deleted nodes */
     uint64_t reconnected_count; /* nodes that no path had led to */
     uint64_t unreachable_count; /* of these, without a path still */
+    /* The rest is for rhumb_index_compact. */
+    uint64_t carried_count; /* operations that came meanwhile */
+    uint64_t pause_ns;      /* for which everybody was kept out who writes */
 } rhumb_compact_report;
+
+/* Compacts an index where it is: deleted nodes go, the lists around them are mended, every node is reachable,
+ * neighbours lie close together, and the space is given back. Searches, inserts, deletes and checkpoints go on
+ * meanwhile; near the end writers are slowed down if they are faster than the compaction can carry over what they do,
+ * and then kept out for some milliseconds (rhumb_index_stats.compaction_pause_ns). Keys and vectors stay what they are.
+ * Other processes see it as one more checkpoint. A handle does this by itself when many vectors have been deleted
+ * (rhumb_open_options.compact_dead_share), except in mode none.
+ *
+ * Needs free disk space for the live vectors once more, and memory for some numbers per vector, the new neighbour
+ * lists, and 4 bytes per link for the default order. A crash at any moment leaves the index as it was, or compacted,
+ * with every operation that had returned. The old blocks become holes in the file, or its end is cut off, as soon as no
+ * reader needs them any more; that happens in the background. One compaction at a time: a second call waits for the
+ * first. With options.background the call returns at once, `report` is not filled, and rhumb_index_wait_idle waits for
+ * the end; progress is then told by another thread, also after the call.
+ *
+ * `report` may be NULL. RHUMB_E_CANCELLED: progress said so, or rhumb_index_compact_cancel; RHUMB_E_NOSPACE,
+ * RHUMB_E_NOMEM, RHUMB_E_IO, RHUMB_E_CORRUPT (the index is damaged): the index is as before and another
+ * compaction may succeed. RHUMB_E_FATAL, RHUMB_E_READONLY. */
+RHUMB_API rhumb_status rhumb_index_compact(rhumb_index *index, const rhumb_compact_options *options,
+                                           rhumb_compact_report *report, size_t report_size) RHUMB_NODISCARD;
+
+/* Stops a compaction of this handle that is under way, whoever began it; returns at once. Nothing is lost but its work.
+ * RHUMB_E_READONLY. */
+RHUMB_API rhumb_status rhumb_index_compact_cancel(rhumb_index *index) RHUMB_NODISCARD;
 
 /* Writes the live vectors of the index at `path` into a new index at `new_path`, without deleted nodes, every node
  * reachable, neighbours close together; keys, parameters and vectors are the same, the identity is new. The old index

@@ -42,17 +42,17 @@ struct rhumb__background {
     uint64_t counted_dead; /* deleted nodes when reachability was counted; the thread's own */
 };
 
-static uint64_t limit_bytes(rhumb__graph *graph) {
-    if (graph->options.durability == RHUMB_DURABILITY_NONE) return UINT64_MAX;
-    if (graph->options.checkpoint_log_bytes != 0) return graph->options.checkpoint_log_bytes;
-    pthread_mutex_lock(&graph->store->publish_lock);
-    const uint64_t index_bytes = graph->store->superblock.file_bytes;
-    pthread_mutex_unlock(&graph->store->publish_lock);
+static uint64_t limit_bytes(rhumb__writer *writer) {
+    if (writer->options.durability == RHUMB_DURABILITY_NONE) return UINT64_MAX;
+    if (writer->options.checkpoint_log_bytes != 0) return writer->options.checkpoint_log_bytes;
+    pthread_mutex_lock(&writer->store->publish_lock);
+    const uint64_t index_bytes = writer->store->superblock.file_bytes;
+    pthread_mutex_unlock(&writer->store->publish_lock);
     return rhumb__max_u64(index_bytes / INDEX_SHARE, LOG_BYTES_MIN);
 }
 
-void rhumb__background_note_logged(rhumb__graph *graph, uint64_t bytes) {
-    rhumb__background *b = graph->background;
+void rhumb__background_note_logged(rhumb__writer *writer, uint64_t bytes) {
+    rhumb__background *b = writer->background;
     const uint64_t limit = atomic_load_explicit(&b->limit_bytes, memory_order_relaxed);
     if (limit == UINT64_MAX) return; /* no counter to share between all who insert */
     const uint64_t before = atomic_fetch_add_explicit(&b->logged_bytes, bytes, memory_order_relaxed);
@@ -63,47 +63,56 @@ void rhumb__background_note_logged(rhumb__graph *graph, uint64_t bytes) {
     pthread_mutex_unlock(&b->lock);
 }
 
-rhumb_status rhumb__background_finish_linking(rhumb__graph *graph) {
-    rhumb__background *b = graph->background;
+rhumb_status rhumb__background_finish_linking(rhumb__writer *writer) {
+    rhumb__background *b = writer->background;
     bool left = true;
     while (left) {
-        const rhumb_status status = rhumb__recover_link_block(graph, &b->pool, &b->link_lock, &left);
+        const rhumb_status status = rhumb__recover_link_block(&b->pool, &b->link_lock, &left);
         if (status != RHUMB_OK) return status;
     }
     return RHUMB_OK;
 }
 
-static void note_failure(rhumb__graph *graph) {
-    pthread_mutex_lock(&graph->stats_lock);
-    graph->checkpoint_stats.failed_count++;
-    snprintf(graph->checkpoint_stats.failure, sizeof graph->checkpoint_stats.failure, "%.255s",
+static void note_failure(rhumb__writer *writer) {
+    pthread_mutex_lock(&writer->stats_lock);
+    writer->checkpoint_stats.failed_count++;
+    snprintf(writer->checkpoint_stats.failure, sizeof writer->checkpoint_stats.failure, "%.255s",
              rhumb__error_last()->message);
-    pthread_mutex_unlock(&graph->stats_lock);
+    pthread_mutex_unlock(&writer->stats_lock);
 }
 
-static void make_checkpoint(rhumb__graph *graph) {
-    rhumb__background *b = graph->background;
-    if (rhumb__checkpoint(graph) != RHUMB_OK) note_failure(graph);
+static void make_checkpoint(rhumb__writer *writer) {
+    rhumb__background *b = writer->background;
+    if (rhumb__checkpoint(writer) != RHUMB_OK) note_failure(writer);
     /* What came while the checkpoint was being made counts from zero: it is little, and the limit is no promise. */
     atomic_store_explicit(&b->logged_bytes, 0, memory_order_relaxed);
-    atomic_store_explicit(&b->limit_bytes, limit_bytes(graph), memory_order_relaxed);
+    atomic_store_explicit(&b->limit_bytes, limit_bytes(writer), memory_order_relaxed);
 }
 
 /* Without the memory for it, the old number stays. */
-static void count_unreachable(rhumb__graph *graph) {
-    rhumb__background *b = graph->background;
+static void count_unreachable_of(rhumb__writer *writer, rhumb__graph *graph) {
+    rhumb__background *b = writer->background;
     const uint64_t dead_count = atomic_load(&graph->dead_count);
+    /* A new graph begins without any. */
+    if (dead_count < b->counted_dead) b->counted_dead = 0;
     if (dead_count - b->counted_dead <= rhumb__graph_live_count(graph) / DELETED_SHARE) return;
     b->counted_dead = dead_count;
-    const uint64_t lsn = rhumb__log_lsn(graph->log);
+    const uint64_t lsn = rhumb__log_lsn(writer->log);
     const uint64_t slot_count = rhumb__graph_slot_count(graph);
     uint64_t count = 0;
     rhumb__active_wait(graph, slot_count);
     if (rhumb__reachability_count(graph, slot_count, NULL, &count) != RHUMB_OK) return;
-    pthread_mutex_lock(&graph->stats_lock);
-    graph->checkpoint_stats.unreachable_count = count;
-    graph->checkpoint_stats.unreachable_lsn = lsn;
-    pthread_mutex_unlock(&graph->stats_lock);
+    pthread_mutex_lock(&writer->stats_lock);
+    writer->checkpoint_stats.unreachable_count = count;
+    writer->checkpoint_stats.unreachable_lsn = lsn;
+    pthread_mutex_unlock(&writer->stats_lock);
+}
+
+static void count_unreachable(rhumb__writer *writer) {
+    rhumb__scratch *scratch = NULL; /* keeps the graph */
+    if (rhumb__scratch_take(&writer->background->pool, &scratch) != RHUMB_OK) return;
+    count_unreachable_of(writer, rhumb__scratch_graph(scratch));
+    rhumb__scratch_give(scratch);
 }
 
 static bool is_stopped(rhumb__background *b) {
@@ -114,12 +123,12 @@ static bool is_stopped(rhumb__background *b) {
 }
 
 static void *thread_main(void *argument) {
-    rhumb__graph *graph = argument;
-    rhumb__background *b = graph->background;
+    rhumb__writer *writer = argument;
+    rhumb__background *b = writer->background;
     bool left = true;
     /* Without memory it is left to the next checkpoint, which says so to its caller. */
     while (left && !is_stopped(b)) {
-        if (rhumb__recover_link_block(graph, &b->pool, &b->link_lock, &left) != RHUMB_OK) break;
+        if (rhumb__recover_link_block(&b->pool, &b->link_lock, &left) != RHUMB_OK) break;
     }
     pthread_mutex_lock(&b->lock);
     while (!b->stop) {
@@ -132,22 +141,29 @@ static void *thread_main(void *argument) {
         }
         b->checkpoint_due = false;
         pthread_mutex_unlock(&b->lock);
-        make_checkpoint(graph);
-        count_unreachable(graph);
+        make_checkpoint(writer);
+        count_unreachable(writer);
         pthread_mutex_lock(&b->lock);
     }
     pthread_mutex_unlock(&b->lock);
     return NULL;
 }
 
-rhumb_status rhumb__background_wait_idle(rhumb__graph *graph) {
-    rhumb__background *b = graph->background;
-    const rhumb_status status = rhumb__background_finish_linking(graph);
+rhumb_status rhumb__background_wait_idle(rhumb__writer *writer) {
+    rhumb__background *b = writer->background;
+    const rhumb_status status = rhumb__background_finish_linking(writer);
     if (status != RHUMB_OK) return status;
     pthread_mutex_lock(&b->lock);
     while (b->busy || b->checkpoint_due) pthread_cond_wait(&b->idle, &b->lock);
     pthread_mutex_unlock(&b->lock);
     return RHUMB_OK;
+}
+
+void rhumb__background_exchange(rhumb__writer *writer, rhumb__graph *graph) {
+    rhumb__background *b = writer->background;
+    pthread_mutex_lock(&b->link_lock);
+    (void)rhumb__scratch_pool_switch(&b->pool, graph);
+    pthread_mutex_unlock(&b->link_lock);
 }
 
 static void background_free(rhumb__background *b) {
@@ -159,7 +175,7 @@ static void background_free(rhumb__background *b) {
     rhumb__free(b);
 }
 
-rhumb_status rhumb__background_start(rhumb__graph *graph) {
+rhumb_status rhumb__background_start(rhumb__writer *writer) {
     rhumb__background *b = rhumb__alloc_zeroed(1, sizeof *b);
     if (b == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a thread");
     if (pthread_mutex_init(&b->lock, NULL) != 0 || pthread_mutex_init(&b->link_lock, NULL) != 0 ||
@@ -167,25 +183,26 @@ rhumb_status rhumb__background_start(rhumb__graph *graph) {
         rhumb__free(b);
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for locks");
     }
+    rhumb__graph *graph = atomic_load(&writer->graph);
     rhumb__scratch_pool_init(&b->pool, graph);
     b->busy = true;
     b->counted_dead = atomic_load(&graph->dead_count);
-    atomic_store(&b->limit_bytes, limit_bytes(graph));
-    graph->background = b;
-    if (rhumb__thread_start(&b->thread, thread_main, graph) == 0) return RHUMB_OK;
-    graph->background = NULL;
+    atomic_store(&b->limit_bytes, limit_bytes(writer));
+    writer->background = b;
+    if (rhumb__thread_start(&b->thread, thread_main, writer) == 0) return RHUMB_OK;
+    writer->background = NULL;
     background_free(b);
     return rhumb__fail(RHUMB_E_NOMEM, "no thread for work in the background");
 }
 
-void rhumb__background_stop(rhumb__graph *graph) {
-    rhumb__background *b = graph->background;
+void rhumb__background_stop(rhumb__writer *writer) {
+    rhumb__background *b = writer->background;
     if (b == NULL) return;
     pthread_mutex_lock(&b->lock);
     b->stop = true;
     pthread_cond_signal(&b->wake);
     pthread_mutex_unlock(&b->lock);
     pthread_join(b->thread, NULL);
-    graph->background = NULL;
+    writer->background = NULL;
     background_free(b);
 }

@@ -8,19 +8,22 @@
 #include "engine/graph.h"
 
 /* Starts the thread. RHUMB_E_NOMEM. */
-rhumb_status rhumb__background_start(rhumb__graph *graph) RHUMB_NODISCARD;
+rhumb_status rhumb__background_start(rhumb__writer *writer) RHUMB_NODISCARD;
 
 /* Ends the thread, as soon as the checkpoint is done that it may be making. What waits to be linked stays unlinked. The
  * graph's other users must have gone. */
-void rhumb__background_stop(rhumb__graph *graph);
+void rhumb__background_stop(rhumb__writer *writer);
 
 /* Tells that an operation of so many bytes was written to the log. Takes a lock only when a checkpoint is due. */
-void rhumb__background_note_logged(rhumb__graph *graph, uint64_t bytes);
+void rhumb__background_note_logged(rhumb__writer *writer, uint64_t bytes);
+
+/* Goes on with another graph, and returns when the old one is out of use here. */
+void rhumb__background_exchange(rhumb__writer *writer, rhumb__graph *graph);
 
 /* Links everything that waits for it, beside the thread if that is at it. RHUMB_E_NOMEM. */
-rhumb_status rhumb__background_finish_linking(rhumb__graph *graph) RHUMB_NODISCARD;
+rhumb_status rhumb__background_finish_linking(rhumb__writer *writer) RHUMB_NODISCARD;
 
 /* Returns when there is nothing left to do: all is linked, and no checkpoint is due or being made. RHUMB_E_NOMEM. */
-rhumb_status rhumb__background_wait_idle(rhumb__graph *graph) RHUMB_NODISCARD;
+rhumb_status rhumb__background_wait_idle(rhumb__writer *writer) RHUMB_NODISCARD;
 
 #endif /* RHUMB_ENGINE_BACKGROUND_H */

@@ -20,13 +20,13 @@ typedef struct rhumb__batch_insert_spec {
 
 /* Writes the record that begins a batch (batch 0; its number is the batch's) or commits one. The failures of
  * rhumb__log_reserve. */
-rhumb_status rhumb__batch_boundary(rhumb__graph *graph, rhumb__log_type type, uint64_t batch,
+rhumb_status rhumb__batch_boundary(rhumb__writer *writer, rhumb__log_type type, uint64_t batch,
                                    uint64_t *lsn_out) RHUMB_NODISCARD;
 
 /* Inserts the vectors, and makes them as durable as the log's mode promises. The first failure stops all threads.
  * *inserted_count_out is set in every case. RHUMB_E_CANCELLED when progress says stop; the failures of
  * rhumb__graph_insert. */
-rhumb_status rhumb__batch_insert(rhumb__scratch_pool *pool, const rhumb__batch_insert_spec *spec,
+rhumb_status rhumb__batch_insert(rhumb__writer *writer, rhumb__scratch_pool *pool, const rhumb__batch_insert_spec *spec,
                                  uint64_t *inserted_count_out) RHUMB_NODISCARD;
 
 #endif /* RHUMB_ENGINE_BATCH_INSERT_H */

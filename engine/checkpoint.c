@@ -141,7 +141,7 @@ static rhumb_status reserve_tombstones(version *v, uint64_t row_count) {
 static rhumb_status fix_held(rhumb__graph *graph, version *v) {
     pthread_mutex_lock(&graph->append_lock);
     v->counts = graph->counts;
-    if (graph->log != NULL) v->log_end = rhumb__log_mark_now(graph->log);
+    if (graph->writer->log != NULL) v->log_end = rhumb__log_mark_now(graph->writer->log);
     pthread_mutex_unlock(&graph->append_lock);
     v->counts.lsn = v->log_end.lsn;
     /* Only a file that was made to say so comes near it; a version beyond it would not open again. */
@@ -164,11 +164,11 @@ static rhumb_status fix(rhumb__graph *graph, version *v) {
     if (status != RHUMB_OK) return status;
     pthread_mutex_lock(&graph->key_table.split_lock);
     const uint64_t begin_ns = rhumb__clock_now_ns();
-    pthread_rwlock_wrlock(&graph->batch_lock);
+    pthread_rwlock_wrlock(&graph->writer->batch_lock);
     pthread_rwlock_wrlock(&graph->removal_lock);
     status = fix_held(graph, v);
     pthread_rwlock_unlock(&graph->removal_lock);
-    pthread_rwlock_unlock(&graph->batch_lock);
+    pthread_rwlock_unlock(&graph->writer->batch_lock);
     v->pause_ns = rhumb__clock_now_ns() - begin_ns;
     if (status != RHUMB_OK) {
         pthread_mutex_unlock(&graph->key_table.split_lock);
@@ -183,20 +183,22 @@ static rhumb_status fix(rhumb__graph *graph, version *v) {
 }
 
 static void note_success(rhumb__graph *graph, const version *v, uint64_t written_bytes) {
-    graph->published_lsn = v->counts.lsn;
-    rhumb__checkpoint_stats *stats = &graph->checkpoint_stats;
-    pthread_mutex_lock(&graph->stats_lock);
+    rhumb__writer *writer = graph->writer;
+    writer->published_lsn = v->counts.lsn;
+    writer->exchanged = false;
+    rhumb__checkpoint_stats *stats = &writer->checkpoint_stats;
+    pthread_mutex_lock(&writer->stats_lock);
     stats->count++;
     stats->lsn = v->counts.lsn;
     stats->bytes = written_bytes;
     stats->ns = rhumb__clock_now_ns() - v->begin_ns;
     stats->pause_ns = v->pause_ns;
     if (v->pause_ns > stats->pause_max_ns) stats->pause_max_ns = v->pause_ns;
-    pthread_mutex_unlock(&graph->stats_lock);
+    pthread_mutex_unlock(&writer->stats_lock);
 }
 
 /* Step 3. */
-static rhumb_status publish(rhumb__graph *graph, version *v) {
+static rhumb_status publish(rhumb__graph *graph, version *v, bool pull_down) {
     rhumb__publication *publication = rhumb__alloc_zeroed(1, sizeof *publication);
     if (publication == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a checkpoint");
     const rhumb__counts *counts = &v->counts;
@@ -208,7 +210,8 @@ static rhumb_status publish(rhumb__graph *graph, version *v) {
     rhumb__params_encode(&graph->params, counts, publication->client);
     publication->filter = filter_rows;
     publication->filter_context = v;
-    publication->bytes_per_second = graph->options.checkpoint_bytes_per_second;
+    publication->bytes_per_second = graph->writer->options.checkpoint_bytes_per_second;
+    publication->pull_down = pull_down;
     rhumb_status status = rhumb__store_publish(graph->store, publication);
     if (status == RHUMB_OK) note_success(graph, v, publication->written_bytes);
     rhumb__free(publication);
@@ -216,12 +219,12 @@ static rhumb_status publish(rhumb__graph *graph, version *v) {
 }
 
 /* All steps, whether anything changed or not. Under checkpoint_lock. */
-static rhumb_status checkpoint(rhumb__graph *graph) {
+static rhumb_status checkpoint(rhumb__graph *graph, bool pull_down) {
     version v = {.begin_ns = rhumb__clock_now_ns()};
     rhumb_status status;
     RHUMB_TRY(fix(graph, &v));
-    status = publish(graph, &v);
-    if (status == RHUMB_OK && graph->log != NULL) status = rhumb__log_cut(graph->log, &v.log_end);
+    status = publish(graph, &v, pull_down);
+    if (status == RHUMB_OK && graph->writer->log != NULL) status = rhumb__log_cut(graph->writer->log, &v.log_end);
     rhumb__removals_catch_up(graph);
     pthread_mutex_unlock(&graph->key_table.split_lock);
 done:
@@ -229,37 +232,46 @@ done:
     return status;
 }
 
-rhumb_status rhumb__checkpoint_locked(rhumb__graph *graph) {
-    rhumb_status status;
-    /* What the log could not keep is not to be kept by other means: after a failure nothing is written any more. */
-    RHUMB_TRY(rhumb__log_check(graph->log));
-    RHUMB_TRY(rhumb__background_finish_linking(graph));
-    if (rhumb__log_lsn(graph->log) != graph->published_lsn) status = checkpoint(graph);
-done:
-    return status;
+/* What every checkpoint but a new file's first needs. What the log could not keep is not to be kept by other means:
+ * after a failure nothing is written any more. */
+static rhumb_status prepare(rhumb__writer *writer) {
+    rhumb_status status = rhumb__log_check(writer->log);
+    return status == RHUMB_OK ? rhumb__background_finish_linking(writer) : status;
 }
 
-rhumb_status rhumb__checkpoint(rhumb__graph *graph) {
-    pthread_mutex_lock(&graph->checkpoint_lock);
-    const rhumb_status status = rhumb__checkpoint_locked(graph);
-    pthread_mutex_unlock(&graph->checkpoint_lock);
-    return status;
-}
-
-rhumb_status rhumb__checkpoint_first(rhumb__graph *graph) {
-    pthread_mutex_lock(&graph->checkpoint_lock);
-    const rhumb_status status = checkpoint(graph);
-    pthread_mutex_unlock(&graph->checkpoint_lock);
-    return status;
-}
-
-rhumb_status rhumb__checkpoint_last(rhumb__graph *graph) {
-    rhumb_status status = rhumb__log_check(graph->log);
+rhumb_status rhumb__checkpoint_locked(rhumb__writer *writer) {
+    rhumb_status status = prepare(writer);
     if (status != RHUMB_OK) return status;
-    const bool logged = graph->options.durability != RHUMB_DURABILITY_NONE;
-    if (rhumb__recover_unlinked_count(graph) > LAST_LINK_COUNT_MAX &&
-        (logged || rhumb__log_lsn(graph->log) == graph->recovered_lsn)) {
-        return logged ? rhumb__log_sync(graph->log) : RHUMB_OK;
+    if (rhumb__log_lsn(writer->log) == writer->published_lsn && !writer->exchanged) return RHUMB_OK;
+    return checkpoint(atomic_load(&writer->graph), false);
+}
+
+rhumb_status rhumb__checkpoint(rhumb__writer *writer) {
+    pthread_mutex_lock(&writer->checkpoint_lock);
+    const rhumb_status status = rhumb__checkpoint_locked(writer);
+    pthread_mutex_unlock(&writer->checkpoint_lock);
+    return status;
+}
+
+rhumb_status rhumb__checkpoint_forced(rhumb__writer *writer, bool pull_down) {
+    pthread_mutex_lock(&writer->checkpoint_lock);
+    const rhumb_status status = rhumb__checkpoint_forced_locked(writer, pull_down);
+    pthread_mutex_unlock(&writer->checkpoint_lock);
+    return status;
+}
+
+rhumb_status rhumb__checkpoint_forced_locked(rhumb__writer *writer, bool pull_down) {
+    const rhumb_status status = writer->log == NULL ? RHUMB_OK : prepare(writer);
+    return status == RHUMB_OK ? checkpoint(atomic_load(&writer->graph), pull_down) : status;
+}
+
+rhumb_status rhumb__checkpoint_last(rhumb__writer *writer) {
+    rhumb_status status = rhumb__log_check(writer->log);
+    if (status != RHUMB_OK) return status;
+    const bool logged = writer->options.durability != RHUMB_DURABILITY_NONE;
+    if (rhumb__recover_unlinked_count(atomic_load(&writer->graph)) > LAST_LINK_COUNT_MAX &&
+        (logged || rhumb__log_lsn(writer->log) == writer->recovered_lsn)) {
+        return logged ? rhumb__log_sync(writer->log) : RHUMB_OK;
     }
-    return rhumb__checkpoint(graph);
+    return rhumb__checkpoint(writer);
 }

@@ -13,44 +13,37 @@
 #include "base/status.h"
 #include "engine/background.h"
 #include "engine/checkpoint.h"
+#include "engine/compactor.h"
 #include "engine/recover.h"
 #include "engine/tombstones.h"
 
 #define SECTION_VERSION 1u
 
-/* A lock that a waiting checkpoint gets before deletes that come later: else a steady stream of them would keep it out
- * for ever. */
-static int writer_lock_init(pthread_rwlock_t *lock) {
-    pthread_rwlockattr_t attributes;
-    int error = pthread_rwlockattr_init(&attributes);
-    if (error != 0) return error;
-#if defined(__GLIBC__)
-    error = pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-#endif
-    if (error == 0) error = pthread_rwlock_init(lock, &attributes);
-    pthread_rwlockattr_destroy(&attributes);
-    return error;
-}
-
+/* A graph without a store, locks and sections; a writer of its own, if `options` says that one writes. */
 static rhumb_status graph_new(const rhumb__graph_options *options, rhumb__graph **graph_out) {
+    rhumb_status status = RHUMB_OK;
     rhumb__graph *graph = rhumb__alloc_zeroed(1, sizeof *graph);
     if (graph == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for an index");
-    graph->writable = options != NULL;
-    if (options != NULL) graph->options = *options;
     atomic_store(&graph->entry, RHUMB__ENTRY_NONE);
-    if (pthread_mutex_init(&graph->append_lock, NULL) != 0 || pthread_mutex_init(&graph->checkpoint_lock, NULL) != 0 ||
-        pthread_mutex_init(&graph->pause_lock, NULL) != 0 || pthread_mutex_init(&graph->stats_lock, NULL) != 0 ||
-        pthread_mutex_init(&graph->removals.lock, NULL) != 0 || writer_lock_init(&graph->removal_lock) != 0 ||
-        writer_lock_init(&graph->batch_lock) != 0 || pthread_mutex_init(&graph->key_table.split_lock, NULL) != 0 ||
+    if (options != NULL) RHUMB_TRY(rhumb__writer_new(options, &graph->writer));
+    graph->writable = options != NULL;
+    if (pthread_mutex_init(&graph->append_lock, NULL) != 0 || pthread_mutex_init(&graph->pause_lock, NULL) != 0 ||
+        pthread_mutex_init(&graph->removals.lock, NULL) != 0 || rhumb__writer_lock_init(&graph->removal_lock) != 0 ||
+        pthread_mutex_init(&graph->key_table.split_lock, NULL) != 0 ||
         pthread_mutex_init(&graph->key_table.overflow_lock, NULL) != 0) {
-        rhumb__free(graph);
-        return rhumb__fail(RHUMB_E_NOMEM, "no memory for locks");
+        status = rhumb__fail(RHUMB_E_NOMEM, "no memory for locks");
+        goto done;
     }
     for (uint32_t level = 0; level < RHUMB__LEVEL_COUNT; level++) {
         graph->counts.level_first[level] = RHUMB__SLOT_NONE;
     }
+    if (graph->writer != NULL) atomic_store(&graph->writer->graph, graph);
     *graph_out = graph;
-    return RHUMB_OK;
+    graph = NULL;
+done:
+    if (graph != NULL) rhumb__writer_free(graph->writer);
+    rhumb__free(graph);
+    return status;
 }
 
 /* A section of the graph: where it is kept, and what it is in the file. All are required: a graph without one of them
@@ -65,7 +58,8 @@ typedef struct graph_section {
     uint64_t row_limit;
 } graph_section;
 
-static rhumb_status attach_sections(rhumb__graph *graph) {
+/* Of the version that the file has, or, with `next`, of the generation that is going to replace it. */
+static rhumb_status attach_sections(rhumb__graph *graph, bool next) {
     const rhumb__params *params = &graph->params;
     const uint32_t vector_codec = (uint32_t)params->metric << 16 | (uint32_t)params->element;
     const uint64_t list0_bytes = rhumb__round_up(params->M0 * sizeof(uint32_t), 64);
@@ -96,10 +90,11 @@ static rhumb_status attach_sections(rhumb__graph *graph) {
             .row_stride_bytes = sections[i].row_stride_bytes,
             .row_limit = sections[i].row_limit,
         };
-        rhumb_status status = rhumb__store_attach(graph->store, &spec, sections[i].section);
+        rhumb_status status = next ? rhumb__store_attach_next(graph->store, &spec, sections[i].section)
+                                   : rhumb__store_attach(graph->store, &spec, sections[i].section);
         if (status != RHUMB_OK) return status;
     }
-    return rhumb__store_attach_finish(graph->store);
+    return next ? RHUMB_OK : rhumb__store_attach_finish(graph->store);
 }
 
 static rhumb_status check_rows(const rhumb__graph *graph, const rhumb__section *section, uint64_t expected) {
@@ -144,25 +139,28 @@ static void start(rhumb__graph *graph) {
     atomic_store(&graph->upper_row_limit, counts->upper_row_count);
     atomic_store(&graph->finished_count, counts->slot_count);
     atomic_store(&graph->dead_count, counts->dead_count);
-    graph->published_lsn = counts->lsn;
-    graph->checkpoint_stats.lsn = counts->lsn;
     atomic_store(&graph->unlinked_begin, counts->slot_count);
     graph->unlinked_end = counts->slot_count;
     const int32_t top = rhumb__counts_level_top(counts);
     if (top >= 0) atomic_store(&graph->entry, rhumb__entry_encode(counts->level_first[top], (uint32_t)top));
 }
 
+static void start_writer(rhumb__graph *graph) {
+    graph->writer->published_lsn = graph->counts.lsn;
+    graph->writer->checkpoint_stats.lsn = graph->counts.lsn;
+}
+
 static rhumb_status open_log(rhumb__graph *graph) {
     rhumb__log_spec spec = {
         .backend = graph->store->io->backend,
         .index_path = graph->store->path,
-        .checkpoint_lsn = graph->published_lsn,
-        .durability = graph->options.durability,
-        .interval_ns = (uint64_t)graph->options.sync_interval_ms * 1000000u,
-        .discard = graph->options.discard_log,
+        .checkpoint_lsn = graph->writer->published_lsn,
+        .durability = graph->writer->options.durability,
+        .interval_ns = (uint64_t)graph->writer->options.sync_interval_ms * 1000000u,
+        .discard = graph->writer->options.discard_log,
     };
     memcpy(spec.uuid, graph->store->superblock.uuid, sizeof spec.uuid);
-    return rhumb__log_open(&spec, &graph->log);
+    return rhumb__log_open(&spec, &graph->writer->log);
 }
 
 /* The log of an index that is not there any more may hold the only copy of something. */
@@ -187,12 +185,14 @@ rhumb_status rhumb__graph_create(const char *path, const rhumb__params *params, 
     graph->counts.key_bucket_count = RHUMB__KEY_BUCKET_COUNT_MIN;
     RHUMB_TRY(rhumb__space_init(&graph->space, params->metric, params->element, params->dim));
     RHUMB_TRY(rhumb__store_create(NULL, path, creator_version, &graph->store));
-    RHUMB_TRY(attach_sections(graph));
+    graph->writer->store = graph->store;
+    RHUMB_TRY(attach_sections(graph, false));
     RHUMB_TRY(rhumb__section_ensure(&graph->key_table.buckets, RHUMB__KEY_BUCKET_COUNT_MIN));
     start(graph);
-    RHUMB_TRY(rhumb__checkpoint_first(graph));
+    RHUMB_TRY(rhumb__checkpoint_forced(graph->writer, false));
     RHUMB_TRY(open_log(graph));
-    RHUMB_TRY(rhumb__background_start(graph));
+    RHUMB_TRY(rhumb__compactor_new(graph->writer));
+    RHUMB_TRY(rhumb__background_start(graph->writer));
     *graph_out = graph;
     graph = NULL;
 done:
@@ -214,15 +214,18 @@ rhumb_status rhumb__graph_open(const char *path, const rhumb__graph_options *opt
                                 (unsigned)graph->params.element);
     }
     RHUMB_TRY(status);
-    RHUMB_TRY(attach_sections(graph));
+    RHUMB_TRY(attach_sections(graph, false));
     RHUMB_TRY(check_sections(graph));
     start(graph);
     if (graph->writable) {
+        graph->writer->store = graph->store;
+        start_writer(graph);
         RHUMB_TRY(open_log(graph));
         RHUMB_TRY(rhumb__recover(graph));
         RHUMB_TRY(rhumb__store_settle(graph->store));
-        graph->recovered_lsn = rhumb__log_lsn(graph->log);
-        RHUMB_TRY(rhumb__background_start(graph));
+        graph->writer->recovered_lsn = rhumb__log_lsn(graph->writer->log);
+        RHUMB_TRY(rhumb__compactor_new(graph->writer));
+        RHUMB_TRY(rhumb__background_start(graph->writer));
     }
     *graph_out = graph;
     graph = NULL;
@@ -231,26 +234,64 @@ done:
     return status;
 }
 
+rhumb_status rhumb__graph_next(const rhumb__graph *old, rhumb__graph **graph_out) {
+    rhumb_status status;
+    rhumb__graph *graph = NULL;
+    RHUMB_TRY(graph_new(NULL, &graph));
+    graph->writable = true;
+    graph->writer = old->writer;
+    graph->store = old->store;
+    graph->params = old->params;
+    graph->space = old->space;
+    graph->counts.key_bucket_count = RHUMB__KEY_BUCKET_COUNT_MIN;
+    RHUMB_TRY(attach_sections(graph, true));
+    RHUMB_TRY(rhumb__section_ensure(&graph->key_table.buckets, RHUMB__KEY_BUCKET_COUNT_MIN));
+    start(graph);
+    *graph_out = graph;
+    graph = NULL;
+done:
+    rhumb__graph_drop_next(graph);
+    return status;
+}
+
+/* What is the graph's alone: neither store nor writer. */
+static void free_graph(rhumb__graph *graph) {
+    rhumb__free(graph->key_table.overflow_free);
+    rhumb__free(graph->removals.items);
+    pthread_mutex_destroy(&graph->append_lock);
+    pthread_mutex_destroy(&graph->pause_lock);
+    pthread_mutex_destroy(&graph->removals.lock);
+    pthread_rwlock_destroy(&graph->removal_lock);
+    pthread_mutex_destroy(&graph->key_table.split_lock);
+    pthread_mutex_destroy(&graph->key_table.overflow_lock);
+    rhumb__free(graph);
+}
+
+void rhumb__graph_drop_next(rhumb__graph *graph) {
+    if (graph == NULL) return;
+    if (graph->store != NULL) rhumb__store_drop_next(graph->store);
+    free_graph(graph);
+}
+
+void rhumb__graph_replaced(rhumb__graph *graph) {
+    rhumb__store_switch_next(graph->store);
+    free_graph(graph);
+}
+
 void rhumb__graph_close(rhumb__graph *graph) {
     if (graph == NULL) return;
     rhumb_error cause;
     rhumb__error_save(&cause);
-    rhumb__background_stop(graph);
-    const bool empty = graph->log != NULL && rhumb__log_lsn(graph->log) == graph->published_lsn;
-    (void)rhumb__log_close(graph->log, empty);
+    rhumb__writer *writer = graph->writer;
+    if (writer != NULL) {
+        rhumb__compactor_free(writer);
+        rhumb__background_stop(writer);
+        const bool empty = writer->log != NULL && rhumb__log_lsn(writer->log) == writer->published_lsn;
+        (void)rhumb__log_close(writer->log, empty);
+    }
     rhumb__store_close(graph->store);
-    rhumb__free(graph->key_table.overflow_free);
-    rhumb__free(graph->removals.items);
-    pthread_mutex_destroy(&graph->append_lock);
-    pthread_mutex_destroy(&graph->checkpoint_lock);
-    pthread_mutex_destroy(&graph->pause_lock);
-    pthread_mutex_destroy(&graph->stats_lock);
-    pthread_mutex_destroy(&graph->removals.lock);
-    pthread_rwlock_destroy(&graph->removal_lock);
-    pthread_rwlock_destroy(&graph->batch_lock);
-    pthread_mutex_destroy(&graph->key_table.split_lock);
-    pthread_mutex_destroy(&graph->key_table.overflow_lock);
-    rhumb__free(graph);
+    free_graph(graph);
+    rhumb__writer_free(writer);
     rhumb__error_restore(&cause);
 }
 
@@ -258,7 +299,10 @@ void rhumb__graph_abandon(rhumb__graph *graph) {
     if (graph == NULL) return;
     rhumb_error cause;
     rhumb__error_save(&cause);
-    rhumb__background_stop(graph);
+    if (graph->writer != NULL) {
+        rhumb__compactor_free(graph->writer);
+        rhumb__background_stop(graph->writer);
+    }
     /* While the lock on it is held. */
     if (graph->store != NULL) rhumb__store_abandon(graph->store);
     graph->store = NULL;

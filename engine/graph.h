@@ -16,10 +16,11 @@
  * slot_limit before it is used, every level and upper row likewise. Damage makes answers worse, nothing else.
  *
  * LOCKS, in the order in which they may be taken:
- *   checkpoint_lock -> key_table.split_lock -> batch_lock -> removal_lock -> pause_lock -> chunk of key_buckets ->
- * chunk of key_overflow, key_table.overflow_lock, append_lock -> growth lock of a section, the log's locks,
- * removals.lock, stats_lock Chunks of lists0, lists_upper and tombstones: innermost, one at a time. Searches take none
- * of them. Inserts take split_lock only if it is free, so it matters not what they hold.
+ *   compact_lock -> checkpoint_lock -> key_table.split_lock -> batch_lock -> gate -> removal_lock -> pause_lock ->
+ * chunk of key_buckets -> chunk of key_overflow, key_table.overflow_lock, append_lock -> growth lock of a section, the
+ * log's locks, removals.lock, carry.lock, stats_lock. Chunks of lists0, lists_upper and tombstones: innermost, one at a
+ * time. Searches take none of them. Inserts take split_lock only if it is free, so it matters not what they hold. Those
+ * named first are the writer's (writer.h).
  */
 #ifndef RHUMB_ENGINE_GRAPH_H
 #define RHUMB_ENGINE_GRAPH_H
@@ -32,7 +33,7 @@
 #include "distances/space.h"
 #include "engine/key_table.h"
 #include "engine/params.h"
-#include "storage/log.h"
+#include "engine/writer.h"
 #include "storage/store.h"
 
 /* Numbers of the sections in the file. Never reused. */
@@ -88,36 +89,9 @@ typedef struct rhumb__removals {
     uint64_t capacity;
 } rhumb__removals;
 
-typedef struct rhumb__background rhumb__background;
-
-/* What checkpoints have done so far. */
-typedef struct rhumb__checkpoint_stats {
-    uint64_t count;
-    uint64_t lsn;          /* of the newest */
-    uint64_t bytes;        /* that the last one wrote */
-    uint64_t ns;           /* that it took */
-    uint64_t pause_ns;     /* for which it held up deletes, upserts and batches */
-    uint64_t pause_max_ns; /* the longest such pause of all */
-    uint64_t failed_count; /* checkpoints in the background that failed, and why the last of them did */
-    char failure[256];
-    uint64_t unreachable_count; /* when they were last counted: live nodes that no path leads to */
-    uint64_t unreachable_lsn;   /* as of which operation */
-} rhumb__checkpoint_stats;
-
-/* How a handle that writes is run; nothing of it is in the file. Zeros are the defaults. */
-typedef struct rhumb__graph_options {
-    rhumb_durability durability;
-    uint32_t sync_interval_ms;
-    uint64_t checkpoint_log_bytes;        /* 0: by the size of the index; UINT64_MAX: never */
-    uint64_t checkpoint_bytes_per_second; /* 0: as fast as it goes */
-    bool discard_log;
-} rhumb__graph_options;
-
-typedef struct rhumb__graph {
+struct rhumb__graph {
     rhumb__store *store;
-    rhumb__log *log;               /* NULL in a reader */
-    rhumb__background *background; /* NULL in a reader */
-    rhumb__graph_options options;
+    rhumb__writer *writer; /* NULL in a reader */
     rhumb__space space;
     rhumb__params params;
     bool writable;
@@ -141,22 +115,15 @@ typedef struct rhumb__graph {
     _Atomic uint64_t replace_begun;  /* upserts that have begun to replace a node, and those that have finished: */
     _Atomic uint64_t replace_done;   /* while they differ, a key may lead to two nodes that can be found */
     pthread_rwlock_t removal_lock;   /* shared by deletes and upserts, exclusive for the beginning of a checkpoint */
-    pthread_rwlock_t batch_lock;     /* shared by batches that are all or nothing, exclusive like removal_lock */
     rhumb__removals removals;
     /* The nodes in slots [unlinked_begin, unlinked_end) come from the log, and no link leads to them yet. Release by
      * the threads that link them, acquire by searches, which look at these slots one by one. */
     _Atomic uint64_t unlinked_begin;
-    uint64_t unlinked_end;  /* set before anybody else knows the graph, as the next */
-    uint64_t recovered_lsn; /* the last operation that was there when the index was opened */
+    uint64_t unlinked_end; /* set before anybody else knows the graph */
     _Atomic uint64_t active[RHUMB__ACTIVE_INSERT_MAX];
     _Atomic bool paused; /* no insert may begin; set and cleared by the holder of pause_lock */
     pthread_mutex_t pause_lock;
-
-    pthread_mutex_t checkpoint_lock;
-    uint64_t published_lsn; /* the last operation that the newest checkpoint holds; guarded by checkpoint_lock */
-    pthread_mutex_t stats_lock;
-    rhumb__checkpoint_stats checkpoint_stats; /* guarded by stats_lock, which is held for a copy only */
-} rhumb__graph;
+};
 
 /* Creates the file with an empty graph, published as the first version. */
 rhumb_status rhumb__graph_create(const char *path, const rhumb__params *params, const rhumb__graph_options *options,
@@ -166,6 +133,17 @@ rhumb_status rhumb__graph_create(const char *path, const rhumb__params *params, 
  * it. Its cost depends on the number of extents and on the length of the log, not on the number of slots. */
 rhumb_status rhumb__graph_open(const char *path, const rhumb__graph_options *options,
                                rhumb__graph **graph_out) RHUMB_NODISCARD;
+
+/* Begins the graph that is going to replace a writer's: an empty one in the same file, of the same parameters. Nobody
+ * else knows it. RHUMB_E_NOMEM. */
+rhumb_status rhumb__graph_next(const rhumb__graph *old, rhumb__graph **graph_out) RHUMB_NODISCARD;
+
+/* Releases such a graph that has come to nothing, and its blocks in the file. NULL is fine. */
+void rhumb__graph_drop_next(rhumb__graph *graph);
+
+/* Releases a graph that has been replaced by the next, which has its place in the store from then on. Nobody may use it
+ * any more. */
+void rhumb__graph_replaced(rhumb__graph *graph);
 
 /* Stops the graph's threads and releases everything; writes what the log still has in memory, and nothing else. The
  * log's file goes if nothing is in it. NULL is fine. */

@@ -93,7 +93,7 @@ static rhumb_status take_slot_and_lsn(rhumb__graph *graph, const void *row, inse
     rhumb_status status = take_slot(graph, in);
     if (status == RHUMB_OK) {
         rhumb__active_take_slot(graph, in->active, in->slot);
-        in->lsn = rhumb__log_append(graph->log, in->replace ? RHUMB__LOG_UPSERT : RHUMB__LOG_INSERT, in->batch,
+        in->lsn = rhumb__log_append(graph->writer->log, in->replace ? RHUMB__LOG_UPSERT : RHUMB__LOG_INSERT, in->batch,
                                     &in->key, sizeof in->key, row, graph->space.vector_bytes);
     }
     pthread_mutex_unlock(&graph->append_lock);
@@ -130,6 +130,8 @@ static rhumb_status begin(rhumb__graph *graph, const void *row, insertion *in) {
     *(uint64_t *)rhumb__section_row(&graph->keys, in->slot) = in->key;
     rhumb__key_table_add(&graph->key_table, &place, in->slot);
     if (in->replaced != RHUMB__SLOT_NONE) rhumb__removal_unlink_key(graph, &place, in->replaced);
+    rhumb__carry_note(&graph->writer->carry, in->replace ? RHUMB__LOG_UPSERT : RHUMB__LOG_INSERT, in->key, in->slot,
+                      in->lsn);
 done:
     rhumb__key_table_unlock(&graph->key_table, &place);
     if (status != RHUMB_OK) rhumb__active_leave(graph, in->active);
@@ -162,10 +164,10 @@ static rhumb_status insert(rhumb__graph *graph, rhumb__scratch *scratch, inserti
     rhumb_status status;
     const uint32_t payload_bytes = (uint32_t)sizeof in->key + graph->space.vector_bytes;
     RHUMB_TRY(rhumb__link_prepare(graph, scratch));
-    RHUMB_TRY(rhumb__log_reserve(graph->log, payload_bytes));
+    RHUMB_TRY(rhumb__log_reserve(graph->writer->log, payload_bytes));
     status = begin(graph, scratch->query, in);
     if (status != RHUMB_OK) {
-        rhumb__log_release(graph->log, payload_bytes);
+        rhumb__log_release(graph->writer->log, payload_bytes);
         goto done;
     }
     write_node(graph, scratch->query, in);
@@ -176,7 +178,7 @@ static rhumb_status insert(rhumb__graph *graph, rhumb__scratch *scratch, inserti
     if (in->replaced != RHUMB__SLOT_NONE) rhumb__removal_bury(graph, in->replaced);
     rhumb__active_leave(graph, in->active);
     rhumb__key_table_grow(&graph->key_table, (uint64_t)in->slot + 1);
-    rhumb__background_note_logged(graph, payload_bytes);
+    rhumb__background_note_logged(graph->writer, payload_bytes);
 done:
     return status;
 }

@@ -62,14 +62,14 @@ rhumb_status rhumb__recover(rhumb__graph *graph) {
     rhumb_status status = RHUMB_OK;
     replay r = {.graph = graph};
     const uint64_t checkpoint_slot_count = graph->counts.slot_count;
-    if (rhumb__log_replay_count(graph->log) > 0) {
+    if (rhumb__log_replay_count(graph->writer->log) > 0) {
         r.row = rhumb__alloc_aligned(graph->space.row_bytes, 1, 64);
         r.vector = rhumb__alloc_aligned(graph->space.vector_bytes, 1, 64);
         if (r.row == NULL || r.vector == NULL) {
             status = rhumb__fail(RHUMB_E_NOMEM, "no memory for a vector");
             goto done;
         }
-        RHUMB_TRY(rhumb__log_replay(graph->log, replay_record, &r));
+        RHUMB_TRY(rhumb__log_replay(graph->writer->log, replay_record, &r));
     }
     atomic_store(&graph->unlinked_begin, checkpoint_slot_count);
     graph->unlinked_end = graph->counts.slot_count;
@@ -104,10 +104,10 @@ done:
     return status;
 }
 
-rhumb_status rhumb__recover_link_block(rhumb__graph *graph, rhumb__scratch_pool *pool, pthread_mutex_t *lock,
-                                       bool *left_out) {
+rhumb_status rhumb__recover_link_block(rhumb__scratch_pool *pool, pthread_mutex_t *lock, bool *left_out) {
     rhumb_status status = RHUMB_OK;
     pthread_mutex_lock(lock);
+    rhumb__graph *graph = atomic_load(&pool->graph); /* exchanged under the lock only */
     const uint64_t begin = atomic_load_explicit(&graph->unlinked_begin, memory_order_relaxed);
     const uint64_t end = rhumb__min_u64(begin + LINK_BLOCK_SLOTS, graph->unlinked_end);
     if (begin < end) {

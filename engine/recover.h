@@ -16,10 +16,10 @@
  * an operation contradicts the index, RHUMB_E_FULL, RHUMB_E_NOMEM. */
 rhumb_status rhumb__recover(rhumb__graph *graph) RHUMB_NODISCARD;
 
-/* Links the next block of nodes that wait for it, on as many threads as half the processors; *left_out is whether more
- * are waiting. Several threads may call it; one works at a time, under `lock`. RHUMB_E_NOMEM: some of the block may be
- * linked, and all of it still counts as waiting. */
-rhumb_status rhumb__recover_link_block(rhumb__graph *graph, rhumb__scratch_pool *pool, pthread_mutex_t *lock,
+/* Links the next block of nodes that wait for it in the pool's graph, on as many threads as half the processors;
+ * *left_out is whether more are waiting. Several threads may call it; one works at a time, under `lock`. RHUMB_E_NOMEM:
+ * some of the block may be linked, and all of it still counts as waiting. */
+rhumb_status rhumb__recover_link_block(rhumb__scratch_pool *pool, pthread_mutex_t *lock,
                                        bool *left_out) RHUMB_NODISCARD;
 
 /* Nodes that wait to be linked. */

@@ -16,6 +16,7 @@
 #include "base/alloc.h"
 #include "base/status.h"
 #include "engine/background.h"
+#include "engine/compactor.h"
 #include "engine/insert.h"
 #include "engine/tombstones.h"
 
@@ -46,14 +47,16 @@ void rhumb__removal_unlink_key(rhumb__graph *graph, const rhumb__key_place *plac
 }
 
 void rhumb__removal_bury(rhumb__graph *graph, uint32_t slot) {
-    if (rhumb__tombstone_set(graph, slot)) atomic_fetch_add(&graph->dead_count, 1);
+    if (!rhumb__tombstone_set(graph, slot)) return;
+    const uint64_t dead_count = atomic_fetch_add(&graph->dead_count, 1) + 1;
+    rhumb__compactor_note_dead(graph, dead_count);
 }
 
 /* Deletes `key` if it leads to a node, and to `expected` unless that is RHUMB__SLOT_NONE. */
 static rhumb_status delete_key(rhumb__graph *graph, uint64_t key, uint32_t expected, uint64_t batch,
                                uint64_t *lsn_out) {
     rhumb__key_place place;
-    rhumb_status status = rhumb__log_reserve(graph->log, sizeof key);
+    rhumb_status status = rhumb__log_reserve(graph->writer->log, sizeof key);
     if (status != RHUMB_OK) return status;
     pthread_rwlock_rdlock(&graph->removal_lock);
     const uint32_t slot = rhumb__graph_lock_settled_key(graph, key, &place);
@@ -62,14 +65,15 @@ static rhumb_status delete_key(rhumb__graph *graph, uint64_t key, uint32_t expec
         goto done;
     }
     RHUMB_TRY(rhumb__removal_note(graph, key, slot));
-    *lsn_out = rhumb__log_append(graph->log, RHUMB__LOG_DELETE, batch, &key, sizeof key, NULL, 0);
+    *lsn_out = rhumb__log_append(graph->writer->log, RHUMB__LOG_DELETE, batch, &key, sizeof key, NULL, 0);
     rhumb__removal_unlink_key(graph, &place, slot);
+    rhumb__carry_note(&graph->writer->carry, RHUMB__LOG_DELETE, key, slot, *lsn_out);
     rhumb__removal_bury(graph, slot);
 done:
     rhumb__key_table_unlock(&graph->key_table, &place);
     pthread_rwlock_unlock(&graph->removal_lock);
-    if (status != RHUMB_OK) rhumb__log_release(graph->log, sizeof key);
-    if (status == RHUMB_OK) rhumb__background_note_logged(graph, sizeof key);
+    if (status != RHUMB_OK) rhumb__log_release(graph->writer->log, sizeof key);
+    if (status == RHUMB_OK) rhumb__background_note_logged(graph->writer, sizeof key);
     return status;
 }
 

@@ -271,8 +271,8 @@ static rhumb_status publish(repair *r, uint64_t batch) {
     pthread_mutex_lock(&graph->append_lock);
     graph->counts.key_next = rhumb__max_u64(graph->counts.key_next, r->salvage->counts.key_next);
     pthread_mutex_unlock(&graph->append_lock);
-    RHUMB_TRY(rhumb__batch_boundary(graph, RHUMB__LOG_BATCH_COMMIT, batch, &lsn));
-    RHUMB_TRY(rhumb__checkpoint(graph));
+    RHUMB_TRY(rhumb__batch_boundary(graph->writer, RHUMB__LOG_BATCH_COMMIT, batch, &lsn));
+    RHUMB_TRY(rhumb__checkpoint(graph->writer));
     r->result->count = rhumb__graph_live_count(graph);
 done:
     return status;
@@ -282,7 +282,7 @@ static rhumb_status run(repair *r) {
     rhumb_status status;
     uint64_t batch = 0;
     RHUMB_TRY(begin(r));
-    RHUMB_TRY(rhumb__batch_boundary(r->graph, RHUMB__LOG_BATCH_BEGIN, 0, &batch));
+    RHUMB_TRY(rhumb__batch_boundary(r->graph->writer, RHUMB__LOG_BATCH_BEGIN, 0, &batch));
     RHUMB_TRY(visit_rows(r, RHUMB__SECTION_VECTORS, r->graph->space.row_stride_bytes, place_slot));
     RHUMB_TRY(visit_rows(r, RHUMB__SECTION_LISTS0, r->graph->lists0.row_stride_bytes, restore_list));
     RHUMB_TRY(replay(r));

@@ -73,11 +73,19 @@ void rhumb__scratch_give(rhumb__scratch *scratch) {
     atomic_store_explicit(&scratch->graph, NULL, memory_order_release);
 }
 
-rhumb__graph *rhumb__scratch_pool_switch(rhumb__scratch_pool *pool, rhumb__graph *graph) {
-    rhumb__graph *old = atomic_exchange(&pool->graph, graph);
+rhumb__graph *rhumb__scratch_pool_set(rhumb__scratch_pool *pool, rhumb__graph *graph) {
+    return atomic_exchange(&pool->graph, graph);
+}
+
+void rhumb__scratch_pool_wait(rhumb__scratch_pool *pool, rhumb__graph *old) {
     for (rhumb__scratch *scratch = atomic_load(&pool->first); scratch != NULL; scratch = scratch->next) {
         while (old != NULL && atomic_load(&scratch->graph) == old) sched_yield();
     }
+}
+
+rhumb__graph *rhumb__scratch_pool_switch(rhumb__scratch_pool *pool, rhumb__graph *graph) {
+    rhumb__graph *old = rhumb__scratch_pool_set(pool, graph);
+    rhumb__scratch_pool_wait(pool, old);
     return old;
 }
 

@@ -44,11 +44,11 @@ typedef struct rhumb__scratch {
     const void *kept_rows[RHUMB__M0_MAX + 1];
 } rhumb__scratch;
 
-typedef struct rhumb__scratch_pool {
+struct rhumb__scratch_pool {
     uint64_t id; /* of this pool among all that the process ever had */
     _Atomic(rhumb__scratch *) first;
     _Atomic(rhumb__graph *) graph; /* the graph that new users get */
-} rhumb__scratch_pool;
+};
 
 /* An empty pool whose users get `graph`. */
 void rhumb__scratch_pool_init(rhumb__scratch_pool *pool, rhumb__graph *graph);
@@ -64,7 +64,13 @@ static inline rhumb__graph *rhumb__scratch_graph(rhumb__scratch *scratch) {
     return atomic_load_explicit(&scratch->graph, memory_order_relaxed);
 }
 
-/* Gives the pool another graph and waits until nobody uses the old one any more, which it returns. */
+/* Gives the pool another graph, and returns the one it had, which some may still use. */
+rhumb__graph *rhumb__scratch_pool_set(rhumb__scratch_pool *pool, rhumb__graph *graph);
+
+/* Waits until nobody uses a graph any more that the pool had. */
+void rhumb__scratch_pool_wait(rhumb__scratch_pool *pool, rhumb__graph *old);
+
+/* Both: gives the pool another graph and waits until nobody uses the old one any more, which it returns. */
 rhumb__graph *rhumb__scratch_pool_switch(rhumb__scratch_pool *pool, rhumb__graph *graph);
 
 /* Makes room for a pool of `limit` candidates, empties the visited set, takes over the graph's slot limit.

@@ -157,8 +157,9 @@ static rhumb_status check_log(verifier *v) {
     rhumb__log_report log;
     rhumb__store *store = v->graph->store;
     bool newer = false;
-    rhumb_status status =
-        rhumb__log_examine(store->io->backend, store->path, store->superblock.uuid, v->graph->published_lsn, &log);
+    const rhumb__writer *writer = v->graph->writer;
+    const uint64_t lsn = writer == NULL ? v->graph->counts.lsn : writer->published_lsn;
+    rhumb_status status = rhumb__log_examine(store->io->backend, store->path, store->superblock.uuid, lsn, &log);
     if (status == RHUMB_OK && !v->graph->writable) status = rhumb__store_has_newer(store, &newer);
     if (status != RHUMB_OK || newer) return status;
     v->result->log_record_count = log.record_count;
@@ -173,13 +174,6 @@ rhumb_status rhumb__graph_verify(rhumb__graph *graph, rhumb__verify_result *resu
     rhumb_status status = RHUMB_OK;
     verifier v = {.graph = graph, .result = result};
     memset(result, 0, sizeof *result);
-    /* A checkpoint first, so that there is something to compare with the file; none while the check goes on. */
-    pthread_mutex_lock(&graph->checkpoint_lock);
-    if (graph->writable) status = rhumb__checkpoint_locked(graph);
-    if (status != RHUMB_OK) {
-        pthread_mutex_unlock(&graph->checkpoint_lock);
-        return status;
-    }
     pthread_mutex_lock(&graph->key_table.split_lock);
     pthread_rwlock_wrlock(&graph->removal_lock);
     rhumb__active_pause(graph);
@@ -202,7 +196,16 @@ done:
     rhumb__active_resume(graph);
     pthread_rwlock_unlock(&graph->removal_lock);
     pthread_mutex_unlock(&graph->key_table.split_lock);
-    pthread_mutex_unlock(&graph->checkpoint_lock);
     rhumb__free(v.marks);
+    return status;
+}
+
+rhumb_status rhumb__writer_verify(rhumb__writer *writer, rhumb__verify_result *result) {
+    memset(result, 0, sizeof *result);
+    /* A checkpoint first, so that there is something to compare with the file; none while the check goes on. */
+    pthread_mutex_lock(&writer->checkpoint_lock);
+    rhumb_status status = rhumb__checkpoint_locked(writer);
+    if (status == RHUMB_OK) status = rhumb__graph_verify(atomic_load(&writer->graph), result);
+    pthread_mutex_unlock(&writer->checkpoint_lock);
     return status;
 }

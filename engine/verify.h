@@ -17,8 +17,11 @@ typedef struct rhumb__verify_result {
     char first_error[512]; /* "" when there is none */
 } rhumb__verify_result;
 
-/* Checks checksums, nodes, lists, keys and reachability. In a writing graph it makes a checkpoint first and keeps
- * inserts waiting until it is done. RHUMB_OK whatever it finds; failures are those of memory and io. */
+/* Checks checksums, nodes, lists, keys and reachability of a reader's graph. RHUMB_OK whatever it finds; failures are
+ * those of memory and io. */
 rhumb_status rhumb__graph_verify(rhumb__graph *graph, rhumb__verify_result *result) RHUMB_NODISCARD;
+
+/* The same for a writer's graph of the moment: makes a checkpoint first and keeps inserts waiting until it is done. */
+rhumb_status rhumb__writer_verify(rhumb__writer *writer, rhumb__verify_result *result) RHUMB_NODISCARD;
 
 #endif /* RHUMB_ENGINE_VERIFY_H */

@@ -77,6 +77,7 @@ typedef struct rhumb__io_backend {
     rhumb_status (*sync_directory)(const char *path);
     rhumb_status (*remove)(const char *path);
     rhumb_status (*rename)(const char *from, const char *to);
+    void (*forget)(rhumb__io *io, uint64_t offset, uint64_t bytes); /* NULL: nothing to forget */
 } rhumb__io_backend;
 
 /* What every backend's handle begins with. */
@@ -124,6 +125,10 @@ rhumb_status rhumb__io_allocate(rhumb__io *io, uint64_t offset, uint64_t bytes) 
 /* Gives the range back to the disk; it reads as zeros from then on. Where the file system cannot: RHUMB_OK, nothing
  * done. */
 rhumb_status rhumb__io_punch(rhumb__io *io, uint64_t offset, uint64_t bytes) RHUMB_NODISCARD;
+
+/* Tells the kernel that the range will not be read again soon, so that its pages need not push out others. Those that
+ * somebody has mapped stay. Advice only. */
+void rhumb__io_forget(rhumb__io *io, uint64_t offset, uint64_t bytes);
 
 /* Reads exactly that many bytes. RHUMB_E_TRUNCATED when the file ends before. */
 rhumb_status rhumb__io_read(rhumb__io *io, void *bytes, size_t bytes_count, uint64_t offset) RHUMB_NODISCARD;

@@ -277,6 +277,11 @@ done:
 
 /* ---- reading and mapping ---- */
 
+void rhumb__io_file_forget(rhumb__io *io, uint64_t offset, uint64_t bytes) {
+    const rhumb__io_file *file = (const rhumb__io_file *)io;
+    if (range_fits(offset, bytes)) (void)posix_fadvise(file->fd, (off_t)offset, (off_t)bytes, POSIX_FADV_DONTNEED);
+}
+
 rhumb_status rhumb__io_file_read(rhumb__io *io, void *bytes, size_t bytes_count, uint64_t offset) {
     const rhumb__io_file *file = (const rhumb__io_file *)io;
     uint8_t *next = bytes;

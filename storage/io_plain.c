@@ -63,4 +63,5 @@ const rhumb__io_backend rhumb__io_plain = {
     .sync_directory = rhumb__io_file_sync_directory,
     .remove = rhumb__io_file_remove,
     .rename = rhumb__io_file_rename,
+    .forget = rhumb__io_file_forget,
 };

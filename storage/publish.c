@@ -35,8 +35,8 @@ static rhumb_status encode_directory(rhumb__publisher *p, rhumb__directory *dire
     uint64_t checksum_count = 0;
     uint32_t checksum_crc = 0;
     directory->epoch = p->superblock.epoch;
-    directory->section_count = p->store->section_count;
-    for (uint32_t i = 0; i < p->store->section_count; i++) {
+    directory->section_count = p->section_count;
+    for (uint32_t i = 0; i < p->section_count; i++) {
         const rhumb__section_plan *plan = &p->plans[i];
         const rhumb__section_spec *spec = &plan->section->spec;
         rhumb__directory_entry *entry = &directory->entries[i];
@@ -64,13 +64,25 @@ static rhumb_status encode_directory(rhumb__publisher *p, rhumb__directory *dire
     }
     p->superblock.root_crc = rhumb__crc32c(0, p->directory_bytes, *root_bytes_out);
     uint8_t *next = p->directory_bytes + *root_bytes_out;
-    for (uint32_t i = 0; i < p->store->section_count; i++) {
+    for (uint32_t i = 0; i < p->section_count; i++) {
         const size_t table_bytes = p->plans[i].checksum_count * sizeof(uint32_t);
         if (table_bytes > 0) memcpy(next, p->plans[i].checksums, table_bytes);
         next += table_bytes;
     }
     *bytes_out = bytes;
     return RHUMB_OK;
+}
+
+/* The end of the last block that the new version refers to: what the file must have of it. */
+static uint64_t used_end(const rhumb__publisher *p) {
+    uint64_t end = p->directory_offset + p->directory_block_bytes;
+    for (uint32_t i = 0; i < p->section_count; i++) {
+        const rhumb__extent_list *extents = &p->plans[i].extents;
+        for (uint32_t k = 0; k < extents->count; k++) {
+            end = rhumb__max_u64(end, extents->items[k].file_offset + extents->items[k].bytes);
+        }
+    }
+    return end;
 }
 
 static rhumb_status write_directory(rhumb__publisher *p) {
@@ -94,7 +106,7 @@ static rhumb_status write_directory(rhumb__publisher *p) {
     p->superblock.directory_offset = p->directory_offset;
     p->superblock.directory_bytes = bytes;
     p->superblock.root_bytes = root_bytes;
-    p->superblock.file_bytes = store->space.end;
+    p->superblock.file_bytes = used_end(p);
 done:
     rhumb__free(directory); /* not its extents: they are the plans' */
     return status;
@@ -103,9 +115,10 @@ done:
 /* After a failure: nothing refers to the blocks that were taken, and everything that was copied counts as changed
  * again. */
 static void roll_back(rhumb__publisher *p) {
-    for (uint32_t i = 0; i < p->store->section_count; i++) {
+    for (uint32_t i = 0; i < p->section_count; i++) {
         rhumb__section_plan *plan = &p->plans[i];
-        for (uint32_t k = 0; k < plan->moved.count; k++) {
+        const bool is_mutable = plan->section != NULL && plan->section->spec.kind == RHUMB__SECTION_MUTABLE;
+        for (uint32_t k = 0; is_mutable && k < plan->moved.count; k++) {
             const rhumb__range range = plan->moved.items[k];
             for (uint64_t offset = range.begin; offset < range.end; offset += plan->section->chunk_bytes) {
                 rhumb__chunk_state *chunk = &plan->section->chunks[offset / plan->section->chunk_bytes];
@@ -134,19 +147,24 @@ static void publisher_free(rhumb__publisher *p) {
     rhumb__free(p);
 }
 
+/* Buffers may still be on their way to the file; they must not be released before they have arrived. */
+static void wait_after_failure(rhumb__publisher *p) {
+    rhumb_error cause;
+    rhumb__error_save(&cause);
+    if (rhumb__io_drain(p->store->io) != RHUMB_OK) rhumb__error_restore(&cause);
+}
+
 /* Steps 1 and 2. */
 static rhumb_status write_version(rhumb__publisher *p) {
     rhumb_status status = RHUMB_OK;
     RHUMB_TRY(rhumb__publish_plan(p));
     RHUMB_TRY(rhumb__publish_write(p));
-    RHUMB_TRY(write_directory(p));
+    if (!p->ahead) RHUMB_TRY(write_directory(p));
     RHUMB_TRY(rhumb__io_drain(p->store->io));
 done:
-    /* Buffers may still be on their way to the file; they must not be released before they have arrived. */
     if (status != RHUMB_OK) {
-        rhumb_error cause;
-        rhumb__error_save(&cause);
-        if (rhumb__io_drain(p->store->io) != RHUMB_OK) rhumb__error_restore(&cause);
+        wait_after_failure(p);
+        roll_back(p);
     }
     return status;
 }
@@ -176,41 +194,76 @@ done:
     return status;
 }
 
+/* The blocks of the generation before are no part of the version that is the newest now. */
+static void retire_outgoing(rhumb__store *store, uint64_t last_epoch) {
+    for (uint32_t i = 0; i < store->outgoing.count; i++) {
+        rhumb__store_retire(store, last_epoch, store->outgoing.items[i].file_offset, store->outgoing.items[i].bytes);
+    }
+    store->trim_due = store->trim_due || store->outgoing.count > 0;
+    rhumb__extent_list_clear(&store->outgoing);
+}
+
+/* Everything that a publication needs before it begins; `p` has been zeroed. */
+static rhumb_status prepare(rhumb__publisher *p, rhumb__store *store, rhumb__publication *publication) {
+    p->store = store;
+    p->publication = publication;
+    p->sections = store->sections;
+    p->section_count = store->section_count;
+    p->begin_ns = rhumb__clock_now_ns();
+    p->superblock = store->superblock;
+    if (atomic_load(&store->failed)) {
+        return rhumb__fail_at(RHUMB_E_FATAL, store->path, RHUMB_OFFSET_NONE,
+                              "an earlier failure to make a version durable forbids further writing");
+    }
+    rhumb__store_reclaim(store);
+    return RHUMB_OK;
+}
+
 rhumb_status rhumb__store_publish(rhumb__store *store, rhumb__publication *publication) {
     rhumb_status status;
     RHUMB_ASSERT(store->writable);
     rhumb__publisher *p = rhumb__alloc_zeroed(1, sizeof *p);
     if (p == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a checkpoint");
     pthread_mutex_lock(&store->publish_lock);
-    if (atomic_load(&store->failed)) {
-        status = rhumb__fail_at(RHUMB_E_FATAL, store->path, RHUMB_OFFSET_NONE,
-                                "an earlier failure to make a version durable forbids further writing");
-        goto done;
-    }
+    RHUMB_TRY(prepare(p, store, publication));
     if (store->superblock.epoch >= RHUMB__EPOCH_MAX) {
         status = rhumb__fail_at(RHUMB_E_FULL, store->path, RHUMB_OFFSET_NONE, "epoch %llu is the last there can be",
                                 (unsigned long long)store->superblock.epoch);
         goto done;
     }
-    p->store = store;
-    p->publication = publication;
-    p->begin_ns = rhumb__clock_now_ns();
-    p->superblock = store->superblock;
     p->superblock.epoch = store->superblock.epoch + 1;
     memcpy(p->superblock.client, publication->client, sizeof p->superblock.client);
-    rhumb__store_reclaim(store);
-    status = write_version(p);
-    if (status != RHUMB_OK) {
-        roll_back(p);
-        goto done;
-    }
+    RHUMB_TRY(write_version(p));
     RHUMB_TRY(make_newest(p));
     rhumb__publish_settle(p);
     rhumb__store_retire(store, store->superblock.epoch, store->directory_offset, store->directory_bytes);
+    retire_outgoing(store, store->superblock.epoch);
     store->directory_offset = p->directory_offset;
     store->directory_bytes = p->directory_block_bytes;
+    store->previous_file_bytes = store->superblock.file_bytes;
     store->superblock = p->superblock;
     store->has_version = true;
+    publication->written_bytes = p->written_bytes;
+done:
+    pthread_mutex_unlock(&store->publish_lock);
+    publisher_free(p);
+    return status;
+}
+
+rhumb_status rhumb__store_write_ahead(rhumb__store *store, rhumb__publication *publication) {
+    rhumb_status status;
+    RHUMB_ASSERT(store->writable);
+    rhumb__publisher *p = rhumb__alloc_zeroed(1, sizeof *p);
+    if (p == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for writing ahead");
+    pthread_mutex_lock(&store->publish_lock);
+    RHUMB_TRY(prepare(p, store, publication));
+    p->ahead = true;
+    if (store->next_section_count > 0) {
+        p->sections = store->next_sections;
+        p->section_count = store->next_section_count;
+    }
+    RHUMB_TRY(write_version(p));
+    rhumb__publish_settle(p);
     publication->written_bytes = p->written_bytes;
 done:
     pthread_mutex_unlock(&store->publish_lock);

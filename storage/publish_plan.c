@@ -1,7 +1,8 @@
 /* publish_plan.c - step 1 of a publication: where everything is going to be.
  *
- * Append-only sections keep their extents and get more at the end. Mutable sections are looked at granule by granule:
- * one with a dirty chunk, or with rows that are new, moves to new blocks, the others stay where they are.
+ * Append-only sections keep their extents and get more at the end, unless what lies far behind is to be pulled down.
+ * Mutable sections are looked at granule by granule: one with a dirty chunk, or with rows that are new, moves to new
+ * blocks, the others stay where they are.
  *
  * Locking: the store's publishing lock is held; each chunk's lock is taken for a look at its dirty mark. A chunk that
  * becomes dirty after that look waits for the next version.
@@ -16,6 +17,9 @@
 
 #define GRANULE_COUNT_MAX 2048u
 
+/* What is pulled down moves in pieces of at most this, so that it fits into more than one free run. */
+#define PULL_DOWN_PIECE_BYTES (UINT64_C(64) << 20)
+
 /* Takes blocks for a piece of the section. A large piece lies so that large pages can map it: its offset in the file
  * and in the section agree modulo their size, as its address and its offset in the section do. */
 static rhumb_status take_blocks(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t section_offset, uint64_t bytes,
@@ -29,20 +33,72 @@ static rhumb_status take_blocks(rhumb__publisher *p, rhumb__section_plan *plan, 
     return status;
 }
 
+static rhumb_status note_moved(rhumb__section_plan *plan, uint64_t begin, uint64_t end) {
+    rhumb__range_list *moved = &plan->moved;
+    if (moved->count == moved->capacity) {
+        const uint32_t capacity = moved->capacity == 0 ? 8 : moved->capacity * 2;
+        rhumb__range *items = rhumb__alloc_resize(moved->items, capacity, sizeof *items);
+        if (items == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a list of %u pieces", capacity);
+        moved->items = items;
+        moved->capacity = capacity;
+    }
+    moved->items[moved->count++] = (rhumb__range){begin, end};
+    return RHUMB_OK;
+}
+
+static bool lies_behind(const rhumb__publisher *p, const rhumb__extent *piece) {
+    return p->publication->pull_down && piece->file_offset + piece->bytes > p->pull_down_bytes;
+}
+
+/* Takes blocks further in front than `piece`, if there are any. */
+static bool take_lower(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t section_offset,
+                       const rhumb__extent *piece, uint64_t *offset_out) {
+    const uint64_t alignment = piece->bytes >= RHUMB__LARGE_PAGE_BYTES ? RHUMB__LARGE_PAGE_BYTES : 1;
+    rhumb__file_space *space = &p->store->space;
+    if (rhumb__file_space_take(space, piece->bytes, alignment, section_offset & (alignment - 1), offset_out) !=
+        RHUMB_OK) {
+        return false;
+    }
+    if (*offset_out < piece->file_offset &&
+        rhumb__extent_list_append(&plan->taken, *offset_out, piece->bytes) == RHUMB_OK) {
+        return true;
+    }
+    rhumb__file_space_give(space, *offset_out, piece->bytes);
+    return false;
+}
+
+/* The extents so far, but for what is to be pulled down. */
+static rhumb_status keep_append(rhumb__publisher *p, rhumb__section_plan *plan) {
+    const rhumb__extent_list *old = &plan->section->extents;
+    rhumb_status status = RHUMB_OK;
+    for (uint64_t begin = 0; begin < old->bytes;) {
+        const uint64_t bytes = rhumb__min_u64(old->bytes - begin, PULL_DOWN_PIECE_BYTES);
+        const rhumb__extent piece = rhumb__extent_list_piece(old, begin, bytes);
+        uint64_t offset = piece.file_offset;
+        if (lies_behind(p, &piece) && take_lower(p, plan, begin, &piece, &offset)) {
+            RHUMB_TRY(note_moved(plan, begin, begin + piece.bytes));
+        }
+        RHUMB_TRY(rhumb__extent_list_append(&plan->extents, offset, piece.bytes));
+        begin += piece.bytes;
+    }
+done:
+    return status;
+}
+
 /* New extents at the end for what the old ones cannot hold. They grow with the section, by at least a 64th of it, which
  * bounds their number, and in place when the blocks behind the last one are free. */
 static rhumb_status plan_append(rhumb__publisher *p, rhumb__section_plan *plan) {
     rhumb__section *section = plan->section;
     const uint64_t have_bytes = section->extents.bytes;
     const uint64_t need_bytes = rhumb__round_up(plan->row_count * section->row_stride_bytes, RHUMB__BLOCK_BYTES);
-    rhumb_status status = rhumb__extent_list_append_range(&plan->extents, &section->extents, 0, have_bytes);
+    rhumb_status status = keep_append(p, plan);
     if (status != RHUMB_OK || need_bytes <= have_bytes) return status;
     const uint64_t share_bytes =
         rhumb__max_u64(rhumb__floor_power_of_two(have_bytes / 64), (uint64_t)RHUMB__BLOCK_BYTES);
     const uint64_t bytes = rhumb__max_u64(need_bytes - have_bytes, rhumb__round_down(share_bytes, RHUMB__BLOCK_BYTES));
     uint64_t offset = 0;
     if (have_bytes > 0) {
-        const rhumb__extent_item *last = &section->extents.items[section->extents.count - 1];
+        const rhumb__extent_item *last = &plan->extents.items[plan->extents.count - 1];
         offset = last->file_offset + last->bytes;
     }
     const bool in_place =
@@ -68,17 +124,10 @@ static bool granule_is_dirty(const rhumb__section *section, uint64_t begin, uint
     return dirty;
 }
 
-static rhumb_status note_moved(rhumb__section_plan *plan, uint64_t begin, uint64_t end) {
-    rhumb__range_list *moved = &plan->moved;
-    if (moved->count == moved->capacity) {
-        const uint32_t capacity = moved->capacity == 0 ? 8 : moved->capacity * 2;
-        rhumb__range *items = rhumb__alloc_resize(moved->items, capacity, sizeof *items);
-        if (items == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a list of %u pieces", capacity);
-        moved->items = items;
-        moved->capacity = capacity;
-    }
-    moved->items[moved->count++] = (rhumb__range){begin, end};
-    return RHUMB_OK;
+static bool granule_lies_behind(const rhumb__publisher *p, const rhumb__section *section, uint64_t begin,
+                                uint64_t end) {
+    const rhumb__extent piece = rhumb__extent_list_piece(&section->extents, begin, end - begin);
+    return lies_behind(p, &piece);
 }
 
 /* Sorts the granules into those that stay where they are and those that move, and finds room for each run of moving
@@ -101,6 +150,7 @@ static rhumb_status plan_mutable(rhumb__publisher *p, rhumb__section_plan *plan)
             const uint64_t granule_end = rhumb__min_u64(end + plan->granule_bytes, end_bytes);
             const bool granule_moves = granule_end > section->extents.bytes || (grows && granule_end > old_bytes) ||
                                        !rhumb__extent_list_is_contiguous(&section->extents, end, granule_end - end) ||
+                                       granule_lies_behind(p, section, end, granule_end) ||
                                        granule_is_dirty(section, end, granule_end);
             if (end == begin) moves = granule_moves;
             if (granule_moves != moves) break;
@@ -123,8 +173,9 @@ static rhumb_status plan_mutable(rhumb__publisher *p, rhumb__section_plan *plan)
 
 static rhumb_status plan_section(rhumb__publisher *p, uint32_t index) {
     rhumb__section_plan *plan = &p->plans[index];
-    rhumb__section *section = p->store->sections[index];
+    rhumb__section *section = p->sections[index];
     plan->section = section;
+    if (rhumb__publish_skips(p, section)) return RHUMB_OK;
     plan->row_count = p->publication->row_counts[index];
     RHUMB_ASSERT(plan->row_count >= section->published_row_count);
     RHUMB_ASSERT(plan->row_count <= atomic_load_explicit(&section->row_capacity, memory_order_relaxed));
@@ -143,7 +194,7 @@ static rhumb_status plan_section(rhumb__publisher *p, uint32_t index) {
 /* Makes the file system set the blocks aside. */
 static rhumb_status allocate_taken(rhumb__publisher *p) {
     rhumb_status status = RHUMB_OK;
-    for (uint32_t i = 0; i < p->store->section_count; i++) {
+    for (uint32_t i = 0; i < p->section_count; i++) {
         const rhumb__extent_list *taken = &p->plans[i].taken;
         for (uint32_t k = 0; k < taken->count; k++) {
             RHUMB_TRY(rhumb__io_allocate(p->store->io, taken->items[k].file_offset, taken->items[k].bytes));
@@ -153,9 +204,22 @@ done:
     return status;
 }
 
+/* Where the file would end if everything lay close together, with something for the gaps that large pages leave. */
+static uint64_t close_end(const rhumb__publisher *p) {
+    uint64_t bytes = RHUMB__BLOCK_BYTES;
+    for (uint32_t i = 0; i < p->section_count; i++) {
+        const rhumb__section *section = p->sections[i];
+        const uint64_t section_bytes = p->publication->row_counts[i] * section->row_stride_bytes;
+        bytes += rhumb__round_up(section_bytes, section->chunk_bytes) + RHUMB__BLOCK_BYTES;
+        if (section_bytes >= RHUMB__LARGE_PAGE_BYTES) bytes += RHUMB__LARGE_PAGE_BYTES;
+    }
+    return bytes;
+}
+
 rhumb_status rhumb__publish_plan(rhumb__publisher *p) {
     rhumb_status status = RHUMB_OK;
-    for (uint32_t i = 0; i < p->store->section_count; i++) RHUMB_TRY(plan_section(p, i));
+    p->pull_down_bytes = close_end(p);
+    for (uint32_t i = 0; i < p->section_count; i++) RHUMB_TRY(plan_section(p, i));
     status = allocate_taken(p);
 done:
     return status;

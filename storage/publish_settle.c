@@ -80,17 +80,23 @@ static void retire_range(rhumb__publisher *p, const rhumb__extent_list *extents,
 static void settle_append(rhumb__publisher *p, rhumb__section_plan *plan) {
     rhumb__section *section = plan->section;
     const uint64_t end = rhumb__round_down(plan->row_count * section->row_stride_bytes, RHUMB__BLOCK_BYTES);
-    uint64_t begin = section->settled_bytes;
+    const uint64_t moved_begin = plan->moved.count > 0 ? plan->moved.items[0].begin : UINT64_MAX;
+    uint64_t begin = rhumb__min_u64(section->settled_bytes, moved_begin);
     while (begin < end) {
         const rhumb__extent piece = rhumb__extent_list_piece(&plan->extents, begin, end - begin);
         if (!map_piece(p, plan, begin, piece.bytes)) break;
         begin += piece.bytes;
     }
     section->settled_bytes = begin;
+    /* The block behind the last full one is memory of its own from the beginning (rhumb__section_map). */
+    for (uint32_t i = 0; begin >= end && i < plan->moved.count; i++) {
+        retire_range(p, &section->extents, plan->moved.items[i].begin, plan->moved.items[i].end);
+    }
 }
 
 static void settle_section(rhumb__publisher *p, rhumb__section_plan *plan) {
     rhumb__section *section = plan->section;
+    if (rhumb__publish_skips(p, section)) return;
     if (section->spec.kind == RHUMB__SECTION_APPEND) {
         settle_append(p, plan);
     } else {
@@ -117,5 +123,5 @@ static void settle_section(rhumb__publisher *p, rhumb__section_plan *plan) {
 }
 
 void rhumb__publish_settle(rhumb__publisher *p) {
-    for (uint32_t i = 0; i < p->store->section_count; i++) settle_section(p, &p->plans[i]);
+    for (uint32_t i = 0; i < p->section_count; i++) settle_section(p, &p->plans[i]);
 }

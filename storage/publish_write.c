@@ -57,6 +57,12 @@ static rhumb_status write_append(rhumb__publisher *p, rhumb__section_plan *plan)
     const rhumb__section *section = plan->section;
     const uint64_t old_bytes = section->published_row_count * section->row_stride_bytes;
     const uint64_t new_bytes = plan->row_count * section->row_stride_bytes;
+    for (uint32_t i = 0; i < plan->moved.count; i++) {
+        const uint64_t begin = plan->moved.items[i].begin;
+        const uint64_t end = rhumb__min_u64(plan->moved.items[i].end, old_bytes);
+        rhumb_status status = begin < end ? write_range(p, plan, section->base + begin, begin, end - begin) : RHUMB_OK;
+        if (status != RHUMB_OK) return status;
+    }
     if (new_bytes == old_bytes) return RHUMB_OK;
     /* The checksum of a chunk that was published in part goes on from what it was: taken anew, it would hide damage
      * that the published rows have suffered since. The plan begins with the old checksums, and zero for new chunks. */
@@ -150,7 +156,7 @@ static rhumb_status write_section(rhumb__publisher *p, rhumb__section_plan *plan
 
 rhumb_status rhumb__publish_write(rhumb__publisher *p) {
     rhumb_status status = RHUMB_OK;
-    for (uint32_t i = 0; i < p->store->section_count; i++) RHUMB_TRY(write_section(p, &p->plans[i]));
+    for (uint32_t i = 0; i < p->section_count; i++) RHUMB_TRY(write_section(p, &p->plans[i]));
 done:
     return status;
 }

@@ -25,7 +25,8 @@ typedef struct rhumb__section_plan {
     uint64_t granule_bytes;
     rhumb__extent_list extents; /* of the new version */
     rhumb__extent_list taken;   /* blocks taken for it; section_offset has no meaning here */
-    rhumb__range_list moved;    /* for mutable sections: the pieces that go to new blocks */
+    rhumb__range_list moved;    /* the pieces that go from old blocks to new ones, or are in the file for the first time
+                                   in a mutable section */
     uint32_t *checksums;
     uint64_t checksum_count;
 } rhumb__section_plan;
@@ -34,6 +35,10 @@ typedef struct rhumb__section_plan {
 typedef struct rhumb__publisher {
     rhumb__store *store;
     rhumb__publication *publication;
+    rhumb__section *const *sections; /* what is published, or written ahead */
+    uint32_t section_count;
+    bool ahead;               /* append-only sections alone, and no version of them */
+    uint64_t pull_down_bytes; /* what lies behind this moves, if the publication says so */
     rhumb__section_plan plans[RHUMB__SECTION_COUNT_MAX];
     uint8_t *pool; /* chunk copies on their way to the file */
     uint64_t pool_used_bytes;
@@ -45,6 +50,11 @@ typedef struct rhumb__publisher {
     uint64_t written_bytes;
     uint64_t begin_ns;
 } rhumb__publisher;
+
+/* Whether this publication leaves the section alone. */
+static inline bool rhumb__publish_skips(const rhumb__publisher *p, const rhumb__section *section) {
+    return p->ahead && section->spec.kind == RHUMB__SECTION_MUTABLE;
+}
 
 /* publish_plan.c: for each section, new blocks for what has to be written, allocated in the file system. The failures
  * of memory, space and io. */

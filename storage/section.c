@@ -125,16 +125,31 @@ static uint64_t published_bytes(const rhumb__section *section) {
     return section->published_row_count * section->row_stride_bytes;
 }
 
+bool rhumb__section_exceeds_memory(const rhumb__section *section) {
+    const long page_count = sysconf(_SC_PHYS_PAGES);
+    const long page_bytes = sysconf(_SC_PAGESIZE);
+    if (page_count <= 0 || page_bytes <= 0) return false;
+    return published_bytes(section) > (uint64_t)page_count / 2 * (uint64_t)page_bytes;
+}
+
 /* How the kernel should read the section. One that memory cannot hold is read in single rows from all over the disk,
  * and read-ahead would fetch megabytes for each of them. One that fits is soon read as a whole anyway; in large pages
  * it is read with fewer faults, and mapped with fewer entries from then on. Advice only. */
 static void advise_access(const rhumb__section *section, uint64_t mapped_bytes) {
-    const long page_count = sysconf(_SC_PHYS_PAGES);
-    const long page_bytes = sysconf(_SC_PAGESIZE);
-    if (page_count <= 0 || page_bytes <= 0 || mapped_bytes == 0) return;
-    const bool fits = mapped_bytes <= (uint64_t)page_count / 2 * (uint64_t)page_bytes;
+    if (mapped_bytes == 0) return;
+    const bool fits = !rhumb__section_exceeds_memory(section);
     if (fits && mapped_bytes < RHUMB__LARGE_PAGE_BYTES) return;
     (void)madvise(section->base, mapped_bytes, fits ? MADV_HUGEPAGE : MADV_RANDOM);
+}
+
+/* Makes memory of the section's own of the block that its rows end in: rows are added to it, so it is never mapped
+ * anew, and the block of the file may be used for something else one day. */
+static void detach_tail(const rhumb__section *section) {
+    const uint64_t page_bytes = 4096;
+    for (uint64_t offset = section->settled_bytes; offset < published_bytes(section); offset += page_bytes) {
+        volatile uint8_t *byte = section->base + offset;
+        *byte = *byte; /* a store is what makes the kernel copy the page */
+    }
 }
 
 rhumb_status rhumb__section_map(rhumb__section *section, rhumb__io *io, const rhumb__directory_entry *entry) {
@@ -160,6 +175,7 @@ rhumb_status rhumb__section_map(rhumb__section *section, rhumb__io *io, const rh
     /* Behind the published rows lies whatever an interrupted checkpoint left there. New rows read as zeros. */
     if (section->writable) {
         memset(section->base + published_bytes(section), 0, mapped_bytes - published_bytes(section));
+        if (section->spec.kind == RHUMB__SECTION_APPEND) detach_tail(section);
     }
     const uint64_t capacity =
         section->writable ? mapped_bytes / section->row_stride_bytes : section->published_row_count;

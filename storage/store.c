@@ -185,6 +185,7 @@ rhumb_status rhumb__store_open(const rhumb__io_backend *backend, const char *pat
     store->directory_offset = store->directory->file_offset;
     store->directory_bytes = store->directory->file_bytes;
     if (writable) RHUMB_TRY(find_free_space(store, &previous, has_previous));
+    store->previous_file_bytes = has_previous ? previous.file_bytes : 0;
     store->has_version = true;
     store->superblock_found = true;
     *store_out = store;
@@ -328,6 +329,8 @@ done:
 void rhumb__store_close(rhumb__store *store) {
     if (store == NULL) return;
     for (uint32_t i = 0; i < store->section_count; i++) rhumb__section_destroy(store->sections[i]);
+    for (uint32_t i = 0; i < store->next_section_count; i++) rhumb__section_destroy(store->next_sections[i]);
+    rhumb__extent_list_clear(&store->outgoing);
     rhumb__io_close(store->io);
     rhumb__directory_free(store->directory);
     rhumb__file_space_clear(&store->space);

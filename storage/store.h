@@ -39,15 +39,20 @@ typedef struct rhumb__store {
     rhumb__directory *directory;  /* what was read at open; freed once all sections are attached */
     rhumb__section *sections[RHUMB__SECTION_COUNT_MAX];
     uint32_t section_count;
+    rhumb__section *next_sections[RHUMB__SECTION_COUNT_MAX]; /* of a generation that is being made, see generation.c */
+    uint32_t next_section_count;
 
     pthread_mutex_t publish_lock; /* guards everything below, and the published part of every section */
     rhumb__file_space space;
     rhumb__retired_run *retired;
     uint32_t retired_count;
     uint32_t retired_capacity;
-    uint64_t directory_offset; /* the blocks of the current directory */
+    rhumb__extent_list outgoing; /* blocks of the generation before, which the newest version still refers to */
+    uint64_t directory_offset;   /* the blocks of the current directory */
     uint64_t directory_bytes;
-    _Atomic bool failed; /* a sync failed: nothing may be written any more */
+    uint64_t previous_file_bytes; /* that the version before the newest asks the file to have */
+    bool trim_due;                /* blocks of a generation before may be given back to the file system */
+    _Atomic bool failed;          /* a sync failed: nothing may be written any more */
 } rhumb__store;
 
 /* Creates the file and takes the writer's lock. It is not an index before the first publication. RHUMB_E_EXISTS... */
@@ -96,6 +101,7 @@ typedef struct rhumb__publication {
     rhumb__row_filter filter;
     void *filter_context;
     uint64_t bytes_per_second; /* no more than so many on average; 0: as fast as it goes */
+    bool pull_down;            /* move what lies far behind to free blocks further in front */
     uint64_t written_bytes;    /* out: what was written */
 } rhumb__publication;
 
@@ -104,6 +110,30 @@ typedef struct rhumb__publication {
  * locks. On failure before the superblock is written nothing changed and it may be tried again. Later failures are
  * RHUMB_E_FATAL, as is every call after one. */
 rhumb_status rhumb__store_publish(rhumb__store *store, rhumb__publication *publication) RHUMB_NODISCARD;
+
+/* ---- generations: the same sections anew, see generation.c ----
+ */
+
+/* Begins a section of the next generation, empty. To be called for the same sections, in the same order, as
+ * rhumb__store_attach was. One generation at a time. */
+rhumb_status rhumb__store_attach_next(rhumb__store *store, const rhumb__section_spec *spec,
+                                      rhumb__section *section) RHUMB_NODISCARD;
+
+/* Writes rows of append-only sections, of the next generation if there is one, to the blocks where a later version is
+ * going to have them, and gives their memory back. Publishes nothing: a crash leaves free blocks. Only row_counts and
+ * bytes_per_second of `publication` matter; mutable sections are left alone. */
+rhumb_status rhumb__store_write_ahead(rhumb__store *store, rhumb__publication *publication) RHUMB_NODISCARD;
+
+/* Puts the next generation in the place of the sections so far, which are detached and unmapped: nobody may use them
+ * any more. The newest version of the file stays as it is until the next publication. */
+void rhumb__store_switch_next(rhumb__store *store);
+
+/* Unmaps the next generation and gives back its blocks. Does nothing if there is none. */
+void rhumb__store_drop_next(rhumb__store *store);
+
+/* Gives blocks that no version needs back to the file system, and cuts the file's free end off; *left_out is whether
+ * some are left that a reader pins or that the version before the newest refers to. RHUMB_E_IO. */
+rhumb_status rhumb__store_trim(rhumb__store *store, bool *left_out) RHUMB_NODISCARD;
 
 /* Reads every chunk of the version that this handle stands on from the file and compares checksums. A wrong one is not
  * a failure, nor is a damaged table of them: it is counted, and the first is described in `first_error` (may be NULL;

@@ -1,5 +1,5 @@
-/* compact_command.c - `rhumb compact`: a new index of the live vectors of one, in a better order. The old file is only
- * read, and may be in use, also by a writer. */
+/* compact_command.c - `rhumb compact`: an index without deleted vectors and in a better order. With --into it is a new
+ * file, and the old one, which may be in use, is only read; without, the index is compacted where it is. */
 #include <stdio.h>
 #include <string.h>
 
@@ -63,6 +63,59 @@ static void print(struct cli *cli, const char *path, const char *new_path, const
     printf("new index    %s: %s vectors (%s)\n", new_path, units_count(&a, report->count), units_duration(&b, seconds));
 }
 
+static void print_in_place(struct cli *cli, const char *path, const rhumb_compact_report *report,
+                           const uint64_t file_bytes[2], double seconds) {
+    struct json_writer *json = &cli->writer;
+    struct units_text a, b, c;
+    json_text(json, "index", path);
+    json_u64(json, "count", report->count);
+    json_u64(json, "dropped_count", report->dropped_count);
+    json_u64(json, "repaired_count", report->repaired_count);
+    json_u64(json, "reconnected_count", report->reconnected_count);
+    json_u64(json, "unreachable_count", report->unreachable_count);
+    json_u64(json, "file_bytes_before", file_bytes[0]);
+    json_u64(json, "file_bytes", file_bytes[1]);
+    json_double(json, "seconds", seconds);
+    if (cli->json) return;
+    printf("dropped      %s deleted nodes; %s lists had named them\n", units_count(&a, report->dropped_count),
+           units_count(&b, report->repaired_count));
+    printf("reconnected  %s nodes that no path had led to\n", units_count(&a, report->reconnected_count));
+    printf("index        %s: %s vectors (%s)\n", path, units_count(&a, report->count), units_duration(&b, seconds));
+    printf("file         %s, before %s\n", units_bytes(&a, file_bytes[1]), units_bytes(&c, file_bytes[0]));
+}
+
+static rhumb_status file_bytes_of(rhumb_index *index, uint64_t *file_bytes) {
+    rhumb_index_stats stats;
+    const rhumb_status status = rhumb_index_stats_get(index, &stats, sizeof stats);
+    if (status == RHUMB_OK) *file_bytes = stats.file_bytes;
+    return status;
+}
+
+static int compact_in_place(struct cli *cli, const char *path, const rhumb_compact_options *options,
+                            struct compact_run *run) {
+    rhumb_index *index = NULL;
+    rhumb_compact_report report;
+    uint64_t file_bytes[2] = {0, 0};
+    rhumb_open_options open_options;
+    rhumb_open_options_init(&open_options, sizeof open_options);
+    open_options.compact_dead_share = 1; /* once is enough */
+    const double start = units_now();
+    rhumb_status status = rhumb_index_open(path, &open_options, &index);
+    if (status != RHUMB_OK) return cli_fail_index(cli, status, "cannot open");
+    status = file_bytes_of(index, &file_bytes[0]);
+    if (status == RHUMB_OK) status = rhumb_index_compact(index, options, &report, sizeof report);
+    if (status == RHUMB_OK) status = file_bytes_of(index, &file_bytes[1]);
+    if (run->begun) progress_end(&run->progress);
+    int exit_code = CLI_OK;
+    if (status == RHUMB_E_CANCELLED) exit_code = cli_fail(cli, CLI_INTERRUPTED, "interrupted: %s is as it was", path);
+    if (status != RHUMB_OK && exit_code == CLI_OK) exit_code = cli_fail_index(cli, status, "cannot compact");
+    const rhumb_status closed = rhumb_index_close(index);
+    if (exit_code != CLI_OK) return exit_code;
+    if (closed != RHUMB_OK) return cli_fail_index(cli, closed, "cannot close");
+    print_in_place(cli, path, &report, file_bytes, units_now() - start);
+    return CLI_OK;
+}
+
 static int compact(struct cli *cli, const char *path, const char *new_path, const rhumb_compact_options *options,
                    struct compact_run *run) {
     rhumb_compact_report report;
@@ -85,9 +138,9 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
     compact_options.progress = on_progress;
     compact_options.progress_context = &run;
     const struct args_option options[] = {
-        {"into", 0, ARGS_TEXT, &new_path, "NEW", "the file to make; it must not exist. Required"},
+        {"into", 0, ARGS_TEXT, &new_path, "NEW", "make a new file, which must not exist, and leave INDEX alone"},
         {"order", 0, ARGS_TEXT, &order_name, "ORDER",
-         "how nodes lie in NEW: window (neighbours together, default),\nbreadth, rcm, or keep (as in INDEX)"},
+         "how nodes are to lie: window (neighbours together, default),\nbreadth, rcm, or keep (as they lie now)"},
         {"second-pass", 0, ARGS_FLAG, &compact_options.second_pass, NULL,
          "search new neighbours for every node: takes as long as building"},
         {"threads", 't', ARGS_U32, &compact_options.thread_count, "N", "default: one per processor"},
@@ -96,23 +149,29 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
     const char *path;
     int exit_code;
     if (!cli_parse(cli, command, options, argument_count, argument_texts, &path, 1, &exit_code)) return exit_code;
-    if (!new_path) return cli_fail(cli, CLI_USAGE, "--into NEW is missing");
     exit_code = choose_order(cli, order_name, &compact_options.order);
     if (exit_code != CLI_OK) return exit_code;
     interrupt_install();
-    return compact(cli, path, new_path, &compact_options, &run);
+    if (new_path) return compact(cli, path, new_path, &compact_options, &run);
+    compact_options.shrink = true; /* nobody else is waiting for the disk, and the file is seen to be smaller */
+    return compact_in_place(cli, path, &compact_options, &run);
 }
 
 const struct cli_command cli_compact_command = {
     .name = "compact",
-    .summary = "make a new index without deleted vectors, in a better order",
-    .usage = "[OPTIONS] INDEX --into NEW",
+    .summary = "drop deleted vectors and put neighbours together",
+    .usage = "[OPTIONS] INDEX [--into NEW]",
     .description =
-        "Writes the live vectors of INDEX into a new index. Deleted ones are dropped, the links around them mended,\n"
-        "every vector can be reached, and neighbours lie close together in the file. INDEX is only read, at its "
-        "newest\n"
-        "checkpoint; it may be open for writing, so this also makes a backup of a live index. NEW has an identity of\n"
-        "its own and the same keys. After a failure or Ctrl-C there is no NEW.\n",
-    .examples = "  rhumb compact images.rhumb --into smaller.rhumb\n",
+        "Compacts INDEX: deleted vectors are dropped, the links around them mended, every vector can be reached, and\n"
+        "neighbours lie close together in the file, which becomes smaller. Keys stay what they are. It needs free "
+        "disk\n"
+        "space for the vectors once more; after a failure, a crash or Ctrl-C the index is as it was, or compacted.\n"
+        "Readers may go on meanwhile; no other process may have INDEX open for writing.\n"
+        "\n"
+        "With --into the result is a new index with an identity of its own, and INDEX is only read, at its newest\n"
+        "checkpoint. It may be open for writing, so this also makes a backup of a live index. After a failure there\n"
+        "is no NEW.\n",
+    .examples = "  rhumb compact images.rhumb\n"
+                "  rhumb compact images.rhumb --into backup.rhumb\n",
     .run = run,
 };

@@ -244,6 +244,23 @@ TEST_F(PowerCut, AnywhereInARandomLife) {
     }
 }
 
+// Compactions, with and without moving everything to the front of the file, with little else in between.
+TEST_F(PowerCut, AnywhereInALifeOfCompactions) {
+    std::mt19937_64 random(choose_seed());
+    for (uint64_t done = 0; done < image_count(20) && !HasFatalFailure(); done += 20) {
+        rhumb_test::sim_reset();
+        IndexLife life(kPath, random(), rhumb_test::sim_position);
+        ASSERT_EQ(life.create(IndexLife::fill_options(static_cast<rhumb_durability>(random() % 3))), RHUMB_OK);
+        for (uint64_t i = 0; i < 3; i++) {
+            ASSERT_NO_FATAL_FAILURE(live(&life, random() % 60, &random));
+            ASSERT_EQ(life.compact(random() % 2 == 0), RHUMB_OK) << rhumb_error_last()->message;
+        }
+        ASSERT_EQ(life.close(), RHUMB_OK);
+        ASSERT_EQ(life.problem(), "");
+        judge_cuts(life, 20, &random);
+    }
+}
+
 // The power goes, comes back, and goes again while the index is recovering or has just gone on: three times.
 TEST_F(PowerCut, DuringTheRecoveryFromTheRecoveryFromOne) {
     std::mt19937_64 random(choose_seed());
@@ -281,7 +298,7 @@ TEST_F(PowerCut, DuringTheRecoveryFromTheRecoveryFromOne) {
     }
 }
 
-// Three threads that write at once, beside checkpoints: what each of them did is a prefix of its own.
+// Three threads that write at once, beside a checkpoint and a compaction: what each of them did is a prefix of its own.
 TEST_F(PowerCut, WhileThreeThreadsWrite) {
     std::mt19937_64 random(choose_seed());
     for (uint64_t done = 0; done < image_count(5); done += 25) {
@@ -299,6 +316,7 @@ TEST_F(PowerCut, WhileThreeThreadsWrite) {
             });
         }
         ASSERT_EQ(life.checkpoint(), RHUMB_OK);
+        ASSERT_EQ(life.compact(random() % 2 == 0), RHUMB_OK) << rhumb_error_last()->message;
         for (std::thread &thread : threads) thread.join();
         ASSERT_EQ(failed_count, 0);
         ASSERT_EQ(life.close(), RHUMB_OK);

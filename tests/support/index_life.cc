@@ -265,6 +265,18 @@ rhumb_status IndexLife::checkpoint() {
     return status;
 }
 
+rhumb_status IndexLife::compact(bool shrink) {
+    const Oracle::Prefix counts = returned_counts();
+    rhumb_compact_options options;
+    rhumb_compact_options_init(&options, sizeof options);
+    options.thread_count = 1;
+    options.shrink = shrink;
+    const rhumb_status status = rhumb_index_compact(index_, &options, nullptr, 0);
+    if (status == RHUMB_OK) note_all(counts, true);
+    if (status == RHUMB_E_FATAL) failed_ = true;
+    return status;
+}
+
 rhumb_status IndexLife::step(std::mt19937_64 *random, uint64_t id_count, uint32_t lane) {
     const uint64_t id = (*random)() % id_count;
     const uint64_t choice = (*random)() % (lanes_.size() == 1 ? 100 : 88);
@@ -279,10 +291,12 @@ rhumb_status IndexLife::step(std::mt19937_64 *random, uint64_t id_count, uint32_
         status = batch(id_count + id, 1 + (*random)() % 30, false, lane);
     else if (choice < 88)
         status = batch(id_count + id, 1 + (*random)() % 30, true, lane);
-    else if (choice < 94)
+    else if (choice < 92)
         status = sync();
-    else
+    else if (choice < 97)
         status = checkpoint();
+    else
+        status = compact((*random)() % 2 == 0);
     return status == RHUMB_E_EXISTS || status == RHUMB_E_NOTFOUND ? RHUMB_OK : status;
 }
 

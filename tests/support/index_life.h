@@ -59,9 +59,10 @@ class IndexLife {
     rhumb_status batch(uint64_t first_id, uint64_t count, bool partial, uint32_t lane = 0);
     rhumb_status sync();
     rhumb_status checkpoint();
+    rhumb_status compact(bool shrink);
 
-    // One of all these, at random, but for sync and checkpoint with several lanes. Failures because of a key that is
-    // there, or is not, are RHUMB_OK.
+    // One of all these, at random, but for sync, checkpoint and compact with several lanes. Failures because of a key
+    // that is there, or is not, are RHUMB_OK.
     rhumb_status step(std::mt19937_64 *random, uint64_t id_count, uint32_t lane = 0);
 
     // Open with options at random, for a log that is cut by its length often, seldom, or never.

@@ -179,9 +179,9 @@ uint64_t io_fault_call_count() { return call_count; }
 IoCall io_fault_hit() { return hit; }
 
 const rhumb__io_backend io_fault_backend = {
-    "fault",     fault_open,   fault_close,     fault_size,           fault_resize, fault_allocate,
-    fault_punch, fault_read,   fault_write,     fault_drain,          fault_sync,   fault_map,
-    fault_lock,  fault_unlock, fault_lock_test, fault_sync_directory, fault_remove, fault_rename,
+    "fault",         fault_open,           fault_close,  fault_size,   fault_resize, fault_allocate, fault_punch,
+    fault_read,      fault_write,          fault_drain,  fault_sync,   fault_map,    fault_lock,     fault_unlock,
+    fault_lock_test, fault_sync_directory, fault_remove, fault_rename, nullptr,
 };
 
 } // namespace rhumb_test

@@ -359,8 +359,9 @@ rhumb_status sim_rename(const char *from, const char *to) { return unname(SimEve
 } // namespace
 
 const rhumb__io_backend io_sim_backend = {
-    "sim",     sim_open, sim_close, sim_size, sim_resize, sim_allocate,  sim_punch,          sim_read,   sim_write,
-    sim_drain, sim_sync, sim_map,   sim_lock, sim_unlock, sim_lock_test, sim_sync_directory, sim_remove, sim_rename,
+    "sim",         sim_open,           sim_close,  sim_size,   sim_resize, sim_allocate, sim_punch,
+    sim_read,      sim_write,          sim_drain,  sim_sync,   sim_map,    sim_lock,     sim_unlock,
+    sim_lock_test, sim_sync_directory, sim_remove, sim_rename, nullptr,
 };
 
 // ---- what tests ask ----

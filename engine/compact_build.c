@@ -1,114 +1,85 @@
-/* compact.c - see compact.h.
+/* compact_build.c - see compact_build.h.
  *
  *   1. order     the live slots, and with it the map from old slots to new ones
- *   2. place     their vectors in that order; now and then a checkpoint, which gives the memory of the vectors back
+ *   2. place     their vectors in that order, a piece at a time; each piece is written ahead, which gives its memory
+ * back
  *   3. lists     of level 0: with new numbers, and where deleted nodes were, what the usual selection takes of the
  * neighbours that are left and of the live neighbours of those that are not
  *   4. link      upper levels anew, since a node's level follows from its slot; what no path leads to; with a second
  * pass, every node
- *   5. publish   and give the file its name
  *
- * Checkpoints before step 5 hold half an index, so the file has another name until then.
+ * The old vectors are read from the file rather than through the mapping when they are more than memory should hold,
+ * and the kernel is told that their pages are of no further use: those that searches have mapped stay, the others do
+ * not push anything out.
  *
- * Owns the old graph, a reader, and the new one until it is closed or abandoned. Threads work in steps 3 and 4; in step
- * 3 they read the old graph and write different lists of the new one.
+ * Threads work in steps 3 and 4; in step 3 they read the old graph and write different lists of the new one.
  */
-#include "engine/compact.h"
+#include "engine/compact_build.h"
 
-#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/alloc.h"
 #include "base/bits.h"
+#include "base/clock.h"
 #include "base/status.h"
-#include "engine/batch_insert.h"
-#include "engine/checkpoint.h"
 #include "engine/insert.h"
 #include "engine/neighbour_list.h"
 #include "engine/parallel.h"
-#include "engine/relink.h"
 #include "engine/select.h"
 #include "engine/tombstones.h"
 
-#define CHECKPOINT_BYTES (UINT64_C(256) << 20)
+/* Vectors that are placed before they are written. */
+#define PIECE_BYTES (UINT64_C(16) << 20)
 
 /* Neighbours of deleted neighbours that are considered for one list. */
 #define CANDIDATE_COUNT_MAX 2048u
 
 typedef struct compaction {
-    const rhumb__compact_spec *spec;
+    const rhumb__compact_work *work;
     rhumb__compact_result *result;
-    char *working_path;
     rhumb__graph *old;
     rhumb__graph *graph;
     rhumb__scratch_pool old_pool;
     rhumb__scratch_pool pool;
-    bool pools_ready;
     rhumb__repair_progress progress;
     uint64_t slot_count;  /* old */
     uint64_t count;       /* new */
     uint32_t *order;      /* by new slot: the old one */
     uint32_t *map;        /* by old slot: the new one, or RHUMB__SLOT_NONE */
     uint64_t *incomplete; /* one bit per new slot: to be linked */
-    uint64_t batch;       /* in the new index this counts as one batch of inserts */
+    uint8_t *row;         /* a vector as it was read */
+    bool reads_file;      /* the old vectors are more than memory should hold */
+    uint64_t begin_ns;
+    uint64_t written_bytes;
     _Atomic uint64_t next;
     _Atomic uint64_t repaired_count;
     _Atomic bool stopped;
 } compaction;
 
-/* ---- beginning, order ---- */
-
-/* A name that is taken should be told before the work, not after. */
-static rhumb_status check_name_is_free(const char *path) {
-    rhumb__io *io = NULL;
-    rhumb_error before;
-    rhumb__error_save(&before);
-    const rhumb_status status = rhumb__io_open(NULL, path, RHUMB__IO_READ, &io);
-    if (status == RHUMB_E_NOTFOUND) {
-        rhumb__error_restore(&before);
-        return RHUMB_OK;
-    }
-    rhumb__io_close(io);
-    if (status != RHUMB_OK) return status;
-    return rhumb__fail_at(RHUMB_E_EXISTS, path, RHUMB_OFFSET_NONE, "there is a file of that name already");
-}
-
-static rhumb_status make_working_path(compaction *c) {
-    const size_t length = strlen(c->spec->new_path) + sizeof "-compacting";
-    c->working_path = rhumb__alloc_zeroed(length, 1);
-    if (c->working_path == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a path");
-    snprintf(c->working_path, length, "%s-compacting", c->spec->new_path);
-    return RHUMB_OK;
-}
+/* ---- order ---- */
 
 static rhumb_status begin(compaction *c) {
     rhumb_status status;
-    RHUMB_TRY(check_name_is_free(c->spec->new_path));
-    RHUMB_TRY(make_working_path(c));
-    RHUMB_TRY(rhumb__graph_open(c->spec->path, NULL, &c->old));
-    const rhumb__graph_options options = {.durability = RHUMB_DURABILITY_NONE};
-    RHUMB_TRY(rhumb__graph_create(c->working_path, &c->old->params, &options, c->spec->creator_version, &c->graph));
-    rhumb__scratch_pool_init(&c->old_pool, c->old);
-    rhumb__scratch_pool_init(&c->pool, c->graph);
-    c->pools_ready = true;
     c->slot_count = c->old->counts.slot_count;
     c->result->epoch = c->old->store->superblock.epoch;
+    c->begin_ns = rhumb__clock_now_ns();
+    c->reads_file = rhumb__section_exceeds_memory(&c->old->vectors);
     c->order = rhumb__alloc_zeroed(rhumb__max_u64(c->slot_count, 1), sizeof *c->order);
     c->map = rhumb__alloc_zeroed(rhumb__max_u64(c->slot_count, 1), sizeof *c->map);
     c->incomplete = rhumb__alloc_zeroed(c->slot_count / 64 + 1, sizeof *c->incomplete);
-    if (c->order == NULL || c->map == NULL || c->incomplete == NULL) {
+    c->row = rhumb__alloc_aligned(c->old->space.row_stride_bytes, 1, 64);
+    if (c->order == NULL || c->map == NULL || c->incomplete == NULL || c->row == NULL) {
         status = rhumb__fail(RHUMB_E_NOMEM, "no memory for compacting %llu slots", (unsigned long long)c->slot_count);
         goto done;
     }
-    RHUMB_TRY(rhumb__order(c->old, c->spec->order, c->order, &c->count));
+    RHUMB_TRY(rhumb__order(c->old, c->work->order, c->order, &c->count));
     memset(c->map, 0xFF, c->slot_count * sizeof *c->map);
     for (uint64_t i = 0; i < c->count; i++) c->map[c->order[i]] = (uint32_t)i;
     c->result->count = c->count;
     c->result->dropped_count = c->slot_count - c->count;
-    c->progress = (rhumb__repair_progress){.tell = c->spec->progress,
-                                           .context = c->spec->progress_context,
-                                           .total_count = rhumb__max_u64(3 * c->count, 1)};
-    status = rhumb__batch_boundary(c->graph, RHUMB__LOG_BATCH_BEGIN, 0, &c->batch);
+    c->progress = (rhumb__repair_progress){
+        .tell = c->work->tell, .context = c->work->tell_context, .total_count = rhumb__max_u64(3 * c->count, 1)};
 done:
     return status;
 }
@@ -122,23 +93,60 @@ static rhumb_status check_node(const compaction *c, uint32_t slot) {
                           "slot %u has no node; 'rhumb repair' makes a new index of what is intact", slot);
 }
 
+/* Waits until what has been written is no more than the rate allows. In short steps, so that a cancel is noticed. */
+static rhumb_status keep_to_rate(compaction *c, uint64_t placed_count) {
+    const uint64_t bytes_per_second = c->work->bytes_per_second;
+    if (bytes_per_second == 0) return RHUMB_OK;
+    const uint64_t due_ns = (uint64_t)((double)c->written_bytes / (double)bytes_per_second * 1e9);
+    rhumb_status status = RHUMB_OK;
+    while (status == RHUMB_OK && rhumb__clock_now_ns() - c->begin_ns < due_ns) {
+        const uint64_t left_ns = due_ns - rhumb__min_u64(due_ns, rhumb__clock_now_ns() - c->begin_ns);
+        nanosleep(&(struct timespec){.tv_nsec = (long)rhumb__min_u64(left_ns, 50000000u)}, NULL);
+        status = rhumb__repair_progress_tell(&c->progress, placed_count);
+    }
+    return status;
+}
+
+/* Writes what has been placed. Mutable sections wait for the version that is published at the end. */
+static rhumb_status write_ahead(compaction *c, uint64_t placed_count) {
+    rhumb__publication *publication = rhumb__alloc_zeroed(1, sizeof *publication);
+    if (publication == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for writing ahead");
+    /* Vectors, keys, nodes: the first sections that graph.c attaches. */
+    for (uint32_t i = 0; i < 3; i++) publication->row_counts[i] = placed_count;
+    const rhumb_status status = rhumb__store_write_ahead(c->graph->store, publication);
+    c->written_bytes += publication->written_bytes;
+    rhumb__free(publication);
+    return status == RHUMB_OK ? keep_to_rate(c, placed_count) : status;
+}
+
+/* The old vector, in memory that is valid until the next call. */
+static rhumb_status read_vector(compaction *c, uint32_t slot, const void **row_out) {
+    const rhumb__section *vectors = &c->old->vectors;
+    *row_out = rhumb__graph_vector(c->old, slot);
+    if (!c->reads_file) return RHUMB_OK;
+    const uint64_t offset = slot * vectors->row_stride_bytes;
+    rhumb_status status =
+        rhumb__extent_list_read(&vectors->extents, c->old->store->io, offset, vectors->row_stride_bytes, c->row);
+    if (status != RHUMB_OK) return status;
+    const rhumb__extent piece = rhumb__extent_list_piece(&vectors->extents, offset, vectors->row_stride_bytes);
+    rhumb__io_forget(c->old->store->io, piece.file_offset, piece.bytes);
+    *row_out = c->row;
+    return RHUMB_OK;
+}
+
 static rhumb_status place_all(compaction *c) {
     rhumb_status status = RHUMB_OK;
-    uint64_t placed_bytes = 0;
+    const uint64_t piece_count = rhumb__max_u64(PIECE_BYTES / c->graph->space.row_stride_bytes, 1);
     for (uint64_t i = 0; i < c->count; i++) {
         const uint32_t slot = c->order[i];
+        const void *row = NULL;
         RHUMB_TRY(check_node(c, slot));
-        RHUMB_TRY(
-            rhumb__graph_place(c->graph, rhumb__graph_key(c->old, slot), rhumb__graph_vector(c->old, slot), false));
-        placed_bytes += c->graph->space.row_stride_bytes;
-        if (placed_bytes >= CHECKPOINT_BYTES) {
-            uint64_t lsn;
-            placed_bytes = 0;
-            RHUMB_TRY(rhumb__batch_boundary(c->graph, RHUMB__LOG_BATCH_BEGIN, 0, &lsn)); /* something new to publish */
-            RHUMB_TRY(rhumb__checkpoint(c->graph));
-        }
+        RHUMB_TRY(read_vector(c, slot, &row));
+        RHUMB_TRY(rhumb__graph_place(c->graph, rhumb__graph_key(c->old, slot), row, false));
+        if ((i + 1) % piece_count == 0) RHUMB_TRY(write_ahead(c, i + 1));
         RHUMB_TRY(rhumb__repair_progress_tell(&c->progress, i));
     }
+    if (c->count > 0) RHUMB_TRY(write_ahead(c, c->count));
 done:
     return status == RHUMB_E_EXISTS
                ? rhumb__fail_at(RHUMB_E_CORRUPT, c->old->store->path, RHUMB_OFFSET_NONE, "two live nodes have one key")
@@ -224,14 +232,14 @@ done:
     return status;
 }
 
-/* ---- linking and publishing ---- */
+/* ---- linking ---- */
 
 /* Nodes without a list are to be linked in any case; with a second pass, all. */
 static void mark_incomplete(compaction *c) {
     for (uint64_t slot = 0; slot < c->count; slot++) {
         const rhumb__list list = rhumb__graph_list(c->graph, (uint32_t)slot, 0);
         const bool empty = rhumb__list_peek(&list, 0) == RHUMB__SLOT_NONE;
-        if (empty || c->spec->second_pass) rhumb__bit_set(c->incomplete, slot);
+        if (empty || c->work->second_pass) rhumb__bit_set(c->incomplete, slot);
     }
 }
 
@@ -240,7 +248,7 @@ static rhumb_status link_all(compaction *c) {
     const rhumb__relink_spec spec = {
         .pool = &c->pool,
         .incomplete = c->incomplete,
-        .thread_count = c->spec->thread_count,
+        .thread_count = c->work->thread_count,
         .progress = &c->progress,
         .progress_begin = 2 * c->count,
     };
@@ -251,51 +259,32 @@ done:
     return status;
 }
 
-static rhumb_status publish(compaction *c) {
-    rhumb_status status;
-    uint64_t lsn = 0;
-    RHUMB_TRY(rhumb__repair_progress_tell(&c->progress, c->progress.total_count));
-    pthread_mutex_lock(&c->graph->append_lock);
-    c->graph->counts.key_next = rhumb__max_u64(c->graph->counts.key_next, c->old->counts.key_next);
-    pthread_mutex_unlock(&c->graph->append_lock);
-    RHUMB_TRY(rhumb__batch_boundary(c->graph, RHUMB__LOG_BATCH_COMMIT, c->batch, &lsn));
-    RHUMB_TRY(rhumb__checkpoint(c->graph));
-    RHUMB_TRY(check_name_is_free(c->spec->new_path));
-    RHUMB_TRY(rhumb__io_rename(NULL, c->working_path, c->spec->new_path));
-    status = rhumb__io_sync_directory(NULL, c->spec->new_path);
-done:
-    return status;
-}
-
 static rhumb_status run(compaction *c) {
     rhumb_status status;
     RHUMB_TRY(begin(c));
     RHUMB_TRY(place_all(c));
-    RHUMB_TRY(rhumb__parallel_run(c->spec->thread_count, list_worker, c));
+    RHUMB_TRY(rhumb__parallel_run(c->work->thread_count, list_worker, c));
     c->result->repaired_count = atomic_load(&c->repaired_count);
     RHUMB_TRY(link_all(c));
-    status = publish(c);
+    pthread_mutex_lock(&c->graph->append_lock);
+    c->graph->counts.key_next = rhumb__max_u64(c->graph->counts.key_next, c->old->counts.key_next);
+    pthread_mutex_unlock(&c->graph->append_lock);
+    status = rhumb__repair_progress_tell(&c->progress, c->progress.total_count);
 done:
     return status;
 }
 
-rhumb_status rhumb__compact(const rhumb__compact_spec *spec, rhumb__compact_result *result) {
+rhumb_status rhumb__compact_build(const rhumb__compact_work *work, rhumb__compact_result *result) {
     memset(result, 0, sizeof *result);
-    compaction c = {.spec = spec, .result = result};
+    compaction c = {.work = work, .result = result, .old = work->old, .graph = work->graph};
+    rhumb__scratch_pool_init(&c.old_pool, c.old);
+    rhumb__scratch_pool_init(&c.pool, c.graph);
     const rhumb_status status = run(&c);
-    if (c.pools_ready) {
-        rhumb__scratch_pool_destroy(&c.old_pool);
-        rhumb__scratch_pool_destroy(&c.pool);
-    }
-    if (status == RHUMB_OK) {
-        rhumb__graph_close(c.graph);
-    } else if (c.graph != NULL) {
-        rhumb__graph_abandon(c.graph);
-    }
-    rhumb__graph_close(c.old);
-    rhumb__free(c.working_path);
+    rhumb__scratch_pool_destroy(&c.old_pool);
+    rhumb__scratch_pool_destroy(&c.pool);
     rhumb__free(c.order);
     rhumb__free(c.map);
     rhumb__free(c.incomplete);
+    rhumb__free(c.row);
     return status;
 }
