@@ -145,6 +145,49 @@ TEST_P(DiskFull, IsNeverFatal) {
     EXPECT_EQ(code, 0);
 }
 
+// Wherever a compaction finds the disk full, everything is there as before, and the next one works.
+TEST_P(DiskFull, CostsNothingButTheCompaction) {
+    const int code = run_on_small_disk(UINT64_C(12) << 20, [&] {
+        uint64_t full_count = 0;
+        for (uint64_t round = 0; round < 14; round++) {
+            Index index;
+            CHILD_CHECK(rhumb_test::create_index(path_, shape_, &index,
+                                                 round % 2 == 0 ? RHUMB_DURABILITY_FULL : RHUMB_DURABILITY_NONE) ==
+                        RHUMB_OK);
+            CHILD_CHECK(rhumb_test::insert_range(index, vectors_, 0, 2000) == RHUMB_OK);
+            for (uint64_t i = 1000; i < 2000; i++) {
+                CHILD_CHECK(rhumb_index_delete(index, vectors_.key(i)) == RHUMB_OK);
+            }
+            CHILD_CHECK(rhumb_index_checkpoint(index) == RHUMB_OK);
+            fill_disk_but(round * (UINT64_C(64) << 10));
+            const rhumb_status status = rhumb_index_compact(index, nullptr, nullptr, 0);
+            CHILD_CHECK(status == RHUMB_OK || status == RHUMB_E_NOSPACE);
+            full_count += status == RHUMB_E_NOSPACE;
+            Answers answers;
+            CHILD_CHECK(rhumb_test::ask(index, vectors_, 1000, false, &answers) == RHUMB_OK);
+            CHILD_CHECK(answers.vectors == vectors_.vectors(0, 1000));
+            {
+                Index reader;
+                CHILD_CHECK(rhumb_test::open_index(path_, true, &reader) == RHUMB_OK);
+                CHILD_CHECK(rhumb_index_count(reader) == 1000);
+            }
+            CHILD_CHECK(unlink(ballast_.c_str()) == 0);
+            CHILD_CHECK(rhumb_index_compact(index, nullptr, nullptr, 0) == RHUMB_OK);
+            rhumb_verify_report report;
+            CHILD_CHECK(rhumb_test::verify_index(index, &report) == RHUMB_OK);
+            CHILD_CHECK(index.close() == RHUMB_OK);
+            CHILD_CHECK(rhumb_test::open_index(path_, true, &index) == RHUMB_OK);
+            CHILD_CHECK(rhumb_index_count(index) == 1000);
+            CHILD_CHECK(rhumb_test::ask(index, vectors_, 1000, false, &answers) == RHUMB_OK);
+            CHILD_CHECK(answers.vectors == vectors_.vectors(0, 1000));
+            rhumb_test::remove_index(path_);
+        }
+        CHILD_CHECK(full_count > 1);
+    });
+    if (code == io_test::kChildSkipped) GTEST_SKIP() << "no file system can be mounted here";
+    EXPECT_EQ(code, 0);
+}
+
 TEST_P(DiskFull, WithoutALogAClosingThatFailsLeavesTheLastCheckpoint) {
     const int code = run_on_small_disk(UINT64_C(3) << 20, [&] {
         Index index;

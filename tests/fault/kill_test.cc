@@ -229,6 +229,7 @@ class KillLogged : public ::testing::TestWithParam<const char *> {
     struct Shared {
         std::atomic<uint64_t> acknowledged[kThreads]; // steps that have returned
         std::atomic<bool> opened;
+        std::atomic<bool> compacting; // at this moment
     };
 
     void SetUp() override {
@@ -292,6 +293,15 @@ class KillLogged : public ::testing::TestWithParam<const char *> {
             });
         }
         shared_->opened = true;
+        while (compacts_) {
+            rhumb_compact_options options;
+            rhumb_compact_options_init(&options, sizeof options);
+            options.thread_count = 1;
+            options.shrink = round % 2 == 0;
+            shared_->compacting = true;
+            if (rhumb_index_compact(index, &options, nullptr, 0) != RHUMB_OK) _exit(9);
+            shared_->compacting = false;
+        }
         for (;;) {
             const timespec pause = {0, 3000000};
             nanosleep(&pause, nullptr);
@@ -329,6 +339,8 @@ class KillLogged : public ::testing::TestWithParam<const char *> {
         int state = 0;
         ASSERT_EQ(waitpid(child, &state, 0), child);
         ASSERT_TRUE(WIFSIGNALED(state)) << "the child ended by itself with " << WEXITSTATUS(state);
+        cut_compaction_count_ += shared_->compacting;
+        shared_->compacting = false;
     }
 
     // Puts what the child may have done into the oracle: what was acknowledged, and one step more.
@@ -406,6 +418,8 @@ class KillLogged : public ::testing::TestWithParam<const char *> {
     std::vector<Script> scripts_; // where the next child goes on
     std::unique_ptr<Oracle> oracle_;
     Shared *shared_ = nullptr;
+    bool compacts_ = false; // children compact all the time
+    uint64_t cut_compaction_count_ = 0;
     uint64_t acknowledged_count_ = 0;
     uint64_t recovered_count_ = 0; // rounds in which there was something in the log
 };
@@ -416,6 +430,21 @@ TEST_P(KillLogged, LosesNothingThatWasAcknowledged) {
     const int code = io_test::run_in_child([&] {
         setenv("RHUMB_IO", GetParam(), 1);
         run_rounds(iteration_count(17));
+        fflush(stdout);
+        _exit(HasFailure() ? 1 : 0);
+    });
+    EXPECT_EQ(code, 0);
+}
+
+// The same while the index is being compacted.
+TEST_P(KillLogged, LosesNothingInTheMiddleOfACompaction) {
+    const int code = io_test::run_in_child([&] {
+        setenv("RHUMB_IO", GetParam(), 1);
+        compacts_ = true;
+        const uint64_t rounds = iteration_count(25);
+        run_rounds(rounds);
+        printf("%llu compactions cut short\n", static_cast<unsigned long long>(cut_compaction_count_));
+        EXPECT_GE(cut_compaction_count_, rounds / 2);
         fflush(stdout);
         _exit(HasFailure() ? 1 : 0);
     });

@@ -1,7 +1,7 @@
-// Goal: four inserters, four searchers, a deleter who also replaces, and checkpoints one after the other do not disturb
-// each other: no data race (this is a test for ThreadSanitizer), no wrong status, no deleted key found, and a sound
-// index at the end. Method: all of them at once on one index for a while, each thread with keys of its own.
-// RHUMB_SECONDS sets how long; 60 under ThreadSanitizer, otherwise 5.
+// Goal: four inserters, four searchers, a deleter who also replaces, and checkpoints and compactions one after the
+// other do not disturb each other: no data race (this is a test for ThreadSanitizer), no wrong status, no deleted key
+// found, and a sound index at the end. Method: all of them at once on one index for a while, each thread with keys of
+// its own. RHUMB_SECONDS sets how long; 60 under ThreadSanitizer, otherwise 5.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -139,13 +139,25 @@ class Churn : public ::testing::TestWithParam<rhumb_durability> {
         }
     }
 
+    void compact() {
+        rhumb_compact_options options;
+        rhumb_compact_options_init(&options, sizeof options);
+        options.thread_count = 1;
+        while (going()) {
+            options.shrink = compaction_count_ % 2 == 1;
+            EXPECT_EQ(rhumb_index_compact(index_, &options, nullptr, 0), RHUMB_OK) << rhumb_error_last()->message;
+            compaction_count_++;
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        }
+    }
+
     io_test::ScratchDirectory directory_;
     const Vectors vectors_{kDim, 55};
     Index index_;
     Clock::time_point end_;
     std::atomic<uint64_t> inserted_[kInserters] = {};
     std::atomic<uint64_t> deleted_[kInserters] = {};
-    std::atomic<uint64_t> deleted_count_{0}, search_count_{0}, checkpoint_count_{0};
+    std::atomic<uint64_t> deleted_count_{0}, search_count_{0}, checkpoint_count_{0}, compaction_count_{0};
 };
 
 TEST_P(Churn, NobodyDisturbsAnybody) {
@@ -156,6 +168,7 @@ TEST_P(Churn, NobodyDisturbsAnybody) {
     for (uint64_t t = 0; t < kSearchers; t++) threads.emplace_back([this, t] { search(t); });
     threads.emplace_back([this] { remove(); });
     threads.emplace_back([this] { make_checkpoints(); });
+    threads.emplace_back([this] { compact(); });
     for (std::thread &thread : threads) thread.join();
     uint64_t inserted_count = 0;
     for (const auto &inserted : inserted_) inserted_count += inserted;
@@ -164,10 +177,12 @@ TEST_P(Churn, NobodyDisturbsAnybody) {
     EXPECT_EQ(rhumb_test::verify_index(index_, &report), RHUMB_OK) << report.first_error;
     EXPECT_GT(search_count_, 10u);
     EXPECT_GT(checkpoint_count_, 1u);
-    printf("%llu inserts, %llu deletes, %llu searches, %llu checkpoints\n",
+    EXPECT_GT(compaction_count_, 0u);
+    printf("%llu inserts, %llu deletes, %llu searches, %llu checkpoints, %llu compactions\n",
            static_cast<unsigned long long>(inserted_count), static_cast<unsigned long long>(deleted_count_.load()),
            static_cast<unsigned long long>(search_count_.load()),
-           static_cast<unsigned long long>(checkpoint_count_.load()));
+           static_cast<unsigned long long>(checkpoint_count_.load()),
+           static_cast<unsigned long long>(compaction_count_.load()));
     EXPECT_EQ(index_.close(), RHUMB_OK);
 }
 
