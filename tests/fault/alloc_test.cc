@@ -407,6 +407,7 @@ class MemoryLife : public Memory {
         (void)happened(rhumb_index_checkpoint(index_));
         insert(102);
         erase(2);
+        (void)happened(rhumb_index_compact(index_, nullptr, nullptr, 0));
         upsert(103, 103);
         (void)happened(rhumb_index_sync(index_));
         for (uint64_t i = 130; i < 150; i++) insert(i);

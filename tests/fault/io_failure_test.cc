@@ -111,8 +111,10 @@ class IoFailure : public ::testing::TestWithParam<Case> {
             [&] { return life->upsert(20); },
             [&] { return life->checkpoint(); },
             [&] { return life->erase(30); },
+            [&] { return life->compact(false); },
             [&] { return life->close(); },
             [&] { return life->insert(4); },
+            [&] { return life->compact(true); },
             [&] { return life->batch(40, 2, false); },
             [&] { return life->close(); },
         };
