@@ -28,6 +28,7 @@
 #include "base/status.h"
 #include "engine/active.h"
 #include "engine/background.h"
+#include "engine/metadata.h"
 #include "engine/recover.h"
 #include "engine/remove.h"
 #include "engine/tombstones.h"
@@ -206,6 +207,8 @@ static rhumb_status publish(rhumb__graph *graph, version *v) {
                                    counts->key_overflow_count, v->tombstone_row_count};
     memcpy(publication->row_counts, row_counts, sizeof row_counts);
     rhumb__params_encode(&graph->params, counts, publication->client);
+    const rhumb__metadata *metadata = graph->metadata_next != NULL ? graph->metadata_next : &graph->metadata;
+    publication->features_read = rhumb__metadata_encode(metadata, publication->client);
     publication->filter = filter_rows;
     publication->filter_context = v;
     publication->bytes_per_second = graph->options.checkpoint_bytes_per_second;
@@ -234,7 +237,8 @@ rhumb_status rhumb__checkpoint_locked(rhumb__graph *graph) {
     /* What the log could not keep is not to be kept by other means: after a failure nothing is written any more. */
     RHUMB_TRY(rhumb__log_check(graph->log));
     RHUMB_TRY(rhumb__background_finish_linking(graph));
-    if (rhumb__log_lsn(graph->log) != graph->published_lsn) status = checkpoint(graph);
+    const bool changed = rhumb__log_lsn(graph->log) != graph->published_lsn || graph->metadata_next != NULL;
+    if (changed) status = checkpoint(graph);
 done:
     return status;
 }

@@ -258,6 +258,7 @@ static rhumb_status publish(compaction *c) {
     pthread_mutex_lock(&c->graph->append_lock);
     c->graph->counts.key_next = rhumb__max_u64(c->graph->counts.key_next, c->old->counts.key_next);
     pthread_mutex_unlock(&c->graph->append_lock);
+    c->graph->metadata = c->old->metadata; /* nobody else knows the graph yet */
     RHUMB_TRY(rhumb__batch_boundary(c->graph, RHUMB__LOG_BATCH_COMMIT, c->batch, &lsn));
     RHUMB_TRY(rhumb__checkpoint(c->graph));
     RHUMB_TRY(check_name_is_free(c->spec->new_path));

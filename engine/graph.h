@@ -104,6 +104,13 @@ typedef struct rhumb__checkpoint_stats {
     uint64_t unreachable_lsn;   /* as of which operation */
 } rhumb__checkpoint_stats;
 
+/* The user's own bytes, see metadata.h. */
+#define RHUMB__METADATA_BYTES_MAX 3072u
+typedef struct rhumb__metadata {
+    uint32_t bytes_count;
+    uint8_t bytes[RHUMB__METADATA_BYTES_MAX]; /* zero behind these */
+} rhumb__metadata;
+
 /* How a handle that writes is run; nothing of it is in the file. Zeros are the defaults. */
 typedef struct rhumb__graph_options {
     rhumb_durability durability;
@@ -120,6 +127,8 @@ typedef struct rhumb__graph {
     rhumb__graph_options options;
     rhumb__space space;
     rhumb__params params;
+    uint64_t id;     /* of this graph among all that the process ever had: tells a handle's graphs apart */
+    bool graph_only; /* a reader without vectors: no row of that section may be touched */
     bool writable;
 
     rhumb__section vectors;
@@ -156,6 +165,8 @@ typedef struct rhumb__graph {
     uint64_t published_lsn; /* the last operation that the newest checkpoint holds; guarded by checkpoint_lock */
     pthread_mutex_t stats_lock;
     rhumb__checkpoint_stats checkpoint_stats; /* guarded by stats_lock, which is held for a copy only */
+    rhumb__metadata metadata;                 /* of the newest version; to change it takes checkpoint_lock too */
+    const rhumb__metadata *metadata_next;     /* what the next version is to have, or NULL: the same */
 } rhumb__graph;
 
 /* Creates the file with an empty graph, published as the first version. */
@@ -166,6 +177,13 @@ rhumb_status rhumb__graph_create(const char *path, const rhumb__params *params, 
  * it. Its cost depends on the number of extents and on the length of the log, not on the number of slots. */
 rhumb_status rhumb__graph_open(const char *path, const rhumb__graph_options *options,
                                rhumb__graph **graph_out) RHUMB_NODISCARD;
+
+/* Opens the newest version for reading, without its vectors: they are not mapped, and may be damaged or missing from
+ * the file. Keys, levels, lists and tombstones can be read, and nothing can be measured. */
+rhumb_status rhumb__graph_open_without_vectors(const char *path, rhumb__graph **graph_out) RHUMB_NODISCARD;
+
+/* RHUMB_E_UNSUPPORTED when the graph was opened without its vectors. */
+rhumb_status rhumb__graph_check_vectors(const rhumb__graph *graph) RHUMB_NODISCARD;
 
 /* Stops the graph's threads and releases everything; writes what the log still has in memory, and nothing else. The
  * log's file goes if nothing is in it. NULL is fine. */

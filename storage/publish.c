@@ -197,6 +197,7 @@ rhumb_status rhumb__store_publish(rhumb__store *store, rhumb__publication *publi
     p->begin_ns = rhumb__clock_now_ns();
     p->superblock = store->superblock;
     p->superblock.epoch = store->superblock.epoch + 1;
+    p->superblock.features_read = publication->features_read;
     memcpy(p->superblock.client, publication->client, sizeof p->superblock.client);
     rhumb__store_reclaim(store);
     status = write_version(p);
