@@ -9,20 +9,14 @@
 static_assert(RHUMB_METADATA_BYTES_LIMIT == RHUMB__METADATA_BYTES_MAX, "the manual tells the limit");
 
 rhumb_status rhumb_index_metadata_set(rhumb_index *index, const void *bytes, size_t bytes_count) {
-    rhumb__scratch *scratch = NULL;
-    rhumb__graph *graph = NULL;
-    rhumb_status status = rhumb__handle_check(index, true);
+    const rhumb_status status = rhumb__handle_check(index, true);
     if (status != RHUMB_OK) return status;
     if (bytes == NULL && bytes_count > 0) return rhumb__fail(RHUMB_E_INVALID, "bytes is NULL");
     if (bytes_count > RHUMB__METADATA_BYTES_MAX) {
         return rhumb__fail(RHUMB_E_INVALID, "metadata: at most %u bytes expected, %zu found", RHUMB__METADATA_BYTES_MAX,
                            bytes_count);
     }
-    status = rhumb__handle_enter(index, &scratch, &graph);
-    if (status != RHUMB_OK) return status;
-    status = rhumb__metadata_set(graph, bytes, (uint32_t)bytes_count);
-    rhumb__scratch_give(scratch);
-    return status;
+    return rhumb__metadata_set(atomic_load(&index->scratch_pool.graph), bytes, (uint32_t)bytes_count);
 }
 
 rhumb_status rhumb_index_metadata_get(rhumb_index *index, void *bytes, size_t capacity, size_t *bytes_count) {
