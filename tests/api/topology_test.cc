@@ -10,6 +10,9 @@
 #include <map>
 #include <thread>
 
+extern "C" {
+#include "base/alloc.h"
+}
 #include "tests/api/index_test_support.h"
 #include "tests/support/io_fault.h"
 
@@ -375,6 +378,33 @@ TEST_F(TopologyFile, AFailureOfTheDiskLeavesNoFile) {
             ASSERT_LT(number, 1000u);
         }
     }
+}
+
+TEST_F(TopologyFile, ARefusedAllocationLeavesNoFile) {
+    build(300).reset();
+    const Index index = open(path_, true);
+    rhumb_topology_options options = export_options();
+    options.thread_count = 1;
+    uint64_t failure_count = 0;
+    for (uint64_t number = 1;; number++) {
+        ASSERT_LT(number, 1000u);
+        rhumb__alloc_fail_after(number, false);
+        rhumb_topology *topology = nullptr;
+        rhumb_topology_report report = {};
+        const rhumb_status written = write(index.get(), options);
+        rhumb_status status = written;
+        if (status == RHUMB_OK) status = rhumb_topology_open(topology_path_.c_str(), &topology);
+        if (status == RHUMB_OK) status = rhumb_topology_verify(topology, &report, sizeof report);
+        rhumb_topology_close(topology);
+        const bool reached = rhumb__alloc_request_count() >= number;
+        rhumb__alloc_fail_after(0, false);
+        ASSERT_TRUE(status == RHUMB_OK || status == RHUMB_E_NOMEM) << last_error();
+        failure_count += status != RHUMB_OK;
+        ASSERT_TRUE(written == RHUMB_OK || no_file()) << number;
+        std::filesystem::remove(topology_path_);
+        if (!reached) break;
+    }
+    EXPECT_GT(failure_count, 10u);
 }
 
 TEST_F(TopologyFile, AKillLeavesAWholeFileOrNone) {

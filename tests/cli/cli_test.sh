@@ -55,7 +55,7 @@ expect 0 --version
 says stdout '^rhumb [0-9]*\.[0-9]*\.[0-9]* (file format [0-9]*)$'
 expect 0 --help
 for code in 0 1 2 3 4 5 130; do says stdout "^  $code  "; done
-for command in build add search info verify repair compact; do
+for command in build add search info verify repair compact topology; do
     expect 0 $command --help
     says stdout "^usage: rhumb $command"
     says stdout '^examples:'
@@ -80,6 +80,9 @@ expect 2 build a.rhumb row1000.bytes
 expect 2 search a.rhumb rows.npy -k 0
 expect 2 repair a.rhumb
 says stderr '--into'
+expect 2 topology a.rhumb --out t --levels 1
+expect 2 topology a.rhumb
+says stderr '--out'
 expect 2 compact a.rhumb
 says stderr '--into'
 expect 2 compact a.rhumb --into b.rhumb --order alphabetical
@@ -303,6 +306,20 @@ expect 4 compact keyed.rhumb --into compacted.rhumb
 says stderr 'compacted.rhumb'
 expect 4 compact absent.rhumb --into nothing.rhumb
 [ ! -e nothing.rhumb ] || fail "a compaction that failed left an index"
+
+# ---- topology: the graph alone --------------------------------------------------------------------------------------------
+expect_json 0 topology keyed.rhumb --out graph.topology --check
+is point_count 2000
+is equal_count 2000
+is has_distances True
+is all_levels False
+expect 0 topology keyed.rhumb --out merged.topology --levels all --no-distances --check --threads 1
+says stdout '^equal '
+says stdout '^topology     merged.topology: .*all levels, distances no'
+expect 4 topology keyed.rhumb --out graph.topology
+says stderr 'graph.topology'
+expect 4 topology absent.rhumb --out nothing.topology
+[ ! -e nothing.topology ] || fail "an export that failed left a file"
 
 [ $failure_count -eq 0 ] && echo "all as expected"
 exit $((failure_count > 0))
