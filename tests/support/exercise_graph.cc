@@ -12,7 +12,7 @@ namespace rhumb_test {
 namespace {
 
 // Points that are asked for one by one; walks go over all.
-constexpr size_t kAskedCount = 64;
+constexpr size_t kAskedCount = 16;
 constexpr size_t kCapacity = 5000; // more than a point can have neighbours
 
 void note(std::string *broken, const std::string &what) {
@@ -37,8 +37,8 @@ void ask_key(std::string *broken, rhumb_index *index, uint64_t key, bool graph_o
     // A key that a walk shows may be lost to the key table of a damaged file.
     if (status == RHUMB_E_NOTFOUND) return;
     if (status != RHUMB_OK) note(broken, "level: " + describe_last());
-    std::vector<uint64_t> keys(kCapacity);
-    std::vector<float> distances(kCapacity);
+    static std::vector<uint64_t> keys(kCapacity);
+    static std::vector<float> distances(kCapacity);
     for (const uint32_t asked : {UINT32_C(0), std::min(level, RHUMB_LEVEL_LIMIT), RHUMB_LEVELS_ALL}) {
         size_t count = 0;
         if (rhumb_index_neighbours(index, key, asked, keys.data(), graph_only ? nullptr : distances.data(), kCapacity,
@@ -187,9 +187,7 @@ std::string exercise_graph(const std::string &path, const std::string &topology_
             continue;
         }
         walk(&broken, index, graph_only);
-        for (const bool all_levels : {false, true}) {
-            if (!graph_only) export_graph(&broken, index, topology_path, all_levels);
-        }
+        if (!graph_only) export_graph(&broken, index, topology_path, rhumb_index_count(index) % 4 != 0);
         if (rhumb_index_close(index) != RHUMB_OK) note(&broken, "close: " + describe_last());
     }
     return broken;
