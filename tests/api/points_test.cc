@@ -21,7 +21,7 @@ using rhumb_test::FileImage;
 class Points : public ::testing::Test {
   protected:
     static constexpr uint32_t kDim = 12;
-    static constexpr size_t kCount = 900;
+    static constexpr size_t kCount = 600;
 
     static rhumb_index_options build_options() {
         rhumb_index_options options = index_options(kDim, RHUMB_METRIC_L2);
@@ -212,7 +212,7 @@ TEST_F(Points, CursorsWorkBesideInsertsAndDeletes) {
             EXPECT_OK(rhumb_index_checkpoint(index.get()));
         }
     });
-    for (int round = 0; round < 40; round++) {
+    for (int round = 0; round < 20; round++) {
         // The walk itself compares each vector in place. A key may come twice only if it was being replaced.
         rhumb_point_cursor *cursor = nullptr;
         ASSERT_OK(rhumb_point_cursor_open(index.get(), 0, &cursor));
@@ -408,7 +408,7 @@ TEST_F(Metadata, AreThereAfterReopeningCheckpointsCompactionAndRepair) {
 
 TEST_F(Metadata, SurviveAKillAsTheyWereOrAsTheyWereToBe) {
     build().reset();
-    for (int round = 0; round < 12; round++) {
+    for (int round = 0; round < 8; round++) {
         int pipes[2];
         ASSERT_EQ(pipe(pipes), 0);
         const pid_t child = fork();

@@ -168,7 +168,7 @@ class TopologyFile : public ::testing::Test {
 TEST_F(TopologyFile, SaysWhatTheLiveGraphSays) {
     for (const rhumb_metric metric : {RHUMB_METRIC_L2, RHUMB_METRIC_IP, RHUMB_METRIC_COSINE}) {
         std::filesystem::remove(path_);
-        const size_t count = metric == RHUMB_METRIC_L2 ? 1500 : 300;
+        const size_t count = metric == RHUMB_METRIC_L2 ? 900 : 300;
         const Index writer = build(count, metric);
         for (int form = 0; form < 4; form++) {
             const bool all_levels = form % 2 == 1, with_distances = form < 2;
@@ -294,10 +294,11 @@ struct Restore {
 };
 
 TEST_F(TopologyFile, EveryFlippedByteAndEveryCutIsFound) {
+    constexpr size_t kSmall = 28;
     for (const bool with_distances : {true, false}) {
         std::filesystem::remove(path_);
         std::filesystem::remove(topology_path_);
-        ASSERT_OK(write(build(45).get(), export_options(true, with_distances)));
+        ASSERT_OK(write(build(kSmall).get(), export_options(true, with_distances)));
         const std::vector<uint8_t> whole = file_bytes(topology_path_);
         const std::string path = directory_.file("damaged");
         const auto put = [&](const std::vector<uint8_t> &bytes) {
@@ -325,7 +326,7 @@ TEST_F(TopologyFile, EveryFlippedByteAndEveryCutIsFound) {
             ASSERT_GT(report.checksum_error_count, 0u) << i;
             ASSERT_STRNE(report.first_error, "");
             // It answers, or says that it cannot.
-            for (size_t k = 0; k < 45; k++) {
+            for (size_t k = 0; k < kSmall; k++) {
                 uint64_t keys[200];
                 size_t count = 0;
                 const rhumb_status answer =

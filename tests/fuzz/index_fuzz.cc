@@ -100,9 +100,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t byte_count) {
     static const std::string topology_path =
         (access("/dev/shm", W_OK) == 0 ? "/dev/shm/index_fuzz_" : "/tmp/index_fuzz_") + std::to_string(getpid());
     require_kept(rhumb_test::exercise_reading(path), "reading");
-    rhumb_test::Exercise graph;
-    graph.broken = rhumb_test::exercise_graph(path, topology_path);
-    require_kept(graph, "looking at the graph");
+    // With some of the inputs: it takes as long as the rest.
+    if (byte_count % 3 == 0) {
+        rhumb_test::Exercise graph;
+        graph.broken = rhumb_test::exercise_graph(path, topology_path);
+        require_kept(graph, "looking at the graph");
+    }
     require_kept(rhumb_test::exercise_writing(path, 6), "writing");
     return 0;
 }
