@@ -185,9 +185,10 @@ rhumb_status rhumb_index_get_vector(rhumb_index *index, uint64_t key, void *vect
     status = rhumb__handle_enter(index, &scratch, &graph);
     if (status != RHUMB_OK) return status;
     const uint32_t slot = find_present(graph, key);
-    if (slot == RHUMB__SLOT_NONE) {
+    status = rhumb__graph_check_vectors(graph);
+    if (status == RHUMB_OK && slot == RHUMB__SLOT_NONE) {
         status = rhumb__fail(RHUMB_E_NOTFOUND, "key %llu is not in the index", (unsigned long long)key);
-    } else {
+    } else if (status == RHUMB_OK) {
         memcpy(vector, rhumb__graph_vector(graph, slot), graph->space.vector_bytes);
     }
     rhumb__scratch_give(scratch);

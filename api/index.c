@@ -105,7 +105,7 @@ rhumb_status rhumb_index_create(const char *path, const rhumb_index_options *opt
         .keep_pruned = resolved.keep_pruned,
     };
     RHUMB_TRY(take_open_options(resolved.open, &open_options));
-    if (open_options.read_only) {
+    if (open_options.read_only || open_options.graph_only) {
         status = rhumb__fail(RHUMB_E_INVALID, "a new index cannot be opened read-only");
         goto done;
     }
@@ -127,9 +127,10 @@ rhumb_status rhumb_index_open(const char *path, const rhumb_open_options *option
     rhumb_open_options resolved;
     RHUMB_TRY(check_path(path, index_out));
     RHUMB_TRY(take_open_options(options, &resolved));
-    RHUMB_TRY(handle_new(resolved.read_only, &index));
+    RHUMB_TRY(handle_new(resolved.read_only || resolved.graph_only, &index));
     const rhumb__graph_options graph_options = to_graph_options(&resolved);
-    RHUMB_TRY(rhumb__graph_open(path, resolved.read_only ? NULL : &graph_options, &graph));
+    RHUMB_TRY(resolved.graph_only ? rhumb__graph_open_without_vectors(path, &graph)
+                                  : rhumb__graph_open(path, resolved.read_only ? NULL : &graph_options, &graph));
     handle_begin(index, graph);
     *index_out = index;
     index = NULL;
@@ -197,7 +198,8 @@ rhumb_status rhumb_index_refresh(rhumb_index *index, bool *changed) {
         rhumb__graph *graph = atomic_load(&index->scratch_pool.graph);
         RHUMB_TRY(rhumb__store_has_newer(graph->store, &newer));
         if (newer) {
-            RHUMB_TRY(rhumb__graph_open(graph->store->path, NULL, &fresh));
+            RHUMB_TRY(graph->graph_only ? rhumb__graph_open_without_vectors(graph->store->path, &fresh)
+                                        : rhumb__graph_open(graph->store->path, NULL, &fresh));
             if (memcmp(fresh->store->superblock.uuid, graph->store->superblock.uuid, 16) != 0) {
                 status = rhumb__fail_at(RHUMB_E_NOTFOUND, graph->store->path, RHUMB_OFFSET_NONE,
                                         "another index is at this path now");

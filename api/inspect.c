@@ -37,7 +37,7 @@ static void fill_store(rhumb__store *store, rhumb_index_stats *stats) {
     uint64_t used_bytes = RHUMB__BLOCK_BYTES + store->directory_bytes;
     for (uint32_t i = 0; i < store->section_count; i++) {
         used_bytes += store->sections[i]->extents.bytes;
-        stats->mapping_count += store->sections[i]->extents.count;
+        if (!store->sections[i]->spec.unmapped) stats->mapping_count += store->sections[i]->extents.count;
     }
     if (rhumb__io_size(store->io, &stats->file_bytes) != RHUMB_OK) stats->file_bytes = store->superblock.file_bytes;
     stats->file_free_bytes = stats->file_bytes > used_bytes ? stats->file_bytes - used_bytes : 0;
@@ -139,6 +139,7 @@ rhumb_status rhumb_index_verify(rhumb_index *index, rhumb_verify_report *report,
         RHUMB_TRY(rhumb__writer_verify(index->writer, &result));
     } else {
         RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
+        RHUMB_TRY(rhumb__graph_check_vectors(graph));
         RHUMB_TRY(rhumb__graph_verify(graph, &result));
     }
     rhumb_verify_report filled = {

@@ -139,6 +139,9 @@ typedef struct rhumb_open_options {
                                   (rhumb_index_compact); default 0: an eighth. 1: never */
     uint64_t
         compact_bytes_per_second; /* how fast such a compaction may write vectors; default 0: as fast as the disk */
+    bool graph_only; /* open read-only and leave the vectors alone: they are not mapped, and may be damaged, punched out
+                        or cut off. Keys, levels, neighbours and stats answer; what measures or returns vectors is
+                        RHUMB_E_UNSUPPORTED. Default false */
 } rhumb_open_options;
 
 RHUMB_API void rhumb_open_options_init(rhumb_open_options *options, size_t size);
@@ -467,8 +470,8 @@ typedef struct rhumb_compact_report {
  * the end; progress is then told by another thread, also after the call.
  *
  * `report` may be NULL. RHUMB_E_CANCELLED: progress said so, or rhumb_index_compact_cancel; RHUMB_E_NOSPACE,
- * RHUMB_E_NOMEM, RHUMB_E_IO, RHUMB_E_CORRUPT (the index is damaged): the index is as before and another
- * compaction may succeed. RHUMB_E_FATAL, RHUMB_E_READONLY. */
+ * RHUMB_E_NOMEM, RHUMB_E_IO, RHUMB_E_CORRUPT (the index is damaged): the file is as before, nothing is lost, and
+ * another compaction may succeed. RHUMB_E_FATAL, RHUMB_E_READONLY. */
 RHUMB_API rhumb_status rhumb_index_compact(rhumb_index *index, const rhumb_compact_options *options,
                                            rhumb_compact_report *report, size_t report_size) RHUMB_NODISCARD;
 
@@ -486,8 +489,72 @@ RHUMB_API rhumb_status rhumb_index_compact_into(const char *path, const char *ne
                                                 const rhumb_compact_options *options, rhumb_compact_report *report,
                                                 size_t report_size) RHUMB_NODISCARD;
 
+/* ---- points, levels and neighbours ----------------------------------------------------------------------------------
+ */
+
+/* The highest level that a key's node is on. RHUMB_E_NOTFOUND. */
+RHUMB_API rhumb_status rhumb_index_level(rhumb_index *index, uint64_t key, uint32_t *level) RHUMB_NODISCARD;
+
+/* The vector of a key where it lies in the mapped file, without a copy: dim components, read-only. It stays valid, and
+ * unchanged also when the key is deleted or replaced, until the handle is closed, refreshed to a newer checkpoint or
+ * compacted in place. RHUMB_E_NOTFOUND, RHUMB_E_UNSUPPORTED (graph_only). */
+RHUMB_API rhumb_status rhumb_index_vector_view(rhumb_index *index, uint64_t key, const void **vector) RHUMB_NODISCARD;
+
+#define RHUMB_LEVELS_ALL UINT32_MAX /* in the place of a level: all levels of the node, each neighbour once */
+
+/* The keys that a key's node has links to on a level, and how far they are, nearest first; deleted ones are left out.
+ * `keys` and `distances` have `capacity` places; `distances` may be NULL. *found_count is how many there are; when it
+ * is more than `capacity`, the nearest are given. A list of level 0 has at most M0, one of a level above at most M. In
+ * a handle opened with graph_only the order is that of the slots, and distances must be NULL. Beside inserts and
+ * deletes the answer is the list of some moment. RHUMB_E_NOTFOUND: no such key. RHUMB_E_INVALID: the node is not on
+ * that level. RHUMB_E_UNSUPPORTED, RHUMB_E_NOMEM. */
+RHUMB_API rhumb_status rhumb_index_neighbours(rhumb_index *index, uint64_t key, uint32_t level, uint64_t *keys,
+                                              float *distances, size_t capacity, size_t *found_count) RHUMB_NODISCARD;
+
+/* A walk over the points of an index, in the order of insertion (or in that which a compaction chose). It shows what
+ * was there when it was opened: keys inserted later do not come, and keys deleted meanwhile do not come any more. One
+ * that is replaced meanwhile comes once or not at all; one that was just being replaced at the opening, once or twice.
+ * A cursor is for one thread at a time; there may be any number.
+ */
+typedef struct rhumb_point_cursor rhumb_point_cursor;
+
+/* Begins a walk over the points that are on `level`; level 0 has all. RHUMB_E_INVALID: there can be no such level.
+ * RHUMB_E_NOMEM. */
+RHUMB_API rhumb_status rhumb_point_cursor_open(rhumb_index *index, uint32_t level,
+                                               rhumb_point_cursor **cursor_out) RHUMB_NODISCARD;
+
+/* The next points, at most `capacity` of them: key, vector (as rhumb_index_vector_view gives it) and highest level.
+ * Each array has `capacity` places or is NULL. *count is how many; 0: that was all. RHUMB_E_STALE: the handle was
+ * refreshed to a newer checkpoint, or compacted, since the cursor was opened. RHUMB_E_UNSUPPORTED: vectors in a handle
+ * opened with graph_only. */
+RHUMB_API rhumb_status rhumb_point_cursor_next(rhumb_point_cursor *cursor, size_t capacity, uint64_t *keys,
+                                               const void **vectors, uint32_t *levels, size_t *count) RHUMB_NODISCARD;
+
+/* NULL is fine; so is a cursor whose index has been closed, which is good for nothing else. */
+RHUMB_API void rhumb_point_cursor_close(rhumb_point_cursor *cursor);
+
+/* ---- metadata -------------------------------------------------------------------------------------------------------
+ */
+
+#define RHUMB_METADATA_BYTES_LIMIT 3072u
+
+/* Bytes of the caller's own that go with the index, for instance the name of the model that made its vectors; up to
+ * 3,072 of them, because they lie in the superblock. Setting replaces all of them and makes a checkpoint, so on
+ * RHUMB_OK they survive a power cut; on failure the old ones stay (after RHUMB_E_FATAL, nobody knows which). None at
+ * all: bytes_count 0. Repair and compaction keep them. RHUMB_E_INVALID: too many. RHUMB_E_READONLY; what
+ * rhumb_index_checkpoint returns. */
+RHUMB_API rhumb_status rhumb_index_metadata_set(rhumb_index *index, const void *bytes,
+                                                size_t bytes_count) RHUMB_NODISCARD;
+
+/* Copies at most `capacity` bytes of them to `bytes`. *bytes_count is how many there are, 0 if none were ever set. A
+ * read-only handle has those of the checkpoint it shows. RHUMB_E_NOMEM. */
+RHUMB_API rhumb_status rhumb_index_metadata_get(rhumb_index *index, void *bytes, size_t capacity,
+                                                size_t *bytes_count) RHUMB_NODISCARD;
+
 #ifdef __cplusplus
 }
 #endif
+
+#include "rhumb_topology.h" /* the rest of the manual: the graph of an index as a file of its own */
 
 #endif /* RHUMB_H */

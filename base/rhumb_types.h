@@ -33,6 +33,7 @@ typedef enum rhumb_status {
 
     RHUMB_E_LOCKED = -20,   /* another process (or another handle here) is writing this index */
     RHUMB_E_READONLY = -21, /* the index was opened read-only */
+    RHUMB_E_STALE = -22,    /* the index behind a cursor has been replaced (refresh, compaction); open another cursor */
     RHUMB_E_FATAL = -30,    /* an earlier failure made this handle read-only for good; close and open again */
 
     RHUMB_E_NOTFOUND = -40,  /* no such key, or no such file */

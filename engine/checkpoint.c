@@ -28,6 +28,7 @@
 #include "base/status.h"
 #include "engine/active.h"
 #include "engine/background.h"
+#include "engine/metadata.h"
 #include "engine/recover.h"
 #include "engine/remove.h"
 #include "engine/tombstones.h"
@@ -208,6 +209,8 @@ static rhumb_status publish(rhumb__graph *graph, version *v, bool pull_down) {
                                    counts->key_overflow_count, v->tombstone_row_count};
     memcpy(publication->row_counts, row_counts, sizeof row_counts);
     rhumb__params_encode(&graph->params, counts, publication->client);
+    const rhumb__metadata *metadata = graph->metadata_next != NULL ? graph->metadata_next : &graph->metadata;
+    publication->features_read = rhumb__metadata_encode(metadata, publication->client);
     publication->filter = filter_rows;
     publication->filter_context = v;
     publication->bytes_per_second = graph->writer->options.checkpoint_bytes_per_second;
@@ -242,8 +245,10 @@ static rhumb_status prepare(rhumb__writer *writer) {
 rhumb_status rhumb__checkpoint_locked(rhumb__writer *writer) {
     rhumb_status status = prepare(writer);
     if (status != RHUMB_OK) return status;
-    if (rhumb__log_lsn(writer->log) == writer->published_lsn && !writer->exchanged) return RHUMB_OK;
-    return checkpoint(atomic_load(&writer->graph), false);
+    rhumb__graph *graph = atomic_load(&writer->graph);
+    const bool changed = rhumb__log_lsn(writer->log) != writer->published_lsn;
+    if (!changed && !writer->exchanged && graph->metadata_next == NULL) return RHUMB_OK;
+    return checkpoint(graph, false);
 }
 
 rhumb_status rhumb__checkpoint(rhumb__writer *writer) {

@@ -105,6 +105,7 @@ static rhumb_status replace(in_place *c, rhumb__carry_over *over) {
     rhumb_status status = rhumb__carry_over_rest(over);
     if (status != RHUMB_OK) return status;
     graph->counts.key_next = rhumb__max_u64(graph->counts.key_next, over->old->counts.key_next);
+    graph->metadata = over->old->metadata;
     atomic_store_explicit(&writer->carry.recording, false, memory_order_relaxed);
     atomic_store(&writer->graph, graph);
     writer->exchanged = true;

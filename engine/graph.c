@@ -14,16 +14,21 @@
 #include "engine/background.h"
 #include "engine/checkpoint.h"
 #include "engine/compactor.h"
+#include "engine/metadata.h"
 #include "engine/recover.h"
 #include "engine/tombstones.h"
 
 #define SECTION_VERSION 1u
+
+/* A graph may lie where an earlier one did, so graphs are told apart by number. */
+static _Atomic uint64_t graph_count;
 
 /* A graph without a store, locks and sections; a writer of its own, if `options` says that one writes. */
 static rhumb_status graph_new(const rhumb__graph_options *options, rhumb__graph **graph_out) {
     rhumb_status status = RHUMB_OK;
     rhumb__graph *graph = rhumb__alloc_zeroed(1, sizeof *graph);
     if (graph == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for an index");
+    graph->id = atomic_fetch_add(&graph_count, 1) + 1;
     atomic_store(&graph->entry, RHUMB__ENTRY_NONE);
     if (options != NULL) RHUMB_TRY(rhumb__writer_new(options, &graph->writer));
     graph->writable = options != NULL;
@@ -87,6 +92,7 @@ static rhumb_status attach_sections(rhumb__graph *graph, bool next) {
             .version = SECTION_VERSION,
             .required = true,
             .large_pages = sections[i].large_pages,
+            .unmapped = graph->graph_only && sections[i].id == RHUMB__SECTION_VECTORS,
             .row_stride_bytes = sections[i].row_stride_bytes,
             .row_limit = sections[i].row_limit,
         };
@@ -200,11 +206,14 @@ done:
     return status;
 }
 
-rhumb_status rhumb__graph_open(const char *path, const rhumb__graph_options *options, rhumb__graph **graph_out) {
+static rhumb_status open_graph(const char *path, const rhumb__graph_options *options, bool graph_only,
+                               rhumb__graph **graph_out) {
     rhumb_status status;
     rhumb__graph *graph = NULL;
     RHUMB_TRY(graph_new(options, &graph));
-    RHUMB_TRY(rhumb__store_open(NULL, path, graph->writable, &graph->store));
+    graph->graph_only = graph_only;
+    RHUMB_TRY(graph_only ? rhumb__store_open_partial(NULL, path, &graph->store)
+                         : rhumb__store_open(NULL, path, graph->writable, &graph->store));
     RHUMB_TRY(
         rhumb__params_decode(graph->store->superblock.client, graph->store->path, &graph->params, &graph->counts));
     status = rhumb__space_init(&graph->space, graph->params.metric, graph->params.element, graph->params.dim);
@@ -214,6 +223,7 @@ rhumb_status rhumb__graph_open(const char *path, const rhumb__graph_options *opt
                                 (unsigned)graph->params.element);
     }
     RHUMB_TRY(status);
+    RHUMB_TRY(rhumb__metadata_decode(&graph->store->superblock, graph->store->path, &graph->metadata));
     RHUMB_TRY(attach_sections(graph, false));
     RHUMB_TRY(check_sections(graph));
     start(graph);
@@ -232,6 +242,20 @@ rhumb_status rhumb__graph_open(const char *path, const rhumb__graph_options *opt
 done:
     rhumb__graph_close(graph);
     return status;
+}
+
+rhumb_status rhumb__graph_open(const char *path, const rhumb__graph_options *options, rhumb__graph **graph_out) {
+    return open_graph(path, options, false, graph_out);
+}
+
+rhumb_status rhumb__graph_open_without_vectors(const char *path, rhumb__graph **graph_out) {
+    return open_graph(path, NULL, true, graph_out);
+}
+
+rhumb_status rhumb__graph_check_vectors(const rhumb__graph *graph) {
+    if (!graph->graph_only) return RHUMB_OK;
+    return rhumb__fail_at(RHUMB_E_UNSUPPORTED, graph->store->path, RHUMB_OFFSET_NONE,
+                          "the index was opened without its vectors (graph_only), which this needs");
 }
 
 rhumb_status rhumb__graph_next(const rhumb__graph *old, rhumb__graph **graph_out) {

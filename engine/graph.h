@@ -89,11 +89,20 @@ typedef struct rhumb__removals {
     uint64_t capacity;
 } rhumb__removals;
 
+/* The user's own bytes, see metadata.h. */
+#define RHUMB__METADATA_BYTES_MAX 3072u
+typedef struct rhumb__metadata {
+    uint32_t bytes_count;
+    uint8_t bytes[RHUMB__METADATA_BYTES_MAX]; /* zero behind these */
+} rhumb__metadata;
+
 struct rhumb__graph {
     rhumb__store *store;
     rhumb__writer *writer; /* NULL in a reader */
     rhumb__space space;
     rhumb__params params;
+    uint64_t id;     /* of this graph among all that the process ever had: tells a handle's graphs apart */
+    bool graph_only; /* a reader without vectors: no row of that section may be touched */
     bool writable;
 
     rhumb__section vectors;
@@ -123,6 +132,8 @@ struct rhumb__graph {
     _Atomic uint64_t active[RHUMB__ACTIVE_INSERT_MAX];
     _Atomic bool paused; /* no insert may begin; set and cleared by the holder of pause_lock */
     pthread_mutex_t pause_lock;
+    rhumb__metadata metadata;             /* of the newest version; to change it takes checkpoint_lock too */
+    const rhumb__metadata *metadata_next; /* what the next version is to have, or NULL: the same */
 };
 
 /* Creates the file with an empty graph, published as the first version. */
@@ -144,6 +155,12 @@ void rhumb__graph_drop_next(rhumb__graph *graph);
 /* Releases a graph that has been replaced by the next, which has its place in the store from then on. Nobody may use it
  * any more. */
 void rhumb__graph_replaced(rhumb__graph *graph);
+/* Opens the newest version for reading, without its vectors: they are not mapped, and may be damaged or missing from
+ * the file. Keys, levels, lists and tombstones can be read, and nothing can be measured. */
+rhumb_status rhumb__graph_open_without_vectors(const char *path, rhumb__graph **graph_out) RHUMB_NODISCARD;
+
+/* RHUMB_E_UNSUPPORTED when the graph was opened without its vectors. */
+rhumb_status rhumb__graph_check_vectors(const rhumb__graph *graph) RHUMB_NODISCARD;
 
 /* Stops the graph's threads and releases everything; writes what the log still has in memory, and nothing else. The
  * log's file goes if nothing is in it. NULL is fine. */

@@ -22,6 +22,7 @@
 #include "engine/batch_insert.h"
 #include "engine/checkpoint.h"
 #include "engine/insert.h"
+#include "engine/metadata.h"
 #include "engine/neighbour_list.h"
 #include "engine/relink.h"
 #include "engine/remove.h"
@@ -263,6 +264,17 @@ done:
     return status;
 }
 
+/* The superblock's checksum is right, so only a file that was made to has metadata that cannot be; none are taken then.
+ * Nobody else knows the new graph yet. */
+static void take_metadata(repair *r) {
+    rhumb_error before;
+    const rhumb__salvage_file *file = r->salvage->file;
+    rhumb__error_save(&before);
+    if (rhumb__metadata_decode(&file->superblock, file->path, &r->graph->metadata) != RHUMB_OK) {
+        rhumb__error_restore(&before);
+    }
+}
+
 static rhumb_status publish(repair *r, uint64_t batch) {
     rhumb_status status;
     uint64_t lsn = 0;
@@ -271,6 +283,7 @@ static rhumb_status publish(repair *r, uint64_t batch) {
     pthread_mutex_lock(&graph->append_lock);
     graph->counts.key_next = rhumb__max_u64(graph->counts.key_next, r->salvage->counts.key_next);
     pthread_mutex_unlock(&graph->append_lock);
+    take_metadata(r);
     RHUMB_TRY(rhumb__batch_boundary(graph->writer, RHUMB__LOG_BATCH_COMMIT, batch, &lsn));
     RHUMB_TRY(rhumb__checkpoint(graph->writer));
     r->result->count = rhumb__graph_live_count(graph);

@@ -145,13 +145,16 @@ static rhumb_status reserve_query(rhumb__scratch *scratch, uint32_t bytes) {
 
 rhumb_status rhumb__scratch_set_query(rhumb__scratch *scratch, const void *vector) {
     const rhumb__graph *graph = rhumb__scratch_graph(scratch);
-    const rhumb_status status = reserve_query(scratch, graph->space.row_bytes);
+    rhumb_status status = rhumb__graph_check_vectors(graph);
+    if (status == RHUMB_OK) status = reserve_query(scratch, graph->space.row_bytes);
     return status == RHUMB_OK ? rhumb__space_prepare(&graph->space, vector, scratch->query) : status;
 }
 
 rhumb_status rhumb__scratch_set_row(rhumb__scratch *scratch, const void *row) {
-    const uint32_t bytes = rhumb__scratch_graph(scratch)->space.row_bytes;
-    const rhumb_status status = reserve_query(scratch, bytes);
+    const rhumb__graph *graph = rhumb__scratch_graph(scratch);
+    const uint32_t bytes = graph->space.row_bytes;
+    rhumb_status status = rhumb__graph_check_vectors(graph);
+    if (status == RHUMB_OK) status = reserve_query(scratch, bytes);
     if (status == RHUMB_OK) memcpy(scratch->query, row, bytes);
     return status;
 }

@@ -232,6 +232,7 @@ rhumb_status rhumb__store_publish(rhumb__store *store, rhumb__publication *publi
         goto done;
     }
     p->superblock.epoch = store->superblock.epoch + 1;
+    p->superblock.features_read = publication->features_read;
     memcpy(p->superblock.client, publication->client, sizeof p->superblock.client);
     RHUMB_TRY(write_version(p));
     RHUMB_TRY(make_newest(p));

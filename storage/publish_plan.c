@@ -50,20 +50,20 @@ static bool lies_behind(const rhumb__publisher *p, const rhumb__extent *piece) {
     return p->publication->pull_down && piece->file_offset + piece->bytes > p->pull_down_bytes;
 }
 
-/* Takes blocks further in front than `piece`, if there are any. */
+/* Takes blocks further in front than `piece`, if there are any; otherwise *offset_out stays as it is. */
 static bool take_lower(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t section_offset,
                        const rhumb__extent *piece, uint64_t *offset_out) {
     const uint64_t alignment = piece->bytes >= RHUMB__LARGE_PAGE_BYTES ? RHUMB__LARGE_PAGE_BYTES : 1;
     rhumb__file_space *space = &p->store->space;
-    if (rhumb__file_space_take(space, piece->bytes, alignment, section_offset & (alignment - 1), offset_out) !=
-        RHUMB_OK) {
+    uint64_t offset = 0;
+    if (rhumb__file_space_take(space, piece->bytes, alignment, section_offset & (alignment - 1), &offset) != RHUMB_OK) {
         return false;
     }
-    if (*offset_out < piece->file_offset &&
-        rhumb__extent_list_append(&plan->taken, *offset_out, piece->bytes) == RHUMB_OK) {
+    if (offset < piece->file_offset && rhumb__extent_list_append(&plan->taken, offset, piece->bytes) == RHUMB_OK) {
+        *offset_out = offset;
         return true;
     }
-    rhumb__file_space_give(space, *offset_out, piece->bytes);
+    rhumb__file_space_give(space, offset, piece->bytes);
     return false;
 }
 

@@ -32,6 +32,7 @@ typedef struct rhumb__section_spec {
     uint32_t version;
     bool required;             /* a reader that does not know the section must refuse the file */
     bool large_pages;          /* ask for large pages where the section is anonymous memory */
+    bool unmapped;             /* in a reader: only what the directory says of it is wanted, not its rows */
     uint64_t row_stride_bytes; /* a multiple of 64 for mutable sections */
     uint64_t row_limit;        /* rows it may ever have: bounds the reservation */
 } rhumb__section_spec;

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -108,17 +109,22 @@ done:
 
 static uint64_t pin_offset(uint64_t epoch) { return RHUMB__LOCK_EPOCH_OFFSET + epoch; }
 
-/* Leaves the newest superblock in store->superblock, its epoch pinned. */
-static rhumb_status pin_newest(rhumb__store *store) {
+static rhumb_status read_newest(rhumb__store *store, rhumb__superblock *newest) {
     rhumb__superblock previous;
     bool has_previous = false;
-    rhumb_status status = rhumb__superblock_read(store->io, false, &store->superblock, &previous, &has_previous);
+    if (store->partial) return rhumb__superblock_read_short(store->io, newest, &previous, &has_previous);
+    return rhumb__superblock_read(store->io, false, newest, &previous, &has_previous);
+}
+
+/* Leaves the newest superblock in store->superblock, its epoch pinned. */
+static rhumb_status pin_newest(rhumb__store *store) {
+    rhumb_status status = read_newest(store, &store->superblock);
     for (uint32_t attempt = 0; status == RHUMB_OK && attempt < PIN_ATTEMPT_COUNT_MAX; attempt++) {
         const uint64_t epoch = store->superblock.epoch;
         bool taken = false;
         status = rhumb__io_lock_range(store->io, pin_offset(epoch), 1, RHUMB__IO_LOCK_SHARED, &taken);
         if (status != RHUMB_OK) break;
-        status = rhumb__superblock_read(store->io, false, &store->superblock, &previous, &has_previous);
+        status = read_newest(store, &store->superblock);
         if (status != RHUMB_OK) break;
         if (taken && store->superblock.epoch == epoch) return RHUMB_OK;
         if (taken) status = rhumb__io_unlock_range(store->io, pin_offset(epoch), 1);
@@ -166,13 +172,34 @@ done:
     return status;
 }
 
-rhumb_status rhumb__store_open(const rhumb__io_backend *backend, const char *path, bool writable,
+/* Of a file that may be short: what is read or mapped must be there. */
+static rhumb_status check_is_there(const rhumb__store *store, uint64_t offset, uint64_t bytes, const char *what) {
+    uint64_t file_bytes = 0;
+    const rhumb_status status = rhumb__io_size(store->io, &file_bytes);
+    if (status != RHUMB_OK || (offset <= file_bytes && bytes <= file_bytes - offset)) return status;
+    return rhumb__fail_at(RHUMB_E_TRUNCATED, store->path, offset, "%s needs %llu bytes here, the file has %llu in all",
+                          what, (unsigned long long)bytes, (unsigned long long)file_bytes);
+}
+
+static rhumb_status check_section_is_there(const rhumb__store *store, const rhumb__directory_entry *entry) {
+    char what[32];
+    snprintf(what, sizeof what, "section %u", entry->record.id);
+    for (uint32_t i = 0; i < entry->extents.count; i++) {
+        const rhumb__extent_item *item = &entry->extents.items[i];
+        const rhumb_status status = check_is_there(store, item->file_offset, item->bytes, what);
+        if (status != RHUMB_OK) return status;
+    }
+    return RHUMB_OK;
+}
+
+static rhumb_status open_store(const rhumb__io_backend *backend, const char *path, bool writable, bool partial,
                                rhumb__store **store_out) {
     rhumb_status status;
     rhumb__store *store = NULL;
     rhumb__superblock previous;
     bool has_previous = false;
     RHUMB_TRY(store_new(path, writable, &store));
+    store->partial = partial;
     RHUMB_TRY(rhumb__io_open(backend, path, writable ? RHUMB__IO_WRITE : RHUMB__IO_READ, &store->io));
     make_path_absolute(store);
     if (writable) {
@@ -180,6 +207,10 @@ rhumb_status rhumb__store_open(const rhumb__io_backend *backend, const char *pat
         RHUMB_TRY(rhumb__superblock_read(store->io, true, &store->superblock, &previous, &has_previous));
     } else {
         RHUMB_TRY(pin_newest(store));
+    }
+    if (partial) {
+        const rhumb__superblock *superblock = &store->superblock;
+        RHUMB_TRY(check_is_there(store, superblock->directory_offset, superblock->directory_bytes, "the directory"));
     }
     RHUMB_TRY(rhumb__directory_read(store->io, &store->superblock, &store->directory));
     store->directory_offset = store->directory->file_offset;
@@ -193,6 +224,15 @@ rhumb_status rhumb__store_open(const rhumb__io_backend *backend, const char *pat
 done:
     rhumb__store_close(store);
     return status;
+}
+
+rhumb_status rhumb__store_open(const rhumb__io_backend *backend, const char *path, bool writable,
+                               rhumb__store **store_out) {
+    return open_store(backend, path, writable, false, store_out);
+}
+
+rhumb_status rhumb__store_open_partial(const rhumb__io_backend *backend, const char *path, rhumb__store **store_out) {
+    return open_store(backend, path, false, true, store_out);
 }
 
 static rhumb__directory_entry *find_entry(rhumb__store *store, uint32_t id) {
@@ -234,9 +274,19 @@ rhumb_status rhumb__store_attach(rhumb__store *store, const rhumb__section_spec 
         status = check_entry(store, spec, &entry->record);
         if (status != RHUMB_OK) return status;
     }
-    RHUMB_TRY(rhumb__section_init(section, spec, store->writable, entry == NULL ? 0 : entry->record.row_count));
+    const bool mapped = entry != NULL && !spec->unmapped;
+    RHUMB_ASSERT(!spec->unmapped || !store->writable);
+    if (mapped && store->partial) {
+        status = check_section_is_there(store, entry);
+        if (status != RHUMB_OK) return status;
+    }
+    RHUMB_TRY(rhumb__section_init(section, spec, store->writable, mapped ? entry->record.row_count : 0));
     initialised = true;
-    if (entry != NULL) RHUMB_TRY(rhumb__section_map(section, store->io, entry));
+    if (mapped) RHUMB_TRY(rhumb__section_map(section, store->io, entry));
+    if (entry != NULL && !mapped) {
+        section->published_row_count = entry->record.row_count;
+        RHUMB_TRY(rhumb__extent_list_append_range(&section->extents, &entry->extents, 0, entry->extents.bytes));
+    }
     store->sections[store->section_count++] = section;
 done:
     if (status != RHUMB_OK && initialised) rhumb__section_destroy(section);
@@ -352,9 +402,7 @@ void rhumb__store_abandon(rhumb__store *store) {
 
 rhumb_status rhumb__store_has_newer(rhumb__store *store, bool *newer_out) {
     rhumb__superblock newest;
-    rhumb__superblock previous;
-    bool has_previous = false;
-    rhumb_status status = rhumb__superblock_read(store->io, false, &newest, &previous, &has_previous);
+    const rhumb_status status = read_newest(store, &newest);
     if (status == RHUMB_OK) *newer_out = newest.epoch != store->superblock.epoch;
     return status;
 }

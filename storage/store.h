@@ -33,6 +33,7 @@ typedef struct rhumb__store {
     rhumb__io *io;
     char *path; /* absolute, so that a later change of directory does not matter */
     bool writable;
+    bool partial;                 /* bytes of the file may be missing: each extent is looked at before it is mapped */
     bool has_version;             /* false only between creation and the first publication */
     bool superblock_found;        /* it is another handle's work, and may be in memory only */
     rhumb__superblock superblock; /* of the version this handle stands on */
@@ -64,9 +65,14 @@ rhumb_status rhumb__store_create(const rhumb__io_backend *backend, const char *p
 rhumb_status rhumb__store_open(const rhumb__io_backend *backend, const char *path, bool writable,
                                rhumb__store **store_out) RHUMB_NODISCARD;
 
+/* Opens the newest version for reading a part of it: the file may be shorter than it says, as long as what is attached
+ * and mapped is there (RHUMB_E_TRUNCATED at the attach otherwise). */
+rhumb_status rhumb__store_open_partial(const rhumb__io_backend *backend, const char *path,
+                                       rhumb__store **store_out) RHUMB_NODISCARD;
+
 /* Binds `section` (the caller's, zeroed) to the section of that id and maps it; in a writer, one that the file does not
  * have is begun empty. RHUMB_E_CORRUPT when the file has it with another kind or stride, or not at all; RHUMB_E_VERSION
- * when with another codec or version. */
+ * when with another codec or version. One that is not to be mapped has no row that may be touched. */
 rhumb_status rhumb__store_attach(rhumb__store *store, const rhumb__section_spec *spec,
                                  rhumb__section *section) RHUMB_NODISCARD;
 
@@ -98,6 +104,7 @@ typedef bool (*rhumb__row_filter)(void *context, const rhumb__section *section, 
 typedef struct rhumb__publication {
     uint64_t row_counts[RHUMB__SECTION_COUNT_MAX]; /* in the order of attachment; never fewer than published before */
     uint8_t client[RHUMB__CLIENT_BYTES];
+    uint64_t features_read; /* of RHUMB__FEATURES_READ_KNOWN, those that the version uses */
     rhumb__row_filter filter;
     void *filter_context;
     uint64_t bytes_per_second; /* no more than so many on average; 0: as fast as it goes */

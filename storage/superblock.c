@@ -126,8 +126,8 @@ static bool pick_copy(const rhumb__superblock *copies, uint32_t slot, rhumb__sup
     return *offset_out != RHUMB_OFFSET_NONE;
 }
 
-rhumb_status rhumb__superblock_read(rhumb__io *io, bool for_writing, rhumb__superblock *newest,
-                                    rhumb__superblock *previous, bool *has_previous) {
+static rhumb_status read_superblocks(rhumb__io *io, bool for_writing, bool may_be_short, rhumb__superblock *newest,
+                                     rhumb__superblock *previous, bool *has_previous) {
     rhumb__superblock copies[RHUMB__SUPERBLOCK_SLOT_COUNT][RHUMB__SUPERBLOCK_COPY_COUNT];
     uint64_t file_bytes = 0;
     rhumb_status status = rhumb__io_size(io, &file_bytes);
@@ -145,6 +145,7 @@ rhumb_status rhumb__superblock_read(rhumb__io *io, bool for_writing, rhumb__supe
     /* Asked again: a writer may have made the file longer before it wrote the superblock that was read just now. */
     status = rhumb__io_size(io, &file_bytes);
     if (status != RHUMB_OK) return status;
+    if (may_be_short) file_bytes = UINT64_MAX;
 
     rhumb__superblock slots[RHUMB__SUPERBLOCK_SLOT_COUNT];
     uint64_t offsets[RHUMB__SUPERBLOCK_SLOT_COUNT] = {RHUMB_OFFSET_NONE, RHUMB_OFFSET_NONE};
@@ -164,6 +165,16 @@ rhumb_status rhumb__superblock_read(rhumb__io *io, bool for_writing, rhumb__supe
         rhumb__error_restore(&before);
     }
     return check_content(newest, for_writing, file_bytes, io->path, offsets[newest_slot]);
+}
+
+rhumb_status rhumb__superblock_read(rhumb__io *io, bool for_writing, rhumb__superblock *newest,
+                                    rhumb__superblock *previous, bool *has_previous) {
+    return read_superblocks(io, for_writing, false, newest, previous, has_previous);
+}
+
+rhumb_status rhumb__superblock_read_short(rhumb__io *io, rhumb__superblock *newest, rhumb__superblock *previous,
+                                          bool *has_previous) {
+    return read_superblocks(io, false, true, newest, previous, has_previous);
 }
 
 rhumb_status rhumb__superblock_write(rhumb__io *io, rhumb__superblock *superblock) {

@@ -12,8 +12,9 @@
 #include "storage/format.h"
 #include "storage/io.h"
 
-/* The feature bits that this version of rhumb knows. None are in use yet. */
-#define RHUMB__FEATURES_READ_KNOWN UINT64_C(0)
+/* The feature bits that this version of rhumb knows. */
+#define RHUMB__FEATURE_READ_METADATA UINT64_C(1) /* there are the user's own bytes, which a writer must keep */
+#define RHUMB__FEATURES_READ_KNOWN RHUMB__FEATURE_READ_METADATA
 #define RHUMB__FEATURES_INCOMPATIBLE_KNOWN UINT64_C(0)
 
 /* Reads all copies. `newest` is the valid one with the highest epoch; `previous` that of the other slot, *has_previous
@@ -22,6 +23,11 @@
  * RHUMB_E_VERSION, RHUMB_E_CORRUPT, RHUMB_E_TRUNCATED, RHUMB_E_READONLY (features that forbid writing), RHUMB_E_IO. */
 rhumb_status rhumb__superblock_read(rhumb__io *io, bool for_writing, rhumb__superblock *newest,
                                     rhumb__superblock *previous, bool *has_previous) RHUMB_NODISCARD;
+
+/* The same for reading a file whose end may be missing: nothing is said of its length. What lies behind the end is the
+ * caller's care. */
+rhumb_status rhumb__superblock_read_short(rhumb__io *io, rhumb__superblock *newest, rhumb__superblock *previous,
+                                          bool *has_previous) RHUMB_NODISCARD;
 
 /* Computes the checksum and writes both copies of the slot that the epoch belongs to. Not synced. `superblock` must
  * stay unchanged until the next drain or sync. */

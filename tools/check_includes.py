@@ -21,7 +21,7 @@ LAYERS_BELOW = {
     "api": {"api", "base", "distances", "engine", "storage"},
 }
 FREE_FOLDERS = {"bench", "tests"}
-PUBLIC_HEADERS = {"rhumb.h", "rhumb_types.h"}  # their names once installed
+PUBLIC_HEADERS = {"rhumb.h", "rhumb_topology.h", "rhumb_types.h"}  # their names once installed
 OWNERS = {"mimalloc.h": "base", "liburing.h": "storage"}
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
 

@@ -47,7 +47,7 @@ struct cli_command {
 };
 
 extern const struct cli_command cli_build_command, cli_add_command, cli_search_command, cli_info_command,
-    cli_verify_command, cli_repair_command, cli_compact_command;
+    cli_verify_command, cli_repair_command, cli_compact_command, cli_topology_command;
 
 /* The options that every command has: the last entries of its table, together with the table's end. */
 #define CLI_COMMON_OPTIONS(cli)                                                                                        \

@@ -5,7 +5,7 @@
 
 static const struct cli_command *const commands[] = {
     &cli_build_command,  &cli_add_command,    &cli_search_command,  &cli_info_command,
-    &cli_verify_command, &cli_repair_command, &cli_compact_command,
+    &cli_verify_command, &cli_repair_command, &cli_compact_command, &cli_topology_command,
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
@@ -35,8 +35,8 @@ static void print_help(void) {
           "\n"
           "exit codes:\n"
           "  0    done\n"
-          "  1    the index has errors (verify), recall is below --min-recall (search), or the new index lacks\n"
-          "       something or may lack it (repair)\n"
+          "  1    the index has errors (verify), recall is below --min-recall (search), the new index lacks\n"
+          "       something or may lack it (repair), or the file is not as the index (topology --check)\n"
           "  2    the command line is wrong\n"
           "  3    an input file is missing or bad, or does not fit the index\n"
           "  4    the index is missing, exists already, is damaged, or is in use\n"

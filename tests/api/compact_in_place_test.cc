@@ -124,6 +124,22 @@ TEST_F(CompactInPlace, GivesTheSpaceBackAsHolesOrAsAShorterFile) {
     EXPECT_EQ(expect_sound(reader).unreachable_count, 0u);
 }
 
+// Two sections once came to lie in the same blocks when there was nothing in front to move them to.
+TEST_F(CompactInPlace, MovesNothingToTheFrontWhereThereIsNoRoom) {
+    Index index = build(100);
+    std::vector<Index> readers; // which pin what would be room
+    for (size_t round = 0; round < 8; round++) {
+        ASSERT_OK(rhumb_index_insert_batch(index.get(), nullptr, vectors_.row(100 * round), 100, nullptr, nullptr));
+        ASSERT_OK(rhumb_index_checkpoint(index.get()));
+        readers.push_back(open(path_, true));
+        compact(index, true);
+        index.reset();
+        index = open(path_, false); // which looks at every extent
+        expect_sound(index);
+    }
+    EXPECT_EQ(rhumb_index_count(index.get()), 900u);
+}
+
 TEST_F(CompactInPlace, AnEmptyIndexAndOneOfDeletedNodesOnlyAreCompactedToo) {
     const Index index = build(0);
     compact(index);

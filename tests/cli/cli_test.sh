@@ -55,7 +55,7 @@ expect 0 --version
 says stdout '^rhumb [0-9]*\.[0-9]*\.[0-9]* (file format [0-9]*)$'
 expect 0 --help
 for code in 0 1 2 3 4 5 130; do says stdout "^  $code  "; done
-for command in build add search info verify repair compact; do
+for command in build add search info verify repair compact topology; do
     expect 0 $command --help
     says stdout "^usage: rhumb $command"
     says stdout '^examples:'
@@ -80,8 +80,9 @@ expect 2 build a.rhumb row1000.bytes
 expect 2 search a.rhumb rows.npy -k 0
 expect 2 repair a.rhumb
 says stderr '--into'
-expect 2 compact a.rhumb
-says stderr '--into'
+expect 2 topology a.rhumb --out t --levels 1
+expect 2 topology a.rhumb
+says stderr '--out'
 expect 2 compact a.rhumb --into b.rhumb --order alphabetical
 expect_json 2 build --bogus
 is error.exit_code 2
@@ -294,7 +295,7 @@ expect 4 repair rows.npy --into nothing.rhumb
 expect 4 repair absent.rhumb --into nothing.rhumb
 [ ! -e nothing.rhumb ] || fail "a repair that failed left an index"
 
-# ---- compact: a new index of the live vectors ---------------------------------------------------------------------------
+# ---- compact: in place, and into a new index --------------------------------------------------------------------------
 expect_json 0 compact keyed.rhumb --into compacted.rhumb
 expect_json 0 verify compacted.rhumb
 expect 0 compact keyed.rhumb --into by_breadth.rhumb --order breadth --second-pass --threads 1
@@ -302,7 +303,25 @@ says stdout '^new index    by_breadth.rhumb'
 expect 4 compact keyed.rhumb --into compacted.rhumb
 says stderr 'compacted.rhumb'
 expect 4 compact absent.rhumb --into nothing.rhumb
+expect_json 0 compact compacted.rhumb
+is dropped_count 0
+expect 0 verify compacted.rhumb
+expect 4 compact absent.rhumb
 [ ! -e nothing.rhumb ] || fail "a compaction that failed left an index"
+
+# ---- topology: the graph alone --------------------------------------------------------------------------------------------
+expect_json 0 topology keyed.rhumb --out graph.topology --check
+is point_count 2000
+is equal_count 2000
+is has_distances True
+is all_levels False
+expect 0 topology keyed.rhumb --out merged.topology --levels all --no-distances --check --threads 1
+says stdout '^equal '
+says stdout '^topology     merged.topology: .*all levels, distances no'
+expect 4 topology keyed.rhumb --out graph.topology
+says stderr 'graph.topology'
+expect 4 topology absent.rhumb --out nothing.topology
+[ ! -e nothing.topology ] || fail "an export that failed left a file"
 
 [ $failure_count -eq 0 ] && echo "all as expected"
 exit $((failure_count > 0))

@@ -10,18 +10,19 @@ fail() {
 }
 
 tools/install.sh "$prefix"
-for file in bin/rhumb include/rhumb.h include/rhumb_types.h lib/librhumb.a lib/librhumb.so lib/librhumb.so.0 \
+for file in bin/rhumb include/rhumb.h include/rhumb_topology.h include/rhumb_types.h lib/librhumb.a lib/librhumb.so lib/librhumb.so.0 \
     lib/pkgconfig/rhumb.pc; do
     [ -s "$prefix/$file" ] || fail "$file is not there"
 done
 library=$(readlink -f "$prefix/lib/librhumb.so")
 
-# Symbols: those of rhumb.h, and no other.
+# Symbols: those of the headers, and no other.
+headers=("$prefix/include/rhumb.h" "$prefix/include/rhumb_topology.h")
 exported=$(nm -D --defined-only "$library" | awk '{ print $3 }' | sed 's/@.*//' | grep -v '^RHUMB_0$' | sort)
-declared=$(grep -o '\brhumb_[a-z_]*(' "$prefix/include/rhumb.h" | tr -d '(' | sort -u)
+declared=$(grep -oh '\brhumb_[a-z_]*(' "${headers[@]}" | tr -d '(' | sort -u)
 functions=$(comm -12 <(echo "$exported") <(echo "$declared"))
 [ "$exported" = "$functions" ] || fail "exported but not declared: $(comm -23 <(echo "$exported") <(echo "$declared"))"
-missing=$(sed -n 's/^RHUMB_API.*\b\(rhumb_[a-z_]*\)(.*/\1/p' "$prefix/include/rhumb.h" | sort -u |
+missing=$(sed -n 's/^RHUMB_API.*\b\(rhumb_[a-z_]*\)(.*/\1/p' "${headers[@]}" | sort -u |
     comm -23 - <(echo "$exported"))
 [ -z "$missing" ] || fail "declared but not exported: $missing"
 

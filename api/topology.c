@@ -1,0 +1,259 @@
+/* topology.c - topology files for callers: exporting, argument checks, and answers into the caller's arrays.
+ *
+ * A handle is the engine's topology and nothing else; it never changes after the opening.
+ */
+#include <string.h>
+
+#include "api/handle.h"
+#include "base/bits.h"
+#include "base/status.h"
+#include "engine/topology.h"
+#include "engine/topology_export.h"
+
+/* What callers hold is the engine's structure under another name. */
+static rhumb__topology *inner(const rhumb_topology *topology) { return (rhumb__topology *)topology; }
+
+void rhumb_topology_options_init(rhumb_topology_options *options, size_t size) {
+    if (options == NULL) return;
+    const rhumb_topology_options defaults = {.size = size, .with_distances = true};
+    memset(options, 0, size);
+    memcpy(options, &defaults, rhumb__min_u64(size, sizeof defaults));
+}
+
+/* The newest version of a writer's file, as a reader of its own. */
+static rhumb_status open_snapshot(rhumb__graph *graph, rhumb__graph **snapshot_out) {
+    rhumb_status status;
+    rhumb__graph *snapshot = NULL;
+    RHUMB_TRY(rhumb__graph_open(graph->store->path, NULL, &snapshot));
+    if (memcmp(snapshot->store->superblock.uuid, graph->store->superblock.uuid, 16) != 0) {
+        status = rhumb__fail_at(RHUMB_E_NOTFOUND, graph->store->path, RHUMB_OFFSET_NONE,
+                                "another index is at this path now");
+        goto done;
+    }
+    *snapshot_out = snapshot;
+    snapshot = NULL;
+done:
+    rhumb__graph_close(snapshot);
+    return status;
+}
+
+static void fill_stats(const rhumb__topology_header *header, size_t size, rhumb_topology_stats *stats) {
+    rhumb_topology_stats filled = {
+        .size = size,
+        .format_version = header->format_version,
+        .creator_version = header->creator_version,
+        .created_unix_ns = header->created_unix_ns,
+        .epoch = header->epoch,
+        .lsn = header->lsn,
+        .metric = (rhumb_metric)header->metric,
+        .element = (rhumb_element)header->element,
+        .dim = header->dim,
+        .M = header->M,
+        .M0 = header->M0,
+        .all_levels = (header->flags & RHUMB__TOPOLOGY_ALL_LEVELS) != 0,
+        .has_distances = (header->flags & RHUMB__TOPOLOGY_DISTANCES) != 0,
+        .point_count = header->point_count,
+        .link_count = header->link_count,
+        .file_bytes = header->file_bytes,
+    };
+    memcpy(filled.uuid, header->uuid, sizeof filled.uuid);
+    memcpy(filled.level_counts, header->level_counts, sizeof filled.level_counts);
+    for (uint32_t level = 0; level <= RHUMB_LEVEL_LIMIT; level++) {
+        if (header->level_counts[level] > 0) filled.level_top = level;
+    }
+    memcpy(stats, &filled, rhumb__min_u64(size, sizeof filled));
+}
+
+rhumb_status rhumb_topology_export(rhumb_index *index, const char *path, const rhumb_topology_options *options,
+                                   rhumb_topology_stats *stats, size_t stats_size) {
+    rhumb_status status;
+    rhumb__scratch *scratch = NULL;
+    rhumb__graph *graph = NULL;
+    rhumb__graph *snapshot = NULL;
+    rhumb__topology_header header;
+    rhumb_topology_options resolved;
+    rhumb_topology_options_init(&resolved, sizeof resolved);
+    RHUMB_TRY(rhumb__handle_check(index, false));
+    RHUMB_TRY(rhumb__options_take(&resolved, sizeof resolved, options, "rhumb_topology_options"));
+    if (path == NULL || path[0] == '\0' || (stats != NULL && stats_size < sizeof stats_size)) {
+        status = rhumb__fail(RHUMB_E_INVALID, "path is NULL or empty, or stats are of size %zu", stats_size);
+        goto done;
+    }
+    const rhumb__topology_export_spec spec = {
+        .path = path,
+        .creator_version = rhumb_version(),
+        .thread_count = resolved.thread_count,
+        .all_levels = resolved.all_levels,
+        .with_distances = resolved.with_distances,
+        .progress = resolved.progress,
+        .progress_context = resolved.progress_context,
+    };
+    if (!index->read_only) RHUMB_TRY(rhumb_index_checkpoint(index));
+    RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
+    if (!index->read_only) {
+        RHUMB_TRY(open_snapshot(graph, &snapshot));
+        rhumb__scratch_give(scratch);
+        scratch = NULL;
+    }
+    RHUMB_TRY(rhumb__topology_export(snapshot != NULL ? snapshot : graph, &spec, &header));
+    if (stats != NULL) fill_stats(&header, stats_size, stats);
+done:
+    rhumb__graph_close(snapshot);
+    if (scratch != NULL) rhumb__scratch_give(scratch);
+    return status;
+}
+
+rhumb_status rhumb_topology_open(const char *path, rhumb_topology **topology_out) {
+    if (path == NULL || path[0] == '\0') return rhumb__fail(RHUMB_E_INVALID, "path is NULL or empty");
+    if (topology_out == NULL) return rhumb__fail(RHUMB_E_INVALID, "topology_out is NULL");
+    rhumb__topology *topology = NULL;
+    const rhumb_status status = rhumb__topology_open(path, &topology);
+    if (status == RHUMB_OK) *topology_out = (rhumb_topology *)topology;
+    return status;
+}
+
+void rhumb_topology_close(rhumb_topology *topology) { rhumb__topology_close(inner(topology)); }
+
+uint64_t rhumb_topology_count(const rhumb_topology *topology) {
+    return topology == NULL ? 0 : inner(topology)->header.point_count;
+}
+
+static rhumb_status check_handle(const rhumb_topology *topology) {
+    return topology != NULL ? RHUMB_OK : rhumb__fail(RHUMB_E_INVALID, "topology is NULL");
+}
+
+rhumb_status rhumb_topology_stats_get(const rhumb_topology *topology, rhumb_topology_stats *stats, size_t size) {
+    const rhumb_status status = check_handle(topology);
+    if (status != RHUMB_OK) return status;
+    if (stats == NULL || size < sizeof size) return rhumb__fail(RHUMB_E_INVALID, "stats is NULL or of size %zu", size);
+    fill_stats(&inner(topology)->header, size, stats);
+    return RHUMB_OK;
+}
+
+rhumb_status rhumb_topology_find(const rhumb_topology *topology, uint64_t key, uint64_t *position) {
+    const rhumb_status status = check_handle(topology);
+    if (status != RHUMB_OK) return status;
+    if (position == NULL) return rhumb__fail(RHUMB_E_INVALID, "position is NULL");
+    return rhumb__topology_find(inner(topology), key, position);
+}
+
+rhumb_status rhumb_topology_level(const rhumb_topology *topology, uint64_t key, uint32_t *level) {
+    uint64_t position = 0;
+    if (level == NULL) return rhumb__fail(RHUMB_E_INVALID, "level is NULL");
+    const rhumb_status status = rhumb_topology_find(topology, key, &position);
+    if (status == RHUMB_OK) *level = inner(topology)->levels[position];
+    return status;
+}
+
+rhumb_status rhumb_topology_neighbours(const rhumb_topology *topology, uint64_t key, uint64_t *keys, float *distances,
+                                       size_t capacity, size_t *found_count) {
+    rhumb_status status;
+    uint64_t position = 0;
+    uint64_t begin = 0;
+    uint64_t count = 0;
+    RHUMB_TRY(check_handle(topology));
+    const rhumb__topology *t = inner(topology);
+    if (found_count == NULL || (keys == NULL && capacity > 0)) {
+        return rhumb__fail(RHUMB_E_INVALID, "%s is NULL", found_count == NULL ? "found_count" : "keys");
+    }
+    if (distances != NULL && t->distances == NULL) {
+        return rhumb__fail_at(RHUMB_E_UNSUPPORTED, t->io->path, RHUMB_OFFSET_NONE, "the topology has no distances");
+    }
+    RHUMB_TRY(rhumb__topology_find(t, key, &position));
+    RHUMB_TRY(rhumb__topology_range(t, position, &begin, &count));
+    for (uint64_t i = 0; i < count && i < capacity; i++) {
+        const uint32_t neighbour = t->neighbours[begin + i];
+        if (neighbour >= t->header.point_count) {
+            const uint64_t array = t->layout.arrays[RHUMB__TOPOLOGY_ARRAY_NEIGHBOURS].offset;
+            return rhumb__fail_at(RHUMB_E_CORRUPT, t->io->path, array + (begin + i) * sizeof neighbour,
+                                  "link to point %u, of %llu", neighbour, (unsigned long long)t->header.point_count);
+        }
+        keys[i] = t->keys[neighbour];
+        if (distances != NULL) distances[i] = t->distances[begin + i];
+    }
+    *found_count = count;
+done:
+    return status;
+}
+
+rhumb_status rhumb_topology_view(const rhumb_topology *topology, uint64_t position, const uint32_t **neighbours,
+                                 const float **distances, size_t *count) {
+    uint64_t begin = 0;
+    uint64_t link_count = 0;
+    rhumb_status status = check_handle(topology);
+    if (status != RHUMB_OK) return status;
+    const rhumb__topology *t = inner(topology);
+    if (neighbours == NULL || count == NULL || position >= t->header.point_count) {
+        return rhumb__fail(RHUMB_E_INVALID, "neighbours or count is NULL, or there is no position %llu",
+                           (unsigned long long)position);
+    }
+    status = rhumb__topology_range(t, position, &begin, &link_count);
+    if (status != RHUMB_OK) return status;
+    *neighbours = t->neighbours + begin;
+    if (distances != NULL) *distances = t->distances == NULL ? NULL : t->distances + begin;
+    *count = link_count;
+    return RHUMB_OK;
+}
+
+rhumb_status rhumb_topology_arrays_get(const rhumb_topology *topology, rhumb_topology_arrays *arrays, size_t size) {
+    const rhumb_status status = check_handle(topology);
+    if (status != RHUMB_OK) return status;
+    if (arrays == NULL || size < sizeof size) {
+        return rhumb__fail(RHUMB_E_INVALID, "arrays is NULL or of size %zu", size);
+    }
+    const rhumb__topology *t = inner(topology);
+    const rhumb_topology_arrays filled = {
+        .size = size,
+        .point_count = t->header.point_count,
+        .link_count = t->header.link_count,
+        .keys = t->keys,
+        .starts = t->starts,
+        .levels = t->levels,
+        .neighbours = t->neighbours,
+        .distances = t->distances,
+    };
+    memcpy(arrays, &filled, rhumb__min_u64(size, sizeof filled));
+    return RHUMB_OK;
+}
+
+rhumb_status rhumb_topology_points(const rhumb_topology *topology, uint32_t level, uint64_t *position, size_t capacity,
+                                   uint64_t *keys, uint32_t *levels, size_t *count) {
+    const rhumb_status status = check_handle(topology);
+    if (status != RHUMB_OK) return status;
+    if (position == NULL || count == NULL || capacity == 0) {
+        return rhumb__fail(RHUMB_E_INVALID, "position or count is NULL, or capacity is 0");
+    }
+    const rhumb__topology *t = inner(topology);
+    uint64_t next = *position;
+    size_t found = 0;
+    for (; next < t->header.point_count && found < capacity; next++) {
+        if (t->levels[next] < level) continue;
+        if (keys != NULL) keys[found] = t->keys[next];
+        if (levels != NULL) levels[found] = t->levels[next];
+        found++;
+    }
+    *position = next;
+    *count = found;
+    return RHUMB_OK;
+}
+
+rhumb_status rhumb_topology_verify(const rhumb_topology *topology, rhumb_topology_report *report, size_t size) {
+    rhumb__topology_verification result;
+    rhumb_status status = check_handle(topology);
+    if (status != RHUMB_OK) return status;
+    if (report == NULL || size < sizeof size) {
+        return rhumb__fail(RHUMB_E_INVALID, "report is NULL or of size %zu", size);
+    }
+    status = rhumb__topology_verify(inner(topology), &result);
+    if (status != RHUMB_OK) return status;
+    rhumb_topology_report filled = {
+        .size = size,
+        .chunk_count = result.chunk_count,
+        .checksum_error_count = result.checksum_error_count,
+        .structure_error_count = result.structure_error_count,
+    };
+    memcpy(filled.first_error, result.first_error, sizeof filled.first_error);
+    memcpy(report, &filled, rhumb__min_u64(size, sizeof filled));
+    if (result.checksum_error_count + result.structure_error_count == 0) return RHUMB_OK;
+    return rhumb__fail_at(RHUMB_E_CORRUPT, inner(topology)->io->path, RHUMB_OFFSET_NONE, "%s", result.first_error);
+}
