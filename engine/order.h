@@ -8,15 +8,16 @@
 #include "engine/graph.h"
 
 typedef enum rhumb__order_kind {
-    RHUMB__ORDER_KEEP = 0,    /* as they lie now */
-    RHUMB__ORDER_BREADTH = 1, /* breadth first from the entry point */
-    RHUMB__ORDER_RCM = 2,     /* reverse Cuthill-McKee: breadth first, nodes of few links first, then backwards */
-    RHUMB__ORDER_WINDOW = 3   /* Gorder: next the node that shares most with the last few */
+    RHUMB__ORDER_KEEP = 0,     /* as they lie now */
+    RHUMB__ORDER_BREADTH = 1,  /* breadth first from the entry point */
+    RHUMB__ORDER_RCM = 2,      /* reverse Cuthill-McKee: breadth first, nodes of few links first, then backwards */
+    RHUMB__ORDER_WINDOW = 3,   /* Gorder: next the node that shares most with the last few */
+    RHUMB__ORDER_BISECTION = 4 /* cut in two again and again, so that searches stay within few parts */
 } rhumb__order_kind;
 
 /* Fills `order` with the slots of the live nodes, each once, in the order asked for; it has room for all slots. The
- * graph stands still. Deleted nodes are passed through, nodes that no link leads to come last. Memory: some bytes per
- * slot, and 4 per link for RHUMB__ORDER_WINDOW. RHUMB_E_NOMEM. */
+ * graph stands still. Walks pass through deleted nodes; nodes that no link leads to come last in orders that walk.
+ * Memory: some bytes per slot, and 4 per link for RHUMB__ORDER_WINDOW, 5 for RHUMB__ORDER_BISECTION. RHUMB_E_NOMEM. */
 rhumb_status rhumb__order(rhumb__graph *graph, rhumb__order_kind kind, uint32_t *order,
                           uint64_t *count_out) RHUMB_NODISCARD;
 
