@@ -435,7 +435,7 @@ typedef struct rhumb_compact_report {
  * reachable, neighbours close together; keys, parameters and vectors are the same, the identity is new. The old index
  * is only read, at its newest checkpoint, and may be open for writing here or elsewhere: so this is also a backup of a
  * live index. The new file has "-compacting" behind its name until it is whole and durable; after a failure there is
- * none. Memory: the neighbour lists of the new index, some bytes per node, and 5 bytes per link for the default order.
+ * none. Memory: the neighbour lists of the new index, some bytes per node, and 8 bytes per link for the default order.
  * RHUMB_E_EXISTS: there is a file of either name. RHUMB_E_CANCELLED; what opening and creating return. */
 RHUMB_API rhumb_status rhumb_index_compact_into(const char *path, const char *new_path,
                                                 const rhumb_compact_options *options, rhumb_compact_report *report,

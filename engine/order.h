@@ -17,7 +17,7 @@ typedef enum rhumb__order_kind {
 
 /* Fills `order` with the slots of the live nodes, each once, in the order asked for; it has room for all slots. The
  * graph stands still. Walks pass through deleted nodes; nodes that no link leads to come last in orders that walk.
- * Memory: some bytes per slot, and 4 per link for RHUMB__ORDER_WINDOW, 5 for RHUMB__ORDER_BISECTION. RHUMB_E_NOMEM. */
+ * Memory: some bytes per slot, and 4 per link for RHUMB__ORDER_WINDOW, 8 for RHUMB__ORDER_BISECTION. RHUMB_E_NOMEM. */
 rhumb_status rhumb__order(rhumb__graph *graph, rhumb__order_kind kind, uint32_t *order,
                           uint64_t *count_out) RHUMB_NODISCARD;
 

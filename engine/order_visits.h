@@ -8,7 +8,7 @@
 #include "engine/graph.h"
 
 /* How many lists a sample search reads, and how many slots it visits at most. */
-#define RHUMB__VISITS_STEP_COUNT 10u
+#define RHUMB__VISITS_STEP_COUNT 16u
 #define RHUMB__VISITS_OF_SEARCH_MAX (1u + RHUMB__VISITS_STEP_COUNT * RHUMB__M0_MAX)
 
 /* The visits of a sample of searches. Searches have numbers from 0. */
@@ -20,7 +20,7 @@ typedef struct rhumb__visits {
 } rhumb__visits;
 
 /* Searches on level 0 for the vector of one in eight slots, from that slot, in a graph that stands still. The same
- * graph gives the same visits, but for the order within a slot. Memory: at most 5 bytes per link and 13 per slot. To be
+ * graph gives the same visits, but for the order within a slot. Memory: at most 8 bytes per link and 13 per slot. To be
  * cleared after a failure too. RHUMB_E_NOMEM. */
 rhumb_status rhumb__visits_sample(rhumb__graph *graph, uint64_t slot_count, rhumb__visits *visits) RHUMB_NODISCARD;
 
