@@ -129,6 +129,30 @@ void measure(std::vector<Order> &orders, const std::vector<std::string> &paths, 
     }
 }
 
+std::vector<Order> choose(const std::string &names) {
+    const std::vector<Order> known = {{"insertion", RHUMB_ORDER_KEEP},
+                                      {"breadth", RHUMB_ORDER_BREADTH},
+                                      {"rcm", RHUMB_ORDER_RCM},
+                                      {"window", RHUMB_ORDER_WINDOW},
+                                      {"bisection", RHUMB_ORDER_BISECTION}};
+    std::vector<Order> orders;
+    for (const Order &order : known) {
+        const bool named = ("," + names + ",").find(std::string(",") + order.name + ",") != std::string::npos;
+        if (named) orders.push_back(order);
+    }
+    if (orders.empty()) throw std::runtime_error("--orders names none: " + names);
+    return orders;
+}
+
+void print(const std::vector<Order> &orders) {
+    printf("%-10s %10s %9s %9s %14s %9s %12s\n", "order", "queries/s", "ratio", "recall", "pages/query", "ratio",
+           "compacting s");
+    for (const Order &order : orders) {
+        printf("%-10s %10.0f %8.2fx %9.4f %14.0f %8.2fx %12.1f\n", order.name, median(order.rates),
+               median(order.ratios), order.recall, order.pages, order.pages / orders[0].pages, order.seconds);
+    }
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
@@ -149,17 +173,7 @@ int main(int argc, char **argv) {
         const bench::Dataset data = bench::read_dataset(data_path);
         const std::string source = directory + "/" + data.name + ".rhumb";
         if (!exists(source)) build(source, data, M, ef_construction);
-        const std::vector<Order> known = {{"insertion", RHUMB_ORDER_KEEP},
-                                          {"breadth", RHUMB_ORDER_BREADTH},
-                                          {"rcm", RHUMB_ORDER_RCM},
-                                          {"window", RHUMB_ORDER_WINDOW},
-                                          {"bisection", RHUMB_ORDER_BISECTION}};
-        std::vector<Order> orders;
-        for (const Order &order : known) {
-            if (("," + names + ",").find(std::string(",") + order.name + ",") != std::string::npos) {
-                orders.push_back(order);
-            }
-        }
+        std::vector<Order> orders = choose(names);
         const auto path_of = [&](const Order &order) { return source + "." + order.name; };
         for (Order &order : orders) {
             if (exists(path_of(order))) continue;
@@ -185,12 +199,7 @@ int main(int argc, char **argv) {
         measure(orders, paths, data, ef, passes);
         printf("%s: %zu x %zu, M %u, ef_construction %u, ef %u, k 10, one thread, medians of blocks, %d passes\n",
                data.name.c_str(), data.train_count, data.dim, M, ef_construction, ef, passes);
-        printf("%-10s %10s %9s %9s %14s %9s %12s\n", "order", "queries/s", "ratio", "recall", "pages/query", "ratio",
-               "compacting s");
-        for (const Order &order : orders) {
-            printf("%-10s %10.0f %8.2fx %9.4f %14.0f %8.2fx %12.1f\n", order.name, median(order.rates),
-                   median(order.ratios), order.recall, order.pages, order.pages / orders[0].pages, order.seconds);
-        }
+        print(orders);
     } catch (const std::exception &error) {
         fprintf(stderr, "order: %s\n", error.what());
         return 1;
