@@ -11,6 +11,7 @@
 static rhumb_status choose_order(rhumb_order order, rhumb__order_kind *kind_out) {
     switch (order) {
     case RHUMB_ORDER_DEFAULT:
+    case RHUMB_ORDER_BISECTION: *kind_out = RHUMB__ORDER_BISECTION; return RHUMB_OK;
     case RHUMB_ORDER_WINDOW: *kind_out = RHUMB__ORDER_WINDOW; return RHUMB_OK;
     case RHUMB_ORDER_KEEP: *kind_out = RHUMB__ORDER_KEEP; return RHUMB_OK;
     case RHUMB_ORDER_BREADTH: *kind_out = RHUMB__ORDER_BREADTH; return RHUMB_OK;

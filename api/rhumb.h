@@ -419,11 +419,12 @@ RHUMB_API rhumb_status rhumb_index_repair(const char *path, const char *new_path
 /* In which order the nodes of a compacted index lie. Where neighbours lie close together a search touches fewer pages,
  * which matters when they are not in memory. */
 typedef enum rhumb_order {
-    RHUMB_ORDER_DEFAULT = 0, /* the one with the fewest pages per search: RHUMB_ORDER_WINDOW */
-    RHUMB_ORDER_KEEP = 1,    /* as they lie now */
-    RHUMB_ORDER_BREADTH = 2, /* breadth first from the entry point */
-    RHUMB_ORDER_RCM = 3,     /* reverse Cuthill-McKee */
-    RHUMB_ORDER_WINDOW = 4   /* Gorder: next the node that shares most neighbours with the last five */
+    RHUMB_ORDER_DEFAULT = 0,  /* the one with the fewest pages per search: RHUMB_ORDER_BISECTION */
+    RHUMB_ORDER_KEEP = 1,     /* as they lie now */
+    RHUMB_ORDER_BREADTH = 2,  /* breadth first from the entry point */
+    RHUMB_ORDER_RCM = 3,      /* reverse Cuthill-McKee */
+    RHUMB_ORDER_WINDOW = 4,   /* Gorder: next the node that shares most neighbours with the last five */
+    RHUMB_ORDER_BISECTION = 5 /* cut in two again and again, so that sample searches stay within few parts */
 } rhumb_order;
 
 typedef struct rhumb_compact_options {
@@ -483,7 +484,7 @@ RHUMB_API rhumb_status rhumb_index_compact_cancel(rhumb_index *index) RHUMB_NODI
  * reachable, neighbours close together; keys, parameters and vectors are the same, the identity is new. The old index
  * is only read, at its newest checkpoint, and may be open for writing here or elsewhere: so this is also a backup of a
  * live index. The new file has "-compacting" behind its name until it is whole and durable; after a failure there is
- * none. Memory: the neighbour lists of the new index, some bytes per node, and 4 bytes per link for the default order.
+ * none. Memory: the neighbour lists of the new index, some bytes per node, and 8 bytes per link for the default order.
  * RHUMB_E_EXISTS: there is a file of either name. RHUMB_E_CANCELLED; what opening and creating return. */
 RHUMB_API rhumb_status rhumb_index_compact_into(const char *path, const char *new_path,
                                                 const rhumb_compact_options *options, rhumb_compact_report *report,

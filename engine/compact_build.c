@@ -73,13 +73,14 @@ static rhumb_status begin(compaction *c) {
         status = rhumb__fail(RHUMB_E_NOMEM, "no memory for compacting %llu slots", (unsigned long long)c->slot_count);
         goto done;
     }
-    RHUMB_TRY(rhumb__order(c->old, c->work->order, c->order, &c->count));
+    c->progress = (rhumb__repair_progress){.tell = c->work->tell, .context = c->work->tell_context};
+    c->progress.total_count = rhumb__max_u64(3 * rhumb__graph_live_count(c->old), 1);
+    const rhumb__order_work order_work = {.thread_count = c->work->thread_count, .progress = &c->progress};
+    RHUMB_TRY(rhumb__order(c->old, c->work->order, &order_work, c->order, &c->count));
     memset(c->map, 0xFF, c->slot_count * sizeof *c->map);
     for (uint64_t i = 0; i < c->count; i++) c->map[c->order[i]] = (uint32_t)i;
     c->result->count = c->count;
     c->result->dropped_count = c->slot_count - c->count;
-    c->progress = (rhumb__repair_progress){
-        .tell = c->work->tell, .context = c->work->tell_context, .total_count = rhumb__max_u64(3 * c->count, 1)};
 done:
     return status;
 }

@@ -56,8 +56,9 @@ static uint64_t threshold_of(const rhumb__writer *writer, uint64_t live_count) {
 }
 
 static rhumb__compact_work policy_work(const rhumb__writer *writer) {
-    return (rhumb__compact_work){
-        .thread_count = 1, .order = RHUMB__ORDER_WINDOW, .bytes_per_second = writer->options.compact_bytes_per_second};
+    return (rhumb__compact_work){.thread_count = 1,
+                                 .order = RHUMB__ORDER_BISECTION,
+                                 .bytes_per_second = writer->options.compact_bytes_per_second};
 }
 
 void rhumb__compactor_note_dead(rhumb__graph *graph, uint64_t dead_count) {

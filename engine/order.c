@@ -12,6 +12,7 @@
 #include "base/bits.h"
 #include "base/status.h"
 #include "engine/neighbour_list.h"
+#include "engine/order_bisect.h"
 #include "engine/order_window.h"
 #include "engine/tombstones.h"
 
@@ -88,11 +89,30 @@ static void reverse(uint32_t *slots, uint64_t count) {
     }
 }
 
-rhumb_status rhumb__order(rhumb__graph *graph, rhumb__order_kind kind, uint32_t *order, uint64_t *count_out) {
+rhumb_status rhumb__order_check(const rhumb__order_work *work, uint32_t worker_index) {
+    return worker_index == 0 && work->progress != NULL ? rhumb__repair_progress_tell(work->progress, 0) : RHUMB_OK;
+}
+
+static rhumb_status bisect(rhumb__graph *graph, uint64_t slot_count, const rhumb__order_work *work, uint32_t *order,
+                           uint64_t count) {
+    rhumb_status status;
+    rhumb__visits visits;
+    const rhumb__row_layout layout = {.stride_bytes = graph->vectors.row_stride_bytes,
+                                      .row_bytes = graph->space.row_bytes};
+    RHUMB_TRY(rhumb__visits_sample(graph, slot_count, work, &visits));
+    status = rhumb__order_bisect(&visits, &layout, work, order, count);
+done:
+    rhumb__visits_clear(&visits);
+    return status;
+}
+
+rhumb_status rhumb__order(rhumb__graph *graph, rhumb__order_kind kind, const rhumb__order_work *work, uint32_t *order,
+                          uint64_t *count_out) {
     rhumb_status status = RHUMB_OK;
     const uint64_t slot_count = rhumb__graph_slot_count(graph);
     switch (kind) {
     case RHUMB__ORDER_KEEP:
+    case RHUMB__ORDER_BISECTION:
         for (uint64_t slot = 0; slot < slot_count; slot++) order[slot] = (uint32_t)slot;
         break;
     case RHUMB__ORDER_BREADTH: RHUMB_TRY(walk_all(graph, slot_count, false, order)); break;
@@ -111,6 +131,7 @@ rhumb_status rhumb__order(rhumb__graph *graph, rhumb__order_kind kind, uint32_t 
         if (!rhumb__graph_is_dead(graph, order[i])) order[count++] = order[i];
     }
     *count_out = count;
+    if (kind == RHUMB__ORDER_BISECTION) status = bisect(graph, slot_count, work, order, count);
 done:
     return status;
 }

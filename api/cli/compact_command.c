@@ -26,9 +26,8 @@ static const struct {
     const char *name;
     rhumb_order order;
 } orders[] = {
-    {"window", RHUMB_ORDER_WINDOW},
-    {"breadth", RHUMB_ORDER_BREADTH},
-    {"rcm", RHUMB_ORDER_RCM},
+    {"bisection", RHUMB_ORDER_BISECTION}, {"window", RHUMB_ORDER_WINDOW},
+    {"breadth", RHUMB_ORDER_BREADTH},     {"rcm", RHUMB_ORDER_RCM},
     {"keep", RHUMB_ORDER_KEEP},
 };
 
@@ -39,7 +38,7 @@ static int choose_order(struct cli *cli, const char *name, rhumb_order *order) {
         *order = orders[i].order;
         return CLI_OK;
     }
-    return cli_fail(cli, CLI_USAGE, "--order must be window, breadth, rcm or keep; found '%s'", name);
+    return cli_fail(cli, CLI_USAGE, "--order must be bisection, window, breadth, rcm or keep; found '%s'", name);
 }
 
 static void print(struct cli *cli, const char *path, const char *new_path, const rhumb_compact_report *report,
@@ -140,7 +139,8 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
     const struct args_option options[] = {
         {"into", 0, ARGS_TEXT, &new_path, "NEW", "make a new file, which must not exist, and leave INDEX alone"},
         {"order", 0, ARGS_TEXT, &order_name, "ORDER",
-         "how nodes are to lie: window (neighbours together, default),\nbreadth, rcm, or keep (as they lie now)"},
+         "how nodes are to lie: bisection (what searches visit\ntogether, default), window (neighbours together), "
+         "breadth,\nrcm, or keep (as they lie now)"},
         {"second-pass", 0, ARGS_FLAG, &compact_options.second_pass, NULL,
          "search new neighbours for every node: takes as long as building"},
         {"threads", 't', ARGS_U32, &compact_options.thread_count, "N", "default: one per processor"},

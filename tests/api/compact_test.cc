@@ -59,12 +59,13 @@ class Compact : public ::testing::Test {
 class CompactOrders : public Compact, public ::testing::WithParamInterface<rhumb_order> {};
 
 std::string order_name(const ::testing::TestParamInfo<rhumb_order> &info) {
-    static const char *const names[] = {"default", "keep", "breadth", "rcm", "window"};
+    static const char *const names[] = {"default", "keep", "breadth", "rcm", "window", "bisection"};
     return names[info.param];
 }
 
 INSTANTIATE_TEST_SUITE_P(Orders, CompactOrders,
-                         ::testing::Values(RHUMB_ORDER_KEEP, RHUMB_ORDER_BREADTH, RHUMB_ORDER_RCM, RHUMB_ORDER_WINDOW),
+                         ::testing::Values(RHUMB_ORDER_KEEP, RHUMB_ORDER_BREADTH, RHUMB_ORDER_RCM, RHUMB_ORDER_WINDOW,
+                                           RHUMB_ORDER_BISECTION),
                          order_name);
 
 TEST_P(CompactOrders, HoldsTheLiveVectorsAndReachesAllOfThem) {

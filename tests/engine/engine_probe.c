@@ -3,6 +3,7 @@
 #include "tests/engine/engine_probe.h"
 
 #include "base/alloc.h"
+#include "base/bits.h"
 #include "base/status.h"
 #include "engine/active.h"
 #include "engine/graph.h"
@@ -10,6 +11,7 @@
 #include "engine/key_table.h"
 #include "engine/link.h"
 #include "engine/neighbour_list.h"
+#include "engine/order.h"
 #include "engine/scratch.h"
 #include "engine/search.h"
 #include "engine/tombstones.h"
@@ -165,6 +167,33 @@ uint32_t probe_user_search(probe_user *user, const void *query, uint64_t keys[16
         status = rhumb__graph_search(user->graph, user->scratch, 16, 16, keys, NULL, &found_count);
     }
     return status == RHUMB_OK ? found_count : 0;
+}
+
+static void damage_lists(rhumb__graph *graph, uint64_t seed) {
+    const uint64_t slot_count = rhumb__graph_slot_count(graph);
+    for (uint64_t slot = 0; slot < slot_count; slot++) {
+        const rhumb__list list = rhumb__graph_list(graph, (uint32_t)slot, 0);
+        for (uint32_t i = 0; i < list.capacity; i++) {
+            const uint64_t random = rhumb__mix64(seed + slot * RHUMB__M0_MAX + i);
+            if (random % 4 != 0) continue;
+            const uint32_t values[] = {(uint32_t)((random >> 8) % slot_count), (uint32_t)slot_count, UINT32_MAX - 1,
+                                       RHUMB__SLOT_NONE};
+            atomic_store_explicit(&list.slots[i], values[(random >> 4) % 4], memory_order_relaxed);
+        }
+    }
+}
+
+rhumb_status probe_order(const char *path, int kind, uint64_t damage_seed, uint32_t *order, uint64_t *count_out) {
+    rhumb_status status;
+    rhumb__graph *graph = NULL;
+    const rhumb__graph_options options = {.durability = RHUMB_DURABILITY_NONE};
+    RHUMB_TRY(rhumb__graph_open(path, &options, &graph));
+    if (damage_seed != 0) damage_lists(graph, damage_seed);
+    const rhumb__order_work work = {0};
+    status = rhumb__order(graph, (rhumb__order_kind)kind, &work, order, count_out);
+done:
+    rhumb__graph_close(graph);
+    return status;
 }
 
 struct probe_visited {

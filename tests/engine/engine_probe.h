@@ -68,6 +68,14 @@ void probe_link_leave(probe_user *user);
 /* A search with k = ef = 16; returns how many nodes it found. */
 uint32_t probe_user_search(probe_user *user, const void *query, uint64_t keys[16]);
 
+/* ---- orders ---- */
+
+/* The order of a file's nodes as rhumb__order gives it, in `order`, which has room for all slots. With a damage_seed
+ * other than 0, a quarter of all places in the lists of level 0 are overwritten before, in memory: with slots that
+ * there are, with slots that there are not, with ends of lists. */
+rhumb_status probe_order(const char *path, int kind, uint64_t damage_seed, uint32_t *order,
+                         uint64_t *count_out) RHUMB_NODISCARD;
+
 /* ---- the visited set ---- */
 
 typedef struct probe_visited probe_visited;
