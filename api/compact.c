@@ -37,6 +37,8 @@ rhumb_status rhumb_index_compact_into(const char *path, const char *new_path, co
         .progress = resolved.progress,
         .progress_context = resolved.progress_context,
     };
+    RHUMB_TRY(
+        rhumb__custom_take(resolved.custom_name, resolved.custom_distance, resolved.custom_context, &spec.custom));
     RHUMB_TRY(choose_order(resolved.order, &spec.order));
     RHUMB_TRY(rhumb__compact(&spec, &result));
     if (report != NULL) {

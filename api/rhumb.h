@@ -112,6 +112,8 @@ typedef struct rhumb_index_options {
     uint64_t seed;      /* of the level numbers. Same seed, same inserts in the same order, same graph. Default 397. */
     bool extend_candidates; /* consider neighbours of candidates too (paper, algorithm 4). Default false. */
     bool keep_pruned;       /* fill lists up with pruned candidates (paper, algorithm 4). Default false. */
+    bool normalise; /* divide vectors and queries of hellinger, jeffreys and jensen_shannon by their sums. Default
+                       false: what does not sum to 1 is refused. */
     const struct rhumb_open_options *open; /* how the new index is opened; not stored. NULL: with the defaults. */
 } rhumb_index_options;
 
@@ -135,6 +137,10 @@ typedef struct rhumb_open_options {
                                              quarter of the index's size, at least 64 MiB. UINT64_MAX: never */
     uint64_t checkpoint_bytes_per_second; /* how fast checkpoints may write; default 0: as fast as the disk */
     bool discard_log; /* throw away a log that does not belong to the index instead of failing; default false */
+    /* For an index of RHUMB_METRIC_CUSTOM, read-only or not; ignored for others. */
+    const char *custom_name;           /* 1 to 63 bytes; stored in the file at creation, compared at every opening */
+    rhumb_distance_fn custom_distance; /* stays in use until the handle is closed */
+    void *custom_context;
 } rhumb_open_options;
 
 RHUMB_API void rhumb_open_options_init(rhumb_open_options *options, size_t size);
@@ -289,6 +295,7 @@ typedef struct rhumb_index_stats {
     uint64_t unreachable_count;       /* live vectors that no path leads to, when they were last counted: now and
                                          then after many deletes; rhumb_index_verify counts them too */
     uint64_t unreachable_lsn;         /* as of which operation; 0: not counted yet */
+    char custom_name[64];             /* of a custom metric, or "" */
 } rhumb_index_stats;
 
 /* Fills `stats`; `size` is sizeof(rhumb_index_stats) at the caller's. */
@@ -349,7 +356,10 @@ typedef struct rhumb_repair_options {
     uint32_t thread_count;      /* threads to work with; default 0: one per processor of this process */
     rhumb_progress_fn progress; /* as for batches, but its numbers are steps: two per slot; default NULL */
     void *progress_context;
-    bool strict; /* fail rather than take a vector that is doubtful or not proved; default false */
+    bool strict;             /* fail rather than take a vector that is doubtful or not proved; default false */
+    const char *custom_name; /* as for opening, if the index has a custom metric; default NULL */
+    rhumb_distance_fn custom_distance;
+    void *custom_context;
 } rhumb_repair_options;
 
 RHUMB_API void rhumb_repair_options_init(rhumb_repair_options *options, size_t size);
@@ -416,6 +426,9 @@ typedef struct rhumb_compact_options {
     bool second_pass;           /* search new neighbours for every node; takes as long as building. Default false */
     rhumb_progress_fn progress; /* default NULL */
     void *progress_context;
+    const char *custom_name; /* as for opening, if the index has a custom metric; default NULL */
+    rhumb_distance_fn custom_distance;
+    void *custom_context;
 } rhumb_compact_options;
 
 RHUMB_API void rhumb_compact_options_init(rhumb_compact_options *options, size_t size);

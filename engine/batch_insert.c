@@ -26,9 +26,9 @@
 typedef struct insert_job {
     rhumb__scratch_pool *pool;
     const rhumb__batch_insert_spec *spec;
-    uint64_t vector_bytes;
-    uint64_t batch;  /* LSN of the begin record, or 0 */
-    uint32_t *slots; /* by vector: where it went; NULL when nothing may have to be taken back */
+    uint64_t vector_bytes; /* from one of the caller's to the next */
+    uint64_t batch;        /* LSN of the begin record, or 0 */
+    uint32_t *slots;       /* by vector: where it went; NULL when nothing may have to be taken back */
     _Atomic uint64_t next;
     _Atomic uint64_t inserted_count;
     _Atomic uint64_t lsn; /* the highest of all records */
@@ -151,7 +151,7 @@ done:
 rhumb_status rhumb__batch_insert(rhumb__scratch_pool *pool, const rhumb__batch_insert_spec *spec,
                                  uint64_t *inserted_count_out) {
     rhumb__graph *graph = atomic_load(&pool->graph);
-    insert_job job = {.pool = pool, .spec = spec, .vector_bytes = graph->space.vector_bytes};
+    insert_job job = {.pool = pool, .spec = spec, .vector_bytes = graph->space.caller_bytes};
     rhumb_status status = spec->partial ? run(&job) : insert_whole(graph, &job);
     *inserted_count_out = atomic_load(&job.inserted_count);
     /* Also after a failure that leaves something in. */

@@ -85,7 +85,7 @@ static rhumb_status begin(compaction *c) {
     rhumb_status status;
     RHUMB_TRY(check_name_is_free(c->spec->new_path));
     RHUMB_TRY(make_working_path(c));
-    RHUMB_TRY(rhumb__graph_open(c->spec->path, NULL, &c->old));
+    RHUMB_TRY(rhumb__graph_open_custom(c->spec->path, NULL, &c->spec->custom, &c->old));
     const rhumb__graph_options options = {.durability = RHUMB_DURABILITY_NONE};
     RHUMB_TRY(rhumb__graph_create(c->working_path, &c->old->params, &options, c->spec->creator_version, &c->graph));
     rhumb__scratch_pool_init(&c->old_pool, c->old);

@@ -10,6 +10,7 @@
 
 #include "base/rhumb_types.h"
 #include "engine/order.h"
+#include "engine/params.h"
 
 typedef struct rhumb__compact_spec {
     const char *path;
@@ -20,6 +21,7 @@ typedef struct rhumb__compact_spec {
     bool second_pass; /* search new neighbours for every node */
     bool (*progress)(void *context, uint64_t done_count, uint64_t total_count); /* may be NULL */
     void *progress_context;
+    rhumb__custom_metric custom; /* of the old index, if it has one */
 } rhumb__compact_spec;
 
 typedef struct rhumb__compact_result {

@@ -185,7 +185,7 @@ rhumb_status rhumb__graph_create(const char *path, const rhumb__params *params, 
     RHUMB_TRY(graph_new(options, &graph));
     graph->params = *params;
     graph->counts.key_bucket_count = RHUMB__KEY_BUCKET_COUNT_MIN;
-    RHUMB_TRY(rhumb__space_init(&graph->space, params->metric, params->element, params->dim));
+    RHUMB_TRY(rhumb__params_space(params, NULL, &graph->space));
     RHUMB_TRY(rhumb__store_create(NULL, path, creator_version, &graph->store));
     RHUMB_TRY(attach_sections(graph));
     RHUMB_TRY(rhumb__section_ensure(&graph->key_table.buckets, RHUMB__KEY_BUCKET_COUNT_MIN));
@@ -201,19 +201,19 @@ done:
 }
 
 rhumb_status rhumb__graph_open(const char *path, const rhumb__graph_options *options, rhumb__graph **graph_out) {
+    return rhumb__graph_open_custom(path, options, NULL, graph_out);
+}
+
+rhumb_status rhumb__graph_open_custom(const char *path, const rhumb__graph_options *options,
+                                      const rhumb__custom_metric *custom, rhumb__graph **graph_out) {
     rhumb_status status;
     rhumb__graph *graph = NULL;
     RHUMB_TRY(graph_new(options, &graph));
     RHUMB_TRY(rhumb__store_open(NULL, path, graph->writable, &graph->store));
     RHUMB_TRY(
         rhumb__params_decode(graph->store->superblock.client, graph->store->path, &graph->params, &graph->counts));
-    status = rhumb__space_init(&graph->space, graph->params.metric, graph->params.element, graph->params.dim);
-    if (status == RHUMB_E_INVALID || status == RHUMB_E_UNSUPPORTED) {
-        status = rhumb__fail_at(RHUMB_E_VERSION, graph->store->path, RHUMB_OFFSET_NONE,
-                                "metric %u with element type %u is not known here", (unsigned)graph->params.metric,
-                                (unsigned)graph->params.element);
-    }
-    RHUMB_TRY(status);
+    RHUMB_TRY(rhumb__params_supply(&graph->params, custom, graph->store->path));
+    RHUMB_TRY(rhumb__params_space(&graph->params, graph->store->path, &graph->space));
     RHUMB_TRY(attach_sections(graph));
     RHUMB_TRY(check_sections(graph));
     start(graph);

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/rhumb_types.h"
+#include "engine/params.h"
 
 typedef struct rhumb__repair_spec {
     const char *path;
@@ -24,6 +25,7 @@ typedef struct rhumb__repair_spec {
     bool strict;           /* fail rather than take what is doubtful or not proved */
     bool (*progress)(void *context, uint64_t done_count, uint64_t total_count); /* may be NULL */
     void *progress_context;
+    rhumb__custom_metric custom; /* of the old index, if it has one */
 } rhumb__repair_spec;
 
 typedef struct rhumb__repair_result {

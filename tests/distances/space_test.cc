@@ -37,7 +37,7 @@ TEST(Space, RoundsTheStrideUpWhereThatWastesLittle) {
     };
     for (const Layout &layout : layouts) {
         rhumb__space space;
-        ASSERT_EQ(rhumb__space_init(&space, layout.metric, RHUMB_ELEMENT_F32, layout.dim), RHUMB_OK);
+        ASSERT_EQ(space_init(&space, layout.metric, RHUMB_ELEMENT_F32, layout.dim), RHUMB_OK);
         EXPECT_EQ(space.metric, layout.metric);
         EXPECT_EQ(space.element, RHUMB_ELEMENT_F32);
         EXPECT_EQ(space.dim, layout.dim);
@@ -51,7 +51,7 @@ TEST(Space, StrideHoldsTheRowAndWastesAtMostAnEighthForEveryDimension) {
     for (rhumb_metric metric : all_metrics()) {
         for (uint32_t dim = 1; dim <= RHUMB_DIM_MAX; dim += dim < 2000 ? 1 : 97) {
             rhumb__space space;
-            ASSERT_EQ(rhumb__space_init(&space, metric, RHUMB_ELEMENT_F32, dim), RHUMB_OK);
+            ASSERT_EQ(space_init(&space, metric, RHUMB_ELEMENT_F32, dim), RHUMB_OK);
             ASSERT_GE(space.row_stride_bytes, space.row_bytes);
             ASSERT_LE((space.row_stride_bytes - space.row_bytes) * 8, space.row_bytes);
             ASSERT_EQ(space.row_stride_bytes % 4, 0u);
@@ -65,7 +65,7 @@ TEST(Space, StrideHoldsTheRowAndWastesAtMostAnEighthForEveryDimension) {
 TEST(Space, UsesTheKernelsOfTheTierInUse) {
     for (rhumb_metric metric : all_metrics()) {
         rhumb__space space;
-        ASSERT_EQ(rhumb__space_init(&space, metric, RHUMB_ELEMENT_F32, 10), RHUMB_OK);
+        ASSERT_EQ(space_init(&space, metric, RHUMB_ELEMENT_F32, 10), RHUMB_OK);
         const rhumb__kernels *kernels = rhumb__kernels_for(rhumb__cpu_simd(), metric, RHUMB_ELEMENT_F32);
         EXPECT_EQ(space.distance, kernels->distance);
         EXPECT_EQ(space.distance_many, kernels->distance_many);
@@ -74,16 +74,16 @@ TEST(Space, UsesTheKernelsOfTheTierInUse) {
 
 TEST(Space, RefusesWhatDoesNotExist) {
     rhumb__space space;
-    for (int number : {-1, 0, 5, 255}) {
-        EXPECT_EQ(rhumb__space_init(&space, static_cast<rhumb_metric>(number), RHUMB_ELEMENT_F32, 8), RHUMB_E_INVALID);
+    for (int number : {-1, 0, 13, 255}) {
+        EXPECT_EQ(space_init(&space, static_cast<rhumb_metric>(number), RHUMB_ELEMENT_F32, 8), RHUMB_E_INVALID);
         EXPECT_NE(std::string(rhumb__error_last()->message).find("metric"), std::string::npos);
     }
-    for (int number : {-1, 0, 255}) {
-        EXPECT_EQ(rhumb__space_init(&space, RHUMB_METRIC_L2, static_cast<rhumb_element>(number), 8), RHUMB_E_INVALID);
+    for (int number : {-1, 0, 14, 255}) {
+        EXPECT_EQ(space_init(&space, RHUMB_METRIC_L2, static_cast<rhumb_element>(number), 8), RHUMB_E_INVALID);
         EXPECT_NE(std::string(rhumb__error_last()->message).find("element"), std::string::npos);
     }
     for (uint32_t dim : {0u, RHUMB_DIM_MAX + 1, UINT32_MAX}) {
-        EXPECT_EQ(rhumb__space_init(&space, RHUMB_METRIC_L2, RHUMB_ELEMENT_F32, dim), RHUMB_E_INVALID);
+        EXPECT_EQ(space_init(&space, RHUMB_METRIC_L2, RHUMB_ELEMENT_F32, dim), RHUMB_E_INVALID);
         EXPECT_NE(std::string(rhumb__error_last()->message).find(std::to_string(dim)), std::string::npos);
     }
 }
