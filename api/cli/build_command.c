@@ -31,13 +31,16 @@ static int choose_metric(struct cli *cli, struct build_arguments *arguments, con
     if (!name && info->distance[0]) name = info->distance;
     if (!name) return CLI_OK;
     arguments->options.metric = rhumb_metric_from_name(name);
-    if (arguments->options.metric) return CLI_OK;
+    /* Files that say jaccard hold sets as lists of their members, one behind the other, and no matrix of vectors. */
+    const bool of_sets = !arguments->metric_name && arguments->options.metric == RHUMB_METRIC_JACCARD;
+    if (arguments->options.metric && !of_sets) return CLI_OK;
     if (arguments->metric_name)
         return cli_fail(cli, CLI_USAGE,
                         "--metric must be one of l1, l2, l2sq, ip, cosine, hamming, jaccard, hellinger, jeffreys, "
                         "jensen_shannon (manhattan, euclidean, dot, angular); found '%s'",
                         name);
-    return cli_fail(cli, CLI_INPUT, "%s: its distance is '%s', which rhumb does not have; choose one with --metric",
+    return cli_fail(cli, CLI_INPUT,
+                    "%s: its distance is '%s', which rhumb does not read from such files; choose one with --metric",
                     info->path, name);
 }
 

@@ -12,7 +12,7 @@ namespace {
 using namespace index_test;
 using namespace vectors;
 
-constexpr size_t COUNT = 400, K = 10, QUERY_COUNT = 40;
+constexpr size_t COUNT = 300, K = 10, QUERY_COUNT = 25;
 constexpr uint32_t EF = 100;
 
 uint64_t seed() {
@@ -107,7 +107,7 @@ rhumb_open_options open_options_without_log() {
 rhumb_index_options options_of(const Pair &pair) {
     rhumb_index_options options = index_options(dim_of(pair), pair.metric);
     options.element = pair.element;
-    options.ef_construction = 100;
+    options.ef_construction = 60;
     return options;
 }
 
