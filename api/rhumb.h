@@ -73,7 +73,7 @@
  *   Results      are f32; what f32 cannot hold is FLT_MAX (or -FLT_MAX), never infinite or NaN.
  *   Precision    Integers of 8 and 16 bits are summed exactly; those of 32 and 64 bits, f64, and all under jaccard,
  *                hellinger, jeffreys and jensen_shannon, in double, differences of 64-bit integers being exact before;
- *                f32, f16 and bf16 in f32. No integer overflows at any dimension.
+ *                f32, f16 and bf16 in f32 or wider. No integer overflows at any dimension.
  *   Domain       Floats must be finite: RHUMB_E_NOT_FINITE. Under jaccard no component may be negative. Under hellinger,
  *                jeffreys and jensen_shannon vectors are probabilities: not negative, and their sum is 1, give or take
  *                0.001; with rhumb_index_options.normalise they are divided by their sum, which must not be 0. Anything
@@ -455,7 +455,8 @@ typedef struct rhumb_repair_report {
  * RHUMB_OK: the new index is there and durable; `report` (may be NULL; `report_size` is sizeof(rhumb_repair_report) at
  * the caller's) says what it lacks. On failure there is no new file. RHUMB_E_EXISTS: there is one of that name.
  * RHUMB_E_LOCKED: the old index is open for writing. RHUMB_E_NOTFOUND, RHUMB_E_NOT_AN_INDEX, RHUMB_E_CORRUPT,
- * RHUMB_E_TRUNCATED, RHUMB_E_VERSION: nothing can be made of the old file. RHUMB_E_CANCELLED, RHUMB_E_NOSPACE,
+ * RHUMB_E_TRUNCATED, RHUMB_E_VERSION: nothing can be made of the old file. RHUMB_E_METRIC as for opening.
+ * RHUMB_E_CANCELLED, RHUMB_E_NOSPACE,
  * RHUMB_E_IO, RHUMB_E_NOMEM, RHUMB_E_FATAL. A crash meanwhile leaves an empty index in the new file. */
 RHUMB_API rhumb_status rhumb_index_repair(const char *path, const char *new_path, const rhumb_repair_options *options,
                                           rhumb_repair_report *report, size_t report_size) RHUMB_NODISCARD;
@@ -499,7 +500,8 @@ typedef struct rhumb_compact_report {
  * is only read, at its newest checkpoint, and may be open for writing here or elsewhere: so this is also a backup of a
  * live index. The new file has "-compacting" behind its name until it is whole and durable; after a failure there is
  * none. Memory: the neighbour lists of the new index, some bytes per node, and 4 bytes per link for the default order.
- * RHUMB_E_EXISTS: there is a file of either name. RHUMB_E_CANCELLED; what opening and creating return. */
+ * RHUMB_E_EXISTS: there is a file of either name. RHUMB_E_METRIC as for opening. RHUMB_E_CANCELLED; what opening and
+ * creating return. */
 RHUMB_API rhumb_status rhumb_index_compact_into(const char *path, const char *new_path,
                                                 const rhumb_compact_options *options, rhumb_compact_report *report,
                                                 size_t report_size) RHUMB_NODISCARD;

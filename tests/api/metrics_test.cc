@@ -229,6 +229,30 @@ TEST(IndexOfRemarkablePairs, ComesBackFromTheLogFromRepairAndFromCompaction) {
     }
 }
 
+// The longest vectors there are just fit into a record of the log.
+TEST(IndexOfTheLongestVectors, ComesBackFromTheLog) {
+    Random random(seed());
+    const ScratchDirectory directory;
+    const std::string name = directory.file("long"), crashed = directory.file("crashed");
+    rhumb_index_options options = index_options(65535, RHUMB_METRIC_COSINE);
+    options.element = RHUMB_ELEMENT_F64;
+    std::vector<double> vector(options.dim);
+    Index index = create(name, options);
+    for (uint64_t key = 0; key < 5; key++) {
+        for (double &component : vector) component = random.uniform() - 0.5;
+        ASSERT_OK(rhumb_index_insert(index.get(), key, vector.data()));
+    }
+    std::filesystem::copy(name, crashed);
+    std::filesystem::copy(name + "-wal", crashed + "-wal");
+    index = open(crashed, false);
+    ASSERT_NE(index, nullptr);
+    uint64_t key = 0;
+    float distance = 2;
+    ASSERT_OK(rhumb_index_search(index.get(), vector.data(), 1, nullptr, &key, &distance, nullptr));
+    EXPECT_EQ(key, 4u);
+    EXPECT_LT(distance, 1e-6f);
+}
+
 // ---- what is refused ----
 
 // The status of inserting and of searching, which is the same.

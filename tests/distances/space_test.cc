@@ -47,6 +47,34 @@ TEST(Space, RoundsTheStrideUpWhereThatWastesLittle) {
     }
 }
 
+TEST(Space, PutsTheInverseNormOfOtherTypesAtAMultipleOfEight) {
+    const struct {
+        rhumb_metric metric;
+        rhumb_element element;
+        uint32_t dim, vector_bytes, norm_offset_bytes, row_bytes, stride_bytes;
+    } layouts[] = {
+        {RHUMB_METRIC_COSINE, RHUMB_ELEMENT_U8, 5, 5, 8, 16, 16},
+        {RHUMB_METRIC_COSINE, RHUMB_ELEMENT_F16, 100, 200, 200, 208, 208},
+        {RHUMB_METRIC_COSINE, RHUMB_ELEMENT_F64, 65535, 524280, 524280, 524288, 524288},
+        {RHUMB_METRIC_COSINE, RHUMB_ELEMENT_F32, 5, 20, 20, 24, 24},
+        {RHUMB_METRIC_L2, RHUMB_ELEMENT_I8, 5, 5, 0, 5, 8},
+        {RHUMB_METRIC_HAMMING, RHUMB_ELEMENT_B1, 9, 2, 0, 2, 4},
+        {RHUMB_METRIC_HAMMING, RHUMB_ELEMENT_B1, 512, 64, 0, 64, 64},
+        {RHUMB_METRIC_LEVENSHTEIN, RHUMB_ELEMENT_U16, 30, 64, 0, 64, 64},
+        {RHUMB_METRIC_LEVENSHTEIN, RHUMB_ELEMENT_U8, 30, 34, 0, 34, 36},
+    };
+    for (const auto &layout : layouts) {
+        rhumb__space space;
+        ASSERT_EQ(space_init(&space, layout.metric, layout.element, layout.dim), RHUMB_OK);
+        EXPECT_EQ(space.vector_bytes, layout.vector_bytes) << layout.dim;
+        EXPECT_EQ(space.norm_offset_bytes, layout.norm_offset_bytes) << layout.dim;
+        EXPECT_EQ(space.row_bytes, layout.row_bytes) << layout.dim;
+        EXPECT_EQ(space.row_stride_bytes, layout.stride_bytes) << layout.dim;
+        EXPECT_EQ(space.caller_bytes,
+                  layout.metric == RHUMB_METRIC_LEVENSHTEIN ? sizeof(rhumb_sequence) : layout.vector_bytes);
+    }
+}
+
 TEST(Space, StrideHoldsTheRowAndWastesAtMostAnEighthForEveryDimension) {
     for (rhumb_metric metric : all_metrics()) {
         for (uint32_t dim = 1; dim <= RHUMB_DIM_MAX; dim += dim < 2000 ? 1 : 97) {
