@@ -229,6 +229,60 @@ TEST(IndexOfRemarkablePairs, ComesBackFromTheLogFromRepairAndFromCompaction) {
     }
 }
 
+// Rows are not looked at when a file is opened, so anything may be in them. What comes out is worse answers or an
+// error.
+TEST(IndexOfRemarkablePairs, SurvivesDamageToItsRows) {
+    Random random(seed());
+    const ScratchDirectory directory;
+    for (const Pair &pair : REMARKABLE) {
+        SCOPED_TRACE(name_of(pair));
+        const std::string path = directory.file(name_of(pair)), damaged = path + "-damaged";
+        const Collection collection = generate(random, pair, 200), queries = generate(random, pair, QUERY_COUNT);
+        Index index = create(path, options_of(pair));
+        ASSERT_OK(rhumb_index_insert_batch(index.get(), nullptr, collection.data(), 200, nullptr, nullptr));
+        index.reset();
+        std::ifstream whole(path, std::ios::binary);
+        const std::string content{std::istreambuf_iterator<char>(whole), {}};
+        const Bytes longest =
+            as_stored(pair, *std::max_element(collection.vectors.begin(), collection.vectors.begin() + 20,
+                                              [](const Vector &a, const Vector &b) {
+                                                  return a.components.size() < b.components.size();
+                                              }));
+        const size_t vectors_at = content.find(std::string(longest.begin(), longest.end()));
+        ASSERT_NE(vectors_at, std::string::npos);
+        int opened_count = 0;
+        for (int round = 0; round < 12; round++) {
+            std::filesystem::copy_file(path, damaged, std::filesystem::copy_options::overwrite_existing);
+            std::fstream file(damaged, std::ios::in | std::ios::out | std::ios::binary);
+            for (int hit = 0; hit < 40; hit++) {
+                const Bytes anything(1 + random() % 64, static_cast<uint8_t>(random() % 3 == 0 ? 0xFF : random()));
+                const uint64_t in_vectors = vectors_at + random() % (180 * longest.size());
+                const uint64_t anywhere = 65536 + random() % (content.size() - 65536 - 64);
+                file.seekp(static_cast<std::streamoff>(random() % 2 == 0 ? in_vectors : anywhere));
+                file.write(reinterpret_cast<const char *>(anything.data()),
+                           static_cast<std::streamsize>(anything.size()));
+            }
+            file.close();
+            rhumb_open_options options;
+            rhumb_open_options_init(&options, sizeof options);
+            options.read_only = true;
+            rhumb_index *raw = nullptr;
+            if (rhumb_index_open(damaged.c_str(), &options, &raw) != RHUMB_OK) continue;
+            opened_count++;
+            index.reset(raw);
+            for (const float distance : search(index.get(), queries).distances) EXPECT_FALSE(std::isnan(distance));
+            search(index.get(), queries, true);
+            bool found = false;
+            for (uint64_t key = 0; key < 200; key++) {
+                ASSERT_OK(rhumb_index_contains(index.get(), key, &found));
+                if (found) stored_vector(index.get(), pair, key);
+            }
+            index.reset();
+        }
+        EXPECT_GT(opened_count, 0);
+    }
+}
+
 // The longest vectors there are just fit into a record of the log.
 TEST(IndexOfTheLongestVectors, ComesBackFromTheLog) {
     Random random(seed());
