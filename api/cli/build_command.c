@@ -72,9 +72,10 @@ static int remove_old_index(struct cli *cli, const struct build_arguments *argum
     rhumb_index *index = NULL;
     rhumb_status status = rhumb_index_open(path, &options, &index);
     if (status == RHUMB_OK) status = rhumb_index_close(index);
-    const bool is_damaged_index =
-        status == RHUMB_E_CORRUPT || status == RHUMB_E_TRUNCATED || status == RHUMB_E_VERSION || status == RHUMB_E_LOG;
-    if (status != RHUMB_OK && !is_damaged_index)
+    /* Damaged, or one that only other programs can use: nobody writes it all the same. */
+    const bool is_index = status == RHUMB_E_CORRUPT || status == RHUMB_E_TRUNCATED || status == RHUMB_E_VERSION ||
+                          status == RHUMB_E_LOG || status == RHUMB_E_METRIC;
+    if (status != RHUMB_OK && !is_index)
         return cli_fail_index_as(cli, CLI_INDEX, status, "--force does not remove what is there");
     return remove_index(cli, path);
 }
