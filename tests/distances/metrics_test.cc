@@ -162,6 +162,15 @@ TEST(Metrics, MeasureTheElementTypesTheySayAndNoOthers) {
     }
 }
 
+TEST(Metrics, HaveNamesAsHaveElementTypes) {
+    for (int metric = RHUMB_METRIC_L2SQ; metric <= RHUMB_METRIC_CUSTOM; metric++) {
+        EXPECT_EQ(rhumb__metric_from_name(rhumb__metric_name(static_cast<rhumb_metric>(metric))), metric);
+    }
+    for (int element = F32; element <= B1; element++) {
+        EXPECT_EQ(rhumb__element_from_name(rhumb__element_name(static_cast<rhumb_element>(element))), element);
+    }
+}
+
 TEST(Metrics, AgreeWithTheReferenceAreSymmetricAndZeroForAVectorAndItself) {
     Random random(test_seed());
     for (uint32_t dim : dims_to_test(random)) {
