@@ -47,7 +47,7 @@ double edit_distance(rhumb_element element, const Bytes &a, const Bytes &b) {
 // double, or in f32 where f16, bf16 and f32 are measured so.
 Reference reference_of(const Pair &pair, uint32_t dim, const Bytes &a, const Bytes &b) {
     if (pair.metric == RHUMB_METRIC_LEVENSHTEIN) return {edit_distance(pair.element, a, b), 0};
-    long double sum = 0, sizes = 0, other = 0, squares_a = 0, squares_b = 0, squares = 0;
+    long double sum = 0, sizes = 0, other = 0, squares_a = 0, squares_b = 0;
     for (uint32_t i = 0; i < dim; i++) {
         const long double x = component(pair.element, a, i), y = component(pair.element, b, i), d = x - y;
         long double term = 0;
@@ -69,7 +69,6 @@ Reference reference_of(const Pair &pair, uint32_t dim, const Bytes &a, const Byt
         sum += term;
         sizes += fabsl(term);
         other += std::max(x, y);
-        squares += d * d;
         squares_a += x * x;
         squares_b += y * y;
     }
