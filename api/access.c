@@ -189,7 +189,7 @@ rhumb_status rhumb_index_get_vector(rhumb_index *index, uint64_t key, void *vect
     if (status == RHUMB_OK && slot == RHUMB__SLOT_NONE) {
         status = rhumb__fail(RHUMB_E_NOTFOUND, "key %llu is not in the index", (unsigned long long)key);
     } else if (status == RHUMB_OK) {
-        memcpy(vector, rhumb__graph_vector(graph, slot), graph->space.vector_bytes);
+        status = rhumb__space_give(&graph->space, rhumb__graph_vector(graph, slot), vector);
     }
     rhumb__scratch_give(scratch);
     return status;

@@ -35,6 +35,8 @@ static rhumb_status take_options(const rhumb_compact_options *options, const rhu
         .tell = resolved->progress,
         .tell_context = resolved->progress_context,
     };
+    RHUMB_TRY(
+        rhumb__custom_take(resolved->custom_name, resolved->custom_distance, resolved->custom_context, &work->custom));
     status = choose_order(resolved->order, &work->order);
 done:
     return status;

@@ -31,4 +31,8 @@ rhumb_status rhumb__handle_check(const rhumb_index *index, bool for_writing) RHU
 rhumb_status rhumb__options_take(void *target, size_t target_bytes, const void *options,
                                  const char *name) RHUMB_NODISCARD;
 
+/* The custom metric that a caller's options supply: name and function, or neither. RHUMB_E_INVALID. */
+rhumb_status rhumb__custom_take(const char *name, rhumb_distance_fn distance, void *context,
+                                rhumb__custom_metric *custom_out) RHUMB_NODISCARD;
+
 #endif /* RHUMB_API_HANDLE_H */

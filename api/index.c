@@ -69,6 +69,10 @@ static rhumb_status take_open_options(const rhumb_open_options *options, rhumb_o
     return RHUMB_OK;
 }
 
+static rhumb_status take_custom(const rhumb_open_options *options, rhumb__custom_metric *custom_out) {
+    return rhumb__custom_take(options->custom_name, options->custom_distance, options->custom_context, custom_out);
+}
+
 static rhumb__graph_options to_graph_options(const rhumb_open_options *options) {
     return (rhumb__graph_options){
         .durability = options->durability,
@@ -90,7 +94,7 @@ rhumb_status rhumb_index_create(const char *path, const rhumb_index_options *opt
     rhumb_index_options_init(&resolved, sizeof resolved);
     RHUMB_TRY(check_path(path, index_out));
     RHUMB_TRY(rhumb__options_take(&resolved, sizeof resolved, options, "rhumb_index_options"));
-    const rhumb__params params = {
+    rhumb__params params = {
         .metric = resolved.metric,
         .element = resolved.element,
         .dim = resolved.dim,
@@ -103,8 +107,15 @@ rhumb_status rhumb_index_create(const char *path, const rhumb_index_options *opt
         .seed = resolved.seed,
         .extend_candidates = resolved.extend_candidates,
         .keep_pruned = resolved.keep_pruned,
+        .normalise = resolved.normalise,
     };
     RHUMB_TRY(take_open_options(resolved.open, &open_options));
+    RHUMB_TRY(take_custom(&open_options, &params.custom));
+    if (params.metric == RHUMB_METRIC_CUSTOM && params.custom.distance == NULL) {
+        status = rhumb__fail(RHUMB_E_METRIC, "a custom metric needs its name and function, in options.open");
+        goto done;
+    }
+    if (params.metric != RHUMB_METRIC_CUSTOM) params.custom = (rhumb__custom_metric){0};
     if (open_options.read_only || open_options.graph_only) {
         status = rhumb__fail(RHUMB_E_INVALID, "a new index cannot be opened read-only");
         goto done;
@@ -125,12 +136,15 @@ rhumb_status rhumb_index_open(const char *path, const rhumb_open_options *option
     rhumb_index *index = NULL;
     rhumb__graph *graph = NULL;
     rhumb_open_options resolved;
+    rhumb__custom_metric custom;
     RHUMB_TRY(check_path(path, index_out));
     RHUMB_TRY(take_open_options(options, &resolved));
+    RHUMB_TRY(take_custom(&resolved, &custom));
     RHUMB_TRY(handle_new(resolved.read_only || resolved.graph_only, &index));
     const rhumb__graph_options graph_options = to_graph_options(&resolved);
-    RHUMB_TRY(resolved.graph_only ? rhumb__graph_open_without_vectors(path, &graph)
-                                  : rhumb__graph_open(path, resolved.read_only ? NULL : &graph_options, &graph));
+    RHUMB_TRY(resolved.graph_only
+                  ? rhumb__graph_open_without_vectors(path, &graph)
+                  : rhumb__graph_open_custom(path, resolved.read_only ? NULL : &graph_options, &custom, &graph));
     handle_begin(index, graph);
     *index_out = index;
     index = NULL;
@@ -198,8 +212,9 @@ rhumb_status rhumb_index_refresh(rhumb_index *index, bool *changed) {
         rhumb__graph *graph = atomic_load(&index->scratch_pool.graph);
         RHUMB_TRY(rhumb__store_has_newer(graph->store, &newer));
         if (newer) {
-            RHUMB_TRY(graph->graph_only ? rhumb__graph_open_without_vectors(graph->store->path, &fresh)
-                                        : rhumb__graph_open(graph->store->path, NULL, &fresh));
+            RHUMB_TRY(graph->graph_only
+                          ? rhumb__graph_open_without_vectors(graph->store->path, &fresh)
+                          : rhumb__graph_open_custom(graph->store->path, NULL, &graph->params.custom, &fresh));
             if (memcmp(fresh->store->superblock.uuid, graph->store->superblock.uuid, 16) != 0) {
                 status = rhumb__fail_at(RHUMB_E_NOTFOUND, graph->store->path, RHUMB_OFFSET_NONE,
                                         "another index is at this path now");

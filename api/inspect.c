@@ -24,6 +24,7 @@ static void fill_options(const rhumb__params *params, rhumb_index_options *optio
         .seed = params->seed,
         .extend_candidates = params->extend_candidates,
         .keep_pruned = params->keep_pruned,
+        .normalise = params->normalise,
     };
 }
 
@@ -114,6 +115,7 @@ rhumb_status rhumb_index_stats_get(rhumb_index *index, rhumb_index_stats *stats,
     if (status != RHUMB_OK) return status;
     rhumb_index_stats filled = {.size = size, .read_only = index->read_only};
     fill_options(&graph->params, &filled.options);
+    memcpy(filled.custom_name, graph->params.custom.name, sizeof filled.custom_name);
     fill_store(graph->store, &filled);
     fill_graph(graph, &filled);
     if (graph->writer != NULL) fill_work(graph->writer, &filled);

@@ -59,3 +59,20 @@ rhumb_status rhumb__options_take(void *target, size_t target_bytes, const void *
     memcpy(target, options, size < target_bytes ? size : target_bytes);
     return RHUMB_OK;
 }
+
+rhumb_status rhumb__custom_take(const char *name, rhumb_distance_fn distance, void *context,
+                                rhumb__custom_metric *custom_out) {
+    *custom_out = (rhumb__custom_metric){.distance = distance, .context = context};
+    if (name == NULL && distance == NULL) return RHUMB_OK;
+    if (name == NULL || distance == NULL) {
+        return rhumb__fail(RHUMB_E_INVALID, "a custom metric needs custom_name and custom_distance, found only %s",
+                           name == NULL ? "the function" : "the name");
+    }
+    const size_t length = strlen(name);
+    if (length < 1 || length >= sizeof custom_out->name) {
+        return rhumb__fail(RHUMB_E_INVALID, "custom_name: expected 1 to %zu bytes, found %zu",
+                           sizeof custom_out->name - 1, length);
+    }
+    memcpy(custom_out->name, name, length);
+    return RHUMB_OK;
+}

@@ -47,7 +47,7 @@ rhumb_status rhumb_index_repair(const char *path, const char *new_path, const rh
     }
     rhumb_status status = rhumb__options_take(&resolved, sizeof resolved, options, "rhumb_repair_options");
     if (status != RHUMB_OK) return status;
-    const rhumb__repair_spec spec = {
+    rhumb__repair_spec spec = {
         .path = path,
         .new_path = new_path,
         .creator_version = rhumb_version(),
@@ -56,7 +56,8 @@ rhumb_status rhumb_index_repair(const char *path, const char *new_path, const rh
         .progress = resolved.progress,
         .progress_context = resolved.progress_context,
     };
-    status = rhumb__repair(&spec, &result);
+    status = rhumb__custom_take(resolved.custom_name, resolved.custom_distance, resolved.custom_context, &spec.custom);
+    if (status == RHUMB_OK) status = rhumb__repair(&spec, &result);
     if (status == RHUMB_OK && report != NULL) fill_report(&result, report_size, report);
     return status;
 }

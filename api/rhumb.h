@@ -41,8 +41,52 @@
  *   version keep working. NULL in the place of options means all defaults.
  *
  * VECTORS are arrays of `dim` components of the index's element type, without any alignment requirement of rhumb's own;
- *   several vectors lie one after the other (row-major for C, column-major for Julia and Fortran).
+ *   several vectors lie one after the other (row-major for C, column-major for Julia and Fortran). Vectors of bits (b1)
+ * take (dim + 7) / 8 bytes, the first component in the lowest bit of the first byte; bits behind the last component do
+ * not count, and are 0 when a vector is given back. Under levenshtein a vector is a rhumb_sequence, and several are an
+ * array of these.
  */
+
+/* clang-format off */
+/* METRICS, of vectors a and b with components a[i], b[i], and the element types that each measures:
+ *
+ *   l2sq            sum (a - b)^2                                      f32 f64 f16 bf16 i8 u8 i16 u16 i32 u32 i64
+ *   l2              sqrt(l2sq)                                         the same
+ *   l1              sum |a - b|                                        the same
+ *   ip              1 - sum a b                                        f32 f64 f16 bf16 i8 u8 u16 i32 i64
+ *   cosine          1 - sum a b / (|a| |b|); 1 with a zero vector      the same
+ *   hamming         components that differ / dim                       u8 u16 u32 u64 i16 i32 f32 f64 b1
+ *   jaccard         1 - sum min(a, b) / sum max(a, b); of bits         u8 u16 u32 f32 b1
+ *                   1 - |a and b| / |a or b|; 0 of two zero vectors
+ *   hellinger       sqrt(1 - sum sqrt(a b))                            f32 f64
+ *   jeffreys        sum (a - b) ln(max(a, 1e-30) / max(b, 1e-30))      f32 f64
+ *   jensen_shannon  sqrt(1/2 sum (a ln(a / m) + b ln(b / m))),         f32 f64
+ *                   m = (a + b) / 2, 0 ln 0 = 0
+ *   levenshtein     fewest insertions, deletions and substitutions     u8 u16, sequences of 0 to dim elements, dim at
+ *                   of one element that make a of b                    most 16,384
+ *   custom          what the caller's function says                    all
+ *
+ *   Ranges       l1, l2, l2sq, jeffreys, levenshtein from 0; cosine 0 to 2; hamming, jaccard, hellinger 0 to 1;
+ *                jensen_shannon 0 to sqrt(ln 2); ip any number. All are 0 for a vector and itself (cosine and ip up to
+ *                rounding, and ip only for vectors of length 1). l1, l2, hamming, jaccard, hellinger, jensen_shannon and
+ *                levenshtein keep the triangle inequality.
+ *   Results      are f32; what f32 cannot hold is FLT_MAX (or -FLT_MAX), never infinite or NaN.
+ *   Precision    Integers of 8 and 16 bits are summed exactly; those of 32 and 64 bits, f64, and all under jaccard,
+ *                hellinger, jeffreys and jensen_shannon, in double, differences of 64-bit integers being exact before;
+ *                f32, f16 and bf16 in f32 or wider. No integer overflows at any dimension.
+ *   Domain       Floats must be finite: RHUMB_E_NOT_FINITE. Under jaccard no component may be negative. Under hellinger,
+ *                jeffreys and jensen_shannon vectors are probabilities: not negative, and their sum is 1, give or take
+ *                0.001; with rhumb_index_options.normalise they are divided by their sum, which must not be 0. Anything
+ *                else is RHUMB_E_DOMAIN. All of this holds for queries too. hellinger is computed as
+ *                sqrt(1/2 sum (sqrt a - sqrt b)^2), which is the same for probabilities, and 0 for a vector and itself
+ *                whatever its sum.
+ *   Sequences    are compared at their own lengths. rhumb_index_get_vector fills a caller's rhumb_sequence, whose
+ *                elements point to room for `length` of them.
+ *   Custom       The function's name is in the file. Whoever opens, repairs or compacts the index supplies a function
+ *                under the same name (rhumb_open_options.custom_name); else it is RHUMB_E_METRIC. It is handed stored
+ *                components, aligned as their type wants it, and the caller's queries as a copy that is aligned too.
+ */
+/* clang-format on */
 #ifndef RHUMB_H
 #define RHUMB_H
 
@@ -79,12 +123,12 @@ RHUMB_API const char *rhumb_status_name(rhumb_status status);
 /* The details of the last failure in the calling thread. Never NULL; valid until the thread's next failing call. */
 RHUMB_API const rhumb_error *rhumb_error_last(void);
 
-/* "l2sq", "l2", "ip", "cosine"; NULL for a number that is no metric. And back: 0 for a text that names none.
- * "euclidean", "angular" and "dot" are understood as l2, cosine and ip. */
+/* "l2sq", "jensen_shannon"...; NULL for a number that is no metric. And back: 0 for a text that names none.
+ * "euclidean", "angular", "dot" and "manhattan" are understood as l2, cosine, ip and l1. */
 RHUMB_API const char *rhumb_metric_name(rhumb_metric metric);
 RHUMB_API rhumb_metric rhumb_metric_from_name(const char *name);
 
-/* "f32"; NULL for a number that is no element type. */
+/* "f32", "b1"...; NULL for a number that is no element type. */
 RHUMB_API const char *rhumb_element_name(rhumb_element element);
 RHUMB_API rhumb_element rhumb_element_from_name(const char *name);
 
@@ -100,7 +144,8 @@ typedef struct rhumb_index rhumb_index;
 /* What an index is. All of it is fixed at creation and stored in the file. */
 typedef struct rhumb_index_options {
     size_t size;              /* sizeof(rhumb_index_options), set by rhumb_index_options_init */
-    uint32_t dim;             /* components per vector, 1 to 65,535. No default: must be set. */
+    uint32_t dim;             /* components per vector, 1 to 65,535; of levenshtein the longest sequence, to 16,384.
+                                 No default: must be set. */
     rhumb_metric metric;      /* default RHUMB_METRIC_L2 */
     rhumb_element element;    /* default RHUMB_ELEMENT_F32 */
     uint32_t M;               /* neighbours per node and level, 2 to 256. Default 16. */
@@ -112,7 +157,10 @@ typedef struct rhumb_index_options {
     uint64_t seed;      /* of the level numbers. Same seed, same inserts in the same order, same graph. Default 397. */
     bool extend_candidates; /* consider neighbours of candidates too (paper, algorithm 4). Default false. */
     bool keep_pruned;       /* fill lists up with pruned candidates (paper, algorithm 4). Default false. */
-    const struct rhumb_open_options *open; /* how the new index is opened; not stored. NULL: with the defaults. */
+    bool normalise; /* divide vectors and queries of hellinger, jeffreys and jensen_shannon by their sums. Default
+                       false: what does not sum to 1 is refused. */
+    const struct rhumb_open_options *open; /* how the new index is opened, and its custom metric, of which the name
+                                              alone is stored. NULL: with the defaults. */
 } rhumb_index_options;
 
 /* Sets the defaults. `size` is sizeof(rhumb_index_options) at the caller's. */
@@ -120,8 +168,9 @@ RHUMB_API void rhumb_index_options_init(rhumb_index_options *options, size_t siz
 
 /* Creates an index in a new file and opens it for reading and writing. The file exists and is whole when this returns.
  * RHUMB_E_EXISTS: there is a file of that name already, or a log of an index that had the name; both are left alone.
- * RHUMB_E_INVALID: an option is out of range; the message names it. RHUMB_E_FATAL: a sync failed. RHUMB_E_NOSPACE,
- * RHUMB_E_IO, RHUMB_E_NOMEM. */
+ * RHUMB_E_INVALID: an option is out of range; the message names it. RHUMB_E_UNSUPPORTED: the metric does not measure
+ * the element type. RHUMB_E_METRIC: a custom metric without name and function. RHUMB_E_FATAL: a sync failed.
+ * RHUMB_E_NOSPACE, RHUMB_E_IO, RHUMB_E_NOMEM. */
 RHUMB_API rhumb_status rhumb_index_create(const char *path, const rhumb_index_options *options,
                                           rhumb_index **index_out) RHUMB_NODISCARD;
 
@@ -142,6 +191,10 @@ typedef struct rhumb_open_options {
     bool graph_only; /* open read-only and leave the vectors alone: they are not mapped, and may be damaged, punched out
                         or cut off. Keys, levels, neighbours and stats answer; what measures or returns vectors is
                         RHUMB_E_UNSUPPORTED. Default false */
+    /* For an index of RHUMB_METRIC_CUSTOM, read-only or not; ignored for others. */
+    const char *custom_name;           /* 1 to 63 bytes; stored in the file at creation, compared at every opening */
+    rhumb_distance_fn custom_distance; /* stays in use until the handle is closed */
+    void *custom_context;
 } rhumb_open_options;
 
 RHUMB_API void rhumb_open_options_init(rhumb_open_options *options, size_t size);
@@ -153,6 +206,7 @@ RHUMB_API void rhumb_open_options_init(rhumb_open_options *options, size_t size)
  * file. RHUMB_E_LOCKED: open for writing elsewhere, and read_only is not set; it is waited for a tenth of a second at
  * most, because the lock of a writer that was killed outlives it a little. RHUMB_E_NOT_AN_INDEX, RHUMB_E_CORRUPT,
  * RHUMB_E_TRUNCATED, RHUMB_E_VERSION: the file cannot be used; the message says what is wrong at which offset.
+ * RHUMB_E_METRIC: the index has a custom metric, and its function was not supplied, or one of another name.
  * RHUMB_E_LOG: the log beside the index is not its own, or operations between the two are missing, as after restoring
  * an old copy of one of them; discard_log opens the index without it. RHUMB_E_FATAL: opening for writing makes sure
  * that the checkpoint it found is on the disk, and that sync failed. Damage that these checks of the file's frame
@@ -173,7 +227,8 @@ RHUMB_API rhumb_status rhumb_index_close(rhumb_index *index);
 /* Inserts one vector. When it returns RHUMB_OK, searches that begin afterwards can find it, and it is as durable as the
  * handle's mode promises. The vector is copied. RHUMB_E_FATAL: the log could not be written, now or earlier; searches
  * of this handle may see the vector all the same, but it need not be there at the next opening. RHUMB_E_EXISTS: the key
- * is in the index; nothing changed. RHUMB_E_NOT_FINITE: a component is NaN or infinite. RHUMB_E_FULL: all 2,147,483,647
+ * is in the index; nothing changed. RHUMB_E_NOT_FINITE: a component is NaN or infinite. RHUMB_E_DOMAIN: the metric is
+ * not defined for the vector. RHUMB_E_INVALID: a sequence is longer than dim. RHUMB_E_FULL: all 2,147,483,647
  * slots or the reserved address space are used up. RHUMB_E_READONLY, RHUMB_E_NOMEM. */
 RHUMB_API rhumb_status rhumb_index_insert(rhumb_index *index, uint64_t key, const void *vector) RHUMB_NODISCARD;
 
@@ -249,7 +304,9 @@ RHUMB_API rhumb_status rhumb_index_search_exact(rhumb_index *index, const void *
 /* ---- looking at it
  * --------------------------------------------------------------------------------------------------- */
 
-/* Copies the vector of a key, as it was inserted, to `vector` (dim components). RHUMB_E_NOTFOUND. */
+/* Copies the vector of a key, as it was inserted (or normalised), to `vector` (dim components). Under levenshtein
+ * `vector` is a rhumb_sequence whose elements point to room for `length` of them; its length becomes that of the
+ * sequence, also where the room is too small, which is RHUMB_E_INVALID. RHUMB_E_NOTFOUND. */
 RHUMB_API rhumb_status rhumb_index_get_vector(rhumb_index *index, uint64_t key, void *vector) RHUMB_NODISCARD;
 
 /* *found is whether the key is in the index. */
@@ -306,6 +363,7 @@ typedef struct rhumb_index_stats {
     uint64_t compaction_delay_max_ns;  /* the longest by which single operations were slowed down, each on its own */
     uint64_t compaction_failed_count;  /* compactions that came to nothing, and why the last of them did */
     char compaction_failure[256];
+    char custom_name[64]; /* of a custom metric, or "" */
 } rhumb_index_stats;
 
 /* Fills `stats`; `size` is sizeof(rhumb_index_stats) at the caller's. */
@@ -366,7 +424,10 @@ typedef struct rhumb_repair_options {
     uint32_t thread_count;      /* threads to work with; default 0: one per processor of this process */
     rhumb_progress_fn progress; /* as for batches, but its numbers are steps: two per slot; default NULL */
     void *progress_context;
-    bool strict; /* fail rather than take a vector that is doubtful or not proved; default false */
+    bool strict;             /* fail rather than take a vector that is doubtful or not proved; default false */
+    const char *custom_name; /* as for opening, if the index has a custom metric; default NULL */
+    rhumb_distance_fn custom_distance;
+    void *custom_context;
 } rhumb_repair_options;
 
 RHUMB_API void rhumb_repair_options_init(rhumb_repair_options *options, size_t size);
@@ -411,7 +472,8 @@ typedef struct rhumb_repair_report {
  * RHUMB_OK: the new index is there and durable; `report` (may be NULL; `report_size` is sizeof(rhumb_repair_report) at
  * the caller's) says what it lacks. On failure there is no new file. RHUMB_E_EXISTS: there is one of that name.
  * RHUMB_E_LOCKED: the old index is open for writing. RHUMB_E_NOTFOUND, RHUMB_E_NOT_AN_INDEX, RHUMB_E_CORRUPT,
- * RHUMB_E_TRUNCATED, RHUMB_E_VERSION: nothing can be made of the old file. RHUMB_E_CANCELLED, RHUMB_E_NOSPACE,
+ * RHUMB_E_TRUNCATED, RHUMB_E_VERSION: nothing can be made of the old file. RHUMB_E_METRIC as for opening.
+ * RHUMB_E_CANCELLED, RHUMB_E_NOSPACE,
  * RHUMB_E_IO, RHUMB_E_NOMEM, RHUMB_E_FATAL. A crash meanwhile leaves an empty index in the new file. */
 RHUMB_API rhumb_status rhumb_index_repair(const char *path, const char *new_path, const rhumb_repair_options *options,
                                           rhumb_repair_report *report, size_t report_size) RHUMB_NODISCARD;
@@ -434,6 +496,9 @@ typedef struct rhumb_compact_options {
     bool second_pass;           /* search new neighbours for every node; takes as long as building. Default false */
     rhumb_progress_fn progress; /* default NULL */
     void *progress_context;
+    const char *custom_name; /* as for opening, if the index has a custom metric; default NULL */
+    rhumb_distance_fn custom_distance;
+    void *custom_context;
     /* The rest is for rhumb_index_compact. */
     uint64_t bytes_per_second; /* how fast vectors may be written; default 0: as fast as the disk */
     bool background;           /* return at once and compact on a thread of the handle; default false */
@@ -485,7 +550,8 @@ RHUMB_API rhumb_status rhumb_index_compact_cancel(rhumb_index *index) RHUMB_NODI
  * is only read, at its newest checkpoint, and may be open for writing here or elsewhere: so this is also a backup of a
  * live index. The new file has "-compacting" behind its name until it is whole and durable; after a failure there is
  * none. Memory: the neighbour lists of the new index, some bytes per node, and 8 bytes per link for the default order.
- * RHUMB_E_EXISTS: there is a file of either name. RHUMB_E_CANCELLED; what opening and creating return. */
+ * RHUMB_E_EXISTS: there is a file of either name. RHUMB_E_METRIC as for opening. RHUMB_E_CANCELLED; what opening and
+ * creating return. */
 RHUMB_API rhumb_status rhumb_index_compact_into(const char *path, const char *new_path,
                                                 const rhumb_compact_options *options, rhumb_compact_report *report,
                                                 size_t report_size) RHUMB_NODISCARD;

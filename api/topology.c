@@ -24,7 +24,7 @@ void rhumb_topology_options_init(rhumb_topology_options *options, size_t size) {
 static rhumb_status open_snapshot(rhumb__graph *graph, rhumb__graph **snapshot_out) {
     rhumb_status status;
     rhumb__graph *snapshot = NULL;
-    RHUMB_TRY(rhumb__graph_open(graph->store->path, NULL, &snapshot));
+    RHUMB_TRY(rhumb__graph_open_custom(graph->store->path, NULL, &graph->params.custom, &snapshot));
     if (memcmp(snapshot->store->superblock.uuid, graph->store->superblock.uuid, 16) != 0) {
         status = rhumb__fail_at(RHUMB_E_NOTFOUND, graph->store->path, RHUMB_OFFSET_NONE,
                                 "another index is at this path now");

@@ -32,7 +32,7 @@ static bool has_f16c(void) {
 static rhumb__simd detect_simd(void) {
     __builtin_cpu_init();
     bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("sse4.2") &&
-                has_f16c();
+                __builtin_cpu_supports("popcnt") && has_f16c();
     if (!avx2) return RHUMB__SIMD_SCALAR;
     bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");

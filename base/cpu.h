@@ -10,7 +10,7 @@
 
 typedef enum rhumb__simd {
     RHUMB__SIMD_SCALAR = 0,
-    RHUMB__SIMD_AVX2 = 1,  /* AVX2, FMA, F16C, SSE4.2 */
+    RHUMB__SIMD_AVX2 = 1,  /* AVX2, FMA, F16C, SSE4.2, POPCNT */
     RHUMB__SIMD_AVX512 = 2 /* AVX-512 F, BW, DQ, VL, besides all of the above */
 } rhumb__simd;
 

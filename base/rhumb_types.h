@@ -36,9 +36,11 @@ typedef enum rhumb_status {
     RHUMB_E_STALE = -22,    /* the index behind a cursor has been replaced (refresh, compaction); open another cursor */
     RHUMB_E_FATAL = -30,    /* an earlier failure made this handle read-only for good; close and open again */
 
-    RHUMB_E_NOTFOUND = -40,  /* no such key, or no such file */
-    RHUMB_E_EXISTS = -41,    /* that key, or that file, is there already */
-    RHUMB_E_NOT_FINITE = -50 /* a vector component is NaN or infinite */
+    RHUMB_E_NOTFOUND = -40,   /* no such key, or no such file */
+    RHUMB_E_EXISTS = -41,     /* that key, or that file, is there already */
+    RHUMB_E_NOT_FINITE = -50, /* a vector component is NaN or infinite */
+    RHUMB_E_DOMAIN = -51,     /* the metric is not defined for such a vector: negative, or no probabilities */
+    RHUMB_E_METRIC = -52      /* the index's custom metric was not supplied, or one of another name */
 } rhumb_status;
 
 /* Why the last failing rhumb call of this thread failed. Owned by the library, one per thread. */
@@ -50,18 +52,50 @@ typedef struct rhumb_error {
     char message[512];    /* what failed, where, what was expected and what was found; one line, no newline */
 } rhumb_error;
 
-/* How far apart two vectors are. Smaller is nearer in every metric. */
+/* How far apart two vectors are. Smaller is nearer in every metric. rhumb.h has the formulas, and which metric measures
+ * which element types. */
 typedef enum rhumb_metric {
-    RHUMB_METRIC_L2SQ = 1,  /* sum of (a-b)^2 */
-    RHUMB_METRIC_L2 = 2,    /* square root of l2sq */
-    RHUMB_METRIC_IP = 3,    /* 1 - dot(a, b); not a metric in the mathematical sense, may be negative */
-    RHUMB_METRIC_COSINE = 4 /* 1 - cos(a, b); the cosine with a zero vector is taken as 0, so the distance is 1 */
+    RHUMB_METRIC_L2SQ = 1,            /* sum of (a-b)^2 */
+    RHUMB_METRIC_L2 = 2,              /* square root of l2sq */
+    RHUMB_METRIC_IP = 3,              /* 1 - dot(a, b); not a metric in the mathematical sense, may be negative */
+    RHUMB_METRIC_COSINE = 4,          /* 1 - cos(a, b); the cosine with a zero vector is taken as 0 */
+    RHUMB_METRIC_L1 = 5,              /* sum of |a-b| */
+    RHUMB_METRIC_HAMMING = 6,         /* share of the components that differ */
+    RHUMB_METRIC_JACCARD = 7,         /* 1 - sum of min(a, b) / sum of max(a, b) */
+    RHUMB_METRIC_HELLINGER = 8,       /* square root of 1 - sum of sqrt(a b), for probabilities */
+    RHUMB_METRIC_JEFFREYS = 9,        /* sum of (a-b) ln(a/b), for probabilities */
+    RHUMB_METRIC_JENSEN_SHANNON = 10, /* square root of the Jensen-Shannon divergence, for probabilities */
+    RHUMB_METRIC_LEVENSHTEIN = 11,    /* fewest insertions, deletions and substitutions between two sequences */
+    RHUMB_METRIC_CUSTOM = 12          /* a function of the caller's */
 } rhumb_metric;
 
-/* What one component of a vector is. */
+/* What one component of a vector is. Numbers are those of the processor, little-endian. */
 typedef enum rhumb_element {
-    RHUMB_ELEMENT_F32 = 1 /* IEEE 754 binary32 */
+    RHUMB_ELEMENT_F32 = 1,  /* IEEE 754 binary32 */
+    RHUMB_ELEMENT_F64 = 2,  /* IEEE 754 binary64 */
+    RHUMB_ELEMENT_F16 = 3,  /* IEEE 754 binary16 */
+    RHUMB_ELEMENT_BF16 = 4, /* the upper half of an f32 */
+    RHUMB_ELEMENT_I8 = 5,
+    RHUMB_ELEMENT_U8 = 6,
+    RHUMB_ELEMENT_I16 = 7,
+    RHUMB_ELEMENT_U16 = 8,
+    RHUMB_ELEMENT_I32 = 9,
+    RHUMB_ELEMENT_U32 = 10,
+    RHUMB_ELEMENT_I64 = 11,
+    RHUMB_ELEMENT_U64 = 12,
+    RHUMB_ELEMENT_B1 = 13 /* one bit; component i is bit i % 8 (of value 1 << i % 8) of byte i / 8 */
 } rhumb_element;
+
+/* A custom metric: the distance of two vectors of `dim` components (under RHUMB_ELEMENT_B1 `dim` bits). `context` is
+ * what was given with the function. It is called by many threads at once, must give the same for the same vectors, and
+ * should be symmetric. NaN and what f32 cannot hold count as farther than everything else. */
+typedef float (*rhumb_distance_fn)(const void *a, const void *b, uint32_t dim, void *context);
+
+/* What a vector is under RHUMB_METRIC_LEVENSHTEIN: `length` elements, 0 to the index's dim. */
+typedef struct rhumb_sequence {
+    const void *elements; /* may be NULL when length is 0 */
+    uint32_t length;
+} rhumb_sequence;
 
 /* When an operation that has returned is safe from a power cut. */
 typedef enum rhumb_durability {

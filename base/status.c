@@ -118,6 +118,8 @@ const char *rhumb__status_name(rhumb_status status) {
     case RHUMB_E_NOTFOUND: return "RHUMB_E_NOTFOUND";
     case RHUMB_E_EXISTS: return "RHUMB_E_EXISTS";
     case RHUMB_E_NOT_FINITE: return "RHUMB_E_NOT_FINITE";
+    case RHUMB_E_DOMAIN: return "RHUMB_E_DOMAIN";
+    case RHUMB_E_METRIC: return "RHUMB_E_METRIC";
     }
     return "RHUMB_E_UNKNOWN";
 }

@@ -14,13 +14,29 @@ struct word {
 };
 
 static const struct word METRICS[] = {
-    {RHUMB_METRIC_L2SQ, "l2sq"},     {RHUMB_METRIC_L2, "l2"},        {RHUMB_METRIC_IP, "ip"},
-    {RHUMB_METRIC_COSINE, "cosine"}, {RHUMB_METRIC_L2, "euclidean"}, {RHUMB_METRIC_COSINE, "angular"},
+    {RHUMB_METRIC_L2SQ, "l2sq"},
+    {RHUMB_METRIC_L2, "l2"},
+    {RHUMB_METRIC_IP, "ip"},
+    {RHUMB_METRIC_COSINE, "cosine"},
+    {RHUMB_METRIC_L1, "l1"},
+    {RHUMB_METRIC_HAMMING, "hamming"},
+    {RHUMB_METRIC_JACCARD, "jaccard"},
+    {RHUMB_METRIC_HELLINGER, "hellinger"},
+    {RHUMB_METRIC_JEFFREYS, "jeffreys"},
+    {RHUMB_METRIC_JENSEN_SHANNON, "jensen_shannon"},
+    {RHUMB_METRIC_LEVENSHTEIN, "levenshtein"},
+    {RHUMB_METRIC_CUSTOM, "custom"},
+    {RHUMB_METRIC_L2, "euclidean"},
+    {RHUMB_METRIC_COSINE, "angular"},
     {RHUMB_METRIC_IP, "dot"},
+    {RHUMB_METRIC_L1, "manhattan"},
 };
 
 static const struct word ELEMENTS[] = {
-    {RHUMB_ELEMENT_F32, "f32"},
+    {RHUMB_ELEMENT_F32, "f32"}, {RHUMB_ELEMENT_F64, "f64"}, {RHUMB_ELEMENT_F16, "f16"}, {RHUMB_ELEMENT_BF16, "bf16"},
+    {RHUMB_ELEMENT_I8, "i8"},   {RHUMB_ELEMENT_U8, "u8"},   {RHUMB_ELEMENT_I16, "i16"}, {RHUMB_ELEMENT_U16, "u16"},
+    {RHUMB_ELEMENT_I32, "i32"}, {RHUMB_ELEMENT_U32, "u32"}, {RHUMB_ELEMENT_I64, "i64"}, {RHUMB_ELEMENT_U64, "u64"},
+    {RHUMB_ELEMENT_B1, "b1"},
 };
 
 enum {

@@ -1,9 +1,6 @@
-/* space.c - sets up a space, prepares the rows that live in it, and translates between raw distances and a metric's
- * own.
+/* space.c - sets up a space, and translates between raw distances and a metric's own.
  *
- * Owns the layout of a row: the components, and under cosine one float behind them, the inverse of the vector's
- * Euclidean norm. A space is immutable once set up, so there is nothing to lock. Failures are those of arguments
- * (rhumb__space_init) and of components that are not finite (rhumb__space_prepare).
+ * A space is immutable once set up, so there is nothing to lock. Failures are those of arguments.
  */
 #include "distances/space.h"
 
@@ -15,10 +12,7 @@
 #include "base/cpu.h"
 #include "base/status.h"
 #include "distances/dispatch.h"
-
-#define F32_EXPONENT_BITS UINT32_C(0x7F800000)
-
-enum { FLOATS_PER_CHECK = 16 };
+#include "distances/element.h"
 
 /* Rounds up to `unit` where that wastes at most an eighth of the row. */
 static bool stride_fits(uint32_t row_bytes, uint32_t unit, uint32_t *stride_bytes) {
@@ -36,86 +30,65 @@ static uint32_t stride_of(uint32_t row_bytes) {
     return stride_bytes;
 }
 
-rhumb_status rhumb__space_init(rhumb__space *space, rhumb_metric metric, rhumb_element element, uint32_t dim) {
-    if (rhumb__metric_name(metric) == NULL)
-        return rhumb__fail(RHUMB_E_INVALID, "metric %d does not exist", (int)metric);
-    if (rhumb__element_name(element) == NULL)
-        return rhumb__fail(RHUMB_E_INVALID, "element type %d does not exist", (int)element);
-    if (dim < 1 || dim > RHUMB_DIM_MAX)
-        return rhumb__fail(RHUMB_E_INVALID, "dim is %u, expected 1 to %u", (unsigned)dim, RHUMB_DIM_MAX);
-    const rhumb__kernels *kernels = rhumb__kernels_for(rhumb__cpu_simd(), metric, element);
-    if (kernels == NULL)
-        return rhumb__fail(RHUMB_E_UNSUPPORTED, "metric %s does not measure vectors of %s", rhumb__metric_name(metric),
-                           rhumb__element_name(element));
-
-    uint32_t vector_bytes = dim * (uint32_t)sizeof(float);
-    uint32_t row_bytes = vector_bytes + (metric == RHUMB_METRIC_COSINE ? (uint32_t)sizeof(float) : 0);
-    *space = (rhumb__space){
-        .metric = metric,
-        .element = element,
-        .dim = dim,
-        .vector_bytes = vector_bytes,
-        .row_bytes = row_bytes,
-        .row_stride_bytes = stride_of(row_bytes),
-        .distance = kernels->distance,
-        .distance_many = kernels->distance_many,
-    };
+static rhumb_status check_spec(const rhumb__space_spec *spec) {
+    const bool is_sequence = spec->metric == RHUMB_METRIC_LEVENSHTEIN;
+    const uint32_t dim_max = is_sequence ? RHUMB_SEQUENCE_LENGTH_MAX : RHUMB_DIM_MAX;
+    if (rhumb__metric_name(spec->metric) == NULL)
+        return rhumb__fail(RHUMB_E_INVALID, "metric %d does not exist", (int)spec->metric);
+    if (rhumb__element_name(spec->element) == NULL)
+        return rhumb__fail(RHUMB_E_INVALID, "element type %d does not exist", (int)spec->element);
+    if (spec->dim < 1 || spec->dim > dim_max)
+        return rhumb__fail(RHUMB_E_INVALID, "dim is %u, expected 1 to %u", (unsigned)spec->dim, dim_max);
+    if (rhumb__kernels_for(RHUMB__SIMD_SCALAR, spec->metric, spec->element) == NULL)
+        return rhumb__fail(RHUMB_E_UNSUPPORTED, "metric %s does not measure vectors of %s",
+                           rhumb__metric_name(spec->metric), rhumb__element_name(spec->element));
+    if (spec->normalise && !rhumb__metric_is_of_probabilities(spec->metric))
+        return rhumb__fail(RHUMB_E_INVALID, "normalise is for metrics of probabilities, which %s is not",
+                           rhumb__metric_name(spec->metric));
+    if (spec->metric == RHUMB_METRIC_CUSTOM && spec->custom_distance == NULL)
+        return rhumb__fail(RHUMB_E_METRIC, "a custom metric needs its function");
     return RHUMB_OK;
 }
 
-static bool is_finite(float component) {
-    uint32_t bits;
-    memcpy(&bits, &component, sizeof bits);
-    return (bits & F32_EXPONENT_BITS) != F32_EXPONENT_BITS;
+/* Where things lie in a row. Under cosine the inverse norm is an f32 behind components of f32, else an f64. */
+static void set_layout(rhumb__space *space) {
+    space->vector_bytes = (uint32_t)(((uint64_t)space->dim * rhumb__element_bits(space->element) + 7) / 8);
+    space->caller_bytes = space->vector_bytes;
+    space->row_bytes = space->vector_bytes;
+    if (space->metric == RHUMB_METRIC_LEVENSHTEIN) {
+        space->vector_bytes = space->row_bytes += (uint32_t)sizeof(uint32_t);
+        space->caller_bytes = (uint32_t)sizeof(rhumb_sequence);
+    } else if (space->metric == RHUMB_METRIC_COSINE) {
+        const uint32_t norm_bytes = space->element == RHUMB_ELEMENT_F32 ? sizeof(float) : sizeof(double);
+        space->norm_offset_bytes = (uint32_t)rhumb__round_up(space->vector_bytes, norm_bytes);
+        space->row_bytes = space->norm_offset_bytes + norm_bytes;
+    }
+    space->row_stride_bytes = stride_of(space->row_bytes);
 }
 
-/* The index of the first component that is NaN or infinite, or `dim`. Looks at exponents as integers, a fixed number at
- * a time and without leaving early among them, which compilers turn into vector code. */
-static uint32_t first_not_finite(const float *components, uint32_t dim) {
-    uint32_t i = 0;
-    for (; i + FLOATS_PER_CHECK <= dim; i += FLOATS_PER_CHECK) {
-        uint32_t bits[FLOATS_PER_CHECK];
-        uint32_t bad = 0;
-        memcpy(bits, components + i, sizeof bits);
-        for (int j = 0; j < FLOATS_PER_CHECK; j++) bad |= (bits[j] & F32_EXPONENT_BITS) == F32_EXPONENT_BITS;
-        if (bad != 0) break;
-    }
-    while (i < dim && is_finite(components[i])) i++;
-    return i;
-}
-
-/* 1/|v|, 0 for a zero vector. The squares are summed in double, which neither overflows nor underflows for any f32. The
- * smallest norms have an inverse that f32 cannot hold; it becomes FLT_MAX. Kernels trust no inverse of that size. */
-static float inverse_norm(const float *components, uint32_t dim) {
-    double sums[4] = {0.0, 0.0, 0.0, 0.0};
-    uint32_t i = 0;
-    for (; i + 4 <= dim; i += 4) {
-        for (uint32_t lane = 0; lane < 4; lane++) {
-            sums[lane] += (double)components[i + lane] * (double)components[i + lane];
-        }
-    }
-    for (; i < dim; i++) sums[0] += (double)components[i] * (double)components[i];
-    double squares = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-    if (squares == 0.0) return 0.0f;
-    double inverse = 1.0 / sqrt(squares);
-    return inverse < (double)FLT_MAX ? (float)inverse : FLT_MAX;
-}
-
-rhumb_status rhumb__space_prepare(const rhumb__space *space, const void *vector, void *row) {
-    float *components = row;
-    memcpy(components, vector, space->vector_bytes);
-    uint32_t bad = first_not_finite(components, space->dim);
-    if (bad < space->dim) {
-        const char *what = isnan(components[bad]) ? "NaN" : components[bad] > 0.0f ? "infinity" : "-infinity";
-        return rhumb__fail(RHUMB_E_NOT_FINITE, "component %u of %u is %s, expected a finite number", (unsigned)bad,
-                           (unsigned)space->dim, what);
-    }
-    if (space->metric == RHUMB_METRIC_COSINE) components[space->dim] = inverse_norm(components, space->dim);
+rhumb_status rhumb__space_init(rhumb__space *space, const rhumb__space_spec *spec) {
+    const rhumb_status status = check_spec(spec);
+    if (status != RHUMB_OK) return status;
+    const rhumb__simd tier = rhumb__cpu_simd();
+    const rhumb__kernels *kernels = rhumb__kernels_for(tier, spec->metric, spec->element);
+    *space = (rhumb__space){
+        .metric = spec->metric,
+        .element = spec->element,
+        .dim = spec->dim,
+        .normalise = spec->normalise,
+        .raw_is_square =
+            spec->metric == RHUMB_METRIC_L2 && kernels == rhumb__kernels_for(tier, RHUMB_METRIC_L2SQ, spec->element),
+        .distance = kernels->distance,
+        .distance_many = kernels->distance_many,
+        .custom_distance = spec->custom_distance,
+        .custom_context = spec->custom_context,
+    };
+    set_layout(space);
     return RHUMB_OK;
 }
 
 float rhumb__space_finish(const rhumb__space *space, float raw_distance) {
-    return space->metric == RHUMB_METRIC_L2 ? sqrtf(raw_distance) : raw_distance;
+    return space->raw_is_square ? sqrtf(raw_distance) : raw_distance;
 }
 
 /* The float that is `steps` places above `value` (below, if negative), for values from 0 up: there floats are ordered
@@ -128,11 +101,11 @@ static float step_float(float value, int steps) {
     return value;
 }
 
-/* For l2 the largest square whose root is not above `distance`, so that "raw <= rhumb__space_raw(d)" and
+/* For squares the largest whose root is not above `distance`, so that "raw <= rhumb__space_raw(d)" and
  * "rhumb__space_finish(raw) <= d" say the same although both roundings lose bits. No square is below a negative
  * distance, nor above one whose square f32 cannot hold. */
 float rhumb__space_raw(const rhumb__space *space, float distance) {
-    if (space->metric != RHUMB_METRIC_L2 || distance < 0.0f) return distance;
+    if (!space->raw_is_square || distance < 0.0f) return distance;
     double square = (double)distance * (double)distance;
     if (!(square < (double)FLT_MAX)) return FLT_MAX;
     float raw = (float)square;

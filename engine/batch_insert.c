@@ -55,7 +55,7 @@ static rhumb_status insert_one(insert_job *job, rhumb__scratch **scratch, uint64
     rhumb__writer_enter(job->writer);
     RHUMB_TRY(follow_graph(job, scratch));
     rhumb__graph *graph = rhumb__scratch_graph(*scratch);
-    const uint8_t *vector = (const uint8_t *)job->spec->vectors + i * graph->space.vector_bytes;
+    const uint8_t *vector = (const uint8_t *)job->spec->vectors + i * graph->space.caller_bytes;
     RHUMB_TRY(rhumb__scratch_set_query(*scratch, vector));
     RHUMB_TRY(rhumb__graph_insert(graph, *scratch, key_of(job->spec, i), job->batch, &slot, &lsn));
     if (job->slots != NULL) job->slots[i] = slot;

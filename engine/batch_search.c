@@ -39,7 +39,7 @@ static rhumb_status search_one(const rhumb__batch_search *search, rhumb__scratch
     uint64_t *keys = search->keys + i * search->k;
     float *distances = search->distances == NULL ? NULL : search->distances + i * search->k;
     uint32_t found_count = 0;
-    RHUMB_TRY(rhumb__scratch_set_query(scratch, (const uint8_t *)search->queries + i * graph->space.vector_bytes));
+    RHUMB_TRY(rhumb__scratch_set_query(scratch, (const uint8_t *)search->queries + i * graph->space.caller_bytes));
     if (search->exact) {
         RHUMB_TRY(search_exactly(graph, scratch, search->k, keys, distances, &found_count));
     } else {

@@ -13,9 +13,10 @@
 #include "engine/scratch.h"
 
 typedef struct rhumb__compact_work {
-    rhumb__graph *old;     /* a reader */
-    rhumb__graph *graph;   /* empty, of the same parameters; nobody else knows it */
-    uint32_t thread_count; /* 0: one per processor */
+    rhumb__graph *old;           /* a reader */
+    rhumb__graph *graph;         /* empty, of the same parameters; nobody else knows it */
+    rhumb__custom_metric custom; /* the caller's, for an index that has such a metric */
+    uint32_t thread_count;       /* 0: one per processor */
     rhumb__order_kind order;
     bool second_pass;          /* search new neighbours for every node */
     uint64_t bytes_per_second; /* how fast vectors may be written; 0: as fast as it goes */

@@ -67,7 +67,9 @@ static rhumb_status open_old(in_place *c) {
     rhumb_status status;
     rhumb__store *store = c->writer->store;
     RHUMB_TRY(rhumb__checkpoint(c->writer));
-    RHUMB_TRY(rhumb__graph_open(store->path, NULL, &c->work->old));
+    const rhumb__custom_metric custom =
+        atomic_load(&c->writer->graph)->params.custom; /* which only compactions exchange */
+    RHUMB_TRY(rhumb__graph_open_custom(store->path, NULL, &custom, &c->work->old));
     if (memcmp(c->work->old->store->superblock.uuid, store->superblock.uuid, sizeof store->superblock.uuid) != 0) {
         status = rhumb__fail_at(RHUMB_E_NOTFOUND, store->path, RHUMB_OFFSET_NONE,
                                 "another index is at this path now, so this one cannot be compacted");

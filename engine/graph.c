@@ -189,7 +189,7 @@ rhumb_status rhumb__graph_create(const char *path, const rhumb__params *params, 
     RHUMB_TRY(graph_new(options, &graph));
     graph->params = *params;
     graph->counts.key_bucket_count = RHUMB__KEY_BUCKET_COUNT_MIN;
-    RHUMB_TRY(rhumb__space_init(&graph->space, params->metric, params->element, params->dim));
+    RHUMB_TRY(rhumb__params_space(params, NULL, &graph->space));
     RHUMB_TRY(rhumb__store_create(NULL, path, creator_version, &graph->store));
     graph->writer->store = graph->store;
     RHUMB_TRY(attach_sections(graph, false));
@@ -206,8 +206,17 @@ done:
     return status;
 }
 
-static rhumb_status open_graph(const char *path, const rhumb__graph_options *options, bool graph_only,
-                               rhumb__graph **graph_out) {
+/* Without vectors nothing is measured, so a custom metric's function need not be supplied. */
+static float measure_nothing(const void *a, const void *b, uint32_t dim, void *context) {
+    (void)a;
+    (void)b;
+    (void)dim;
+    (void)context;
+    return 0;
+}
+
+static rhumb_status open_graph(const char *path, const rhumb__graph_options *options,
+                               const rhumb__custom_metric *custom, bool graph_only, rhumb__graph **graph_out) {
     rhumb_status status;
     rhumb__graph *graph = NULL;
     RHUMB_TRY(graph_new(options, &graph));
@@ -216,13 +225,9 @@ static rhumb_status open_graph(const char *path, const rhumb__graph_options *opt
                          : rhumb__store_open(NULL, path, graph->writable, &graph->store));
     RHUMB_TRY(
         rhumb__params_decode(graph->store->superblock.client, graph->store->path, &graph->params, &graph->counts));
-    status = rhumb__space_init(&graph->space, graph->params.metric, graph->params.element, graph->params.dim);
-    if (status == RHUMB_E_INVALID || status == RHUMB_E_UNSUPPORTED) {
-        status = rhumb__fail_at(RHUMB_E_VERSION, graph->store->path, RHUMB_OFFSET_NONE,
-                                "metric %u with element type %u is not known here", (unsigned)graph->params.metric,
-                                (unsigned)graph->params.element);
-    }
-    RHUMB_TRY(status);
+    if (graph_only) graph->params.custom.distance = measure_nothing;
+    if (!graph_only) RHUMB_TRY(rhumb__params_supply(&graph->params, custom, graph->store->path));
+    RHUMB_TRY(rhumb__params_space(&graph->params, graph->store->path, &graph->space));
     RHUMB_TRY(rhumb__metadata_decode(&graph->store->superblock, graph->store->path, &graph->metadata));
     RHUMB_TRY(attach_sections(graph, false));
     RHUMB_TRY(check_sections(graph));
@@ -245,11 +250,16 @@ done:
 }
 
 rhumb_status rhumb__graph_open(const char *path, const rhumb__graph_options *options, rhumb__graph **graph_out) {
-    return open_graph(path, options, false, graph_out);
+    return open_graph(path, options, NULL, false, graph_out);
+}
+
+rhumb_status rhumb__graph_open_custom(const char *path, const rhumb__graph_options *options,
+                                      const rhumb__custom_metric *custom, rhumb__graph **graph_out) {
+    return open_graph(path, options, custom, false, graph_out);
 }
 
 rhumb_status rhumb__graph_open_without_vectors(const char *path, rhumb__graph **graph_out) {
-    return open_graph(path, NULL, true, graph_out);
+    return open_graph(path, NULL, NULL, true, graph_out);
 }
 
 rhumb_status rhumb__graph_check_vectors(const rhumb__graph *graph) {

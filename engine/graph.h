@@ -161,6 +161,10 @@ rhumb_status rhumb__graph_open_without_vectors(const char *path, rhumb__graph **
 
 /* RHUMB_E_UNSUPPORTED when the graph was opened without its vectors. */
 rhumb_status rhumb__graph_check_vectors(const rhumb__graph *graph) RHUMB_NODISCARD;
+/* The same for an index that may have a custom metric: `custom` is what the caller supplies, or NULL. RHUMB_E_METRIC:
+ * it has one, and that is not it. */
+rhumb_status rhumb__graph_open_custom(const char *path, const rhumb__graph_options *options,
+                                      const rhumb__custom_metric *custom, rhumb__graph **graph_out) RHUMB_NODISCARD;
 
 /* Stops the graph's threads and releases everything; writes what the log still has in memory, and nothing else. The
  * log's file goes if nothing is in it. NULL is fine. */

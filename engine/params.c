@@ -2,6 +2,7 @@
 #include "engine/params.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/bits.h"
@@ -10,6 +11,7 @@
 #define CLIENT_VERSION 1u
 #define FLAG_EXTEND_CANDIDATES 1u
 #define FLAG_KEEP_PRUNED 2u
+#define FLAG_NORMALISE 4u
 
 /* The layout of the engine's part of a superblock; storage/FORMAT.md describes it. */
 typedef struct client_record {
@@ -35,9 +37,10 @@ typedef struct client_record {
     uint64_t dead_count;
     uint64_t lsn;
     uint64_t key_next;
+    char custom_name[RHUMB__CUSTOM_NAME_BYTES];
 } client_record;
 
-static_assert(sizeof(client_record) == 320, "client record size");
+static_assert(sizeof(client_record) == 384, "client record size");
 static_assert(offsetof(client_record, version) == 0, "client record layout");
 static_assert(offsetof(client_record, dim) == 4, "client record layout");
 static_assert(offsetof(client_record, metric) == 8, "client record layout");
@@ -60,6 +63,7 @@ static_assert(offsetof(client_record, reserved) == 292, "client record layout");
 static_assert(offsetof(client_record, dead_count) == 296, "client record layout");
 static_assert(offsetof(client_record, lsn) == 304, "client record layout");
 static_assert(offsetof(client_record, key_next) == 312, "client record layout");
+static_assert(offsetof(client_record, custom_name) == 320, "client record layout");
 static_assert(sizeof(client_record) <= RHUMB__CLIENT_BYTES, "the client record fits into a superblock");
 
 static rhumb_status check_range(const char *name, uint64_t value, uint64_t low, uint64_t high) {
@@ -78,6 +82,11 @@ rhumb_status rhumb__params_check(const rhumb__params *params) {
     RHUMB_TRY(check_range("level_max", params->level_max, 0, RHUMB__LEVEL_LIMIT));
     if (!(params->level_scale >= 0.1 && params->level_scale <= 2.0)) {
         status = rhumb__fail(RHUMB_E_INVALID, "level_scale: expected 0.1 to 2, found %g", params->level_scale);
+        goto done;
+    }
+    if ((params->metric == RHUMB_METRIC_CUSTOM) != (params->custom.name[0] != '\0')) {
+        status = rhumb__fail(RHUMB_E_INVALID, "metric %u %s", (unsigned)params->metric,
+                             params->custom.name[0] == '\0' ? "is custom and has no name" : "is not custom");
     }
 done:
     return status;
@@ -95,8 +104,8 @@ void rhumb__params_encode(const rhumb__params *params, const rhumb__counts *coun
         .ef_construction = params->ef_construction,
         .ef_search = params->ef_search,
         .level_max = params->level_max,
-        .flags =
-            (params->extend_candidates ? FLAG_EXTEND_CANDIDATES : 0) | (params->keep_pruned ? FLAG_KEEP_PRUNED : 0),
+        .flags = (params->extend_candidates ? FLAG_EXTEND_CANDIDATES : 0) |
+                 (params->keep_pruned ? FLAG_KEEP_PRUNED : 0) | (params->normalise ? FLAG_NORMALISE : 0),
         .level_scale = params->level_scale,
         .seed = params->seed,
         .slot_count = counts->slot_count,
@@ -109,6 +118,7 @@ void rhumb__params_encode(const rhumb__params *params, const rhumb__counts *coun
     };
     memcpy(record.level_counts, counts->level_counts, sizeof record.level_counts);
     memcpy(record.level_first, counts->level_first, sizeof record.level_first);
+    memcpy(record.custom_name, params->custom.name, sizeof record.custom_name);
     memset(client, 0, RHUMB__CLIENT_BYTES);
     memcpy(client, &record, sizeof record);
 }
@@ -166,7 +176,14 @@ rhumb_status rhumb__params_decode(const uint8_t client[RHUMB__CLIENT_BYTES], con
         .seed = record.seed,
         .extend_candidates = (record.flags & FLAG_EXTEND_CANDIDATES) != 0,
         .keep_pruned = (record.flags & FLAG_KEEP_PRUNED) != 0,
+        .normalise = (record.flags & FLAG_NORMALISE) != 0,
     };
+    if (params->metric == RHUMB_METRIC_CUSTOM) {
+        if (memchr(record.custom_name, '\0', sizeof record.custom_name) == NULL) {
+            return rhumb__fail_at(RHUMB_E_CORRUPT, path, RHUMB_OFFSET_NONE, "index record: a name without end");
+        }
+        snprintf(params->custom.name, sizeof params->custom.name, "%s", record.custom_name);
+    }
     *counts = (rhumb__counts){
         .slot_count = record.slot_count,
         .upper_row_count = record.upper_row_count,
@@ -184,6 +201,40 @@ rhumb_status rhumb__params_decode(const uint8_t client[RHUMB__CLIENT_BYTES], con
         return rhumb__fail_at(RHUMB_E_CORRUPT, path, RHUMB_OFFSET_NONE, "index record: %s", cause.message);
     }
     return check_counts(counts, params, path);
+}
+
+rhumb_status rhumb__params_supply(rhumb__params *params, const rhumb__custom_metric *custom, const char *path) {
+    if (params->metric != RHUMB_METRIC_CUSTOM) return RHUMB_OK;
+    if (custom == NULL || custom->distance == NULL) {
+        return rhumb__fail_at(RHUMB_E_METRIC, path, RHUMB_OFFSET_NONE,
+                              "the index measures by the custom metric '%s', whose function was not supplied",
+                              params->custom.name);
+    }
+    if (strcmp(custom->name, params->custom.name) != 0) {
+        return rhumb__fail_at(RHUMB_E_METRIC, path, RHUMB_OFFSET_NONE,
+                              "the index measures by the custom metric '%s', the function supplied is of '%s'",
+                              params->custom.name, custom->name);
+    }
+    params->custom = *custom;
+    return RHUMB_OK;
+}
+
+rhumb_status rhumb__params_space(const rhumb__params *params, const char *path, rhumb__space *space) {
+    const rhumb__space_spec spec = {
+        .metric = params->metric,
+        .element = params->element,
+        .dim = params->dim,
+        .normalise = params->normalise,
+        .custom_distance = params->custom.distance,
+        .custom_context = params->custom.context,
+    };
+    const rhumb_status status = rhumb__space_init(space, &spec);
+    if (path == NULL || (status != RHUMB_E_INVALID && status != RHUMB_E_UNSUPPORTED)) return status;
+    rhumb_error cause;
+    rhumb__error_save(&cause);
+    return rhumb__fail_at(RHUMB_E_VERSION, path, RHUMB_OFFSET_NONE,
+                          "metric %u with element type %u is not known here: %s", (unsigned)params->metric,
+                          (unsigned)params->element, cause.message);
 }
 
 int32_t rhumb__counts_level_top(const rhumb__counts *counts) {

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/rhumb_types.h"
+#include "distances/space.h"
 #include "storage/format.h"
 
 #define RHUMB__LEVEL_LIMIT 16u
@@ -25,6 +26,15 @@
 /* Slots are below this: a search keeps one bit of a slot number for itself. */
 #define RHUMB__SLOT_LIMIT (UINT32_C(1) << 31)
 
+#define RHUMB__CUSTOM_NAME_BYTES 64u /* with the zero behind it */
+
+/* A custom metric: what its name is in the file, and what the program that has it open supplies. */
+typedef struct rhumb__custom_metric {
+    char name[RHUMB__CUSTOM_NAME_BYTES]; /* "" where the metric is none */
+    rhumb_distance_fn distance;
+    void *context;
+} rhumb__custom_metric;
+
 typedef struct rhumb__params {
     rhumb_metric metric;
     rhumb_element element;
@@ -38,6 +48,8 @@ typedef struct rhumb__params {
     uint64_t seed;
     bool extend_candidates;
     bool keep_pruned;
+    bool normalise;
+    rhumb__custom_metric custom;
 } rhumb__params;
 
 typedef struct rhumb__counts {
@@ -59,9 +71,19 @@ rhumb_status rhumb__params_check(const rhumb__params *params) RHUMB_NODISCARD;
 void rhumb__params_encode(const rhumb__params *params, const rhumb__counts *counts,
                           uint8_t client[RHUMB__CLIENT_BYTES]);
 
-/* The inverse, with everything checked. RHUMB_E_CORRUPT, RHUMB_E_VERSION; messages name `path`. */
+/* The inverse, with everything checked; of a custom metric there is the name alone. RHUMB_E_CORRUPT, RHUMB_E_VERSION;
+ * messages name `path`. */
 rhumb_status rhumb__params_decode(const uint8_t client[RHUMB__CLIENT_BYTES], const char *path, rhumb__params *params,
                                   rhumb__counts *counts) RHUMB_NODISCARD;
+
+/* Gives parameters from a file the function of their custom metric, if they have one. `custom` may be NULL.
+ * RHUMB_E_METRIC: it is not supplied, or that of another name is. Messages name `path`. */
+rhumb_status rhumb__params_supply(rhumb__params *params, const rhumb__custom_metric *custom,
+                                  const char *path) RHUMB_NODISCARD;
+
+/* The space of an index. With `path` for parameters from that file, where what is not known here is RHUMB_E_VERSION;
+ * with NULL for those of a caller. */
+rhumb_status rhumb__params_space(const rhumb__params *params, const char *path, rhumb__space *space) RHUMB_NODISCARD;
 
 /* The highest level that has a node, or -1 in an empty index. The first node that reached it is where searches enter.
  */

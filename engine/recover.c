@@ -40,9 +40,11 @@ static rhumb_status replay_vector(replay *r, const rhumb__log_record *record, ui
         return fail_record(r, record, "its vector has another length");
     }
     memcpy(r->vector, record->payload + sizeof key, graph->space.vector_bytes);
-    rhumb_status status = rhumb__space_prepare(&graph->space, r->vector, r->row);
+    rhumb_status status = rhumb__space_restore(&graph->space, r->vector, r->row);
     if (status == RHUMB_OK) status = rhumb__graph_place(graph, key, r->row, record->type == RHUMB__LOG_UPSERT);
     if (status == RHUMB_E_NOT_FINITE) return fail_record(r, record, "its vector is not finite");
+    if (status == RHUMB_E_DOMAIN) return fail_record(r, record, "the metric is not defined for its vector");
+    if (status == RHUMB_E_INVALID) return fail_record(r, record, "its sequence is too long");
     if (status == RHUMB_E_EXISTS) return fail_record(r, record, "its key is there already");
     return status;
 }

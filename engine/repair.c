@@ -79,7 +79,7 @@ static rhumb_status reserve(repair *r) {
 static rhumb_status begin(repair *r) {
     rhumb_status status;
     rhumb__repair_result *result = r->result;
-    RHUMB_TRY(rhumb__salvage_open(r->spec->path, &r->salvage));
+    RHUMB_TRY(rhumb__salvage_open(r->spec->path, &r->spec->custom, &r->salvage));
     const rhumb__salvage *salvage = r->salvage;
     result->epoch = salvage->file->superblock.epoch;
     result->older_version = salvage->older;
@@ -217,7 +217,7 @@ static rhumb_status carry_over(void *context, const rhumb__log_record *record) {
         rhumb__graph_delete_replayed(r->graph, key);
     } else {
         memcpy(r->vector, record->payload + sizeof key, space->vector_bytes);
-        if (rhumb__space_prepare(space, r->vector, r->row) != RHUMB_OK) return fail_record(r, record);
+        if (rhumb__space_restore(space, r->vector, r->row) != RHUMB_OK) return fail_record(r, record);
         const rhumb_status status = rhumb__graph_place(r->graph, key, r->row, true);
         if (status != RHUMB_OK) return status;
     }

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/rhumb_types.h"
+#include "engine/params.h"
 
 typedef struct rhumb__repair_spec {
     const char *path;
@@ -24,6 +25,7 @@ typedef struct rhumb__repair_spec {
     bool strict;           /* fail rather than take what is doubtful or not proved */
     bool (*progress)(void *context, uint64_t done_count, uint64_t total_count); /* may be NULL */
     void *progress_context;
+    rhumb__custom_metric custom; /* of the old index, if it has one */
 } rhumb__repair_spec;
 
 typedef struct rhumb__repair_result {
@@ -52,9 +54,9 @@ typedef struct rhumb__repair_result {
 } rhumb__repair_result;
 
 /* Makes the new file, which must not exist, and closes it; on failure there is none. RHUMB_E_EXISTS, RHUMB_E_LOCKED,
- * RHUMB_E_CANCELLED, RHUMB_E_NOMEM, RHUMB_E_FULL; RHUMB_E_NOTFOUND, RHUMB_E_NOT_AN_INDEX, RHUMB_E_VERSION,
- * RHUMB_E_CORRUPT, RHUMB_E_TRUNCATED or RHUMB_E_IO of the old file when no version of it has a usable frame, and
- * RHUMB_E_CORRUPT of what strictness refuses; what creating and publishing return. */
+ * RHUMB_E_CANCELLED, RHUMB_E_NOMEM, RHUMB_E_FULL, RHUMB_E_METRIC; RHUMB_E_NOTFOUND, RHUMB_E_NOT_AN_INDEX,
+ * RHUMB_E_VERSION, RHUMB_E_CORRUPT, RHUMB_E_TRUNCATED or RHUMB_E_IO of the old file when no version of it has a usable
+ * frame, and RHUMB_E_CORRUPT of what strictness refuses; what creating and publishing return. */
 rhumb_status rhumb__repair(const rhumb__repair_spec *spec, rhumb__repair_result *result) RHUMB_NODISCARD;
 
 #endif /* RHUMB_ENGINE_REPAIR_H */

@@ -84,18 +84,13 @@ static rhumb_status check_sections(const rhumb__salvage *salvage) {
     return RHUMB_OK;
 }
 
-static rhumb_status take(rhumb__salvage *salvage, uint32_t candidate) {
+static rhumb_status take(rhumb__salvage *salvage, uint32_t candidate, const rhumb__custom_metric *custom) {
     rhumb_status status;
     rhumb__salvage_file *file = salvage->file;
     RHUMB_TRY(rhumb__salvage_file_take(file, candidate));
     RHUMB_TRY(rhumb__params_decode(file->superblock.client, file->path, &salvage->params, &salvage->counts));
-    status = rhumb__space_init(&salvage->space, salvage->params.metric, salvage->params.element, salvage->params.dim);
-    if (status == RHUMB_E_INVALID || status == RHUMB_E_UNSUPPORTED) {
-        status = rhumb__fail_at(RHUMB_E_VERSION, file->path, RHUMB_OFFSET_NONE,
-                                "metric %u with element type %u is not known here", (unsigned)salvage->params.metric,
-                                (unsigned)salvage->params.element);
-    }
-    RHUMB_TRY(status);
+    RHUMB_TRY(rhumb__params_supply(&salvage->params, custom, file->path));
+    RHUMB_TRY(rhumb__params_space(&salvage->params, file->path, &salvage->space));
     if (salvage->counts.key_bucket_count < RHUMB__KEY_BUCKET_COUNT_MIN) {
         status = rhumb__fail_at(RHUMB_E_CORRUPT, file->path, RHUMB_OFFSET_NONE, "a key table of %llu buckets",
                                 (unsigned long long)salvage->counts.key_bucket_count);
@@ -106,21 +101,26 @@ done:
     return status;
 }
 
+/* Failures that say nothing against the version. */
+static bool ends_the_choice(rhumb_status status) {
+    return status == RHUMB_E_NOMEM || status == RHUMB_E_VERSION || status == RHUMB_E_METRIC;
+}
+
 /* The newest version that can be taken. One that a newer library wrote is not damaged: the one before it is not what
  * its owner wants. */
-static rhumb_status take_newest(rhumb__salvage *salvage) {
+static rhumb_status take_newest(rhumb__salvage *salvage, const rhumb__custom_metric *custom) {
     rhumb_error first;
     rhumb_error before;
     rhumb_status status = RHUMB_OK;
     rhumb__error_save(&before);
     first = before;
     for (uint32_t i = 0; i < salvage->file->candidate_count; i++) {
-        status = take(salvage, i);
-        if (status == RHUMB_OK || status == RHUMB_E_NOMEM || status == RHUMB_E_VERSION) break;
+        status = take(salvage, i, custom);
+        if (status == RHUMB_OK || ends_the_choice(status)) break;
         if (i == 0) rhumb__error_save(&first);
         salvage->older = true;
     }
-    if (status == RHUMB_E_NOMEM || status == RHUMB_E_VERSION) return status;
+    if (ends_the_choice(status)) return status;
     if (status != RHUMB_OK) {
         rhumb__error_restore(&first);
         return first.status;
@@ -137,12 +137,12 @@ static rhumb_status take_newest(rhumb__salvage *salvage) {
     return RHUMB_OK;
 }
 
-rhumb_status rhumb__salvage_open(const char *path, rhumb__salvage **salvage_out) {
+rhumb_status rhumb__salvage_open(const char *path, const rhumb__custom_metric *custom, rhumb__salvage **salvage_out) {
     rhumb_status status;
     rhumb__salvage *salvage = rhumb__alloc_zeroed(1, sizeof *salvage);
     if (salvage == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for reading a damaged index");
     RHUMB_TRY(rhumb__salvage_file_open(path, &salvage->file));
-    RHUMB_TRY(take_newest(salvage));
+    RHUMB_TRY(take_newest(salvage, custom));
     *salvage_out = salvage;
     salvage = NULL;
 done:
@@ -312,7 +312,7 @@ static bool has_vector(const rhumb__salvage *salvage, uint32_t slot, const uint8
     rhumb_error before;
     if (!row_intact(salvage, RHUMB__SECTION_VECTORS, slot)) return false;
     rhumb__error_save(&before);
-    if (rhumb__space_prepare(space, stored_row, row) != RHUMB_OK) {
+    if (rhumb__space_restore(space, stored_row, row) != RHUMB_OK) {
         rhumb__error_restore(&before);
         return false;
     }

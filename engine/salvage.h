@@ -49,8 +49,10 @@ typedef struct rhumb__salvage_verdict {
 } rhumb__salvage_verdict;
 
 /* Opens a file and takes the newest version whose frame can be used. What rhumb__salvage_file_open returns; RHUMB_E_*
- * of the newest version when none can be used; RHUMB_E_VERSION; RHUMB_E_NOMEM. */
-rhumb_status rhumb__salvage_open(const char *path, rhumb__salvage **salvage_out) RHUMB_NODISCARD;
+ * of the newest version when none can be used; RHUMB_E_VERSION; RHUMB_E_METRIC: `custom`, which may be NULL, is not the
+ * function that its custom metric needs; RHUMB_E_NOMEM. */
+rhumb_status rhumb__salvage_open(const char *path, const rhumb__custom_metric *custom,
+                                 rhumb__salvage **salvage_out) RHUMB_NODISCARD;
 
 /* Checks all chunks and reads keys, tombstones and key table. To be called once, before what follows. */
 rhumb_status rhumb__salvage_load(rhumb__salvage *salvage) RHUMB_NODISCARD;

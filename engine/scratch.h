@@ -87,8 +87,8 @@ bool rhumb__scratch_extend(rhumb__scratch *scratch);
 /* Makes room for what inserting needs besides. RHUMB_E_NOMEM. */
 rhumb_status rhumb__scratch_prepare_insert(rhumb__scratch *scratch, uint32_t candidate_count) RHUMB_NODISCARD;
 
-/* Checks and prepares a query or a new vector into scratch->query. RHUMB_E_NOT_FINITE, RHUMB_E_NOMEM,
- * RHUMB_E_UNSUPPORTED (see rhumb__graph_check_vectors). */
+/* Checks and prepares a query or a new vector into scratch->query. RHUMB_E_NOT_FINITE, RHUMB_E_DOMAIN, RHUMB_E_INVALID
+ * (a sequence that is too long), RHUMB_E_NOMEM, RHUMB_E_UNSUPPORTED (see rhumb__graph_check_vectors). */
 rhumb_status rhumb__scratch_set_query(rhumb__scratch *scratch, const void *vector) RHUMB_NODISCARD;
 
 /* The same with a row that has been prepared before. RHUMB_E_NOMEM, RHUMB_E_UNSUPPORTED. */

@@ -4,6 +4,7 @@
 
 #include "cli.h"
 #include "ingest.h"
+#include "vectors.h"
 
 struct add_arguments {
     const char *index_path, *rows_path;
@@ -18,9 +19,8 @@ struct add_arguments {
 
 static int check_fit(struct cli *cli, const struct add_arguments *arguments, const rhumb_index_stats *stats,
                      const struct dataset_info *info) {
-    if (info->dim != stats->options.dim)
-        return cli_fail(cli, CLI_INPUT, "%s: its vectors have %u components, those of %s have %u", info->path,
-                        info->dim, arguments->index_path, stats->options.dim);
+    const int exit_code = vectors_check(cli, info, &stats->options, arguments->index_path);
+    if (exit_code != CLI_OK) return exit_code;
     const rhumb_metric metric = rhumb_metric_from_name(info->distance);
     if (metric && metric != stats->options.metric)
         cli_note(cli, "note: %s is meant for %s, the index measures %s", info->path, info->distance,
@@ -58,6 +58,7 @@ static int add(struct cli *cli, const struct add_arguments *arguments) {
     cli_json_dataset(cli, "input", rows);
     const struct ingest_options ingest = {
         .keys = keys,
+        .element = stats.options.element,
         /* As the library counts when it is given no keys. */
         .first_key = arguments->first_key == FIRST_KEY_UNSET ? stats.key_next : arguments->first_key,
         .row_limit = arguments->row_limit,

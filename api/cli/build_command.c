@@ -14,6 +14,7 @@
 
 #include "cli.h"
 #include "ingest.h"
+#include "vectors.h"
 
 struct build_arguments {
     const char *index_path, *rows_path;
@@ -30,13 +31,16 @@ static int choose_metric(struct cli *cli, struct build_arguments *arguments, con
     if (!name && info->distance[0]) name = info->distance;
     if (!name) return CLI_OK;
     arguments->options.metric = rhumb_metric_from_name(name);
-    if (arguments->options.metric) return CLI_OK;
+    /* Files that say jaccard hold sets as lists of their members, one behind the other, and no matrix of vectors. */
+    const bool of_sets = !arguments->metric_name && arguments->options.metric == RHUMB_METRIC_JACCARD;
+    if (arguments->options.metric && !of_sets) return CLI_OK;
     if (arguments->metric_name)
         return cli_fail(cli, CLI_USAGE,
-                        "--metric must be one of l2, l2sq, ip, cosine (euclidean, dot, angular); "
-                        "found '%s'",
+                        "--metric must be one of l1, l2, l2sq, ip, cosine, hamming, jaccard, hellinger, jeffreys, "
+                        "jensen_shannon (manhattan, euclidean, dot, angular); found '%s'",
                         name);
-    return cli_fail(cli, CLI_INPUT, "%s: its distance is '%s', which rhumb does not have; choose one with --metric",
+    return cli_fail(cli, CLI_INPUT,
+                    "%s: its distance is '%s', which rhumb does not read from such files; choose one with --metric",
                     info->path, name);
 }
 
@@ -68,9 +72,10 @@ static int remove_old_index(struct cli *cli, const struct build_arguments *argum
     rhumb_index *index = NULL;
     rhumb_status status = rhumb_index_open(path, &options, &index);
     if (status == RHUMB_OK) status = rhumb_index_close(index);
-    const bool is_damaged_index =
-        status == RHUMB_E_CORRUPT || status == RHUMB_E_TRUNCATED || status == RHUMB_E_VERSION || status == RHUMB_E_LOG;
-    if (status != RHUMB_OK && !is_damaged_index)
+    /* Damaged, or one that only other programs can use: nobody writes it all the same. */
+    const bool is_index = status == RHUMB_E_CORRUPT || status == RHUMB_E_TRUNCATED || status == RHUMB_E_VERSION ||
+                          status == RHUMB_E_LOG || status == RHUMB_E_METRIC;
+    if (status != RHUMB_OK && !is_index)
         return cli_fail_index_as(cli, CLI_INDEX, status, "--force does not remove what is there");
     return remove_index(cli, path);
 }
@@ -90,6 +95,7 @@ static int fill_index(struct cli *cli, const struct build_arguments *arguments, 
                       struct dataset *rows, struct dataset *keys) {
     const struct ingest_options ingest = {
         .keys = keys,
+        .element = arguments->options.element,
         .row_limit = arguments->row_limit,
         .checkpoint_every = arguments->checkpoint_every,
         .thread_count = arguments->thread_count,
@@ -109,10 +115,13 @@ static int build(struct cli *cli, struct build_arguments *arguments) {
     const struct dataset_info *info = dataset_info_get(rows);
     if (arguments->keys_path) exit_code = ingest_open_keys(cli, arguments->keys_path, info->row_count, &keys);
     if (exit_code == CLI_OK) exit_code = choose_metric(cli, arguments, info);
-    if (exit_code == CLI_OK && arguments->force) exit_code = remove_old_index(cli, arguments);
+    if (exit_code != CLI_OK) goto done;
+    arguments->options.dim = vectors_dim(info, arguments->options.element);
+    exit_code = vectors_check(cli, info, &arguments->options, arguments->index_path);
+    if (exit_code != CLI_OK) goto done;
+    if (arguments->force) exit_code = remove_old_index(cli, arguments);
     if (exit_code != CLI_OK) goto done;
 
-    arguments->options.dim = info->dim;
     /* A build that is cut short is begun anew, or gone on with from its last checkpoint; a log would double its writes.
      */
     rhumb_open_options open;
@@ -131,7 +140,7 @@ static int build(struct cli *cli, struct build_arguments *arguments) {
     json_text(&cli->writer, "metric", rhumb_metric_name(arguments->options.metric));
     cli_json_dataset(cli, "input", rows);
     if (!cli->json)
-        printf("building     %s: %u x %s, %s\n", arguments->index_path, info->dim,
+        printf("building     %s: %u x %s, %s\n", arguments->index_path, arguments->options.dim,
                rhumb_element_name(arguments->options.element), rhumb_metric_name(arguments->options.metric));
     fflush(stdout);
     exit_code = fill_index(cli, arguments, index, rows, keys);
@@ -149,7 +158,8 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
     rhumb_index_options_init(index, sizeof *index);
     const struct args_option options[] = {
         {"metric", 0, ARGS_TEXT, &arguments.metric_name, "NAME",
-         "l2, l2sq, ip or cosine (euclidean, dot, angular). Default: what\nan HDF5 file says, else l2"},
+         "l1, l2, l2sq, ip, cosine, hamming, jaccard, hellinger, jeffreys\nor jensen_shannon. Default: what an HDF5 "
+         "file says, else l2"},
         {"M", 0, ARGS_U32, &index->M, "N", "neighbours per node and level, 2 to 256. Default 16"},
         {"M0", 0, ARGS_U32, &index->M0, "N", "neighbours on level 0. Default: twice M"},
         {"ef-construction", 0, ARGS_U32, &index->ef_construction, "N", "candidates per insertion. Default 200"},
@@ -161,7 +171,11 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
          "consider the neighbours of candidates too"},
         {"keep-pruned", 0, ARGS_FLAG, &index->keep_pruned, NULL, "fill lists up with pruned candidates"},
         {"seed", 0, ARGS_U64, &index->seed, "N", "of the levels. Default 397"},
-        {"element", 0, ARGS_TEXT, &arguments.element_name, "TYPE", "component type of the index: f32, the default"},
+        {"element", 0, ARGS_TEXT, &arguments.element_name, "TYPE",
+         "component type of the index: f32, f64, f16, bf16, i8, u8, i16, u16,\ni32, u32, i64, u64 or b1 (bits, from "
+         "bytes). Default f32"},
+        {"normalise", 0, ARGS_FLAG, &index->normalise, NULL,
+         "divide vectors and queries by their sums (hellinger, jeffreys,\njensen_shannon)"},
         {"keys", 0, ARGS_TEXT, &arguments.keys_path, "FILE",
          "a key for each row: one column of integers (npy, ivecs).\nDefault: row numbers from 0"},
         {"threads", 't', ARGS_U32, &arguments.thread_count, "N", "default: one per processor"},
@@ -181,7 +195,10 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
     if (arguments.element_name) {
         index->element = rhumb_element_from_name(arguments.element_name);
         if (!index->element)
-            return cli_fail(cli, CLI_USAGE, "--element must be f32, found '%s'", arguments.element_name);
+            return cli_fail(cli, CLI_USAGE,
+                            "--element must be one of f32, f64, f16, bf16, i8, u8, i16, u16, i32, u32, i64, u64, b1; "
+                            "found '%s'",
+                            arguments.element_name);
     }
     return build(cli, &arguments);
 }

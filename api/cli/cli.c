@@ -95,7 +95,8 @@ static int exit_code_of(rhumb_status status) {
     switch (status) {
     case RHUMB_OK: return CLI_OK;
     case RHUMB_E_INVALID: return CLI_USAGE;
-    case RHUMB_E_NOT_FINITE: return CLI_INPUT;
+    case RHUMB_E_NOT_FINITE:
+    case RHUMB_E_DOMAIN: return CLI_INPUT;
     case RHUMB_E_CANCELLED: return CLI_INTERRUPTED;
     case RHUMB_E_NOMEM:
     case RHUMB_E_IO:
@@ -103,6 +104,10 @@ static int exit_code_of(rhumb_status status) {
     case RHUMB_E_FATAL: return CLI_IO;
     default: return CLI_INDEX;
     }
+}
+
+const char *cli_no_custom(rhumb_status status, const char *action) {
+    return status == RHUMB_E_METRIC ? "custom metrics are used through the library, the tool cannot" : action;
 }
 
 int cli_fail_index(struct cli *cli, rhumb_status status, const char *action) {
@@ -160,7 +165,7 @@ int cli_open_index(struct cli *cli, const char *path, bool read_only, rhumb_inde
     rhumb_open_options_init(&options, sizeof options);
     options.read_only = read_only;
     const rhumb_status status = rhumb_index_open(path, &options, index_out);
-    return status == RHUMB_OK ? CLI_OK : cli_fail_index(cli, status, "cannot open the index");
+    return status == RHUMB_OK ? CLI_OK : cli_fail_index(cli, status, cli_no_custom(status, "cannot open the index"));
 }
 
 void cli_json_dataset(struct cli *cli, const char *name, const struct dataset *dataset) {

@@ -71,6 +71,8 @@ int cli_finish(struct cli *cli, int exit_code);
 int cli_fail(struct cli *cli, int exit_code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 int cli_fail_index(struct cli *cli, rhumb_status status, const char *action);
 int cli_fail_index_as(struct cli *cli, int exit_code, rhumb_status status, const char *action);
+/* `action`, unless the failure is that of an index with a custom metric: then why the tool cannot use it. */
+const char *cli_no_custom(rhumb_status status, const char *action);
 int cli_fail_dataset(struct cli *cli, const struct dataset_error *error);
 int cli_fail_memory(struct cli *cli, uint64_t bytes);
 

@@ -123,7 +123,7 @@ static int compact(struct cli *cli, const char *path, const char *new_path, cons
     if (run->begun) progress_end(&run->progress);
     if (status == RHUMB_E_CANCELLED)
         return cli_fail(cli, CLI_INTERRUPTED, "interrupted: %s was not made, %s is as it was", new_path, path);
-    if (status != RHUMB_OK) return cli_fail_index(cli, status, "cannot compact");
+    if (status != RHUMB_OK) return cli_fail_index(cli, status, cli_no_custom(status, "cannot compact"));
     print(cli, path, new_path, &report, units_now() - start);
     return CLI_OK;
 }

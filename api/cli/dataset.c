@@ -183,9 +183,10 @@ const struct dataset_info *dataset_info_get(const struct dataset *dataset) { ret
 
 /* Rows of row_bytes each lie in scratch: checks their prefixes and converts them. */
 static enum dataset_status convert_rows(const struct dataset *dataset, uint64_t row_first, size_t row_count,
-                                        float *f32_out, uint64_t *u64_out, struct dataset_error *error) {
+                                        const struct dataset_target *target, size_t target_row,
+                                        struct dataset_error *error) {
     const struct dataset_rows *rows = &dataset->rows;
-    const size_t dim = dataset->info.dim;
+    const size_t dim = dataset->info.dim, row_bytes = dim * dataset_element_bytes(dataset->info.element);
     for (size_t i = 0; rows->prefix_bytes && i < row_count; i++) {
         const uint32_t row_dim = dataset__u32_le(dataset->scratch + i * rows->stride_bytes);
         if (row_dim != dim)
@@ -199,19 +200,23 @@ static enum dataset_status convert_rows(const struct dataset *dataset, uint64_t 
     const size_t run_components = rows->prefix_bytes ? dim : row_count * dim;
     for (size_t i = 0; i < run_count; i++) {
         const unsigned char *run = dataset->scratch + i * rows->stride_bytes + rows->prefix_bytes;
-        if (f32_out) dataset__to_f32(dataset->info.element, run, run_components, f32_out + i * dim);
-        if (u64_out) dataset__to_u64(dataset->info.element, run, run_components, u64_out + i * dim);
+        const size_t row = target_row + i;
+        if (target->f32) dataset__to_f32(dataset->info.element, run, run_components, target->f32 + row * dim);
+        if (target->u64) dataset__to_u64(dataset->info.element, run, run_components, target->u64 + row * dim);
+        if (target->raw)
+            memcpy((char *)target->raw + row * row_bytes, run,
+                   run_components * dataset_element_bytes(dataset->info.element));
     }
     return DATASET_OK;
 }
 
-static enum dataset_status read_rows(struct dataset *dataset, uint64_t row_first, size_t row_count, float *f32_out,
-                                     uint64_t *u64_out, struct dataset_error *error) {
+static enum dataset_status read_rows(struct dataset *dataset, uint64_t row_first, size_t row_count,
+                                     const struct dataset_target *target, struct dataset_error *error) {
     const struct dataset_rows *rows = &dataset->rows;
-    const size_t dim = dataset->info.dim;
-    if (f32_out && dataset->info.element == DATASET_ELEMENT_F32 && rows->prefix_bytes == 0)
-        return dataset__pread(dataset, rows->data_offset + row_first * rows->stride_bytes, f32_out,
-                              row_count * dim * sizeof *f32_out, error);
+    void *as_it_is = dataset->info.element == DATASET_ELEMENT_F32 && target->f32 ? target->f32 : target->raw;
+    if (as_it_is && rows->prefix_bytes == 0)
+        return dataset__pread(dataset, rows->data_offset + row_first * rows->stride_bytes, as_it_is,
+                              row_count * rows->stride_bytes, error);
     if (!dataset->scratch) {
         const size_t wanted = rows->stride_bytes > SCRATCH_BYTES ? (size_t)rows->stride_bytes : SCRATCH_BYTES;
         dataset->scratch = malloc(wanted);
@@ -226,29 +231,32 @@ static enum dataset_status read_rows(struct dataset *dataset, uint64_t row_first
         enum dataset_status status =
             dataset__pread(dataset, rows->data_offset + (row_first + done) * rows->stride_bytes, dataset->scratch,
                            step * rows->stride_bytes, error);
-        if (status == DATASET_OK)
-            status = convert_rows(dataset, row_first + done, step, f32_out ? f32_out + done * dim : NULL,
-                                  u64_out ? u64_out + done * dim : NULL, error);
+        if (status == DATASET_OK) status = convert_rows(dataset, row_first + done, step, target, done, error);
         if (status != DATASET_OK) return status;
         done += step;
     }
     return DATASET_OK;
 }
 
-static enum dataset_status read_checked(struct dataset *dataset, uint64_t row_first, size_t row_count, float *f32_out,
-                                        uint64_t *u64_out, struct dataset_error *error) {
+static enum dataset_status read_checked(struct dataset *dataset, uint64_t row_first, size_t row_count,
+                                        const struct dataset_target *target, struct dataset_error *error) {
     if (row_first > dataset->info.row_count || row_count > dataset->info.row_count - row_first)
         return dataset__fail(error, DATASET_E_INVALID, dataset->info.path, DATASET_OFFSET_NONE,
                              "%zu rows from %" PRIu64 " on were asked for, the file has %" PRIu64, row_count, row_first,
                              dataset->info.row_count);
     if (row_count == 0) return DATASET_OK;
-    if (dataset->read) return dataset->read(dataset, row_first, row_count, f32_out, u64_out, error);
-    return read_rows(dataset, row_first, row_count, f32_out, u64_out, error);
+    if (dataset->read) return dataset->read(dataset, row_first, row_count, target, error);
+    return read_rows(dataset, row_first, row_count, target, error);
 }
 
 enum dataset_status dataset_read_f32(struct dataset *dataset, uint64_t row_first, size_t row_count, float *rows,
                                      struct dataset_error *error) {
-    return read_checked(dataset, row_first, row_count, rows, NULL, error);
+    return read_checked(dataset, row_first, row_count, &(struct dataset_target){.f32 = rows}, error);
+}
+
+enum dataset_status dataset_read_raw(struct dataset *dataset, uint64_t row_first, size_t row_count, void *rows,
+                                     struct dataset_error *error) {
+    return read_checked(dataset, row_first, row_count, &(struct dataset_target){.raw = rows}, error);
 }
 
 enum dataset_status dataset_read_u64(struct dataset *dataset, uint64_t row_first, size_t row_count, uint64_t *rows,
@@ -256,5 +264,5 @@ enum dataset_status dataset_read_u64(struct dataset *dataset, uint64_t row_first
     if (!dataset_element_is_integer(dataset->info.element))
         return dataset__fail(error, DATASET_E_INVALID, dataset->info.path, DATASET_OFFSET_NONE,
                              "expected integers, the file holds %s", dataset_element_name(dataset->info.element));
-    return read_checked(dataset, row_first, row_count, NULL, rows, error);
+    return read_checked(dataset, row_first, row_count, &(struct dataset_target){.u64 = rows}, error);
 }

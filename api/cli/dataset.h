@@ -127,6 +127,10 @@ const struct dataset_info *dataset_info_get(const struct dataset *dataset);
 enum dataset_status dataset_read_f32(struct dataset *dataset, uint64_t row_first, size_t row_count, float *rows,
                                      struct dataset_error *error);
 
+/* The same without any conversion: row_count x dim components of the file's own type, little-endian. */
+enum dataset_status dataset_read_raw(struct dataset *dataset, uint64_t row_first, size_t row_count, void *rows,
+                                     struct dataset_error *error);
+
 /* The same for a matrix of integers. Negative ones are sign-extended: -1, which some files use for "none", becomes
  * UINT64_MAX. DATASET_E_INVALID when the file holds floats. */
 enum dataset_status dataset_read_u64(struct dataset *dataset, uint64_t row_first, size_t row_count, uint64_t *rows,

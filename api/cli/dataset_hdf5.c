@@ -79,8 +79,17 @@ static void close_hdf5(struct dataset *dataset) {
     dataset->reader = NULL;
 }
 
-static enum dataset_status read_hdf5(struct dataset *dataset, uint64_t row_first, size_t row_count, float *f32_out,
-                                     uint64_t *u64_out, struct dataset_error *error) {
+/* The type to read a matrix as if it is not to be converted: the file's own, little-endian. */
+static hid_t raw_type(const struct hdf5_reader *reader) {
+    const hid_t of_file = H5Dget_type(reader->matrix);
+    const hid_t type = of_file < 0 ? H5I_INVALID_HID : H5Tcopy(of_file);
+    if (of_file >= 0) H5Tclose(of_file);
+    if (type >= 0 && H5Tget_order(type) != H5T_ORDER_NONE) H5Tset_order(type, H5T_ORDER_LE);
+    return type;
+}
+
+static enum dataset_status read_hdf5(struct dataset *dataset, uint64_t row_first, size_t row_count,
+                                     const struct dataset_target *target, struct dataset_error *error) {
     const struct hdf5_reader *reader = dataset->reader;
     const struct error_printing printing = printing_off();
     const hsize_t start[2] = {row_first, 0};
@@ -91,10 +100,13 @@ static enum dataset_status read_hdf5(struct dataset *dataset, uint64_t row_first
     if (memory_space < 0 || H5Sselect_hyperslab(reader->file_space, H5S_SELECT_SET, start, NULL, count, NULL) < 0) {
         status = fail_hdf5(dataset, DATASET_E_CONTENT, "select rows of", reader->name, error);
     } else {
-        const hid_t type = f32_out ? H5T_NATIVE_FLOAT : (reader->is_signed ? H5T_NATIVE_INT64 : H5T_NATIVE_UINT64);
-        void *rows = f32_out ? (void *)f32_out : (void *)u64_out;
+        const hid_t integers = reader->is_signed ? H5T_NATIVE_INT64 : H5T_NATIVE_UINT64;
+        const hid_t own = target->raw ? raw_type(reader) : H5I_INVALID_HID;
+        const hid_t type = target->raw ? own : target->f32 ? H5T_NATIVE_FLOAT : integers;
+        void *rows = target->raw ? target->raw : target->f32 ? (void *)target->f32 : (void *)target->u64;
         if (H5Dread(reader->matrix, type, memory_space, reader->file_space, H5P_DEFAULT, rows) < 0)
             status = fail_hdf5(dataset, DATASET_E_CONTENT, "read", reader->name, error);
+        if (own >= 0) H5Tclose(own);
     }
     if (memory_space >= 0) H5Sclose(memory_space);
     printing_restore(printing);

@@ -16,6 +16,13 @@ struct dataset_rows {
     uint32_t prefix_bytes;
 };
 
+/* Where rows go: one of the three is set, and says what they become. */
+struct dataset_target {
+    float *f32;
+    uint64_t *u64;
+    void *raw; /* the file's own type */
+};
+
 struct dataset {
     struct dataset_info info;
     int fd; /* open for reading as long as the dataset is */
@@ -23,8 +30,8 @@ struct dataset {
     unsigned char *scratch; /* raw rows on their way to the caller */
     size_t scratch_bytes;
     void *reader; /* state of a format with functions of its own */
-    enum dataset_status (*read)(struct dataset *dataset, uint64_t row_first, size_t row_count, float *f32_out,
-                                uint64_t *u64_out, struct dataset_error *error);
+    enum dataset_status (*read)(struct dataset *dataset, uint64_t row_first, size_t row_count,
+                                const struct dataset_target *target, struct dataset_error *error);
     void (*close)(struct dataset *dataset);
 };
 

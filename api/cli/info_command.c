@@ -47,6 +47,7 @@ static void print_json(struct json_writer *json, const char *path, const rhumb_i
     json_u64(json, "seed", options->seed);
     json_bool(json, "extend_candidates", options->extend_candidates);
     json_bool(json, "keep_pruned", options->keep_pruned);
+    json_bool(json, "normalise", options->normalise);
     json_end(json);
     json_u64(json, "count", stats->count);
     json_u64(json, "slot_count", stats->slot_count);
@@ -71,8 +72,9 @@ static void print_text(const char *path, const rhumb_index_stats *stats, const s
     printf("index        %s\n", path);
     printf("identity     %s, created %s by rhumb %s, format %u\n", texts->uuid, texts->created, texts->creator,
            stats->format_version);
-    printf("vectors      %s of %u x %s, metric %s\n", units_count(&count, stats->count), options->dim,
-           or_unknown(rhumb_element_name(options->element)), or_unknown(rhumb_metric_name(options->metric)));
+    printf("vectors      %s of %u x %s, metric %s%s\n", units_count(&count, stats->count), options->dim,
+           or_unknown(rhumb_element_name(options->element)), or_unknown(rhumb_metric_name(options->metric)),
+           options->normalise ? ", normalised" : "");
     if (stats->slot_count > stats->count)
         printf("deleted      %s slots\n", units_count(&deleted, stats->slot_count - stats->count));
     printf("graph        M %u, M0 %u, ef_construction %u, ef_search %u, seed %" PRIu64 "%s%s\n", options->M,

@@ -7,13 +7,13 @@
  */
 #include "ingest.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "interrupt.h"
 #include "progress.h"
 #include "units.h"
+#include "vectors.h"
 
 #define BATCH_BYTES (UINT64_C(64) << 20)
 
@@ -24,12 +24,13 @@ struct ingest {
     const struct ingest_options *options;
     struct ingest_result *result;
     struct progress progress;
-    uint32_t dim;
     uint64_t row_next;      /* first row of the file that no batch has taken */
     uint64_t done_count;    /* rows handled before the batch in hand */
     uint64_t unsaved_count; /* inserted since the last checkpoint */
     size_t batch_row_limit;
-    float *vectors;
+    rhumb_element element;
+    size_t row_bytes;
+    unsigned char *vectors;
     uint64_t *keys;
 };
 
@@ -56,8 +57,8 @@ int ingest_open_keys(struct cli *cli, const char *path, uint64_t row_count, stru
 static int read_batch(struct ingest *ingest, size_t row_count, size_t *count_out, size_t *skipped_out) {
     struct dataset_error error;
     const uint64_t first = ingest->row_next;
-    if (dataset_read_f32(ingest->rows, first, row_count, ingest->vectors, &error) != DATASET_OK)
-        return cli_fail_dataset(ingest->cli, &error);
+    const int exit_code = vectors_read(ingest->cli, ingest->rows, ingest->element, first, row_count, ingest->vectors);
+    if (exit_code != CLI_OK) return exit_code;
     if (ingest->options->keys) {
         if (dataset_read_u64(ingest->options->keys, first, row_count, ingest->keys, &error) != DATASET_OK)
             return cli_fail_dataset(ingest->cli, &error);
@@ -73,8 +74,8 @@ static int read_batch(struct ingest *ingest, size_t row_count, size_t *count_out
             if (status != RHUMB_OK) return cli_fail_index(ingest->cli, status, "cannot look up a key");
             if (found) continue;
             ingest->keys[kept] = ingest->keys[i];
-            memmove(ingest->vectors + kept * ingest->dim, ingest->vectors + i * ingest->dim,
-                    ingest->dim * sizeof *ingest->vectors);
+            memmove(ingest->vectors + kept * ingest->row_bytes, ingest->vectors + i * ingest->row_bytes,
+                    ingest->row_bytes);
             kept++;
         }
     }
@@ -90,20 +91,12 @@ static bool on_progress(void *context, uint64_t done_count, uint64_t total_count
     return !interrupt_requested();
 }
 
-/* Tells why a batch failed; for a component that is not finite, which one, since the library knows only the batch. */
 static int fail_batch(struct ingest *ingest, rhumb_status status, size_t count) {
-    const char *path = dataset_info_get(ingest->rows)->path;
-    if (status == RHUMB_E_NOT_FINITE) {
-        for (size_t i = 0; i < count * ingest->dim; i++)
-            if (!isfinite(ingest->vectors[i]))
-                return cli_fail(ingest->cli, CLI_INPUT, "%s: the vector of key %llu has %f as component %zu", path,
-                                (unsigned long long)ingest->keys[i / ingest->dim], (double)ingest->vectors[i],
-                                i % ingest->dim);
-    }
     if (status == RHUMB_E_EXISTS)
         return cli_fail_index_as(ingest->cli, CLI_INPUT, status,
                                  "cannot insert ('rhumb add --skip-existing' passes over keys that are there)");
-    return cli_fail_index(ingest->cli, status, "cannot insert");
+    return vectors_fail(ingest->cli, status, "cannot insert", dataset_info_get(ingest->rows), ingest->element,
+                        ingest->vectors, count, ingest->keys, 0);
 }
 
 static int insert_batch(struct ingest *ingest, size_t count) {
@@ -149,7 +142,7 @@ static int run_batches(struct ingest *ingest) {
 }
 
 static int allocate(struct ingest *ingest) {
-    const uint64_t row_bytes = ingest->dim * sizeof *ingest->vectors;
+    const uint64_t row_bytes = ingest->row_bytes;
     uint64_t limit = BATCH_BYTES / row_bytes;
     if (ingest->options->checkpoint_every && limit > ingest->options->checkpoint_every)
         limit = ingest->options->checkpoint_every;
@@ -169,7 +162,8 @@ int ingest_run(struct cli *cli, rhumb_index *index, struct dataset *rows, const 
         .row_count = info->row_count < options->row_limit ? info->row_count : options->row_limit,
     };
     struct ingest ingest = {
-        .cli = cli, .index = index, .rows = rows, .options = options, .result = result, .dim = info->dim};
+        .cli = cli, .index = index, .rows = rows, .options = options, .result = result, .element = options->element};
+    ingest.row_bytes = vectors_row_bytes(options->element, vectors_dim(info, options->element));
     int exit_code = CLI_OK;
     if (!options->keys && result->row_count && options->first_key > UINT64_MAX - result->row_count)
         exit_code = cli_fail(cli, CLI_USAGE, "--first-key %llu leaves no room for %llu keys",

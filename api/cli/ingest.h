@@ -7,6 +7,7 @@
 struct ingest_options {
     struct dataset *keys; /* one column of integers, a key per row; NULL: row numbers from first_key on */
     uint64_t first_key;
+    rhumb_element element;     /* of the index */
     uint64_t row_limit;        /* only so many rows; UINT64_MAX: all */
     uint64_t checkpoint_every; /* rows between checkpoints; 0: only at the end */
     uint32_t thread_count;     /* 0: one per processor */

@@ -24,7 +24,7 @@ struct recall {
 static bool metrics_agree(rhumb_metric truth, rhumb_metric index) {
     if (truth == RHUMB_METRIC_L2 || truth == RHUMB_METRIC_L2SQ)
         return index == RHUMB_METRIC_L2 || index == RHUMB_METRIC_L2SQ;
-    return truth == RHUMB_METRIC_COSINE && index == truth;
+    return truth == index && index != RHUMB_METRIC_IP;
 }
 
 /* Tries for the true distances. Leaves recall->distances NULL when there are none or they are of another metric. */
@@ -72,7 +72,7 @@ static int allocate(struct cli *cli, struct recall *recall, size_t truth_dim) {
 
 int recall_open(struct cli *cli, const struct recall_options *options, struct recall **recall_out) {
     if (options->metric_name && !rhumb_metric_from_name(options->metric_name))
-        return cli_fail(cli, CLI_USAGE, "--truth-metric must be one of l2, l2sq, ip, cosine; found '%s'",
+        return cli_fail(cli, CLI_USAGE, "--truth-metric must be the name of a metric, such as l2 or cosine; found '%s'",
                         options->metric_name);
     struct recall *recall = calloc(1, sizeof *recall);
     if (!recall) return cli_fail_memory(cli, sizeof *recall);

@@ -5,8 +5,6 @@
  * searching is timed, not the reading, the counting of recall or the writing. Opens the index read-only, so it works
  * beside a writer.
  */
-#include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +14,7 @@
 #include "recall.h"
 #include "result_writer.h"
 #include "units.h"
+#include "vectors.h"
 
 #define K_LIMIT 1000000u
 #define BATCH_BYTES (UINT64_C(64) << 20) /* of queries, and of results */
@@ -41,7 +40,9 @@ struct search {
     struct result_writer writer;
     uint64_t query_count, done_count;
     size_t batch_rows;
-    float *vectors, *distances;
+    rhumb_element element; /* of the index */
+    unsigned char *vectors;
+    float *distances;
     uint64_t *keys;
     size_t *found_counts;
     double search_seconds;
@@ -79,7 +80,8 @@ static int open_truth(struct search *search, rhumb_metric metric) {
 }
 
 static int allocate(struct search *search) {
-    const uint64_t row_bytes = dataset_info_get(search->queries)->dim * sizeof(float);
+    const struct dataset_info *info = dataset_info_get(search->queries);
+    const uint64_t row_bytes = vectors_row_bytes(search->element, vectors_dim(info, search->element));
     const uint64_t result_bytes = search->arguments->k * (sizeof(uint64_t) + sizeof(float));
     uint64_t rows = search->arguments->exact ? BATCH_ROWS_EXACT : BATCH_ROWS;
     if (rows > BATCH_BYTES / row_bytes) rows = BATCH_BYTES / row_bytes;
@@ -95,20 +97,11 @@ static int allocate(struct search *search) {
     return cli_fail_memory(search->cli, rows * (row_bytes + result_bytes));
 }
 
-static int fail_search(struct search *search, rhumb_status status, size_t row_count) {
-    const struct dataset_info *info = dataset_info_get(search->queries);
-    for (size_t i = 0; status == RHUMB_E_NOT_FINITE && i < row_count * info->dim; i++)
-        if (!isfinite(search->vectors[i]))
-            return cli_fail(search->cli, CLI_INPUT, "%s: row %" PRIu64 " has %f as component %zu", info->path,
-                            search->done_count + i / info->dim, (double)search->vectors[i], i % info->dim);
-    return cli_fail_index(search->cli, status, "cannot search");
-}
-
 static int search_batch(struct search *search, size_t row_count) {
     const struct search_arguments *arguments = search->arguments;
-    struct dataset_error error;
-    if (dataset_read_f32(search->queries, search->done_count, row_count, search->vectors, &error) != DATASET_OK)
-        return cli_fail_dataset(search->cli, &error);
+    int exit_code =
+        vectors_read(search->cli, search->queries, search->element, search->done_count, row_count, search->vectors);
+    if (exit_code != CLI_OK) return exit_code;
     rhumb_search_options options;
     rhumb_search_options_init(&options, sizeof options);
     options.ef_search = arguments->ef;
@@ -120,8 +113,9 @@ static int search_batch(struct search *search, size_t row_count) {
                          : rhumb_index_search_batch(search->index, search->vectors, row_count, arguments->k, &options,
                                                     search->keys, search->distances, search->found_counts);
     search->search_seconds += units_now() - start;
-    if (status != RHUMB_OK) return fail_search(search, status, row_count);
-    int exit_code = CLI_OK;
+    if (status != RHUMB_OK)
+        return vectors_fail(search->cli, status, "cannot search", dataset_info_get(search->queries), search->element,
+                            search->vectors, row_count, NULL, search->done_count);
     if (search->recall)
         exit_code =
             recall_add(search->cli, search->recall, search->done_count, row_count, search->keys, search->distances);
@@ -218,9 +212,9 @@ static int prepare(struct search *search, struct search_arguments *arguments) {
     const rhumb_status status = rhumb_index_stats_get(search->index, &stats, sizeof stats);
     if (status != RHUMB_OK) return cli_fail_index(cli, status, "cannot see what the index is");
     const struct dataset_info *info = dataset_info_get(search->queries);
-    if (info->dim != stats.options.dim)
-        return cli_fail(cli, CLI_INPUT, "%s: its vectors have %u components, those of %s have %u", info->path,
-                        info->dim, arguments->index_path, stats.options.dim);
+    exit_code = vectors_check(cli, info, &stats.options, arguments->index_path);
+    if (exit_code != CLI_OK) return exit_code;
+    search->element = stats.options.element;
     if (arguments->ef == 0) arguments->ef = stats.options.ef_search;
     search->query_count = info->row_count < arguments->row_limit ? info->row_count : arguments->row_limit;
     exit_code = open_truth(search, stats.options.metric);

@@ -182,6 +182,7 @@ inline double true_distance(rhumb_metric metric, uint32_t dim, const float *a, c
     case RHUMB_METRIC_L2: return std::sqrt(squares);
     case RHUMB_METRIC_IP: return 1 - dot;
     case RHUMB_METRIC_COSINE: return a_squares == 0 || b_squares == 0 ? 1 : 1 - dot / std::sqrt(a_squares * b_squares);
+    default: break;
     }
     return std::numeric_limits<double>::quiet_NaN();
 }

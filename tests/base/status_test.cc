@@ -113,12 +113,14 @@ TEST(Status, NamesEveryStatusAndNoOtherNumber) {
     EXPECT_STREQ(rhumb__status_name(RHUMB_E_INVALID), "RHUMB_E_INVALID");
     EXPECT_STREQ(rhumb__status_name(RHUMB_E_NOT_AN_INDEX), "RHUMB_E_NOT_AN_INDEX");
     EXPECT_STREQ(rhumb__status_name(RHUMB_E_NOT_FINITE), "RHUMB_E_NOT_FINITE");
+    EXPECT_STREQ(rhumb__status_name(RHUMB_E_DOMAIN), "RHUMB_E_DOMAIN");
+    EXPECT_STREQ(rhumb__status_name(RHUMB_E_METRIC), "RHUMB_E_METRIC");
     EXPECT_STREQ(rhumb__status_name(RHUMB_E_LOG), "RHUMB_E_LOG");
     int named_count = 0;
     for (int number = -60; number <= 5; number++) {
         if (strcmp(rhumb__status_name(static_cast<rhumb_status>(number)), "RHUMB_E_UNKNOWN") != 0) named_count++;
     }
-    EXPECT_EQ(named_count, 20);
+    EXPECT_EQ(named_count, 22);
 }
 
 } // namespace

@@ -73,8 +73,10 @@ expect 2 build a.rhumb rows.npy more.npy
 expect 2 build a.rhumb rows.npy --M
 expect 2 build a.rhumb rows.npy --M many
 expect 2 build a.rhumb rows.npy --M 1
-expect 2 build a.rhumb rows.npy --metric hamming
-expect 2 build a.rhumb rows.npy --element f64
+expect 2 build a.rhumb rows.npy --metric haming
+expect 2 build a.rhumb rows.npy --element f65
+expect 2 build a.rhumb rows.npy --metric levenshtein --element u8
+expect 2 build a.rhumb rows.npy --normalise
 expect 2 build a.rhumb rows.npy --format csv
 expect 2 build a.rhumb row1000.bytes
 expect 2 search a.rhumb rows.npy -k 0
@@ -95,12 +97,43 @@ for file in absent.npy cut.fvecs fortran.npy strange.hdf5; do
 done
 expect 3 build a.rhumb rows.npy --keys few_keys.npy
 expect 3 build a.rhumb rows.npy --keys rows.npy
+expect 3 build a.rhumb rows.npy --element b1 --metric hamming
 expect_json 3 build a.rhumb cut.fvecs
 [ ! -e a.rhumb ] || fail "a bad input file left an index"
 expect 0 build strange.rhumb strange.hdf5 --metric l2sq
 expect 3 build nan.rhumb nan.npy --quiet
 says stderr 'key 1234 has -\?nan as component 5'
 expect 3 build same.rhumb rows.npy --keys same_keys.npy
+expect 3 build rounded.rhumb rows.npy --element i16
+says stderr 'row 0 has .* as component 0, which i16 does not hold'
+
+# ---- other metrics and element types ----------------------------------------------------------------------------------
+# The first of each file's rows are its queries, so each finds itself.
+try_type() {
+    local file=$1
+    shift
+    expect 0 build type.rhumb "$file" --force --quiet "$@"
+    expect_json 0 search type.rhumb "$file" -k 1 --limit 50 --out found.npy --out-distances distances.npy
+    python3 -c '
+import numpy
+assert (numpy.load("found.npy")[:, 0] == numpy.arange(50)).all()
+assert (abs(numpy.load("distances.npy")) < 1e-6).all()' || fail "build $file $* does not find its vectors"
+}
+try_type bytes.npy --element u8 --metric l1
+try_type bytes.npy --element i32 --metric cosine
+try_type bytes.npy --element f16
+try_type bytes.npy --element b1 --metric hamming
+try_type counts.hdf5 --element u16 --metric jaccard
+try_type counts.hdf5 --element f32 --metric hellinger --normalise
+try_type doubles.hdf5 --element f64
+try_type doubles.hdf5 --element bf16 --metric l2sq
+try_type bytes.bvecs --element u8
+expect_json 0 info type.rhumb
+is options.element u8
+expect 0 add type.rhumb bytes.npy
+expect 3 add type.rhumb doubles.hdf5
+expect 3 build domain.rhumb counts.hdf5 --metric jeffreys
+says stderr 'sum to'
 
 # ---- build, info, verify ----------------------------------------------------------------------------------------------
 expect_json 0 build data.rhumb data.hdf5 --M 12 --ef-construction 80 --threads 2

@@ -136,6 +136,9 @@ TEST(DatasetHdf5, ReadsEveryLayoutInBatches) {
                                                    &rows[first * 5], &opened.error))
                 << opened.error.message;
         EXPECT_EQ(matrix.values, rows) << layout;
+        std::vector<float> raw(33 * 5);
+        EXPECT_EQ(DATASET_OK, dataset_read_raw(opened.dataset, 0, 33, raw.data(), &opened.error));
+        EXPECT_EQ(matrix.values, raw) << layout;
     }
 }
 

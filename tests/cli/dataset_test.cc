@@ -77,6 +77,31 @@ TEST_P(EveryFormat, GivesTheSameInBatchesOfAnySize) {
     }
 }
 
+// The numbers are small and not negative, so the first byte of an integer is all of it.
+TEST_P(EveryFormat, GivesTheComponentsAsTheyLieInTheFile) {
+    const Matrix matrix = dataset_test::SmallIntegers(1500, 257);
+    const TempFile file(GetParam().write(matrix), GetParam().extension);
+    Opened opened(file.path());
+    ASSERT_EQ(DATASET_OK, opened.status) << opened.error.message;
+    const dataset_element element = dataset_info_get(opened.dataset)->element;
+    const size_t bytes = dataset_element_bytes(element);
+    for (size_t batch : {1500u, 1499u, 700u}) {
+        std::vector<unsigned char> rows(1500 * 257 * bytes);
+        for (size_t first = 0; first < 1500; first += batch) {
+            ASSERT_EQ(DATASET_OK, dataset_read_raw(opened.dataset, first, std::min<size_t>(batch, 1500 - first),
+                                                   &rows[first * 257 * bytes], &opened.error))
+                << opened.error.message;
+        }
+        for (size_t i = 0; i < matrix.values.size(); i++) {
+            if (element == DATASET_ELEMENT_F32) {
+                ASSERT_EQ(0, memcmp(&rows[i * bytes], &matrix.values[i], bytes)) << i;
+            } else if (dataset_element_is_integer(element)) {
+                ASSERT_EQ(matrix.values[i], rows[i * bytes]) << i;
+            }
+        }
+    }
+}
+
 TEST_P(EveryFormat, ConvertsMoreRowsThanItsScratchHolds) {
     const Matrix matrix = dataset_test::SmallIntegers(1500, 257);
     const TempFile file(GetParam().write(matrix), GetParam().extension);
@@ -94,6 +119,7 @@ TEST_P(EveryFormat, RefusesRowsThatAreNotThere) {
     EXPECT_EQ(DATASET_E_INVALID, dataset_read_f32(opened.dataset, 3, 2, row, &opened.error));
     EXPECT_EQ(DATASET_E_INVALID, dataset_read_f32(opened.dataset, UINT64_MAX, 2, row, &opened.error));
     EXPECT_EQ(DATASET_OK, dataset_read_f32(opened.dataset, 4, 0, row, &opened.error));
+    EXPECT_EQ(DATASET_E_INVALID, dataset_read_raw(opened.dataset, 4, 1, row, &opened.error));
 }
 
 TEST_P(EveryFormat, TellsWhenTheFileShrinksAfterOpening) {

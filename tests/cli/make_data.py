@@ -31,6 +31,13 @@ with h5py.File(folder + "strange.hdf5", "w") as file:
     file["train"] = rows[:10]
     file.attrs["distance"] = "jaccard"
 
+whole = random.integers(0, 256, (300, 12), "u1")
+np.save(folder + "bytes.npy", whole)
+vecs("bytes.bvecs", whole)
+for name, matrix in (("counts", whole.astype("i8") * 200), ("doubles", random.standard_normal((300, 12)))):
+    with h5py.File(folder + name + ".hdf5", "w") as file:
+        file["train"] = matrix
+        file["test"] = matrix[:60]
 np.save(folder + "rows.npy", rows)
 np.save(folder + "more.npy", rows + 100)
 np.save(folder + "wide.npy", np.zeros((3, 17), "f4"))

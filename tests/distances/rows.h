@@ -80,11 +80,20 @@ inline std::vector<rhumb__simd> tiers_of_this_machine() {
     return tiers;
 }
 
+inline rhumb_status space_init(rhumb__space *space, rhumb_metric metric, rhumb_element element, uint32_t dim) {
+    rhumb__space_spec spec = {};
+    spec.metric = metric;
+    spec.element = element;
+    spec.dim = dim;
+    return rhumb__space_init(space, &spec);
+}
+
 // A space that measures with the kernels of `tier`.
-inline rhumb__space space_for(rhumb__simd tier, rhumb_metric metric, uint32_t dim) {
+inline rhumb__space space_for(rhumb__simd tier, rhumb_metric metric, uint32_t dim,
+                              rhumb_element element = RHUMB_ELEMENT_F32) {
     rhumb__space space;
-    EXPECT_EQ(rhumb__space_init(&space, metric, RHUMB_ELEMENT_F32, dim), RHUMB_OK);
-    const rhumb__kernels *kernels = rhumb__kernels_for(tier, metric, RHUMB_ELEMENT_F32);
+    EXPECT_EQ(space_init(&space, metric, element, dim), RHUMB_OK);
+    const rhumb__kernels *kernels = rhumb__kernels_for(tier, metric, element);
     space.distance = kernels->distance;
     space.distance_many = kernels->distance_many;
     return space;
@@ -134,7 +143,7 @@ inline Reference reference(rhumb_metric metric, const std::vector<float> &a, con
     case RHUMB_METRIC_L2SQ: return {squares, roundoff * squares};
     case RHUMB_METRIC_L2: return {std::sqrt(squares), roundoff * std::sqrt(squares)};
     case RHUMB_METRIC_IP: return {1 - dot, roundoff * (sizes + 1)};
-    case RHUMB_METRIC_COSINE: break;
+    default: break;
     }
     if (squares_a == 0 || squares_b == 0) return {1, 0};
     double norms = std::sqrt(squares_a) * std::sqrt(squares_b);

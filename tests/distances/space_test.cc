@@ -37,7 +37,7 @@ TEST(Space, RoundsTheStrideUpWhereThatWastesLittle) {
     };
     for (const Layout &layout : layouts) {
         rhumb__space space;
-        ASSERT_EQ(rhumb__space_init(&space, layout.metric, RHUMB_ELEMENT_F32, layout.dim), RHUMB_OK);
+        ASSERT_EQ(space_init(&space, layout.metric, RHUMB_ELEMENT_F32, layout.dim), RHUMB_OK);
         EXPECT_EQ(space.metric, layout.metric);
         EXPECT_EQ(space.element, RHUMB_ELEMENT_F32);
         EXPECT_EQ(space.dim, layout.dim);
@@ -47,11 +47,39 @@ TEST(Space, RoundsTheStrideUpWhereThatWastesLittle) {
     }
 }
 
+TEST(Space, PutsTheInverseNormOfOtherTypesAtAMultipleOfEight) {
+    const struct {
+        rhumb_metric metric;
+        rhumb_element element;
+        uint32_t dim, vector_bytes, norm_offset_bytes, row_bytes, stride_bytes;
+    } layouts[] = {
+        {RHUMB_METRIC_COSINE, RHUMB_ELEMENT_U8, 5, 5, 8, 16, 16},
+        {RHUMB_METRIC_COSINE, RHUMB_ELEMENT_F16, 100, 200, 200, 208, 208},
+        {RHUMB_METRIC_COSINE, RHUMB_ELEMENT_F64, 65535, 524280, 524280, 524288, 524288},
+        {RHUMB_METRIC_COSINE, RHUMB_ELEMENT_F32, 5, 20, 20, 24, 24},
+        {RHUMB_METRIC_L2, RHUMB_ELEMENT_I8, 5, 5, 0, 5, 8},
+        {RHUMB_METRIC_HAMMING, RHUMB_ELEMENT_B1, 9, 2, 0, 2, 4},
+        {RHUMB_METRIC_HAMMING, RHUMB_ELEMENT_B1, 512, 64, 0, 64, 64},
+        {RHUMB_METRIC_LEVENSHTEIN, RHUMB_ELEMENT_U16, 30, 64, 0, 64, 64},
+        {RHUMB_METRIC_LEVENSHTEIN, RHUMB_ELEMENT_U8, 30, 34, 0, 34, 36},
+    };
+    for (const auto &layout : layouts) {
+        rhumb__space space;
+        ASSERT_EQ(space_init(&space, layout.metric, layout.element, layout.dim), RHUMB_OK);
+        EXPECT_EQ(space.vector_bytes, layout.vector_bytes) << layout.dim;
+        EXPECT_EQ(space.norm_offset_bytes, layout.norm_offset_bytes) << layout.dim;
+        EXPECT_EQ(space.row_bytes, layout.row_bytes) << layout.dim;
+        EXPECT_EQ(space.row_stride_bytes, layout.stride_bytes) << layout.dim;
+        EXPECT_EQ(space.caller_bytes,
+                  layout.metric == RHUMB_METRIC_LEVENSHTEIN ? sizeof(rhumb_sequence) : layout.vector_bytes);
+    }
+}
+
 TEST(Space, StrideHoldsTheRowAndWastesAtMostAnEighthForEveryDimension) {
     for (rhumb_metric metric : all_metrics()) {
         for (uint32_t dim = 1; dim <= RHUMB_DIM_MAX; dim += dim < 2000 ? 1 : 97) {
             rhumb__space space;
-            ASSERT_EQ(rhumb__space_init(&space, metric, RHUMB_ELEMENT_F32, dim), RHUMB_OK);
+            ASSERT_EQ(space_init(&space, metric, RHUMB_ELEMENT_F32, dim), RHUMB_OK);
             ASSERT_GE(space.row_stride_bytes, space.row_bytes);
             ASSERT_LE((space.row_stride_bytes - space.row_bytes) * 8, space.row_bytes);
             ASSERT_EQ(space.row_stride_bytes % 4, 0u);
@@ -65,7 +93,7 @@ TEST(Space, StrideHoldsTheRowAndWastesAtMostAnEighthForEveryDimension) {
 TEST(Space, UsesTheKernelsOfTheTierInUse) {
     for (rhumb_metric metric : all_metrics()) {
         rhumb__space space;
-        ASSERT_EQ(rhumb__space_init(&space, metric, RHUMB_ELEMENT_F32, 10), RHUMB_OK);
+        ASSERT_EQ(space_init(&space, metric, RHUMB_ELEMENT_F32, 10), RHUMB_OK);
         const rhumb__kernels *kernels = rhumb__kernels_for(rhumb__cpu_simd(), metric, RHUMB_ELEMENT_F32);
         EXPECT_EQ(space.distance, kernels->distance);
         EXPECT_EQ(space.distance_many, kernels->distance_many);
@@ -74,16 +102,16 @@ TEST(Space, UsesTheKernelsOfTheTierInUse) {
 
 TEST(Space, RefusesWhatDoesNotExist) {
     rhumb__space space;
-    for (int number : {-1, 0, 5, 255}) {
-        EXPECT_EQ(rhumb__space_init(&space, static_cast<rhumb_metric>(number), RHUMB_ELEMENT_F32, 8), RHUMB_E_INVALID);
+    for (int number : {-1, 0, 13, 255}) {
+        EXPECT_EQ(space_init(&space, static_cast<rhumb_metric>(number), RHUMB_ELEMENT_F32, 8), RHUMB_E_INVALID);
         EXPECT_NE(std::string(rhumb__error_last()->message).find("metric"), std::string::npos);
     }
-    for (int number : {-1, 0, 255}) {
-        EXPECT_EQ(rhumb__space_init(&space, RHUMB_METRIC_L2, static_cast<rhumb_element>(number), 8), RHUMB_E_INVALID);
+    for (int number : {-1, 0, 14, 255}) {
+        EXPECT_EQ(space_init(&space, RHUMB_METRIC_L2, static_cast<rhumb_element>(number), 8), RHUMB_E_INVALID);
         EXPECT_NE(std::string(rhumb__error_last()->message).find("element"), std::string::npos);
     }
     for (uint32_t dim : {0u, RHUMB_DIM_MAX + 1, UINT32_MAX}) {
-        EXPECT_EQ(rhumb__space_init(&space, RHUMB_METRIC_L2, RHUMB_ELEMENT_F32, dim), RHUMB_E_INVALID);
+        EXPECT_EQ(space_init(&space, RHUMB_METRIC_L2, RHUMB_ELEMENT_F32, dim), RHUMB_E_INVALID);
         EXPECT_NE(std::string(rhumb__error_last()->message).find(std::to_string(dim)), std::string::npos);
     }
 }

@@ -94,6 +94,11 @@ TEST(Params, SurviveARoundTrip) {
         params.seed = random();
         params.extend_candidates = random() % 2 == 0;
         params.keep_pruned = random() % 2 == 0;
+        params.normalise = random() % 2 == 0;
+        if (random() % 2 == 0) {
+            params.metric = RHUMB_METRIC_CUSTOM;
+            memset(params.custom.name, 'x', 1 + random() % 63);
+        }
         std::vector<uint64_t> level_counts(params.level_max + 1);
         for (uint64_t &count : level_counts) count = random() % 4 == 0 ? 0 : 20 + random() % 1000000;
         rhumb__counts counts = counts_of(level_counts);
@@ -107,6 +112,8 @@ TEST(Params, SurviveARoundTrip) {
         EXPECT_EQ(params_back.seed, params.seed);
         EXPECT_EQ(params_back.extend_candidates, params.extend_candidates);
         EXPECT_EQ(params_back.keep_pruned, params.keep_pruned);
+        EXPECT_EQ(params_back.normalise, params.normalise);
+        EXPECT_STREQ(params_back.custom.name, params.custom.name);
         EXPECT_EQ(memcmp(counts_back.level_counts, counts.level_counts, sizeof counts.level_counts), 0);
         EXPECT_EQ(counts_back.slot_count, counts.slot_count);
     }
@@ -115,6 +122,21 @@ TEST(Params, SurviveARoundTrip) {
 TEST(Params, TheRecordIsZeroBehindItsEnd) {
     const Client client = encode(valid_params(), counts_of({10, 3}));
     for (size_t i = 296; i < client.size(); i++) ASSERT_EQ(client[i], 0) << i;
+}
+
+TEST(Params, ACustomMetricHasANameThatEnds) {
+    rhumb__params params = valid_params();
+    params.metric = RHUMB_METRIC_CUSTOM;
+    EXPECT_EQ(rhumb__params_check(&params), RHUMB_E_INVALID);
+    EXPECT_EQ(decode_status(encode(params, counts_of({10}))), RHUMB_E_CORRUPT) << "no name";
+    memset(params.custom.name, 'x', sizeof params.custom.name);
+    EXPECT_EQ(decode_status(encode(params, counts_of({10}))), RHUMB_E_CORRUPT) << "64 bytes without a zero";
+    params.custom.name[63] = '\0';
+    EXPECT_EQ(decode_status(encode(params, counts_of({10}))), RHUMB_OK);
+    params.metric = RHUMB_METRIC_L2;
+    rhumb__counts counts;
+    ASSERT_EQ(decode(encode(params, counts_of({10})), &params, &counts), RHUMB_OK);
+    EXPECT_STREQ(params.custom.name, "") << "reserved where the metric is not custom";
 }
 
 TEST(Params, EveryNumberOutOfRangeIsRefused) {

@@ -228,7 +228,7 @@ double Oracle::distance(const Vector &a, const Vector &b) const {
     case RHUMB_METRIC_L2SQ: return squares;
     case RHUMB_METRIC_L2: return std::sqrt(squares);
     case RHUMB_METRIC_IP: return 1 - dot;
-    case RHUMB_METRIC_COSINE: break;
+    default: break;
     }
     return a_squares == 0 || b_squares == 0 ? 1 : 1 - dot / std::sqrt(a_squares * b_squares);
 }

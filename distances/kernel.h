@@ -1,0 +1,52 @@
+/* kernel.h - what kernels of all families share: how a sum becomes a raw distance, and the form for many rows.
+ *
+ * Everything is inlined into its caller: no function compiled for a newer processor can be picked by the linker for an
+ * older one.
+ */
+#ifndef RHUMB_DISTANCES_KERNEL_H
+#define RHUMB_DISTANCES_KERNEL_H
+
+#include <float.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "distances/dispatch.h"
+#include "distances/space.h"
+
+#define RHUMB_INLINE static inline __attribute__((always_inline))
+
+/* Bytes of a row to come that are asked for; the processor's own prefetching goes on from there. */
+enum { RHUMB__PREFETCH_BYTES = 512, RHUMB__LINE_BYTES = 64 };
+
+/* Each comparison is false for a NaN, which so becomes `high`. */
+RHUMB_INLINE float rhumb__clamp(double value, float low, float high) {
+    if (!(value <= (double)high)) return high;
+    return value >= (double)low ? (float)value : low;
+}
+
+/* The inverse norm behind the components of a row whose element type is not f32. */
+RHUMB_INLINE double rhumb__inverse_norm(const rhumb__space *space, const void *row) {
+    double inverse;
+    memcpy(&inverse, (const char *)row + space->norm_offset_bytes, sizeof inverse);
+    return inverse;
+}
+
+RHUMB_INLINE void rhumb__prefetch_row(const rhumb__space *space, const void *row) {
+    size_t bytes = space->row_bytes < RHUMB__PREFETCH_BYTES ? space->row_bytes : RHUMB__PREFETCH_BYTES;
+    for (size_t offset = 0; offset < bytes; offset += RHUMB__LINE_BYTES) __builtin_prefetch((const char *)row + offset);
+}
+
+/* Defines the kernels `symbol` out of the function `measure` for two rows. A row is asked for while the two before it
+ * are measured. */
+#define RHUMB_DEFINE_KERNELS(symbol, measure)                                                                          \
+    static void measure##_many(const rhumb__space *space, const void *query, const void *const *rows, size_t count,    \
+                               float *distances) {                                                                     \
+        if (count > 1) rhumb__prefetch_row(space, rows[1]);                                                            \
+        for (size_t i = 0; i < count; i++) {                                                                           \
+            if (i + 2 < count) rhumb__prefetch_row(space, rows[i + 2]);                                                \
+            distances[i] = measure(space, query, rows[i]);                                                             \
+        }                                                                                                              \
+    }                                                                                                                  \
+    const rhumb__kernels symbol = {measure, measure##_many};
+
+#endif /* RHUMB_DISTANCES_KERNEL_H */

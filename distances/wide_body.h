@@ -1,0 +1,218 @@
+/* wide_body.h - the kernels that sum in double, for every element type but bits: the reference of the faster ones, and
+ * the kernels of all pairs of metric and element type that have none of their own.
+ *
+ * wide_scalar.c, wide_avx2.c and wide_avx512.c include this file once each, after saying with RHUMB_WIDE(name) what its
+ * kernels are called; they differ only in what the compiler may make of it. Components are converted to double in
+ * blocks, whose loops have fixed lengths and no branches, so that compilers make vector code of them.
+ *
+ * Summation order, the same everywhere: 32 sums take turns, then halves are added. Nothing is fused (see BUILD.bazel),
+ * so all three files give the same bits.
+ *
+ * Integers of up to 32 bits are exact as doubles, and so are their differences; those of 64 bits are subtracted before
+ * they are rounded, so that large numbers that lie close together keep their distance. Sums of what has 16 bits or
+ * fewer are exact for every dimension.
+ *
+ * No state, no locks, no failures.
+ */
+#include <math.h>
+
+#include "distances/element.h"
+#include "distances/kernel.h"
+#include "distances/wide_kernels.h"
+
+/* What replaces a zero where a logarithm is taken. Below every product of it that a double tells from 0. */
+#define LOGARITHM_MIN 1e-300
+/* And, by its definition, in Jeffreys' divergence. */
+#define JEFFREYS_MIN 1e-30
+
+/* The inverse norms for which a dot product of doubles neither overflows nor loses anything to underflow. */
+#define INVERSE_NORM_MIN 0x1p-500
+#define INVERSE_NORM_MAX 0x1p500
+
+/* Sums over components that are under way; `others` are the denominators of jaccard. */
+struct sums {
+    double of[RHUMB__BLOCK], others[RHUMB__BLOCK];
+};
+
+RHUMB_INLINE double larger(double a, double b) { return a > b ? a : b; }
+
+static __attribute__((noinline)) double add_lanes(const double *sums) {
+    double left[RHUMB__BLOCK];
+    memcpy(left, sums, sizeof left);
+    for (size_t half = RHUMB__BLOCK / 2; half > 0; half /= 2) {
+        for (size_t lane = 0; lane < half; lane++) left[lane] += left[lane + half];
+    }
+    return left[0];
+}
+
+/* The natural logarithm of a positive number that is not subnormal, without a branch. With x = 2^k m and m between
+ * sqrt(1/2) and sqrt(2), ln x = k ln 2 + 2 artanh f, f = (m - 1) / (m + 1), |f| < 0.172; the series of artanh ends
+ * where f^22 is below the rounding of a double. Exactly 0 for 1. */
+RHUMB_INLINE double logarithm(double x) {
+    const uint64_t sqrt_half = UINT64_C(0x3FE6A09E667F3BCD), bias = UINT64_C(1023) << 52;
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    const uint64_t biased_k = (bits - sqrt_half + bias) >> 52;
+    /* An integer below 2^52 in the fraction of 2^52: a conversion that every instruction set has. */
+    const uint64_t k_bits = biased_k | UINT64_C(0x4330000000000000);
+    const uint64_t m_bits = bits - (biased_k << 52) + bias;
+    double k, m;
+    memcpy(&k, &k_bits, sizeof k);
+    memcpy(&m, &m_bits, sizeof m);
+    k -= 0x1p52 + 1023.0;
+    const double f = (m - 1.0) / (m + 1.0), s = f * f;
+    double series = 1.0 / 21.0;
+    series = series * s + 1.0 / 19.0;
+    series = series * s + 1.0 / 17.0;
+    series = series * s + 1.0 / 15.0;
+    series = series * s + 1.0 / 13.0;
+    series = series * s + 1.0 / 11.0;
+    series = series * s + 1.0 / 9.0;
+    series = series * s + 1.0 / 7.0;
+    series = series * s + 1.0 / 5.0;
+    series = series * s + 1.0 / 3.0;
+    series = series * s + 1.0;
+    return k * 0.693147180559945309417 + 2.0 * f * series;
+}
+
+/* p ln(p / m), 0 where p is 0. */
+RHUMB_INLINE double divergence(double p, double m) {
+    return p * logarithm(larger(p / larger(m, LOGARITHM_MIN), LOGARITHM_MIN));
+}
+
+/* What two components add to the metric's sum; nothing when both are 0. */
+RHUMB_INLINE double term(rhumb_metric metric, double a, double b) {
+    switch (metric) {
+    case RHUMB_METRIC_L2SQ:
+    case RHUMB_METRIC_L2: return (a - b) * (a - b);
+    case RHUMB_METRIC_L1: return fabs(a - b);
+    case RHUMB_METRIC_IP:
+    case RHUMB_METRIC_COSINE: return a * b;
+    case RHUMB_METRIC_JACCARD: return a < b ? a : b;
+    case RHUMB_METRIC_HELLINGER: {
+        const double difference = sqrt(larger(a, 0.0)) - sqrt(larger(b, 0.0));
+        return difference * difference;
+    }
+    case RHUMB_METRIC_JEFFREYS: {
+        /* Both factors have the same sign; taking the sizes makes the sum symmetric to the last bit. */
+        const double p = larger(a, JEFFREYS_MIN), q = larger(b, JEFFREYS_MIN);
+        return fabs(a - b) * logarithm(p > q ? p / q : q / p);
+    }
+    case RHUMB_METRIC_JENSEN_SHANNON: {
+        const double m = 0.5 * (a + b);
+        return divergence(a, m) + divergence(b, m);
+    }
+    default: return 0.0;
+    }
+}
+
+RHUMB_INLINE void add_block(rhumb_metric metric, const double *a, const double *b, struct sums *sums) {
+    for (size_t i = 0; i < RHUMB__BLOCK; i++) sums->of[i] += term(metric, a[i], b[i]);
+    if (metric != RHUMB_METRIC_JACCARD) return;
+    for (size_t i = 0; i < RHUMB__BLOCK; i++) sums->others[i] += larger(a[i], b[i]);
+}
+
+static __attribute__((noinline)) void load(const rhumb__space *space, const void *row, size_t first, size_t count,
+                                           double *values) {
+    rhumb__element_load(space->element, row, first, count, values);
+}
+
+/* Differences of 64-bit integers, rounded once. */
+static void load_differences(const void *a, const void *b, size_t first, size_t count, double *values) {
+    for (size_t i = 0; i < RHUMB__BLOCK; i++) values[i] = 0.0;
+    for (size_t i = 0; i < count; i++) {
+        int64_t x, y;
+        memcpy(&x, (const char *)a + (first + i) * sizeof x, sizeof x);
+        memcpy(&y, (const char *)b + (first + i) * sizeof y, sizeof y);
+        values[i] = x > y ? (double)((uint64_t)x - (uint64_t)y) : -(double)((uint64_t)y - (uint64_t)x);
+    }
+}
+
+RHUMB_INLINE struct sums sum_all(const rhumb__space *space, rhumb_metric metric, const void *a, const void *b) {
+    const bool is_difference = metric == RHUMB_METRIC_L2SQ || metric == RHUMB_METRIC_L2 || metric == RHUMB_METRIC_L1;
+    struct sums sums = {{0}, {0}};
+    for (size_t first = 0; first < space->dim; first += RHUMB__BLOCK) {
+        const size_t left = space->dim - first, count = left < RHUMB__BLOCK ? left : RHUMB__BLOCK;
+        double x[RHUMB__BLOCK], y[RHUMB__BLOCK];
+        if (is_difference && space->element == RHUMB_ELEMENT_I64) {
+            load_differences(a, b, first, count, x);
+            for (size_t i = 0; i < RHUMB__BLOCK; i++) y[i] = 0.0;
+        } else {
+            load(space, a, first, count, x);
+            load(space, b, first, count, y);
+        }
+        add_block(metric, x, y, &sums);
+    }
+    return sums;
+}
+
+/* A cosine of numbers so large or so small that their products are out of a double's range: of the vectors divided by
+ * their largest components. */
+static float scaled_cosine(const rhumb__space *space, const void *a, const void *b) {
+    double x[RHUMB__BLOCK], y[RHUMB__BLOCK], largest_a = 0.0, largest_b = 0.0;
+    for (size_t first = 0; first < space->dim; first += RHUMB__BLOCK) {
+        const size_t left = space->dim - first, count = left < RHUMB__BLOCK ? left : RHUMB__BLOCK;
+        load(space, a, first, count, x);
+        load(space, b, first, count, y);
+        for (size_t i = 0; i < RHUMB__BLOCK; i++) {
+            largest_a = larger(fabs(x[i]), largest_a);
+            largest_b = larger(fabs(y[i]), largest_b);
+        }
+    }
+    double dot = 0.0, squares_a = 0.0, squares_b = 0.0;
+    for (size_t first = 0; first < space->dim; first += RHUMB__BLOCK) {
+        const size_t left = space->dim - first, count = left < RHUMB__BLOCK ? left : RHUMB__BLOCK;
+        load(space, a, first, count, x);
+        load(space, b, first, count, y);
+        for (size_t i = 0; i < RHUMB__BLOCK; i++) {
+            const double p = x[i] / largest_a, q = y[i] / largest_b;
+            dot += p * q;
+            squares_a += p * p;
+            squares_b += q * q;
+        }
+    }
+    return rhumb__clamp(1.0 - dot / (sqrt(squares_a) * sqrt(squares_b)), 0.0f, 2.0f);
+}
+
+RHUMB_INLINE bool is_sound(double inverse_norm) {
+    return inverse_norm >= INVERSE_NORM_MIN && inverse_norm <= INVERSE_NORM_MAX;
+}
+
+RHUMB_INLINE float measure(const rhumb__space *space, rhumb_metric metric, const void *a, const void *b) {
+    if (metric == RHUMB_METRIC_COSINE) {
+        const double inverse_a = rhumb__inverse_norm(space, a), inverse_b = rhumb__inverse_norm(space, b);
+        if (inverse_a == 0.0 || inverse_b == 0.0) return 1.0f;
+        if (!is_sound(inverse_a) || !is_sound(inverse_b)) return scaled_cosine(space, a, b);
+        const struct sums sums = sum_all(space, metric, a, b);
+        return rhumb__clamp(1.0 - add_lanes(sums.of) * (inverse_a * inverse_b), 0.0f, 2.0f);
+    }
+    const struct sums sums = sum_all(space, metric, a, b);
+    const double sum = add_lanes(sums.of);
+    switch (metric) {
+    case RHUMB_METRIC_L2: return rhumb__clamp(sqrt(sum), 0.0f, FLT_MAX);
+    case RHUMB_METRIC_IP: return rhumb__clamp(1.0 - sum, -FLT_MAX, FLT_MAX);
+    case RHUMB_METRIC_JACCARD: {
+        const double other = add_lanes(sums.others);
+        return other == 0.0 ? 0.0f : rhumb__clamp(1.0 - sum / other, 0.0f, 1.0f);
+    }
+    case RHUMB_METRIC_HELLINGER:
+    case RHUMB_METRIC_JENSEN_SHANNON: return rhumb__clamp(sqrt(0.5 * (sum < 0.0 ? 0.0 : sum)), 0.0f, FLT_MAX);
+    default: return rhumb__clamp(sum, 0.0f, FLT_MAX);
+    }
+}
+
+#define DEFINE_WIDE(name, metric)                                                                                      \
+    static float name(const rhumb__space *space, const void *a, const void *b) {                                       \
+        return measure(space, metric, a, b);                                                                           \
+    }                                                                                                                  \
+    RHUMB_DEFINE_KERNELS(RHUMB_WIDE(name), name)
+
+DEFINE_WIDE(l2sq, RHUMB_METRIC_L2SQ)
+DEFINE_WIDE(l2, RHUMB_METRIC_L2)
+DEFINE_WIDE(l1, RHUMB_METRIC_L1)
+DEFINE_WIDE(ip, RHUMB_METRIC_IP)
+DEFINE_WIDE(cosine, RHUMB_METRIC_COSINE)
+DEFINE_WIDE(jaccard, RHUMB_METRIC_JACCARD)
+DEFINE_WIDE(hellinger, RHUMB_METRIC_HELLINGER)
+DEFINE_WIDE(jeffreys, RHUMB_METRIC_JEFFREYS)
+DEFINE_WIDE(jensen_shannon, RHUMB_METRIC_JENSEN_SHANNON)
