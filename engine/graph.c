@@ -33,8 +33,10 @@ static int writer_lock_init(pthread_rwlock_t *lock) {
 }
 
 static rhumb_status graph_new(const rhumb__graph_options *options, rhumb__graph **graph_out) {
+    static _Atomic uint64_t graph_count;
     rhumb__graph *graph = rhumb__alloc_zeroed(1, sizeof *graph);
     if (graph == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for an index");
+    graph->id = atomic_fetch_add(&graph_count, 1) + 1;
     graph->writable = options != NULL;
     if (options != NULL) graph->options = *options;
     atomic_store(&graph->entry, RHUMB__ENTRY_NONE);

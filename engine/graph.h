@@ -114,6 +114,7 @@ typedef struct rhumb__graph_options {
 } rhumb__graph_options;
 
 typedef struct rhumb__graph {
+    uint64_t id; /* of this graph among all that the process ever had, so that one is told from the next */
     rhumb__store *store;
     rhumb__log *log;               /* NULL in a reader */
     rhumb__background *background; /* NULL in a reader */
