@@ -19,6 +19,10 @@ static double bridge_step_ns(const rhumb__graph *graph, const rhumb__filter *fil
            looked_at * (RHUMB__FILTER_HOP_NS + RHUMB__FILTER_NEW_SHARE * rhumb__filter_test_ns(filter));
 }
 
+static double probe_ns(const rhumb__graph *graph, const rhumb__filter *filter) {
+    return RHUMB__FILTER_PROBE_EXPANSIONS * walk_step_ns(graph, filter);
+}
+
 rhumb__filter_plan rhumb__filter_plan_begin(const rhumb__graph *graph, const rhumb__filter *filter, uint64_t slot_count,
                                             rhumb__filter_estimate *estimate) {
     const double scan_ns = (double)slot_count * (RHUMB__FILTER_SLOT_NS + rhumb__filter_test_ns(filter));
@@ -27,9 +31,14 @@ rhumb__filter_plan rhumb__filter_plan_begin(const rhumb__graph *graph, const rhu
     estimate->exact_ns =
         (estimate->by_list ? list_ns : scan_ns) + estimate->match_count * rhumb__filter_distance_ns(graph);
     if (filter->plan != RHUMB__FILTER_PLAN_AUTO) return filter->plan;
-    const double probe_ns = RHUMB__FILTER_PROBE_EXPANSIONS * walk_step_ns(graph, filter);
-    return estimate->exact_ns < RHUMB__FILTER_PROBE_WORTH * probe_ns ? RHUMB__FILTER_PLAN_EXACT
-                                                                     : RHUMB__FILTER_PLAN_AUTO;
+    const bool is_cheap = estimate->exact_ns < RHUMB__FILTER_PROBE_WORTH * probe_ns(graph, filter);
+    return is_cheap ? RHUMB__FILTER_PLAN_EXACT : RHUMB__FILTER_PLAN_AUTO;
+}
+
+bool rhumb__filter_plan_peeks(const rhumb__graph *graph, const rhumb__filter *filter,
+                              const rhumb__filter_estimate *estimate) {
+    return estimate->share < RHUMB__FILTER_PEEK_SHARE_MAX &&
+           estimate->exact_ns < RHUMB__FILTER_PEEK_WORTH * probe_ns(graph, filter);
 }
 
 rhumb__filter_plan rhumb__filter_plan_decide(const rhumb__graph *graph, const rhumb__filter *filter,

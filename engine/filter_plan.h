@@ -21,12 +21,17 @@
 
 /* The sample ends with this many matching slots, or after this many slots. */
 #define RHUMB__FILTER_SEED_MAX 32u
-#define RHUMB__FILTER_SAMPLE_MAX 512u
+#define RHUMB__FILTER_SAMPLE_MAX 256u
 
 /* Nodes that a walk expands before it decides how to go on. The exact way is taken at once where it costs less than
  * this many times that. */
 #define RHUMB__FILTER_PROBE_EXPANSIONS 6u
 #define RHUMB__FILTER_PROBE_WORTH 6.0
+
+/* Where the exact way costs less than this many times those first steps, and few nodes match, it is taken already if
+ * none of the neighbours of the node that a walk would begin at does: looking at them costs next to nothing. */
+#define RHUMB__FILTER_PEEK_WORTH 30.0
+#define RHUMB__FILTER_PEEK_SHARE_MAX 0.03
 
 /* The matching nodes are far from the query if they are rarer around it than this share of what they are overall. A
  * bridging walk is then so many times broader, from the nodes of the sample on, if it costs less than a part of the
@@ -90,6 +95,10 @@ static inline double rhumb__filter_test_ns(const rhumb__filter *filter) {
  * insists on, or RHUMB__FILTER_PLAN_AUTO for a walk that decides after its first steps. */
 rhumb__filter_plan rhumb__filter_plan_begin(const rhumb__graph *graph, const rhumb__filter *filter, uint64_t slot_count,
                                             rhumb__filter_estimate *estimate);
+
+/* Whether the neighbours of the first node are to be looked at before the first steps of a walk. */
+bool rhumb__filter_plan_peeks(const rhumb__graph *graph, const rhumb__filter *filter,
+                              const rhumb__filter_estimate *estimate);
 
 /* How to go on when a share of `local_share` of the nodes around the query matches. *far_out is whether the matching
  * nodes are far from it. */

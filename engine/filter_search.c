@@ -361,6 +361,15 @@ static void scan_unlinked(walk *walk, uint64_t begin) {
     }
 }
 
+/* Whether a node or one of its neighbours matches. */
+static bool is_match_around(walk *walk, uint32_t slot) {
+    const uint32_t count = read_list(walk, slot);
+    for (uint32_t i = 0; i < count; i++) {
+        if (is_answer(walk->graph, walk->filter, walk->scratch->list[i])) return true;
+    }
+    return is_answer(walk->graph, walk->filter, slot);
+}
+
 /* Walks from `start`. Returns false when that is given up. */
 static bool walk_from(walk *walk, rhumb__nearest start, const rhumb__filter_estimate *estimate, rhumb__filter_plan plan,
                       uint32_t ef, uint32_t far_ef) {
@@ -374,6 +383,8 @@ static bool walk_from(walk *walk, rhumb__nearest start, const rhumb__filter_esti
         return go_on(walk, UINT64_MAX, INFINITY);
     }
     bool is_far;
+    if (rhumb__filter_plan_peeks(walk->graph, walk->filter, estimate) && !is_match_around(walk, start.slot))
+        return false;
     if (!go_on(walk, RHUMB__FILTER_PROBE_EXPANSIONS, INFINITY)) return false;
     const double local_share = ((double)walk->passed_count + 0.5) / ((double)walk->met_count + 0.5);
     plan = rhumb__filter_plan_decide(walk->graph, walk->filter, estimate, local_share, ef, &is_far);

@@ -1,9 +1,7 @@
 // Goal: a filtered search returns matching keys only, all of them when they are fewer than k, and as near ones as exact
 // measuring finds, whichever way it goes about it and whatever happens to the index meanwhile. Method: indexes of a few
 // thousand vectors against brute force over the keys that match; each plan by itself and the choice among them.
-#include <atomic>
 #include <csignal>
-#include <thread>
 
 #include "tests/api/index_test_support.h"
 
@@ -404,63 +402,6 @@ TEST_F(Filtered, BitmapsAndKeysReachToTheEndOfTheNumbers) {
         filter.key_count = 4;
         EXPECT_EQ(search_filtered(index_, vectors_.row(0), 20, &filter).found_count, 2u);
     }
-}
-
-// The oracle: whatever is inserted, deleted and replaced meanwhile, a search lets out matching keys only, each once,
-// and keys that stay are found even when they alone match.
-TEST_F(Filtered, LetsNothingElseOutBesideInsertsDeletesAndUpserts) {
-    const char *text = getenv("RHUMB_FILTER_QUERIES");
-    const size_t query_limit = text != nullptr ? strtoull(text, nullptr, 0) : 1000;
-    fill(3000);
-    const uint64_t seed = choose_seed();
-    std::atomic<bool> stopped{false};
-    std::atomic<size_t> query_count{0};
-    // Keys that are a multiple of 100 stay as they are; of the others, even ones come and go, odd ones are replaced.
-    std::thread writer([&] {
-        std::mt19937_64 random(seed);
-        while (!stopped) {
-            const uint64_t key = random() % 6000;
-            if (key % 100 == 0) continue;
-            const float *row = vectors_.row(random() % 3000);
-            rhumb_status status;
-            if (key % 2 == 1) {
-                status = rhumb_index_upsert(index_.get(), key, row);
-            } else if (random() % 2 == 0) {
-                status = rhumb_index_insert(index_.get(), key, row);
-            } else {
-                status = rhumb_index_delete(index_.get(), key);
-            }
-            ASSERT_TRUE(status == RHUMB_OK || status == RHUMB_E_EXISTS || status == RHUMB_E_NOTFOUND);
-        }
-    });
-    std::vector<std::thread> searchers;
-    for (uint64_t t = 0; t < 2; t++) {
-        searchers.emplace_back([&, t] {
-            std::mt19937_64 random(seed + 1 + t);
-            while (query_count++ < query_limit) {
-                const uint64_t modulus = std::vector<uint64_t>{1, 2, 3, 10, 100, 1500}[random() % 6];
-                const uint64_t rest = random() % modulus;
-                std::set<uint64_t> matching;
-                for (uint64_t key = rest; key < 6000; key += modulus) matching.insert(key);
-                const Filter filter(kKinds[random() % 3], random() % 2 == 0, matching, 6000, kPlans[random() % 4]);
-                const float *query = vectors_.row(random() % 3000);
-                const Answer answer = search_filtered(index_, query, 10, filter.get());
-                std::set<uint64_t> seen;
-                for (size_t i = 0; i < answer.found_count; i++) {
-                    ASSERT_EQ(matching.count(answer.keys[i]), 1u) << answer.keys[i] << " does not match";
-                    ASSERT_TRUE(seen.insert(answer.keys[i]).second) << answer.keys[i] << " twice";
-                }
-                if (modulus == 1500 && rest == 0) {
-                    ASSERT_EQ(seen, (std::set<uint64_t>{0, 1500})) << "3000 and 4500 are not there";
-                } else if (modulus <= 100) {
-                    ASSERT_EQ(answer.found_count, 10u);
-                }
-            }
-        });
-    }
-    for (std::thread &searcher : searchers) searcher.join();
-    stopped = true;
-    writer.join();
 }
 
 } // namespace

@@ -1,9 +1,6 @@
 // Goal: a search within a radius finds what is within it, and an iterator lists every vector once, nearly in the order
-// of distance; both with filters, beside deletes, upserts and refreshes. Method: small indexes against brute force.
-#include <atomic>
+// of distance; both with filters, after deletes, upserts and refreshes. Method: small indexes against brute force.
 #include <csignal>
-#include <map>
-#include <thread>
 
 #include "tests/api/index_test_support.h"
 
@@ -273,44 +270,6 @@ TEST_F(RangeIterator, IteratorShowsAReplacedKeyOnce) {
     keys.insert(keys.end(), more.begin(), more.end());
     expect_distinct(keys);
     EXPECT_EQ(keys.size(), 1500u);
-}
-
-TEST_F(RangeIterator, NothingComesTwiceBesideInsertsDeletesAndUpserts) {
-    fill(2000);
-    const uint64_t seed = choose_seed();
-    std::atomic<bool> stopped{false};
-    // Keys that are a multiple of 5 stay.
-    std::thread writer([&] {
-        std::mt19937_64 random(seed);
-        while (!stopped) {
-            const uint64_t key = random() % 4000;
-            if (key % 5 == 0) continue;
-            const float *row = vectors_.row(random() % 2000);
-            const rhumb_status status =
-                key % 2 == 0 ? rhumb_index_upsert(index_.get(), key, row) : rhumb_index_delete(index_.get(), key);
-            ASSERT_TRUE(status == RHUMB_OK || status == RHUMB_E_NOTFOUND);
-        }
-    });
-    std::mt19937_64 random(seed + 1);
-    const rhumb_filter filter = thirds();
-    for (int round = 0; round < 20; round++) {
-        const bool filtered = round % 3 == 0;
-        const float *query = vectors_.row(random() % 2000);
-        const std::vector<uint64_t> keys = drain(iterate(query, filtered ? &filter : nullptr), 1 + random() % 700);
-        expect_distinct(keys);
-        size_t stayed = 0;
-        for (uint64_t key : keys) {
-            stayed += key % 5 == 0 ? 1 : 0;
-            if (filtered) {
-                ASSERT_EQ(key % 3, 0u);
-            }
-        }
-        EXPECT_EQ(stayed, filtered ? 134u : 400u) << "keys that were there all the time are listed";
-        const Answer answer = within(query, 3.0f, 1000, filtered ? &filter : nullptr);
-        expect_distinct(std::vector<uint64_t>(answer.keys.begin(), answer.keys.begin() + answer.found_count));
-    }
-    stopped = true;
-    writer.join();
 }
 
 TEST_F(RangeIterator, WhatTheLogBroughtBackIsFoundBeforeItIsLinked) {
