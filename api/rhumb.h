@@ -16,9 +16,10 @@
  *
  * THREADS AND PROCESSES
  *   Every function may be called by any number of threads at once on the same handle, except close, which must be the
- * last. Searches take no lock and never wait for inserts or checkpoints. One handle at a time may write an index (all
- * others get RHUMB_E_LOCKED); any number of processes may have it open read-only meanwhile. A read-only handle sees the
- * newest checkpoint at the time of its opening, unchanged, until rhumb_index_refresh.
+ * last. Searches take no lock and never wait for inserts or checkpoints (a filter that lists few keys looks each of
+ * them up, under the lock of its bucket of the key table, for as long as that takes). One handle at a time may write an
+ * index (all others get RHUMB_E_LOCKED); any number of processes may have it open read-only meanwhile. A read-only
+ * handle sees the newest checkpoint at the time of its opening, unchanged, until rhumb_index_refresh.
  *
  * DURABILITY
  *   Changes are written to a log beside the index (its name and "-wal") and, now and then, by a checkpoint into the
@@ -286,9 +287,10 @@ RHUMB_API rhumb_status rhumb_iterator_open(rhumb_index *index, const void *query
  * approximate: a vector that is found late comes late, even if it is nearer than some before it. An iterator that is
  * never stopped lists every key that matches, and then the last ones are found by looking at the whole index.
  *   Between calls an iterator keeps nothing from happening. A key that is deleted before its turn does not come; one
- * that is inserted may come or not; one that is replaced comes with one of its vectors, or a second time never. When a
- * refresh or a compaction has put another version under the handle, the listing goes on there: it begins anew, without
- * the keys that are out. Memory grows with what was listed. RHUMB_E_NOMEM: another call may succeed. */
+ * that is inserted may come or not; one that is replaced comes once, with one of its vectors. When a refresh or a
+ * compaction has put another version under the handle, the listing goes on there: it begins anew, without the keys that
+ * are out. Memory grows with what was listed. With a filter it walks over all vectors, or measures all that match when
+ * they are few. RHUMB_E_NOMEM: another call may succeed. */
 RHUMB_API rhumb_status rhumb_iterator_next(rhumb_iterator *iterator, size_t max_count, uint64_t *keys, float *distances,
                                            size_t *found_count) RHUMB_NODISCARD;
 

@@ -29,17 +29,18 @@
 #define RHUMB__FILTER_PROBE_WORTH 6.0
 
 /* Where the exact way costs less than this many times those first steps, and few nodes match, it is taken already if
- * none of the neighbours of the node that a walk would begin at does: looking at them costs next to nothing. */
+ * fewer than so many neighbours of the node that a walk would begin at do: looking at them costs next to nothing. */
 #define RHUMB__FILTER_PEEK_WORTH 30.0
 #define RHUMB__FILTER_PEEK_SHARE_MAX 0.03
+#define RHUMB__FILTER_PEEK_COUNT 3u
 
 /* The matching nodes are far from the query if they are rarer around it than this share of what they are overall. A
  * bridging walk is then so many times broader, from the nodes of the sample on, if it costs less than a part of the
  * exact way. */
-#define RHUMB__FILTER_FAR_SHARE 0.2
+#define RHUMB__FILTER_FAR_SHARE 0.4
 #define RHUMB__FILTER_FAR_BREADTH 16u
 #define RHUMB__FILTER_FAR_EF_MAX 65536u
-#define RHUMB__FILTER_FAR_WORTH 0.5
+#define RHUMB__FILTER_FAR_WORTH 0.35
 
 /* A list of which at least this share matches is walked over as it is; below that, bridges are looked for. */
 #define RHUMB__FILTER_LOCAL_SHARE 0.5
@@ -66,7 +67,7 @@
 #define RHUMB__FILTER_DISTANCE_BYTE_NS 0.06 /* and for each byte of a row */
 #define RHUMB__FILTER_SLOT_NS 2.0           /* looking at one slot of a scan */
 #define RHUMB__FILTER_LOOKUP_NS 80.0        /* from a key to its slot */
-#define RHUMB__FILTER_HOP_NS 4.0            /* finding out about one neighbour of a list: visited or not, its key */
+#define RHUMB__FILTER_HOP_NS 8.0            /* finding out about one neighbour of a list: visited or not, its key */
 #define RHUMB__FILTER_NEW_SHARE 0.4         /* of a list's neighbours, how many a walk has not met before */
 #define RHUMB__FILTER_BRIDGE_NEW_SHARE 0.8  /* measured in each step of a bridging walk, as a share of a list */
 

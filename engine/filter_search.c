@@ -361,13 +361,14 @@ static void scan_unlinked(walk *walk, uint64_t begin) {
     }
 }
 
-/* Whether a node or one of its neighbours matches. */
-static bool is_match_around(walk *walk, uint32_t slot) {
+/* Whether some of a node's neighbours match. */
+static bool are_matches_around(walk *walk, uint32_t slot) {
     const uint32_t count = read_list(walk, slot);
+    uint32_t match_count = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (is_answer(walk->graph, walk->filter, walk->scratch->list[i])) return true;
+        if (is_answer(walk->graph, walk->filter, walk->scratch->list[i])) match_count++;
     }
-    return is_answer(walk->graph, walk->filter, slot);
+    return match_count >= RHUMB__FILTER_PEEK_COUNT;
 }
 
 /* Walks from `start`. Returns false when that is given up. */
@@ -383,8 +384,8 @@ static bool walk_from(walk *walk, rhumb__nearest start, const rhumb__filter_esti
         return go_on(walk, UINT64_MAX, INFINITY);
     }
     bool is_far;
-    if (rhumb__filter_plan_peeks(walk->graph, walk->filter, estimate) && !is_match_around(walk, start.slot))
-        return false;
+    const bool peeks = rhumb__filter_plan_peeks(walk->graph, walk->filter, estimate);
+    if (peeks && !are_matches_around(walk, start.slot)) return false;
     if (!go_on(walk, RHUMB__FILTER_PROBE_EXPANSIONS, INFINITY)) return false;
     const double local_share = ((double)walk->passed_count + 0.5) / ((double)walk->met_count + 0.5);
     plan = rhumb__filter_plan_decide(walk->graph, walk->filter, estimate, local_share, ef, &is_far);
