@@ -14,6 +14,12 @@ constexpr uint64_t kVectorCount = 1200;
 constexpr uint64_t kKeyLimit = 2400; // keys are below; the first half is there at the beginning
 constexpr uint64_t kStay = 50;       // its multiples stay as they are. Of the others, even ones come and go
 
+#if defined(__SANITIZE_THREAD__)
+constexpr size_t kQueryCount = 400; // each takes much longer there
+#else
+constexpr size_t kQueryCount = 4000;
+#endif
+
 struct Remainder {
     uint64_t modulus, rest;
     bool negate;
@@ -103,7 +109,7 @@ class FilterConcurrency : public ::testing::Test {
 
 TEST_F(FilterConcurrency, NothingThatDoesNotMatchGetsOut) {
     const char *text = getenv("RHUMB_FILTER_QUERIES");
-    const size_t query_limit = text != nullptr ? strtoull(text, nullptr, 0) : 4000;
+    const size_t query_limit = text != nullptr ? strtoull(text, nullptr, 0) : kQueryCount;
     std::atomic<size_t> query_count{0};
     std::vector<std::thread> searchers;
     for (uint64_t t = 0; t < 2; t++) {
