@@ -1,4 +1,4 @@
-/* access.c - inserting and searching: argument checks, and the way from a handle to the engine.
+/* access.c - inserting, deleting and looking up: argument checks, and the way from a handle to the engine.
  *
  * A call takes a piece of scratch memory, which also keeps the graph that it works on alive, and gives it back before
  * it returns.
@@ -8,13 +8,8 @@
 #include "api/handle.h"
 #include "base/status.h"
 #include "engine/batch_insert.h"
-#include "engine/batch_search.h"
 #include "engine/insert.h"
 #include "engine/remove.h"
-#include "engine/search.h"
-
-/* A k beyond any slot number asks for nothing more; below it all sizes fit into 32 bits. */
-#define K_MAX ((size_t)RHUMB__SLOT_LIMIT)
 
 static rhumb_status check_writable(rhumb_index *index) {
     rhumb_status status = rhumb__handle_check(index, true);
@@ -110,63 +105,6 @@ rhumb_status rhumb_index_insert_batch(rhumb_index *index, const uint64_t *keys, 
 done:
     if (inserted_count != NULL) *inserted_count = inserted;
     return status;
-}
-
-static rhumb_status check_search(const rhumb_index *index, const void *queries, size_t query_count, size_t k,
-                                 const rhumb_search_options *options, const uint64_t *keys,
-                                 rhumb_search_options *resolved) {
-    rhumb_search_options_init(resolved, sizeof *resolved);
-    rhumb_status status = rhumb__handle_check(index, false);
-    if (status == RHUMB_OK) {
-        status = rhumb__options_take(resolved, sizeof *resolved, options, "rhumb_search_options");
-    }
-    if (status != RHUMB_OK) return status;
-    if ((queries == NULL || keys == NULL) && query_count > 0) {
-        return rhumb__fail(RHUMB_E_INVALID, "%s is NULL", queries == NULL ? "the query" : "keys");
-    }
-    if (k == 0 || k > K_MAX) return rhumb__fail(RHUMB_E_INVALID, "k: expected 1 to %zu, found %zu", K_MAX, k);
-    if (resolved->ef_search > RHUMB__EF_SEARCH_MAX) {
-        return rhumb__fail(RHUMB_E_INVALID, "ef_search: expected at most %u, found %u", RHUMB__EF_SEARCH_MAX,
-                           resolved->ef_search);
-    }
-    return RHUMB_OK;
-}
-
-static rhumb_status run_search(rhumb_index *index, bool exact, const void *queries, size_t query_count, size_t k,
-                               const rhumb_search_options *options, uint64_t *keys, float *distances,
-                               size_t *found_counts) {
-    rhumb_search_options resolved;
-    rhumb_status status = check_search(index, queries, query_count, k, options, keys, &resolved);
-    if (status != RHUMB_OK || query_count == 0) return status;
-    const rhumb__batch_search search = {
-        .queries = queries,
-        .query_count = query_count,
-        .k = (uint32_t)k,
-        .ef = resolved.ef_search,
-        .thread_count = resolved.thread_count,
-        .exact = exact,
-        .keys = keys,
-        .distances = distances,
-        .found_counts = found_counts,
-    };
-    return rhumb__batch_search_run(&index->scratch_pool, &search);
-}
-
-rhumb_status rhumb_index_search(rhumb_index *index, const void *query, size_t k, const rhumb_search_options *options,
-                                uint64_t *keys, float *distances, size_t *found_count) {
-    return run_search(index, false, query, 1, k, options, keys, distances, found_count);
-}
-
-rhumb_status rhumb_index_search_batch(rhumb_index *index, const void *queries, size_t query_count, size_t k,
-                                      const rhumb_search_options *options, uint64_t *keys, float *distances,
-                                      size_t *found_counts) {
-    return run_search(index, false, queries, query_count, k, options, keys, distances, found_counts);
-}
-
-rhumb_status rhumb_index_search_exact(rhumb_index *index, const void *queries, size_t query_count, size_t k,
-                                      const rhumb_search_options *options, uint64_t *keys, float *distances,
-                                      size_t *found_counts) {
-    return run_search(index, true, queries, query_count, k, options, keys, distances, found_counts);
 }
 
 /* The slot of a key whose node can be read, or RHUMB__SLOT_NONE. */

@@ -39,6 +39,8 @@ void rhumb_batch_options_init(rhumb_batch_options *options, size_t size) { init_
 
 void rhumb_search_options_init(rhumb_search_options *options, size_t size) { init_zero(options, size); }
 
+void rhumb_filter_init(rhumb_filter *filter, size_t size) { init_zero(filter, size); }
+
 void rhumb_repair_options_init(rhumb_repair_options *options, size_t size) { init_zero(options, size); }
 
 void rhumb_compact_options_init(rhumb_compact_options *options, size_t size) { init_zero(options, size); }

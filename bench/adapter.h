@@ -47,6 +47,13 @@ class Adapter {
     // The breadth of the searches that follow. Not called while searches run.
     virtual void set_ef(size_t ef) = 0;
 
+    // Lets only the rows with a nonzero byte be answers of the searches that follow; null: all. `matches` has a byte
+    // per training row. Returns false where the library has no such thing.
+    virtual bool set_filter(const uint8_t *matches) {
+        (void)matches;
+        return false;
+    }
+
     // Searches `count` queries one after another in the calling thread; safe for several threads. `ids` gets count rows
     // of k, padded with -1.
     virtual void search(const float *queries, size_t count, size_t k, int64_t *ids) = 0;

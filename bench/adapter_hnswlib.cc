@@ -76,6 +76,22 @@ class HnswlibAdapter : public Adapter {
 
     void set_ef(size_t ef) override { index_->setEf(ef); }
 
+    // This version has no filters, but rows that are marked as deleted are treated as those that a filter turns down
+    // are in later ones: walked through, and kept out of the answers.
+    bool set_filter(const uint8_t *matches) override {
+        marked_.resize(index_->cur_element_count, false);
+        for (size_t row = 0; row < marked_.size(); row++) {
+            const bool mark = matches != nullptr && matches[row] == 0;
+            if (mark == marked_[row]) continue;
+            if (mark)
+                index_->markDelete(row);
+            else
+                index_->unmarkDelete(row);
+            marked_[row] = mark;
+        }
+        return true;
+    }
+
     void search(const float *queries, size_t count, size_t k, int64_t *ids) override {
         for (size_t i = 0; i < count; i++) {
             auto found = index_->searchKnn(queries + i * dim_, k); // farthest first
@@ -89,6 +105,7 @@ class HnswlibAdapter : public Adapter {
   private:
     size_t dim_;
     bool cosine_;
+    std::vector<bool> marked_;
     std::unique_ptr<hnswlib::SpaceInterface<float>> space_;
     std::unique_ptr<hnswlib::HierarchicalNSW<float>> index_;
 };

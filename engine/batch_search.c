@@ -6,6 +6,7 @@
 #include "base/bits.h"
 #include "base/status.h"
 #include "engine/exact_search.h"
+#include "engine/filter_search.h"
 #include "engine/parallel.h"
 #include "engine/search.h"
 
@@ -20,13 +21,13 @@ typedef struct search_job {
 
 /* An upsert that overlaps can put two nodes of its key among the nearest, of which one counts. Then the k nearest nodes
  * are not k keys, and more of them are asked for. */
-static rhumb_status search_exactly(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t k, uint64_t *keys,
-                                   float *distances, uint32_t *found_count_out) {
+static rhumb_status search_exactly(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__filter *filter,
+                                   uint32_t k, uint64_t *keys, float *distances, uint32_t *found_count_out) {
     rhumb_status status;
     for (uint32_t limit = k;; limit *= 2) {
         const uint64_t replace_done = atomic_load(&graph->replace_done);
-        RHUMB_TRY(rhumb__exact_search(graph, scratch, limit));
-        *found_count_out = rhumb__search_emit(graph, &scratch->pool, k, replace_done, keys, distances);
+        RHUMB_TRY(rhumb__exact_search(graph, scratch, filter, limit));
+        *found_count_out = rhumb__search_emit(graph, &scratch->pool, k, NULL, replace_done, keys, distances);
         if (*found_count_out == k || scratch->pool.count < limit || limit > UINT32_MAX / 4) break;
     }
 done:
@@ -39,12 +40,18 @@ static rhumb_status search_one(const rhumb__batch_search *search, rhumb__scratch
     uint64_t *keys = search->keys + i * search->k;
     float *distances = search->distances == NULL ? NULL : search->distances + i * search->k;
     uint32_t found_count = 0;
+    rhumb__filter own;
+    const rhumb__filter *filter =
+        search->filter_of == NULL ? search->filter : search->filter_of(search->filter_context, i, &own);
+    const uint32_t ef = search->ef == 0 ? graph->params.ef_search : search->ef;
     RHUMB_TRY(rhumb__scratch_set_query(scratch, (const uint8_t *)search->queries + i * graph->space.caller_bytes));
     if (search->exact) {
-        RHUMB_TRY(search_exactly(graph, scratch, search->k, keys, distances, &found_count));
+        RHUMB_TRY(search_exactly(graph, scratch, filter, search->k, keys, distances, &found_count));
+    } else if (filter != NULL) {
+        RHUMB_TRY(
+            rhumb__graph_search_filtered(graph, scratch, filter, search->k, ef, NULL, keys, distances, &found_count));
     } else {
-        const uint32_t ef = search->ef == 0 ? graph->params.ef_search : search->ef;
-        RHUMB_TRY(rhumb__graph_search(graph, scratch, search->k, ef, keys, distances, &found_count));
+        RHUMB_TRY(rhumb__graph_search(graph, scratch, search->k, ef, NULL, keys, distances, &found_count));
     }
     if (search->found_counts != NULL) search->found_counts[i] = found_count;
 done:

@@ -12,6 +12,11 @@ typedef struct rhumb__batch_search {
     uint32_t ef;           /* 0: the index's own */
     uint32_t thread_count; /* 0: one per processor */
     bool exact;
+    const rhumb__filter *filter; /* for all queries, or NULL */
+    /* The filter of one query, written to `filter`, or NULL if it has none. Called on the thread that searches. NULL:
+     * `filter` above counts. */
+    const rhumb__filter *(*filter_of)(const void *context, uint64_t query, rhumb__filter *filter);
+    const void *filter_context;
     uint64_t *keys;       /* query_count rows of k */
     float *distances;     /* the same, or NULL */
     size_t *found_counts; /* query_count, or NULL */

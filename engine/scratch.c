@@ -111,6 +111,11 @@ rhumb_status rhumb__scratch_prepare_search(rhumb__scratch *scratch, uint32_t lim
     return rhumb__scratch_extend(scratch) ? RHUMB_OK : rhumb__error_last()->status;
 }
 
+rhumb_status rhumb__scratch_prepare_filter(rhumb__scratch *scratch) {
+    rhumb__visited_clear(&scratch->failing);
+    return rhumb__visited_reserve(&scratch->failing, scratch->slot_limit);
+}
+
 bool rhumb__scratch_extend(rhumb__scratch *scratch) {
     const rhumb__graph *graph = rhumb__scratch_graph(scratch);
     const uint64_t slot_limit = atomic_load_explicit(&graph->slot_limit, memory_order_acquire);
@@ -164,6 +169,10 @@ void rhumb__scratch_pool_destroy(rhumb__scratch_pool *pool) {
     while (scratch != NULL) {
         rhumb__scratch *next = scratch->next;
         rhumb__free(scratch->visited.words);
+        rhumb__free(scratch->failing.words);
+        rhumb__candidate_heap_free(&scratch->queue);
+        rhumb__candidate_heap_free(&scratch->within);
+        rhumb__key_set_free(&scratch->emitted);
         rhumb__free(scratch->pool.entries);
         rhumb__free(scratch->answers.entries);
         rhumb__free(scratch->query);

@@ -10,8 +10,11 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "engine/candidate_heap.h"
 #include "engine/candidate_pool.h"
+#include "engine/filter_plan.h"
 #include "engine/graph.h"
+#include "engine/key_set.h"
 #include "engine/visited.h"
 
 /* Slots whose distances are computed in one go: a list, and what is to be added to it. */
@@ -27,7 +30,13 @@ typedef struct rhumb__scratch {
     uint32_t pool_capacity;
     rhumb__candidate_pool answers; /* when some nodes may not be answers: those that may */
     uint32_t answers_capacity;
-    uint8_t *query; /* a prepared row */
+    rhumb__visited failing; /* nodes that a filter turned down and that have not been looked through yet */
+    uint32_t seeds[RHUMB__FILTER_SEED_MAX]; /* slots that a filter lets through, from its sample */
+    uint32_t seed_count;
+    rhumb__candidate_heap queue;  /* of a search within a radius: what is to be expanded, */
+    rhumb__candidate_heap within; /* what is within it, farthest first: distances are negated, */
+    rhumb__key_set emitted;       /* and keys that were found already, while an upsert overlaps */
+    uint8_t *query;               /* a prepared row */
     uint32_t query_bytes;
 
     uint32_t list[RHUMB__M0_MAX]; /* a neighbour list as it was read */
@@ -79,6 +88,9 @@ rhumb_status rhumb__scratch_prepare_search(rhumb__scratch *scratch, uint32_t lim
 
 /* Makes room for `limit` answers and empties them. RHUMB_E_NOMEM. */
 rhumb_status rhumb__scratch_prepare_answers(rhumb__scratch *scratch, uint32_t limit) RHUMB_NODISCARD;
+
+/* Makes room for what a filtered walk needs besides, below scratch->slot_limit, and empties it. RHUMB_E_NOMEM. */
+rhumb_status rhumb__scratch_prepare_filter(rhumb__scratch *scratch) RHUMB_NODISCARD;
 
 /* Takes over the graph's slot limit if it has grown; keeps the visited set. Without the memory for it the limit stays
  * as it was, and the answer is false. */

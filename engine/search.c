@@ -15,30 +15,8 @@
 #include "base/bits.h"
 #include "base/status.h"
 #include "engine/neighbour_list.h"
+#include "engine/prefetch.h"
 #include "engine/tombstones.h"
-
-#define CACHE_LINE_BYTES 64u
-
-/* Lines of a vector that are asked for as soon as its slot is known: the kernel itself runs ahead within a vector, so
- * more than its beginning only fills the queue of outstanding loads. Short vectors end before the kernel is up to
- * speed. */
-#define PREFETCH_LINES_SHORT 4u
-#define PREFETCH_LINES_LONG 2u
-#define SHORT_ROW_BYTES 1024u
-
-static inline void prefetch_vector(const rhumb__graph *graph, const uint8_t *row) {
-    const uint32_t row_bytes = graph->space.row_bytes;
-    const uint32_t lines = row_bytes <= SHORT_ROW_BYTES ? PREFETCH_LINES_SHORT : PREFETCH_LINES_LONG;
-    for (uint32_t line = 0; line < lines && line * CACHE_LINE_BYTES < row_bytes; line++) {
-        __builtin_prefetch(row + line * CACHE_LINE_BYTES, 0, 3);
-    }
-}
-
-static inline void prefetch_list(rhumb__graph *graph, uint32_t slot) {
-    const uint8_t *row = rhumb__section_row(&graph->lists0, slot);
-    const uint32_t bytes = graph->params.M0 * (uint32_t)sizeof(uint32_t);
-    for (uint32_t offset = 0; offset < bytes; offset += CACHE_LINE_BYTES) __builtin_prefetch(row + offset, 0, 3);
-}
 
 void rhumb__search_measure(const rhumb__graph *graph, rhumb__scratch *scratch, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) scratch->rows[i] = rhumb__graph_vector(graph, scratch->batch[i]);
@@ -56,7 +34,7 @@ static uint32_t gather_unvisited(rhumb__graph *graph, rhumb__scratch *scratch, u
         if (neighbour == RHUMB__SLOT_NONE) break;
         if (neighbour >= slot_limit || rhumb__visited_add(&scratch->visited, neighbour)) continue;
         const uint8_t *row = rhumb__graph_vector(graph, neighbour);
-        prefetch_vector(graph, row);
+        rhumb__prefetch_vector(graph, row);
         scratch->batch[count] = neighbour;
         scratch->rows[count] = row;
         count++;
@@ -76,7 +54,7 @@ void rhumb__search_level(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__ne
     while (rhumb__candidate_pool_take(pool, &slot)) {
         const uint32_t count = gather_unvisited(graph, scratch, slot, level);
         uint32_t next;
-        if (level == 0 && rhumb__candidate_pool_peek(pool, &next)) prefetch_list(graph, next);
+        if (level == 0 && rhumb__candidate_pool_peek(pool, &next)) rhumb__prefetch_list(graph, next);
         graph->space.distance_many(&graph->space, scratch->query, scratch->rows, count, scratch->distances);
         for (uint32_t i = 0; i < count; i++) {
             rhumb__candidate_pool_add(pool, scratch->batch[i], scratch->distances[i]);
@@ -118,7 +96,7 @@ static rhumb__nearest walk_level(rhumb__graph *graph, rhumb__scratch *scratch, r
             if (scratch->list[i] < scratch->slot_limit) scratch->batch[kept_count++] = scratch->list[i];
         }
         for (uint32_t i = 0; i < kept_count; i++) {
-            prefetch_vector(graph, rhumb__graph_vector(graph, scratch->batch[i]));
+            rhumb__prefetch_vector(graph, rhumb__graph_vector(graph, scratch->batch[i]));
         }
         rhumb__search_measure(graph, scratch, kept_count);
         bool moved = false;
@@ -159,7 +137,7 @@ static bool is_found(const uint64_t *keys, uint32_t found_count, uint64_t key) {
 }
 
 uint32_t rhumb__search_emit(const rhumb__graph *graph, const rhumb__candidate_pool *answers, uint32_t k,
-                            uint64_t replace_done, uint64_t *keys, float *distances) {
+                            const uint64_t *left_out, uint64_t replace_done, uint64_t *keys, float *distances) {
     const bool replacing = atomic_load(&graph->replace_begun) != replace_done;
     uint32_t found_count = 0;
     for (uint32_t i = 0; i < answers->count && found_count < k; i++) {
@@ -167,6 +145,7 @@ uint32_t rhumb__search_emit(const rhumb__graph *graph, const rhumb__candidate_po
         const uint32_t slot = rhumb__candidate_slot(candidate);
         if ((rhumb__graph_node(graph, slot) & RHUMB__NODE_PRESENT) == 0) continue;
         const uint64_t key = rhumb__graph_key(graph, slot);
+        if (left_out != NULL && key == *left_out) continue;
         if (replacing && is_found(keys, found_count, key)) continue;
         keys[found_count] = key;
         if (distances != NULL) distances[found_count] = rhumb__space_finish(&graph->space, candidate.distance);
@@ -198,14 +177,11 @@ static void scan_unlinked(rhumb__graph *graph, rhumb__scratch *scratch, uint64_t
     }
 }
 
-rhumb_status rhumb__graph_search(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t k, uint32_t ef, uint64_t *keys,
-                                 float *distances, uint32_t *found_count_out) {
+rhumb_status rhumb__search_nearest(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t ef,
+                                   rhumb__candidate_pool **nearest_out) {
     rhumb_status status;
-    if (ef < k) ef = k;
-    /* A delete that has returned has raised the count. Upserts that overlap with this search are those that are not
-     * done now but have begun at its end. */
+    /* A delete that has returned has raised the count. */
     const bool has_dead = atomic_load(&graph->dead_count) > 0;
-    const uint64_t replace_done = atomic_load(&graph->replace_done);
     /* Read before the walk begins: what is linked later is looked at here. Acquire pairs with the release in
      * recover.c: what is linked already can be found. */
     const uint64_t unlinked_begin = atomic_load_explicit(&graph->unlinked_begin, memory_order_acquire);
@@ -220,8 +196,21 @@ rhumb_status rhumb__graph_search(rhumb__graph *graph, rhumb__scratch *scratch, u
         rhumb__search_level(graph, scratch, start, 0, ef);
     }
     if (unlinked_begin < graph->unlinked_end) scan_unlinked(graph, scratch, unlinked_begin, has_dead);
-    const rhumb__candidate_pool *answers = has_dead ? &scratch->answers : &scratch->pool;
-    *found_count_out = rhumb__search_emit(graph, answers, k, replace_done, keys, distances);
+    *nearest_out = has_dead ? &scratch->answers : &scratch->pool;
+done:
+    return status;
+}
+
+rhumb_status rhumb__graph_search(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t k, uint32_t ef,
+                                 const uint64_t *left_out, uint64_t *keys, float *distances,
+                                 uint32_t *found_count_out) {
+    rhumb_status status;
+    rhumb__candidate_pool *nearest;
+    const uint32_t wanted_count = left_out == NULL ? k : k + 1;
+    /* Upserts that overlap with this search are those that are not done now but have begun at its end. */
+    const uint64_t replace_done = atomic_load(&graph->replace_done);
+    RHUMB_TRY(rhumb__search_nearest(graph, scratch, ef < wanted_count ? wanted_count : ef, &nearest));
+    *found_count_out = rhumb__search_emit(graph, nearest, k, left_out, replace_done, keys, distances);
 done:
     return status;
 }

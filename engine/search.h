@@ -33,13 +33,20 @@ void rhumb__search_measure(const rhumb__graph *graph, rhumb__scratch *scratch, u
 
 /* Turns answers into at most k keys and finished distances, padded with UINT64_MAX and infinity; `distances` may be
  * NULL. `replace_done` is what the graph's number of that name was when the search began: a key that an upsert may have
- * led to two nodes since then is emitted once. Returns how many. */
+ * led to two nodes since then is emitted once. `left_out`, when it is not NULL, is a key that is passed over. Returns
+ * how many. */
 uint32_t rhumb__search_emit(const rhumb__graph *graph, const rhumb__candidate_pool *answers, uint32_t k,
-                            uint64_t replace_done, uint64_t *keys, float *distances);
+                            const uint64_t *left_out, uint64_t replace_done, uint64_t *keys, float *distances);
+
+/* The ef nearest live nodes; *nearest_out is which pool of the scratch they are in. The query is in scratch->query.
+ * RHUMB_E_NOMEM. */
+rhumb_status rhumb__search_nearest(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t ef,
+                                   rhumb__candidate_pool **nearest_out) RHUMB_NODISCARD;
 
 /* The k nearest, as a user sees them: keys and finished distances, padded with UINT64_MAX and infinity; `distances` may
- * be NULL. The query is in scratch->query. */
-rhumb_status rhumb__graph_search(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t k, uint32_t ef, uint64_t *keys,
-                                 float *distances, uint32_t *found_count_out) RHUMB_NODISCARD;
+ * be NULL, and so may `left_out`, a key that is no answer. The query is in scratch->query. */
+rhumb_status rhumb__graph_search(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t k, uint32_t ef,
+                                 const uint64_t *left_out, uint64_t *keys, float *distances,
+                                 uint32_t *found_count_out) RHUMB_NODISCARD;
 
 #endif /* RHUMB_ENGINE_SEARCH_H */

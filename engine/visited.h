@@ -52,4 +52,13 @@ static inline bool rhumb__visited_add(rhumb__visited *visited, uint32_t slot) {
     return (bits & bit) != 0;
 }
 
+/* Takes a slot below the limit out; returns whether it was there. */
+static inline bool rhumb__visited_remove(rhumb__visited *visited, uint32_t slot) {
+    rhumb__visited_word *word = &visited->words[slot / 64];
+    const uint64_t bit = UINT64_C(1) << (slot % 64);
+    if (word->search != visited->search || (word->bits & bit) == 0) return false;
+    word->bits &= ~bit;
+    return true;
+}
+
 #endif /* RHUMB_ENGINE_VISITED_H */

@@ -10,6 +10,7 @@
 
 #include "cli.h"
 #include "interrupt.h"
+#include "key_filter.h"
 #include "progress.h"
 #include "recall.h"
 #include "result_writer.h"
@@ -25,6 +26,8 @@ struct search_arguments {
     const char *index_path, *queries_path;
     const char *truth_path, *truth_format_name, *truth_metric_name;
     const char *keys_out, *distances_out, *format_name, *hdf5_name;
+    const char *filter_path, *exclude_path; /* keys that may be answers, or must not */
+    double radius;                          /* NAN: none */
     uint32_t k, ef, thread_count;
     uint64_t row_limit;
     double recall_min;
@@ -37,6 +40,7 @@ struct search {
     rhumb_index *index;
     struct dataset *queries;
     struct recall *recall; /* or NULL */
+    struct key_filter filter;
     struct result_writer writer;
     uint64_t query_count, done_count;
     size_t batch_rows;
@@ -60,7 +64,10 @@ static int open_truth(struct search *search, rhumb_metric metric) {
         .query_count = queries->row_count,
         .k = arguments->k,
     };
-    if (!options.path && queries->format == DATASET_FORMAT_HDF5 && !arguments->hdf5_name && !arguments->no_truth) {
+    /* The truth in the file is that of all keys. */
+    const bool is_whole = !arguments->filter_path && !arguments->exclude_path && isnan(arguments->radius);
+    if (!options.path && queries->format == DATASET_FORMAT_HDF5 && !arguments->hdf5_name && !arguments->no_truth &&
+        is_whole) {
         const struct dataset_options wanted = {DATASET_FORMAT_HDF5, DATASET_PART_NEIGHBORS, NULL};
         struct dataset *neighbors = NULL;
         struct dataset_error error;
@@ -97,21 +104,39 @@ static int allocate(struct search *search) {
     return cli_fail_memory(search->cli, rows * (row_bytes + result_bytes));
 }
 
-static int search_batch(struct search *search, size_t row_count) {
+/* The queries of a batch one after the other: what is within the radius, k at most. */
+static rhumb_status search_radius(struct search *search, size_t row_count, const rhumb_search_options *options) {
+    const size_t k = search->arguments->k;
+    const uint32_t dim = vectors_dim(dataset_info_get(search->queries), search->element);
+    const uint64_t row_bytes = vectors_row_bytes(search->element, dim);
+    rhumb_status status = RHUMB_OK;
+    for (size_t i = 0; i < row_count && status == RHUMB_OK; i++)
+        status = rhumb_index_search_radius(search->index, search->vectors + i * row_bytes,
+                                           (float)search->arguments->radius, k, options, search->keys + i * k,
+                                           search->distances + i * k, search->found_counts + i);
+    return status;
+}
+
+static rhumb_status search_rows(struct search *search, size_t row_count) {
     const struct search_arguments *arguments = search->arguments;
-    int exit_code =
-        vectors_read(search->cli, search->queries, search->element, search->done_count, row_count, search->vectors);
-    if (exit_code != CLI_OK) return exit_code;
     rhumb_search_options options;
     rhumb_search_options_init(&options, sizeof options);
     options.ef_search = arguments->ef;
     options.thread_count = arguments->thread_count;
+    if (arguments->filter_path || arguments->exclude_path) options.filter = &search->filter.filter;
+    if (!isnan(arguments->radius)) return search_radius(search, row_count, &options);
+    const bool exact = arguments->exact;
+    return (exact ? rhumb_index_search_exact : rhumb_index_search_batch)(search->index, search->vectors, row_count,
+                                                                         arguments->k, &options, search->keys,
+                                                                         search->distances, search->found_counts);
+}
+
+static int search_batch(struct search *search, size_t row_count) {
+    int exit_code =
+        vectors_read(search->cli, search->queries, search->element, search->done_count, row_count, search->vectors);
+    if (exit_code != CLI_OK) return exit_code;
     const double start = units_now();
-    const rhumb_status status =
-        arguments->exact ? rhumb_index_search_exact(search->index, search->vectors, row_count, arguments->k, &options,
-                                                    search->keys, search->distances, search->found_counts)
-                         : rhumb_index_search_batch(search->index, search->vectors, row_count, arguments->k, &options,
-                                                    search->keys, search->distances, search->found_counts);
+    const rhumb_status status = search_rows(search, row_count);
     search->search_seconds += units_now() - start;
     if (status != RHUMB_OK)
         return vectors_fail(search->cli, status, "cannot search", dataset_info_get(search->queries), search->element,
@@ -215,6 +240,12 @@ static int prepare(struct search *search, struct search_arguments *arguments) {
     exit_code = vectors_check(cli, info, &stats.options, arguments->index_path);
     if (exit_code != CLI_OK) return exit_code;
     search->element = stats.options.element;
+    if (arguments->filter_path || arguments->exclude_path) {
+        const bool exclude = arguments->exclude_path != NULL;
+        exit_code =
+            key_filter_open(&search->filter, cli, exclude ? arguments->exclude_path : arguments->filter_path, exclude);
+        if (exit_code != CLI_OK) return exit_code;
+    }
     if (arguments->ef == 0) arguments->ef = stats.options.ef_search;
     search->query_count = info->row_count < arguments->row_limit ? info->row_count : arguments->row_limit;
     exit_code = open_truth(search, stats.options.metric);
@@ -226,6 +257,7 @@ static int search_run(struct cli *cli, struct search_arguments *arguments) {
     int exit_code = prepare(&search, arguments);
     if (exit_code == CLI_OK) exit_code = search_all(&search);
     if (exit_code == CLI_OK) exit_code = report(&search);
+    key_filter_close(&search.filter);
     free(search.vectors);
     free(search.keys);
     free(search.distances);
@@ -238,11 +270,16 @@ static int search_run(struct cli *cli, struct search_arguments *arguments) {
 }
 
 static int run(struct cli *cli, const struct cli_command *command, int argument_count, char *const *argument_texts) {
-    struct search_arguments arguments = {.k = 10, .row_limit = UINT64_MAX};
+    struct search_arguments arguments = {.k = 10, .row_limit = UINT64_MAX, .radius = NAN};
     const struct args_option options[] = {
         {"k", 'k', ARGS_U32, &arguments.k, "N", "neighbours per query, 1 to 1,000,000. Default 10"},
         {"ef", 0, ARGS_U32, &arguments.ef, "N", "search breadth. Default: what the index remembers"},
         {"exact", 0, ARGS_FLAG, &arguments.exact, NULL, "measure every vector"},
+        {"filter-keys", 0, ARGS_TEXT, &arguments.filter_path, "FILE",
+         "only these keys may be answers: one column of integers (npy,\nivecs)"},
+        {"exclude-keys", 0, ARGS_TEXT, &arguments.exclude_path, "FILE", "all but these may be answers"},
+        {"radius", 0, ARGS_DOUBLE, &arguments.radius, "R",
+         "all that is at most so far from the query, k at most; on one thread"},
         {"threads", 't', ARGS_U32, &arguments.thread_count, "N", "default: one per processor"},
         {"limit", 0, ARGS_U64, &arguments.row_limit, "N", "only the first N queries"},
         {"truth", 0, ARGS_TEXT, &arguments.truth_path, "FILE",
@@ -264,6 +301,10 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
     if (!cli_parse(cli, command, options, argument_count, argument_texts, paths, 2, &exit_code)) return exit_code;
     arguments.index_path = paths[0];
     arguments.queries_path = paths[1];
+    if (arguments.filter_path && arguments.exclude_path)
+        return cli_fail(cli, CLI_USAGE, "--filter-keys and --exclude-keys exclude each other");
+    if (arguments.exact && !isnan(arguments.radius))
+        return cli_fail(cli, CLI_USAGE, "--exact and --radius exclude each other");
     if (arguments.k < 1 || arguments.k > K_LIMIT)
         return cli_fail(cli, CLI_USAGE, "-k must be 1 to %u, found %u", K_LIMIT, arguments.k);
     if (arguments.no_truth && arguments.truth_path)

@@ -215,6 +215,23 @@ says stderr 'row 1234'
 expect 1 search limited.rhumb data.hdf5 --summary --min-recall 0.9
 says stderr 'recall 0\.'
 expect 2 search data.rhumb queries.fvecs --min-recall 0.9
+# Only some keys, in disorder and one twice; all but those; and what is within a radius.
+python3 -c '
+import numpy
+numpy.save("some.npy", numpy.array([7, 3, 1999, 7, 500], "i8"))'
+expect 0 search data.rhumb queries.fvecs --filter-keys some.npy -k 5 --out found.npy --quiet
+python3 -c '
+import numpy
+found = numpy.sort(numpy.load("found.npy"), axis=1)
+assert (found == [3, 7, 500, 1999, 2**64 - 1]).all()' || fail "keys of a filter"
+expect 0 search data.rhumb queries.fvecs --exclude-keys some.npy --exact -k 1996 --out found.npy --quiet
+python3 -c '
+import numpy
+assert not numpy.isin(numpy.load("found.npy"), [3, 7, 500, 1999]).any()' || fail "excluded keys"
+expect_json 0 search data.rhumb data.hdf5 --radius 0.001 -k 7 --limit 2
+expect 2 search data.rhumb queries.fvecs --radius 1 --exact
+expect 2 search data.rhumb queries.fvecs --filter-keys some.npy --exclude-keys some.npy
+expect 3 search data.rhumb queries.fvecs --filter-keys rows.npy
 
 # ---- add --------------------------------------------------------------------------------------------------------------
 expect_json 0 build keyed.rhumb rows.npy --keys keys.npy

@@ -164,7 +164,7 @@ uint32_t probe_user_search(probe_user *user, const void *query, uint64_t keys[16
     uint32_t found_count = 0;
     rhumb_status status = rhumb__scratch_set_query(user->scratch, query);
     if (status == RHUMB_OK) {
-        status = rhumb__graph_search(user->graph, user->scratch, 16, 16, keys, NULL, &found_count);
+        status = rhumb__graph_search(user->graph, user->scratch, 16, 16, NULL, keys, NULL, &found_count);
     }
     return status == RHUMB_OK ? found_count : 0;
 }

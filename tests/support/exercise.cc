@@ -50,6 +50,45 @@ void check_found(Exercise *exercise, const char *what, const std::vector<float> 
     }
 }
 
+// With a filter in each of its ways, within a radius, and one after the other to the end.
+void search_otherwise(Exercise *exercise, rhumb_index *index, const float *query) {
+    std::vector<uint64_t> keys(kNearest);
+    std::vector<float> distances(kNearest);
+    size_t found_count = 0;
+    rhumb_filter filter;
+    rhumb_filter_init(&filter, sizeof filter);
+    filter.kind = RHUMB_FILTER_CALLBACK;
+    filter.matches = [](void *, uint64_t key) { return key % 3 != 0; };
+    rhumb_search_options options;
+    rhumb_search_options_init(&options, sizeof options);
+    options.filter = &filter;
+    for (const rhumb_filter_plan plan : {RHUMB_FILTER_PLAN_EXACT, RHUMB_FILTER_PLAN_BRIDGE, RHUMB_FILTER_PLAN_WALK}) {
+        filter.plan = plan;
+        if (rhumb_index_search(index, query, kNearest, &options, keys.data(), distances.data(), &found_count) !=
+            RHUMB_OK) {
+            note(exercise, "filtered search: " + describe_last());
+        }
+        check_found(exercise, "filtered search", distances, found_count);
+    }
+    filter.plan = RHUMB_FILTER_PLAN_AUTO;
+    if (rhumb_index_search_radius(index, query, INFINITY, kNearest, nullptr, keys.data(), distances.data(),
+                                  &found_count) != RHUMB_OK) {
+        note(exercise, "radius: " + describe_last());
+    }
+    check_found(exercise, "radius", distances, found_count);
+    rhumb_iterator *iterator = nullptr;
+    if (rhumb_iterator_open(index, query, &options, &iterator) != RHUMB_OK) {
+        note(exercise, "iterator: " + describe_last());
+        return;
+    }
+    do {
+        if (rhumb_iterator_next(iterator, kNearest, keys.data(), nullptr, &found_count) != RHUMB_OK) {
+            note(exercise, "iterator: " + describe_last());
+        }
+    } while (found_count == kNearest);
+    rhumb_iterator_close(iterator);
+}
+
 void read_everything(Exercise *exercise, rhumb_index *index) {
     rhumb_index_stats stats;
     if (rhumb_index_stats_get(index, &stats, sizeof stats) != RHUMB_OK) {
@@ -88,6 +127,7 @@ void read_everything(Exercise *exercise, rhumb_index *index) {
         if (rhumb_index_contains(index, kFirstKey + i, &found) != RHUMB_OK)
             note(exercise, "contains: " + describe_last());
     }
+    search_otherwise(exercise, index, queries.vector(0).data());
     exercise->verified = verify_index(index, &exercise->report);
     if (exercise->verified != RHUMB_OK && exercise->verified != RHUMB_E_CORRUPT) {
         note(exercise, "verify: " + describe_last());

@@ -1,0 +1,47 @@
+/* key_filter.c - see key_filter.h. Owns the keys: 8 bytes for each row of the file.
+ */
+#include "key_filter.h"
+
+#include <stdlib.h>
+
+static int compare_keys(const void *a, const void *b) {
+    const uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return left < right ? -1 : left > right;
+}
+
+static int read_keys(struct key_filter *filter, struct cli *cli, struct dataset *rows) {
+    const struct dataset_info *info = dataset_info_get(rows);
+    if (info->dim != 1)
+        return cli_fail(cli, CLI_INPUT, "%s: keys must be integers, one per row; found %u columns", info->path,
+                        info->dim);
+    const size_t count = (size_t)info->row_count;
+    filter->keys = malloc((count + 1) * sizeof *filter->keys);
+    if (!filter->keys) return cli_fail_memory(cli, (count + 1) * sizeof *filter->keys);
+    struct dataset_error error;
+    if (count > 0 && dataset_read_u64(rows, 0, count, filter->keys, &error) != DATASET_OK)
+        return cli_fail_dataset(cli, &error);
+    qsort(filter->keys, count, sizeof *filter->keys, compare_keys);
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (i == 0 || filter->keys[i] != filter->keys[i - 1]) filter->keys[kept++] = filter->keys[i];
+    filter->filter.keys = filter->keys;
+    filter->filter.key_count = kept;
+    return CLI_OK;
+}
+
+int key_filter_open(struct key_filter *filter, struct cli *cli, const char *path, bool exclude) {
+    struct dataset *rows = NULL;
+    filter->keys = NULL;
+    rhumb_filter_init(&filter->filter, sizeof filter->filter);
+    filter->filter.kind = RHUMB_FILTER_KEYS;
+    filter->filter.negate = exclude;
+    int exit_code = cli_open_dataset(cli, path, NULL, NULL, DATASET_PART_TRAIN, &rows);
+    if (exit_code == CLI_OK) exit_code = read_keys(filter, cli, rows);
+    dataset_close(rows);
+    return exit_code;
+}
+
+void key_filter_close(struct key_filter *filter) {
+    free(filter->keys);
+    filter->keys = NULL;
+}

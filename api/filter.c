@@ -1,0 +1,70 @@
+/* filter.c - see filter.h. Stateless.
+ *
+ * A long array of keys is checked for its order in places only, so that a search does not take longer than it must: a
+ * search by list checks the rest on its way, and one by looking keys up in the array finds too few when they are in
+ * disorder, never one that is not there.
+ */
+#include "api/filter.h"
+
+#include "api/handle.h"
+#include "base/status.h"
+
+/* Neighbouring keys whose order is checked. */
+#define CHECKED_PAIRS_MAX 4096u
+
+static_assert((int)RHUMB_FILTER_KEYS == (int)RHUMB__FILTER_KEYS, "numbers of filter kinds");
+static_assert((int)RHUMB_FILTER_BITMAP == (int)RHUMB__FILTER_BITMAP, "numbers of filter kinds");
+static_assert((int)RHUMB_FILTER_CALLBACK == (int)RHUMB__FILTER_CALLBACK, "numbers of filter kinds");
+static_assert((int)RHUMB_FILTER_PLAN_AUTO == (int)RHUMB__FILTER_PLAN_AUTO, "numbers of filter plans");
+static_assert((int)RHUMB_FILTER_PLAN_EXACT == (int)RHUMB__FILTER_PLAN_EXACT, "numbers of filter plans");
+static_assert((int)RHUMB_FILTER_PLAN_BRIDGE == (int)RHUMB__FILTER_PLAN_BRIDGE, "numbers of filter plans");
+static_assert((int)RHUMB_FILTER_PLAN_WALK == (int)RHUMB__FILTER_PLAN_WALK, "numbers of filter plans");
+
+static rhumb_status check_keys(const rhumb_filter *filter) {
+    if (filter->keys == NULL && filter->key_count > 0) return rhumb__fail(RHUMB_E_INVALID, "filter.keys is NULL");
+    const size_t step = filter->key_count / CHECKED_PAIRS_MAX + 1;
+    for (size_t i = 1; i < filter->key_count; i += step) {
+        if (filter->keys[i - 1] < filter->keys[i]) continue;
+        return rhumb__fail(RHUMB_E_INVALID, "filter.keys must ascend: number %zu is %llu, after %llu", i,
+                           (unsigned long long)filter->keys[i], (unsigned long long)filter->keys[i - 1]);
+    }
+    return RHUMB_OK;
+}
+
+static rhumb_status check(const rhumb_filter *filter) {
+    if ((unsigned)filter->plan > RHUMB_FILTER_PLAN_WALK) {
+        return rhumb__fail(RHUMB_E_INVALID, "filter.plan: %u is none of the plans", (unsigned)filter->plan);
+    }
+    switch (filter->kind) {
+    case RHUMB_FILTER_KEYS: return check_keys(filter);
+    case RHUMB_FILTER_BITMAP:
+        if (filter->bitmap != NULL || filter->bitmap_bit_count == 0) return RHUMB_OK;
+        return rhumb__fail(RHUMB_E_INVALID, "filter.bitmap is NULL");
+    case RHUMB_FILTER_CALLBACK:
+        if (filter->matches != NULL) return RHUMB_OK;
+        return rhumb__fail(RHUMB_E_INVALID, "filter.matches is NULL");
+    }
+    return rhumb__fail(RHUMB_E_INVALID, "filter.kind: %u is none of the kinds", (unsigned)filter->kind);
+}
+
+rhumb_status rhumb__filter_take(const rhumb_filter *filter, rhumb__filter *target) {
+    rhumb_status status;
+    rhumb_filter resolved;
+    rhumb_filter_init(&resolved, sizeof resolved);
+    RHUMB_TRY(rhumb__options_take(&resolved, sizeof resolved, filter, "rhumb_filter"));
+    RHUMB_TRY(check(&resolved));
+    *target = (rhumb__filter){
+        .kind = (rhumb__filter_kind)resolved.kind,
+        .plan = (rhumb__filter_plan)resolved.plan,
+        .negate = resolved.negate,
+        .keys = resolved.keys,
+        .key_count = resolved.key_count,
+        .bits = resolved.bitmap,
+        .bit_count = resolved.bitmap_bit_count,
+        .key_base = resolved.bitmap_key_base,
+        .matches = resolved.matches,
+        .context = resolved.context,
+    };
+done:
+    return status;
+}

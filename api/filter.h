@@ -1,0 +1,12 @@
+/* filter.h - from a caller's filter to the engine's.
+ */
+#ifndef RHUMB_API_FILTER_H
+#define RHUMB_API_FILTER_H
+
+#include "api/rhumb.h"
+#include "engine/filter.h"
+
+/* Checks a caller's filter and puts it into the engine's form, which points to the caller's arrays. RHUMB_E_INVALID. */
+rhumb_status rhumb__filter_take(const rhumb_filter *filter, rhumb__filter *target) RHUMB_NODISCARD;
+
+#endif /* RHUMB_API_FILTER_H */

@@ -1,0 +1,72 @@
+/* iterator.c - iterators as the caller sees them: the engine's, and the handle that it asks for the graph of the
+ * moment.
+ *
+ * A call takes a piece of scratch memory, which keeps the graph alive, and gives it back: between calls an iterator
+ * holds up neither a refresh nor anything else.
+ */
+#include "engine/iterator.h"
+
+#include "api/search.h"
+#include "base/alloc.h"
+#include "base/status.h"
+
+struct rhumb_iterator {
+    rhumb_index *index;
+    rhumb__iterator *walk;
+};
+
+rhumb_status rhumb_iterator_open(rhumb_index *index, const void *query, const rhumb_search_options *options,
+                                 rhumb_iterator **iterator_out) {
+    rhumb_status status;
+    rhumb__search_setup setup;
+    rhumb__scratch *scratch = NULL;
+    rhumb__graph *graph = NULL;
+    rhumb_iterator *iterator = NULL;
+    RHUMB_TRY(rhumb__search_setup_make(&setup, index, 0, 1, options));
+    if (query == NULL || iterator_out == NULL) {
+        status = rhumb__fail(RHUMB_E_INVALID, "%s is NULL", query == NULL ? "the query" : "iterator_out");
+        goto done;
+    }
+    iterator = rhumb__alloc_zeroed(1, sizeof *iterator);
+    if (iterator == NULL) {
+        status = rhumb__fail(RHUMB_E_NOMEM, "no memory for an iterator");
+        goto done;
+    }
+    iterator->index = index;
+    RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
+    RHUMB_TRY(rhumb__scratch_set_query(scratch, query));
+    const uint32_t ef = setup.options.ef_search == 0 ? graph->params.ef_search : setup.options.ef_search;
+    RHUMB_TRY(rhumb__iterator_new(scratch, ef, setup.filter, &iterator->walk));
+    *iterator_out = iterator;
+    iterator = NULL;
+done:
+    if (scratch != NULL) rhumb__scratch_give(scratch);
+    rhumb__free(iterator);
+    return status;
+}
+
+rhumb_status rhumb_iterator_next(rhumb_iterator *iterator, size_t max_count, uint64_t *keys, float *distances,
+                                 size_t *found_count) {
+    rhumb_status status;
+    rhumb__scratch *scratch = NULL;
+    rhumb__graph *graph = NULL;
+    uint64_t found = 0;
+    if (iterator == NULL || found_count == NULL || (keys == NULL && max_count > 0)) {
+        return rhumb__fail(RHUMB_E_INVALID, "%s is NULL",
+                           iterator == NULL      ? "iterator"
+                           : found_count == NULL ? "found_count"
+                                                 : "keys");
+    }
+    RHUMB_TRY(rhumb__handle_enter(iterator->index, &scratch, &graph));
+    RHUMB_TRY(rhumb__iterator_next(iterator->walk, scratch, max_count, keys, distances, &found));
+done:
+    *found_count = (size_t)found;
+    if (scratch != NULL) rhumb__scratch_give(scratch);
+    return status;
+}
+
+void rhumb_iterator_close(rhumb_iterator *iterator) {
+    if (iterator == NULL) return;
+    rhumb__iterator_free(iterator->walk);
+    rhumb__free(iterator);
+}

@@ -1,0 +1,39 @@
+/* radius.c - searches within a radius: argument checks, and the way to the engine.
+ */
+#include <math.h>
+
+#include "api/search.h"
+#include "base/status.h"
+#include "engine/range_search.h"
+
+rhumb_status rhumb_index_search_radius(rhumb_index *index, const void *query, float radius, size_t max_count,
+                                       const rhumb_search_options *options, uint64_t *keys, float *distances,
+                                       size_t *found_count) {
+    rhumb_status status;
+    rhumb__search_setup setup;
+    rhumb__scratch *scratch = NULL;
+    rhumb__graph *graph = NULL;
+    uint64_t found = 0;
+    RHUMB_TRY(rhumb__search_setup_make(&setup, index, 0, 1, options));
+    if (query == NULL || keys == NULL || isnan(radius) || max_count == 0) {
+        status = query == NULL || keys == NULL
+                     ? rhumb__fail(RHUMB_E_INVALID, "%s is NULL", query == NULL ? "the query" : "keys")
+                     : rhumb__fail(RHUMB_E_INVALID, "%s", max_count == 0 ? "max_count is 0" : "radius is NaN");
+        goto done;
+    }
+    RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
+    RHUMB_TRY(rhumb__scratch_set_query(scratch, query));
+    const rhumb__range_search search = {
+        .radius = radius,
+        .limit = max_count,
+        .ef = setup.options.ef_search == 0 ? graph->params.ef_search : setup.options.ef_search,
+        .filter = setup.filter,
+        .keys = keys,
+        .distances = distances,
+    };
+    RHUMB_TRY(rhumb__range_search_run(graph, scratch, &search, &found));
+    if (found_count != NULL) *found_count = (size_t)found;
+done:
+    if (scratch != NULL) rhumb__scratch_give(scratch);
+    return status;
+}
