@@ -198,7 +198,23 @@ static uint32_t repair_list(compaction *c, rhumb__scratch *scratch, uint32_t slo
         }
     }
     measure(c, scratch, slot, candidates, candidate_count);
-    return rhumb__select(c->old, scratch, candidates, candidate_count, c->old->params.M0, slots);
+    /* What is alive stays: most of a list are nodes that linked back, which the selection alone would not keep. */
+    uint32_t selected[RHUMB__M0_MAX];
+    uint32_t kept_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (c->map[slots[i]] != RHUMB__SLOT_NONE) slots[kept_count++] = slots[i];
+    }
+    const uint32_t selected_count =
+        rhumb__select(c->old, scratch, candidates, candidate_count, c->old->params.M0, selected);
+    for (uint32_t i = 0; i < selected_count && kept_count < c->old->params.M0; i++) {
+        if (!rhumb__slots_contain(slots, kept_count, selected[i])) slots[kept_count++] = selected[i];
+    }
+    /* And no list gets shorter: what it lacks are the nearest of those that the selection turned down. */
+    for (uint32_t i = 0; i < candidate_count && kept_count < count; i++) {
+        const uint32_t candidate = candidates[i].slot_mark;
+        if (!rhumb__slots_contain(slots, kept_count, candidate)) slots[kept_count++] = candidate;
+    }
+    return kept_count;
 }
 
 static void write_list(compaction *c, rhumb__scratch *scratch, uint32_t new_slot) {
