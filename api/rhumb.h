@@ -186,7 +186,7 @@ typedef struct rhumb_open_options {
     uint64_t checkpoint_bytes_per_second; /* how fast checkpoints may write; default 0: as fast as the disk */
     bool discard_log; /* throw away a log that does not belong to the index instead of failing; default false */
     double compact_dead_share; /* share of deleted vectors among all in the graph at which a compaction begins by itself
-                                  (rhumb_index_compact); default 0: an eighth. 1: never */
+                                  (rhumb_index_compact); default 0: a twentieth. 1: never */
     uint64_t
         compact_bytes_per_second; /* how fast such a compaction may write vectors; default 0: as fast as the disk */
     bool graph_only; /* open read-only and leave the vectors alone: they are not mapped, and may be damaged, punched out

@@ -20,6 +20,7 @@ typedef struct rhumb__compact_work {
     rhumb__order_kind order;
     bool second_pass;          /* search new neighbours for every node */
     uint64_t bytes_per_second; /* how fast vectors may be written; 0: as fast as it goes */
+    bool bounded;              /* in place: slow writers down rather than let the file grow by much meanwhile */
     bool (*tell)(void *context, uint64_t done_count, uint64_t total_count); /* false: stop. May be NULL */
     void *tell_context;
 } rhumb__compact_work;

@@ -35,6 +35,10 @@
 /* Operations that may be left when the gate closes: placing so many takes about a millisecond. */
 #define REST_COUNT_MAX 64u
 
+/* Operations that may come while the new graph is built, as a share of the index, before they are slowed down. */
+#define GROWTH_SHARE 128u
+#define GROWTH_DELAY_NS UINT64_C(8000000)
+
 #define BATCH_WAIT_FIRST_NS UINT64_C(10000000)
 
 typedef struct in_place {
@@ -48,9 +52,21 @@ typedef struct in_place {
     uint64_t delay_max_ns;
 } in_place;
 
+/* What comes while the new graph is built is in the file twice for a while. A compaction that began by itself must not
+ * double a file again and again, so beyond a share of the index everybody who writes is slowed down until it is done.
+ */
+static void bound_growth(in_place *c) {
+    if (!c->work->bounded || c->work->old == NULL) return;
+    const bool exceeded =
+        rhumb__carry_count(&c->writer->carry) > rhumb__graph_live_count(c->work->old) / GROWTH_SHARE + REST_COUNT_MAX;
+    atomic_store_explicit(&c->writer->throttle_ns, exceeded ? GROWTH_DELAY_NS : 0, memory_order_relaxed);
+    if (exceeded) c->delay_max_ns = rhumb__max_u64(c->delay_max_ns, GROWTH_DELAY_NS);
+}
+
 static bool tell(void *context, uint64_t done_count, uint64_t total_count) {
     in_place *c = context;
     if (atomic_load(&c->writer->compact_cancelled)) return false;
+    bound_growth(c);
     return c->tell == NULL || c->tell(c->tell_context, done_count, total_count);
 }
 
@@ -148,7 +164,7 @@ static rhumb_status exchange(in_place *c) {
     if (writer->pool_lock != NULL) pthread_mutex_unlock(writer->pool_lock);
 done:
     c->result->carried_count = over.carried_count;
-    c->delay_max_ns = over.delay_max_ns;
+    c->delay_max_ns = rhumb__max_u64(c->delay_max_ns, over.delay_max_ns);
     return status;
 }
 

@@ -1,8 +1,10 @@
 /* compactor.c - see compactor.h.
  *
  * The policy: a compaction costs as much as it writes, all live vectors, and gains the share of the deleted ones; an
- * index of which one in `share` is dead is written once for every `share` deletes. Small numbers are not worth it. A
- * compaction that failed (a full disk) is tried again when a twentieth of the index more has been deleted.
+ * index is written anew whenever `share` of it has been deleted. The default is small because of the other side: for a
+ * while the file holds the old graph, with the deleted nodes, and the new one, and that should be little more than
+ * twice what is alive. Small numbers are not worth it. A compaction that failed (a full disk) is tried again when a
+ * twentieth of the index more has been deleted.
  *
  * In mode none nothing begins by itself: that mode is for bulk loading, and leaves checkpoints to the caller.
  *
@@ -19,7 +21,7 @@
 #include "base/status.h"
 #include "base/thread.h"
 
-#define DEAD_SHARE_DEFAULT 0.125
+#define DEAD_SHARE_DEFAULT 0.05
 #define DEAD_COUNT_MIN 1000u
 #define RETRY_SHARE 0.05
 
@@ -58,7 +60,8 @@ static uint64_t threshold_of(const rhumb__writer *writer, uint64_t live_count) {
 static rhumb__compact_work policy_work(const rhumb__writer *writer) {
     return (rhumb__compact_work){.thread_count = 1,
                                  .order = RHUMB__ORDER_BISECTION,
-                                 .bytes_per_second = writer->options.compact_bytes_per_second};
+                                 .bytes_per_second = writer->options.compact_bytes_per_second,
+                                 .bounded = true};
 }
 
 void rhumb__compactor_note_dead(rhumb__graph *graph, uint64_t dead_count) {
