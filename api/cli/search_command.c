@@ -5,6 +5,7 @@
  * searching is timed, not the reading, the counting of recall or the writing. Opens the index read-only, so it works
  * beside a writer.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
