@@ -1,5 +1,6 @@
-/* names.c - versions, names and errors: the functions of rhumb.h that need no index. Stateless. */
+/* names.c - versions, names, errors and messages: the functions of rhumb.h that need no index. Stateless. */
 #include "api/rhumb.h"
+#include "base/log_message.h"
 #include "base/status.h"
 #include "distances/space.h"
 #include "storage/format.h"
@@ -13,6 +14,10 @@ uint32_t rhumb_format_version(void) { return RHUMB__FORMAT_VERSION; }
 const char *rhumb_status_name(rhumb_status status) { return rhumb__status_name(status); }
 
 const rhumb_error *rhumb_error_last(void) { return rhumb__error_last(); }
+
+void rhumb_log_set(rhumb_log_fn function, void *context, rhumb_log_level level_max) {
+    rhumb__log_message_set(function, context, level_max);
+}
 
 const char *rhumb_metric_name(rhumb_metric metric) { return rhumb__metric_name(metric); }
 

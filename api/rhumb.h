@@ -124,6 +124,12 @@ RHUMB_API const char *rhumb_status_name(rhumb_status status);
 /* The details of the last failure in the calling thread. Never NULL; valid until the thread's next failing call. */
 RHUMB_API const rhumb_error *rhumb_error_last(void);
 
+/* Has a function told what the library does: `function` gets all messages of `level_max` and the more important ones.
+ * There is one for the whole process, by default none: the library is silent. NULL for none. May be called by any
+ * thread at any time, except from the function itself; when it returns, the function before is not running and is not
+ * called any more. Everything that a call returns to its caller is not told again. */
+RHUMB_API void rhumb_log_set(rhumb_log_fn function, void *context, rhumb_log_level level_max);
+
 /* "l2sq", "jensen_shannon"...; NULL for a number that is no metric. And back: 0 for a text that names none.
  * "euclidean", "angular", "dot" and "manhattan" are understood as l2, cosine, ip and l1. */
 RHUMB_API const char *rhumb_metric_name(rhumb_metric metric);

@@ -104,6 +104,18 @@ typedef enum rhumb_durability {
     RHUMB_DURABILITY_NONE = 2      /* with the next checkpoint: for bulk loading */
 } rhumb_durability;
 
+/* How much a message of the library matters; see rhumb_log_set. */
+typedef enum rhumb_log_level {
+    RHUMB_LOG_ERROR = 1,   /* something failed that no call returns to anybody, and the handle accepts no more writes */
+    RHUMB_LOG_WARNING = 2, /* something failed in the background that is tried again, or is done in another way */
+    RHUMB_LOG_INFO = 3,    /* what was done: recovery, checkpoints, compactions */
+    RHUMB_LOG_DEBUG = 4    /* what begins */
+} rhumb_log_level;
+
+/* Is told a message: one line, no newline, valid during the call. Called on any thread, on several at once, and while
+ * the library holds locks: it must be quick, and must not call functions of this library. */
+typedef void (*rhumb_log_fn)(void *context, rhumb_log_level level, const char *message);
+
 #if defined(__GNUC__) || defined(__clang__)
 #define RHUMB_NODISCARD __attribute__((warn_unused_result))
 #else

@@ -14,6 +14,7 @@
 
 #include "base/alloc.h"
 #include "base/bits.h"
+#include "base/log_message.h"
 #include "base/status.h"
 #include "base/thread.h"
 #include "engine/active.h"
@@ -79,6 +80,9 @@ static void note_failure(rhumb__writer *writer) {
     snprintf(writer->checkpoint_stats.failure, sizeof writer->checkpoint_stats.failure, "%.255s",
              rhumb__error_last()->message);
     pthread_mutex_unlock(&writer->stats_lock);
+    const rhumb_error *error = rhumb__error_last();
+    rhumb__log_message(error->status == RHUMB_E_FATAL ? RHUMB_LOG_ERROR : RHUMB_LOG_WARNING, writer->store->path,
+                       "a checkpoint in the background failed: %s", error->message);
 }
 
 static void make_checkpoint(rhumb__writer *writer) {
@@ -128,7 +132,10 @@ static void *thread_main(void *argument) {
     bool left = true;
     /* Without memory it is left to the next checkpoint, which says so to its caller. */
     while (left && !is_stopped(b)) {
-        if (rhumb__recover_link_block(&b->pool, &b->link_lock, &left) != RHUMB_OK) break;
+        if (rhumb__recover_link_block(&b->pool, &b->link_lock, &left) == RHUMB_OK) continue;
+        rhumb__log_message(RHUMB_LOG_WARNING, writer->store->path, "linking what came from the log failed: %s",
+                           rhumb__error_last()->message);
+        break;
     }
     pthread_mutex_lock(&b->lock);
     while (!b->stop) {

@@ -25,6 +25,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/log_message.h"
 #include "base/status.h"
 #include "engine/active.h"
 #include "engine/background.h"
@@ -45,6 +46,7 @@ typedef struct version {
     uint64_t tombstone_row_count;
     uint64_t begin_ns;
     uint64_t pause_ns;
+    uint64_t written_bytes;
 } version;
 
 static bool is_zero(const uint8_t *bytes, size_t bytes_count) {
@@ -216,6 +218,7 @@ static rhumb_status publish(rhumb__graph *graph, version *v, bool pull_down) {
     publication->bytes_per_second = graph->writer->options.checkpoint_bytes_per_second;
     publication->pull_down = pull_down;
     rhumb_status status = rhumb__store_publish(graph->store, publication);
+    v->written_bytes = publication->written_bytes;
     if (status == RHUMB_OK) note_success(graph, v, publication->written_bytes);
     rhumb__free(publication);
     return status;
@@ -224,12 +227,19 @@ static rhumb_status publish(rhumb__graph *graph, version *v, bool pull_down) {
 /* All steps, whether anything changed or not. Under checkpoint_lock. */
 static rhumb_status checkpoint(rhumb__graph *graph, bool pull_down) {
     version v = {.begin_ns = rhumb__clock_now_ns()};
+    const char *path = graph->store->path;
     rhumb_status status;
+    rhumb__log_message(RHUMB_LOG_DEBUG, path, "a checkpoint begins");
     RHUMB_TRY(fix(graph, &v));
     status = publish(graph, &v, pull_down);
     if (status == RHUMB_OK && graph->writer->log != NULL) status = rhumb__log_cut(graph->writer->log, &v.log_end);
     rhumb__removals_catch_up(graph);
     pthread_mutex_unlock(&graph->key_table.split_lock);
+    if (status != RHUMB_OK) goto done;
+    rhumb__log_message(RHUMB_LOG_INFO, path,
+                       "checkpoint made: operations up to %llu, %llu bytes, %.3f ms, writers held up for %.3f ms",
+                       (unsigned long long)v.counts.lsn, (unsigned long long)v.written_bytes,
+                       (double)(rhumb__clock_now_ns() - v.begin_ns) / 1e6, (double)v.pause_ns / 1e6);
 done:
     rhumb__free(v.tombstones);
     return status;

@@ -26,6 +26,7 @@
 
 #include "base/bits.h"
 #include "base/clock.h"
+#include "base/log_message.h"
 #include "base/status.h"
 #include "engine/background.h"
 #include "engine/carry_over.h"
@@ -237,6 +238,11 @@ static void note_result(const in_place *c) {
     stats->pause_max_ns = rhumb__max_u64(stats->pause_max_ns, c->result->pause_ns);
     stats->delay_max_ns = rhumb__max_u64(stats->delay_max_ns, c->delay_max_ns);
     pthread_mutex_unlock(&writer->stats_lock);
+    rhumb__log_message(RHUMB_LOG_INFO, writer->store->path,
+                       "compacted: %llu deleted vectors dropped, %llu operations carried over, %.3f ms, writers kept "
+                       "out for %.3f ms",
+                       (unsigned long long)c->result->dropped_count, (unsigned long long)c->result->carried_count,
+                       (double)(rhumb__clock_now_ns() - c->begin_ns) / 1e6, (double)c->result->pause_ns / 1e6);
 }
 
 rhumb_status rhumb__compact_in_place(rhumb__writer *writer, rhumb__compact_work *work, bool shrink,
@@ -251,6 +257,7 @@ rhumb_status rhumb__compact_in_place(rhumb__writer *writer, rhumb__compact_work 
     atomic_store(&writer->compact_cancelled, false);
     atomic_store(&writer->compacting, true);
     c.begin_ns = rhumb__clock_now_ns();
+    rhumb__log_message(RHUMB_LOG_DEBUG, writer->store->path, "a compaction begins");
     const rhumb_status status = run(&c, shrink);
     clean_up(&c);
     if (status == RHUMB_OK) note_result(&c);

@@ -18,6 +18,7 @@
 
 #include "base/alloc.h"
 #include "base/bits.h"
+#include "base/log_message.h"
 #include "base/status.h"
 #include "base/thread.h"
 
@@ -101,6 +102,12 @@ static void note_failure(rhumb__writer *writer) {
     snprintf(writer->compaction_stats.failure, sizeof writer->compaction_stats.failure, "%.255s",
              rhumb__error_last()->message);
     pthread_mutex_unlock(&writer->stats_lock);
+    const rhumb_error *error = rhumb__error_last();
+    rhumb_log_level level = RHUMB_LOG_WARNING;
+    if (error->status == RHUMB_E_FATAL) level = RHUMB_LOG_ERROR;
+    if (error->status == RHUMB_E_CANCELLED) level = RHUMB_LOG_INFO;
+    rhumb__log_message(level, writer->store->path, "a compaction in the background came to nothing: %s",
+                       error->message);
 }
 
 static void do_work(rhumb__compactor *c) {

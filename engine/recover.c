@@ -14,6 +14,7 @@
 
 #include "base/alloc.h"
 #include "base/bits.h"
+#include "base/log_message.h"
 #include "base/status.h"
 #include "engine/insert.h"
 #include "engine/parallel.h"
@@ -72,6 +73,10 @@ rhumb_status rhumb__recover(rhumb__graph *graph) {
             goto done;
         }
         RHUMB_TRY(rhumb__log_replay(graph->writer->log, replay_record, &r));
+        rhumb__log_message(RHUMB_LOG_INFO, graph->store->path,
+                           "recovery: %llu operations read from the log, %llu vectors to be linked",
+                           (unsigned long long)rhumb__log_replay_count(graph->writer->log),
+                           (unsigned long long)(graph->counts.slot_count - checkpoint_slot_count));
     }
     atomic_store(&graph->unlinked_begin, checkpoint_slot_count);
     graph->unlinked_end = graph->counts.slot_count;
@@ -118,6 +123,8 @@ rhumb_status rhumb__recover_link_block(rhumb__scratch_pool *pool, pthread_mutex_
         status = rhumb__parallel_run(processor_count < 4 ? 1 : (uint32_t)processor_count / 2, link_worker, &job);
         /* Release pairs with the acquire in rhumb__graph_search: who does not look at these slots finds their links. */
         if (status == RHUMB_OK) atomic_store_explicit(&graph->unlinked_begin, end, memory_order_release);
+        if (status == RHUMB_OK && end == graph->unlinked_end)
+            rhumb__log_message(RHUMB_LOG_INFO, graph->store->path, "recovery: all vectors from the log are linked");
     }
     *left_out = status == RHUMB_OK && end < graph->unlinked_end;
     pthread_mutex_unlock(lock);

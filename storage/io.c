@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log_message.h"
+
 static pthread_once_t backend_once = PTHREAD_ONCE_INIT;
 static const rhumb__io_backend *backend_chosen;
 static _Atomic(const rhumb__io_backend *) backend_override;
@@ -21,7 +23,11 @@ static _Atomic(const rhumb__io_backend *) backend_override;
 static void choose_backend(void) {
     const char *name = secure_getenv("RHUMB_IO");
     backend_chosen = name == NULL ? NULL : rhumb__io_backend_named(name);
-    if (backend_chosen == NULL) backend_chosen = rhumb__io_uring_available() ? &rhumb__io_uring : &rhumb__io_plain;
+    if (backend_chosen != NULL) return;
+    backend_chosen = rhumb__io_uring_available() ? &rhumb__io_uring : &rhumb__io_plain;
+    if (backend_chosen == &rhumb__io_plain) {
+        rhumb__log_message(RHUMB_LOG_WARNING, NULL, "io_uring cannot be had; plain system calls are used");
+    }
 }
 
 void rhumb__io_backend_set_default(const rhumb__io_backend *backend) { atomic_store(&backend_override, backend); }

@@ -23,6 +23,7 @@
 #include <time.h>
 
 #include "base/alloc.h"
+#include "base/log_message.h"
 
 #define RING_ENTRIES 64u
 /* Larger writes are cut at multiples of this, so that one call keeps several pieces in flight. A piece is as large as a
@@ -118,6 +119,7 @@ static rhumb_status uring_open(const char *path, rhumb__io_mode mode, rhumb__io 
     if (uring == NULL) return rhumb__fail_at(RHUMB_E_NOMEM, path, RHUMB_OFFSET_NONE, "no memory for a file handle");
     if (io_uring_queue_init(RING_ENTRIES, &uring->ring, 0) != 0) {
         rhumb__free(uring);
+        rhumb__log_message(RHUMB_LOG_WARNING, path, "a ring cannot be had; plain system calls are used");
         return rhumb__io_plain.open(path, mode, io_out);
     }
     const rhumb_status status = rhumb__io_file_open(&uring->file, &rhumb__io_uring, path, mode);

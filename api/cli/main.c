@@ -1,4 +1,6 @@
 /* main.c - `rhumb`: chooses the command, and knows what is said about all of them. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
@@ -8,6 +10,8 @@ static const struct cli_command *const commands[] = {
     &cli_verify_command, &cli_repair_command, &cli_compact_command, &cli_topology_command,
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
+
+static const char *const log_levels[] = {"error", "warning", "info", "debug"}; /* from RHUMB_LOG_ERROR on */
 
 static void print_version(void) {
     const uint32_t version = rhumb_version();
@@ -44,6 +48,9 @@ static void print_help(void) {
           "  5    input/output error, no space on the disk, or no memory\n"
           "  130  interrupted (Ctrl-C); what was inserted until then is in the index\n"
           "\n"
+          "environment:\n"
+          "  RHUMB_LOG=error|warning|info|debug   print what the library does to stderr\n"
+          "\n"
           "examples:\n"
           "  rhumb build images.rhumb fashion-mnist-784-euclidean.hdf5\n"
           "  rhumb search images.rhumb fashion-mnist-784-euclidean.hdf5 -k 10 --ef 100 --summary\n"
@@ -64,7 +71,25 @@ static bool wants_json(int argument_count, char *const *arguments) {
     return false;
 }
 
+static void print_message(void *context, rhumb_log_level level, const char *message) {
+    (void)context;
+    fprintf(stderr, "rhumb: %s: %s\n", log_levels[level - 1], message);
+}
+
+/* RHUMB_LOG in the environment has the library's messages printed. What is no level is told, and nothing else done. */
+static void listen_to_library(void) {
+    const char *wanted = getenv("RHUMB_LOG");
+    if (wanted == NULL || wanted[0] == '\0') return;
+    for (int level = RHUMB_LOG_ERROR; level <= RHUMB_LOG_DEBUG; level++) {
+        if (strcmp(wanted, log_levels[level - 1]) != 0) continue;
+        rhumb_log_set(print_message, NULL, (rhumb_log_level)level);
+        return;
+    }
+    fprintf(stderr, "rhumb: RHUMB_LOG is error, warning, info or debug, not '%s'\n", wanted);
+}
+
 int main(int argc, char **argv) {
+    listen_to_library();
     const char *first = argc > 1 ? argv[1] : "";
     struct cli cli = {.command = "", .json = wants_json(argc - 1, argv + 1)};
     if (strcmp(first, "--version") == 0 || strcmp(first, "-V") == 0) {

@@ -1,7 +1,11 @@
 // Goal: checkpoints that begin by themselves: when the log says so, beside inserts, deletes, upserts and searches,
 // without holding them up for longer than an operation takes; and what the statistics say of them. Method: small
 // limits, threads, and the file as a reader sees it.
+#include <signal.h>
+#include <sys/resource.h>
+
 #include <atomic>
+#include <mutex>
 #include <thread>
 
 #include "tests/api/index_test_support.h"
@@ -161,6 +165,88 @@ TEST_F(Background, CallsFromManyThreadsBesideCheckpoints) {
     EXPECT_OK(rhumb_index_wait_idle(index.get()));
     EXPECT_GT(stats(index).checkpoint_count, 2u);
     expect_sound(index);
+}
+
+// What the library tells: "LEVEL: MESSAGE" each. Nobody is told any more when it goes out of scope.
+class Listener {
+  public:
+    explicit Listener(rhumb_log_level level_max) { rhumb_log_set(&Listener::hear, this, level_max); }
+    ~Listener() { rhumb_log_set(nullptr, nullptr, RHUMB_LOG_DEBUG); }
+    // How many messages of a level have the text in them.
+    size_t count(rhumb_log_level level, const std::string &text) {
+        const std::lock_guard<std::mutex> guard(lock_);
+        size_t found = 0;
+        for (const auto &[level_heard, message] : heard_) {
+            found += level_heard == level && message.find(text) != std::string::npos;
+        }
+        return found;
+    }
+
+  private:
+    static void hear(void *context, rhumb_log_level level, const char *message) {
+        auto *self = static_cast<Listener *>(context);
+        const std::lock_guard<std::mutex> guard(self->lock_);
+        self->heard_.emplace_back(level, message);
+    }
+    std::mutex lock_;
+    std::vector<std::pair<rhumb_log_level, std::string>> heard_;
+};
+
+TEST_F(Background, MessagesTellOfCheckpointsCompactionsAndRecoveryByLevel) {
+    Index index = create_with(UINT64_MAX);
+    const std::string copy = path_ + "-copy";
+    for (size_t i = 0; i < 400; i++) ASSERT_OK(rhumb_index_insert(index.get(), i, vectors_.row(i)));
+    ASSERT_OK(rhumb_index_sync(index.get()));
+    std::filesystem::copy_file(path_, copy);
+    std::filesystem::copy_file(path_ + "-wal", copy + "-wal");
+    {
+        Listener all(RHUMB_LOG_DEBUG);
+        ASSERT_OK(rhumb_index_checkpoint(index.get()));
+        EXPECT_EQ(all.count(RHUMB_LOG_DEBUG, path_ + ": a checkpoint begins"), 1u);
+        EXPECT_EQ(all.count(RHUMB_LOG_INFO, path_ + ": checkpoint made: operations up to 400, "), 1u);
+        for (size_t i = 0; i < 100; i++) ASSERT_OK(rhumb_index_delete(index.get(), i));
+        ASSERT_OK(rhumb_index_compact(index.get(), nullptr, nullptr, 0));
+        EXPECT_EQ(all.count(RHUMB_LOG_DEBUG, "a compaction begins"), 1u);
+        EXPECT_EQ(all.count(RHUMB_LOG_INFO, "compacted: 100 deleted vectors dropped, 0 operations carried over"), 1u);
+        EXPECT_EQ(all.count(RHUMB_LOG_ERROR, "") + all.count(RHUMB_LOG_WARNING, ""), 0u);
+    }
+    Listener some(RHUMB_LOG_INFO);
+    const Index recovered = open(copy, false);
+    EXPECT_OK(rhumb_index_wait_idle(recovered.get()));
+    EXPECT_EQ(some.count(RHUMB_LOG_INFO, "recovery: 400 operations read from the log, 400 vectors to be linked"), 1u);
+    EXPECT_EQ(some.count(RHUMB_LOG_INFO, copy + ": recovery: all vectors from the log are linked"), 1u);
+    ASSERT_OK(rhumb_index_checkpoint(recovered.get()));
+    EXPECT_EQ(some.count(RHUMB_LOG_INFO, "checkpoint made"), 1u);
+    EXPECT_EQ(some.count(RHUMB_LOG_DEBUG, ""), 0u) << "not asked for";
+    {
+        Listener few(RHUMB_LOG_WARNING);
+        ASSERT_OK(rhumb_index_insert(recovered.get(), 1000, vectors_.row(1000)));
+        ASSERT_OK(rhumb_index_checkpoint(recovered.get()));
+        EXPECT_EQ(few.count(RHUMB_LOG_INFO, ""), 0u);
+    }
+    EXPECT_EQ(some.count(RHUMB_LOG_INFO, "checkpoint made"), 1u) << "another function took its place";
+}
+
+// The file may not grow any more, as on a full disk, when a checkpoint is due.
+TEST_F(Background, ACheckpointThatFailsInTheBackgroundIsToldAndCounted) {
+    const Index index = create_with(16 << 10);
+    Listener listener(RHUMB_LOG_WARNING);
+    const auto before = signal(SIGXFSZ, SIG_IGN);
+    rlimit limit = {};
+    ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    const rlimit narrow = {std::filesystem::file_size(path_) + (256 << 10), limit.rlim_max};
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &narrow), 0);
+    rhumb_status status = RHUMB_OK;
+    for (size_t i = 0; i < 30000 && status == RHUMB_OK && stats(index).checkpoint_failed_count == 0; i++) {
+        status = rhumb_index_insert(index.get(), i, vectors_.row(i));
+    }
+    EXPECT_OK(rhumb_index_wait_idle(index.get()));
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    signal(SIGXFSZ, before);
+    const rhumb_index_stats now = stats(index);
+    ASSERT_GE(now.checkpoint_failed_count, 1u) << status;
+    const std::string text = std::string("a checkpoint in the background failed: ") + now.checkpoint_failure;
+    EXPECT_GE(listener.count(RHUMB_LOG_WARNING, text) + listener.count(RHUMB_LOG_ERROR, text), 1u);
 }
 
 } // namespace

@@ -357,6 +357,13 @@ expect_json 0 compact compacted.rhumb
 is dropped_count 0
 expect 0 verify compacted.rhumb
 expect 4 compact absent.rhumb
+RHUMB_LOG=info expect 0 compact compacted.rhumb
+says stderr '^rhumb: info: .*compacted.rhumb: compacted: 0 deleted vectors dropped'
+grep -q debug stderr && fail "RHUMB_LOG=info printed debug messages"
+RHUMB_LOG=debug expect 0 compact compacted.rhumb
+says stderr '^rhumb: debug: .*compacted.rhumb: a checkpoint begins'
+RHUMB_LOG=loud expect 0 info compacted.rhumb
+says stderr "not 'loud'"
 [ ! -e nothing.rhumb ] || fail "a compaction that failed left an index"
 
 # ---- topology: the graph alone --------------------------------------------------------------------------------------------

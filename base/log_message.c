@@ -1,0 +1,52 @@
+/* log_message.c - see log_message.h.
+ *
+ * Owns the one function of the process that is told, with its context and level. Invariant: `wanted` is 0 whenever
+ * there is no function, so the usual case, in which nobody listens, reads one number and takes no lock. `wanted` alone
+ * is a hint (relaxed: whoever reads an old value misses a message or takes the lock for nothing); function, context and
+ * level go together under `lock`. It is held shared while the function runs, so setting another one waits for that.
+ */
+#include "base/log_message.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+static rhumb_log_fn told_function; /* guarded by lock, as the next */
+static void *told_context;
+static _Atomic int wanted; /* highest level that is told; 0: none. Written under lock */
+
+void rhumb__log_message_set(rhumb_log_fn function, void *context, rhumb_log_level level_max) {
+    pthread_rwlock_wrlock(&lock);
+    told_function = function;
+    told_context = context;
+    atomic_store_explicit(&wanted, function == NULL ? 0 : (int)level_max, memory_order_relaxed);
+    pthread_rwlock_unlock(&lock);
+}
+
+/* File names may hold anything; a message is one line all the same. */
+static void make_one_line(char *text) {
+    for (; *text != '\0'; text++) {
+        const unsigned char byte = (unsigned char)*text;
+        if (byte < 0x20 || byte == 0x7F) *text = '?';
+    }
+}
+
+void rhumb__log_message(rhumb_log_level level, const char *path, const char *format, ...) {
+    if ((int)level > atomic_load_explicit(&wanted, memory_order_relaxed)) return;
+    const int errno_before = errno;
+    char text[1024];
+    int length = path == NULL ? 0 : snprintf(text, sizeof text, "%.400s: ", path);
+    if (length < 0) length = 0;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text + length, sizeof text - (size_t)length, format, arguments);
+    va_end(arguments);
+    make_one_line(text);
+    pthread_rwlock_rdlock(&lock);
+    if ((int)level <= atomic_load_explicit(&wanted, memory_order_relaxed)) told_function(told_context, level, text);
+    pthread_rwlock_unlock(&lock);
+    errno = errno_before;
+}
