@@ -215,7 +215,7 @@ rhumb_status rhumb_index_refresh(rhumb_index *index, bool *changed) {
             RHUMB_TRY(graph->graph_only
                           ? rhumb__graph_open_without_vectors(graph->store->path, &fresh)
                           : rhumb__graph_open_custom(graph->store->path, NULL, &graph->params.custom, &fresh));
-            if (memcmp(fresh->store->superblock.uuid, graph->store->superblock.uuid, 16) != 0) {
+            if (!rhumb__store_is_same(graph->store, fresh->store)) {
                 status = rhumb__fail_at(RHUMB_E_NOTFOUND, graph->store->path, RHUMB_OFFSET_NONE,
                                         "another index is at this path now");
                 goto done;

@@ -25,7 +25,7 @@ static rhumb_status open_snapshot(rhumb__graph *graph, rhumb__graph **snapshot_o
     rhumb_status status;
     rhumb__graph *snapshot = NULL;
     RHUMB_TRY(rhumb__graph_open_custom(graph->store->path, NULL, &graph->params.custom, &snapshot));
-    if (memcmp(snapshot->store->superblock.uuid, graph->store->superblock.uuid, 16) != 0) {
+    if (!rhumb__store_is_same(graph->store, snapshot->store)) {
         status = rhumb__fail_at(RHUMB_E_NOTFOUND, graph->store->path, RHUMB_OFFSET_NONE,
                                 "another index is at this path now");
         goto done;

@@ -3,8 +3,8 @@
  *   1. order     the live slots, and with it the map from old slots to new ones
  *   2. place     their vectors in that order, a piece at a time; each piece is written ahead, which gives its memory
  * back
- *   3. lists     of level 0: with new numbers, and where deleted nodes were, what the usual selection takes of the
- * neighbours that are left and of the live neighbours of those that are not
+ *   3. lists     of level 0: with new numbers; where deleted nodes were, what is alive stays, and the gaps are filled
+ * by the usual selection among the neighbours' neighbours, then by the nearest of these
  *   4. link      upper levels anew, since a node's level follows from its slot; what no path leads to; with a second
  * pass, every node
  *
@@ -32,7 +32,7 @@
 /* Vectors that are placed before they are written. */
 #define PIECE_BYTES (UINT64_C(16) << 20)
 
-/* Neighbours of deleted neighbours that are considered for one list. */
+/* Neighbours' neighbours that are considered for one list. */
 #define CANDIDATE_COUNT_MAX 2048u
 
 typedef struct compaction {
@@ -191,7 +191,6 @@ static uint32_t repair_list(compaction *c, rhumb__scratch *scratch, uint32_t slo
     rhumb__visited_clear(&scratch->visited);
     for (uint32_t i = 0; i < count; i++) consider(c, scratch, slot, slots[i], candidates, &candidate_count);
     for (uint32_t i = 0; i < count; i++) {
-        if (c->map[slots[i]] != RHUMB__SLOT_NONE) continue;
         const uint32_t behind_count = rhumb__graph_neighbours(c->old, slots[i], c->slot_count, behind);
         for (uint32_t k = 0; k < behind_count; k++) {
             consider(c, scratch, slot, behind[k], candidates, &candidate_count);

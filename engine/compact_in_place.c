@@ -87,7 +87,7 @@ static rhumb_status open_old(in_place *c) {
     const rhumb__custom_metric custom =
         atomic_load(&c->writer->graph)->params.custom; /* which only compactions exchange */
     RHUMB_TRY(rhumb__graph_open_custom(store->path, NULL, &custom, &c->work->old));
-    if (memcmp(c->work->old->store->superblock.uuid, store->superblock.uuid, sizeof store->superblock.uuid) != 0) {
+    if (!rhumb__store_is_same(store, c->work->old->store)) {
         status = rhumb__fail_at(RHUMB_E_NOTFOUND, store->path, RHUMB_OFFSET_NONE,
                                 "another index is at this path now, so this one cannot be compacted");
     }

@@ -400,6 +400,13 @@ void rhumb__store_abandon(rhumb__store *store) {
     rhumb__error_restore(&cause);
 }
 
+bool rhumb__store_is_same(rhumb__store *store, const rhumb__store *reader) {
+    pthread_mutex_lock(&store->publish_lock); /* a publication writes the superblock anew */
+    const bool same = memcmp(store->superblock.uuid, reader->superblock.uuid, sizeof store->superblock.uuid) == 0;
+    pthread_mutex_unlock(&store->publish_lock);
+    return same;
+}
+
 rhumb_status rhumb__store_has_newer(rhumb__store *store, bool *newer_out) {
     rhumb__superblock newest;
     const rhumb_status status = read_newest(store, &newest);

@@ -91,6 +91,9 @@ void rhumb__store_close(rhumb__store *store);
 /* Closes a store whose creation could not be finished, and removes its file. */
 void rhumb__store_abandon(rhumb__store *store);
 
+/* Whether the file that another handle has open is this one: the same index, not another at the same path. */
+bool rhumb__store_is_same(rhumb__store *store, const rhumb__store *reader);
+
 /* Whether the file has a newer version than the one this reader pins. */
 rhumb_status rhumb__store_has_newer(rhumb__store *store, bool *newer_out) RHUMB_NODISCARD;
 
