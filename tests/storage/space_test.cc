@@ -72,7 +72,7 @@ void expect_same(const rhumb__file_space &space, const Model &model, uint64_t en
 
 TEST(FileSpace, AgreesWithABitmapUnderRandomOperations) {
     std::mt19937_64 random(io_test::choose_seed());
-    for (int round = 0; round < 20; round++) {
+    for (int round = 0; round < 8; round++) {
         Space space;
         Model model(4000);
         std::vector<std::pair<uint64_t, uint64_t>> taken; // blocks: first, count
