@@ -11,7 +11,8 @@
  * is stored before any list refers to the slot. So whoever reads a slot from a list can read all of its data.
  *   3. A list holds no slot twice, never its own, only slots of nodes that exist on that level; entries come first,
  *      then RHUMB__SLOT_NONE. A reader that runs beside a writer may see an entry twice or miss one, and nothing else.
- *   4. The entry point is a node of the highest level that any finished insert has.
+ *   4. The entry point is, of the nodes on the highest level that any finished insert has, the one with the lowest
+ * slot.
  *   5. In a file all of this may be violated. Every slot read from a list or from the key table is checked against
  * slot_limit before it is used, every level and upper row likewise. Damage makes answers worse, nothing else.
  *

@@ -203,12 +203,19 @@ static void add_node(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__
 
 /* ---- step 3: the entry point ---- */
 
+/* The order of entry points: the highest level, and on it the lowest slot. So which one it is in the end does not
+ * depend on whose insert ended first, and opening the file (level_first in params.h) begins where memory has ended. */
+static bool is_better_entry(const rhumb__link_node *node, uint64_t entry) {
+    const uint32_t level = rhumb__entry_level(entry);
+    return node->level > level || (node->level == level && node->slot < rhumb__entry_slot(entry));
+}
+
 /* Returns false when the node found no entry point to begin at and there is one now: another insert was the first. What
  * that one leads to and what this node is linked to may be two islands, so neither is the entry point to both. */
 static bool raise_entry(rhumb__graph *graph, const rhumb__link_node *node, bool had_start) {
     const uint64_t raised = rhumb__entry_encode(node->slot, node->level);
     uint64_t entry = atomic_load_explicit(&graph->entry, memory_order_relaxed);
-    while (entry == RHUMB__ENTRY_NONE || (had_start && node->level > rhumb__entry_level(entry))) {
+    while (entry == RHUMB__ENTRY_NONE || (had_start && is_better_entry(node, entry))) {
         /* Release pairs with the acquire in rhumb__search_descend. */
         if (atomic_compare_exchange_weak_explicit(&graph->entry, &entry, raised, memory_order_release,
                                                   memory_order_relaxed)) {

@@ -32,6 +32,11 @@ class Link : public ::testing::Test {
         while (!probe_link_finish(users_[user], had_start)) had_start = probe_link_search(users_[user]);
         probe_link_leave(users_[user]);
     }
+    uint32_t entry_slot() {
+        const float query = 0;
+        EXPECT_OK(probe_user_begin_search(users_[3], &query));
+        return probe_user_descend(users_[3]); // there is one level only
+    }
     void expect_all_reached(uint32_t count) {
         for (float query : {0.0f, 10.0f, 100.0f}) {
             uint64_t keys[16];
@@ -76,6 +81,21 @@ TEST_F(Link, InsertsThatSelectOnlyEachOtherHoldOnToTheGraphToo) {
     finish(2, two);
     expect_all_reached(3); // the other as well, which has not linked yet
     finish(1, one);
+    expect_all_reached(3);
+}
+
+// Opening a file takes the lowest slot of the highest level for the entry point. If memory kept whichever insert ended
+// first, answers at equal distances came in another order after reopening.
+TEST_F(Link, TheEntryPointIsTheLowestSlotWhoeverEndsFirst) {
+    announce(0, 0);
+    announce(1, 1);
+    announce(2, 2);
+    finish(1, probe_link_search(users_[1]));
+    EXPECT_EQ(entry_slot(), 1u);
+    finish(2, probe_link_search(users_[2]));
+    EXPECT_EQ(entry_slot(), 1u);
+    finish(0, probe_link_search(users_[0]));
+    EXPECT_EQ(entry_slot(), 0u);
     expect_all_reached(3);
 }
 
