@@ -90,6 +90,26 @@ static void keep_anchor(rhumb__graph *graph, rhumb__scratch *scratch, const peer
     selected[(*count)++] = anchor;
 }
 
+/* Where the search begins that is to reach the levels up to `level`: at a node whose own insert has ended, so that it
+ * is linked on all of its levels. Others can be met above when they are linked there by somebody who saw them among the
+ * active ones, and have nothing below yet; two that began at each other would end as an island of level 0. Instead of
+ * such a node the entry point is taken. */
+static rhumb__nearest descend_to_settled(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t level,
+                                         uint32_t *top_out) {
+    const rhumb__nearest nearest = rhumb__search_descend(graph, scratch, level, top_out);
+    if (nearest.slot == RHUMB__SLOT_NONE || !rhumb__active_has_slot(graph, nearest.slot)) return nearest;
+    return rhumb__search_descend(graph, scratch, RHUMB__LEVEL_COUNT, top_out);
+}
+
+/* The same from one level to the next: the nearest of what the pool has found, otherwise where this level began. */
+static rhumb__nearest nearest_settled(rhumb__graph *graph, const rhumb__candidate_pool *pool, rhumb__nearest start) {
+    for (uint32_t i = 0; i < pool->count; i++) {
+        const uint32_t slot = rhumb__candidate_slot(pool->entries[i]);
+        if (!rhumb__active_has_slot(graph, slot)) return (rhumb__nearest){slot, pool->entries[i].distance};
+    }
+    return start;
+}
+
 /* Step 1. The peers are taken before the search begins: an insert that is not among them has either finished, so that
  * the search finds it, or announces itself later and finds this one. Taken afterwards, one that finished during the
  * search would be missed. */
@@ -98,7 +118,7 @@ bool rhumb__link_search(rhumb__graph *graph, rhumb__scratch *scratch, const rhum
     uint32_t peers[RHUMB__ACTIVE_INSERT_MAX];
     const uint32_t peer_count = rhumb__active_peers(graph, node->active, peers);
     uint32_t top;
-    rhumb__nearest start = rhumb__search_descend(graph, scratch, node->level, &top);
+    rhumb__nearest start = descend_to_settled(graph, scratch, node->level, &top);
     const bool has_start = start.slot != RHUMB__SLOT_NONE;
     peer_offer offer;
     for (uint32_t i = 0; i <= node->level; i++) {
@@ -108,10 +128,7 @@ bool rhumb__link_search(rhumb__graph *graph, rhumb__scratch *scratch, const rhum
         rhumb__candidate_pool_clear(&scratch->pool, ef);
         if (has_start && level <= top) {
             rhumb__search_level(graph, scratch, start, level, ef);
-            if (scratch->pool.count > 0) {
-                start = (rhumb__nearest){rhumb__candidate_slot(scratch->pool.entries[0]),
-                                         scratch->pool.entries[0].distance};
-            }
+            start = nearest_settled(graph, &scratch->pool, start);
         }
         offer.stranger_count = 0;
         peers_into_pool(graph, scratch, peers, peer_count, level, &offer);

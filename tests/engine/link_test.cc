@@ -1,5 +1,8 @@
 // Goal: whatever moments inserts come at beside each other, every node can be reached when they have ended. Method: the
 // steps of several inserts one by one, in orders that the clock of a real machine gives once in ten thousand times.
+#include <set>
+#include <string>
+
 #include "tests/api/index_test_support.h"
 #include "tests/engine/engine_probe.h"
 
@@ -9,7 +12,9 @@ using namespace index_test;
 
 class Link : public ::testing::Test {
   protected:
-    void SetUp() override {
+    void SetUp() override { create({}); }
+    // An index in which the nodes of the slots in `upper` are on level 1, and all the others below it.
+    void create(const std::set<uint32_t> &upper) {
         rhumb__params params = {};
         params.metric = RHUMB_METRIC_L2;
         params.element = RHUMB_ELEMENT_F32;
@@ -18,15 +23,33 @@ class Link : public ::testing::Test {
         params.M0 = 16;
         params.ef_construction = 16;
         params.ef_search = 16;
-        params.level_scale = 1; // and level_max 0: one level
-        ASSERT_EQ(probe_graph_create(directory_.file("graph").c_str(), &params, 1, &graph_), RHUMB_OK) << last_error();
+        params.level_scale = 1;
+        params.level_max = upper.empty() ? 0 : 1;
+        // Levels follow from the seed, so one is looked for that gives these.
+        for (uint32_t slot = 0; slot < 8; slot++) {
+            if (rhumb__params_level(&params, slot) == upper.count(slot)) continue;
+            params.seed++;
+            slot = UINT32_MAX;
+        }
+        close();
+        const std::string path = directory_.file("graph" + std::to_string(graph_count_++));
+        ASSERT_EQ(probe_graph_create(path.c_str(), &params, 1, &graph_), RHUMB_OK) << last_error();
         for (probe_user *&user : users_) user = probe_user_new(graph_);
     }
-    void TearDown() override {
-        for (probe_user *user : users_) probe_user_free(user);
-        probe_graph_close(graph_);
+    void close() {
+        for (probe_user *&user : users_) {
+            if (user != nullptr) probe_user_free(user);
+            user = nullptr;
+        }
+        if (graph_ != nullptr) probe_graph_close(graph_);
+        graph_ = nullptr;
     }
-    void announce(size_t user, float at) { ASSERT_OK(probe_link_announce(users_[user], user, &at)); }
+    void TearDown() override { close(); }
+    void announce(size_t user, float at) { ASSERT_OK(probe_link_announce(users_[user], next_key_++, &at)); }
+    void insert(size_t user, float at) {
+        announce(user, at);
+        finish(user, probe_link_search(users_[user]));
+    }
     // Links as rhumb__link does, beginning with a search that has happened.
     void finish(size_t user, bool had_start) {
         while (!probe_link_finish(users_[user], had_start)) had_start = probe_link_search(users_[user]);
@@ -45,6 +68,8 @@ class Link : public ::testing::Test {
     }
 
     ScratchDirectory directory_;
+    int graph_count_ = 0;
+    uint64_t next_key_ = 0;
     rhumb__graph *graph_ = nullptr;
     probe_user *users_[4] = {};
 };
@@ -82,6 +107,26 @@ TEST_F(Link, InsertsThatSelectOnlyEachOtherHoldOnToTheGraphToo) {
     expect_all_reached(3); // the other as well, which has not linked yet
     finish(1, one);
     expect_all_reached(3);
+}
+
+// Nodes C and E are linked on level 1 by two that saw them among the active ones, and have no links on level 0 yet.
+// Each finds the other nearest on level 1. If it went on from there, it would find nobody else on level 0, and the two
+// would be an island of it.
+TEST_F(Link, InsertsThatMeetAboveDoNotBeginAtEachOtherBelow) {
+    create({2, 3, 4, 5});
+    insert(0, 2);
+    insert(0, 3.5f);
+    announce(0, 1);  // slot 2
+    announce(1, 10); // C
+    finish(0, probe_link_search(users_[0]));
+    announce(2, 3);    // slot 4
+    announce(3, 9.5f); // E
+    finish(2, probe_link_search(users_[2]));
+    const bool c_had_start = probe_link_search(users_[1]);
+    const bool e_had_start = probe_link_search(users_[3]);
+    finish(1, c_had_start);
+    finish(3, e_had_start);
+    expect_all_reached(6);
 }
 
 // Opening a file takes the lowest slot of the highest level for the entry point. If memory kept whichever insert ended
