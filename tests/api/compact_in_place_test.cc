@@ -174,13 +174,11 @@ TEST_F(CompactInPlace, AReaderKeepsItsVersionAndTheSpaceComesBackWhenItGoes) {
         ASSERT_OK(rhumb_index_refresh(reader.get(), &changed));
         EXPECT_TRUE(changed);
         EXPECT_EQ(rhumb_index_count(reader.get()), count / 3);
-        // The space comes back by itself.
-        uint64_t bytes = pinned_bytes;
-        for (int i = 0; i < 100 && bytes > pinned_bytes / 2; i++) {
+        // The space comes back by itself; a slow machine has a minute for it.
+        for (int i = 0; i < 600 && allocated_bytes(path_) >= pinned_bytes / 2; i++) {
             std::this_thread::sleep_for(std::chrono::milliseconds(100));
-            bytes = allocated_bytes(path_);
         }
-        EXPECT_LT(bytes, pinned_bytes / 2);
+        EXPECT_LT(allocated_bytes(path_), pinned_bytes / 2);
         for (size_t i = 0; i < count; i += 3) expect_vector(reader, i, i);
     }
     expect_sound(index);
@@ -300,6 +298,8 @@ TEST_F(CompactInPlace, LosesNoOperationThatComesMeanwhile) {
         const rhumb_compact_report report = compact(index);
         EXPECT_LT(report.pause_ns, 5000000000u);
     }
+    // Where others had the processors meanwhile, there are too few searches to take a share of.
+    while (search_count < 500 && !HasFailure()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     stop = true;
     for (std::thread &thread : threads) thread.join();
     EXPECT_LE(missed_count, search_count / 50) << "of " << search_count << " searches for a vector that is there";
