@@ -90,13 +90,17 @@ inline Index create_with_durability(const std::string &path, rhumb_index_options
     return create(path, options);
 }
 
+inline Index open_as(const std::string &path, const rhumb_open_options &options) {
+    rhumb_index *index = nullptr;
+    EXPECT_OK(rhumb_index_open(path.c_str(), &options, &index));
+    return Index(index);
+}
+
 inline Index open(const std::string &path, bool read_only) {
     rhumb_open_options options;
     rhumb_open_options_init(&options, sizeof options);
     options.read_only = read_only;
-    rhumb_index *index = nullptr;
-    EXPECT_OK(rhumb_index_open(path.c_str(), &options, &index));
-    return Index(index);
+    return open_as(path, options);
 }
 
 // A handle whose operations are durable with the next checkpoint only.
@@ -104,9 +108,15 @@ inline Index open_without_log(const std::string &path) {
     rhumb_open_options options;
     rhumb_open_options_init(&options, sizeof options);
     options.durability = RHUMB_DURABILITY_NONE;
-    rhumb_index *index = nullptr;
-    EXPECT_OK(rhumb_index_open(path.c_str(), &options, &index));
-    return Index(index);
+    return open_as(path, options);
+}
+
+// A handle that knows the graph and not the vectors.
+inline Index open_graph_only(const std::string &path) {
+    rhumb_open_options options;
+    rhumb_open_options_init(&options, sizeof options);
+    options.graph_only = true;
+    return open_as(path, options);
 }
 
 // The status of an attempt to open; what did open is closed again.

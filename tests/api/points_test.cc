@@ -42,14 +42,6 @@ class Points : public ::testing::Test {
         }
         return index;
     }
-    static Index open_graph_only(const std::string &path) {
-        rhumb_open_options options;
-        rhumb_open_options_init(&options, sizeof options);
-        options.graph_only = true;
-        rhumb_index *index = nullptr;
-        EXPECT_OK(rhumb_index_open(path.c_str(), &options, &index));
-        return Index(index);
-    }
     struct Walk {
         std::map<uint64_t, uint32_t> levels; // by key
         rhumb_status status = RHUMB_OK;
