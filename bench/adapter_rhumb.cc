@@ -1,20 +1,14 @@
 // adapter_rhumb.cc - rhumb behind the benchmark's interface: its public header and nothing else.
 //
 // The index is created with a writing handle and searched through a read-only one, as a service would.
-#include <stdexcept>
-#include <vector>
+#include <string>
 
 #include "api/rhumb.h"
 #include "bench/adapter.h"
+#include "bench/rhumb_index.h"
 
 namespace bench {
 namespace {
-
-void check(rhumb_status status, const char *what) {
-    if (status == RHUMB_OK) return;
-    throw std::runtime_error(std::string("rhumb: ") + what + ": " + rhumb_status_name(status) + ": " +
-                             rhumb_error_last()->message);
-}
 
 bool report_progress(void *context, uint64_t done, uint64_t total) {
     const Progress &progress = *static_cast<const Progress *>(context);
@@ -24,13 +18,8 @@ bool report_progress(void *context, uint64_t done, uint64_t total) {
 
 class RhumbAdapter : public Adapter {
   public:
-    RhumbAdapter(size_t dim, bool cosine) : dim_(dim), cosine_(cosine) {
+    explicit RhumbAdapter(size_t dim) : dim_(dim) {
         rhumb_search_options_init(&search_options_, sizeof search_options_);
-    }
-
-    ~RhumbAdapter() override {
-        // A failure here would concern unsaved changes; save() has closed the handle of an index that was built.
-        if (index_ != nullptr && rhumb_index_close(index_) != RHUMB_OK) return;
     }
 
     std::string version() const override {
@@ -43,17 +32,11 @@ class RhumbAdapter : public Adapter {
 
     void build(const Dataset &dataset, const BuildParameters &parameters, const std::string &path,
                const Progress &progress) override {
-        rhumb_index_options options;
-        rhumb_index_options_init(&options, sizeof options);
-        options.dim = static_cast<uint32_t>(dim_);
-        options.metric = cosine_ ? RHUMB_METRIC_COSINE : RHUMB_METRIC_L2;
-        options.M = parameters.M;
-        options.ef_construction = parameters.ef_construction;
-        rhumb_open_options open;
-        rhumb_open_options_init(&open, sizeof open);
-        open.durability = RHUMB_DURABILITY_NONE; // the peers have no log either
-        options.open = &open;
-        check(rhumb_index_create(path.c_str(), &options, &index_), "create");
+        IndexSettings settings(dataset);
+        settings.M = parameters.M;
+        settings.ef_construction = parameters.ef_construction;
+        settings.durability = RHUMB_DURABILITY_NONE; // the peers have no log either
+        index_ = RhumbIndex(path, settings);
         rhumb_batch_options batch;
         rhumb_batch_options_init(&batch, sizeof batch);
         batch.thread_count = parameters.thread_count;
@@ -63,18 +46,9 @@ class RhumbAdapter : public Adapter {
               "insert");
     }
 
-    void save(const std::string &) override {
-        rhumb_index *index = index_;
-        index_ = nullptr;
-        check(rhumb_index_close(index), "close");
-    }
+    void save(const std::string &) override { index_.close(); }
 
-    void load(const std::string &path) override {
-        rhumb_open_options options;
-        rhumb_open_options_init(&options, sizeof options);
-        options.read_only = true;
-        check(rhumb_index_open(path.c_str(), &options, &index_), "open");
-    }
+    void load(const std::string &path) override { index_ = RhumbIndex::open_read_only(path); }
 
     void set_ef(size_t ef) override { search_options_.ef_search = static_cast<uint32_t>(ef); }
 
@@ -89,13 +63,12 @@ class RhumbAdapter : public Adapter {
 
   private:
     size_t dim_;
-    bool cosine_;
-    rhumb_index *index_ = nullptr;
+    RhumbIndex index_;
     rhumb_search_options search_options_;
 };
 
 } // namespace
 
-std::unique_ptr<Adapter> make_rhumb(size_t dim, bool cosine) { return std::make_unique<RhumbAdapter>(dim, cosine); }
+std::unique_ptr<Adapter> make_rhumb(size_t dim, bool) { return std::make_unique<RhumbAdapter>(dim); }
 
 } // namespace bench

@@ -9,9 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <memory>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -22,6 +20,7 @@
 #include <unistd.h>
 
 #include "bench/adapter.h"
+#include "bench/command_line.h"
 #include "bench/dataset.h"
 #include "bench/json.h"
 #include "bench/machine.h"
@@ -99,28 +98,10 @@ std::unique_ptr<Adapter> make_adapter(const std::string &library, size_t dim, bo
 
 // ---- the command line ----------------------------------------------------------------------------------------------
 
-std::vector<std::string> split(const std::string &text) {
-    std::vector<std::string> parts;
-    std::istringstream stream(text);
-    for (std::string part; std::getline(stream, part, ',');)
-        if (!part.empty()) parts.push_back(part);
-    return parts;
-}
-
-size_t parse_number(const std::string &option, const std::string &text) {
-    char *end = nullptr;
-    errno = 0;
-    unsigned long long value = std::strtoull(text.c_str(), &end, 10);
-    if (text.empty() || *end != '\0' || text[0] == '-' || errno != 0 || value == 0 || value > 1000000000)
-        throw std::invalid_argument(option + ": expected a positive number, found \"" + text + "\"");
-    return static_cast<size_t>(value);
-}
-
 Options parse_options(int argc, char **argv) {
     Options options;
     options.build.thread_count = cpu_count();
-    options.command = "ann";
-    for (int i = 1; i < argc; i++) options.command += std::string(" ") + argv[i];
+    options.command = command_text("ann", argc, argv);
     for (int i = 1; i < argc; i++) {
         std::string option = argv[i];
         if (option == "--help" || option == "-h") {
@@ -147,10 +128,9 @@ Options parse_options(int argc, char **argv) {
             options.build.ef_construction = static_cast<uint32_t>(parse_number(option, value));
         else if (option == "--k")
             options.k = parse_number(option, value);
-        else if (option == "--ef") {
-            options.efs.clear();
-            for (const std::string &part : split(value)) options.efs.push_back(parse_number(option, part));
-        } else if (option == "--passes")
+        else if (option == "--ef")
+            options.efs = parse_numbers(option, value);
+        else if (option == "--passes")
             options.pass_count = parse_number(option, value);
         else if (option == "--queries")
             options.query_limit = parse_number(option, value);
@@ -175,8 +155,6 @@ Options parse_options(int argc, char **argv) {
 }
 
 // ---- building and measuring ----------------------------------------------------------------------------------------
-
-bool file_exists(const std::string &path) { return access(path.c_str(), F_OK) == 0; }
 
 // A folder for the index files: the user's, or a temporary one that goes away with this object.
 class IndexFolder {
@@ -453,10 +431,7 @@ void write_json(const std::vector<Library> &libraries, const Options &options, c
     }
     json.end_array();
     json.end_object();
-    std::ofstream file(options.json_path);
-    file << json.finished();
-    file.close();
-    if (!file) throw std::runtime_error(options.json_path + ": cannot be written");
+    json.save(options.json_path);
 }
 
 // Has plot.py draw the JSON file. It lies beside this program's runfiles under Bazel, or in the tree.

@@ -8,8 +8,6 @@
 //             and the largest size of the file at any moment, beside an index built from what is left in the end
 //
 // Run on a machine that does nothing else.
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -23,22 +21,13 @@
 
 #include "api/rhumb.h"
 #include "bench/dataset.h"
+#include "bench/live_rows.h"
+#include "bench/machine.h"
+#include "bench/measure.h"
+#include "bench/rhumb_index.h"
 
+namespace bench {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
-
-void check(rhumb_status status, const char *what) {
-    if (status != RHUMB_OK) throw std::runtime_error(std::string(what) + ": " + rhumb_error_last()->message);
-}
-
-double quantile(std::vector<double> values, double q) {
-    std::sort(values.begin(), values.end());
-    if (values.empty()) return 0;
-    return values[std::min(values.size() - 1, static_cast<size_t>(q * static_cast<double>(values.size())))];
-}
 
 struct Options {
     std::string directory = ".";
@@ -46,158 +35,77 @@ struct Options {
     int passes = 5;
 };
 
-struct FileSize {
-    double apparent;
-    double allocated;
-};
-
-FileSize file_size(const std::string &path) {
-    struct stat status = {};
-    if (stat(path.c_str(), &status) != 0) return {0, 0};
-    return {static_cast<double>(status.st_size), static_cast<double>(status.st_blocks) * 512};
+// An index of a data set that is gone when it is closed. It is compacted when told, or by itself.
+RhumbIndex make_index(const std::string &path, const Dataset &data, rhumb_durability durability, bool by_itself) {
+    IndexSettings settings(data);
+    settings.durability = durability;
+    settings.compact_dead_share = by_itself ? 0 : 1;
+    settings.removed_when_closed = true;
+    return RhumbIndex(path, settings);
 }
 
-// A new index for a data set.
-class Index {
-  public:
-    Index(std::string path, const bench::Dataset &data, rhumb_durability durability, double dead_share)
-        : path_(std::move(path)) {
-        rhumb_open_options open;
-        rhumb_open_options_init(&open, sizeof open);
-        open.durability = durability;
-        open.compact_dead_share = dead_share;
-        rhumb_index_options options;
-        rhumb_index_options_init(&options, sizeof options);
-        options.dim = static_cast<uint32_t>(data.dim);
-        options.metric = data.cosine ? RHUMB_METRIC_COSINE : RHUMB_METRIC_L2;
-        options.open = &open;
-        std::remove(path_.c_str());
-        std::remove((path_ + "-wal").c_str());
-        check(rhumb_index_create(path_.c_str(), &options, &index_), "create");
-    }
-    Index(const Index &) = delete;
-    Index &operator=(const Index &) = delete;
-    ~Index() {
-        (void)rhumb_index_close(index_);
-        std::remove(path_.c_str());
-    }
-    operator rhumb_index *() const { return index_; }
-    FileSize size() const { return file_size(path_); }
-    rhumb_index_stats stats() const {
-        rhumb_index_stats stats = {};
-        check(rhumb_index_stats_get(index_, &stats, sizeof stats), "stats");
-        return stats;
-    }
-    // Inserts rows of a data set under their numbers.
-    void insert(const bench::Dataset &data, const std::vector<uint64_t> &rows) const {
-        std::vector<float> vectors;
-        vectors.reserve(rows.size() * data.dim);
-        for (uint64_t row : rows) vectors.insert(vectors.end(), data.train_row(row), data.train_row(row) + data.dim);
-        rhumb_batch_options batch;
-        rhumb_batch_options_init(&batch, sizeof batch);
-        batch.partial = true;
-        check(rhumb_index_insert_batch(index_, rows.data(), vectors.data(), rows.size(), &batch, nullptr), "insert");
-    }
-    void verify() const {
-        rhumb_verify_report report = {};
-        check(rhumb_index_verify(index_, &report, sizeof report), "verify");
-        printf("%s: verified, %llu unreachable\n", path_.c_str(),
-               static_cast<unsigned long long>(report.unreachable_count));
-    }
-
-  private:
-    std::string path_;
-    rhumb_index *index_ = nullptr;
-};
-
-// The ten nearest live rows of each query.
-std::vector<std::vector<uint64_t>> live_truth(const bench::Dataset &data, const std::vector<bool> &live) {
-    std::vector<std::vector<uint64_t>> truth(data.test_count);
-    for (size_t q = 0; q < data.test_count; q++) {
-        for (size_t i = 0; i < data.truth_count && truth[q].size() < 10; i++) {
-            const auto row = static_cast<uint64_t>(data.neighbours[q * data.truth_count + i]);
-            if (live[row]) truth[q].push_back(row);
-        }
-        if (truth[q].size() < 10) throw std::runtime_error("the data set knows too few true neighbours");
-    }
-    return truth;
+void verify(const RhumbIndex &index, const std::string &path) {
+    rhumb_verify_report report = {};
+    check(rhumb_index_verify(index, &report, sizeof report), "verify");
+    printf("%s: verified, %llu unreachable\n", path.c_str(), static_cast<unsigned long long>(report.unreachable_count));
 }
 
-double recall(rhumb_index *index, const bench::Dataset &data, const std::vector<std::vector<uint64_t>> &truth,
-              uint32_t ef) {
-    rhumb_search_options options;
-    rhumb_search_options_init(&options, sizeof options);
-    options.ef_search = ef;
-    std::vector<uint64_t> keys(data.test_count * 10);
-    check(
-        rhumb_index_search_batch(index, data.test.data(), data.test_count, 10, &options, keys.data(), nullptr, nullptr),
-        "search");
-    size_t found = 0;
-    for (size_t q = 0; q < data.test_count; q++) {
-        for (size_t i = 0; i < 10; i++) {
-            found += std::count(truth[q].begin(), truth[q].end(), keys[q * 10 + i]) > 0 ? 1 : 0;
-        }
-    }
-    return static_cast<double>(found) / static_cast<double>(data.test_count * 10);
-}
+double megabytes(uint64_t bytes) { return static_cast<double>(bytes) * 1e-6; }
 
-std::vector<uint64_t> rows_of(const std::vector<bool> &live) {
-    std::vector<uint64_t> rows;
-    for (size_t i = 0; i < live.size(); i++) {
-        if (live[i]) rows.push_back(i);
-    }
-    return rows;
+double ratio(uint64_t bytes, uint64_t other_bytes) {
+    return static_cast<double>(bytes) / static_cast<double>(other_bytes);
 }
 
 // ---- deletes ----
 
-void compact(const Index &index, bool second_pass) {
+void compact(const RhumbIndex &index, const std::string &path, bool second_pass) {
     rhumb_compact_options options;
     rhumb_compact_options_init(&options, sizeof options);
     options.shrink = true;
     options.second_pass = second_pass;
     rhumb_compact_report report = {};
-    const auto begin = Clock::now();
+    const Stopwatch watch;
     check(rhumb_index_compact(index, &options, &report, sizeof report), "compact");
     printf("compacted in %.1f s%s: %llu dropped, %llu lists mended, %llu nodes reconnected, %llu unreachable\n",
-           seconds_since(begin), second_pass ? " with a second pass" : "",
+           watch.seconds(), second_pass ? " with a second pass" : "",
            static_cast<unsigned long long>(report.dropped_count),
            static_cast<unsigned long long>(report.repaired_count),
            static_cast<unsigned long long>(report.reconnected_count),
            static_cast<unsigned long long>(report.unreachable_count));
-    index.verify();
+    verify(index, path);
 }
 
 void measure_deletes(const Options &options) {
-    const bench::Dataset data = bench::read_dataset(options.data);
+    const Dataset data = read_dataset(options.data);
     std::mt19937_64 random(6);
-    std::vector<bool> live(data.train_count);
-    for (size_t i = 0; i < data.train_count; i++) live[i] = random() % 10 >= 3;
-    const std::vector<std::vector<uint64_t>> truth = live_truth(data, live);
-    const Index deleted(options.directory + "/deleted.rhumb", data, RHUMB_DURABILITY_NONE, 1);
-    deleted.insert(data, rows_of(std::vector<bool>(data.train_count, true)));
-    const Index fresh(options.directory + "/fresh.rhumb", data, RHUMB_DURABILITY_NONE, 1);
-    fresh.insert(data, rows_of(live));
-    check(rhumb_index_checkpoint(fresh), "checkpoint");
-    for (size_t i = 0; i < data.train_count; i++) {
-        if (!live[i]) check(rhumb_index_delete(deleted, i), "delete");
-    }
-    check(rhumb_index_checkpoint(deleted), "checkpoint");
-    const double before = deleted.size().apparent;
+    LiveRows live(data);
+    for (size_t i = 0; i < data.train_count; i++) live.set(i, random() % 10 >= 3);
+    const std::vector<uint64_t> dead = live.rows(false);
+    const std::vector<std::vector<uint64_t>> truth = live.truth();
+    const std::string deleted_path = options.directory + "/deleted.rhumb";
+    const std::string fresh_path = options.directory + "/fresh.rhumb";
+    const RhumbIndex deleted = make_index(deleted_path, data, RHUMB_DURABILITY_NONE, false);
+    deleted.insert(nullptr, data.train.data(), data.train_count);
+    const RhumbIndex fresh = make_index(fresh_path, data, RHUMB_DURABILITY_NONE, false);
+    fresh.insert(data, live.rows());
+    fresh.checkpoint();
+    for (uint64_t key : dead) check(rhumb_index_delete(deleted, key), "delete");
+    deleted.checkpoint();
+    const FileSize before = file_size(deleted_path);
     const uint32_t efs[] = {16, 32, 64, 128, 256};
     std::vector<double> rates[4];
-    for (uint32_t ef : efs) rates[0].push_back(recall(fresh, data, truth, ef));
-    for (uint32_t ef : efs) rates[1].push_back(recall(deleted, data, truth, ef));
-    compact(deleted, false);
-    const FileSize size = deleted.size();
-    for (uint32_t ef : efs) rates[2].push_back(recall(deleted, data, truth, ef));
-    compact(deleted, true);
-    for (uint32_t ef : efs) rates[3].push_back(recall(deleted, data, truth, ef));
-    printf("%s, M 16, ef_construction 200, k 10: %zu of %zu rows deleted at random\n", data.name.c_str(),
-           data.train_count - rows_of(live).size(), data.train_count);
+    for (uint32_t ef : efs) rates[0].push_back(recall_at_10(fresh, data, truth, ef));
+    for (uint32_t ef : efs) rates[1].push_back(recall_at_10(deleted, data, truth, ef));
+    compact(deleted, deleted_path, false);
+    const FileSize size = file_size(deleted_path), fresh_size = file_size(fresh_path);
+    for (uint32_t ef : efs) rates[2].push_back(recall_at_10(deleted, data, truth, ef));
+    compact(deleted, deleted_path, true);
+    for (uint32_t ef : efs) rates[3].push_back(recall_at_10(deleted, data, truth, ef));
+    printf("%s, M 16, ef_construction 200, k 10: %zu of %zu rows deleted at random\n", data.name.c_str(), dead.size(),
+           data.train_count);
     printf("file: %.1f MB before, %.1f MB compacted (%.1f MB on the disk), %.1f MB built without: %.3f x\n",
-           before * 1e-6, size.apparent * 1e-6, size.allocated * 1e-6, fresh.size().apparent * 1e-6,
-           size.apparent / fresh.size().apparent);
+           megabytes(before.length_bytes), megabytes(size.length_bytes), megabytes(size.disk_bytes),
+           megabytes(fresh_size.length_bytes), ratio(size.length_bytes, fresh_size.length_bytes));
     printf("recall\n%6s %14s %14s %14s %12s %14s\n", "ef", "built without", "deleted", "compacted", "difference",
            "second pass");
     for (size_t i = 0; i < std::size(efs); i++) {
@@ -214,28 +122,28 @@ struct Beside {
 };
 
 // Two threads that search and two that insert and delete, until `going` says no more.
-template <typename Going> Beside work(const Index &index, const bench::Dataset &data, uint64_t round, Going going) {
+template <typename Going> Beside work(const RhumbIndex &index, const Dataset &data, uint64_t round, Going going) {
     std::atomic<bool> stop{false};
     std::vector<double> times[2], inserts[2];
     std::vector<std::thread> threads;
-    const auto begin = Clock::now();
+    const Stopwatch whole;
     for (size_t t = 0; t < 2; t++) {
         threads.emplace_back([&, t] {
             uint64_t keys[10];
             for (size_t q = t; !stop; q += 2) {
-                const auto start = Clock::now();
+                const Stopwatch watch;
                 check(
                     rhumb_index_search(index, data.test_row(q % data.test_count), 10, nullptr, keys, nullptr, nullptr),
                     "search");
-                times[t].push_back(seconds_since(start) * 1e6);
+                times[t].push_back(watch.seconds() * 1e6);
             }
         });
         threads.emplace_back([&, t] {
             for (uint64_t i = t; !stop; i += 2) {
                 const uint64_t key = (round + 1) * 10000000 + i;
-                const auto start = Clock::now();
+                const Stopwatch watch;
                 check(rhumb_index_insert(index, key, data.train_row(i % data.train_count)), "insert");
-                inserts[t].push_back(seconds_since(start) * 1e3);
+                inserts[t].push_back(watch.seconds() * 1e3);
                 if (i >= 2000) check(rhumb_index_delete(index, key - 2000), "delete");
             }
         });
@@ -246,14 +154,14 @@ template <typename Going> Beside work(const Index &index, const bench::Dataset &
     times[0].insert(times[0].end(), times[1].begin(), times[1].end());
     inserts[0].insert(inserts[0].end(), inserts[1].begin(), inserts[1].end());
     return {quantile(times[0], 0.5), quantile(times[0], 0.99), quantile(inserts[0], 1),
-            seconds_since(begin),    times[0].size(),          inserts[0].size()};
+            whole.seconds(),         times[0].size(),          inserts[0].size()};
 }
 
 void measure_beside(const Options &options) {
-    const bench::Dataset data = bench::read_dataset(options.data);
-    const Index index(options.directory + "/beside.rhumb", data, RHUMB_DURABILITY_INTERVAL, 1);
-    index.insert(data, rows_of(std::vector<bool>(data.train_count, true)));
-    check(rhumb_index_checkpoint(index), "checkpoint");
+    const Dataset data = read_dataset(options.data);
+    const RhumbIndex index = make_index(options.directory + "/beside.rhumb", data, RHUMB_DURABILITY_INTERVAL, false);
+    index.insert(nullptr, data.train.data(), data.train_count);
+    index.checkpoint();
     std::vector<double> p50[2], p99[2], insert_max[2], pauses, seconds, carried;
     for (int pass = 0; pass < options.passes; pass++) {
         rhumb_compact_report report = {};
@@ -294,56 +202,54 @@ void measure_beside(const Options &options) {
 // ---- rounds ----
 
 void measure_rounds(const Options &options) {
-    const bench::Dataset data = bench::read_dataset(options.data);
+    const Dataset data = read_dataset(options.data);
     std::mt19937_64 random(8);
-    std::vector<bool> live(data.train_count);
-    for (size_t i = 0; i < data.train_count; i++) live[i] = random() % 3 != 0;
-    const std::string path = options.directory + "/rounds.rhumb";
-    const Index index(path, data, RHUMB_DURABILITY_INTERVAL, 0);
-    index.insert(data, rows_of(live));
-    check(rhumb_index_checkpoint(index), "checkpoint");
+    LiveRows live(data);
+    for (size_t i = 0; i < data.train_count; i++) live.set(i, random() % 3 != 0);
+    const std::string path = options.directory + "/rounds.rhumb", fresh_path = options.directory + "/fresh.rhumb";
+    const RhumbIndex index = make_index(path, data, RHUMB_DURABILITY_INTERVAL, true);
+    index.insert(data, live.rows());
+    index.checkpoint();
     std::atomic<bool> stop{false};
-    FileSize largest = {0, 0};
+    FileSize largest;
     std::thread watcher([&] {
         while (!stop) {
             const FileSize size = file_size(path);
-            largest.apparent = std::max(largest.apparent, size.apparent);
-            largest.allocated = std::max(largest.allocated, size.allocated);
+            largest.length_bytes = std::max(largest.length_bytes, size.length_bytes);
+            largest.disk_bytes = std::max(largest.disk_bytes, size.disk_bytes);
             std::this_thread::sleep_for(std::chrono::milliseconds(5));
         }
     });
     printf("%s, two thirds of it, each round replaces a random fifth; ef 64, k 10\n", data.name.c_str());
     printf("%6s %10s %14s %12s\n", "round", "recall", "compactions", "file MB");
     for (int round = 1; round <= 10; round++) {
-        std::vector<uint64_t> rows = rows_of(live), others;
-        for (size_t i = 0; i < live.size(); i++) {
-            if (!live[i]) others.push_back(i);
-        }
+        std::vector<uint64_t> rows = live.rows(), others = live.rows(false);
         std::shuffle(rows.begin(), rows.end(), random);
         std::shuffle(others.begin(), others.end(), random);
         const size_t count = std::min(rows.size() / 5, others.size());
         for (size_t i = 0; i < count; i++) {
             check(rhumb_index_delete(index, rows[i]), "delete");
             check(rhumb_index_insert(index, others[i], data.train_row(others[i])), "insert");
-            live[rows[i]] = false;
-            live[others[i]] = true;
+            live.set(rows[i], false);
+            live.set(others[i], true);
         }
         check(rhumb_index_wait_idle(index), "wait");
         const rhumb_index_stats stats = index.stats();
         if (stats.compaction_failed_count > 0) throw std::runtime_error(stats.compaction_failure);
-        printf("%6d %10.4f %14llu %12.1f\n", round, recall(index, data, live_truth(data, live), 64),
-               static_cast<unsigned long long>(stats.compaction_count), index.size().allocated * 1e-6);
+        printf("%6d %10.4f %14llu %12.1f\n", round, recall_at_10(index, data, live.truth(), 64),
+               static_cast<unsigned long long>(stats.compaction_count), megabytes(file_size(path).disk_bytes));
     }
     stop = true;
     watcher.join();
-    index.verify();
-    const Index fresh(options.directory + "/fresh.rhumb", data, RHUMB_DURABILITY_NONE, 1);
-    fresh.insert(data, rows_of(live));
-    check(rhumb_index_checkpoint(fresh), "checkpoint");
-    const double of_fresh = recall(fresh, data, live_truth(data, live), 64);
-    printf("%6s %10.4f %14s %12.1f\n", "fresh", of_fresh, "", fresh.size().allocated * 1e-6);
+    verify(index, path);
+    const RhumbIndex fresh = make_index(fresh_path, data, RHUMB_DURABILITY_NONE, false);
+    fresh.insert(data, live.rows());
+    fresh.checkpoint();
+    const FileSize fresh_size = file_size(fresh_path);
+    printf("%6s %10.4f %14s %12.1f\n", "fresh", recall_at_10(fresh, data, live.truth(), 64), "",
+           megabytes(fresh_size.disk_bytes));
     printf("largest at any moment: %.2f x on the disk, %.2f x as a length\n",
-           largest.allocated / fresh.size().allocated, largest.apparent / fresh.size().apparent);
+           ratio(largest.disk_bytes, fresh_size.disk_bytes), ratio(largest.length_bytes, fresh_size.length_bytes));
 }
 
 int usage() {
@@ -352,8 +258,10 @@ int usage() {
 }
 
 } // namespace
+} // namespace bench
 
 int main(int argc, char **argv) {
+    using namespace bench;
     Options options;
     for (int i = 2; i + 1 < argc; i += 2) {
         const std::string name = argv[i];

@@ -4,18 +4,15 @@
 //                how many operations shared a sync
 //   checkpoint   how long searches take (median, p99) while a checkpoint is being written and while none is
 //   recovery     from the call that opens an index with a log of 64 MiB to the first answer, in a process of its own;
-//   with
-//                a small and a large index behind the log
+//                with a small and a large index behind the log
 //   deletes      recall after deleting a random 30% of a data set, beside an index built from the other 70%
 //
 // Vectors are Gaussian clusters from a fixed seed, except for `deletes`. Run on a machine that does nothing else.
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -29,28 +26,15 @@
 
 #include "api/rhumb.h"
 #include "bench/dataset.h"
+#include "bench/live_rows.h"
+#include "bench/machine.h"
+#include "bench/measure.h"
+#include "bench/rhumb_index.h"
 
+namespace bench {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr uint32_t kDim = 96;
-
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
-
-void check(rhumb_status status, const char *what) {
-    if (status != RHUMB_OK) throw std::runtime_error(std::string(what) + ": " + rhumb_error_last()->message);
-}
-
-double median(std::vector<double> values) {
-    std::sort(values.begin(), values.end());
-    return values.empty() ? 0 : values[values.size() / 2];
-}
-
-double quantile(std::vector<double> &values, double q) {
-    std::sort(values.begin(), values.end());
-    return values.empty() ? 0 : values[std::min(values.size() - 1, static_cast<size_t>(q * values.size()))];
-}
 
 std::vector<float> clusters(size_t count, uint64_t seed) {
     std::mt19937_64 centre_random(1), random(seed);
@@ -64,42 +48,12 @@ std::vector<float> clusters(size_t count, uint64_t seed) {
     return rows;
 }
 
-// A handle that is closed with everything in it.
-class Index {
-  public:
-    Index(const std::string &path, rhumb_durability durability, uint32_t ef_construction, uint64_t log_bytes = 0,
-          uint32_t dim = kDim) {
-        rhumb_open_options open;
-        rhumb_open_options_init(&open, sizeof open);
-        open.durability = durability;
-        open.checkpoint_log_bytes = log_bytes;
-        rhumb_index_options options;
-        rhumb_index_options_init(&options, sizeof options);
-        options.dim = dim;
-        options.ef_construction = ef_construction;
-        options.open = &open;
-        std::remove(path.c_str());
-        std::remove((path + "-wal").c_str());
-        check(rhumb_index_create(path.c_str(), &options, &index_), "create");
-    }
-    ~Index() { (void)rhumb_index_close(index_); }
-    operator rhumb_index *() const { return index_; }
-    rhumb_index_stats stats() const {
-        rhumb_index_stats stats = {};
-        check(rhumb_index_stats_get(index_, &stats, sizeof stats), "stats");
-        return stats;
-    }
-    void insert_batch(const std::vector<uint64_t> *keys, const float *rows, size_t count) const {
-        rhumb_batch_options batch;
-        rhumb_batch_options_init(&batch, sizeof batch);
-        batch.partial = true;
-        check(rhumb_index_insert_batch(index_, keys == nullptr ? nullptr : keys->data(), rows, count, &batch, nullptr),
-              "insert");
-    }
-
-  private:
-    rhumb_index *index_ = nullptr;
-};
+IndexSettings cluster_settings(uint32_t ef_construction) {
+    IndexSettings settings;
+    settings.dim = kDim;
+    settings.ef_construction = ef_construction;
+    return settings;
+}
 
 struct Options {
     std::string directory = ".";
@@ -116,18 +70,21 @@ struct InsertRate {
 };
 
 InsertRate insert_rate(const Options &options, rhumb_durability durability, const std::vector<float> &rows) {
-    const Index index(options.directory + "/log.rhumb", durability, 100, UINT64_MAX);
+    IndexSettings settings = cluster_settings(100);
+    settings.durability = durability;
+    settings.checkpoint_log_bytes = UINT64_MAX;
+    const RhumbIndex index(options.directory + "/log.rhumb", settings);
     const size_t count = rows.size() / kDim;
     std::atomic<size_t> next{0};
     std::vector<std::thread> threads;
-    const auto begin = Clock::now();
+    const Stopwatch watch;
     for (uint32_t t = 0; t < options.threads; t++) {
         threads.emplace_back([&] {
             for (size_t i; (i = next++) < count;) check(rhumb_index_insert(index, i, &rows[i * kDim]), "insert");
         });
     }
     for (std::thread &thread : threads) thread.join();
-    const double seconds = seconds_since(begin);
+    const double seconds = watch.seconds();
     const rhumb_index_stats stats = index.stats();
     const double syncs = static_cast<double>(stats.log_sync_count);
     return {static_cast<double>(count) / seconds, syncs > 0 ? static_cast<double>(stats.log_synced_count) / syncs : 0};
@@ -161,31 +118,31 @@ void measure_checkpoint(const Options &options) {
     const size_t count = 200000, added = 4000;
     const std::vector<float> rows = clusters(count + added * static_cast<size_t>(options.passes), 3);
     const std::vector<float> queries = clusters(1000, 4);
-    const Index index(options.directory + "/checkpoint.rhumb", RHUMB_DURABILITY_NONE, 60);
-    index.insert_batch(nullptr, rows.data(), count);
-    check(rhumb_index_checkpoint(index), "checkpoint");
+    const RhumbIndex index(options.directory + "/checkpoint.rhumb", cluster_settings(60));
+    index.insert(nullptr, rows.data(), count);
+    index.checkpoint();
     std::vector<double> quiet_p99, busy_p99, quiet_p50, busy_p50;
     double bytes = 0, seconds = 0, pause = 0;
     for (int pass = 0; pass < options.passes; pass++) {
-        index.insert_batch(nullptr, &rows[(count + added * static_cast<size_t>(pass)) * kDim], added);
+        index.insert(nullptr, &rows[(count + added * static_cast<size_t>(pass)) * kDim], added);
         std::vector<double> quiet, busy;
         const auto search_while = [&](std::vector<double> *times, const std::function<bool()> &going) {
             uint64_t keys[10];
             for (size_t q = 0; going(); q++) {
-                const auto begin = Clock::now();
+                const Stopwatch watch;
                 check(rhumb_index_search(index, &queries[q % 1000 * kDim], 10, nullptr, keys, nullptr, nullptr),
                       "search");
-                times->push_back(seconds_since(begin) * 1e6);
+                times->push_back(watch.seconds() * 1e6);
             }
         };
         std::vector<double> warm;
-        const auto warm_begin = Clock::now();
-        search_while(&warm, [&] { return seconds_since(warm_begin) < 0.5; });
-        const auto quiet_begin = Clock::now();
-        search_while(&quiet, [&] { return seconds_since(quiet_begin) < 1.5; });
+        const Stopwatch warm_watch;
+        search_while(&warm, [&] { return warm_watch.seconds() < 0.5; });
+        const Stopwatch quiet_watch;
+        search_while(&quiet, [&] { return quiet_watch.seconds() < 1.5; });
         std::atomic<bool> done{false};
         std::thread checkpoint([&] {
-            check(rhumb_index_checkpoint(index), "checkpoint");
+            index.checkpoint();
             done = true;
         });
         search_while(&busy, [&] { return !done; });
@@ -218,8 +175,8 @@ void leave_log(const std::string &path, const std::vector<float> &rows, size_t b
     const pid_t child = fork();
     if (child == 0) {
         {
-            const Index index(path, RHUMB_DURABILITY_NONE, 20);
-            if (base > 0) index.insert_batch(nullptr, rows.data(), base);
+            const RhumbIndex index(path, cluster_settings(20));
+            if (base > 0) index.insert(nullptr, rows.data(), base);
         }
         rhumb_open_options open;
         rhumb_open_options_init(&open, sizeof open);
@@ -245,12 +202,12 @@ double first_answer(const std::string &path, const float *query) {
     if (pipe(ends) != 0) throw std::runtime_error("pipe");
     const pid_t child = fork();
     if (child == 0) {
-        const auto begin = Clock::now();
+        const Stopwatch watch;
         rhumb_index *index = nullptr;
         check(rhumb_index_open(path.c_str(), nullptr, &index), "open");
         uint64_t keys[10];
         check(rhumb_index_search(index, query, 10, nullptr, keys, nullptr, nullptr), "search");
-        const double seconds = seconds_since(begin);
+        const double seconds = watch.seconds();
         (void)!write(ends[1], &seconds, sizeof seconds);
         kill(getpid(), SIGKILL); // the log stays for the next round
     }
@@ -271,68 +228,33 @@ void measure_recovery(const Options &options) {
     for (size_t base : {size_t{0}, size_t{500000}}) {
         const std::vector<float> rows = clusters(base + logged, 5);
         leave_log(path, rows, base, logged);
-        struct stat status = {};
-        stat((path + "-wal").c_str(), &status);
+        const FileSize log = file_size(path + "-wal");
         std::vector<double> times;
         for (int round = 0; round < options.passes; round++) times.push_back(first_answer(path, &rows[7 * kDim]));
-        printf("%12zu %10.1f %10.3f %10.3f %12zu\n", base, static_cast<double>(status.st_size) / (1 << 20),
+        printf("%12zu %10.1f %10.3f %10.3f %12zu\n", base, static_cast<double>(log.length_bytes) / (1 << 20),
                median(times), *std::max_element(times.begin(), times.end()), logged);
     }
 }
 
 // ---- deletes ----
 
-double recall(rhumb_index *index, const bench::Dataset &data, const std::vector<std::vector<uint64_t>> &truth,
-              uint32_t ef) {
-    rhumb_search_options options;
-    rhumb_search_options_init(&options, sizeof options);
-    options.ef_search = ef;
-    std::vector<uint64_t> keys(data.test_count * 10);
-    check(
-        rhumb_index_search_batch(index, data.test.data(), data.test_count, 10, &options, keys.data(), nullptr, nullptr),
-        "search");
-    size_t found = 0;
-    for (size_t q = 0; q < data.test_count; q++) {
-        for (size_t i = 0; i < 10; i++) {
-            found += std::count(truth[q].begin(), truth[q].end(), keys[q * 10 + i]) > 0 ? 1 : 0;
-        }
-    }
-    return static_cast<double>(found) / static_cast<double>(data.test_count * 10);
-}
-
 void measure_deletes(const Options &options) {
-    const bench::Dataset data = bench::read_dataset(options.data);
+    const Dataset data = read_dataset(options.data);
     std::mt19937_64 random(6);
-    std::vector<bool> dead(data.train_count);
-    for (size_t i = 0; i < data.train_count; i++) dead[i] = random() % 10 < 3;
-    std::vector<std::vector<uint64_t>> truth(data.test_count);
-    for (size_t q = 0; q < data.test_count; q++) {
-        for (size_t i = 0; i < data.truth_count && truth[q].size() < 10; i++) {
-            const auto row = static_cast<uint64_t>(data.neighbours[q * data.truth_count + i]);
-            if (!dead[row]) truth[q].push_back(row);
-        }
-        if (truth[q].size() < 10) throw std::runtime_error("the data set knows too few true neighbours");
-    }
-    const auto dim = static_cast<uint32_t>(data.dim);
-    const Index deleted(options.directory + "/deleted.rhumb", RHUMB_DURABILITY_NONE, 200, 0, dim);
-    deleted.insert_batch(nullptr, data.train.data(), data.train_count);
-    const Index fresh(options.directory + "/fresh.rhumb", RHUMB_DURABILITY_NONE, 200, 0, dim);
-    std::vector<uint64_t> keys;
-    std::vector<float> rows;
-    for (size_t i = 0; i < data.train_count; i++) {
-        if (dead[i]) {
-            check(rhumb_index_delete(deleted, i), "delete");
-        } else {
-            keys.push_back(i);
-            rows.insert(rows.end(), data.train_row(i), data.train_row(i) + data.dim);
-        }
-    }
-    fresh.insert_batch(&keys, rows.data(), keys.size());
-    printf("%s, M 16, ef_construction 200, k 10: %zu of %zu rows deleted at random\n", data.name.c_str(),
-           data.train_count - keys.size(), data.train_count);
+    LiveRows live(data);
+    for (size_t i = 0; i < data.train_count; i++) live.set(i, random() % 10 >= 3);
+    const std::vector<uint64_t> dead = live.rows(false);
+    const std::vector<std::vector<uint64_t>> truth = live.truth();
+    const RhumbIndex deleted(options.directory + "/deleted.rhumb", IndexSettings(data));
+    deleted.insert(nullptr, data.train.data(), data.train_count);
+    for (uint64_t key : dead) check(rhumb_index_delete(deleted, key), "delete");
+    const RhumbIndex fresh(options.directory + "/fresh.rhumb", IndexSettings(data));
+    fresh.insert(data, live.rows());
+    printf("%s, M 16, ef_construction 200, k 10: %zu of %zu rows deleted at random\n", data.name.c_str(), dead.size(),
+           data.train_count);
     printf("%6s %18s %18s %12s\n", "ef", "after deleting", "built without", "difference");
     for (uint32_t ef : {16u, 32u, 64u, 128u, 256u}) {
-        const double after = recall(deleted, data, truth, ef), without = recall(fresh, data, truth, ef);
+        const double after = recall_at_10(deleted, data, truth, ef), without = recall_at_10(fresh, data, truth, ef);
         printf("%6u %18.4f %18.4f %+12.4f\n", ef, after, without, after - without);
     }
 }
@@ -344,8 +266,10 @@ int usage() {
 }
 
 } // namespace
+} // namespace bench
 
 int main(int argc, char **argv) {
+    using namespace bench;
     Options options;
     for (int i = 2; i + 1 < argc; i += 2) {
         const std::string name = argv[i];

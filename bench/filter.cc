@@ -14,26 +14,21 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
-#include <fstream>
-#include <functional>
 #include <memory>
 #include <numeric>
 #include <random>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
-#include <sys/stat.h>
-#include <time.h>
-
 #include "api/rhumb.h"
 #include "bench/adapter.h"
+#include "bench/command_line.h"
 #include "bench/dataset.h"
 #include "bench/json.h"
 #include "bench/machine.h"
 #include "bench/measure.h"
+#include "bench/rhumb_index.h"
 
 namespace bench {
 namespace {
@@ -62,23 +57,15 @@ struct Options {
     std::vector<std::string> shares = {"0.9", "0.5", "0.1", "0.01", "0.001"};
     std::vector<std::string> cases = {"random", "near", "far", "label", "other"};
     std::vector<std::string> ways = {"auto", "exact", "scan", "bridge", "walk", "hnswlib"};
-    std::vector<std::string> efs = {"10", "16", "24", "32", "48", "64", "96", "128", "200", "300", "400", "600"};
+    std::vector<size_t> efs = {10, 16, 24, 32, 48, 64, 96, 128, 200, 300, 400, 600};
     size_t group_count = 10, query_count = 20, pass_count = 3;
     BuildParameters build;
 };
 
-std::vector<std::string> split(const std::string &text) {
-    std::vector<std::string> parts;
-    std::istringstream stream(text);
-    for (std::string part; std::getline(stream, part, ',');) parts.push_back(part);
-    return parts;
-}
-
 Options parse(int argc, char **argv) {
     Options options;
     options.build.thread_count = cpu_count();
-    options.command = "filter";
-    for (int i = 1; i < argc; i++) options.command += std::string(" ") + argv[i];
+    options.command = command_text("filter", argc, argv);
     for (int i = 1; i < argc; i += 2) {
         const std::string name = argv[i];
         if (name == "--help" || i + 1 == argc) {
@@ -99,19 +86,19 @@ Options parse(int argc, char **argv) {
         else if (name == "--ways")
             options.ways = split(value);
         else if (name == "--ef")
-            options.efs = split(value);
+            options.efs = parse_numbers(name, value);
         else if (name == "--groups")
-            options.group_count = std::stoul(value);
+            options.group_count = parse_number(name, value);
         else if (name == "--queries")
-            options.query_count = std::stoul(value);
+            options.query_count = parse_number(name, value);
         else if (name == "--passes")
-            options.pass_count = std::stoul(value);
+            options.pass_count = parse_number(name, value);
         else if (name == "--clock")
             options.clock = value;
         else if (name == "--m")
-            options.build.M = static_cast<uint32_t>(std::stoul(value));
+            options.build.M = static_cast<uint32_t>(parse_number(name, value));
         else if (name == "--efc")
-            options.build.ef_construction = static_cast<uint32_t>(std::stoul(value));
+            options.build.ef_construction = static_cast<uint32_t>(parse_number(name, value));
         else if (name == "--json")
             options.json_path = value;
         else
@@ -119,10 +106,6 @@ Options parse(int argc, char **argv) {
     }
     if (options.data.empty() || options.folder.empty()) throw std::invalid_argument("--data or --dir is missing");
     return options;
-}
-
-void check(rhumb_status status, const char *what) {
-    if (status != RHUMB_OK) throw std::runtime_error(std::string(what) + ": " + rhumb_error_last()->message);
 }
 
 // ---- who is asked what ----------------------------------------------------------------------------------------------
@@ -237,29 +220,13 @@ bool matches_bit(void *context, uint64_t key) {
     return group.matches[key] != 0;
 }
 
-// Seconds since its construction, of the clock on the wall or of the processor's work for this thread.
-class Timer {
-  public:
-    explicit Timer(bool of_cpu) : clock_(of_cpu ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC), begin_(now()) {}
-    double seconds() const { return now() - begin_; }
-
-  private:
-    double now() const {
-        timespec time = {};
-        clock_gettime(clock_, &time);
-        return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-    }
-    clockid_t clock_;
-    double begin_;
-};
-
 struct Contest {
     const Dataset &data;
-    rhumb_index *index;
+    const RhumbIndex &index;
     Adapter *peer; // hnswlib, or null
     const float *peer_rows;
     std::string kind;
-    bool cpu_clock;
+    Stopwatch::Clock clock;
 
     rhumb_filter filter_of(Group &group, rhumb_filter_plan plan) const {
         rhumb_filter filter;
@@ -302,7 +269,7 @@ struct Contest {
         found.assign(group.queries.size() * k, -1);
         if (way == "hnswlib") {
             peer->set_ef(std::max(ef, k));
-            const Timer watch(cpu_clock);
+            const Stopwatch watch(clock);
             for (size_t i = 0; i < group.queries.size(); i++)
                 peer->search(peer_rows + group.queries[i] * data.dim, 1, k, &found[i * k]);
             return watch.seconds();
@@ -315,13 +282,13 @@ struct Contest {
         rhumb_search_options_init(&options, sizeof options);
         options.ef_search = static_cast<uint32_t>(ef);
         options.filter = &filter;
-        const auto search = way == "scan" ? rhumb_index_search_exact : nullptr;
-        const Timer watch(cpu_clock);
+        const bool is_scan = way == "scan";
+        const Stopwatch watch(clock);
         for (size_t i = 0; i < group.queries.size(); i++) {
             uint64_t *keys = reinterpret_cast<uint64_t *>(&found[i * k]);
             const float *query = data.test_row(group.queries[i]);
-            if (search != nullptr)
-                check(search(index, query, 1, k, &options, keys, nullptr, nullptr), "search");
+            if (is_scan)
+                check(rhumb_index_search_exact(index, query, 1, k, &options, keys, nullptr, nullptr), "search");
             else
                 check(rhumb_index_search(index, query, k, &options, keys, nullptr, nullptr), "search");
         }
@@ -394,9 +361,9 @@ Cell measure(const Contest &contest, const Options &options, std::vector<Group> 
     for (const std::string &way : options.ways) {
         Curve curve;
         curve.way = way;
-        for (const std::string &ef : options.efs) {
+        for (size_t ef : options.efs) {
             Point point;
-            point.ef = std::stoul(ef);
+            point.ef = ef;
             point.passes.assign(options.pass_count, 0);
             curve.points.push_back(point);
             if (has_one_speed(way)) break;
@@ -514,15 +481,12 @@ void write_json(const Options &options, const Dataset &data, const std::vector<C
     }
     json.end_array();
     json.end_object();
-    std::ofstream file(options.json_path);
-    file << json.finished();
-    if (!file.good()) throw std::runtime_error(options.json_path + ": cannot be written");
+    json.save(options.json_path);
 }
 
 std::string build(const Options &options, const Dataset &data, Adapter &adapter, const std::string &suffix) {
     const std::string path = options.folder + "/" + data.name + suffix;
-    struct stat status = {};
-    if (stat(path.c_str(), &status) == 0) return path;
+    if (file_exists(path)) return path;
     fprintf(stderr, "building %s\n", path.c_str());
     adapter.build(data, options.build, path, nullptr);
     adapter.save(path);
@@ -532,11 +496,7 @@ std::string build(const Options &options, const Dataset &data, Adapter &adapter,
 void run(const Options &options) {
     const Dataset data = read_dataset(options.data);
     const std::string path = build(options, data, *make_rhumb(data.dim, data.cosine), ".rhumb");
-    rhumb_open_options open;
-    rhumb_open_options_init(&open, sizeof open);
-    open.read_only = true;
-    rhumb_index *index = nullptr;
-    check(rhumb_index_open(path.c_str(), &open, &index), "open");
+    RhumbIndex index = RhumbIndex::open_read_only(path);
     const bool with_peer = std::count(options.ways.begin(), options.ways.end(), "hnswlib") > 0;
     std::unique_ptr<Adapter> peer;
     if (with_peer) {
@@ -545,8 +505,9 @@ void run(const Options &options) {
         peer->load(peer_path);
     }
     const Queries queries(data, 0);
-    const Contest contest = {
-        data, index, peer.get(), with_peer ? queries.rows_for(*peer) : nullptr, options.kind, options.clock == "cpu"};
+    const Contest contest = {data,         index,
+                             peer.get(),   with_peer ? queries.rows_for(*peer) : nullptr,
+                             options.kind, options.clock == "cpu" ? Stopwatch::Clock::thread : Stopwatch::Clock::wall};
     const bool needs_pivots = std::count(options.cases.begin(), options.cases.end(), "near") > 0 ||
                               std::count(options.cases.begin(), options.cases.end(), "far") > 0;
     const std::vector<Pivot> pivots = needs_pivots ? make_pivots(data, options) : std::vector<Pivot>();
@@ -566,7 +527,7 @@ void run(const Options &options) {
         }
     }
     if (!options.json_path.empty()) write_json(options, data, cells);
-    check(rhumb_index_close(index), "close");
+    index.close();
 }
 
 } // namespace

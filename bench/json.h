@@ -1,10 +1,12 @@
-// json.h - writes JSON, indented, to a string. Commas and nesting are kept right; names and order are the caller's.
+// json.h - writes JSON, indented, to a file. Commas and nesting are kept right; names and order are the caller's.
 #ifndef RHUMB_BENCH_JSON_H
 #define RHUMB_BENCH_JSON_H
 
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <fstream>
+#include <stdexcept>
 #include <string>
 
 namespace bench {
@@ -37,7 +39,13 @@ class Json {
         text_ += value ? "true" : "false";
     }
 
-    std::string finished() const { return text_ + "\n"; }
+    // Throws std::runtime_error.
+    void save(const std::string &path) const {
+        std::ofstream file(path);
+        file << text_ << "\n";
+        file.close();
+        if (!file) throw std::runtime_error(path + ": cannot be written");
+    }
 
   private:
     void begin(const std::string &name, char bracket) {

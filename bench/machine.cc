@@ -105,4 +105,6 @@ FileSize file_size(const std::string &path) {
     return {static_cast<uint64_t>(status.st_size), static_cast<uint64_t>(status.st_blocks) * 512};
 }
 
+bool file_exists(const std::string &path) { return access(path.c_str(), F_OK) == 0; }
+
 } // namespace bench

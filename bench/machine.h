@@ -27,6 +27,7 @@ struct FileSize {
     uint64_t disk_bytes = 0; // what the file takes, without its holes
 };
 FileSize file_size(const std::string &path); // throws std::runtime_error
+bool file_exists(const std::string &path);
 
 } // namespace bench
 

@@ -89,6 +89,12 @@ double median(std::vector<double> values) {
     return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
+double quantile(std::vector<double> values, double q) {
+    std::sort(values.begin(), values.end());
+    if (values.empty()) return 0;
+    return values[std::min(values.size() - 1, static_cast<size_t>(q * static_cast<double>(values.size())))];
+}
+
 SpeedAtRecall speed_at_recall(std::vector<Point> points, double recall) {
     std::sort(points.begin(), points.end(), [](const Point &a, const Point &b) {
         return a.recall != b.recall ? a.recall < b.recall : a.queries_per_second < b.queries_per_second;

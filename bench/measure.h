@@ -2,22 +2,34 @@
 #ifndef RHUMB_BENCH_MEASURE_H
 #define RHUMB_BENCH_MEASURE_H
 
-#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
+
+#include <time.h>
 
 #include "bench/adapter.h"
 #include "bench/dataset.h"
 
 namespace bench {
 
+// Seconds since its construction: of the clock on the wall, or of the processor's work for the calling thread, in which
+// what else the machine does is not.
 class Stopwatch {
   public:
-    double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count(); }
+    enum class Clock { wall, thread };
+    explicit Stopwatch(Clock clock = Clock::wall)
+        : clock_(clock == Clock::wall ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID), begin_(now()) {}
+    double seconds() const { return now() - begin_; }
 
   private:
-    std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+    double now() const {
+        timespec time = {};
+        clock_gettime(clock_, &time);
+        return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+    }
+    clockid_t clock_;
+    double begin_;
 };
 
 // The test queries as they are handed to the libraries: as they are, and scaled to length 1 where the metric is cosine.
@@ -42,6 +54,9 @@ double timed_pass(Adapter &adapter, const Dataset &dataset, const Queries &queri
 double recall(const Dataset &dataset, size_t query_count, size_t k, const std::vector<int64_t> &ids);
 
 double median(std::vector<double> values);
+
+// The value that the share q of the sorted ones lies before, and the largest for q = 1; 0 of none.
+double quantile(std::vector<double> values, double q);
 
 // One setting of ef: what was found, and how fast.
 struct Point {

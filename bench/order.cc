@@ -3,11 +3,7 @@
 // query, each beside the order of insertion.
 //
 //   order --data FILE.hdf5 --dir DIR [--orders insertion,bisection,...] [--ef N] [--passes N] [--m N] [--efc N]
-#include <sys/stat.h>
-#include <time.h>
-
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
@@ -16,27 +12,13 @@
 
 #include "api/rhumb.h"
 #include "bench/dataset.h"
+#include "bench/machine.h"
+#include "bench/measure.h"
 #include "bench/page_probe.h"
+#include "bench/rhumb_index.h"
 
+namespace bench {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-void check(rhumb_status status, const char *what) {
-    if (status != RHUMB_OK) throw std::runtime_error(std::string(what) + ": " + rhumb_error_last()->message);
-}
-
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
-
-double median(std::vector<double> values) {
-    std::sort(values.begin(), values.end());
-    return values[values.size() / 2];
-}
-
-bool exists(const std::string &path) {
-    struct stat status = {};
-    return stat(path.c_str(), &status) == 0;
-}
 
 struct Order {
     const char *name;
@@ -48,52 +30,19 @@ struct Order {
     double pages = 0;
 };
 
-void build(const std::string &path, const bench::Dataset &data, uint32_t M, uint32_t ef_construction) {
-    rhumb_open_options open;
-    rhumb_open_options_init(&open, sizeof open);
-    open.durability = RHUMB_DURABILITY_NONE;
-    rhumb_index_options options;
-    rhumb_index_options_init(&options, sizeof options);
-    options.dim = static_cast<uint32_t>(data.dim);
-    options.metric = data.cosine ? RHUMB_METRIC_COSINE : RHUMB_METRIC_L2;
-    options.M = M;
-    options.ef_construction = ef_construction;
-    options.open = &open;
-    rhumb_index *index = nullptr;
-    check(rhumb_index_create(path.c_str(), &options, &index), "create");
-    check(rhumb_index_insert_batch(index, nullptr, data.train.data(), data.train_count, nullptr, nullptr), "insert");
-    check(rhumb_index_close(index), "close");
-}
-
-rhumb_index *open_index(const std::string &path) {
-    rhumb_open_options open;
-    rhumb_open_options_init(&open, sizeof open);
-    open.read_only = true;
-    rhumb_index *index = nullptr;
-    check(rhumb_index_open(path.c_str(), &open, &index), "open");
-    return index;
-}
-
-// Of this thread, so that what else the machine does is not in it.
-double processor_seconds() {
-    struct timespec time = {};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
-
 // Searches queries [begin, begin + count), wrapping around; adds to `found` how many of the true ten were found.
 // Returns the seconds that the searches took.
-double search(rhumb_index *index, const bench::Dataset &data, uint32_t ef, size_t begin, size_t count, size_t *found) {
+double search(const RhumbIndex &index, const Dataset &data, uint32_t ef, size_t begin, size_t count, size_t *found) {
     rhumb_search_options options;
     rhumb_search_options_init(&options, sizeof options);
     options.ef_search = ef;
     std::vector<uint64_t> keys(count * 10);
-    const double begun = processor_seconds();
+    const Stopwatch watch(Stopwatch::Clock::thread);
     for (size_t i = 0; i < count; i++) {
         const float *query = data.test_row((begin + i) % data.test_count);
         check(rhumb_index_search(index, query, 10, &options, &keys[i * 10], nullptr, nullptr), "search");
     }
-    const double seconds = processor_seconds() - begun;
+    const double seconds = watch.seconds();
     for (size_t i = 0; i < count; i++) {
         const int32_t *truth = &data.neighbours[(begin + i) % data.test_count * data.truth_count];
         for (size_t k = 0; k < 10; k++) *found += std::count(truth, truth + 10, static_cast<int32_t>(keys[i * 10 + k]));
@@ -103,12 +52,12 @@ double search(rhumb_index *index, const bench::Dataset &data, uint32_t ef, size_
 
 // Short blocks in turns, so that whatever slows the machine for a while slows all alike; before each block half a block
 // of other queries, because the caches hold another index then.
-void measure(std::vector<Order> &orders, const std::vector<std::string> &paths, const bench::Dataset &data, uint32_t ef,
+void measure(std::vector<Order> &orders, const std::vector<std::string> &paths, const Dataset &data, uint32_t ef,
              int passes) {
     const size_t block = std::min<size_t>(100, data.test_count);
     const size_t block_count = data.test_count / block;
-    std::vector<rhumb_index *> indexes;
-    for (const std::string &path : paths) indexes.push_back(open_index(path));
+    std::vector<RhumbIndex> indexes;
+    for (const std::string &path : paths) indexes.push_back(RhumbIndex::open_read_only(path));
     std::vector<size_t> found(orders.size());
     for (size_t turn = 0; turn < block_count * static_cast<size_t>(passes); turn++) {
         std::vector<double> seconds(orders.size());
@@ -125,7 +74,7 @@ void measure(std::vector<Order> &orders, const std::vector<std::string> &paths, 
     }
     for (size_t i = 0; i < orders.size(); i++) {
         orders[i].recall = static_cast<double>(found[i]) / static_cast<double>(orders[i].rates.size() * block * 10);
-        check(rhumb_index_close(indexes[i]), "close");
+        indexes[i].close();
     }
 }
 
@@ -153,53 +102,81 @@ void print(const std::vector<Order> &orders) {
     }
 }
 
-} // namespace
-
-int main(int argc, char **argv) {
-    std::string data_path, directory = ".", names = "insertion,breadth,rcm,window,bisection";
-    uint32_t ef = 100, M = 16, ef_construction = 200;
+struct Options {
+    std::string data, directory = ".", orders = "insertion,breadth,rcm,window,bisection";
+    uint32_t ef = 100;
+    IndexSettings index;
     int passes = 3;
+};
+
+Options parse(int argc, char **argv) {
+    Options options;
     for (int i = 1; i + 1 < argc; i += 2) {
         const std::string name = argv[i];
-        if (name == "--data") data_path = argv[i + 1];
-        if (name == "--dir") directory = argv[i + 1];
-        if (name == "--orders") names = argv[i + 1];
-        if (name == "--ef") ef = static_cast<uint32_t>(atoi(argv[i + 1]));
-        if (name == "--m") M = static_cast<uint32_t>(atoi(argv[i + 1]));
-        if (name == "--efc") ef_construction = static_cast<uint32_t>(atoi(argv[i + 1]));
-        if (name == "--passes") passes = std::max(1, atoi(argv[i + 1]));
+        if (name == "--data") options.data = argv[i + 1];
+        if (name == "--dir") options.directory = argv[i + 1];
+        if (name == "--orders") options.orders = argv[i + 1];
+        if (name == "--ef") options.ef = static_cast<uint32_t>(atoi(argv[i + 1]));
+        if (name == "--m") options.index.M = static_cast<uint32_t>(atoi(argv[i + 1]));
+        if (name == "--efc") options.index.ef_construction = static_cast<uint32_t>(atoi(argv[i + 1]));
+        if (name == "--passes") options.passes = std::max(1, atoi(argv[i + 1]));
     }
+    return options;
+}
+
+void build(const std::string &path, const Dataset &data, IndexSettings settings) {
+    settings.dim = data.dim;
+    settings.cosine = data.cosine;
+    RhumbIndex index(path, settings);
+    index.insert(nullptr, data.train.data(), data.train_count);
+    index.close();
+}
+
+// Queries that are spread over all: their order may mean something.
+std::vector<float> choose_probes(const Dataset &data, size_t count) {
+    std::vector<float> probes;
+    for (size_t i = 0; i < count; i++) {
+        const float *row = data.test_row(i * data.test_count / count);
+        probes.insert(probes.end(), row, row + data.dim);
+    }
+    return probes;
+}
+
+void run(const Options &options) {
+    const Dataset data = read_dataset(options.data);
+    const std::string source = options.directory + "/" + data.name + ".rhumb";
+    if (!file_exists(source)) build(source, data, options.index);
+    std::vector<Order> orders = choose(options.orders);
+    const size_t probe_count = std::min<size_t>(data.test_count, 1000);
+    const std::vector<float> probes = choose_probes(data, probe_count);
+    std::vector<std::string> paths;
+    for (Order &order : orders) {
+        paths.push_back(source + "." + order.name);
+        if (file_exists(paths.back())) continue;
+        rhumb_compact_options compact;
+        rhumb_compact_options_init(&compact, sizeof compact);
+        compact.order = order.order;
+        const Stopwatch watch;
+        check(rhumb_index_compact_into(source.c_str(), paths.back().c_str(), &compact, nullptr, 0), "compact");
+        order.seconds = watch.seconds();
+    }
+    for (size_t i = 0; i < orders.size(); i++) {
+        orders[i].pages = page_probe(paths[i].c_str(), probes.data(), probe_count, 10, options.ef);
+        if (orders[i].pages < 0) throw std::runtime_error(paths[i] + ": " + rhumb_error_last()->message);
+    }
+    measure(orders, paths, data, options.ef, options.passes);
+    printf("%s: %zu x %zu, M %u, ef_construction %u, ef %u, k 10, one thread, medians of blocks, %d passes\n",
+           data.name.c_str(), data.train_count, data.dim, options.index.M, options.index.ef_construction, options.ef,
+           options.passes);
+    print(orders);
+}
+
+} // namespace
+} // namespace bench
+
+int main(int argc, char **argv) {
     try {
-        const bench::Dataset data = bench::read_dataset(data_path);
-        const std::string source = directory + "/" + data.name + ".rhumb";
-        if (!exists(source)) build(source, data, M, ef_construction);
-        std::vector<Order> orders = choose(names);
-        const auto path_of = [&](const Order &order) { return source + "." + order.name; };
-        for (Order &order : orders) {
-            if (exists(path_of(order))) continue;
-            rhumb_compact_options options;
-            rhumb_compact_options_init(&options, sizeof options);
-            options.order = order.order;
-            const auto begin = Clock::now();
-            check(rhumb_index_compact_into(source.c_str(), path_of(order).c_str(), &options, nullptr, 0), "compact");
-            order.seconds = seconds_since(begin);
-        }
-        // Spread over all queries: their order may mean something.
-        const size_t probe_count = std::min<size_t>(data.test_count, 1000);
-        std::vector<float> probes;
-        for (size_t i = 0; i < probe_count; i++) {
-            const float *row = data.test_row(i * data.test_count / probe_count);
-            probes.insert(probes.end(), row, row + data.dim);
-        }
-        for (Order &order : orders) {
-            order.pages = page_probe(path_of(order).c_str(), probes.data(), probe_count, 10, ef);
-        }
-        std::vector<std::string> paths;
-        for (const Order &order : orders) paths.push_back(path_of(order));
-        measure(orders, paths, data, ef, passes);
-        printf("%s: %zu x %zu, M %u, ef_construction %u, ef %u, k 10, one thread, medians of blocks, %d passes\n",
-               data.name.c_str(), data.train_count, data.dim, M, ef_construction, ef, passes);
-        print(orders);
+        bench::run(bench::parse(argc, argv));
     } catch (const std::exception &error) {
         fprintf(stderr, "order: %s\n", error.what());
         return 1;

@@ -18,7 +18,7 @@ import zlib
 
 
 class Arrays(ctypes.Structure):
-    """rhumb_topology_arrays of rhumb.h."""
+    """rhumb_topology_arrays of rhumb_topology.h."""
 
     _fields_ = [("size", ctypes.c_size_t), ("point_count", ctypes.c_uint64), ("link_count", ctypes.c_uint64),
                 ("keys", ctypes.c_void_p), ("starts", ctypes.c_void_p), ("levels", ctypes.c_void_p),

@@ -17,6 +17,12 @@ constexpr uint32_t kDim = 24;
 // Vectors in an index, a multiple of three.
 constexpr size_t kCount = rhumb_test::kSanitized ? 1800 : 6000;
 
+// A thread with keys of its own, and what must be there under them.
+struct Churner {
+    uint64_t first_key;
+    std::map<uint64_t, size_t> rows; // key to row
+};
+
 class CompactInPlace : public ::testing::Test {
   protected:
     static rhumb_index_options build_options() {
@@ -70,6 +76,41 @@ class CompactInPlace : public ::testing::Test {
         struct stat status = {};
         EXPECT_EQ(stat(path.c_str(), &status), 0);
         return static_cast<uint64_t>(status.st_blocks) * 512;
+    }
+
+    // An operation drawn at random, which goes as it must for what is there.
+    void change_something(const Index &index, Churner *churner, std::mt19937_64 &random) {
+        const uint64_t key = churner->first_key + random() % 300;
+        const size_t row = random() % 12000;
+        const bool known = churner->rows.count(key) != 0;
+        switch (random() % 4) {
+        case 0:
+            EXPECT_EQ(rhumb_index_insert(index.get(), key, vectors_.row(row)), known ? RHUMB_E_EXISTS : RHUMB_OK);
+            if (!known) churner->rows[key] = row;
+            break;
+        case 1:
+            EXPECT_OK(rhumb_index_upsert(index.get(), key, vectors_.row(row)));
+            churner->rows[key] = row;
+            break;
+        case 2:
+            EXPECT_EQ(rhumb_index_delete(index.get(), key), known ? RHUMB_OK : RHUMB_E_NOTFOUND);
+            churner->rows.erase(key);
+            break;
+        default:
+            const uint64_t keys[3] = {churner->first_key + 1000 + random() % 50, key, key + 500};
+            rhumb_batch_options options;
+            rhumb_batch_options_init(&options, sizeof options);
+            options.thread_count = 1;
+            options.partial = random() % 2 == 0;
+            std::vector<float> rows(vectors_.row(row % 11000), vectors_.row(row % 11000) + 3 * kDim);
+            size_t inserted = 0;
+            const rhumb_status status =
+                rhumb_index_insert_batch(index.get(), keys, rows.data(), 3, &options, &inserted);
+            EXPECT_TRUE(status == RHUMB_OK || status == RHUMB_E_EXISTS) << last_error();
+            for (size_t i = 0; i < (options.partial ? inserted : status == RHUMB_OK ? 3 : 0); i++) {
+                churner->rows[keys[i]] = row % 11000 + i;
+            }
+        }
     }
 
     ScratchDirectory directory_;
@@ -174,13 +215,11 @@ TEST_F(CompactInPlace, AReaderKeepsItsVersionAndTheSpaceComesBackWhenItGoes) {
         ASSERT_OK(rhumb_index_refresh(reader.get(), &changed));
         EXPECT_TRUE(changed);
         EXPECT_EQ(rhumb_index_count(reader.get()), count / 3);
-        // The space comes back by itself.
-        uint64_t bytes = pinned_bytes;
-        for (int i = 0; i < 100 && bytes > pinned_bytes / 2; i++) {
+        // The space comes back by itself; a slow machine has a minute for it.
+        for (int i = 0; i < 600 && allocated_bytes(path_) >= pinned_bytes / 2; i++) {
             std::this_thread::sleep_for(std::chrono::milliseconds(100));
-            bytes = allocated_bytes(path_);
         }
-        EXPECT_LT(bytes, pinned_bytes / 2);
+        EXPECT_LT(allocated_bytes(path_), pinned_bytes / 2);
         for (size_t i = 0; i < count; i += 3) expect_vector(reader, i, i);
     }
     expect_sound(index);
@@ -228,12 +267,6 @@ TEST_F(CompactInPlace, BeginsByItselfWhenManyAreDeleted) {
     expect_sound(index);
 }
 
-// A thread with keys of its own, and what must be there under them.
-struct Churner {
-    uint64_t first_key;
-    std::map<uint64_t, size_t> rows; // key to row
-};
-
 TEST_F(CompactInPlace, LosesNoOperationThatComesMeanwhile) {
     const uint64_t seed = 403;
     const size_t count = kCount * 2 / 3;
@@ -249,38 +282,7 @@ TEST_F(CompactInPlace, LosesNoOperationThatComesMeanwhile) {
         threads.emplace_back([&, t] {
             std::mt19937_64 random(seed + t);
             while (!stop) {
-                const uint64_t key = churner.first_key + random() % 300;
-                const size_t row = random() % 12000;
-                const bool known = churner.rows.count(key) != 0;
-                switch (random() % 4) {
-                case 0:
-                    EXPECT_EQ(rhumb_index_insert(index.get(), key, vectors_.row(row)),
-                              known ? RHUMB_E_EXISTS : RHUMB_OK);
-                    if (!known) churner.rows[key] = row;
-                    break;
-                case 1:
-                    EXPECT_OK(rhumb_index_upsert(index.get(), key, vectors_.row(row)));
-                    churner.rows[key] = row;
-                    break;
-                case 2:
-                    EXPECT_EQ(rhumb_index_delete(index.get(), key), known ? RHUMB_OK : RHUMB_E_NOTFOUND);
-                    churner.rows.erase(key);
-                    break;
-                default:
-                    const uint64_t keys[3] = {churner.first_key + 1000 + random() % 50, key, key + 500};
-                    rhumb_batch_options options;
-                    rhumb_batch_options_init(&options, sizeof options);
-                    options.thread_count = 1;
-                    options.partial = random() % 2 == 0;
-                    std::vector<float> rows(vectors_.row(row % 11000), vectors_.row(row % 11000) + 3 * kDim);
-                    size_t inserted = 0;
-                    const rhumb_status status =
-                        rhumb_index_insert_batch(index.get(), keys, rows.data(), 3, &options, &inserted);
-                    EXPECT_TRUE(status == RHUMB_OK || status == RHUMB_E_EXISTS) << last_error();
-                    for (size_t i = 0; i < (options.partial ? inserted : status == RHUMB_OK ? 3 : 0); i++) {
-                        churner.rows[keys[i]] = row % 11000 + i;
-                    }
-                }
+                change_something(index, &churner, random);
             }
         });
     }
@@ -300,6 +302,8 @@ TEST_F(CompactInPlace, LosesNoOperationThatComesMeanwhile) {
         const rhumb_compact_report report = compact(index);
         EXPECT_LT(report.pause_ns, 5000000000u);
     }
+    // Where others had the processors meanwhile, there are too few searches to take a share of.
+    while (search_count < 500 && !HasFailure()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     stop = true;
     for (std::thread &thread : threads) thread.join();
     EXPECT_LE(missed_count, search_count / 50) << "of " << search_count << " searches for a vector that is there";

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -89,13 +90,17 @@ inline Index create_with_durability(const std::string &path, rhumb_index_options
     return create(path, options);
 }
 
+inline Index open_as(const std::string &path, const rhumb_open_options &options) {
+    rhumb_index *index = nullptr;
+    EXPECT_OK(rhumb_index_open(path.c_str(), &options, &index));
+    return Index(index);
+}
+
 inline Index open(const std::string &path, bool read_only) {
     rhumb_open_options options;
     rhumb_open_options_init(&options, sizeof options);
     options.read_only = read_only;
-    rhumb_index *index = nullptr;
-    EXPECT_OK(rhumb_index_open(path.c_str(), &options, &index));
-    return Index(index);
+    return open_as(path, options);
 }
 
 // A handle whose operations are durable with the next checkpoint only.
@@ -103,9 +108,15 @@ inline Index open_without_log(const std::string &path) {
     rhumb_open_options options;
     rhumb_open_options_init(&options, sizeof options);
     options.durability = RHUMB_DURABILITY_NONE;
-    rhumb_index *index = nullptr;
-    EXPECT_OK(rhumb_index_open(path.c_str(), &options, &index));
-    return Index(index);
+    return open_as(path, options);
+}
+
+// A handle that knows the graph and not the vectors.
+inline Index open_graph_only(const std::string &path) {
+    rhumb_open_options options;
+    rhumb_open_options_init(&options, sizeof options);
+    options.graph_only = true;
+    return open_as(path, options);
 }
 
 // The status of an attempt to open; what did open is closed again.
@@ -299,6 +310,31 @@ inline int run_in_child(const std::function<int()> &body) {
     int state = 0;
     if (child < 0 || waitpid(child, &state, 0) != child) return -1;
     return WIFSIGNALED(state) ? 128 + WTERMSIG(state) : WEXITSTATUS(state);
+}
+
+// Inserts all vectors under the keys first_key, first_key + 1... in a process that is killed then: they are in the log
+// alone.
+inline void leave_in_log(const std::string &path, const Vectors &vectors, uint64_t first_key) {
+    const int exit_code = run_in_child([&] {
+        const Index index = open(path, false);
+        insert_all(index, vectors, first_key);
+        if (!::testing::Test::HasFailure()) kill(getpid(), SIGKILL);
+        return 1;
+    });
+    ASSERT_EQ(exit_code, 128 + SIGKILL);
+}
+
+// Opens an index for writing after a process that was killed: its lock goes when the kernel has cleared away what it
+// had under way.
+inline Index open_after_kill(const std::string &path) {
+    rhumb_index *index = nullptr;
+    rhumb_status status = RHUMB_E_LOCKED;
+    for (int i = 0; status == RHUMB_E_LOCKED && i < 10000; i++) {
+        status = rhumb_index_open(path.c_str(), nullptr, &index);
+        if (status == RHUMB_E_LOCKED) usleep(1000);
+    }
+    EXPECT_OK(status);
+    return Index(index);
 }
 
 inline const std::vector<rhumb_metric> &all_metrics() {

@@ -24,11 +24,6 @@ class Recovery : public ::testing::Test {
         options.checkpoint_log_bytes = UINT64_MAX;
         return options;
     }
-    static Index open_as(const std::string &path, const rhumb_open_options &options) {
-        rhumb_index *index = nullptr;
-        EXPECT_OK(rhumb_index_open(path.c_str(), &options, &index));
-        return Index(index);
-    }
     void create_empty() { ASSERT_NE(create(path_, index_options(kDim)), nullptr); }
     void insert(const Index &index, size_t begin, size_t end) {
         for (size_t i = begin; i < end; i++) ASSERT_OK(rhumb_index_insert(index.get(), i, vectors_.row(i)));

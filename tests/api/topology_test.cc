@@ -265,13 +265,7 @@ TEST_F(TopologyFile, NamesThatAreTakenAndOtherFilesAreRefused) {
     std::filesystem::remove(topology_path_ + "-exporting");
     EXPECT_EQ(rhumb_topology_export(index.get(), "/nonexistent/x", nullptr, nullptr, 0), RHUMB_E_NOTFOUND);
     EXPECT_EQ(rhumb_topology_export(index.get(), "", nullptr, nullptr, 0), RHUMB_E_INVALID);
-    rhumb_open_options options;
-    rhumb_open_options_init(&options, sizeof options);
-    options.graph_only = true;
-    rhumb_index *graph_only = nullptr;
-    ASSERT_OK(rhumb_index_open(path_.c_str(), &options, &graph_only));
-    EXPECT_EQ(write(graph_only, export_options()), RHUMB_E_UNSUPPORTED);
-    EXPECT_OK(rhumb_index_close(graph_only));
+    EXPECT_EQ(write(open_graph_only(path_).get(), export_options()), RHUMB_E_UNSUPPORTED);
     EXPECT_TRUE(no_file());
     EXPECT_EQ(try_open_topology(path_), RHUMB_E_NOT_AN_INDEX) << "an index is no topology";
     EXPECT_EQ(try_open_topology(directory_.path()), RHUMB_E_INVALID);

@@ -17,6 +17,7 @@
 #include <string>
 
 #include "storage/log.h"
+#include "tests/fuzz/fuzz_target.h"
 #include "tests/storage/log_image.h"
 #include "tests/support/file_image.h"
 #include "tests/support/io_fault.h"
@@ -24,10 +25,6 @@
 extern "C" {
 #include "base/status.h"
 }
-
-extern "C" size_t LLVMFuzzerMutate(uint8_t *bytes, size_t byte_count, size_t byte_count_max);
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t byte_count);
-extern "C" size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t byte_count, size_t byte_count_max, unsigned int seed);
 
 namespace {
 

@@ -23,12 +23,8 @@ extern "C" {
 #include "base/crc32c.h"
 }
 #include "engine/topology.h"
+#include "tests/fuzz/fuzz_target.h"
 #include "tests/support/exercise_graph.h"
-
-extern "C" size_t LLVMFuzzerMutate(uint8_t *bytes, size_t byte_count, size_t byte_count_max);
-extern "C" int LLVMFuzzerInitialize(int *argument_count, char ***arguments);
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t byte_count);
-extern "C" size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t byte_count, size_t byte_count_max, unsigned int seed);
 
 namespace {
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "tests/support/promises.h"
 #include "tests/support/small_index.h"
 
 namespace rhumb_test {
@@ -13,25 +14,14 @@ namespace {
 constexpr size_t kNearest = 8;
 constexpr uint64_t kFirstKey = UINT64_C(0xABCDEF0000000000);
 
-void note(Exercise *exercise, const std::string &what) {
-    if (exercise->broken.empty()) exercise->broken = what;
-}
-
-std::string describe_last() {
-    const rhumb_error *error = rhumb_error_last();
-    return std::string(rhumb_status_name(error->status)) + " \"" + error->message + "\"";
-}
+void note(Exercise *exercise, const std::string &what) { rhumb_test::note(&exercise->broken, what); }
 
 // What an opening may answer, and that it says of which file.
 void check_refusal(Exercise *exercise, const std::string &path) {
     const rhumb_error *error = rhumb_error_last();
-    switch (exercise->opened) {
-    case RHUMB_E_CORRUPT:
-    case RHUMB_E_VERSION:
-    case RHUMB_E_TRUNCATED:
-    case RHUMB_E_NOT_AN_INDEX:
-    case RHUMB_E_READONLY: break;
-    default: note(exercise, "opening failed with " + describe_last()); return;
+    if (!is_refusal(exercise->opened) && exercise->opened != RHUMB_E_READONLY) {
+        note(exercise, "opening failed with " + describe_last());
+        return;
     }
     if (error->status != exercise->opened) note(exercise, "the record has another status: " + describe_last());
     if (error->message[0] == '\0') note(exercise, "no message");
@@ -41,10 +31,7 @@ void check_refusal(Exercise *exercise, const std::string &path) {
 }
 
 void check_found(Exercise *exercise, const char *what, const std::vector<float> &distances, size_t found_count) {
-    for (size_t i = 0; i < found_count; i++) {
-        if (std::isnan(distances[i])) note(exercise, std::string(what) + ": a distance that is not a number");
-        if (i > 0 && distances[i] < distances[i - 1]) note(exercise, std::string(what) + ": distances out of order");
-    }
+    check_sorted(&exercise->broken, what, distances, found_count);
     for (size_t i = found_count; i < distances.size(); i++) {
         if (!std::isinf(distances[i])) note(exercise, std::string(what) + ": a distance where nothing was found");
     }
@@ -84,6 +71,7 @@ void search_otherwise(Exercise *exercise, rhumb_index *index, const float *query
     do {
         if (rhumb_iterator_next(iterator, kNearest, keys.data(), nullptr, &found_count) != RHUMB_OK) {
             note(exercise, "iterator: " + describe_last());
+            break;
         }
     } while (found_count == kNearest);
     rhumb_iterator_close(iterator);

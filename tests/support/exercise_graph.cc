@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <vector>
+
+#include "tests/support/promises.h"
 
 namespace rhumb_test {
 namespace {
@@ -14,22 +14,6 @@ namespace {
 // Points that are asked for one by one; walks go over all.
 constexpr size_t kAskedCount = 16;
 constexpr size_t kCapacity = 5000; // more than a point can have neighbours
-
-void note(std::string *broken, const std::string &what) {
-    if (broken->empty()) *broken = what;
-}
-
-std::string describe_last() {
-    const rhumb_error *error = rhumb_error_last();
-    return std::string(rhumb_status_name(error->status)) + " \"" + error->message + "\"";
-}
-
-void check_sorted(std::string *broken, const char *what, const std::vector<float> &distances, size_t count) {
-    for (size_t i = 0; i < std::min(count, distances.size()); i++) {
-        if (std::isnan(distances[i])) note(broken, std::string(what) + ": a distance that is not a number");
-        if (i > 0 && distances[i] < distances[i - 1]) note(broken, std::string(what) + ": distances out of order");
-    }
-}
 
 void ask_key(std::string *broken, rhumb_index *index, uint64_t key, bool graph_only) {
     uint32_t level = 0;
@@ -181,9 +165,7 @@ std::string exercise_graph(const std::string &path, const std::string &topology_
         rhumb_index *index = nullptr;
         const rhumb_status status = rhumb_index_open(path.c_str(), &options, &index);
         if (status != RHUMB_OK) {
-            const bool documented = status == RHUMB_E_CORRUPT || status == RHUMB_E_VERSION ||
-                                    status == RHUMB_E_TRUNCATED || status == RHUMB_E_NOT_AN_INDEX;
-            if (!documented) note(&broken, "opening: " + describe_last());
+            if (!is_refusal(status)) note(&broken, "opening: " + describe_last());
             continue;
         }
         walk(&broken, index, graph_only);
@@ -199,9 +181,7 @@ TopologyExercise exercise_topology(const std::string &path) {
     exercise.opened = rhumb_topology_open(path.c_str(), &topology);
     if (exercise.opened != RHUMB_OK) {
         const rhumb_status status = exercise.opened;
-        const bool documented = status == RHUMB_E_CORRUPT || status == RHUMB_E_VERSION || status == RHUMB_E_TRUNCATED ||
-                                status == RHUMB_E_NOT_AN_INDEX;
-        if (!documented || rhumb_error_last()->status != status || rhumb_error_last()->path[0] == '\0') {
+        if (!is_refusal(status) || rhumb_error_last()->status != status || rhumb_error_last()->path[0] == '\0') {
             note(&exercise.broken, "opening: " + describe_last());
         }
         return exercise;
