@@ -3,8 +3,6 @@
  * A call takes a piece of scratch memory, which also keeps the graph that it works on alive, and gives it back before
  * it returns.
  */
-#include <string.h>
-
 #include "api/handle.h"
 #include "base/status.h"
 #include "engine/batch_insert.h"

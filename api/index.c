@@ -3,8 +3,6 @@
  * A handle is a pool of scratch memory and the graph in it. A refresh replaces the graph; calls that began before go on
  * with the old one, which is closed when the last of them has returned.
  */
-#include <string.h>
-
 #include "api/handle.h"
 #include "base/alloc.h"
 #include "base/status.h"
