@@ -26,7 +26,7 @@ rhumb_status rhumb_index_search_radius(rhumb_index *index, const void *query, fl
     const rhumb__range_search search = {
         .radius = radius,
         .limit = max_count,
-        .ef = setup.options.ef_search == 0 ? graph->params.ef_search : setup.options.ef_search,
+        .ef = rhumb__search_setup_ef(&setup, graph),
         .filter = setup.filter,
         .keys = keys,
         .distances = distances,

@@ -134,7 +134,7 @@ rhumb_status rhumb_index_search_like(rhumb_index *index, uint64_t key, size_t k,
     }
     RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
     RHUMB_TRY(set_query_by_key(graph, scratch, key));
-    const uint32_t ef = setup.options.ef_search == 0 ? graph->params.ef_search : setup.options.ef_search;
+    const uint32_t ef = rhumb__search_setup_ef(&setup, graph);
     if (setup.filter != NULL) {
         RHUMB_TRY(
             rhumb__graph_search_filtered(graph, scratch, setup.filter, (uint32_t)k, ef, &key, keys, distances, &found));
