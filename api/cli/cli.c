@@ -157,6 +157,21 @@ int cli_open_dataset(struct cli *cli, const char *path, const char *format_name,
     return CLI_OK;
 }
 
+int cli_open_keys(struct cli *cli, const char *path, struct dataset **keys_out) {
+    struct dataset *keys = NULL;
+    const int exit_code = cli_open_dataset(cli, path, NULL, NULL, DATASET_PART_TRAIN, &keys);
+    if (exit_code != CLI_OK) return exit_code;
+    const struct dataset_info *info = dataset_info_get(keys);
+    if (dataset_element_is_integer(info->element) && info->dim == 1) {
+        *keys_out = keys;
+        return CLI_OK;
+    }
+    cli_fail(cli, CLI_INPUT, "%s: keys must be integers, one per row; found %u columns of %s", path, info->dim,
+             dataset_element_name(info->element));
+    dataset_close(keys);
+    return CLI_INPUT;
+}
+
 int cli_open_index(struct cli *cli, const char *path, bool read_only, rhumb_index **index_out) {
     rhumb_open_options options;
     rhumb_open_options_init(&options, sizeof options);

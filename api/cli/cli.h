@@ -82,6 +82,9 @@ void cli_note(const struct cli *cli, const char *format, ...) __attribute__((for
 int cli_open_dataset(struct cli *cli, const char *path, const char *format_name, const char *hdf5_name,
                      enum dataset_part part, struct dataset **dataset_out);
 
+/* Opens a file of keys: one column of integers. CLI_OK or a told failure. */
+int cli_open_keys(struct cli *cli, const char *path, struct dataset **keys_out);
+
 /* Opens an index. CLI_OK or a told failure. */
 int cli_open_index(struct cli *cli, const char *path, bool read_only, rhumb_index **index_out);
 
