@@ -88,7 +88,7 @@ rhumb_status rhumb_index_insert_batch(rhumb_index *index, const uint64_t *keys, 
     if (count == 0) goto done;
     const rhumb__batch_insert_spec spec = {
         .keys = keys,
-        .first_key = next_key(index->writer),
+        .first_key = keys == NULL ? next_key(index->writer) : 0,
         .vectors = vectors,
         .count = count,
         .thread_count = resolved.thread_count,
@@ -96,7 +96,7 @@ rhumb_status rhumb_index_insert_batch(rhumb_index *index, const uint64_t *keys, 
         .progress = resolved.progress,
         .progress_context = resolved.progress_context,
     };
-    if (keys == NULL && count > UINT64_MAX - spec.first_key) {
+    if (count > UINT64_MAX - spec.first_key) {
         status = rhumb__fail(RHUMB_E_FULL, "no %zu keys are left above the largest key ever inserted", count);
         goto done;
     }

@@ -55,8 +55,7 @@ done:
 static const rhumb__filter *filter_of(const void *context, uint64_t query, rhumb__filter *filter) {
     const rhumb_filter *const *filters = context;
     if (filters[query] == NULL) return NULL;
-    const rhumb_status status = rhumb__filter_take(filters[query], filter);
-    (void)status; /* they have been checked */
+    rhumb__filter_take_checked(filters[query], filter);
     return filter;
 }
 
