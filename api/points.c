@@ -11,6 +11,8 @@
 #include "engine/select.h"
 #include "engine/tombstones.h"
 
+static_assert(RHUMB_LEVELS_ALL == RHUMB__LEVELS_ALL, "what callers say is handed on");
+
 struct rhumb_point_cursor {
     rhumb_index *index;
     uint64_t graph_id;
