@@ -3,12 +3,11 @@
  * A call takes a piece of scratch memory, which also keeps the graph that it works on alive, and gives it back before
  * it returns.
  */
-#include <string.h>
-
 #include "api/handle.h"
 #include "base/status.h"
 #include "engine/batch_insert.h"
 #include "engine/insert.h"
+#include "engine/live_key.h"
 #include "engine/remove.h"
 
 static rhumb_status check_writable(rhumb_index *index) {
@@ -89,7 +88,7 @@ rhumb_status rhumb_index_insert_batch(rhumb_index *index, const uint64_t *keys, 
     if (count == 0) goto done;
     const rhumb__batch_insert_spec spec = {
         .keys = keys,
-        .first_key = next_key(index->writer),
+        .first_key = keys == NULL ? next_key(index->writer) : 0,
         .vectors = vectors,
         .count = count,
         .thread_count = resolved.thread_count,
@@ -97,7 +96,7 @@ rhumb_status rhumb_index_insert_batch(rhumb_index *index, const uint64_t *keys, 
         .progress = resolved.progress,
         .progress_context = resolved.progress_context,
     };
-    if (keys == NULL && count > UINT64_MAX - spec.first_key) {
+    if (count > UINT64_MAX - spec.first_key) {
         status = rhumb__fail(RHUMB_E_FULL, "no %zu keys are left above the largest key ever inserted", count);
         goto done;
     }
@@ -107,11 +106,11 @@ done:
     return status;
 }
 
-/* The slot of a key whose node can be read, or RHUMB__SLOT_NONE. */
-static uint32_t find_present(rhumb__graph *graph, uint64_t key) {
-    const uint32_t slot = rhumb__key_table_find(&graph->key_table, key);
-    if (slot == RHUMB__SLOT_NONE) return RHUMB__SLOT_NONE;
-    return (rhumb__graph_node(graph, slot) & RHUMB__NODE_PRESENT) != 0 ? slot : RHUMB__SLOT_NONE;
+rhumb_status rhumb__handle_find(rhumb__graph *graph, uint64_t key, uint32_t *slot_out) {
+    bool under_way;
+    *slot_out = rhumb__graph_find_live(graph, key, &under_way);
+    if (*slot_out != RHUMB__SLOT_NONE) return RHUMB_OK;
+    return rhumb__fail(RHUMB_E_NOTFOUND, "key %llu is not in the index", (unsigned long long)key);
 }
 
 rhumb_status rhumb_index_get_vector(rhumb_index *index, uint64_t key, void *vector) {
@@ -122,13 +121,10 @@ rhumb_status rhumb_index_get_vector(rhumb_index *index, uint64_t key, void *vect
     if (vector == NULL) return rhumb__fail(RHUMB_E_INVALID, "vector is NULL");
     status = rhumb__handle_enter(index, &scratch, &graph);
     if (status != RHUMB_OK) return status;
-    const uint32_t slot = find_present(graph, key);
+    uint32_t slot;
     status = rhumb__graph_check_vectors(graph);
-    if (status == RHUMB_OK && slot == RHUMB__SLOT_NONE) {
-        status = rhumb__fail(RHUMB_E_NOTFOUND, "key %llu is not in the index", (unsigned long long)key);
-    } else if (status == RHUMB_OK) {
-        status = rhumb__space_give(&graph->space, rhumb__graph_vector(graph, slot), vector);
-    }
+    if (status == RHUMB_OK) status = rhumb__handle_find(graph, key, &slot);
+    if (status == RHUMB_OK) status = rhumb__space_give(&graph->space, rhumb__graph_vector(graph, slot), vector);
     rhumb__scratch_give(scratch);
     return status;
 }
@@ -141,7 +137,8 @@ rhumb_status rhumb_index_contains(rhumb_index *index, uint64_t key, bool *found)
     if (found == NULL) return rhumb__fail(RHUMB_E_INVALID, "found is NULL");
     status = rhumb__handle_enter(index, &scratch, &graph);
     if (status != RHUMB_OK) return status;
-    *found = find_present(graph, key) != RHUMB__SLOT_NONE;
+    bool under_way;
+    *found = rhumb__graph_find_live(graph, key, &under_way) != RHUMB__SLOT_NONE;
     rhumb__scratch_give(scratch);
     return status;
 }

@@ -1,8 +1,6 @@
 /* compact.c - compacting an index where it is, and into another file: argument checks, and the report in the caller's
  * words.
  */
-#include <string.h>
-
 #include "api/handle.h"
 #include "base/status.h"
 #include "engine/compact_into.h"
@@ -24,9 +22,7 @@ static rhumb_status take_options(const rhumb_compact_options *options, const rhu
                                  size_t report_size, rhumb_compact_options *resolved, rhumb__compact_work *work) {
     rhumb_status status;
     rhumb_compact_options_init(resolved, sizeof *resolved);
-    if (report != NULL && report_size < sizeof report_size) {
-        return rhumb__fail(RHUMB_E_INVALID, "report is of size %zu", report_size);
-    }
+    if (report != NULL) RHUMB_TRY(rhumb__struct_check(report, report_size, "report"));
     RHUMB_TRY(rhumb__options_take(resolved, sizeof *resolved, options, "rhumb_compact_options"));
     *work = (rhumb__compact_work){
         .thread_count = resolved->thread_count,
@@ -55,7 +51,7 @@ static void fill_report(const rhumb__compact_result *result, rhumb_compact_repor
         .carried_count = result->carried_count,
         .pause_ns = result->pause_ns,
     };
-    memcpy(report, &filled, report_size < sizeof filled ? report_size : sizeof filled);
+    rhumb__struct_give(report, report_size, &filled, sizeof filled);
 }
 
 rhumb_status rhumb_index_compact(rhumb_index *index, const rhumb_compact_options *options, rhumb_compact_report *report,
@@ -88,8 +84,8 @@ rhumb_status rhumb_index_compact_into(const char *path, const char *new_path, co
     rhumb_compact_options resolved;
     rhumb__compact_work work;
     rhumb__compact_result result;
-    if (path == NULL || path[0] == '\0') return rhumb__fail(RHUMB_E_INVALID, "path is NULL or empty");
-    if (new_path == NULL || new_path[0] == '\0') return rhumb__fail(RHUMB_E_INVALID, "new_path is NULL or empty");
+    RHUMB_TRY(rhumb__path_check(path, "path"));
+    RHUMB_TRY(rhumb__path_check(new_path, "new_path"));
     RHUMB_TRY(take_options(options, report, report_size, &resolved, &work));
     RHUMB_TRY(rhumb__compact_into(path, new_path, rhumb_version(), &work, &result));
     fill_report(&result, report, report_size);

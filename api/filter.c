@@ -47,24 +47,37 @@ static rhumb_status check(const rhumb_filter *filter) {
     return rhumb__fail(RHUMB_E_INVALID, "filter.kind: %u is none of the kinds", (unsigned)filter->kind);
 }
 
-rhumb_status rhumb__filter_take(const rhumb_filter *filter, rhumb__filter *target) {
-    rhumb_status status;
-    rhumb_filter resolved;
-    rhumb_filter_init(&resolved, sizeof resolved);
-    RHUMB_TRY(rhumb__options_take(&resolved, sizeof resolved, filter, "rhumb_filter"));
-    RHUMB_TRY(check(&resolved));
-    *target = (rhumb__filter){
-        .kind = (rhumb__filter_kind)resolved.kind,
-        .plan = (rhumb__filter_plan)resolved.plan,
-        .negate = resolved.negate,
-        .keys = resolved.keys,
-        .key_count = resolved.key_count,
-        .bits = resolved.bitmap,
-        .bit_count = resolved.bitmap_bit_count,
-        .key_base = resolved.bitmap_key_base,
-        .matches = resolved.matches,
-        .context = resolved.context,
+static rhumb_status resolve(const rhumb_filter *filter, rhumb_filter *resolved) {
+    rhumb_filter_init(resolved, sizeof *resolved);
+    return rhumb__options_take(resolved, sizeof *resolved, filter, "rhumb_filter");
+}
+
+static rhumb__filter to_engine(const rhumb_filter *filter) {
+    return (rhumb__filter){
+        .kind = (rhumb__filter_kind)filter->kind,
+        .plan = (rhumb__filter_plan)filter->plan,
+        .negate = filter->negate,
+        .keys = filter->keys,
+        .key_count = filter->key_count,
+        .bits = filter->bitmap,
+        .bit_count = filter->bitmap_bit_count,
+        .key_base = filter->bitmap_key_base,
+        .matches = filter->matches,
+        .context = filter->context,
     };
-done:
+}
+
+rhumb_status rhumb__filter_take(const rhumb_filter *filter, rhumb__filter *target) {
+    rhumb_filter resolved;
+    rhumb_status status = resolve(filter, &resolved);
+    if (status == RHUMB_OK) status = check(&resolved);
+    if (status == RHUMB_OK) *target = to_engine(&resolved);
     return status;
+}
+
+void rhumb__filter_take_checked(const rhumb_filter *filter, rhumb__filter *target) {
+    rhumb_filter resolved;
+    const rhumb_status status = resolve(filter, &resolved);
+    (void)status; /* that of the check */
+    *target = to_engine(&resolved);
 }

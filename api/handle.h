@@ -26,10 +26,25 @@ static inline rhumb_status rhumb__handle_enter(rhumb_index *index, rhumb__scratc
 /* Refuses NULL handles and, when `for_writing`, read-only ones. */
 rhumb_status rhumb__handle_check(const rhumb_index *index, bool for_writing) RHUMB_NODISCARD;
 
+/* The slot of a key whose node can be read. RHUMB_E_NOTFOUND. */
+rhumb_status rhumb__handle_find(rhumb__graph *graph, uint64_t key, uint32_t *slot_out) RHUMB_NODISCARD;
+
+/* Opens the newest version of a graph's file once more, as a reader. RHUMB_E_NOTFOUND: another index is at its path. */
+rhumb_status rhumb__handle_reopen(rhumb__graph *graph, rhumb__graph **fresh_out) RHUMB_NODISCARD;
+
+/* Refuses NULL and "". `name` is the argument's. RHUMB_E_INVALID. */
+rhumb_status rhumb__path_check(const char *path, const char *name) RHUMB_NODISCARD;
+
 /* Copies a caller's options over the defaults in `target`: as many bytes as the caller's struct has. A struct that is
  * larger than this library's must be zero behind what this library knows. NULL leaves the defaults. RHUMB_E_INVALID. */
 rhumb_status rhumb__options_take(void *target, size_t target_bytes, const void *options,
                                  const char *name) RHUMB_NODISCARD;
+
+/* Refuses a caller's struct that is to be filled if it is NULL or cannot hold even its size. RHUMB_E_INVALID. */
+rhumb_status rhumb__struct_check(const void *target, size_t size, const char *name) RHUMB_NODISCARD;
+
+/* Copies what this library has filled into a caller's struct of `size` bytes: as many as both know. */
+void rhumb__struct_give(void *target, size_t size, const void *filled, size_t filled_bytes);
 
 /* The custom metric that a caller's options supply: name and function, or neither. RHUMB_E_INVALID. */
 rhumb_status rhumb__custom_take(const char *name, rhumb_distance_fn distance, void *context,

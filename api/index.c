@@ -3,8 +3,6 @@
  * A handle is a pool of scratch memory and the graph in it. A refresh replaces the graph; calls that began before go on
  * with the old one, which is closed when the last of them has returned.
  */
-#include <string.h>
-
 #include "api/handle.h"
 #include "base/alloc.h"
 #include "base/status.h"
@@ -48,10 +46,10 @@ static void handle_free(rhumb_index *index) {
     rhumb__free(index);
 }
 
-static rhumb_status check_path(const char *path, rhumb_index **index_out) {
-    if (path == NULL || path[0] == '\0') return rhumb__fail(RHUMB_E_INVALID, "path is NULL or empty");
-    if (index_out == NULL) return rhumb__fail(RHUMB_E_INVALID, "index_out is NULL");
-    return RHUMB_OK;
+static rhumb_status check_arguments(const char *path, rhumb_index **index_out) {
+    const rhumb_status status = rhumb__path_check(path, "path");
+    if (status == RHUMB_OK && index_out == NULL) return rhumb__fail(RHUMB_E_INVALID, "index_out is NULL");
+    return status;
 }
 
 static rhumb_status take_open_options(const rhumb_open_options *options, rhumb_open_options *resolved) {
@@ -92,7 +90,7 @@ rhumb_status rhumb_index_create(const char *path, const rhumb_index_options *opt
     rhumb_index_options resolved;
     rhumb_open_options open_options;
     rhumb_index_options_init(&resolved, sizeof resolved);
-    RHUMB_TRY(check_path(path, index_out));
+    RHUMB_TRY(check_arguments(path, index_out));
     RHUMB_TRY(rhumb__options_take(&resolved, sizeof resolved, options, "rhumb_index_options"));
     rhumb__params params = {
         .metric = resolved.metric,
@@ -137,7 +135,7 @@ rhumb_status rhumb_index_open(const char *path, const rhumb_open_options *option
     rhumb__graph *graph = NULL;
     rhumb_open_options resolved;
     rhumb__custom_metric custom;
-    RHUMB_TRY(check_path(path, index_out));
+    RHUMB_TRY(check_arguments(path, index_out));
     RHUMB_TRY(take_open_options(options, &resolved));
     RHUMB_TRY(take_custom(&resolved, &custom));
     RHUMB_TRY(handle_new(resolved.read_only || resolved.graph_only, &index));
@@ -202,6 +200,23 @@ rhumb_status rhumb_index_close(rhumb_index *index) {
     return status;
 }
 
+rhumb_status rhumb__handle_reopen(rhumb__graph *graph, rhumb__graph **fresh_out) {
+    rhumb_status status;
+    rhumb__graph *fresh = NULL;
+    RHUMB_TRY(graph->graph_only ? rhumb__graph_open_without_vectors(graph->store->path, &fresh)
+                                : rhumb__graph_open_custom(graph->store->path, NULL, &graph->params.custom, &fresh));
+    if (!rhumb__store_is_same(graph->store, fresh->store)) {
+        status = rhumb__fail_at(RHUMB_E_NOTFOUND, graph->store->path, RHUMB_OFFSET_NONE,
+                                "another index is at this path now");
+        goto done;
+    }
+    *fresh_out = fresh;
+    fresh = NULL;
+done:
+    rhumb__graph_close(fresh);
+    return status;
+}
+
 rhumb_status rhumb_index_refresh(rhumb_index *index, bool *changed) {
     rhumb__graph *fresh = NULL;
     bool newer = false;
@@ -212,21 +227,12 @@ rhumb_status rhumb_index_refresh(rhumb_index *index, bool *changed) {
         rhumb__graph *graph = atomic_load(&index->scratch_pool.graph);
         RHUMB_TRY(rhumb__store_has_newer(graph->store, &newer));
         if (newer) {
-            RHUMB_TRY(graph->graph_only
-                          ? rhumb__graph_open_without_vectors(graph->store->path, &fresh)
-                          : rhumb__graph_open_custom(graph->store->path, NULL, &graph->params.custom, &fresh));
-            if (!rhumb__store_is_same(graph->store, fresh->store)) {
-                status = rhumb__fail_at(RHUMB_E_NOTFOUND, graph->store->path, RHUMB_OFFSET_NONE,
-                                        "another index is at this path now");
-                goto done;
-            }
+            RHUMB_TRY(rhumb__handle_reopen(graph, &fresh));
             rhumb__graph_close(rhumb__scratch_pool_switch(&index->scratch_pool, fresh));
-            fresh = NULL;
         }
     }
     if (changed != NULL) *changed = newer;
 done:
-    rhumb__graph_close(fresh);
     if (index->read_only) pthread_mutex_unlock(&index->refresh_lock);
     return status;
 }

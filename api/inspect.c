@@ -110,8 +110,8 @@ rhumb_status rhumb_index_stats_get(rhumb_index *index, rhumb_index_stats *stats,
     rhumb__graph *graph = NULL;
     rhumb_status status = rhumb__handle_check(index, false);
     if (status != RHUMB_OK) return status;
-    if (stats == NULL || size < sizeof size) return rhumb__fail(RHUMB_E_INVALID, "stats is NULL or of size %zu", size);
-    status = rhumb__handle_enter(index, &scratch, &graph);
+    status = rhumb__struct_check(stats, size, "stats");
+    if (status == RHUMB_OK) status = rhumb__handle_enter(index, &scratch, &graph);
     if (status != RHUMB_OK) return status;
     rhumb_index_stats filled = {.size = size, .read_only = index->read_only};
     fill_options(&graph->params, &filled.options);
@@ -121,7 +121,7 @@ rhumb_status rhumb_index_stats_get(rhumb_index *index, rhumb_index_stats *stats,
     if (graph->writer != NULL) fill_work(graph->writer, &filled);
     RHUMB_TRY(fill_log(graph, &filled));
     snprintf(filled.simd, sizeof filled.simd, "%s", rhumb__simd_name(rhumb__cpu_simd()));
-    memcpy(stats, &filled, size < sizeof filled ? size : sizeof filled);
+    rhumb__struct_give(stats, size, &filled, sizeof filled);
 done:
     rhumb__scratch_give(scratch);
     return status;
@@ -133,9 +133,7 @@ rhumb_status rhumb_index_verify(rhumb_index *index, rhumb_verify_report *report,
     rhumb__verify_result result;
     rhumb_status status = rhumb__handle_check(index, false);
     if (status != RHUMB_OK) return status;
-    if (report == NULL || size < sizeof size) {
-        return rhumb__fail(RHUMB_E_INVALID, "report is NULL or of size %zu", size);
-    }
+    RHUMB_TRY(rhumb__struct_check(report, size, "report"));
     if (index->writer != NULL) {
         /* Not within a graph: the check waits for a compaction, which waits for those who use the old one. */
         RHUMB_TRY(rhumb__writer_verify(index->writer, &result));
@@ -156,7 +154,7 @@ rhumb_status rhumb_index_verify(rhumb_index *index, rhumb_verify_report *report,
         .log_error_count = result.log_error_count,
     };
     memcpy(filled.first_error, result.first_error, sizeof filled.first_error);
-    memcpy(report, &filled, size < sizeof filled ? size : sizeof filled);
+    rhumb__struct_give(report, size, &filled, sizeof filled);
     if (result.checksum_error_count + result.structure_error_count + result.log_error_count > 0) {
         const rhumb__store *store = index->writer != NULL ? index->writer->store : graph->store;
         status = rhumb__fail_at(RHUMB_E_CORRUPT, store->path, RHUMB_OFFSET_NONE, "%s", result.first_error);

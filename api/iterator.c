@@ -35,7 +35,7 @@ rhumb_status rhumb_iterator_open(rhumb_index *index, const void *query, const rh
     iterator->index = index;
     RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
     RHUMB_TRY(rhumb__scratch_set_query(scratch, query));
-    const uint32_t ef = setup.options.ef_search == 0 ? graph->params.ef_search : setup.options.ef_search;
+    const uint32_t ef = rhumb__search_setup_ef(&setup, graph);
     RHUMB_TRY(rhumb__iterator_new(scratch, ef, setup.filter, &iterator->walk));
     *iterator_out = iterator;
     iterator = NULL;

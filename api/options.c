@@ -1,16 +1,29 @@
-/* options.c - defaults of the options structs, and how structs of other versions of the header are read.
+/* options.c - defaults of the options structs, how structs of other versions of the header are read and filled, and
+ * arguments that many functions check alike.
  *
  * Each struct begins with its size as the caller knows it. A smaller one comes from a program compiled earlier: the
  * fields it does not have keep their defaults. A larger one comes from a program compiled later: it is accepted if it
- * asks for nothing that this library does not know, that is, if its unknown bytes are zero.
+ * asks for nothing that this library does not know, that is, if its unknown bytes are zero. Structs that the library
+ * fills are written as far as both know them.
  */
 #include <string.h>
 
 #include "api/handle.h"
+#include "base/bits.h"
 #include "base/status.h"
 
-void rhumb_index_options_init(rhumb_index_options *options, size_t size) {
+static_assert(RHUMB_DIM_LIMIT == RHUMB_DIM_MAX, "the manual tells the limit");
+static_assert(RHUMB_M_LIMIT == RHUMB__M_MAX, "the manual tells the limit");
+static_assert(RHUMB_LEVEL_LIMIT == RHUMB__LEVEL_LIMIT, "the manual tells the limit");
+
+/* What the defaults leave out is zero. */
+static void init(void *options, size_t size, const void *defaults, size_t defaults_bytes) {
     if (options == NULL) return;
+    memset(options, 0, size);
+    rhumb__struct_give(options, size, defaults, defaults_bytes);
+}
+
+void rhumb_index_options_init(rhumb_index_options *options, size_t size) {
     const rhumb_index_options defaults = {
         .size = size,
         .metric = RHUMB_METRIC_L2,
@@ -22,16 +35,16 @@ void rhumb_index_options_init(rhumb_index_options *options, size_t size) {
         .level_scale = 1.0,
         .seed = 397,
     };
-    memset(options, 0, size);
-    memcpy(options, &defaults, size < sizeof defaults ? size : sizeof defaults);
+    init(options, size, &defaults, sizeof defaults);
+}
+
+void rhumb_topology_options_init(rhumb_topology_options *options, size_t size) {
+    const rhumb_topology_options defaults = {.size = size, .with_distances = true};
+    init(options, size, &defaults, sizeof defaults);
 }
 
 /* The other options structs default to zeros. */
-static void init_zero(void *options, size_t size) {
-    if (options == NULL) return;
-    memset(options, 0, size);
-    memcpy(options, &size, size < sizeof size ? size : sizeof size);
-}
+static void init_zero(void *options, size_t size) { init(options, size, &size, sizeof size); }
 
 void rhumb_open_options_init(rhumb_open_options *options, size_t size) { init_zero(options, size); }
 
@@ -58,8 +71,22 @@ rhumb_status rhumb__options_take(void *target, size_t target_bytes, const void *
         return rhumb__fail(RHUMB_E_INVALID,
                            "%s uses a field at byte %zu that this version of the library does not know", name, i);
     }
-    memcpy(target, options, size < target_bytes ? size : target_bytes);
+    rhumb__struct_give(target, target_bytes, options, size);
     return RHUMB_OK;
+}
+
+rhumb_status rhumb__struct_check(const void *target, size_t size, const char *name) {
+    if (target != NULL && size >= sizeof size) return RHUMB_OK;
+    return rhumb__fail(RHUMB_E_INVALID, "%s is NULL or of size %zu", name, size);
+}
+
+void rhumb__struct_give(void *target, size_t size, const void *filled, size_t filled_bytes) {
+    memcpy(target, filled, rhumb__min_u64(size, filled_bytes));
+}
+
+rhumb_status rhumb__path_check(const char *path, const char *name) {
+    if (path != NULL && path[0] != '\0') return RHUMB_OK;
+    return rhumb__fail(RHUMB_E_INVALID, "%s is NULL or empty", name);
 }
 
 rhumb_status rhumb__custom_take(const char *name, rhumb_distance_fn distance, void *context,

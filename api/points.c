@@ -11,6 +11,8 @@
 #include "engine/select.h"
 #include "engine/tombstones.h"
 
+static_assert(RHUMB_LEVELS_ALL == RHUMB__LEVELS_ALL, "what callers say is handed on");
+
 struct rhumb_point_cursor {
     rhumb_index *index;
     uint64_t graph_id;
@@ -26,12 +28,9 @@ static rhumb_status enter_at(rhumb_index *index, uint64_t key, rhumb__scratch **
     if (status != RHUMB_OK) return status;
     status = rhumb__handle_enter(index, scratch_out, graph_out);
     if (status != RHUMB_OK) return status;
-    *slot_out = rhumb__key_table_find(&(*graph_out)->key_table, key);
-    if (*slot_out != RHUMB__SLOT_NONE && (rhumb__graph_node(*graph_out, *slot_out) & RHUMB__NODE_PRESENT) != 0) {
-        return RHUMB_OK;
-    }
-    rhumb__scratch_give(*scratch_out);
-    return rhumb__fail(RHUMB_E_NOTFOUND, "key %llu is not in the index", (unsigned long long)key);
+    status = rhumb__handle_find(*graph_out, key, slot_out);
+    if (status != RHUMB_OK) rhumb__scratch_give(*scratch_out);
+    return status;
 }
 
 rhumb_status rhumb_index_level(rhumb_index *index, uint64_t key, uint32_t *level) {

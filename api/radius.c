@@ -15,10 +15,13 @@ rhumb_status rhumb_index_search_radius(rhumb_index *index, const void *query, fl
     rhumb__graph *graph = NULL;
     uint64_t found = 0;
     RHUMB_TRY(rhumb__search_setup_make(&setup, index, 0, 1, options));
-    if (query == NULL || keys == NULL || isnan(radius) || max_count == 0) {
-        status = query == NULL || keys == NULL
-                     ? rhumb__fail(RHUMB_E_INVALID, "%s is NULL", query == NULL ? "the query" : "keys")
-                     : rhumb__fail(RHUMB_E_INVALID, "%s", max_count == 0 ? "max_count is 0" : "radius is NaN");
+    const char *wrong = query == NULL    ? "the query is NULL"
+                        : keys == NULL   ? "keys is NULL"
+                        : max_count == 0 ? "max_count is 0"
+                        : isnan(radius)  ? "radius is NaN"
+                                         : NULL;
+    if (wrong != NULL) {
+        status = rhumb__fail(RHUMB_E_INVALID, "%s", wrong);
         goto done;
     }
     RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
@@ -26,7 +29,7 @@ rhumb_status rhumb_index_search_radius(rhumb_index *index, const void *query, fl
     const rhumb__range_search search = {
         .radius = radius,
         .limit = max_count,
-        .ef = setup.options.ef_search == 0 ? graph->params.ef_search : setup.options.ef_search,
+        .ef = rhumb__search_setup_ef(&setup, graph),
         .filter = setup.filter,
         .keys = keys,
         .distances = distances,

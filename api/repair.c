@@ -32,21 +32,19 @@ static void fill_report(const rhumb__repair_result *result, size_t size, rhumb_r
     memcpy(filled.version_note, result->version_note, sizeof filled.version_note);
     memcpy(filled.first_damage, result->first_damage, sizeof filled.first_damage);
     memcpy(filled.log_note, result->log_note, sizeof filled.log_note);
-    memcpy(report, &filled, size < sizeof filled ? size : sizeof filled);
+    rhumb__struct_give(report, size, &filled, sizeof filled);
 }
 
 rhumb_status rhumb_index_repair(const char *path, const char *new_path, const rhumb_repair_options *options,
                                 rhumb_repair_report *report, size_t report_size) {
+    rhumb_status status;
     rhumb__repair_result result;
     rhumb_repair_options resolved;
     rhumb_repair_options_init(&resolved, sizeof resolved);
-    if (path == NULL || path[0] == '\0') return rhumb__fail(RHUMB_E_INVALID, "path is NULL or empty");
-    if (new_path == NULL || new_path[0] == '\0') return rhumb__fail(RHUMB_E_INVALID, "new_path is NULL or empty");
-    if (report != NULL && report_size < sizeof report_size) {
-        return rhumb__fail(RHUMB_E_INVALID, "report is of size %zu", report_size);
-    }
-    rhumb_status status = rhumb__options_take(&resolved, sizeof resolved, options, "rhumb_repair_options");
-    if (status != RHUMB_OK) return status;
+    RHUMB_TRY(rhumb__path_check(path, "path"));
+    RHUMB_TRY(rhumb__path_check(new_path, "new_path"));
+    if (report != NULL) RHUMB_TRY(rhumb__struct_check(report, report_size, "report"));
+    RHUMB_TRY(rhumb__options_take(&resolved, sizeof resolved, options, "rhumb_repair_options"));
     rhumb__repair_spec spec = {
         .path = path,
         .new_path = new_path,
@@ -56,8 +54,10 @@ rhumb_status rhumb_index_repair(const char *path, const char *new_path, const rh
         .progress = resolved.progress,
         .progress_context = resolved.progress_context,
     };
-    status = rhumb__custom_take(resolved.custom_name, resolved.custom_distance, resolved.custom_context, &spec.custom);
-    if (status == RHUMB_OK) status = rhumb__repair(&spec, &result);
-    if (status == RHUMB_OK && report != NULL) fill_report(&result, report_size, report);
+    RHUMB_TRY(
+        rhumb__custom_take(resolved.custom_name, resolved.custom_distance, resolved.custom_context, &spec.custom));
+    RHUMB_TRY(rhumb__repair(&spec, &result));
+    if (report != NULL) fill_report(&result, report_size, report);
+done:
     return status;
 }

@@ -1,4 +1,7 @@
-/* rhumb.h - a memory-mapped, persistent index for approximate nearest neighbour search. This file is the manual.
+/* rhumb.h - a memory-mapped, persistent index for approximate nearest neighbour search. This file is the manual,
+ * together with those that it includes at its end: rhumb_search.h (searching, iterators, filters), rhumb_points.h
+ * (levels, neighbours, walks over all points), rhumb_upkeep.h (verifying, repairing, compacting) and rhumb_topology.h
+ * (the graph of an index as a file of its own). Programs include this file alone.
  *
  * WHAT IT IS
  *   An index is one file. It holds vectors, each under a key of 64 bits that the caller chooses, and a graph over them
@@ -10,8 +13,9 @@
  *       options.dim = 784;
  *       options.metric = RHUMB_METRIC_L2;
  *       rhumb_index *index = NULL;
- *       if (rhumb_index_create("images.rhumb", &options, &index) != RHUMB_OK) { puts(rhumb_error_last()->message); ...
- * } rhumb_index_insert(index, 42, vector); rhumb_index_search(index, query, 10, NULL, keys, distances, &found_count);
+ *       if (rhumb_index_create("images.rhumb", &options, &index) != RHUMB_OK) puts(rhumb_error_last()->message);
+ *       if (rhumb_index_insert(index, 42, vector) != RHUMB_OK) ...
+ *       if (rhumb_index_search(index, query, 10, NULL, keys, distances, &found_count) != RHUMB_OK) ...
  *       rhumb_index_close(index);
  *
  * THREADS AND PROCESSES
@@ -39,10 +43,11 @@
  *
  * OPTIONS
  *   Every options struct begins with its size, set by its _init function, so that programs compiled against an older
- *   version keep working. NULL in the place of options means all defaults.
+ * version keep working. NULL in the place of options means all defaults.
  *
- * VECTORS are arrays of `dim` components of the index's element type, without any alignment requirement of rhumb's own;
- *   several vectors lie one after the other (row-major for C, column-major for Julia and Fortran). Vectors of bits (b1)
+ * VECTORS
+ *   They are arrays of `dim` components of the index's element type, without any alignment requirement of rhumb's own;
+ * several vectors lie one after the other (row-major for C, column-major for Julia and Fortran). Vectors of bits (b1)
  * take (dim + 7) / 8 bytes, the first component in the lowest bit of the first byte; bits behind the last component do
  * not count, and are 0 when a vector is given back. Under levenshtein a vector is a rhumb_sequence, and several are an
  * array of these.
@@ -105,8 +110,7 @@
 extern "C" {
 #endif
 
-/* ---- version and errors -------------------------------------------------------------------------------------------
- */
+/* ---- version and errors ------------------------------------------------------------------------------------------ */
 
 #define RHUMB_VERSION_MAJOR 0
 #define RHUMB_VERSION_MINOR 1
@@ -139,8 +143,7 @@ RHUMB_API rhumb_metric rhumb_metric_from_name(const char *name);
 RHUMB_API const char *rhumb_element_name(rhumb_element element);
 RHUMB_API rhumb_element rhumb_element_from_name(const char *name);
 
-/* ---- creating, opening, closing -----------------------------------------------------------------------------------
- */
+/* ---- creating, opening, closing ---------------------------------------------------------------------------------- */
 
 typedef struct rhumb_index rhumb_index;
 
@@ -193,8 +196,7 @@ typedef struct rhumb_open_options {
     bool discard_log; /* throw away a log that does not belong to the index instead of failing; default false */
     double compact_dead_share; /* share of deleted vectors among all in the graph at which a compaction begins by itself
                                   (rhumb_index_compact); default 0: a twentieth. 1: never */
-    uint64_t
-        compact_bytes_per_second; /* how fast such a compaction may write vectors; default 0: as fast as the disk */
+    uint64_t compact_bytes_per_second; /* how fast it may write vectors; default 0: as fast as the disk */
     bool graph_only; /* open read-only and leave the vectors alone: they are not mapped, and may be damaged, punched out
                         or cut off. Keys, levels, neighbours and stats answer; what measures or returns vectors is
                         RHUMB_E_UNSUPPORTED. Default false */
@@ -228,8 +230,7 @@ RHUMB_API rhumb_status rhumb_index_open(const char *path, const rhumb_open_optio
  * may be running. */
 RHUMB_API rhumb_status rhumb_index_close(rhumb_index *index);
 
-/* ---- inserting ------------------------------------------------------------------------------------------------------
- */
+/* ---- inserting --------------------------------------------------------------------------------------------------- */
 
 /* Inserts one vector. When it returns RHUMB_OK, searches that begin afterwards can find it, and it is as durable as the
  * handle's mode promises. The vector is copied. RHUMB_E_FATAL: the log could not be written, now or earlier; searches
@@ -265,7 +266,7 @@ RHUMB_API rhumb_status rhumb_index_insert_batch(rhumb_index *index, const uint64
                                                 size_t count, const rhumb_batch_options *options,
                                                 size_t *inserted_count) RHUMB_NODISCARD;
 
-/* ---- deleting and replacing ---- */
+/* ---- deleting and replacing -------------------------------------------------------------------------------------- */
 
 /* Deletes the vector of a key. Searches that begin after this has returned do not find it; the key may be inserted
  * again. The node stays in the graph as a waypoint, and its space in the file, until a compaction. RHUMB_E_NOTFOUND: no
@@ -277,147 +278,7 @@ RHUMB_API rhumb_status rhumb_index_delete(rhumb_index *index, uint64_t key) RHUM
  * RHUMB_E_NOT_FINITE, RHUMB_E_FULL, RHUMB_E_READONLY, RHUMB_E_NOMEM. */
 RHUMB_API rhumb_status rhumb_index_upsert(rhumb_index *index, uint64_t key, const void *vector) RHUMB_NODISCARD;
 
-/* ---- searching ------------------------------------------------------------------------------------------------------
- */
-
-struct rhumb_filter;
-
-typedef struct rhumb_search_options {
-    size_t size;
-    uint32_t ef_search;    /* breadth of the search; below k it is taken as k. Default 0: the index's own. */
-    uint32_t thread_count; /* for batches; default 0: one per processor of this process */
-    const struct rhumb_filter *filter; /* which keys may be answers, of every query; default NULL: all */
-    /* For batches: a filter for each query, in an array of query_count pointers, of which NULL ones mean no filter.
-     * Default NULL: `filter` counts for all. Both at once are RHUMB_E_INVALID. */
-    const struct rhumb_filter *const *filters;
-} rhumb_search_options;
-
-RHUMB_API void rhumb_search_options_init(rhumb_search_options *options, size_t size);
-
-/* The k nearest vectors, approximately, nearest first; equal distances in any order. `keys` and `distances` have k
- * places each; `distances` may be NULL. *found_count (may be NULL) is how many were found: fewer than k when the index
- * holds fewer. Places behind it are filled with UINT64_MAX and infinity. An empty index finds 0. k = 0 is
- * RHUMB_E_INVALID. Distances are exact, in the metric's own unit. */
-RHUMB_API rhumb_status rhumb_index_search(rhumb_index *index, const void *query, size_t k,
-                                          const rhumb_search_options *options, uint64_t *keys, float *distances,
-                                          size_t *found_count) RHUMB_NODISCARD;
-
-/* `query_count` searches on several threads. `keys` and `distances` are matrices of query_count rows of k;
- * `found_counts` (may be NULL) has query_count places. A query that is not finite fails the whole batch. */
-RHUMB_API rhumb_status rhumb_index_search_batch(rhumb_index *index, const void *queries, size_t query_count, size_t k,
-                                                const rhumb_search_options *options, uint64_t *keys, float *distances,
-                                                size_t *found_counts) RHUMB_NODISCARD;
-
-/* The same, by measuring every vector: the truth that recall is counted against. Equal distances are ordered by the
- * order of insertion. ef_search is not used. */
-RHUMB_API rhumb_status rhumb_index_search_exact(rhumb_index *index, const void *queries, size_t query_count, size_t k,
-                                                const rhumb_search_options *options, uint64_t *keys, float *distances,
-                                                size_t *found_counts) RHUMB_NODISCARD;
-
-/* "More like this": the k nearest to the vector that is stored under `key`, without that key itself. Otherwise as
- * rhumb_index_search; a filter need not let `key` through. RHUMB_E_NOTFOUND: no such key. */
-RHUMB_API rhumb_status rhumb_index_search_like(rhumb_index *index, uint64_t key, size_t k,
-                                               const rhumb_search_options *options, uint64_t *keys, float *distances,
-                                               size_t *found_count) RHUMB_NODISCARD;
-
-/* All vectors within a radius, approximately: those whose distance to the query is at most `radius`, in the metric's
- * own unit. `keys` and `distances` have max_count places each (`distances` may be NULL); *found_count is how many are
- * within the radius. If it equals max_count there may be more, and those found are the nearest. Nearest first; places
- * behind are filled with UINT64_MAX and infinity. options->ef_search is the breadth of the search for the nearest ones,
- * from which it goes on to all that can be reached within the radius, so it matters little when many are. A filter
- * works here as everywhere. Memory: some 30 bytes per vector within the radius, kept for later searches.
- * RHUMB_E_INVALID: radius is NaN, max_count is 0. */
-RHUMB_API rhumb_status rhumb_index_search_radius(rhumb_index *index, const void *query, float radius, size_t max_count,
-                                                 const rhumb_search_options *options, uint64_t *keys, float *distances,
-                                                 size_t *found_count) RHUMB_NODISCARD;
-
-/* ---- the nearest, one after the other
- * ---------------------------------------------------------------------------------
- *
- *       rhumb_iterator *iterator = NULL;
- *       if (rhumb_iterator_open(index, query, NULL, &iterator) != RHUMB_OK) ...
- *       while (rhumb_iterator_next(iterator, 100, keys, distances, &count) == RHUMB_OK && count > 0) ...
- *       rhumb_iterator_close(iterator);
- */
-
-/* Belongs to one thread at a time. Any number may be open. */
-typedef struct rhumb_iterator rhumb_iterator;
-
-/* Begins to list vectors by their distance to `query`, without a limit. The query is copied, and so is options->filter,
- * but not the arrays in it: they must stay unchanged until the iterator is closed. options->ef_search is how many
- * vectors it looks ahead: the first k keys are about as good as those of a search with k more of breadth. The work is
- * done by rhumb_iterator_next. */
-RHUMB_API rhumb_status rhumb_iterator_open(rhumb_index *index, const void *query, const rhumb_search_options *options,
-                                           rhumb_iterator **iterator_out) RHUMB_NODISCARD;
-
-/* The next max_count keys, with their distances (may be NULL). *found_count is how many: fewer than max_count only at
- * the end, 0 when there are no more, and after a failure what was found before it. No key comes twice. Their order is
- * approximate: a vector that is found late comes late, even if it is nearer than some before it. An iterator that is
- * never stopped lists every key that matches, and then the last ones are found by looking at the whole index.
- *   Between calls an iterator keeps nothing from happening. A key that is deleted before its turn does not come; one
- * that is inserted may come or not; one that is replaced comes once, with one of its vectors. When a refresh or a
- * compaction has put another version under the handle, the listing goes on there: it begins anew, without the keys that
- * are out. Memory grows with what was listed. With a filter it walks over all vectors, or measures all that match when
- * they are few. RHUMB_E_NOMEM: another call may succeed. */
-RHUMB_API rhumb_status rhumb_iterator_next(rhumb_iterator *iterator, size_t max_count, uint64_t *keys, float *distances,
-                                           size_t *found_count) RHUMB_NODISCARD;
-
-/* Releases the iterator; before its index is closed. NULL is fine. */
-RHUMB_API void rhumb_iterator_close(rhumb_iterator *iterator);
-
-/* ---- filters: which keys may be answers -----------------------------------------------------------------------------
- *
- * A filter is a question about keys: an array of them, a bitmap, or a function, each of them also negated. It works
- * inside the search: k answers that match are found when there are as many, and fewer only if fewer match; the search
- * then returns all of them. A key that does not match is never returned. How a search goes about it depends on what
- * share of the index matches, which a sample tells: every matching vector is measured when they are few; with more, the
- * graph is walked over, from one matching vector to the next (docs/architecture.md). ef_search says how broad that walk
- * is, as without a filter.
- *   Bitmaps are over keys, not over slots: slots are rhumb's own numbers, which change when an index is compacted. Keys
- * 0, 1, 2... (those of a batch without keys) make a bitmap as small as one over slots would be.
- */
-
-typedef enum rhumb_filter_kind {
-    RHUMB_FILTER_KEYS = 1,    /* `keys`: the keys that match */
-    RHUMB_FILTER_BITMAP = 2,  /* `bitmap`: one bit per key */
-    RHUMB_FILTER_CALLBACK = 3 /* `matches`: a function */
-} rhumb_filter_kind;
-
-/* How to search; for measurements and tests. */
-typedef enum rhumb_filter_plan {
-    RHUMB_FILTER_PLAN_AUTO = 0,   /* what is thought to be fastest */
-    RHUMB_FILTER_PLAN_EXACT = 1,  /* measure every matching vector */
-    RHUMB_FILTER_PLAN_BRIDGE = 2, /* walk over matching vectors, through others two hops far */
-    RHUMB_FILTER_PLAN_WALK = 3    /* walk over all vectors, and keep the matching ones */
-} rhumb_filter_plan;
-
-/* Whether `key` matches. Runs on the threads that search: on several at once in a batch. A search asks about a key once
- * or twice, in no order, and about keys that are not answers too; the answer must not change meanwhile. It may call
- * functions of this library, except those that close or refresh the handle, compact the index or make a checkpoint. */
-typedef bool (*rhumb_filter_fn)(void *context, uint64_t key);
-
-/* What it points to belongs to the caller, and must not change while a search uses it. Any number of searches may use
- * one filter at once. */
-typedef struct rhumb_filter {
-    size_t size;
-    rhumb_filter_kind kind; /* no default: must be set */
-    bool negate;            /* what would not match does, and the other way round. Default false */
-    const uint64_t
-        *keys; /* in ascending order, each once; keys that the index does not have do no harm. RHUMB_E_INVALID
-                  if they do not ascend; of long arrays a part is checked, and the rest only when it is used */
-    size_t key_count;
-    const void *bitmap;        /* the bit of key bitmap_key_base + i is bit i % 8 (1: matches) of byte i / 8 */
-    uint64_t bitmap_bit_count; /* bits that may be read; keys outside the bitmap have the bit 0 */
-    uint64_t bitmap_key_base;
-    rhumb_filter_fn matches;
-    void *context;          /* for `matches` */
-    rhumb_filter_plan plan; /* default RHUMB_FILTER_PLAN_AUTO */
-} rhumb_filter;
-
-RHUMB_API void rhumb_filter_init(rhumb_filter *filter, size_t size);
-
-/* ---- looking at it
- * --------------------------------------------------------------------------------------------------- */
+/* ---- looking at it ----------------------------------------------------------------------------------------------- */
 
 /* Copies the vector of a key, as it was inserted (or normalised), to `vector` (dim components). Under levenshtein
  * `vector` is a rhumb_sequence whose elements point to room for `length` of them; its length becomes that of the
@@ -484,8 +345,7 @@ typedef struct rhumb_index_stats {
 /* Fills `stats`; `size` is sizeof(rhumb_index_stats) at the caller's. */
 RHUMB_API rhumb_status rhumb_index_stats_get(rhumb_index *index, rhumb_index_stats *stats, size_t size) RHUMB_NODISCARD;
 
-/* ---- durability and many processes ----------------------------------------------------------------------------------
- */
+/* ---- durability and many processes ------------------------------------------------------------------------------- */
 
 /* Makes everything that has returned before the call durable, whatever the handle's mode. In mode none it makes a
  * checkpoint. RHUMB_E_FATAL, RHUMB_E_READONLY; in mode none also what rhumb_index_checkpoint returns. */
@@ -512,211 +372,7 @@ RHUMB_API rhumb_status rhumb_index_checkpoint(rhumb_index *index) RHUMB_NODISCAR
  * where it was. */
 RHUMB_API rhumb_status rhumb_index_refresh(rhumb_index *index, bool *changed) RHUMB_NODISCARD;
 
-/* What rhumb_index_verify found. A whole index has no checksum errors and no structure errors. Unreachable nodes are no
- * damage: an HNSW graph loses the last link to a node now and then when lists are pruned; such a node is not found by
- * searches. */
-typedef struct rhumb_verify_report {
-    size_t size;
-    uint64_t chunk_count;           /* chunks of the file whose checksum was computed */
-    uint64_t checksum_error_count;  /* of these, wrong */
-    uint64_t node_count;            /* nodes looked at */
-    uint64_t link_count;            /* links looked at, on all levels */
-    uint64_t structure_error_count; /* slots out of range, self links, duplicates, wrong levels, keys that lead
-                                       elsewhere... */
-    uint64_t unreachable_count;     /* nodes that no path on level 0 reaches from the entry point */
-    char first_error[512];          /* what the first error is and where, or "" */
-    uint64_t log_record_count;      /* whole records in the log beside the index */
-    uint64_t log_error_count;       /* records that had been durable and are damaged, or a log of another index */
-} rhumb_verify_report;
-
-/* Reads the whole index: every chunk's checksum, and every rule that the graph must keep. Takes time in proportion to
- * its size and some memory per slot. RHUMB_OK: whole. RHUMB_E_CORRUPT: errors were found; the report has them. `report`
- * is filled in both cases. On a writing handle a checkpoint is made first, and inserts wait until the check is done. */
-RHUMB_API rhumb_status rhumb_index_verify(rhumb_index *index, rhumb_verify_report *report, size_t size) RHUMB_NODISCARD;
-
-typedef struct rhumb_repair_options {
-    size_t size;
-    uint32_t thread_count;      /* threads to work with; default 0: one per processor of this process */
-    rhumb_progress_fn progress; /* as for batches, but its numbers are steps: two per slot; default NULL */
-    void *progress_context;
-    bool strict;             /* fail rather than take a vector that is doubtful or not proved; default false */
-    const char *custom_name; /* as for opening, if the index has a custom metric; default NULL */
-    rhumb_distance_fn custom_distance;
-    void *custom_context;
-} rhumb_repair_options;
-
-RHUMB_API void rhumb_repair_options_init(rhumb_repair_options *options, size_t size);
-
-/* What a repair found and did. Nothing is lost if lost_count, duplicate_count, doubtful_count and unproved_count are 0,
- * older_version is false and log_note is empty. */
-typedef struct rhumb_repair_report {
-    size_t size;
-    uint64_t epoch;               /* of the checkpoint that was taken */
-    bool older_version;           /* it is not the newest, or may not be; version_note says why */
-    bool checksums_lost;          /* the table of checksums is damaged: everything that was taken is not proved */
-    uint64_t chunk_count;         /* chunks that were checked */
-    uint64_t damaged_chunk_count; /* of these, wrong or unreadable; the first is described in first_damage */
-    uint64_t slot_count;          /* slots of the checkpoint */
-    uint64_t dead_count;          /* of these, deleted before: not in the new index, and nothing is lost */
-    uint64_t saved_count;         /* in the new index */
-    uint64_t lost_count;          /* not in the new index: the sum of the next two */
-    uint64_t lost_vector_count;   /* because the vector is damaged */
-    uint64_t lost_key_count;      /* because nobody can tell whose the vector is */
-    uint64_t duplicate_count;     /* keys that were there twice: one of the two is not in the new index */
-    uint64_t doubtful_count;      /* saved, but may have been deleted before: tombstones and key table are damaged */
-    uint64_t unproved_count;      /* saved, but no checksum covers vector or key */
-    uint64_t lists_rebuilt_count; /* nodes whose neighbour list was damaged */
-    uint64_t relinked_count;      /* nodes linked anew: those, those that lost a neighbour or had no path to them, and
-                                     what came from the log */
-    uint64_t log_carried_count;   /* operations of the log that the new index has */
-    uint64_t log_left_out_count;  /* operations of the log that could be read, and not be carried over */
-    uint64_t count;               /* vectors in the new index */
-    uint64_t unreachable_count;   /* of these, without a path: 0 */
-    char version_note[512];       /* why the newest checkpoint was not taken, or "" */
-    char first_damage[512];       /* what the first damaged chunk is, or "" */
-    char log_note[512];           /* what is wrong with the log, so that all or a part of it was left out, or "" */
-} rhumb_repair_report;
-
-/* Makes a new index, in a new file, of what is left of a damaged one. The old file and its log are read, never changed.
- * A vector is saved if checksums prove that it and its key are what they were; where the marks of deletion are damaged,
- * the key table tells which are alive. If the newest checkpoint cannot be used at all, the one before it is taken. What
- * the log has beyond the checkpoint is carried over, up to the first damage in it. Links are taken over where they can
- * be and made anew where not; every vector of the new index can be found. It has the old one's options and an identity
- * of its own. Works on a sound index too, which it makes smaller by what was deleted. Memory: the new index.
- *
- * RHUMB_OK: the new index is there and durable; `report` (may be NULL; `report_size` is sizeof(rhumb_repair_report) at
- * the caller's) says what it lacks. On failure there is no new file. RHUMB_E_EXISTS: there is one of that name.
- * RHUMB_E_LOCKED: the old index is open for writing. RHUMB_E_NOTFOUND, RHUMB_E_NOT_AN_INDEX, RHUMB_E_CORRUPT,
- * RHUMB_E_TRUNCATED, RHUMB_E_VERSION: nothing can be made of the old file. RHUMB_E_METRIC as for opening.
- * RHUMB_E_CANCELLED, RHUMB_E_NOSPACE,
- * RHUMB_E_IO, RHUMB_E_NOMEM, RHUMB_E_FATAL. A crash meanwhile leaves an empty index in the new file. */
-RHUMB_API rhumb_status rhumb_index_repair(const char *path, const char *new_path, const rhumb_repair_options *options,
-                                          rhumb_repair_report *report, size_t report_size) RHUMB_NODISCARD;
-
-/* In which order the nodes of a compacted index lie. Where neighbours lie close together a search touches fewer pages,
- * which matters when they are not in memory. */
-typedef enum rhumb_order {
-    RHUMB_ORDER_DEFAULT = 0,  /* the one with the fewest pages per search: RHUMB_ORDER_BISECTION */
-    RHUMB_ORDER_KEEP = 1,     /* as they lie now */
-    RHUMB_ORDER_BREADTH = 2,  /* breadth first from the entry point */
-    RHUMB_ORDER_RCM = 3,      /* reverse Cuthill-McKee */
-    RHUMB_ORDER_WINDOW = 4,   /* Gorder: next the node that shares most neighbours with the last five */
-    RHUMB_ORDER_BISECTION = 5 /* cut in two again and again, so that sample searches stay within few parts */
-} rhumb_order;
-
-typedef struct rhumb_compact_options {
-    size_t size;
-    uint32_t thread_count; /* default 0: one per processor */
-    rhumb_order order;
-    bool second_pass;           /* search new neighbours for every node; takes as long as building. Default false */
-    rhumb_progress_fn progress; /* default NULL */
-    void *progress_context;
-    const char *custom_name; /* as for opening, if the index has a custom metric; default NULL */
-    rhumb_distance_fn custom_distance;
-    void *custom_context;
-    /* The rest is for rhumb_index_compact. */
-    uint64_t bytes_per_second; /* how fast vectors may be written; default 0: as fast as the disk */
-    bool background;           /* return at once and compact on a thread of the handle; default false */
-    bool shrink; /* at the end, move what lies at the end of the file into the gaps in front, and cut the file; writes
-                    everything once more. Default false: the gaps are given back to the file system as holes */
-} rhumb_compact_options;
-
-RHUMB_API void rhumb_compact_options_init(rhumb_compact_options *options, size_t size);
-
-typedef struct rhumb_compact_report {
-    size_t size;
-    uint64_t epoch;             /* of the checkpoint that was read */
-    uint64_t count;             /* vectors of that checkpoint in the new index */
-    uint64_t dropped_count;     /* deleted nodes that it does not have any more */
-    uint64_t repaired_count;    /* neighbour lists that had named deleted nodes */
-    uint64_t reconnected_count; /* nodes that no path had led to */
-    uint64_t unreachable_count; /* of these, without a path still */
-    /* The rest is for rhumb_index_compact. */
-    uint64_t carried_count; /* operations that came meanwhile */
-    uint64_t pause_ns;      /* for which everybody was kept out who writes */
-} rhumb_compact_report;
-
-/* Compacts an index where it is: deleted nodes go, the lists around them are mended, every node is reachable,
- * neighbours lie close together, and the space is given back. Searches, inserts, deletes and checkpoints go on
- * meanwhile; near the end writers are slowed down if they are faster than the compaction can carry over what they do,
- * and then kept out for some milliseconds (rhumb_index_stats.compaction_pause_ns). Keys and vectors stay what they are.
- * Other processes see it as one more checkpoint. A handle does this by itself when many vectors have been deleted
- * (rhumb_open_options.compact_dead_share), except in mode none.
- *
- * Needs free disk space for the live vectors once more, and memory for some numbers per vector, the new neighbour
- * lists, and 4 bytes per link for the default order. A crash at any moment leaves the index as it was, or compacted,
- * with every operation that had returned. The old blocks become holes in the file, or its end is cut off, as soon as no
- * reader needs them any more; that happens in the background. One compaction at a time: a second call waits for the
- * first. With options.background the call returns at once, `report` is not filled, and rhumb_index_wait_idle waits for
- * the end; progress is then told by another thread, also after the call.
- *
- * `report` may be NULL. RHUMB_E_CANCELLED: progress said so, or rhumb_index_compact_cancel; RHUMB_E_NOSPACE,
- * RHUMB_E_NOMEM, RHUMB_E_IO, RHUMB_E_CORRUPT (the index is damaged): the file is as before, nothing is lost, and
- * another compaction may succeed. RHUMB_E_FATAL, RHUMB_E_READONLY. */
-RHUMB_API rhumb_status rhumb_index_compact(rhumb_index *index, const rhumb_compact_options *options,
-                                           rhumb_compact_report *report, size_t report_size) RHUMB_NODISCARD;
-
-/* Stops a compaction of this handle that is under way, whoever began it; returns at once. Nothing is lost but its work.
- * RHUMB_E_READONLY. */
-RHUMB_API rhumb_status rhumb_index_compact_cancel(rhumb_index *index) RHUMB_NODISCARD;
-
-/* Writes the live vectors of the index at `path` into a new index at `new_path`, without deleted nodes, every node
- * reachable, neighbours close together; keys, parameters and vectors are the same, the identity is new. The old index
- * is only read, at its newest checkpoint, and may be open for writing here or elsewhere: so this is also a backup of a
- * live index. The new file has "-compacting" behind its name until it is whole and durable; after a failure there is
- * none. Memory: the neighbour lists of the new index, some bytes per node, and 8 bytes per link for the default order.
- * RHUMB_E_EXISTS: there is a file of either name. RHUMB_E_METRIC as for opening. RHUMB_E_CANCELLED; what opening and
- * creating return. */
-RHUMB_API rhumb_status rhumb_index_compact_into(const char *path, const char *new_path,
-                                                const rhumb_compact_options *options, rhumb_compact_report *report,
-                                                size_t report_size) RHUMB_NODISCARD;
-
-/* ---- points, levels and neighbours ----------------------------------------------------------------------------------
- */
-
-/* The highest level that a key's node is on. RHUMB_E_NOTFOUND. */
-RHUMB_API rhumb_status rhumb_index_level(rhumb_index *index, uint64_t key, uint32_t *level) RHUMB_NODISCARD;
-
-/* The vector of a key where it lies in the mapped file, without a copy: dim components, read-only. It stays valid, and
- * unchanged also when the key is deleted or replaced, until the handle is closed, refreshed to a newer checkpoint or
- * compacted in place. RHUMB_E_NOTFOUND, RHUMB_E_UNSUPPORTED (graph_only). */
-RHUMB_API rhumb_status rhumb_index_vector_view(rhumb_index *index, uint64_t key, const void **vector) RHUMB_NODISCARD;
-
-#define RHUMB_LEVELS_ALL UINT32_MAX /* in the place of a level: all levels of the node, each neighbour once */
-
-/* The keys that a key's node has links to on a level, and how far they are, nearest first; deleted ones are left out.
- * `keys` and `distances` have `capacity` places; `distances` may be NULL. *found_count is how many there are; when it
- * is more than `capacity`, the nearest are given. A list of level 0 has at most M0, one of a level above at most M. In
- * a handle opened with graph_only the order is that of the slots, and distances must be NULL. Beside inserts and
- * deletes the answer is the list of some moment. RHUMB_E_NOTFOUND: no such key. RHUMB_E_INVALID: the node is not on
- * that level. RHUMB_E_UNSUPPORTED, RHUMB_E_NOMEM. */
-RHUMB_API rhumb_status rhumb_index_neighbours(rhumb_index *index, uint64_t key, uint32_t level, uint64_t *keys,
-                                              float *distances, size_t capacity, size_t *found_count) RHUMB_NODISCARD;
-
-/* A walk over the points of an index, in the order of insertion (or in that which a compaction chose). It shows what
- * was there when it was opened: keys inserted later do not come, and keys deleted meanwhile do not come any more. One
- * that is replaced meanwhile comes once or not at all; one that was just being replaced at the opening, once or twice.
- * A cursor is for one thread at a time; there may be any number.
- */
-typedef struct rhumb_point_cursor rhumb_point_cursor;
-
-/* Begins a walk over the points that are on `level`; level 0 has all. RHUMB_E_INVALID: there can be no such level.
- * RHUMB_E_NOMEM. */
-RHUMB_API rhumb_status rhumb_point_cursor_open(rhumb_index *index, uint32_t level,
-                                               rhumb_point_cursor **cursor_out) RHUMB_NODISCARD;
-
-/* The next points, at most `capacity` of them: key, vector (as rhumb_index_vector_view gives it) and highest level.
- * Each array has `capacity` places or is NULL. *count is how many; 0: that was all. RHUMB_E_STALE: the handle was
- * refreshed to a newer checkpoint, or compacted, since the cursor was opened. RHUMB_E_UNSUPPORTED: vectors in a handle
- * opened with graph_only. */
-RHUMB_API rhumb_status rhumb_point_cursor_next(rhumb_point_cursor *cursor, size_t capacity, uint64_t *keys,
-                                               const void **vectors, uint32_t *levels, size_t *count) RHUMB_NODISCARD;
-
-/* NULL is fine; so is a cursor whose index has been closed, which is good for nothing else. */
-RHUMB_API void rhumb_point_cursor_close(rhumb_point_cursor *cursor);
-
-/* ---- metadata -------------------------------------------------------------------------------------------------------
- */
+/* ---- metadata ---------------------------------------------------------------------------------------------------- */
 
 #define RHUMB_METADATA_BYTES_LIMIT 3072u
 
@@ -737,6 +393,10 @@ RHUMB_API rhumb_status rhumb_index_metadata_get(rhumb_index *index, void *bytes,
 }
 #endif
 
-#include "rhumb_topology.h" /* the rest of the manual: the graph of an index as a file of its own */
+/* The rest of the manual. */
+#include "rhumb_points.h"
+#include "rhumb_search.h"
+#include "rhumb_topology.h"
+#include "rhumb_upkeep.h"
 
 #endif /* RHUMB_H */

@@ -55,8 +55,7 @@ done:
 static const rhumb__filter *filter_of(const void *context, uint64_t query, rhumb__filter *filter) {
     const rhumb_filter *const *filters = context;
     if (filters[query] == NULL) return NULL;
-    const rhumb_status status = rhumb__filter_take(filters[query], filter);
-    (void)status; /* they have been checked */
+    rhumb__filter_take_checked(filters[query], filter);
     return filter;
 }
 
@@ -134,7 +133,7 @@ rhumb_status rhumb_index_search_like(rhumb_index *index, uint64_t key, size_t k,
     }
     RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
     RHUMB_TRY(set_query_by_key(graph, scratch, key));
-    const uint32_t ef = setup.options.ef_search == 0 ? graph->params.ef_search : setup.options.ef_search;
+    const uint32_t ef = rhumb__search_setup_ef(&setup, graph);
     if (setup.filter != NULL) {
         RHUMB_TRY(
             rhumb__graph_search_filtered(graph, scratch, setup.filter, (uint32_t)k, ef, &key, keys, distances, &found));

@@ -16,6 +16,11 @@ typedef struct rhumb__search_setup {
     const rhumb__filter *filter; /* for all queries, or NULL */
 } rhumb__search_setup;
 
+/* How broad a search of `graph` is to be. */
+static inline uint32_t rhumb__search_setup_ef(const rhumb__search_setup *setup, const rhumb__graph *graph) {
+    return setup->options.ef_search == 0 ? graph->params.ef_search : setup->options.ef_search;
+}
+
 /* Checks the handle, the options and k. options->filters may be set only if `query_count` is not 0; each filter is
  * checked. RHUMB_E_INVALID. */
 rhumb_status rhumb__search_setup_make(rhumb__search_setup *setup, const rhumb_index *index, size_t query_count,

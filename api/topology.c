@@ -5,37 +5,12 @@
 #include <string.h>
 
 #include "api/handle.h"
-#include "base/bits.h"
 #include "base/status.h"
 #include "engine/topology.h"
 #include "engine/topology_export.h"
 
 /* What callers hold is the engine's structure under another name. */
 static rhumb__topology *inner(const rhumb_topology *topology) { return (rhumb__topology *)topology; }
-
-void rhumb_topology_options_init(rhumb_topology_options *options, size_t size) {
-    if (options == NULL) return;
-    const rhumb_topology_options defaults = {.size = size, .with_distances = true};
-    memset(options, 0, size);
-    memcpy(options, &defaults, rhumb__min_u64(size, sizeof defaults));
-}
-
-/* The newest version of a writer's file, as a reader of its own. */
-static rhumb_status open_snapshot(rhumb__graph *graph, rhumb__graph **snapshot_out) {
-    rhumb_status status;
-    rhumb__graph *snapshot = NULL;
-    RHUMB_TRY(rhumb__graph_open_custom(graph->store->path, NULL, &graph->params.custom, &snapshot));
-    if (!rhumb__store_is_same(graph->store, snapshot->store)) {
-        status = rhumb__fail_at(RHUMB_E_NOTFOUND, graph->store->path, RHUMB_OFFSET_NONE,
-                                "another index is at this path now");
-        goto done;
-    }
-    *snapshot_out = snapshot;
-    snapshot = NULL;
-done:
-    rhumb__graph_close(snapshot);
-    return status;
-}
 
 static void fill_stats(const rhumb__topology_header *header, size_t size, rhumb_topology_stats *stats) {
     rhumb_topology_stats filled = {
@@ -61,7 +36,7 @@ static void fill_stats(const rhumb__topology_header *header, size_t size, rhumb_
     for (uint32_t level = 0; level <= RHUMB_LEVEL_LIMIT; level++) {
         if (header->level_counts[level] > 0) filled.level_top = level;
     }
-    memcpy(stats, &filled, rhumb__min_u64(size, sizeof filled));
+    rhumb__struct_give(stats, size, &filled, sizeof filled);
 }
 
 rhumb_status rhumb_topology_export(rhumb_index *index, const char *path, const rhumb_topology_options *options,
@@ -75,10 +50,8 @@ rhumb_status rhumb_topology_export(rhumb_index *index, const char *path, const r
     rhumb_topology_options_init(&resolved, sizeof resolved);
     RHUMB_TRY(rhumb__handle_check(index, false));
     RHUMB_TRY(rhumb__options_take(&resolved, sizeof resolved, options, "rhumb_topology_options"));
-    if (path == NULL || path[0] == '\0' || (stats != NULL && stats_size < sizeof stats_size)) {
-        status = rhumb__fail(RHUMB_E_INVALID, "path is NULL or empty, or stats are of size %zu", stats_size);
-        goto done;
-    }
+    RHUMB_TRY(rhumb__path_check(path, "path"));
+    if (stats != NULL) RHUMB_TRY(rhumb__struct_check(stats, stats_size, "stats"));
     const rhumb__topology_export_spec spec = {
         .path = path,
         .creator_version = rhumb_version(),
@@ -91,7 +64,7 @@ rhumb_status rhumb_topology_export(rhumb_index *index, const char *path, const r
     if (!index->read_only) RHUMB_TRY(rhumb_index_checkpoint(index));
     RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
     if (!index->read_only) {
-        RHUMB_TRY(open_snapshot(graph, &snapshot));
+        RHUMB_TRY(rhumb__handle_reopen(graph, &snapshot));
         rhumb__scratch_give(scratch);
         scratch = NULL;
     }
@@ -104,10 +77,11 @@ done:
 }
 
 rhumb_status rhumb_topology_open(const char *path, rhumb_topology **topology_out) {
-    if (path == NULL || path[0] == '\0') return rhumb__fail(RHUMB_E_INVALID, "path is NULL or empty");
-    if (topology_out == NULL) return rhumb__fail(RHUMB_E_INVALID, "topology_out is NULL");
     rhumb__topology *topology = NULL;
-    const rhumb_status status = rhumb__topology_open(path, &topology);
+    rhumb_status status = rhumb__path_check(path, "path");
+    if (status != RHUMB_OK) return status;
+    if (topology_out == NULL) return rhumb__fail(RHUMB_E_INVALID, "topology_out is NULL");
+    status = rhumb__topology_open(path, &topology);
     if (status == RHUMB_OK) *topology_out = (rhumb_topology *)topology;
     return status;
 }
@@ -123,11 +97,10 @@ static rhumb_status check_handle(const rhumb_topology *topology) {
 }
 
 rhumb_status rhumb_topology_stats_get(const rhumb_topology *topology, rhumb_topology_stats *stats, size_t size) {
-    const rhumb_status status = check_handle(topology);
-    if (status != RHUMB_OK) return status;
-    if (stats == NULL || size < sizeof size) return rhumb__fail(RHUMB_E_INVALID, "stats is NULL or of size %zu", size);
-    fill_stats(&inner(topology)->header, size, stats);
-    return RHUMB_OK;
+    rhumb_status status = check_handle(topology);
+    if (status == RHUMB_OK) status = rhumb__struct_check(stats, size, "stats");
+    if (status == RHUMB_OK) fill_stats(&inner(topology)->header, size, stats);
+    return status;
 }
 
 rhumb_status rhumb_topology_find(const rhumb_topology *topology, uint64_t key, uint64_t *position) {
@@ -196,11 +169,9 @@ rhumb_status rhumb_topology_view(const rhumb_topology *topology, uint64_t positi
 }
 
 rhumb_status rhumb_topology_arrays_get(const rhumb_topology *topology, rhumb_topology_arrays *arrays, size_t size) {
-    const rhumb_status status = check_handle(topology);
+    rhumb_status status = check_handle(topology);
+    if (status == RHUMB_OK) status = rhumb__struct_check(arrays, size, "arrays");
     if (status != RHUMB_OK) return status;
-    if (arrays == NULL || size < sizeof size) {
-        return rhumb__fail(RHUMB_E_INVALID, "arrays is NULL or of size %zu", size);
-    }
     const rhumb__topology *t = inner(topology);
     const rhumb_topology_arrays filled = {
         .size = size,
@@ -212,7 +183,7 @@ rhumb_status rhumb_topology_arrays_get(const rhumb_topology *topology, rhumb_top
         .neighbours = t->neighbours,
         .distances = t->distances,
     };
-    memcpy(arrays, &filled, rhumb__min_u64(size, sizeof filled));
+    rhumb__struct_give(arrays, size, &filled, sizeof filled);
     return RHUMB_OK;
 }
 
@@ -240,11 +211,8 @@ rhumb_status rhumb_topology_points(const rhumb_topology *topology, uint32_t leve
 rhumb_status rhumb_topology_verify(const rhumb_topology *topology, rhumb_topology_report *report, size_t size) {
     rhumb__topology_verification result;
     rhumb_status status = check_handle(topology);
-    if (status != RHUMB_OK) return status;
-    if (report == NULL || size < sizeof size) {
-        return rhumb__fail(RHUMB_E_INVALID, "report is NULL or of size %zu", size);
-    }
-    status = rhumb__topology_verify(inner(topology), &result);
+    if (status == RHUMB_OK) status = rhumb__struct_check(report, size, "report");
+    if (status == RHUMB_OK) status = rhumb__topology_verify(inner(topology), &result);
     if (status != RHUMB_OK) return status;
     rhumb_topology_report filled = {
         .size = size,
@@ -253,7 +221,7 @@ rhumb_status rhumb_topology_verify(const rhumb_topology *topology, rhumb_topolog
         .structure_error_count = result.structure_error_count,
     };
     memcpy(filled.first_error, result.first_error, sizeof filled.first_error);
-    memcpy(report, &filled, rhumb__min_u64(size, sizeof filled));
+    rhumb__struct_give(report, size, &filled, sizeof filled);
     if (result.checksum_error_count + result.structure_error_count == 0) return RHUMB_OK;
     return rhumb__fail_at(RHUMB_E_CORRUPT, inner(topology)->io->path, RHUMB_OFFSET_NONE, "%s", result.first_error);
 }

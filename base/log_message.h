@@ -2,8 +2,6 @@
 #ifndef RHUMB_BASE_LOG_MESSAGE_H
 #define RHUMB_BASE_LOG_MESSAGE_H
 
-#include <stdbool.h>
-
 #include "base/rhumb_types.h"
 
 /* As rhumb_log_set. */

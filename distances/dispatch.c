@@ -26,7 +26,7 @@ enum { TIER_COUNT = RHUMB__SIMD_AVX512 + 1 };
 #define F32(name) TIERS(rhumb__f32_##name##_scalar, rhumb__f32_##name##_avx2, rhumb__f32_##name##_avx512)
 #define WIDE(name) TIERS(rhumb__wide_##name##_scalar, rhumb__wide_##name##_avx2, rhumb__wide_##name##_avx512)
 #define COUNT(name) TIERS(rhumb__count_##name##_scalar, rhumb__count_##name##_avx2, rhumb__count_##name##_avx512)
-/* Without vector instructions small components are summed in double like others. */
+/* Without vector instructions small components, and l1 of f32, are summed in double like others. */
 #define SMALL(element, name)                                                                                           \
     TIERS(rhumb__wide_##name##_scalar, rhumb__##element##_##name##_avx2, rhumb__##element##_##name##_avx512)
 #define ANY(kernels)                                                                                                   \
@@ -77,7 +77,7 @@ static const struct entry TABLE[] = {
     {RHUMB_METRIC_COSINE, E(U8), SMALL(u8, cosine)},
     {RHUMB_METRIC_COSINE, NUMBERS_FOR_DOT, WIDE(cosine)},
 
-    {RHUMB_METRIC_L1, E(F32), TIERS(rhumb__wide_l1_scalar, rhumb__f32_l1_avx2, rhumb__f32_l1_avx512)},
+    {RHUMB_METRIC_L1, E(F32), SMALL(f32, l1)},
     {RHUMB_METRIC_L1, E(F16), SMALL(f16, l1)},
     {RHUMB_METRIC_L1, E(BF16), SMALL(bf16, l1)},
     {RHUMB_METRIC_L1, E(I8), SMALL(i8, l1)},

@@ -5,7 +5,6 @@
 #ifndef RHUMB_DISTANCES_ELEMENT_H
 #define RHUMB_DISTANCES_ELEMENT_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -33,11 +32,6 @@ static inline uint32_t rhumb__element_bits(rhumb_element element) {
     case RHUMB_ELEMENT_U64: return 64;
     }
     return 0;
-}
-
-static inline bool rhumb__element_is_float(rhumb_element element) {
-    return element == RHUMB_ELEMENT_F16 || element == RHUMB_ELEMENT_BF16 || element == RHUMB_ELEMENT_F32 ||
-           element == RHUMB_ELEMENT_F64;
 }
 
 static inline float rhumb__f32_from_bits(uint32_t bits) {

@@ -7,17 +7,14 @@
  *
  * No state, no locks, no failures.
  */
-#include <float.h>
 #include <math.h>
-#include <stddef.h>
 
 #include "distances/f32_kernels.h"
-
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#include "distances/kernel.h"
 
 enum { SUMS = 8 };
 
-ALWAYS_INLINE float add_lanes(const float *sums) {
+RHUMB_INLINE float add_lanes(const float *sums) {
     return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
 }
 
@@ -47,28 +44,22 @@ static float product(const float *a, const float *b, size_t dim) {
     return add_lanes(sums);
 }
 
-/* Each comparison is false for a NaN, which so becomes `high`. */
-ALWAYS_INLINE float clamp(float value, float low, float high) {
-    if (!(value <= high)) return high;
-    return value >= low ? value : low;
-}
-
-ALWAYS_INLINE int is_sound(float inverse_norm) {
+RHUMB_INLINE int is_sound(float inverse_norm) {
     return inverse_norm >= RHUMB_F32_INVERSE_NORM_MIN && inverse_norm <= RHUMB_F32_INVERSE_NORM_MAX;
 }
 
 static float l2sq(const rhumb__space *space, const void *a, const void *b) {
-    return clamp(squared_difference(a, b, space->dim), 0.0f, FLT_MAX);
+    return rhumb__clamp(squared_difference(a, b, space->dim), 0.0f, FLT_MAX);
 }
 
 static float ip(const rhumb__space *space, const void *a, const void *b) {
-    return clamp(1.0f - product(a, b, space->dim), -FLT_MAX, FLT_MAX);
+    return rhumb__clamp(1.0f - product(a, b, space->dim), -FLT_MAX, FLT_MAX);
 }
 
 static float cosine(const rhumb__space *space, const void *a, const void *b) {
     float inverse_a = ((const float *)a)[space->dim], inverse_b = ((const float *)b)[space->dim];
     if (!is_sound(inverse_a) || !is_sound(inverse_b)) return rhumb__f32_cosine_extreme(space, a, b);
-    return clamp(1.0f - product(a, b, space->dim) * (inverse_a * inverse_b), 0.0f, 2.0f);
+    return rhumb__clamp(1.0f - product(a, b, space->dim) * (inverse_a * inverse_b), 0.0f, 2.0f);
 }
 
 float rhumb__f32_cosine_extreme(const rhumb__space *space, const float *a, const float *b) {
@@ -80,21 +71,9 @@ float rhumb__f32_cosine_extreme(const rhumb__space *space, const float *a, const
         squares_a += (double)a[i] * (double)a[i];
         squares_b += (double)b[i] * (double)b[i];
     }
-    return clamp((float)(1.0 - dot / (sqrt(squares_a) * sqrt(squares_b))), 0.0f, 2.0f);
+    return rhumb__clamp((float)(1.0 - dot / (sqrt(squares_a) * sqrt(squares_b))), 0.0f, 2.0f);
 }
 
-/* Defines <name>_many, which asks for the beginning of each row while the one before it is measured (the processor's
- * own prefetching goes on from there), and the kernel out of both forms. */
-#define DEFINE_KERNELS(name)                                                                                           \
-    static void name##_many(const rhumb__space *space, const void *query, const void *const *rows, size_t count,       \
-                            float *distances) {                                                                        \
-        for (size_t i = 0; i < count; i++) {                                                                           \
-            if (i + 1 < count) __builtin_prefetch(rows[i + 1]);                                                        \
-            distances[i] = name(space, query, rows[i]);                                                                \
-        }                                                                                                              \
-    }                                                                                                                  \
-    const rhumb__kernels rhumb__f32_##name##_scalar = {name, name##_many};
-
-DEFINE_KERNELS(l2sq)
-DEFINE_KERNELS(ip)
-DEFINE_KERNELS(cosine)
+RHUMB_DEFINE_KERNELS(rhumb__f32_l2sq_scalar, l2sq)
+RHUMB_DEFINE_KERNELS(rhumb__f32_ip_scalar, ip)
+RHUMB_DEFINE_KERNELS(rhumb__f32_cosine_scalar, cosine)

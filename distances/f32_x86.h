@@ -1,20 +1,17 @@
 /* f32_x86.h - what the AVX2 and the AVX-512 kernels share: from four sums to four raw distances.
  *
- * Included only by files compiled for one of those instruction sets. Everything here is inlined into its caller, so
- * that no function compiled for a newer processor can be picked by the linker for an older one.
+ * Included only by files compiled for one of those instruction sets. Everything here is inlined into its caller, as in
+ * kernel.h.
  *
  * The single forms use these too, with one sum in lane 0: that is how both forms round alike.
  */
 #ifndef RHUMB_DISTANCES_F32_X86_H
 #define RHUMB_DISTANCES_F32_X86_H
 
-#include <float.h>
 #include <immintrin.h>
-#include <stddef.h>
 
 #include "distances/f32_kernels.h"
-
-#define RHUMB_INLINE static inline __attribute__((always_inline))
+#include "distances/kernel.h"
 
 /* What is summed over the components; cosine is a product that is scaled afterwards. */
 enum rhumb__f32_term { RHUMB__F32_SQUARED_DIFFERENCE, RHUMB__F32_PRODUCT };

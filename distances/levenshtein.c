@@ -61,7 +61,8 @@ RHUMB_INLINE void strip_walk(bool wide, const struct strip *strip, uint32_t row_
     uint64_t plus = ~UINT64_C(0), minus = 0; /* vertical differences of the column so far */
     for (uint32_t j = 0; j < b->length; j++) {
         uint64_t equal = strip->rows[place_of(wide, strip, element_at(wide, b, j))];
-        const uint64_t down = steps[j]<0, up = steps[j]> 0;
+        const uint64_t down = steps[j] < 0;
+        const uint64_t up = steps[j] > 0;
         const uint64_t vertical = equal | minus;
         equal |= down;
         const uint64_t horizontal = (((equal & plus) + plus) ^ plus) | equal;

@@ -14,14 +14,11 @@
  *
  * No state, no locks, no failures.
  */
+#include "distances/f32_kernels.h"
 #include "distances/small_kernels.h"
 #include "distances/wide_kernels.h"
 
 enum term { TERM_SQUARE, TERM_PRODUCT, TERM_SIZE };
-
-/* The inverse norms for which sums in f32 are sound, as in f32_kernels.h. */
-#define INVERSE_NORM_MIN 0x1p-60
-#define INVERSE_NORM_MAX 0x1p50
 
 /* ---- f32 lanes ---- */
 
@@ -158,7 +155,7 @@ RHUMB_INLINE double sum_of(rhumb_element element, enum term term, size_t dim, co
 }
 
 RHUMB_INLINE bool is_sound(double inverse_norm) {
-    return inverse_norm >= INVERSE_NORM_MIN && inverse_norm <= INVERSE_NORM_MAX;
+    return inverse_norm >= (double)RHUMB_F32_INVERSE_NORM_MIN && inverse_norm <= (double)RHUMB_F32_INVERSE_NORM_MAX;
 }
 
 RHUMB_INLINE float measure(rhumb_element element, rhumb_metric metric, const rhumb__space *space, const void *a,

@@ -21,7 +21,9 @@ LAYERS_BELOW = {
     "api": {"api", "base", "distances", "engine", "storage"},
 }
 FREE_FOLDERS = {"bench", "tests"}
-PUBLIC_HEADERS = {"rhumb.h", "rhumb_topology.h", "rhumb_types.h"}  # their names once installed
+PUBLIC_HEADERS = {  # their names once installed
+    "rhumb.h", "rhumb_points.h", "rhumb_search.h", "rhumb_topology.h", "rhumb_types.h", "rhumb_upkeep.h",
+}  # fmt: skip
 OWNERS = {"mimalloc.h": "base", "liburing.h": "storage"}
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
 

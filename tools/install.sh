@@ -22,7 +22,7 @@ version=$major.$(number MINOR).$(number PATCH)
 
 install -d "$target/bin" "$target/include" "$target/lib/pkgconfig"
 install -m 755 api/cli/rhumb "$target/bin/rhumb"
-install -m 644 api/rhumb.h api/rhumb_topology.h base/rhumb_types.h "$target/include/"
+install -m 644 api/rhumb.h api/rhumb_*.h base/rhumb_types.h "$target/include/"
 install -m 644 librhumb.a "$target/lib/librhumb.a"
 install -m 755 librhumb.so "$target/lib/librhumb.so.$version"
 ln -sfn "librhumb.so.$version" "$target/lib/librhumb.so.$major"

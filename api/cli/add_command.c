@@ -49,7 +49,7 @@ static int add(struct cli *cli, const struct add_arguments *arguments) {
     if (arguments->keys_path) exit_code = ingest_open_keys(cli, arguments->keys_path, info->row_count, &keys);
     if (exit_code == CLI_OK) exit_code = cli_open_index(cli, arguments->index_path, false, &index);
     if (exit_code != CLI_OK) goto done;
-    rhumb_status status = rhumb_index_stats_get(index, &stats, sizeof stats);
+    const rhumb_status status = rhumb_index_stats_get(index, &stats, sizeof stats);
     exit_code = status == RHUMB_OK ? check_fit(cli, arguments, &stats, info)
                                    : cli_fail_index(cli, status, "cannot see what the index is");
     if (exit_code != CLI_OK) goto done;
@@ -71,11 +71,7 @@ static int add(struct cli *cli, const struct add_arguments *arguments) {
     ingest_report(cli, &result, index);
     if (exit_code == CLI_INTERRUPTED) exit_code = tell_interrupted(cli, &ingest, &result);
 done:
-    if (index) {
-        status = rhumb_index_close(index);
-        if (status != RHUMB_OK && exit_code == CLI_OK)
-            exit_code = cli_fail_index(cli, status, "cannot close the index");
-    }
+    exit_code = cli_close_index(cli, index, exit_code);
     dataset_close(keys);
     dataset_close(rows);
     return exit_code;

@@ -128,7 +128,7 @@ static int build(struct cli *cli, struct build_arguments *arguments) {
     rhumb_open_options_init(&open, sizeof open);
     open.durability = RHUMB_DURABILITY_NONE;
     arguments->options.open = &open;
-    rhumb_status status = rhumb_index_create(arguments->index_path, &arguments->options, &index);
+    const rhumb_status status = rhumb_index_create(arguments->index_path, &arguments->options, &index);
     if (status != RHUMB_OK) {
         exit_code =
             cli_fail_index(cli, status,
@@ -144,8 +144,7 @@ static int build(struct cli *cli, struct build_arguments *arguments) {
                rhumb_element_name(arguments->options.element), rhumb_metric_name(arguments->options.metric));
     fflush(stdout);
     exit_code = fill_index(cli, arguments, index, rows, keys);
-    status = rhumb_index_close(index);
-    if (status != RHUMB_OK && exit_code == CLI_OK) exit_code = cli_fail_index(cli, status, "cannot close the index");
+    exit_code = cli_close_index(cli, index, exit_code);
 done:
     dataset_close(keys);
     dataset_close(rows);

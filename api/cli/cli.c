@@ -106,10 +106,6 @@ static int exit_code_of(rhumb_status status) {
     }
 }
 
-const char *cli_no_custom(rhumb_status status, const char *action) {
-    return status == RHUMB_E_METRIC ? "custom metrics are used through the library, the tool cannot" : action;
-}
-
 int cli_fail_index(struct cli *cli, rhumb_status status, const char *action) {
     return cli_fail_index_as(cli, exit_code_of(status), status, action);
 }
@@ -117,6 +113,7 @@ int cli_fail_index(struct cli *cli, rhumb_status status, const char *action) {
 int cli_fail_index_as(struct cli *cli, int exit_code, rhumb_status status, const char *action) {
     const rhumb_error *library = rhumb_error_last();
     char message[1024], offset[32] = "";
+    if (status == RHUMB_E_METRIC) action = "custom metrics are used through the library, the tool cannot";
     if (library->file_offset != UINT64_MAX)
         snprintf(offset, sizeof offset, "byte %llu: ", (unsigned long long)library->file_offset);
     const bool names_path = library->path[0] == '\0' || strstr(library->message, library->path);
@@ -160,12 +157,33 @@ int cli_open_dataset(struct cli *cli, const char *path, const char *format_name,
     return CLI_OK;
 }
 
+int cli_open_keys(struct cli *cli, const char *path, struct dataset **keys_out) {
+    struct dataset *keys = NULL;
+    const int exit_code = cli_open_dataset(cli, path, NULL, NULL, DATASET_PART_TRAIN, &keys);
+    if (exit_code != CLI_OK) return exit_code;
+    const struct dataset_info *info = dataset_info_get(keys);
+    if (dataset_element_is_integer(info->element) && info->dim == 1) {
+        *keys_out = keys;
+        return CLI_OK;
+    }
+    cli_fail(cli, CLI_INPUT, "%s: keys must be integers, one per row; found %u columns of %s", path, info->dim,
+             dataset_element_name(info->element));
+    dataset_close(keys);
+    return CLI_INPUT;
+}
+
 int cli_open_index(struct cli *cli, const char *path, bool read_only, rhumb_index **index_out) {
     rhumb_open_options options;
     rhumb_open_options_init(&options, sizeof options);
     options.read_only = read_only;
     const rhumb_status status = rhumb_index_open(path, &options, index_out);
-    return status == RHUMB_OK ? CLI_OK : cli_fail_index(cli, status, cli_no_custom(status, "cannot open the index"));
+    return status == RHUMB_OK ? CLI_OK : cli_fail_index(cli, status, "cannot open the index");
+}
+
+int cli_close_index(struct cli *cli, rhumb_index *index, int exit_code) {
+    const rhumb_status status = rhumb_index_close(index);
+    return status == RHUMB_OK || exit_code != CLI_OK ? exit_code
+                                                     : cli_fail_index(cli, status, "cannot close the index");
 }
 
 void cli_json_dataset(struct cli *cli, const char *name, const struct dataset *dataset) {

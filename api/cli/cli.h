@@ -67,12 +67,11 @@ bool cli_parse(struct cli *cli, const struct cli_command *command, const struct 
 int cli_finish(struct cli *cli, int exit_code);
 
 /* Tell a failure and return its exit code. cli_fail_index takes the details from rhumb_error_last() and the exit code
- * from `status`; `action` is what could not be done, such as "cannot open the index". */
+ * from `status`; `action` is what could not be done, such as "cannot open the index". That an index has a custom metric
+ * is told in its place: no action of the tool is possible then. */
 int cli_fail(struct cli *cli, int exit_code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 int cli_fail_index(struct cli *cli, rhumb_status status, const char *action);
 int cli_fail_index_as(struct cli *cli, int exit_code, rhumb_status status, const char *action);
-/* `action`, unless the failure is that of an index with a custom metric: then why the tool cannot use it. */
-const char *cli_no_custom(rhumb_status status, const char *action);
 int cli_fail_dataset(struct cli *cli, const struct dataset_error *error);
 int cli_fail_memory(struct cli *cli, uint64_t bytes);
 
@@ -83,8 +82,15 @@ void cli_note(const struct cli *cli, const char *format, ...) __attribute__((for
 int cli_open_dataset(struct cli *cli, const char *path, const char *format_name, const char *hdf5_name,
                      enum dataset_part part, struct dataset **dataset_out);
 
+/* Opens a file of keys: one column of integers. CLI_OK or a told failure. */
+int cli_open_keys(struct cli *cli, const char *path, struct dataset **keys_out);
+
 /* Opens an index. CLI_OK or a told failure. */
 int cli_open_index(struct cli *cli, const char *path, bool read_only, rhumb_index **index_out);
+
+/* Closes an index (NULL is fine) at the end of a command that comes to `exit_code`. Returns that, or what telling of a
+ * failure to close returns if nothing had failed before. */
+int cli_close_index(struct cli *cli, rhumb_index *index, int exit_code);
 
 /* Writes the member `input` with what a dataset is. */
 void cli_json_dataset(struct cli *cli, const char *name, const struct dataset *dataset);

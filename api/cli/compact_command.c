@@ -3,24 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "call_progress.h"
 #include "cli.h"
 #include "interrupt.h"
-#include "progress.h"
 #include "units.h"
-
-struct compact_run {
-    struct cli *cli;
-    struct progress progress;
-    bool begun;
-};
-
-static bool on_progress(void *context, uint64_t done_count, uint64_t total_count) {
-    struct compact_run *run = context;
-    if (!run->begun) progress_begin(&run->progress, "compact", total_count, run->cli->quiet, run->cli->json);
-    run->begun = true;
-    progress_update(&run->progress, done_count);
-    return !interrupt_requested();
-}
 
 static const struct {
     const char *name;
@@ -41,6 +27,21 @@ static int choose_order(struct cli *cli, const char *name, rhumb_order *order) {
     return cli_fail(cli, CLI_USAGE, "--order must be bisection, window, breadth, rcm or keep; found '%s'", name);
 }
 
+/* What both ways of compacting tell. */
+static void print_counts(struct cli *cli, const rhumb_compact_report *report) {
+    struct json_writer *json = &cli->writer;
+    struct units_text a, b;
+    json_u64(json, "count", report->count);
+    json_u64(json, "dropped_count", report->dropped_count);
+    json_u64(json, "repaired_count", report->repaired_count);
+    json_u64(json, "reconnected_count", report->reconnected_count);
+    json_u64(json, "unreachable_count", report->unreachable_count);
+    if (cli->json) return;
+    printf("dropped      %s deleted nodes; %s lists had named them\n", units_count(&a, report->dropped_count),
+           units_count(&b, report->repaired_count));
+    printf("reconnected  %s nodes that no path had led to\n", units_count(&a, report->reconnected_count));
+}
+
 static void print(struct cli *cli, const char *path, const char *new_path, const rhumb_compact_report *report,
                   double seconds) {
     struct json_writer *json = &cli->writer;
@@ -48,39 +49,25 @@ static void print(struct cli *cli, const char *path, const char *new_path, const
     json_text(json, "index", path);
     json_text(json, "into", new_path);
     json_u64(json, "epoch", report->epoch);
-    json_u64(json, "count", report->count);
-    json_u64(json, "dropped_count", report->dropped_count);
-    json_u64(json, "repaired_count", report->repaired_count);
-    json_u64(json, "reconnected_count", report->reconnected_count);
-    json_u64(json, "unreachable_count", report->unreachable_count);
+    if (!cli->json) printf("index        %s: checkpoint %llu\n", path, (unsigned long long)report->epoch);
+    print_counts(cli, report);
     json_double(json, "seconds", seconds);
     if (cli->json) return;
-    printf("index        %s: checkpoint %llu\n", path, (unsigned long long)report->epoch);
-    printf("dropped      %s deleted nodes; %s lists had named them\n", units_count(&a, report->dropped_count),
-           units_count(&b, report->repaired_count));
-    printf("reconnected  %s nodes that no path had led to\n", units_count(&a, report->reconnected_count));
     printf("new index    %s: %s vectors (%s)\n", new_path, units_count(&a, report->count), units_duration(&b, seconds));
 }
 
 static void print_in_place(struct cli *cli, const char *path, const rhumb_compact_report *report,
                            const uint64_t file_bytes[2], double seconds) {
     struct json_writer *json = &cli->writer;
-    struct units_text a, b, c;
+    struct units_text a, b;
     json_text(json, "index", path);
-    json_u64(json, "count", report->count);
-    json_u64(json, "dropped_count", report->dropped_count);
-    json_u64(json, "repaired_count", report->repaired_count);
-    json_u64(json, "reconnected_count", report->reconnected_count);
-    json_u64(json, "unreachable_count", report->unreachable_count);
+    print_counts(cli, report);
     json_u64(json, "file_bytes_before", file_bytes[0]);
     json_u64(json, "file_bytes", file_bytes[1]);
     json_double(json, "seconds", seconds);
     if (cli->json) return;
-    printf("dropped      %s deleted nodes; %s lists had named them\n", units_count(&a, report->dropped_count),
-           units_count(&b, report->repaired_count));
-    printf("reconnected  %s nodes that no path had led to\n", units_count(&a, report->reconnected_count));
     printf("index        %s: %s vectors (%s)\n", path, units_count(&a, report->count), units_duration(&b, seconds));
-    printf("file         %s, before %s\n", units_bytes(&a, file_bytes[1]), units_bytes(&c, file_bytes[0]));
+    printf("file         %s, before %s\n", units_bytes(&a, file_bytes[1]), units_bytes(&b, file_bytes[0]));
 }
 
 static rhumb_status file_bytes_of(rhumb_index *index, uint64_t *file_bytes) {
@@ -91,7 +78,7 @@ static rhumb_status file_bytes_of(rhumb_index *index, uint64_t *file_bytes) {
 }
 
 static int compact_in_place(struct cli *cli, const char *path, const rhumb_compact_options *options,
-                            struct compact_run *run) {
+                            struct call_progress *progress) {
     rhumb_index *index = NULL;
     rhumb_compact_report report;
     uint64_t file_bytes[2] = {0, 0};
@@ -100,42 +87,40 @@ static int compact_in_place(struct cli *cli, const char *path, const rhumb_compa
     open_options.compact_dead_share = 1; /* once is enough */
     const double start = units_now();
     rhumb_status status = rhumb_index_open(path, &open_options, &index);
-    if (status != RHUMB_OK) return cli_fail_index(cli, status, "cannot open");
+    if (status != RHUMB_OK) return cli_fail_index(cli, status, "cannot open the index");
     status = file_bytes_of(index, &file_bytes[0]);
     if (status == RHUMB_OK) status = rhumb_index_compact(index, options, &report, sizeof report);
     if (status == RHUMB_OK) status = file_bytes_of(index, &file_bytes[1]);
-    if (run->begun) progress_end(&run->progress);
+    call_progress_end(progress);
     int exit_code = CLI_OK;
     if (status == RHUMB_E_CANCELLED) exit_code = cli_fail(cli, CLI_INTERRUPTED, "interrupted: %s is as it was", path);
     if (status != RHUMB_OK && exit_code == CLI_OK) exit_code = cli_fail_index(cli, status, "cannot compact");
-    const rhumb_status closed = rhumb_index_close(index);
-    if (exit_code != CLI_OK) return exit_code;
-    if (closed != RHUMB_OK) return cli_fail_index(cli, closed, "cannot close");
-    print_in_place(cli, path, &report, file_bytes, units_now() - start);
-    return CLI_OK;
+    exit_code = cli_close_index(cli, index, exit_code);
+    if (exit_code == CLI_OK) print_in_place(cli, path, &report, file_bytes, units_now() - start);
+    return exit_code;
 }
 
 static int compact(struct cli *cli, const char *path, const char *new_path, const rhumb_compact_options *options,
-                   struct compact_run *run) {
+                   struct call_progress *progress) {
     rhumb_compact_report report;
     const double start = units_now();
     const rhumb_status status = rhumb_index_compact_into(path, new_path, options, &report, sizeof report);
-    if (run->begun) progress_end(&run->progress);
+    call_progress_end(progress);
     if (status == RHUMB_E_CANCELLED)
         return cli_fail(cli, CLI_INTERRUPTED, "interrupted: %s was not made, %s is as it was", new_path, path);
-    if (status != RHUMB_OK) return cli_fail_index(cli, status, cli_no_custom(status, "cannot compact"));
+    if (status != RHUMB_OK) return cli_fail_index(cli, status, "cannot compact");
     print(cli, path, new_path, &report, units_now() - start);
     return CLI_OK;
 }
 
 static int run(struct cli *cli, const struct cli_command *command, int argument_count, char *const *argument_texts) {
-    struct compact_run run = {.cli = cli};
+    struct call_progress progress = {.cli = cli};
     const char *new_path = NULL;
     const char *order_name = NULL;
     rhumb_compact_options compact_options;
     rhumb_compact_options_init(&compact_options, sizeof compact_options);
-    compact_options.progress = on_progress;
-    compact_options.progress_context = &run;
+    compact_options.progress = call_progress_tell;
+    compact_options.progress_context = &progress;
     const struct args_option options[] = {
         {"into", 0, ARGS_TEXT, &new_path, "NEW", "make a new file, which must not exist, and leave INDEX alone"},
         {"order", 0, ARGS_TEXT, &order_name, "ORDER",
@@ -152,9 +137,9 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
     exit_code = choose_order(cli, order_name, &compact_options.order);
     if (exit_code != CLI_OK) return exit_code;
     interrupt_install();
-    if (new_path) return compact(cli, path, new_path, &compact_options, &run);
+    if (new_path) return compact(cli, path, new_path, &compact_options, &progress);
     compact_options.shrink = true; /* nobody else is waiting for the disk, and the file is seen to be smaller */
-    return compact_in_place(cli, path, &compact_options, &run);
+    return compact_in_place(cli, path, &compact_options, &progress);
 }
 
 const struct cli_command cli_compact_command = {

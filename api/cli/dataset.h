@@ -14,13 +14,13 @@
  *   hdf5                 the files of ann-benchmarks: matrices train, test, neighbors and distances, attribute distance
  *   fvecs bvecs ivecs    TEXMEX: every row is preceded by its number of components (f32, u8, i32)
  *   fbin u8bin i8bin     big-ann-benchmarks: row count, dimension, then the rows (f32, u8, i8)
- *   ibin                 its ground truth: row count, k, a matrix of i32 ids, then (if the file has it) one of f32
- * distances npy                  NumPy, versions 1 to 3, C order, little-endian, one or two axes
+ *   ibin                 its ground truth: row count, k, the ids (i32), then, if the file has them, distances (f32)
+ *   npy                  NumPy, versions 1 to 3, C order, little-endian, one or two axes
  *
  * HOSTILE FILES
  *   Every size in a header is checked against the length of the file before it is used, and no memory is taken in
- *   proportion to a number that the file's length does not back. HDF5 files are parsed by libhdf5, and rhumb can vouch
- * only for what it checks before and after; do not feed HDF5 files of strangers to any program.
+ *   proportion to a number that the file's length does not back. HDF5 files are parsed by libhdf5, and rhumb can
+ *   vouch only for what it checks before and after; do not feed HDF5 files of strangers to any program.
  *
  * THREADS: a dataset is used by one thread at a time. The HDF5 reader also wants to be the only user of libhdf5
  * meanwhile, since that library's serial build is not thread-safe.
@@ -146,6 +146,9 @@ enum dataset_format dataset_format_from_path(const char *path);
 const char *dataset_element_name(enum dataset_element element);
 size_t dataset_element_bytes(enum dataset_element element);
 bool dataset_element_is_integer(enum dataset_element element);
+
+/* The number that the bits of an IEEE 754 binary16 are; exact, since every one of them is a float. */
+float dataset_f16_value(uint16_t half);
 
 #ifdef __cplusplus
 }

@@ -50,8 +50,8 @@ bool dataset__size(uint64_t a, uint64_t b, uint64_t c, uint64_t *result) {
     return !__builtin_mul_overflow(a, b, &product) && !__builtin_add_overflow(product, c, result);
 }
 
-/* IEEE 754 binary16: 1 bit of sign, 5 of exponent, 10 of fraction. Exact, since every half is a float. */
-static float half_to_float(uint16_t half) {
+/* 1 bit of sign, 5 of exponent, 10 of fraction. */
+float dataset_f16_value(uint16_t half) {
     const float sign = half & 0x8000 ? -1.0f : 1.0f;
     const int exponent = half >> 10 & 0x1f;
     const int fraction = half & 0x3ff;
@@ -71,7 +71,7 @@ static float half_to_float(uint16_t half) {
 
 void dataset__to_f32(enum dataset_element element, const unsigned char *bytes, size_t count, float *out) {
     switch (element) {
-    case DATASET_ELEMENT_F16: CONVERT_EACH(uint16_t, half_to_float(value));
+    case DATASET_ELEMENT_F16: CONVERT_EACH(uint16_t, dataset_f16_value(value));
     case DATASET_ELEMENT_F32: memcpy(out, bytes, count * sizeof *out); break;
     case DATASET_ELEMENT_F64: CONVERT_EACH(double, (float)value);
     case DATASET_ELEMENT_I8: CONVERT_EACH(int8_t, (float)value);

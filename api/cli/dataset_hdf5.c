@@ -79,13 +79,33 @@ static void close_hdf5(struct dataset *dataset) {
     dataset->reader = NULL;
 }
 
-/* The type to read a matrix as if it is not to be converted: the file's own, little-endian. */
-static hid_t raw_type(const struct hdf5_reader *reader) {
-    const hid_t of_file = H5Dget_type(reader->matrix);
-    const hid_t type = of_file < 0 ? H5I_INVALID_HID : H5Tcopy(of_file);
-    if (of_file >= 0) H5Tclose(of_file);
-    if (type >= 0 && H5Tget_order(type) != H5T_ORDER_NONE) H5Tset_order(type, H5T_ORDER_LE);
-    return type;
+/* IEEE 754 binary16, which libhdf5 knows no name for. */
+static hid_t half_type(void) {
+    const hid_t type = H5Tcopy(H5T_IEEE_F32LE);
+    if (type >= 0 && H5Tset_fields(type, 15, 10, 5, 0, 10) >= 0 && H5Tset_size(type, 2) >= 0 &&
+        H5Tset_ebias(type, 15) >= 0)
+        return type;
+    if (type >= 0) H5Tclose(type);
+    return H5I_INVALID_HID;
+}
+
+/* The type to read a matrix as if it is not to be converted. Not the file's own: that may be of the other byte order,
+ * have unused bits, or be another float of the same size. */
+static hid_t raw_type(enum dataset_element element) {
+    switch (element) {
+    case DATASET_ELEMENT_F16: return half_type();
+    case DATASET_ELEMENT_F32: return H5Tcopy(H5T_IEEE_F32LE);
+    case DATASET_ELEMENT_F64: return H5Tcopy(H5T_IEEE_F64LE);
+    case DATASET_ELEMENT_I8: return H5Tcopy(H5T_STD_I8LE);
+    case DATASET_ELEMENT_I16: return H5Tcopy(H5T_STD_I16LE);
+    case DATASET_ELEMENT_I32: return H5Tcopy(H5T_STD_I32LE);
+    case DATASET_ELEMENT_I64: return H5Tcopy(H5T_STD_I64LE);
+    case DATASET_ELEMENT_U8: return H5Tcopy(H5T_STD_U8LE);
+    case DATASET_ELEMENT_U16: return H5Tcopy(H5T_STD_U16LE);
+    case DATASET_ELEMENT_U32: return H5Tcopy(H5T_STD_U32LE);
+    case DATASET_ELEMENT_U64: return H5Tcopy(H5T_STD_U64LE);
+    }
+    return H5I_INVALID_HID;
 }
 
 static enum dataset_status read_hdf5(struct dataset *dataset, uint64_t row_first, size_t row_count,
@@ -101,7 +121,7 @@ static enum dataset_status read_hdf5(struct dataset *dataset, uint64_t row_first
         status = fail_hdf5(dataset, DATASET_E_CONTENT, "select rows of", reader->name, error);
     } else {
         const hid_t integers = reader->is_signed ? H5T_NATIVE_INT64 : H5T_NATIVE_UINT64;
-        const hid_t own = target->raw ? raw_type(reader) : H5I_INVALID_HID;
+        const hid_t own = target->raw ? raw_type(dataset->info.element) : H5I_INVALID_HID;
         const hid_t type = target->raw ? own : target->f32 ? H5T_NATIVE_FLOAT : integers;
         void *rows = target->raw ? target->raw : target->f32 ? (void *)target->f32 : (void *)target->u64;
         if (H5Dread(reader->matrix, type, memory_space, reader->file_space, H5P_DEFAULT, rows) < 0)

@@ -36,20 +36,16 @@ struct ingest {
 
 int ingest_open_keys(struct cli *cli, const char *path, uint64_t row_count, struct dataset **keys_out) {
     struct dataset *keys = NULL;
-    int exit_code = cli_open_dataset(cli, path, NULL, NULL, DATASET_PART_TRAIN, &keys);
+    const int exit_code = cli_open_keys(cli, path, &keys);
     if (exit_code != CLI_OK) return exit_code;
-    const struct dataset_info *info = dataset_info_get(keys);
-    if (!dataset_element_is_integer(info->element) || info->dim != 1)
-        exit_code = cli_fail(cli, CLI_INPUT, "%s: keys must be integers, one per row; found %u columns of %s", path,
-                             info->dim, dataset_element_name(info->element));
-    else if (info->row_count != row_count)
-        exit_code = cli_fail(cli, CLI_INPUT, "%s: expected one key for each of %llu vectors, found %llu", path,
-                             (unsigned long long)row_count, (unsigned long long)info->row_count);
-    if (exit_code != CLI_OK)
-        dataset_close(keys);
-    else
+    const uint64_t key_count = dataset_info_get(keys)->row_count;
+    if (key_count == row_count) {
         *keys_out = keys;
-    return exit_code;
+        return CLI_OK;
+    }
+    dataset_close(keys);
+    return cli_fail(cli, CLI_INPUT, "%s: expected one key for each of %llu vectors, found %llu", path,
+                    (unsigned long long)row_count, (unsigned long long)key_count);
 }
 
 /* Reads the next rows and their keys; with skip_existing, closes the gaps of those that the index has. *count_out is

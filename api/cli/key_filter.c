@@ -10,11 +10,7 @@ static int compare_keys(const void *a, const void *b) {
 }
 
 static int read_keys(struct key_filter *filter, struct cli *cli, struct dataset *rows) {
-    const struct dataset_info *info = dataset_info_get(rows);
-    if (info->dim != 1)
-        return cli_fail(cli, CLI_INPUT, "%s: keys must be integers, one per row; found %u columns", info->path,
-                        info->dim);
-    const size_t count = (size_t)info->row_count;
+    const size_t count = (size_t)dataset_info_get(rows)->row_count;
     filter->keys = malloc((count + 1) * sizeof *filter->keys);
     if (!filter->keys) return cli_fail_memory(cli, (count + 1) * sizeof *filter->keys);
     struct dataset_error error;
@@ -35,7 +31,7 @@ int key_filter_open(struct key_filter *filter, struct cli *cli, const char *path
     rhumb_filter_init(&filter->filter, sizeof filter->filter);
     filter->filter.kind = RHUMB_FILTER_KEYS;
     filter->filter.negate = exclude;
-    int exit_code = cli_open_dataset(cli, path, NULL, NULL, DATASET_PART_TRAIN, &rows);
+    int exit_code = cli_open_keys(cli, path, &rows);
     if (exit_code == CLI_OK) exit_code = read_keys(filter, cli, rows);
     dataset_close(rows);
     return exit_code;

@@ -2,24 +2,10 @@
  * code 1 when the new index was made and something is missing in it, or may be. */
 #include <stdio.h>
 
+#include "call_progress.h"
 #include "cli.h"
 #include "interrupt.h"
-#include "progress.h"
 #include "units.h"
-
-struct repair_run {
-    struct cli *cli;
-    struct progress progress;
-    bool begun;
-};
-
-static bool on_progress(void *context, uint64_t done_count, uint64_t total_count) {
-    struct repair_run *run = context;
-    if (!run->begun) progress_begin(&run->progress, "repair", total_count, run->cli->quiet, run->cli->json);
-    run->begun = true;
-    progress_update(&run->progress, done_count);
-    return !interrupt_requested();
-}
 
 /* Whether the new index has all that the old one had, as far as can be known. */
 static bool is_complete(const rhumb_repair_report *report) {
@@ -87,14 +73,14 @@ static void print_text(const char *path, const char *new_path, const rhumb_repai
 }
 
 static int repair(struct cli *cli, const char *path, const char *new_path, const rhumb_repair_options *options,
-                  struct repair_run *run) {
+                  struct call_progress *progress) {
     rhumb_repair_report report;
     const double start = units_now();
     const rhumb_status status = rhumb_index_repair(path, new_path, options, &report, sizeof report);
-    if (run->begun) progress_end(&run->progress);
+    call_progress_end(progress);
     if (status == RHUMB_E_CANCELLED)
         return cli_fail(cli, CLI_INTERRUPTED, "interrupted: %s was not made, %s is as it was", new_path, path);
-    if (status != RHUMB_OK) return cli_fail_index(cli, status, cli_no_custom(status, "cannot repair"));
+    if (status != RHUMB_OK) return cli_fail_index(cli, status, "cannot repair");
     if (cli->json)
         print_json(&cli->writer, path, new_path, &report, units_now() - start);
     else
@@ -103,12 +89,12 @@ static int repair(struct cli *cli, const char *path, const char *new_path, const
 }
 
 static int run(struct cli *cli, const struct cli_command *command, int argument_count, char *const *argument_texts) {
-    struct repair_run run = {.cli = cli};
+    struct call_progress progress = {.cli = cli};
     const char *new_path = NULL;
     rhumb_repair_options repair_options;
     rhumb_repair_options_init(&repair_options, sizeof repair_options);
-    repair_options.progress = on_progress;
-    repair_options.progress_context = &run;
+    repair_options.progress = call_progress_tell;
+    repair_options.progress_context = &progress;
     const struct args_option options[] = {
         {"into", 0, ARGS_TEXT, &new_path, "NEW", "the file to make; it must not exist. Required"},
         {"threads", 't', ARGS_U32, &repair_options.thread_count, "N", "default: one per processor"},
@@ -121,7 +107,7 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
     if (!cli_parse(cli, command, options, argument_count, argument_texts, &path, 1, &exit_code)) return exit_code;
     if (!new_path) return cli_fail(cli, CLI_USAGE, "--into NEW is missing: a repair never changes the old file");
     interrupt_install();
-    return repair(cli, path, new_path, &repair_options, &run);
+    return repair(cli, path, new_path, &repair_options, &progress);
 }
 
 const struct cli_command cli_repair_command = {

@@ -265,9 +265,7 @@ static int search_run(struct cli *cli, struct search_arguments *arguments) {
     free(search.found_counts);
     recall_close(search.recall);
     dataset_close(search.queries);
-    const rhumb_status status = rhumb_index_close(search.index);
-    if (status != RHUMB_OK && exit_code == CLI_OK) exit_code = cli_fail_index(cli, status, "cannot close the index");
-    return exit_code;
+    return cli_close_index(cli, search.index, exit_code);
 }
 
 static int run(struct cli *cli, const struct cli_command *command, int argument_count, char *const *argument_texts) {

@@ -3,24 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "call_progress.h"
 #include "cli.h"
 #include "interrupt.h"
-#include "progress.h"
 #include "units.h"
-
-struct topology_run {
-    struct cli *cli;
-    struct progress progress;
-    bool begun;
-};
-
-static bool on_progress(void *context, uint64_t done_count, uint64_t total_count) {
-    struct topology_run *run = context;
-    if (!run->begun) progress_begin(&run->progress, "topology", total_count, run->cli->quiet, run->cli->json);
-    run->begun = true;
-    progress_update(&run->progress, done_count);
-    return !interrupt_requested();
-}
 
 static void print(struct cli *cli, const char *path, const rhumb_topology_stats *stats, double seconds) {
     struct json_writer *json = &cli->writer;
@@ -110,10 +96,10 @@ static int check(struct cli *cli, rhumb_index *index, const char *path, const rh
 }
 
 static int export(struct cli *cli, rhumb_index *index, const char *path, const rhumb_topology_options *options,
-                  struct topology_run *run, rhumb_topology_stats *stats) {
+                  struct call_progress *progress, rhumb_topology_stats *stats) {
     const double start = units_now();
     const rhumb_status status = rhumb_topology_export(index, path, options, stats, sizeof *stats);
-    if (run->begun) progress_end(&run->progress);
+    call_progress_end(progress);
     if (status == RHUMB_E_CANCELLED) return cli_fail(cli, CLI_INTERRUPTED, "interrupted: %s was not made", path);
     if (status != RHUMB_OK) return cli_fail_index(cli, status, "cannot write the topology");
     print(cli, path, stats, units_now() - start);
@@ -121,14 +107,14 @@ static int export(struct cli *cli, rhumb_index *index, const char *path, const r
 }
 
 static int run(struct cli *cli, const struct cli_command *command, int argument_count, char *const *argument_texts) {
-    struct topology_run run = {.cli = cli};
+    struct call_progress progress = {.cli = cli};
     const char *out_path = NULL;
     const char *levels = "0";
     bool without_distances = false, checked = false;
     rhumb_topology_options topology_options;
     rhumb_topology_options_init(&topology_options, sizeof topology_options);
-    topology_options.progress = on_progress;
-    topology_options.progress_context = &run;
+    topology_options.progress = call_progress_tell;
+    topology_options.progress_context = &progress;
     const struct args_option options[] = {
         {"out", 'o', ARGS_TEXT, &out_path, "FILE", "the topology file to make; it must not exist. Required"},
         {"levels", 0, ARGS_TEXT, &levels, "WHICH", "0: neighbours of level 0 (default);\nall: of all levels, merged"},
@@ -150,11 +136,9 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
     if (exit_code != CLI_OK) return exit_code;
     interrupt_install();
     rhumb_topology_stats stats = {0};
-    exit_code = export(cli, index, out_path, &topology_options, &run, &stats);
+    exit_code = export(cli, index, out_path, &topology_options, &progress, &stats);
     if (exit_code == CLI_OK && checked) exit_code = check(cli, index, out_path, &stats);
-    const rhumb_status status = rhumb_index_close(index);
-    if (status != RHUMB_OK && exit_code == CLI_OK) exit_code = cli_fail_index(cli, status, "cannot close the index");
-    return exit_code;
+    return cli_close_index(cli, index, exit_code);
 }
 
 const struct cli_command cli_topology_command = {

@@ -33,22 +33,12 @@ static bool is_same_type(enum dataset_element in_file, rhumb_element in_index) {
     return false;
 }
 
+/* As many as the same type has in a file; bits and bf16 are in no file as such. */
 static size_t element_bits(rhumb_element element) {
-    switch (element) {
-    case RHUMB_ELEMENT_B1: return 1;
-    case RHUMB_ELEMENT_I8:
-    case RHUMB_ELEMENT_U8: return 8;
-    case RHUMB_ELEMENT_F16:
-    case RHUMB_ELEMENT_BF16:
-    case RHUMB_ELEMENT_I16:
-    case RHUMB_ELEMENT_U16: return 16;
-    case RHUMB_ELEMENT_F32:
-    case RHUMB_ELEMENT_I32:
-    case RHUMB_ELEMENT_U32: return 32;
-    case RHUMB_ELEMENT_F64:
-    case RHUMB_ELEMENT_I64:
-    case RHUMB_ELEMENT_U64: return 64;
-    }
+    if (element == RHUMB_ELEMENT_B1) return 1;
+    if (element == RHUMB_ELEMENT_BF16) return 16;
+    for (size_t i = 0; i < sizeof same_types / sizeof same_types[0]; i++)
+        if (same_types[i].in_index == element) return 8 * dataset_element_bytes(same_types[i].in_file);
     return 0;
 }
 
@@ -84,12 +74,9 @@ int vectors_check(struct cli *cli, const struct dataset_info *info, const rhumb_
     } while (0)
 
 static long double load_half(const unsigned char *from) {
-    const unsigned bits = from[0] | (unsigned)from[1] << 8;
-    const int exponent = (int)(bits >> 10 & 0x1f);
-    const double fraction = bits & 0x3ff;
-    double size = exponent == 0 ? ldexp(fraction, -24) : ldexp(fraction + 1024, exponent - 25);
-    if (exponent == 0x1f) size = fraction != 0 ? NAN : INFINITY;
-    return bits & 0x8000 ? -size : size;
+    uint16_t half;
+    memcpy(&half, from, sizeof half);
+    return (long double)dataset_f16_value(half);
 }
 
 static long double load(enum dataset_element element, const unsigned char *from) {

@@ -52,9 +52,7 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
     exit_code = cli_open_index(cli, path, true, &index);
     if (exit_code != CLI_OK) return exit_code;
     exit_code = verify(cli, path, index);
-    const rhumb_status status = rhumb_index_close(index);
-    if (status != RHUMB_OK && exit_code == CLI_OK) exit_code = cli_fail_index(cli, status, "cannot close the index");
-    return exit_code;
+    return cli_close_index(cli, index, exit_code);
 }
 
 const struct cli_command cli_verify_command = {

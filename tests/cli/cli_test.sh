@@ -232,6 +232,12 @@ expect_json 0 search data.rhumb data.hdf5 --radius 0.001 -k 7 --limit 2
 expect 2 search data.rhumb queries.fvecs --radius 1 --exact
 expect 2 search data.rhumb queries.fvecs --filter-keys some.npy --exclude-keys some.npy
 expect 3 search data.rhumb queries.fvecs --filter-keys rows.npy
+# One column, but of floats: it is the file that is wrong, not the command line.
+python3 -c '
+import numpy
+numpy.save("floats.npy", numpy.array([7, 3], "f4"))'
+expect 3 search data.rhumb queries.fvecs --filter-keys floats.npy
+says stderr 'keys must be integers'
 
 # ---- add --------------------------------------------------------------------------------------------------------------
 expect_json 0 build keyed.rhumb rows.npy --keys keys.npy

@@ -142,6 +142,50 @@ TEST(DatasetHdf5, ReadsEveryLayoutInBatches) {
     }
 }
 
+// A float of 16 bits with the given fields; sign in the highest bit, fraction in the lowest.
+hid_t SmallFloat(size_t exponent_bits, size_t bias) {
+    const hid_t type = H5Tcopy(H5T_IEEE_F32LE);
+    const size_t fraction_bits = 15 - exponent_bits;
+    H5Tset_fields(type, 15, fraction_bits, exponent_bits, 0, fraction_bits);
+    H5Tset_size(type, 2);
+    H5Tset_ebias(type, bias);
+    return type;
+}
+
+// The halves of 1, -2 and 0.5, from a file of halves, of bf16, and of halves in the other byte order.
+TEST(DatasetHdf5, ReadsRawNumbersAsWhatTheyAreWhateverTheirLayout) {
+    const float values[] = {1.0f, -2.0f, 0.5f};
+    const hid_t half = SmallFloat(5, 15), bf16 = SmallFloat(8, 127), swapped = SmallFloat(5, 15);
+    H5Tset_order(swapped, H5T_ORDER_BE);
+    for (const hid_t type : {half, bf16, swapped}) {
+        HdfFile file;
+        file.Write("train", type, {3, 1}, H5T_NATIVE_FLOAT, values);
+        file.Close();
+        Opened opened(file.path());
+        ASSERT_TRUE(opened.dataset) << opened.error.message;
+        ASSERT_EQ(DATASET_ELEMENT_F16, dataset_info_get(opened.dataset)->element);
+        std::vector<uint16_t> raw(3);
+        EXPECT_EQ(DATASET_OK, dataset_read_raw(opened.dataset, 0, 3, raw.data(), &opened.error));
+        EXPECT_EQ(raw, (std::vector<uint16_t>{0x3C00, 0xC000, 0x3800}));
+        EXPECT_EQ(std::vector<float>(values, values + 3), opened.ReadAll());
+        H5Tclose(type);
+    }
+    // An integer of 12 bits, four places up in its 16.
+    const hid_t narrow = H5Tcopy(H5T_STD_U16LE);
+    H5Tset_precision(narrow, 12);
+    H5Tset_offset(narrow, 4);
+    const std::vector<uint16_t> numbers = {1, 7, 4095};
+    HdfFile file;
+    file.Write("train", narrow, {3, 1}, H5T_NATIVE_UINT16, numbers.data());
+    file.Close();
+    Opened opened(file.path());
+    ASSERT_TRUE(opened.dataset) << opened.error.message;
+    std::vector<uint16_t> raw(3);
+    EXPECT_EQ(DATASET_OK, dataset_read_raw(opened.dataset, 0, 3, raw.data(), &opened.error));
+    EXPECT_EQ(raw, numbers);
+    H5Tclose(narrow);
+}
+
 TEST(DatasetHdf5, ReadsFixedDistanceAttributesAndLivesWithoutOne) {
     for (const char *text : {"angular", ""}) {
         HdfFile file;

@@ -55,7 +55,10 @@ inline std::string name_of(const Pair &pair) {
     return std::string(rhumb__metric_name(pair.metric)) + " " + rhumb__element_name(pair.element);
 }
 
-inline bool is_float(rhumb_element element) { return rhumb__element_is_float(element); }
+inline bool is_float(rhumb_element element) {
+    return element == RHUMB_ELEMENT_F16 || element == RHUMB_ELEMENT_BF16 || element == RHUMB_ELEMENT_F32 ||
+           element == RHUMB_ELEMENT_F64;
+}
 
 // ---- vectors ----
 

@@ -12,7 +12,9 @@ import unittest
 
 import c_text
 
-HEADERS = ("base/rhumb_types.h", "api/rhumb.h", "api/rhumb_topology.h")
+HEADERS = ("base/rhumb_types.h",) + tuple(
+    "api/rhumb%s.h" % part for part in ("", "_points", "_search", "_topology", "_upkeep")
+)
 
 # What a C type may be called in Julia. Pointers follow from these (julia_types).
 NUMBERS = {
