@@ -134,11 +134,12 @@ static void wait_for_work(rhumb__compactor *c) {
     until.tv_nsec = (long)(until_ns % 1000000000u);
     pthread_cond_timedwait(&c->wake, &c->lock, &until);
     if (c->stop || c->due) return;
+    c->trim_due = false; /* somebody may ask for another while this one is under way */
     pthread_mutex_unlock(&c->lock);
     bool left = false;
     if (rhumb__store_trim(c->writer->store, &left) != RHUMB_OK) left = false;
     pthread_mutex_lock(&c->lock);
-    c->trim_due = left;
+    c->trim_due = c->trim_due || left;
 }
 
 static void *thread_main(void *argument) {
