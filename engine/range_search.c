@@ -10,7 +10,6 @@
  */
 #include "engine/range_search.h"
 
-#include <float.h>
 #include <math.h>
 
 #include "base/bits.h"
@@ -22,15 +21,11 @@
 #include "engine/search.h"
 #include "engine/tombstones.h"
 
-/* The way from a distance to a raw one and back may be off by roundings, so the search is a little wider than the
- * radius, and the answers are compared with the radius itself. */
-#define RADIUS_MARGIN 1e-6f
-
 typedef struct range {
     rhumb__graph *graph;
     rhumb__scratch *scratch;
     const rhumb__range_search *search;
-    float radius; /* raw, with the margin */
+    float radius; /* raw */
     bool has_dead;
     rhumb_status status; /* of the functions that cannot return one */
 } range;
@@ -200,15 +195,16 @@ static rhumb_status emit(range *range, uint64_t replace_done, uint64_t *found_co
     for (uint64_t i = 0; i < count; i++) {
         const uint32_t slot = rhumb__candidate_slot(scratch->queue.entries[i]);
         if ((rhumb__graph_node(range->graph, slot) & RHUMB__NODE_PRESENT) == 0) continue;
-        const float distance = rhumb__space_finish(&range->graph->space, -scratch->queue.entries[i].distance);
-        if (!(distance <= search->radius)) continue;
         const uint64_t key = rhumb__graph_key(range->graph, slot);
         if (replacing) {
             RHUMB_TRY(rhumb__key_set_reserve(&scratch->emitted));
             if (rhumb__key_set_add(&scratch->emitted, key)) continue;
         }
         search->keys[found_count] = key;
-        if (search->distances != NULL) search->distances[found_count] = distance;
+        if (search->distances != NULL) {
+            search->distances[found_count] =
+                rhumb__space_finish(&range->graph->space, -scratch->queue.entries[i].distance);
+        }
         found_count++;
     }
     for (uint64_t i = found_count; i < search->limit; i++) {
@@ -225,8 +221,7 @@ rhumb_status rhumb__range_search_run(rhumb__graph *graph, rhumb__scratch *scratc
     rhumb_status status;
     range range = {.graph = graph, .scratch = scratch, .search = search};
     const uint64_t replace_done = atomic_load(&graph->replace_done);
-    const float raw = rhumb__space_raw(&graph->space, search->radius);
-    range.radius = raw + fabsf(raw) * RADIUS_MARGIN + FLT_MIN;
+    range.radius = rhumb__space_raw(&graph->space, search->radius);
     range.has_dead = atomic_load(&graph->dead_count) > 0;
     scratch->within.count = 0;
     scratch->queue.count = 0;
