@@ -16,8 +16,6 @@
 #include "base/status.h"
 #include "engine/exact_search.h"
 #include "engine/filter_search.h"
-#include "engine/neighbour_list.h"
-#include "engine/prefetch.h"
 #include "engine/search.h"
 #include "engine/tombstones.h"
 
@@ -82,14 +80,8 @@ done:
 
 static rhumb_status expand(range *range, uint32_t slot) {
     rhumb__scratch *scratch = range->scratch;
-    const uint32_t list_count = rhumb__graph_neighbours(range->graph, slot, scratch->slot_limit, scratch->list);
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < list_count; i++) {
-        if (rhumb__visited_add(&scratch->visited, scratch->list[i])) continue;
-        rhumb__prefetch_vector(range->graph, rhumb__graph_vector(range->graph, scratch->list[i]));
-        scratch->batch[count++] = scratch->list[i];
-    }
-    return measure_and_queue(range, count);
+    return measure_and_queue(range,
+                             rhumb__search_gather(range->graph, scratch, slot, &scratch->visited, scratch->slot_limit));
 }
 
 /* The nodes that no link leads to yet. */
@@ -111,7 +103,7 @@ static rhumb_status add_unlinked(range *range, uint64_t begin) {
 static rhumb_status flood(range *range, const rhumb__candidate_pool *nearest) {
     rhumb_status status;
     rhumb__scratch *scratch = range->scratch;
-    /* Acquire pairs with the release in recover.c, as in rhumb__graph_search. */
+    /* Acquire pairs with the release in recover.c, as in rhumb__search_nearest. */
     const uint64_t unlinked_begin = atomic_load_explicit(&range->graph->unlinked_begin, memory_order_acquire);
     rhumb__visited_clear(&scratch->visited);
     RHUMB_TRY(rhumb__candidate_heap_reserve(&scratch->within, nearest->count));
