@@ -197,7 +197,8 @@ rhumb_status rhumb__search_nearest(rhumb__graph *graph, rhumb__scratch *scratch,
     /* Read before the walk begins: what is linked later is looked at here. Acquire pairs with the release in
      * recover.c: what is linked already can be found. */
     const uint64_t unlinked_begin = atomic_load_explicit(&graph->unlinked_begin, memory_order_acquire);
-    RHUMB_TRY(rhumb__scratch_prepare_search(scratch, has_dead ? ef * CANDIDATES_PER_ANSWER : ef));
+    const uint64_t live_limit = rhumb__min_u64((uint64_t)ef * CANDIDATES_PER_ANSWER, RHUMB__SLOT_LIMIT);
+    RHUMB_TRY(rhumb__scratch_prepare_search(scratch, has_dead ? (uint32_t)live_limit : ef));
     /* In an empty graph the pools stay empty. */
     if (has_dead) RHUMB_TRY(rhumb__scratch_prepare_answers(scratch, ef));
     uint32_t top;
