@@ -20,7 +20,8 @@ rhumb_status rhumb__adjacency_prepare(rhumb__scratch *scratch) RHUMB_NODISCARD;
 uint32_t rhumb__adjacency_read(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, uint32_t level,
                                uint64_t slot_limit);
 
-/* Measures them, with raw distances, and sorts by distance, equal ones by slot. The graph has its vectors. */
+/* Measures the first `count` of scratch->candidates from the node at `slot`, with raw distances, and sorts them by
+ * distance, equal ones by slot. The graph has its vectors. */
 void rhumb__adjacency_measure(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, uint32_t count);
 
 #endif /* RHUMB_ENGINE_ADJACENCY_H */

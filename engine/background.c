@@ -34,7 +34,8 @@ struct rhumb__background {
     pthread_cond_t wake; /* the thread has something to do */
     pthread_cond_t idle; /* it has nothing to do any more */
     pthread_mutex_t link_lock;
-    bool stop; /* guarded by lock, as the three below */
+    _Atomic bool recovering; /* vectors from the log wait to be linked; those that a compaction leaves do not count */
+    bool stop;               /* guarded by lock, as the three below */
     bool checkpoint_due;
     bool busy;                     /* it is at work */
     rhumb__scratch_pool pool;      /* for linking */
@@ -64,14 +65,19 @@ void rhumb__background_note_logged(rhumb__writer *writer, uint64_t bytes) {
     pthread_mutex_unlock(&b->lock);
 }
 
-rhumb_status rhumb__background_finish_linking(rhumb__writer *writer) {
+static rhumb_status link_block(rhumb__writer *writer, bool *left_out) {
     rhumb__background *b = writer->background;
+    const rhumb_status status = rhumb__recover_link_block(&b->pool, &b->link_lock, left_out);
+    if (status == RHUMB_OK && !*left_out && atomic_exchange(&b->recovering, false))
+        rhumb__log_message(RHUMB_LOG_INFO, writer->store->path, "recovery: all vectors from the log are linked");
+    return status;
+}
+
+rhumb_status rhumb__background_finish_linking(rhumb__writer *writer) {
+    rhumb_status status = RHUMB_OK;
     bool left = true;
-    while (left) {
-        const rhumb_status status = rhumb__recover_link_block(&b->pool, &b->link_lock, &left);
-        if (status != RHUMB_OK) return status;
-    }
-    return RHUMB_OK;
+    while (left && status == RHUMB_OK) status = link_block(writer, &left);
+    return status;
 }
 
 static void note_failure(rhumb__writer *writer) {
@@ -132,7 +138,7 @@ static void *thread_main(void *argument) {
     bool left = true;
     /* Without memory it is left to the next checkpoint, which says so to its caller. */
     while (left && !is_stopped(b)) {
-        if (rhumb__recover_link_block(&b->pool, &b->link_lock, &left) == RHUMB_OK) continue;
+        if (link_block(writer, &left) == RHUMB_OK) continue;
         rhumb__log_message(RHUMB_LOG_WARNING, writer->store->path, "linking what came from the log failed: %s",
                            rhumb__error_last()->message);
         break;
@@ -193,6 +199,7 @@ rhumb_status rhumb__background_start(rhumb__writer *writer) {
     rhumb__graph *graph = atomic_load(&writer->graph);
     rhumb__scratch_pool_init(&b->pool, graph);
     b->busy = true;
+    atomic_store(&b->recovering, rhumb__recover_unlinked_count(graph) > 0);
     b->counted_dead = atomic_load(&graph->dead_count);
     atomic_store(&b->limit_bytes, limit_bytes(writer));
     writer->background = b;

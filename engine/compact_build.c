@@ -23,6 +23,7 @@
 #include "base/bits.h"
 #include "base/clock.h"
 #include "base/status.h"
+#include "engine/adjacency.h"
 #include "engine/insert.h"
 #include "engine/neighbour_list.h"
 #include "engine/parallel.h"
@@ -164,20 +165,6 @@ static void consider(const compaction *c, rhumb__scratch *scratch, uint32_t own,
     candidates[(*count)++] = (rhumb__candidate){.slot_mark = slot};
 }
 
-static void measure(const compaction *c, rhumb__scratch *scratch, uint32_t own, rhumb__candidate *candidates,
-                    uint32_t count) {
-    const rhumb__space *space = &c->old->space;
-    for (uint32_t begin = 0; begin < count; begin += RHUMB__BATCH_MAX) {
-        const uint32_t batch_count = (uint32_t)rhumb__min_u64(count - begin, RHUMB__BATCH_MAX);
-        for (uint32_t i = 0; i < batch_count; i++) {
-            scratch->rows[i] = rhumb__graph_vector(c->old, candidates[begin + i].slot_mark);
-        }
-        space->distance_many(space, rhumb__graph_vector(c->old, own), scratch->rows, batch_count, scratch->distances);
-        for (uint32_t i = 0; i < batch_count; i++) candidates[begin + i].distance = scratch->distances[i];
-    }
-    rhumb__sort_candidates(candidates, count);
-}
-
 /* The neighbours of a node without the deleted ones, in old numbers. A list that named none keeps its order. */
 static uint32_t repair_list(compaction *c, rhumb__scratch *scratch, uint32_t slot, uint32_t *slots) {
     uint32_t behind[RHUMB__M0_MAX];
@@ -196,7 +183,7 @@ static uint32_t repair_list(compaction *c, rhumb__scratch *scratch, uint32_t slo
             consider(c, scratch, slot, behind[k], candidates, &candidate_count);
         }
     }
-    measure(c, scratch, slot, candidates, candidate_count);
+    rhumb__adjacency_measure(c->old, scratch, slot, candidate_count);
     /* What is alive stays: most of a list are nodes that linked back, which the selection alone would not keep. */
     uint32_t selected[RHUMB__M0_MAX];
     uint32_t kept_count = 0;

@@ -65,22 +65,6 @@ static rhumb__compact_work policy_work(const rhumb__writer *writer) {
                                  .bounded = true};
 }
 
-void rhumb__compactor_note_dead(rhumb__graph *graph, uint64_t dead_count) {
-    rhumb__writer *writer = graph->writer;
-    rhumb__compactor *c = writer == NULL ? NULL : writer->compactor;
-    if (c == NULL || dead_count % LOOK_INTERVAL != 0 || dead_count < DEAD_COUNT_MIN) return;
-    /* A graph that is being made has no policy. */
-    if (writer->pool == NULL || atomic_load(&writer->graph) != graph || atomic_load(&writer->compacting)) return;
-    uint64_t threshold = atomic_load_explicit(&c->threshold, memory_order_relaxed);
-    if (threshold == UINT64_MAX) return;
-    threshold = rhumb__max_u64(threshold, threshold_of(writer, rhumb__graph_live_count(graph)));
-    if (dead_count < threshold) return;
-    const rhumb__compact_work work = policy_work(writer);
-    rhumb_error before;
-    rhumb__error_save(&before);
-    if (rhumb__compactor_request(writer, &work, false) != RHUMB_OK) rhumb__error_restore(&before);
-}
-
 /* After a failure the next attempt waits for more; after a success the share counts again from nothing. */
 static void set_threshold(rhumb__compactor *c, bool failed) {
     pthread_mutex_lock(&c->writer->compact_lock); /* keeps the graph */
@@ -134,11 +118,12 @@ static void wait_for_work(rhumb__compactor *c) {
     until.tv_nsec = (long)(until_ns % 1000000000u);
     pthread_cond_timedwait(&c->wake, &c->lock, &until);
     if (c->stop || c->due) return;
+    c->trim_due = false; /* somebody may ask for another while this one is under way */
     pthread_mutex_unlock(&c->lock);
     bool left = false;
     if (rhumb__store_trim(c->writer->store, &left) != RHUMB_OK) left = false;
     pthread_mutex_lock(&c->lock);
-    c->trim_due = left;
+    c->trim_due = c->trim_due || left;
 }
 
 static void *thread_main(void *argument) {
@@ -171,18 +156,42 @@ static rhumb_status start_thread(rhumb__compactor *c) {
     return RHUMB_OK;
 }
 
+/* Under the lock. */
+static rhumb_status put_work(rhumb__compactor *c, const rhumb__compact_work *work, bool shrink) {
+    const rhumb_status status = start_thread(c);
+    if (status != RHUMB_OK || c->stop) return status;
+    c->work = *work;
+    c->shrink = shrink;
+    c->due = true;
+    pthread_cond_signal(&c->wake);
+    return RHUMB_OK;
+}
+
 rhumb_status rhumb__compactor_request(rhumb__writer *writer, const rhumb__compact_work *work, bool shrink) {
     rhumb__compactor *c = writer->compactor;
     pthread_mutex_lock(&c->lock);
-    const rhumb_status status = start_thread(c);
-    if (status == RHUMB_OK && !c->stop) {
-        c->work = *work;
-        c->shrink = shrink;
-        c->due = true;
-        pthread_cond_signal(&c->wake);
-    }
+    const rhumb_status status = put_work(c, work, shrink);
     pthread_mutex_unlock(&c->lock);
     return status;
+}
+
+void rhumb__compactor_note_dead(rhumb__graph *graph, uint64_t dead_count) {
+    rhumb__writer *writer = graph->writer;
+    rhumb__compactor *c = writer == NULL ? NULL : writer->compactor;
+    if (c == NULL || dead_count % LOOK_INTERVAL != 0 || dead_count < DEAD_COUNT_MIN) return;
+    /* A graph that is being made has no policy. */
+    if (writer->pool == NULL || atomic_load(&writer->graph) != graph || atomic_load(&writer->compacting)) return;
+    uint64_t threshold = atomic_load_explicit(&c->threshold, memory_order_relaxed);
+    if (threshold == UINT64_MAX) return;
+    threshold = rhumb__max_u64(threshold, threshold_of(writer, rhumb__graph_live_count(graph)));
+    if (dead_count < threshold) return;
+    const rhumb__compact_work work = policy_work(writer);
+    rhumb_error before;
+    rhumb__error_save(&before);
+    pthread_mutex_lock(&c->lock);
+    /* What somebody has asked for does as well, and is done his way. */
+    if (!c->due && !c->busy && put_work(c, &work, false) != RHUMB_OK) rhumb__error_restore(&before);
+    pthread_mutex_unlock(&c->lock);
 }
 
 void rhumb__compactor_trim_later(rhumb__writer *writer) {

@@ -238,8 +238,9 @@ static uint32_t read_list(walk *walk, uint32_t slot) {
     return count;
 }
 
-/* Looks through failing nodes, which are at the end of scratch->batch's second half, for matching neighbours until
- * there is a list's worth of those. What has not been looked through stays in the failing set. */
+/* Looks through `failing` nodes for matching neighbours until there is a list's worth of those in scratch->batch, of
+ * which pass_count are there already; returns how many there are then. What has not been looked through goes into the
+ * failing set. */
 static uint32_t look_through(walk *walk, const uint32_t *failing, uint32_t failing_count, uint32_t pass_count) {
     rhumb__scratch *scratch = walk->scratch;
     const uint32_t wanted_count = walk->graph->params.M0;
@@ -411,7 +412,7 @@ rhumb_status rhumb__filter_search_walk(rhumb__graph *graph, rhumb__scratch *scra
     walk.has_dead = atomic_load(&graph->dead_count) > 0;
     const uint64_t broad_ef = rhumb__min_u64((uint64_t)ef * RHUMB__FILTER_FAR_BREADTH, RHUMB__FILTER_FAR_EF_MAX);
     const uint32_t far_ef = (uint32_t)rhumb__max_u64(broad_ef, ef);
-    /* Acquire pairs with the release in recover.c, as in rhumb__graph_search. */
+    /* Acquire pairs with the release in recover.c, as in rhumb__search_nearest. */
     const uint64_t unlinked_begin = atomic_load_explicit(&graph->unlinked_begin, memory_order_acquire);
     RHUMB_TRY(rhumb__scratch_prepare_search(scratch, candidate_limit(plan, ef, estimate->share)));
     RHUMB_TRY(rhumb__scratch_prepare_answers(scratch, far_ef));

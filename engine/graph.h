@@ -126,8 +126,9 @@ struct rhumb__graph {
     _Atomic uint64_t replace_done;   /* while they differ, a key may lead to two nodes that can be found */
     pthread_rwlock_t removal_lock;   /* shared by deletes and upserts, exclusive for the beginning of a checkpoint */
     rhumb__removals removals;
-    /* The nodes in slots [unlinked_begin, unlinked_end) come from the log, and no link leads to them yet. Release by
-     * the threads that link them, acquire by searches, which look at these slots one by one. */
+    /* The nodes in slots [unlinked_begin, unlinked_end) come from the log, or are the last that a compaction carried
+     * over, and no link leads to them yet. Release by the threads that link them, acquire by searches, which look at
+     * these slots one by one. */
     _Atomic uint64_t unlinked_begin;
     uint64_t unlinked_end; /* set before anybody else knows the graph */
     _Atomic uint64_t active[RHUMB__ACTIVE_INSERT_MAX];
@@ -156,14 +157,16 @@ void rhumb__graph_drop_next(rhumb__graph *graph);
 /* Releases a graph that has been replaced by the next, which has its place in the store from then on. Nobody may use it
  * any more. */
 void rhumb__graph_replaced(rhumb__graph *graph);
+
 /* Opens the newest version for reading, without its vectors: they are not mapped, and may be damaged or missing from
  * the file. Keys, levels, lists and tombstones can be read, and nothing can be measured. */
 rhumb_status rhumb__graph_open_without_vectors(const char *path, rhumb__graph **graph_out) RHUMB_NODISCARD;
 
 /* RHUMB_E_UNSUPPORTED when the graph was opened without its vectors. */
 rhumb_status rhumb__graph_check_vectors(const rhumb__graph *graph) RHUMB_NODISCARD;
-/* The same for an index that may have a custom metric: `custom` is what the caller supplies, or NULL. RHUMB_E_METRIC:
- * it has one, and that is not it. */
+
+/* The same as rhumb__graph_open for an index that may have a custom metric: `custom` is what the caller supplies, or
+ * NULL. RHUMB_E_METRIC: it has one, and that is not it. */
 rhumb_status rhumb__graph_open_custom(const char *path, const rhumb__graph_options *options,
                                       const rhumb__custom_metric *custom, rhumb__graph **graph_out) RHUMB_NODISCARD;
 

@@ -22,8 +22,6 @@
 #include "engine/exact_search.h"
 #include "engine/filter_search.h"
 #include "engine/live_key.h"
-#include "engine/neighbour_list.h"
-#include "engine/prefetch.h"
 #include "engine/search.h"
 #include "engine/tombstones.h"
 
@@ -114,13 +112,7 @@ static rhumb_status expand(rhumb__iterator *iterator, rhumb__graph *graph, rhumb
     /* Before anything is marked as visited: what does not get in now never would. */
     RHUMB_TRY(reserve(iterator, RHUMB__BATCH_MAX));
     const uint32_t slot = rhumb__candidate_slot(rhumb__candidate_heap_take(&iterator->candidates));
-    const uint32_t list_count = rhumb__graph_neighbours(graph, slot, iterator->slot_limit, scratch->list);
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < list_count; i++) {
-        if (rhumb__visited_add(&iterator->visited, scratch->list[i])) continue;
-        rhumb__prefetch_vector(graph, rhumb__graph_vector(graph, scratch->list[i]));
-        scratch->batch[count++] = scratch->list[i];
-    }
+    const uint32_t count = rhumb__search_gather(graph, scratch, slot, &iterator->visited, iterator->slot_limit);
     measure_and_add(iterator, graph, scratch, count);
     iterator->expanded_count++;
 done:
@@ -188,7 +180,7 @@ static rhumb_status add_unlinked(rhumb__iterator *iterator, rhumb__graph *graph,
 static rhumb_status begin(rhumb__iterator *iterator, rhumb__graph *graph, rhumb__scratch *scratch) {
     rhumb_status status;
     rhumb__filter_estimate estimate = {.exact_ns = INFINITY};
-    /* Acquire pairs with the release in recover.c, as in rhumb__graph_search. */
+    /* Acquire pairs with the release in recover.c, as in rhumb__search_nearest. */
     const uint64_t unlinked_begin = atomic_load_explicit(&graph->unlinked_begin, memory_order_acquire);
     iterator->graph_id = 0; /* until all is well: a failure here is followed by another beginning */
     iterator->candidates.count = 0;

@@ -35,11 +35,6 @@ static inline uint64_t rhumb__key_set_place(const rhumb__key_set *set, uint64_t 
     return i;
 }
 
-static inline bool rhumb__key_set_has(const rhumb__key_set *set, uint64_t key) {
-    if (key == UINT64_MAX) return set->has_last;
-    return set->count > 0 && set->places[rhumb__key_set_place(set, key)] != 0;
-}
-
 /* Makes room for one more. RHUMB_E_NOMEM. */
 static inline rhumb_status rhumb__key_set_reserve(rhumb__key_set *set) {
     if (set->count < set->place_count / 2) return RHUMB_OK;

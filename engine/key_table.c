@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/assert.h"
 #include "base/bits.h"
 #include "base/status.h"
 #include "engine/params.h"
@@ -209,8 +208,7 @@ static rhumb__key_bucket *find_slot(rhumb__key_table *table, uint64_t bucket, ui
     return NULL;
 }
 
-/* Both do nothing when the slot is not there any more, which only happens where buckets of a damaged file share a row.
- */
+/* Does nothing when the slot is not there any more, which only happens where buckets of a damaged file share a row. */
 void rhumb__key_table_remove(rhumb__key_table *table, const rhumb__key_place *place, uint32_t slot) {
     uint32_t i = 0;
     rhumb__key_bucket *row = find_slot(table, place->bucket, slot, &i);
@@ -224,16 +222,6 @@ void rhumb__key_table_remove(rhumb__key_table *table, const rhumb__key_place *pl
         row->tags[last] = 0;
         row->count = last;
     }
-    end_write(table, row);
-}
-
-void rhumb__key_table_replace(rhumb__key_table *table, const rhumb__key_place *place, uint32_t slot,
-                              uint32_t new_slot) {
-    uint32_t i = 0;
-    rhumb__key_bucket *row = find_slot(table, place->bucket, slot, &i);
-    if (row == NULL) return;
-    begin_write(table, place->bucket, row);
-    row->slots[i] = new_slot;
     end_write(table, row);
 }
 

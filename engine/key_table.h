@@ -96,9 +96,8 @@ rhumb_status rhumb__key_table_reserve(rhumb__key_table *table, const rhumb__key_
 /* Adds a slot whose key is in the keys section already. Between reserve and unlock. */
 void rhumb__key_table_add(rhumb__key_table *table, const rhumb__key_place *place, uint32_t slot);
 
-/* Takes the slot of a key out of the locked bucket, or puts another in its place; the slot is there. */
+/* Takes the slot of a key out of the locked bucket; the slot is there. */
 void rhumb__key_table_remove(rhumb__key_table *table, const rhumb__key_place *place, uint32_t slot);
-void rhumb__key_table_replace(rhumb__key_table *table, const rhumb__key_place *place, uint32_t slot, uint32_t new_slot);
 
 /* Splits buckets until the table has the size that `key_count` keys ask for. Does nothing when another thread or a
  * checkpoint is at it, or memory is short: the table is merely fuller then. */

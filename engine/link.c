@@ -16,8 +16,6 @@
 
 #include <string.h>
 
-#include "base/bits.h"
-#include "base/status.h"
 #include "engine/active.h"
 #include "engine/neighbour_list.h"
 #include "engine/search.h"

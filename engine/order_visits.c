@@ -15,7 +15,6 @@
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "base/status.h"
-#include "engine/neighbour_list.h"
 #include "engine/parallel.h"
 #include "engine/scratch.h"
 #include "engine/search.h"
@@ -34,17 +33,6 @@ typedef struct sampling {
     _Atomic uint64_t next;
     const rhumb__order_work *work;
 } sampling;
-
-/* The neighbours of a node that this search has not visited, in scratch->batch. */
-static uint32_t gather(const sampling *s, rhumb__scratch *scratch, uint32_t slot) {
-    const uint32_t count = rhumb__graph_neighbours(s->graph, slot, s->slot_count, scratch->batch);
-    uint32_t fresh_count = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        const uint32_t neighbour = scratch->batch[i];
-        if (!rhumb__visited_add(&scratch->visited, neighbour)) scratch->batch[fresh_count++] = neighbour;
-    }
-    return fresh_count;
-}
 
 /* Where a search begins: anywhere among its own SAMPLE_STEP slots, because vectors may be inserted in turns of so many
  * kinds. */
@@ -67,7 +55,7 @@ static rhumb_status search_from(const sampling *s, rhumb__scratch *scratch, uint
     uint32_t slot;
     for (uint32_t step = 0; step < RHUMB__VISITS_STEP_COUNT && rhumb__candidate_pool_take(&scratch->pool, &slot);
          step++) {
-        const uint32_t fresh_count = gather(s, scratch, slot);
+        const uint32_t fresh_count = rhumb__search_gather(s->graph, scratch, slot, &scratch->visited, s->slot_count);
         rhumb__search_measure(s->graph, scratch, fresh_count);
         for (uint32_t i = 0; i < fresh_count; i++) {
             rhumb__candidate_pool_add(&scratch->pool, scratch->batch[i], scratch->distances[i]);

@@ -10,27 +10,20 @@
  */
 #include "engine/range_search.h"
 
-#include <float.h>
 #include <math.h>
 
 #include "base/bits.h"
 #include "base/status.h"
 #include "engine/exact_search.h"
 #include "engine/filter_search.h"
-#include "engine/neighbour_list.h"
-#include "engine/prefetch.h"
 #include "engine/search.h"
 #include "engine/tombstones.h"
-
-/* The way from a distance to a raw one and back may be off by roundings, so the search is a little wider than the
- * radius, and the answers are compared with the radius itself. */
-#define RADIUS_MARGIN 1e-6f
 
 typedef struct range {
     rhumb__graph *graph;
     rhumb__scratch *scratch;
     const rhumb__range_search *search;
-    float radius; /* raw, with the margin */
+    float radius; /* raw */
     bool has_dead;
     rhumb_status status; /* of the functions that cannot return one */
 } range;
@@ -87,14 +80,8 @@ done:
 
 static rhumb_status expand(range *range, uint32_t slot) {
     rhumb__scratch *scratch = range->scratch;
-    const uint32_t list_count = rhumb__graph_neighbours(range->graph, slot, scratch->slot_limit, scratch->list);
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < list_count; i++) {
-        if (rhumb__visited_add(&scratch->visited, scratch->list[i])) continue;
-        rhumb__prefetch_vector(range->graph, rhumb__graph_vector(range->graph, scratch->list[i]));
-        scratch->batch[count++] = scratch->list[i];
-    }
-    return measure_and_queue(range, count);
+    return measure_and_queue(range,
+                             rhumb__search_gather(range->graph, scratch, slot, &scratch->visited, scratch->slot_limit));
 }
 
 /* The nodes that no link leads to yet. */
@@ -116,7 +103,7 @@ static rhumb_status add_unlinked(range *range, uint64_t begin) {
 static rhumb_status flood(range *range, const rhumb__candidate_pool *nearest) {
     rhumb_status status;
     rhumb__scratch *scratch = range->scratch;
-    /* Acquire pairs with the release in recover.c, as in rhumb__graph_search. */
+    /* Acquire pairs with the release in recover.c, as in rhumb__search_nearest. */
     const uint64_t unlinked_begin = atomic_load_explicit(&range->graph->unlinked_begin, memory_order_acquire);
     rhumb__visited_clear(&scratch->visited);
     RHUMB_TRY(rhumb__candidate_heap_reserve(&scratch->within, nearest->count));
@@ -200,15 +187,16 @@ static rhumb_status emit(range *range, uint64_t replace_done, uint64_t *found_co
     for (uint64_t i = 0; i < count; i++) {
         const uint32_t slot = rhumb__candidate_slot(scratch->queue.entries[i]);
         if ((rhumb__graph_node(range->graph, slot) & RHUMB__NODE_PRESENT) == 0) continue;
-        const float distance = rhumb__space_finish(&range->graph->space, -scratch->queue.entries[i].distance);
-        if (!(distance <= search->radius)) continue;
         const uint64_t key = rhumb__graph_key(range->graph, slot);
         if (replacing) {
             RHUMB_TRY(rhumb__key_set_reserve(&scratch->emitted));
             if (rhumb__key_set_add(&scratch->emitted, key)) continue;
         }
         search->keys[found_count] = key;
-        if (search->distances != NULL) search->distances[found_count] = distance;
+        if (search->distances != NULL) {
+            search->distances[found_count] =
+                rhumb__space_finish(&range->graph->space, -scratch->queue.entries[i].distance);
+        }
         found_count++;
     }
     for (uint64_t i = found_count; i < search->limit; i++) {
@@ -225,8 +213,7 @@ rhumb_status rhumb__range_search_run(rhumb__graph *graph, rhumb__scratch *scratc
     rhumb_status status;
     range range = {.graph = graph, .scratch = scratch, .search = search};
     const uint64_t replace_done = atomic_load(&graph->replace_done);
-    const float raw = rhumb__space_raw(&graph->space, search->radius);
-    range.radius = raw + fabsf(raw) * RADIUS_MARGIN + FLT_MIN;
+    range.radius = rhumb__space_raw(&graph->space, search->radius);
     range.has_dead = atomic_load(&graph->dead_count) > 0;
     scratch->within.count = 0;
     scratch->queue.count = 0;

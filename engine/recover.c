@@ -121,10 +121,9 @@ rhumb_status rhumb__recover_link_block(rhumb__scratch_pool *pool, pthread_mutex_
         const long processor_count = sysconf(_SC_NPROCESSORS_ONLN);
         link_job job = {.graph = graph, .pool = pool, .next = begin, .end = end};
         status = rhumb__parallel_run(processor_count < 4 ? 1 : (uint32_t)processor_count / 2, link_worker, &job);
-        /* Release pairs with the acquire in rhumb__graph_search: who does not look at these slots finds their links. */
+        /* Release pairs with the acquire in rhumb__search_nearest: who does not look at these slots finds their
+         * links. */
         if (status == RHUMB_OK) atomic_store_explicit(&graph->unlinked_begin, end, memory_order_release);
-        if (status == RHUMB_OK && end == graph->unlinked_end)
-            rhumb__log_message(RHUMB_LOG_INFO, graph->store->path, "recovery: all vectors from the log are linked");
     }
     *left_out = status == RHUMB_OK && end < graph->unlinked_end;
     pthread_mutex_unlock(lock);

@@ -23,6 +23,18 @@ void rhumb__search_measure(const rhumb__graph *graph, rhumb__scratch *scratch, u
     graph->space.distance_many(&graph->space, scratch->query, scratch->rows, count, scratch->distances);
 }
 
+uint32_t rhumb__search_gather(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, rhumb__visited *visited,
+                              uint64_t slot_limit) {
+    const uint32_t list_count = rhumb__graph_neighbours(graph, slot, slot_limit, scratch->list);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < list_count; i++) {
+        if (rhumb__visited_add(visited, scratch->list[i])) continue;
+        rhumb__prefetch_vector(graph, rhumb__graph_vector(graph, scratch->list[i]));
+        scratch->batch[count++] = scratch->list[i];
+    }
+    return count;
+}
+
 /* The neighbours of a node on a level that have not been visited, in scratch->batch and scratch->rows; marks them
  * visited. */
 static uint32_t gather_unvisited(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, uint32_t level) {
@@ -185,7 +197,8 @@ rhumb_status rhumb__search_nearest(rhumb__graph *graph, rhumb__scratch *scratch,
     /* Read before the walk begins: what is linked later is looked at here. Acquire pairs with the release in
      * recover.c: what is linked already can be found. */
     const uint64_t unlinked_begin = atomic_load_explicit(&graph->unlinked_begin, memory_order_acquire);
-    RHUMB_TRY(rhumb__scratch_prepare_search(scratch, has_dead ? ef * CANDIDATES_PER_ANSWER : ef));
+    const uint64_t live_limit = rhumb__min_u64((uint64_t)ef * CANDIDATES_PER_ANSWER, RHUMB__SLOT_LIMIT);
+    RHUMB_TRY(rhumb__scratch_prepare_search(scratch, has_dead ? (uint32_t)live_limit : ef));
     /* In an empty graph the pools stay empty. */
     if (has_dead) RHUMB_TRY(rhumb__scratch_prepare_answers(scratch, ef));
     uint32_t top;

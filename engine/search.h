@@ -28,6 +28,11 @@ void rhumb__search_level(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__ne
  * as the answers hold that no candidate left is nearer than. */
 void rhumb__search_level_live(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__nearest start);
 
+/* Puts the neighbours of a node on level 0 that are not in `visited` into scratch->batch, and into `visited`, which has
+ * room below `slot_limit`; slots from there up are left out. Announces their vectors. Returns how many. */
+uint32_t rhumb__search_gather(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, rhumb__visited *visited,
+                              uint64_t slot_limit);
+
 /* Measures `count` slots of scratch->batch into scratch->distances. */
 void rhumb__search_measure(const rhumb__graph *graph, rhumb__scratch *scratch, uint32_t count);
 

@@ -18,19 +18,16 @@
 
 #include "base/alloc.h"
 #include "base/bits.h"
-#include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/status.h"
 #include "engine/adjacency.h"
-#include "engine/neighbour_list.h"
 #include "engine/parallel.h"
+#include "engine/relink.h"
 #include "engine/tombstones.h"
 #include "storage/new_file.h"
 
 /* Links whose distances are in memory at a time, unless one point has more. */
 #define BLOCK_LINK_COUNT (UINT64_C(1) << 20)
-
-#define PROGRESS_INTERVAL_NS UINT64_C(100000000)
 
 typedef struct keyed_slot {
     uint64_t key;
@@ -55,8 +52,8 @@ typedef struct exporter {
     float *distances;     /* the same, or NULL */
     uint64_t block_begin; /* points of the block */
     uint64_t block_end;
-    uint64_t told_ns;     /* when progress was last told */
     uint64_t done_before; /* points of the steps before */
+    rhumb__repair_progress progress;
     _Atomic uint64_t next;
     _Atomic bool stopped;
 } exporter;
@@ -106,6 +103,7 @@ static rhumb_status sort_points(exporter *e) {
     }
     rhumb__free(e->points);
     e->points = NULL;
+    e->progress.total_count = 2 * e->point_count; /* each is counted, then measured */
 done:
     return status;
 no_memory:
@@ -113,17 +111,6 @@ no_memory:
 }
 
 /* ---- counting and measuring ---- */
-
-/* Tells how far it is, ten times a second, from one thread. */
-static rhumb_status tell(exporter *e, uint64_t done_count) {
-    const uint64_t total_count = 2 * e->point_count;
-    const uint64_t now_ns = rhumb__clock_now_ns();
-    if (e->spec->progress == NULL) return RHUMB_OK;
-    if (now_ns - e->told_ns < PROGRESS_INTERVAL_NS && done_count < total_count) return RHUMB_OK;
-    e->told_ns = now_ns;
-    if (e->spec->progress(e->spec->progress_context, done_count, total_count)) return RHUMB_OK;
-    return rhumb__fail(RHUMB_E_CANCELLED, "the progress callback asked to stop");
-}
 
 static uint32_t read_neighbours(exporter *e, rhumb__scratch *scratch, uint32_t slot) {
     const uint32_t level = e->spec->all_levels ? RHUMB__LEVELS_ALL : 0;
@@ -162,7 +149,7 @@ static rhumb_status work(exporter *e, uint32_t worker_index, point_visit visit) 
         const uint64_t position = atomic_fetch_add_explicit(&e->next, 1, memory_order_relaxed);
         if (position >= e->block_end) break;
         RHUMB_TRY(visit(e, scratch, position));
-        if (worker_index == 0) RHUMB_TRY(tell(e, e->done_before + position));
+        if (worker_index == 0) RHUMB_TRY(rhumb__repair_progress_tell(&e->progress, e->done_before + position));
     }
 done:
     if (status != RHUMB_OK) atomic_store(&e->stopped, true);
@@ -298,7 +285,7 @@ static rhumb_status finish(exporter *e) {
     const uint64_t checksum_bytes = e->layout.checksum_count * sizeof *e->checksums;
     e->header.checksum_crc = rhumb__crc32c(0, e->checksums, checksum_bytes);
     e->header.crc = rhumb__topology_header_crc(&e->header);
-    RHUMB_TRY(tell(e, 2 * e->point_count));
+    RHUMB_TRY(rhumb__repair_progress_tell(&e->progress, e->progress.total_count));
     RHUMB_TRY(rhumb__io_write(e->file.io, e->checksums, checksum_bytes, e->layout.checksum_offset));
     RHUMB_TRY(rhumb__io_write(e->file.io, &e->header, sizeof e->header, 0));
     RHUMB_TRY(rhumb__io_drain(e->file.io));
@@ -325,6 +312,7 @@ done:
 rhumb_status rhumb__topology_export(rhumb__graph *graph, const rhumb__topology_export_spec *spec,
                                     rhumb__topology_header *header_out) {
     exporter e = {.graph = graph, .spec = spec, .slot_count = graph->counts.slot_count};
+    e.progress = (rhumb__repair_progress){.tell = spec->progress, .context = spec->progress_context};
     rhumb__scratch_pool_init(&e.pool, graph);
     const rhumb_status status = run(&e);
     if (status == RHUMB_OK) *header_out = e.header;

@@ -54,13 +54,12 @@ void rhumb__store_drop_next(rhumb__store *store) {
     pthread_mutex_lock(&store->publish_lock);
     for (uint32_t i = 0; i < store->next_section_count; i++) {
         rhumb__section *section = store->next_sections[i];
-        const rhumb__extent_list extents = section->extents;
-        section->extents = (rhumb__extent_list){0};
-        rhumb__section_destroy(section);
-        for (uint32_t k = 0; k < extents.count; k++) {
-            rhumb__file_space_give(&store->space, extents.items[k].file_offset, extents.items[k].bytes);
+        const rhumb__extent_list *extents = &section->extents;
+        /* Nobody can take them before the lock is released, and by then nothing is mapped from them any more. */
+        for (uint32_t k = 0; k < extents->count; k++) {
+            rhumb__file_space_give(&store->space, extents->items[k].file_offset, extents->items[k].bytes);
         }
-        rhumb__extent_list_clear(&(rhumb__extent_list){.items = extents.items});
+        rhumb__section_destroy(section);
     }
     store->next_section_count = 0;
     pthread_mutex_unlock(&store->publish_lock);
@@ -78,16 +77,15 @@ static rhumb_status cut_end(rhumb__store *store) {
 
 rhumb_status rhumb__store_trim(rhumb__store *store, bool *left_out) {
     rhumb_status status = RHUMB_OK;
+    *left_out = false;
     pthread_mutex_lock(&store->publish_lock);
     if (atomic_load(&store->failed)) goto done;
-    rhumb__store_reclaim(store);
+    *left_out = rhumb__store_reclaim(store);
     for (uint32_t i = 0; i < store->space.count; i++) {
         RHUMB_TRY(rhumb__io_punch(store->io, store->space.runs[i].offset, store->space.runs[i].bytes));
     }
-    RHUMB_TRY(cut_end(store));
-    store->trim_due = store->outgoing.count > 0 || store->retired_count > 0;
+    status = cut_end(store);
 done:
-    *left_out = store->trim_due;
     pthread_mutex_unlock(&store->publish_lock);
     return status;
 }

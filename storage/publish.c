@@ -199,7 +199,6 @@ static void retire_outgoing(rhumb__store *store, uint64_t last_epoch) {
     for (uint32_t i = 0; i < store->outgoing.count; i++) {
         rhumb__store_retire(store, last_epoch, store->outgoing.items[i].file_offset, store->outgoing.items[i].bytes);
     }
-    store->trim_due = store->trim_due || store->outgoing.count > 0;
     rhumb__extent_list_clear(&store->outgoing);
 }
 
@@ -215,7 +214,7 @@ static rhumb_status prepare(rhumb__publisher *p, rhumb__store *store, rhumb__pub
         return rhumb__fail_at(RHUMB_E_FATAL, store->path, RHUMB_OFFSET_NONE,
                               "an earlier failure to make a version durable forbids further writing");
     }
-    rhumb__store_reclaim(store);
+    (void)rhumb__store_reclaim(store);
     return RHUMB_OK;
 }
 

@@ -12,7 +12,6 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/bits.h"
-#include "base/status.h"
 #include "storage/publisher.h"
 
 /* Puts memory that holds the same bytes in the place of a chunk, atomically for everybody who reads it. Afterwards the

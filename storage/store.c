@@ -426,14 +426,15 @@ void rhumb__store_retire(rhumb__store *store, uint64_t last_epoch, uint64_t offs
     store->retired[store->retired_count++] = (rhumb__retired_run){last_epoch, offset, bytes};
 }
 
-void rhumb__store_reclaim(rhumb__store *store) {
+bool rhumb__store_reclaim(rhumb__store *store) {
     uint64_t free_epoch = 0;            /* no reader pins this epoch or an older one */
     uint64_t pinned_epoch = UINT64_MAX; /* some reader pins this epoch or an older one */
     uint32_t kept_count = 0;
+    bool readers_keep = false;
     for (uint32_t i = 0; i < store->retired_count; i++) {
         const rhumb__retired_run run = store->retired[i];
-        bool needed = run.last_epoch + 2 > store->superblock.epoch && run.last_epoch != 0;
-        needed = needed || run.last_epoch >= pinned_epoch;
+        const bool version_needs = run.last_epoch + 2 > store->superblock.epoch && run.last_epoch != 0;
+        bool needed = version_needs || run.last_epoch >= pinned_epoch;
         if (!needed && run.last_epoch > free_epoch) {
             /* A test that fails counts as a pin: the block is only reused when it is known that it may be. */
             if (rhumb__io_lock_test(store->io, pin_offset(0), run.last_epoch + 1, &needed) != RHUMB_OK) needed = true;
@@ -443,6 +444,7 @@ void rhumb__store_reclaim(rhumb__store *store) {
                 free_epoch = run.last_epoch;
             }
         }
+        readers_keep = readers_keep || (needed && !version_needs);
         if (needed) {
             store->retired[kept_count++] = run;
         } else {
@@ -450,4 +452,5 @@ void rhumb__store_reclaim(rhumb__store *store) {
         }
     }
     store->retired_count = kept_count;
+    return readers_keep;
 }

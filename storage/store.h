@@ -52,7 +52,6 @@ typedef struct rhumb__store {
     uint64_t directory_offset;   /* the blocks of the current directory */
     uint64_t directory_bytes;
     uint64_t previous_file_bytes; /* that the version before the newest asks the file to have */
-    bool trim_due;                /* blocks of a generation before may be given back to the file system */
     _Atomic bool failed;          /* a sync failed: nothing may be written any more */
 } rhumb__store;
 
@@ -142,7 +141,7 @@ void rhumb__store_switch_next(rhumb__store *store);
 void rhumb__store_drop_next(rhumb__store *store);
 
 /* Gives blocks that no version needs back to the file system, and cuts the file's free end off; *left_out is whether
- * some are left that a reader pins or that the version before the newest refers to. RHUMB_E_IO. */
+ * some are left that nothing but a reader's pin keeps. RHUMB_E_IO. */
 rhumb_status rhumb__store_trim(rhumb__store *store, bool *left_out) RHUMB_NODISCARD;
 
 /* Reads every chunk of the version that this handle stands on from the file and compares checksums. A wrong one is not
@@ -162,7 +161,8 @@ rhumb_status rhumb__store_read_checksums(rhumb__store *store, const rhumb__direc
 /* Notes blocks that the version `last_epoch` is the last to use. */
 void rhumb__store_retire(rhumb__store *store, uint64_t last_epoch, uint64_t offset, uint64_t bytes);
 
-/* Makes retired blocks free that nobody can need any more. */
-void rhumb__store_reclaim(rhumb__store *store);
+/* Makes retired blocks free that nobody can need any more. Returns whether nothing but readers keeps some of the rest.
+ */
+bool rhumb__store_reclaim(rhumb__store *store);
 
 #endif /* RHUMB_STORAGE_STORE_H */

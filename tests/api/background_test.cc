@@ -227,6 +227,37 @@ TEST_F(Background, MessagesTellOfCheckpointsCompactionsAndRecoveryByLevel) {
     EXPECT_EQ(some.count(RHUMB_LOG_INFO, "checkpoint made"), 1u) << "another function took its place";
 }
 
+TEST_F(Background, WhatACompactionCarriesOverIsNotToldAsARecovery) {
+    struct Adding {
+        rhumb_index *index;
+        const Vectors *vectors;
+        size_t added = 0;
+    };
+    const Index index = create_with(UINT64_MAX);
+    for (size_t i = 0; i < 400; i++) ASSERT_OK(rhumb_index_insert(index.get(), i, vectors_.row(i)));
+    Adding adding = {index.get(), &vectors_};
+    rhumb_compact_options options;
+    rhumb_compact_options_init(&options, sizeof options);
+    options.progress_context = &adding;
+    options.progress = [](void *context, uint64_t, uint64_t) {
+        auto *adding = static_cast<Adding *>(context);
+        std::thread([adding] { // the callback itself must not change the index
+            for (; adding->added < 200; adding->added++) {
+                EXPECT_OK(rhumb_index_insert(adding->index, 1000 + adding->added, adding->vectors->row(adding->added)));
+            }
+        })
+            .join();
+        return true;
+    };
+    rhumb_compact_report report = {};
+    Listener all(RHUMB_LOG_DEBUG);
+    ASSERT_OK(rhumb_index_compact(index.get(), &options, &report, sizeof report));
+    EXPECT_OK(rhumb_index_wait_idle(index.get()));
+    EXPECT_EQ(report.carried_count, 200u);
+    EXPECT_EQ(all.count(RHUMB_LOG_INFO, "compacted: "), 1u);
+    EXPECT_EQ(all.count(RHUMB_LOG_INFO, "recovery"), 0u);
+}
+
 // The file may not grow any more, as on a full disk, when a checkpoint is due.
 TEST_F(Background, ACheckpointThatFailsInTheBackgroundIsToldAndCounted) {
     const Index index = create_with(16 << 10);

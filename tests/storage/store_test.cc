@@ -351,6 +351,29 @@ TEST_F(Store, SpaceComesBackWhenTheLastReaderLeaves) {
     EXPECT_GT(store_harness_free_bytes(writer) + pinned_end - store_harness_file_end(writer), pinned_end / 2);
 }
 
+// Whoever trims comes again while blocks are left, so there must be an end to it.
+TEST_F(Store, TrimmingLeavesNothingToComeBackForUnlessAReaderKeepsBlocks) {
+    Model model(12);
+    bool left = false;
+    Handle writer = create(backend_, path_);
+    ASSERT_NO_FATAL_FAILURE(model.append(writer, 2, 3000));
+    ASSERT_EQ(model.publish(writer), RHUMB_OK);
+    const Rows pinned = model.rows();
+    Handle reader = open(backend_, path_, false);
+    for (int i = 0; i < 3; i++) {
+        ASSERT_NO_FATAL_FAILURE(model.change(writer, 2, 100));
+        ASSERT_EQ(model.publish(writer), RHUMB_OK);
+    }
+    ASSERT_EQ(store_harness_trim(writer, &left), RHUMB_OK);
+    EXPECT_TRUE(left);
+    EXPECT_TRUE(holds(reader, pinned));
+    reader.close();
+    ASSERT_EQ(store_harness_trim(writer, &left), RHUMB_OK);
+    EXPECT_FALSE(left) << "the version before the newest always keeps some";
+    EXPECT_TRUE(holds(writer, model.rows()));
+    EXPECT_TRUE(is_whole(writer));
+}
+
 TEST_F(Store, AWriterThatOpensLaterSparesAnAncientPinnedVersion) {
     Model model(11);
     Handle writer = create(backend_, path_);

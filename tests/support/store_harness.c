@@ -120,6 +120,10 @@ rhumb_status store_harness_verify(store_harness *harness, uint64_t *chunk_count_
     return rhumb__store_verify(harness->store, chunk_count_out, error_count_out, first_error);
 }
 
+rhumb_status store_harness_trim(store_harness *harness, bool *left_out) {
+    return rhumb__store_trim(harness->store, left_out);
+}
+
 rhumb_status store_harness_has_newer(store_harness *harness, bool *newer_out) {
     return rhumb__store_has_newer(harness->store, newer_out);
 }

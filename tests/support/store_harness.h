@@ -54,6 +54,7 @@ rhumb_status store_harness_publish(store_harness *harness, const uint64_t *row_c
 
 rhumb_status store_harness_verify(store_harness *harness, uint64_t *chunk_count_out, uint64_t *error_count_out,
                                   char *first_error) RHUMB_NODISCARD;
+rhumb_status store_harness_trim(store_harness *harness, bool *left_out) RHUMB_NODISCARD;
 rhumb_status store_harness_has_newer(store_harness *harness, bool *newer_out) RHUMB_NODISCARD;
 
 const rhumb__superblock *store_harness_superblock(const store_harness *harness);
