@@ -107,8 +107,7 @@ done:
 }
 
 rhumb_status rhumb__handle_find(rhumb__graph *graph, uint64_t key, uint32_t *slot_out) {
-    bool under_way;
-    *slot_out = rhumb__graph_find_live(graph, key, &under_way);
+    *slot_out = rhumb__graph_await_live(graph, key);
     if (*slot_out != RHUMB__SLOT_NONE) return RHUMB_OK;
     return rhumb__fail(RHUMB_E_NOTFOUND, "key %llu is not in the index", (unsigned long long)key);
 }
@@ -137,8 +136,7 @@ rhumb_status rhumb_index_contains(rhumb_index *index, uint64_t key, bool *found)
     if (found == NULL) return rhumb__fail(RHUMB_E_INVALID, "found is NULL");
     status = rhumb__handle_enter(index, &scratch, &graph);
     if (status != RHUMB_OK) return status;
-    bool under_way;
-    *found = rhumb__graph_find_live(graph, key, &under_way) != RHUMB__SLOT_NONE;
+    *found = rhumb__graph_await_live(graph, key) != RHUMB__SLOT_NONE;
     rhumb__scratch_give(scratch);
     return status;
 }

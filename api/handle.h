@@ -26,7 +26,7 @@ static inline rhumb_status rhumb__handle_enter(rhumb_index *index, rhumb__scratc
 /* Refuses NULL handles and, when `for_writing`, read-only ones. */
 rhumb_status rhumb__handle_check(const rhumb_index *index, bool for_writing) RHUMB_NODISCARD;
 
-/* The slot of a key whose node can be read. RHUMB_E_NOTFOUND. */
+/* The slot of a key, whose node can be read; while it is being replaced, waits for the new one. RHUMB_E_NOTFOUND. */
 rhumb_status rhumb__handle_find(rhumb__graph *graph, uint64_t key, uint32_t *slot_out) RHUMB_NODISCARD;
 
 /* Opens the newest version of a graph's file once more, as a reader. RHUMB_E_NOTFOUND: another index is at its path. */

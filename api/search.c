@@ -4,17 +4,11 @@
  */
 #include "api/search.h"
 
-#include <sched.h>
-
 #include "api/filter.h"
 #include "base/status.h"
 #include "engine/batch_search.h"
 #include "engine/filter_search.h"
-#include "engine/live_key.h"
 #include "engine/search.h"
-
-/* How often a key is looked up whose vector is just being written: that takes less than a turn of any other thread. */
-#define LOOK_UPS_MAX 1000
 
 static rhumb_status check_filters(rhumb__search_setup *setup, size_t query_count) {
     rhumb_status status = RHUMB_OK;
@@ -106,25 +100,13 @@ rhumb_status rhumb_index_search_exact(rhumb_index *index, const void *queries, s
     return run_search(index, true, queries, query_count, k, options, keys, distances, found_counts);
 }
 
-/* Makes the vector of a key the query. While it is being replaced, neither the old nor the new one can be had for a
- * moment. */
-static rhumb_status set_query_by_key(rhumb__graph *graph, rhumb__scratch *scratch, uint64_t key) {
-    bool under_way = true;
-    uint32_t slot = RHUMB__SLOT_NONE;
-    for (int i = 0; i < LOOK_UPS_MAX && under_way; i++) {
-        slot = rhumb__graph_find_live(graph, key, &under_way);
-        if (under_way) sched_yield();
-    }
-    if (slot != RHUMB__SLOT_NONE) return rhumb__scratch_set_row(scratch, rhumb__graph_vector(graph, slot));
-    return rhumb__fail(RHUMB_E_NOTFOUND, "key %llu is not in the index", (unsigned long long)key);
-}
-
 rhumb_status rhumb_index_search_like(rhumb_index *index, uint64_t key, size_t k, const rhumb_search_options *options,
                                      uint64_t *keys, float *distances, size_t *found_count) {
     rhumb_status status;
     rhumb__search_setup setup;
     rhumb__scratch *scratch = NULL;
     rhumb__graph *graph = NULL;
+    uint32_t slot = 0;
     uint32_t found = 0;
     RHUMB_TRY(rhumb__search_setup_make(&setup, index, 0, k, options));
     if (keys == NULL) {
@@ -132,7 +114,8 @@ rhumb_status rhumb_index_search_like(rhumb_index *index, uint64_t key, size_t k,
         goto done;
     }
     RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
-    RHUMB_TRY(set_query_by_key(graph, scratch, key));
+    RHUMB_TRY(rhumb__handle_find(graph, key, &slot));
+    RHUMB_TRY(rhumb__scratch_set_row(scratch, rhumb__graph_vector(graph, slot)));
     const uint32_t ef = rhumb__search_setup_ef(&setup, graph);
     if (setup.filter != NULL) {
         RHUMB_TRY(

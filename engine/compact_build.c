@@ -51,7 +51,7 @@ typedef struct compaction {
     uint64_t *incomplete; /* one bit per new slot: to be linked */
     uint8_t *row;         /* a vector as it was read */
     bool reads_file;      /* the old vectors are more than memory should hold */
-    uint64_t begin_ns;
+    uint64_t placing_begin_ns;
     uint64_t written_bytes;
     _Atomic uint64_t next;
     _Atomic uint64_t repaired_count;
@@ -64,7 +64,6 @@ static rhumb_status begin(compaction *c) {
     rhumb_status status;
     c->slot_count = c->old->counts.slot_count;
     c->result->epoch = c->old->store->superblock.epoch;
-    c->begin_ns = rhumb__clock_now_ns();
     c->reads_file = rhumb__section_exceeds_memory(&c->old->vectors);
     c->order = rhumb__alloc_zeroed(rhumb__max_u64(c->slot_count, 1), sizeof *c->order);
     c->map = rhumb__alloc_zeroed(rhumb__max_u64(c->slot_count, 1), sizeof *c->map);
@@ -95,14 +94,15 @@ static rhumb_status check_node(const compaction *c, uint32_t slot) {
                           "slot %u has no node; 'rhumb repair' makes a new index of what is intact", slot);
 }
 
-/* Waits until what has been written is no more than the rate allows. In short steps, so that a cancel is noticed. */
+/* Waits until what has been written is no more than the rate allows for the time since placing began: what ordering
+ * took is no time to write in. In short steps, so that a cancel is noticed. */
 static rhumb_status keep_to_rate(compaction *c, uint64_t placed_count) {
     const uint64_t bytes_per_second = c->work->bytes_per_second;
     if (bytes_per_second == 0) return RHUMB_OK;
     const uint64_t due_ns = (uint64_t)((double)c->written_bytes / (double)bytes_per_second * 1e9);
     rhumb_status status = RHUMB_OK;
-    while (status == RHUMB_OK && rhumb__clock_now_ns() - c->begin_ns < due_ns) {
-        const uint64_t left_ns = due_ns - rhumb__min_u64(due_ns, rhumb__clock_now_ns() - c->begin_ns);
+    while (status == RHUMB_OK && rhumb__clock_now_ns() - c->placing_begin_ns < due_ns) {
+        const uint64_t left_ns = due_ns - rhumb__min_u64(due_ns, rhumb__clock_now_ns() - c->placing_begin_ns);
         nanosleep(&(struct timespec){.tv_nsec = (long)rhumb__min_u64(left_ns, 50000000u)}, NULL);
         status = rhumb__repair_progress_tell(&c->progress, placed_count);
     }
@@ -138,6 +138,7 @@ static rhumb_status read_vector(compaction *c, uint32_t slot, const void **row_o
 
 static rhumb_status place_all(compaction *c) {
     rhumb_status status = RHUMB_OK;
+    c->placing_begin_ns = rhumb__clock_now_ns();
     const uint64_t piece_count = rhumb__max_u64(PIECE_BYTES / c->graph->space.row_stride_bytes, 1);
     for (uint64_t i = 0; i < c->count; i++) {
         const uint32_t slot = c->order[i];

@@ -102,11 +102,7 @@ static rhumb_status close_batches(rhumb__writer *writer, rhumb__carry_over *over
     rhumb_status status;
     uint64_t wait_ns = BATCH_WAIT_FIRST_NS;
     for (;;) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        const uint64_t until_ns = (uint64_t)until.tv_nsec + wait_ns;
-        until.tv_sec += (time_t)(until_ns / 1000000000u);
-        until.tv_nsec = (long)(until_ns % 1000000000u);
+        const struct timespec until = rhumb__clock_after(wait_ns);
         if (pthread_rwlock_timedwrlock(&writer->batch_lock, &until) == 0) break;
         wait_ns *= 2;
         status = rhumb__carry_over_most(over, REST_COUNT_MAX);

@@ -18,6 +18,7 @@
 
 #include "base/alloc.h"
 #include "base/bits.h"
+#include "base/clock.h"
 #include "base/log_message.h"
 #include "base/status.h"
 #include "base/thread.h"
@@ -27,7 +28,7 @@
 #define RETRY_SHARE 0.05
 
 /* How often space is looked for that a reader has let go of. */
-#define TRIM_INTERVAL_MS 500u
+#define TRIM_INTERVAL_NS UINT64_C(500000000)
 
 /* Deletes between two looks at the share. */
 #define LOOK_INTERVAL 64u
@@ -111,11 +112,7 @@ static void wait_for_work(rhumb__compactor *c) {
         pthread_cond_wait(&c->wake, &c->lock);
         return;
     }
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    const uint64_t until_ns = (uint64_t)until.tv_nsec + TRIM_INTERVAL_MS * 1000000u;
-    until.tv_sec += (time_t)(until_ns / 1000000000u);
-    until.tv_nsec = (long)(until_ns % 1000000000u);
+    const struct timespec until = rhumb__clock_after(TRIM_INTERVAL_NS);
     pthread_cond_timedwait(&c->wake, &c->lock, &until);
     if (c->stop || c->due) return;
     c->trim_due = false; /* somebody may ask for another while this one is under way */

@@ -238,17 +238,20 @@ static rhumb_status go_on(rhumb__iterator *iterator, rhumb__graph *graph, rhumb_
     return complete(iterator, graph, scratch, NULL);
 }
 
-/* The node in whose place an upsert has put a newer one: that, if the walk has not met it, is an answer. */
+/* The node in whose place upserts have put a newer one: that, if the walk has not met it, is an answer. It may be
+ * replaced in turn at any moment, and stays an answer then: when its turn comes, its own successor is looked for. */
 static rhumb_status add_successor(rhumb__iterator *iterator, rhumb__graph *graph, rhumb__scratch *scratch,
                                   uint32_t dead_slot) {
     rhumb_status status;
-    bool under_way;
-    const uint32_t slot = rhumb__graph_find_live(graph, rhumb__graph_key(graph, dead_slot), &under_way);
+    const uint32_t slot = rhumb__graph_await_live(graph, rhumb__graph_key(graph, dead_slot));
     RHUMB_TRY(extend(iterator, graph));
     RHUMB_TRY(reserve(iterator, 1));
     if (slot >= iterator->slot_limit || rhumb__visited_add(&iterator->visited, slot)) goto done;
     scratch->batch[0] = slot;
-    measure_and_add(iterator, graph, scratch, 1);
+    rhumb__search_measure(graph, scratch, 1);
+    iterator->measured_count++;
+    if (!iterator->is_complete) rhumb__candidate_heap_add(&iterator->candidates, slot, scratch->distances[0]);
+    rhumb__candidate_heap_add(&iterator->answers, slot, scratch->distances[0]);
 done:
     return status;
 }

@@ -18,4 +18,8 @@ static inline uint32_t rhumb__graph_find_live(rhumb__graph *graph, uint64_t key,
     return RHUMB__SLOT_NONE;
 }
 
+/* The same for those who cannot do without the key while it is being replaced: waits for a node that is just being
+ * placed. RHUMB__SLOT_NONE then means that the key is not in the index. */
+uint32_t rhumb__graph_await_live(rhumb__graph *graph, uint64_t key);
+
 #endif /* RHUMB_ENGINE_LIVE_KEY_H */

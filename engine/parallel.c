@@ -4,11 +4,11 @@
 #define _GNU_SOURCE
 #include "engine/parallel.h"
 
-#include <pthread.h>
 #include <sched.h>
 
 #include "base/alloc.h"
 #include "base/status.h"
+#include "base/thread.h"
 
 #define THREAD_COUNT_MAX 1024u
 
@@ -49,7 +49,7 @@ rhumb_status rhumb__parallel_run(uint32_t thread_count, rhumb__worker worker, vo
         threads[i].worker = worker;
         threads[i].context = context;
         threads[i].index = i;
-        if (i > 0) threads[i].started = pthread_create(&threads[i].thread, NULL, thread_main, &threads[i]) == 0;
+        if (i > 0) threads[i].started = rhumb__thread_start(&threads[i].thread, thread_main, &threads[i]) == 0;
     }
     run(&threads[0]);
     rhumb_status status = RHUMB_OK;

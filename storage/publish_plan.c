@@ -1,8 +1,9 @@
 /* publish_plan.c - step 1 of a publication: where everything is going to be.
  *
- * Append-only sections keep their extents and get more at the end, unless what lies far behind is to be pulled down.
- * Mutable sections are looked at granule by granule: one with a dirty chunk, or with rows that are new, moves to new
- * blocks, the others stay where they are.
+ * Append-only sections keep their extents and get more at the end. Mutable sections are looked at granule by granule:
+ * one with a dirty chunk, or with rows that are new, moves to new blocks, the others stay where they are. When what
+ * lies far behind is to be pulled down, what would stay in either kind of section is moved, but only further to the
+ * front.
  *
  * Locking: the store's publishing lock is held; each chunk's lock is taken for a look at its dirty mark. A chunk that
  * becomes dirty after that look waits for the next version.
@@ -67,13 +68,18 @@ static bool take_lower(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t 
     return false;
 }
 
-/* The extents so far, but for what is to be pulled down. */
-static rhumb_status keep_append(rhumb__publisher *p, rhumb__section_plan *plan) {
-    const rhumb__extent_list *old = &plan->section->extents;
+/* [begin, end) as it lies, but for what is to be pulled down: that goes piece by piece to blocks further in front, as
+ * far as there are any, and otherwise stays too. A piece consists of whole units of `unit_bytes`, each of which must
+ * lie in one piece in the file; `begin` is a multiple of it, `end` may lie within the last one. */
+static rhumb_status keep_or_pull_down(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t begin, uint64_t end,
+                                      uint64_t unit_bytes) {
+    const uint64_t limit_bytes = rhumb__max_u64(PULL_DOWN_PIECE_BYTES / unit_bytes, 1) * unit_bytes;
     rhumb_status status = RHUMB_OK;
-    for (uint64_t begin = 0; begin < old->bytes;) {
-        const uint64_t bytes = rhumb__min_u64(old->bytes - begin, PULL_DOWN_PIECE_BYTES);
-        const rhumb__extent piece = rhumb__extent_list_piece(old, begin, bytes);
+    while (begin < end) {
+        rhumb__extent piece =
+            rhumb__extent_list_piece(&plan->section->extents, begin, rhumb__min_u64(end - begin, limit_bytes));
+        if (begin + piece.bytes < end) piece.bytes -= piece.bytes % unit_bytes;
+        RHUMB_ASSERT(piece.bytes > 0);
         uint64_t offset = piece.file_offset;
         if (lies_behind(p, &piece) && take_lower(p, plan, begin, &piece, &offset)) {
             RHUMB_TRY(note_moved(plan, begin, begin + piece.bytes));
@@ -91,7 +97,7 @@ static rhumb_status plan_append(rhumb__publisher *p, rhumb__section_plan *plan) 
     rhumb__section *section = plan->section;
     const uint64_t have_bytes = section->extents.bytes;
     const uint64_t need_bytes = rhumb__round_up(plan->row_count * section->row_stride_bytes, RHUMB__BLOCK_BYTES);
-    rhumb_status status = keep_append(p, plan);
+    rhumb_status status = keep_or_pull_down(p, plan, 0, have_bytes, RHUMB__BLOCK_BYTES);
     if (status != RHUMB_OK || need_bytes <= have_bytes) return status;
     const uint64_t share_bytes =
         rhumb__max_u64(rhumb__floor_power_of_two(have_bytes / 64), (uint64_t)RHUMB__BLOCK_BYTES);
@@ -124,14 +130,8 @@ static bool granule_is_dirty(const rhumb__section *section, uint64_t begin, uint
     return dirty;
 }
 
-static bool granule_lies_behind(const rhumb__publisher *p, const rhumb__section *section, uint64_t begin,
-                                uint64_t end) {
-    const rhumb__extent piece = rhumb__extent_list_piece(&section->extents, begin, end - begin);
-    return lies_behind(p, &piece);
-}
-
-/* Sorts the granules into those that stay where they are and those that move, and finds room for each run of moving
- * ones. */
+/* Sorts the granules into those that may stay where they are and those that have to be written, and finds room for each
+ * run of the latter. */
 static rhumb_status plan_mutable(rhumb__publisher *p, rhumb__section_plan *plan) {
     rhumb__section *section = plan->section;
     const uint64_t chunk_bytes = section->chunk_bytes;
@@ -150,7 +150,6 @@ static rhumb_status plan_mutable(rhumb__publisher *p, rhumb__section_plan *plan)
             const uint64_t granule_end = rhumb__min_u64(end + plan->granule_bytes, end_bytes);
             const bool granule_moves = granule_end > section->extents.bytes || (grows && granule_end > old_bytes) ||
                                        !rhumb__extent_list_is_contiguous(&section->extents, end, granule_end - end) ||
-                                       granule_lies_behind(p, section, end, granule_end) ||
                                        granule_is_dirty(section, end, granule_end);
             if (end == begin) moves = granule_moves;
             if (granule_moves != moves) break;
@@ -163,7 +162,7 @@ static rhumb_status plan_mutable(rhumb__publisher *p, rhumb__section_plan *plan)
             if (status == RHUMB_OK) status = rhumb__extent_list_append(&plan->extents, offset, end - begin);
             if (status == RHUMB_OK) status = note_moved(plan, begin, end);
         } else {
-            status = rhumb__extent_list_append_range(&plan->extents, &section->extents, begin, end - begin);
+            status = keep_or_pull_down(p, plan, begin, end, plan->granule_bytes);
         }
         if (status != RHUMB_OK) return status;
         begin = end;

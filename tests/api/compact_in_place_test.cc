@@ -249,6 +249,30 @@ TEST_F(CompactInPlace, AStoppedOneLeavesTheIndexAsItWasAndTheNextOneWorks) {
     EXPECT_EQ(expect_sound(index).unreachable_count, 0u);
 }
 
+// What the rate allows is counted from where vectors begin to be written: the time that ordering has taken would let
+// as much be written in one go.
+TEST_F(CompactInPlace, KeepsToItsRateHoweverLongOrderingHasTaken) {
+    using Clock = std::chrono::steady_clock;
+    const Index index = build(1000);
+    Clock::time_point ordered; // a little before it has been
+    rhumb_compact_options options;
+    rhumb_compact_options_init(&options, sizeof options);
+    options.bytes_per_second = 300000;
+    options.progress_context = &ordered;
+    options.progress = [](void *context, uint64_t done_count, uint64_t) {
+        Clock::time_point &when = *static_cast<Clock::time_point *>(context);
+        if (when != Clock::time_point()) return true;
+        EXPECT_EQ(done_count, 0u);
+        std::this_thread::sleep_for(std::chrono::milliseconds(400));
+        when = Clock::now();
+        return true;
+    };
+    ASSERT_OK(rhumb_index_compact(index.get(), &options, nullptr, 0));
+    ASSERT_NE(ordered, Clock::time_point());
+    const std::chrono::duration<double> since = Clock::now() - ordered;
+    EXPECT_GE(since.count(), 1000.0 * kDim * sizeof(float) / 300000);
+}
+
 TEST_F(CompactInPlace, BeginsByItselfWhenManyAreDeleted) {
     rhumb_open_options open_options;
     rhumb_open_options_init(&open_options, sizeof open_options);

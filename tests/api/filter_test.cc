@@ -1,6 +1,12 @@
 // Goal: a filtered search returns matching keys only, all of them when they are fewer than k, and as near ones as exact
 // measuring finds, whichever way it goes about it and whatever happens to the index meanwhile. Method: indexes of a few
 // thousand vectors against brute force over the keys that match; each plan by itself and the choice among them.
+#include <pthread.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+
 #include "tests/api/index_test_support.h"
 
 namespace index_test {
@@ -389,6 +395,54 @@ TEST_F(Filtered, BitmapsAndKeysReachToTheEndOfTheNumbers) {
         filter.key_count = 4;
         EXPECT_EQ(search_filtered(index_, vectors_.row(0), 20, &filter).found_count, 2u);
     }
+}
+
+// A filter that notes which signals the thread takes that it runs on, unless that is the caller's.
+struct WorkerMask {
+    pthread_t caller;
+    std::atomic<bool> seen{false};
+    std::atomic<bool> takes_signals{false};
+    std::atomic<bool> takes_faults{true};
+
+    static bool note(void *context, uint64_t) {
+        auto &self = *static_cast<WorkerMask *>(context);
+        if (pthread_equal(pthread_self(), self.caller) != 0) {
+            // So that the other one gets its turn.
+            for (int i = 0; i < 10000 && !self.seen; i++) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            return true;
+        }
+        sigset_t mask;
+        pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+        for (int number : {SIGINT, SIGTERM, SIGALRM, SIGUSR1, SIGPROF}) {
+            if (sigismember(&mask, number) == 0) self.takes_signals = true;
+        }
+        if (sigismember(&mask, SIGSEGV) != 0) self.takes_faults = false;
+        self.seen = true;
+        return true;
+    }
+};
+
+TEST(BatchThreads, LeaveTheProgramsSignalsToTheProgram) {
+    const ScratchDirectory directory;
+    const Index index = create(directory.file("index.rhumb"), index_options(4));
+    const Vectors vectors = random_vectors(64, 4, 12);
+    insert_all(index, vectors);
+    WorkerMask mask;
+    mask.caller = pthread_self();
+    rhumb_filter filter;
+    rhumb_filter_init(&filter, sizeof filter);
+    filter.kind = RHUMB_FILTER_CALLBACK;
+    filter.matches = WorkerMask::note;
+    filter.context = &mask;
+    rhumb_search_options options = search_options(10);
+    options.filter = &filter;
+    options.thread_count = 2;
+    std::vector<uint64_t> keys(vectors.count());
+    ASSERT_OK(rhumb_index_search_batch(index.get(), vectors.row(0), vectors.count(), 1, &options, keys.data(), nullptr,
+                                       nullptr));
+    EXPECT_TRUE(mask.seen) << "no second thread has searched";
+    EXPECT_FALSE(mask.takes_signals);
+    EXPECT_TRUE(mask.takes_faults);
 }
 
 } // namespace

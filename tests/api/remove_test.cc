@@ -146,6 +146,73 @@ TEST(Upsert, BesideAnExactSearchLetsItFindAKeyOnce) {
     writer.join();
 }
 
+// Key 1 is replaced by a thread of its own without a break; nobody changes key 0.
+class ReplacedKey : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        rhumb_index_options options = index_options(kWide);
+        options.ef_construction = 10;
+        options.M = 4;
+        index_ = create_with_durability(directory_.file("index.rhumb"), options, RHUMB_DURABILITY_NONE);
+        for (uint64_t key = 0; key < 2; key++) ASSERT_OK(rhumb_index_insert(index_.get(), key, vectors_.row(key)));
+        writer_ = std::thread([this] {
+            for (size_t i = 0; !stop_; i++) EXPECT_OK(rhumb_index_upsert(index_.get(), 1, vectors_.row(1 + i % 7)));
+        });
+    }
+    void TearDown() override {
+        stop_ = true;
+        if (writer_.joinable()) writer_.join();
+        EXPECT_GT(round_count_, 0u);
+    }
+    bool goes_on() { return !HasFailure() && (round_count_++ == 0 || std::chrono::steady_clock::now() < end_); }
+
+    static constexpr uint32_t kWide = 2000; // so that writing a vector takes its time
+    const Vectors vectors_ = random_vectors(8, kWide, 9);
+    ScratchDirectory directory_;
+    Index index_;
+    size_t round_count_ = 0;
+
+  private:
+    const std::chrono::steady_clock::time_point end_ =
+        std::chrono::steady_clock::now() + std::chrono::milliseconds(500);
+    std::atomic<bool> stop_ = false;
+    std::thread writer_;
+};
+
+TEST_F(ReplacedKey, IsFoundByWhoeverAsksForIt) {
+    std::vector<float> vector(kWide);
+    while (goes_on()) {
+        uint64_t nearest = 0;
+        EXPECT_OK(rhumb_index_get_vector(index_.get(), 1, vector.data()));
+        EXPECT_TRUE(contains(index_, 1));
+        EXPECT_OK(rhumb_index_search_like(index_.get(), 1, 1, nullptr, &nearest, nullptr, nullptr));
+    }
+}
+
+// The iterator has looked at everything when it meets a node that has been replaced more than once since.
+TEST_F(ReplacedKey, IsNotMissedByAnIteratorThatIsComplete) {
+    rhumb_filter everything;
+    rhumb_filter_init(&everything, sizeof everything);
+    everything.kind = RHUMB_FILTER_CALLBACK;
+    everything.matches = [](void *, uint64_t) { return true; };
+    everything.plan = RHUMB_FILTER_PLAN_EXACT;
+    rhumb_search_options options = search_options(10);
+    options.filter = &everything;
+    while (goes_on()) {
+        rhumb_iterator *iterator = nullptr;
+        uint64_t keys[2] = {};
+        size_t found_count = 0;
+        EXPECT_OK(rhumb_iterator_open(index_.get(), vectors_.row(0), &options, &iterator));
+        if (iterator == nullptr) break;
+        EXPECT_OK(rhumb_iterator_next(iterator, 1, keys, nullptr, &found_count));
+        EXPECT_TRUE(found_count == 1 && keys[0] == 0) << "the query is that vector";
+        std::this_thread::sleep_for(std::chrono::microseconds(round_count_ % 50));
+        EXPECT_OK(rhumb_iterator_next(iterator, 2, keys, nullptr, &found_count));
+        EXPECT_TRUE(found_count == 1 && keys[0] == 1) << "missed in round " << round_count_;
+        rhumb_iterator_close(iterator);
+    }
+}
+
 // Recall@10 of the live vectors after a random 30% were deleted is that of an index that never had them, within a
 // little.
 TEST(Delete, OfAThirdCostsNoRecall) {

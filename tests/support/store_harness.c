@@ -115,6 +115,16 @@ rhumb_status store_harness_publish(store_harness *harness, const uint64_t *row_c
     return status;
 }
 
+rhumb_status store_harness_pull_down(store_harness *harness, const uint64_t *row_counts, uint64_t *written_bytes_out) {
+    rhumb__publication *publication = calloc(1, sizeof *publication);
+    memcpy(publication->row_counts, row_counts, harness->section_count * sizeof *row_counts);
+    publication->pull_down = true;
+    const rhumb_status status = rhumb__store_publish(harness->store, publication);
+    if (status == RHUMB_OK) *written_bytes_out = publication->written_bytes;
+    free(publication);
+    return status;
+}
+
 rhumb_status store_harness_verify(store_harness *harness, uint64_t *chunk_count_out, uint64_t *error_count_out,
                                   char *first_error) {
     return rhumb__store_verify(harness->store, chunk_count_out, error_count_out, first_error);

@@ -52,6 +52,10 @@ rhumb_status store_harness_publish(store_harness *harness, const uint64_t *row_c
                                    store_harness_filter filter, void *context,
                                    uint64_t *written_bytes_out) RHUMB_NODISCARD;
 
+/* Publishes and moves what lies far behind to free blocks further in front. */
+rhumb_status store_harness_pull_down(store_harness *harness, const uint64_t *row_counts,
+                                     uint64_t *written_bytes_out) RHUMB_NODISCARD;
+
 rhumb_status store_harness_verify(store_harness *harness, uint64_t *chunk_count_out, uint64_t *error_count_out,
                                   char *first_error) RHUMB_NODISCARD;
 rhumb_status store_harness_trim(store_harness *harness, bool *left_out) RHUMB_NODISCARD;
