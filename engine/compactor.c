@@ -118,7 +118,8 @@ static void wait_for_work(rhumb__compactor *c) {
     c->trim_due = false; /* somebody may ask for another while this one is under way */
     pthread_mutex_unlock(&c->lock);
     bool left = false;
-    if (rhumb__store_trim(c->writer->store, &left) != RHUMB_OK) left = false;
+    /* Nobody else would come back for what could not be given back this time. */
+    if (rhumb__store_trim(c->writer->store, &left) != RHUMB_OK) left = true;
     pthread_mutex_lock(&c->lock);
     c->trim_due = c->trim_due || left;
 }

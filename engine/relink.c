@@ -50,6 +50,7 @@ typedef struct relink_pass {
     const uint64_t *bits;
     uint32_t entry_slot;
     uint64_t slot_count;
+    uint64_t stride; /* from a slot to the one that comes next; it shares no divisor with slot_count */
     _Atomic uint64_t next;
     _Atomic bool stopped;
 } relink_pass;
@@ -66,10 +67,10 @@ static bool is_due(const relink_pass *pass, uint32_t slot) {
 }
 
 /* Each of the three passes counts for a third of what is left to do. */
-static rhumb_status tell_pass(const relink_pass *pass, uint64_t slot) {
+static rhumb_status tell_pass(const relink_pass *pass, uint64_t turn) {
     const rhumb__relink_spec *spec = pass->spec;
     const uint64_t whole = spec->progress->total_count - spec->progress_begin;
-    const double share = ((double)slot / (double)pass->slot_count + (double)pass->kind) / 3.0;
+    const double share = ((double)turn / (double)pass->slot_count + (double)pass->kind) / 3.0;
     return rhumb__repair_progress_tell(spec->progress, spec->progress_begin + (uint64_t)(share * (double)whole));
 }
 
@@ -79,16 +80,34 @@ static rhumb_status pass_worker(void *context, uint32_t worker_index) {
     rhumb_status status = rhumb__scratch_take(pass->spec->pool, &scratch);
     if (status != RHUMB_OK) return status;
     while (!atomic_load_explicit(&pass->stopped, memory_order_relaxed)) {
-        const uint64_t slot = atomic_fetch_add_explicit(&pass->next, 1, memory_order_relaxed);
-        if (slot >= pass->slot_count) break;
-        if (!is_due(pass, (uint32_t)slot)) continue;
-        RHUMB_TRY(rhumb__graph_link_placed(pass->graph, scratch, (uint32_t)slot));
-        if (worker_index == 0) RHUMB_TRY(tell_pass(pass, slot));
+        const uint64_t turn = atomic_fetch_add_explicit(&pass->next, 1, memory_order_relaxed);
+        if (turn >= pass->slot_count) break;
+        const uint32_t slot = (uint32_t)(turn * pass->stride % pass->slot_count); /* both are below 2^31 */
+        if (!is_due(pass, slot)) continue;
+        RHUMB_TRY(rhumb__graph_link_placed(pass->graph, scratch, slot));
+        if (worker_index == 0) RHUMB_TRY(tell_pass(pass, turn));
     }
 done:
     if (status != RHUMB_OK) atomic_store(&pass->stopped, true);
     rhumb__scratch_give(scratch);
     return status;
+}
+
+/* Slots that are near each other follow each other in an index that has been put in order. Linked in that order, the
+ * few nodes of an upper level would find no others than those of their own neighbourhood for a long time; steps of the
+ * golden section come to all parts evenly from the beginning. On level 0 there are lists already. */
+static uint64_t stride_of(uint64_t slot_count) {
+    uint64_t stride = (uint64_t)((double)slot_count * 0.6180339887498949) | 1;
+    for (;; stride++) {
+        uint64_t a = slot_count;
+        uint64_t b = stride;
+        while (b != 0) {
+            const uint64_t rest = a % b;
+            a = b;
+            b = rest;
+        }
+        if (a == 1) return stride;
+    }
 }
 
 static rhumb_status run_pass(rhumb__graph *graph, const rhumb__relink_spec *spec, pass_kind kind,
@@ -98,7 +117,8 @@ static rhumb_status run_pass(rhumb__graph *graph, const rhumb__relink_spec *spec
                         .kind = kind,
                         .bits = bits,
                         .entry_slot = rhumb__entry_slot(atomic_load(&graph->entry)),
-                        .slot_count = graph->counts.slot_count};
+                        .slot_count = graph->counts.slot_count,
+                        .stride = kind == PASS_UPPER ? stride_of(graph->counts.slot_count) : 1};
     return rhumb__parallel_run(spec->thread_count, pass_worker, &pass);
 }
 

@@ -134,6 +134,25 @@ static rhumb_status pin_newest(rhumb__store *store) {
                           "the index got a new version during each of %d attempts to open one", PIN_ATTEMPT_COUNT_MAX);
 }
 
+/* Notes the blocks that the version before the newest has and the newest has not as retired by it. Both lists are
+ * ascending and free of overlaps. */
+static void retire_previous(rhumb__store *store, const rhumb__extent *older, uint32_t older_count,
+                            const rhumb__extent *newest, uint32_t newest_count) {
+    uint32_t next = 0;
+    for (uint32_t i = 0; i < older_count; i++) {
+        uint64_t begin = older[i].file_offset;
+        const uint64_t end = begin + older[i].bytes;
+        while (begin < end) {
+            while (next < newest_count && newest[next].file_offset + newest[next].bytes <= begin) next++;
+            const uint64_t shared_begin = next < newest_count ? rhumb__min_u64(newest[next].file_offset, end) : end;
+            if (begin < shared_begin) {
+                rhumb__store_retire(store, store->superblock.epoch - 1, begin, shared_begin - begin);
+            }
+            begin = shared_begin < end ? newest[next].file_offset + newest[next].bytes : end;
+        }
+    }
+}
+
 /* Everything that neither of the two versions on disk uses is free, once no reader pins a version older than both,
  * whose blocks are no longer known. So all of it is noted as retired by the version before them. */
 static rhumb_status find_free_space(rhumb__store *store, const rhumb__superblock *previous, bool has_previous) {
@@ -165,6 +184,7 @@ static rhumb_status find_free_space(rhumb__store *store, const rhumb__superblock
         rhumb__store_retire(store, retired_epoch, store->space.runs[i].offset, store->space.runs[i].bytes);
     }
     store->space.count = 0;
+    retire_previous(store, ranges[1], counts[1], ranges[0], counts[0]);
 done:
     rhumb__free(ranges[0]);
     rhumb__free(ranges[1]);

@@ -29,11 +29,18 @@ class Compact : public ::testing::Test {
         rhumb_index_options options = index_options(kDim, metric);
         options.M = 8;
         options.ef_construction = 80;
+        options.seed = 3;
         return options;
     }
-    // `count` vectors of which every third is deleted. By one thread the graph is the same each time.
+    // `count` vectors of which every third is deleted. By one thread the graph is the same each time, as long as no
+    // compaction begins by itself while vectors are being deleted.
     void build(rhumb_metric metric, size_t count, uint32_t thread_count = 0) {
-        const Index index = create(path_, build_options(metric));
+        rhumb_open_options open_options;
+        rhumb_open_options_init(&open_options, sizeof open_options);
+        open_options.compact_dead_share = 1;
+        rhumb_index_options index_options = build_options(metric);
+        index_options.open = &open_options;
+        const Index index = create(path_, index_options);
         rhumb_batch_options options;
         rhumb_batch_options_init(&options, sizeof options);
         options.thread_count = thread_count;
@@ -51,6 +58,12 @@ class Compact : public ::testing::Test {
                 ASSERT_EQ(memcmp(stored.data(), vectors_.row(i), kDim * sizeof(float)), 0) << i;
             }
         }
+    }
+    // Superblocks say when a file was made, and which it is.
+    static std::string bytes_behind_superblocks(const std::string &path) {
+        std::ifstream file(path, std::ios::binary);
+        file.seekg(65536); // a block
+        return std::string(std::istreambuf_iterator<char>(file), {});
     }
     bool exists(const std::string &path) const { return access(path.c_str(), F_OK) == 0; }
 
@@ -95,6 +108,22 @@ TEST_P(CompactOrders, HoldsTheLiveVectorsAndReachesAllOfThem) {
     }
 }
 
+TEST_P(CompactOrders, ByOneThreadComesOutTheSameEachTime) {
+    build(RHUMB_METRIC_L2, 1500);
+    for (const bool second_pass : {false, true}) {
+        rhumb_compact_options options = compact_options(GetParam(), 1);
+        options.second_pass = second_pass;
+        std::string copies[2];
+        for (std::string &copy : copies) {
+            compact(options);
+            copy = bytes_behind_superblocks(new_path_);
+            std::filesystem::remove(new_path_);
+        }
+        EXPECT_GT(copies[0].size(), 1000 * kDim * sizeof(float));
+        EXPECT_TRUE(copies[0] == copies[1]) << "second pass " << second_pass;
+    }
+}
+
 TEST_F(Compact, FindsAsMuchAsAFreshBuildOfTheRestAndIsNoLarger) {
     const size_t count = 6000;
     build(RHUMB_METRIC_L2, count, 1);
@@ -116,8 +145,11 @@ TEST_F(Compact, FindsAsMuchAsAFreshBuildOfTheRestAndIsNoLarger) {
     ASSERT_OK(rhumb_index_checkpoint(fresh.get()));
     const Index compacted = open(new_path_, true);
     const Vectors queries = clustered_vectors(500, kDim, 30, 100, 102);
-    // Clusters this far apart are lost as a whole now and then, as chance wills, so a copy varies by some hundredths.
-    EXPECT_GE(recall(compacted, queries, 10, 32), recall(fresh, queries, 10, 32) - 0.05);
+    printf("recall %.4f, fresh %.4f\n", recall(compacted, queries, 10, 32), recall(fresh, queries, 10, 32));
+    // Clusters this far apart are lost as a whole now and then: over 15 seeds a copy had 0.9956 to 0.9982 and a fresh
+    // build 0.9966 to 0.9990. With one seed and one thread it is the same each time, but for how distances are rounded.
+    // This seed shows it when nodes of upper levels are linked in the order of their slots: 0.9916.
+    EXPECT_GE(recall(compacted, queries, 10, 32), recall(fresh, queries, 10, 32) - 0.005);
     EXPECT_LE(static_cast<double>(std::filesystem::file_size(new_path_)),
               1.05 * static_cast<double>(std::filesystem::file_size(fresh_path)));
 }
@@ -131,7 +163,8 @@ TEST_F(Compact, ASecondPassFindsNoLess) {
     EXPECT_OK(rhumb_index_compact_into(path_.c_str(), second_path.c_str(), &options, nullptr, 0));
     const Vectors queries = clustered_vectors(500, kDim, 30, 100, 102);
     const Index once = open(new_path_, true), twice = open(second_path, true);
-    EXPECT_GE(recall(twice, queries, 10, 32), recall(once, queries, 10, 32) - 0.02);
+    printf("recall %.4f, %.4f\n", recall(once, queries, 10, 32), recall(twice, queries, 10, 32));
+    EXPECT_GE(recall(twice, queries, 10, 32), recall(once, queries, 10, 32));
     EXPECT_EQ(expect_sound(twice).unreachable_count, 0u);
 }
 

@@ -4,6 +4,7 @@
 // compacts. Generation g of key k has a vector from which k and g can be told, and every version holds, for each key,
 // one of the generations that were current while it was made. RHUMB_ITERS sets how many compactions there are.
 #include "tests/fault/fault_test_support.h"
+#include "tests/support/io_fault.h"
 
 #include <signal.h>
 #include <sys/mman.h>
@@ -177,6 +178,33 @@ TEST_F(CompactReaders, SeeOneVersionEachAndGiveItsSpaceBack) {
     rhumb_verify_report report;
     EXPECT_EQ(rhumb_test::verify_index(index, &report), RHUMB_OK) << report.first_error;
     ASSERT_EQ(index.close(), RHUMB_OK);
+}
+
+// Nobody tells the caller that giving back has failed, so it is tried again without him.
+TEST_F(CompactReaders, SpaceThatCouldNotBeGivenBackAtOnceComesBackLater) {
+    rhumb__io_backend_set_default(&rhumb_test::io_fault_backend);
+    Index index, reader;
+    IndexShape shape;
+    shape.dim = kDim;
+    ASSERT_EQ(rhumb_test::create_index(path_, shape, &index, RHUMB_DURABILITY_INTERVAL), RHUMB_OK);
+    ASSERT_NO_FATAL_FAILURE(replace_all(index, 0));
+    ASSERT_EQ(rhumb_index_checkpoint(index), RHUMB_OK);
+    ASSERT_EQ(rhumb_test::open_index(path_, true, &reader), RHUMB_OK);
+    ASSERT_EQ(rhumb_index_compact(index, nullptr, nullptr, 0), RHUMB_OK) << rhumb_error_last()->message;
+    const uint64_t pinned_bytes = allocated_bytes();
+    rhumb_test::IoFault fault;
+    fault.call_number = 1;
+    fault.persistent = true;
+    fault.calls = rhumb_test::io_call_bit(rhumb_test::IoCall::kPunch);
+    rhumb_test::io_fault_arm(fault);
+    ASSERT_EQ(reader.close(), RHUMB_OK);
+    wait_for([&] { return allocated_bytes() < pinned_bytes || rhumb_test::io_fault_call_count() >= 3; });
+    EXPECT_EQ(rhumb_test::io_fault_hit(), rhumb_test::IoCall::kPunch);
+    rhumb_test::io_fault_disarm();
+    wait_for([&] { return allocated_bytes() <= pinned_bytes * 2 / 3; });
+    EXPECT_LE(allocated_bytes(), pinned_bytes * 2 / 3);
+    ASSERT_EQ(index.close(), RHUMB_OK);
+    rhumb__io_backend_set_default(nullptr);
 }
 
 } // namespace

@@ -378,6 +378,57 @@ TEST_F(Store, TrimmingLeavesNothingToComeBackForUnlessAReaderKeepsBlocks) {
     EXPECT_TRUE(is_whole(writer));
 }
 
+// What a writer that is gone left to the version before the newest is no less retired than what it retires itself.
+TEST_F(Store, AWriterThatOpensLaterGivesBackWhatTheVersionBeforeTheNewestHad) {
+    uint64_t used_bytes[2] = {0, 0};
+    for (const bool reopens : {false, true}) {
+        const std::string path = directory_.file(reopens ? "reopened" : "kept");
+        Model model(13);
+        bool left = false;
+        Handle writer = create(backend_, path);
+        for (uint32_t i = 0; i < kSpecs.size(); i++) ASSERT_NO_FATAL_FAILURE(model.append(writer, i, 3000));
+        ASSERT_EQ(model.publish(writer), RHUMB_OK);
+        for (uint32_t i = 0; i < kSpecs.size(); i++) ASSERT_NO_FATAL_FAILURE(model.change(writer, i, 100));
+        ASSERT_EQ(model.publish(writer), RHUMB_OK);
+        if (reopens) {
+            writer.close();
+            writer = open(backend_, path, true);
+            EXPECT_TRUE(holds(writer, model.rows()));
+        }
+        for (int i = 0; i < 3; i++) ASSERT_EQ(model.publish(writer), RHUMB_OK);
+        ASSERT_EQ(store_harness_trim(writer, &left), RHUMB_OK);
+        EXPECT_FALSE(left);
+        used_bytes[reopens] = store_harness_file_end(writer) - store_harness_free_bytes(writer);
+        EXPECT_TRUE(holds(writer, model.rows()));
+        EXPECT_TRUE(is_whole(writer));
+    }
+    EXPECT_EQ(used_bytes[true], used_bytes[false]);
+}
+
+TEST_F(Store, AWriterThatOpensLaterSparesTheVersionBeforeTheNewest) {
+    Model model(14);
+    Handle writer = create(backend_, path_);
+    for (uint32_t i = 0; i < kSpecs.size(); i++) ASSERT_NO_FATAL_FAILURE(model.append(writer, i, 3000));
+    ASSERT_EQ(model.publish(writer), RHUMB_OK);
+    const Rows before = model.rows();
+    Handle reader = open(backend_, path_, false);
+    for (uint32_t i = 0; i < kSpecs.size(); i++) ASSERT_NO_FATAL_FAILURE(model.change(writer, i, 100));
+    ASSERT_EQ(model.publish(writer), RHUMB_OK);
+    writer.close();
+    writer = open(backend_, path_, true);
+    bool left = false;
+    ASSERT_EQ(store_harness_trim(writer, &left), RHUMB_OK);
+    EXPECT_TRUE(holds(reader, before));
+    for (int i = 0; i < 4; i++) {
+        for (uint32_t k = 0; k < kSpecs.size(); k++) ASSERT_NO_FATAL_FAILURE(model.change(writer, k, 300));
+        ASSERT_EQ(model.publish(writer), RHUMB_OK);
+        ASSERT_EQ(store_harness_trim(writer, &left), RHUMB_OK);
+        EXPECT_TRUE(holds(reader, before)) << "publication " << i;
+    }
+    EXPECT_TRUE(left);
+    EXPECT_TRUE(is_whole(reader));
+}
+
 TEST_F(Store, AWriterThatOpensLaterSparesAnAncientPinnedVersion) {
     Model model(11);
     Handle writer = create(backend_, path_);

@@ -2,6 +2,7 @@
 // backend's queue is always empty, so a sync that is not carried out leaves nothing undone.
 #include "tests/support/io_fault.h"
 
+#include <atomic>
 #include <string>
 
 extern "C" {
@@ -20,19 +21,23 @@ struct FaultHandle {
     rhumb_error write_error;
 };
 
-IoFault fault;
-uint64_t call_count;
-IoCall hit = IoCall::kCount;
+IoFault fault; // what it says of calls and their number is in the next two, which change while other threads call
+std::atomic<uint32_t> counted_calls{kAllIoCalls};
+std::atomic<uint64_t> failing_number{0}; // set last, so whoever sees one sees the rest of the fault
+std::atomic<uint64_t> call_count{0};
+std::atomic<IoCall> hit{IoCall::kCount};
 
 FaultHandle *handle_of(rhumb__io *io) { return reinterpret_cast<FaultHandle *>(io); }
 
 // Counts a call; whether it must fail.
 bool trip(IoCall call) {
-    if ((fault.calls & io_call_bit(call)) == 0) return false;
-    call_count++;
-    if (fault.call_number == 0 || call_count < fault.call_number) return false;
-    if (call_count > fault.call_number && !fault.persistent) return false;
-    if (hit == IoCall::kCount) hit = call;
+    if ((counted_calls & io_call_bit(call)) == 0) return false;
+    const uint64_t number = ++call_count;
+    const uint64_t first = failing_number;
+    if (first == 0 || number < first) return false;
+    if (number > first && !fault.persistent) return false;
+    IoCall none = IoCall::kCount;
+    hit.compare_exchange_strong(none, call);
     return true;
 }
 
@@ -167,12 +172,15 @@ const char *io_call_name(IoCall call) {
 }
 
 void io_fault_arm(const IoFault &armed) {
+    failing_number = 0;
     fault = armed;
+    counted_calls = armed.calls;
     call_count = 0;
     hit = IoCall::kCount;
+    failing_number = armed.call_number;
 }
 
-void io_fault_disarm() { fault.call_number = 0; }
+void io_fault_disarm() { failing_number = 0; }
 
 uint64_t io_fault_call_count() { return call_count; }
 

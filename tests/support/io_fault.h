@@ -1,7 +1,8 @@
 // An io backend that fails on request: everything goes to the plain backend, except the call that a test has chosen,
 // and except syncs, which are counted but not carried out: no test can pull the plug, so they would only take time.
 //
-// Calls are counted from io_fault_arm on. One fault at a time, for all handles of this backend, from one thread.
+// Calls are counted from io_fault_arm on. One fault at a time, for all handles of this backend. Threads of the index
+// may call while a fault is armed or disarmed, as long as none is failing at that moment.
 #ifndef RHUMB_TESTS_SUPPORT_IO_FAULT_H
 #define RHUMB_TESTS_SUPPORT_IO_FAULT_H
 
