@@ -179,8 +179,9 @@ static rhumb_status publish(in_place *c, bool shrink) {
     if (shrink) {
         /* Blocks become free when two versions have come that do not use them: these move everything, ... */
         RHUMB_TRY(rhumb__checkpoint_forced_locked(writer, true));
-        /* ... and these let go of the places it had. */
         RHUMB_TRY(rhumb__checkpoint_forced_locked(writer, true));
+        /* ... as far as no reader was in the way, and this one lets go of the places that the second moved it from. */
+        RHUMB_TRY(rhumb__checkpoint_forced_locked(writer, false));
     }
     status = rhumb__store_trim(writer->store, &left);
     if (status == RHUMB_OK && left) rhumb__compactor_trim_later(writer);

@@ -180,6 +180,43 @@ TEST_F(CompactReaders, SeeOneVersionEachAndGiveItsSpaceBack) {
     ASSERT_EQ(index.close(), RHUMB_OK);
 }
 
+// Blocks are let go of by two versions that do not use them, so moving them in the last version is moving them too
+// late.
+TEST_F(CompactReaders, ShrinkingGivesAllBackWhereTheReaderLeavesWhileItMoves) {
+    static Index reader;
+    static int checkpoint_count;
+    Index index;
+    IndexShape shape;
+    shape.dim = kDim;
+    ASSERT_EQ(rhumb_test::create_index(path_, shape, &index, RHUMB_DURABILITY_INTERVAL), RHUMB_OK);
+    ASSERT_NO_FATAL_FAILURE(replace_all(index, 0));
+    rhumb_compact_options options;
+    rhumb_compact_options_init(&options, sizeof options);
+    options.shrink = true;
+    ASSERT_EQ(rhumb_index_compact(index, &options, nullptr, 0), RHUMB_OK) << rhumb_error_last()->message;
+    const uint64_t fresh_bytes = allocated_bytes();
+    for (int leaves_after = 1; leaves_after <= 4; leaves_after++) {
+        ASSERT_EQ(rhumb_test::open_index(path_, true, &reader), RHUMB_OK);
+        for (uint64_t key = 0; key < 900; key++) { // fewer than a compaction would begin at by itself
+            ASSERT_EQ(rhumb_index_upsert(index, key, vector_of(key, leaves_after).data()), RHUMB_OK);
+        }
+        ASSERT_EQ(rhumb_index_checkpoint(index), RHUMB_OK);
+        checkpoint_count = -leaves_after;
+        rhumb_log_set(
+            [](void *, rhumb_log_level, const char *message) {
+                if (strstr(message, "checkpoint made") != nullptr && ++checkpoint_count == 0) (void)reader.close();
+            },
+            nullptr, RHUMB_LOG_INFO);
+        ASSERT_EQ(rhumb_index_compact(index, &options, nullptr, 0), RHUMB_OK) << rhumb_error_last()->message;
+        rhumb_log_set(nullptr, nullptr, RHUMB_LOG_INFO);
+        ASSERT_GE(checkpoint_count, 0);
+        printf("left after %d: %llu, fresh %llu\n", leaves_after, static_cast<unsigned long long>(allocated_bytes()),
+               static_cast<unsigned long long>(fresh_bytes));
+        EXPECT_LE(allocated_bytes(), fresh_bytes + 2 * 65536);
+    }
+    ASSERT_EQ(index.close(), RHUMB_OK);
+}
+
 // Nobody tells the caller that giving back has failed, so it is tried again without him.
 TEST_F(CompactReaders, SpaceThatCouldNotBeGivenBackAtOnceComesBackLater) {
     rhumb__io_backend_set_default(&rhumb_test::io_fault_backend);
