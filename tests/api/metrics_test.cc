@@ -55,7 +55,7 @@ Collection descended(Random &random, const Pair &pair, size_t count) {
     const uint32_t dim = dim_of(pair), bytes = std::max(1u, rhumb__element_bits(pair.element) / 8);
     while (collection.vectors.size() < 3) {
         Vector ancestor = random_vector_of(random, pair, dim);
-        if (ancestor.components.size() / bytes >= dim / 2) add(&collection, std::move(ancestor));
+        if (!ancestor.is_sequence || ancestor.sequence.length >= dim / 2) add(&collection, std::move(ancestor));
     }
     while (collection.vectors.size() < count) {
         Bytes components = collection.vectors[random() % collection.vectors.size()].components;
