@@ -183,8 +183,8 @@ static rhumb_status publish(in_place *c, bool shrink) {
         /* ... as far as no reader was in the way, and this one lets go of the places that the second moved it from. */
         RHUMB_TRY(rhumb__checkpoint_forced_locked(writer, false));
     }
-    status = rhumb__store_trim(writer->store, &left);
-    if (status == RHUMB_OK && left) rhumb__compactor_trim_later(writer);
+    /* The compaction stands. Space that cannot be given back now is tried again, see compactor.c. */
+    if (rhumb__store_trim(writer->store, &left) != RHUMB_OK || left) rhumb__compactor_trim_later(writer);
 done:
     return status;
 }

@@ -40,7 +40,7 @@
 #define RHUMB__FILTER_FAR_SHARE 0.4
 #define RHUMB__FILTER_FAR_BREADTH 16u
 #define RHUMB__FILTER_FAR_EF_MAX 65536u
-#define RHUMB__FILTER_FAR_WORTH 0.35
+#define RHUMB__FILTER_FAR_WORTH 0.6
 
 /* A list of which at least this share matches is walked over as it is; below that, bridges are looked for. */
 #define RHUMB__FILTER_LOCAL_SHARE 0.5
