@@ -5,10 +5,10 @@
  */
 #include "api/handle.h"
 #include "base/status.h"
-#include "engine/batch_insert.h"
-#include "engine/insert.h"
-#include "engine/live_key.h"
-#include "engine/remove.h"
+#include "engine/build/batch_insert.h"
+#include "engine/build/insert.h"
+#include "engine/build/remove.h"
+#include "engine/graph/live_key.h"
 
 static rhumb_status check_writable(rhumb_index *index) {
     rhumb_status status = rhumb__handle_check(index, true);

@@ -3,8 +3,8 @@
  */
 #include "api/handle.h"
 #include "base/status.h"
-#include "engine/compact_into.h"
-#include "engine/compactor.h"
+#include "engine/upkeep/compact/compact_into.h"
+#include "engine/upkeep/compact/compactor.h"
 
 static rhumb_status choose_order(rhumb_order order, rhumb__order_kind *kind_out) {
     switch (order) {

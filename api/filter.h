@@ -3,8 +3,8 @@
 #ifndef RHUMB_API_FILTER_H
 #define RHUMB_API_FILTER_H
 
-#include "api/rhumb.h"
-#include "engine/filter.h"
+#include "engine/search/filter.h"
+#include "include/rhumb.h"
 
 /* Checks a caller's filter and puts it into the engine's form, which points to the caller's arrays. RHUMB_E_INVALID. */
 rhumb_status rhumb__filter_take(const rhumb_filter *filter, rhumb__filter *target) RHUMB_NODISCARD;

@@ -5,8 +5,8 @@
 
 #include <pthread.h>
 
-#include "api/rhumb.h"
-#include "engine/scratch.h"
+#include "engine/search/scratch.h"
+#include "include/rhumb.h"
 
 struct rhumb_index {
     rhumb__scratch_pool scratch_pool; /* and in it the graph that calls work on */

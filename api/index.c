@@ -6,9 +6,9 @@
 #include "api/handle.h"
 #include "base/alloc.h"
 #include "base/status.h"
-#include "engine/background.h"
-#include "engine/checkpoint.h"
-#include "engine/compactor.h"
+#include "engine/durability/background.h"
+#include "engine/durability/checkpoint.h"
+#include "engine/upkeep/compact/compactor.h"
 
 #define SYNC_INTERVAL_MS 100u
 

@@ -6,8 +6,8 @@
 #include "api/handle.h"
 #include "base/cpu.h"
 #include "base/status.h"
-#include "engine/recover.h"
-#include "engine/verify.h"
+#include "engine/durability/recover.h"
+#include "engine/upkeep/repair/verify.h"
 
 static void fill_options(const rhumb__params *params, rhumb_index_options *options) {
     *options = (rhumb_index_options){

@@ -4,7 +4,7 @@
  * A call takes a piece of scratch memory, which keeps the graph alive, and gives it back: between calls an iterator
  * holds up neither a refresh nor anything else.
  */
-#include "engine/iterator.h"
+#include "engine/search/iterator.h"
 
 #include "api/search.h"
 #include "base/alloc.h"

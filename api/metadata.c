@@ -4,7 +4,7 @@
 #include "api/handle.h"
 #include "base/bits.h"
 #include "base/status.h"
-#include "engine/metadata.h"
+#include "engine/durability/metadata.h"
 
 static_assert(RHUMB_METADATA_BYTES_LIMIT == RHUMB__METADATA_BYTES_MAX, "the manual tells the limit");
 

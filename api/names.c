@@ -1,9 +1,9 @@
 /* names.c - versions, names, errors and messages: the functions of rhumb.h that need no index. Stateless. */
-#include "api/rhumb.h"
 #include "base/log_message.h"
 #include "base/status.h"
 #include "distances/space.h"
-#include "storage/format.h"
+#include "include/rhumb.h"
+#include "storage/frame/format.h"
 
 uint32_t rhumb_version(void) {
     return RHUMB_VERSION_MAJOR * 1000000u + RHUMB_VERSION_MINOR * 1000u + RHUMB_VERSION_PATCH;

@@ -7,9 +7,9 @@
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "base/status.h"
-#include "engine/adjacency.h"
-#include "engine/select.h"
-#include "engine/tombstones.h"
+#include "engine/build/select.h"
+#include "engine/graph/tombstones.h"
+#include "engine/search/adjacency.h"
 
 static_assert(RHUMB_LEVELS_ALL == RHUMB__LEVELS_ALL, "what callers say is handed on");
 

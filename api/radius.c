@@ -4,7 +4,7 @@
 
 #include "api/search.h"
 #include "base/status.h"
-#include "engine/range_search.h"
+#include "engine/search/range_search.h"
 
 rhumb_status rhumb_index_search_radius(rhumb_index *index, const void *query, float radius, size_t max_count,
                                        const rhumb_search_options *options, uint64_t *keys, float *distances,

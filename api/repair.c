@@ -3,7 +3,7 @@
 
 #include "api/handle.h"
 #include "base/status.h"
-#include "engine/repair.h"
+#include "engine/upkeep/repair/repair.h"
 
 static void fill_report(const rhumb__repair_result *result, size_t size, rhumb_repair_report *report) {
     rhumb_repair_report filled = {

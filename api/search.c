@@ -6,9 +6,9 @@
 
 #include "api/filter.h"
 #include "base/status.h"
-#include "engine/batch_search.h"
-#include "engine/filter_search.h"
-#include "engine/search.h"
+#include "engine/search/batch_search.h"
+#include "engine/search/filter_search.h"
+#include "engine/search/search.h"
 
 static rhumb_status check_filters(rhumb__search_setup *setup, size_t query_count) {
     rhumb_status status = RHUMB_OK;

@@ -4,7 +4,7 @@
 #define RHUMB_API_SEARCH_H
 
 #include "api/handle.h"
-#include "engine/filter.h"
+#include "engine/search/filter.h"
 
 /* A k beyond any slot number asks for nothing more; below it all sizes fit into 32 bits. */
 #define RHUMB__K_MAX ((size_t)RHUMB__SLOT_LIMIT)

@@ -6,8 +6,8 @@
 
 #include "api/handle.h"
 #include "base/status.h"
-#include "engine/topology.h"
-#include "engine/topology_export.h"
+#include "engine/topology/topology.h"
+#include "engine/topology/topology_export.h"
 
 /* What callers hold is the engine's structure under another name. */
 static rhumb__topology *inner(const rhumb_topology *topology) { return (rhumb__topology *)topology; }

@@ -2,7 +2,7 @@
 #ifndef RHUMB_BASE_LOG_MESSAGE_H
 #define RHUMB_BASE_LOG_MESSAGE_H
 
-#include "base/rhumb_types.h"
+#include "include/rhumb_types.h"
 
 /* As rhumb_log_set. */
 void rhumb__log_message_set(rhumb_log_fn function, void *context, rhumb_log_level level_max);

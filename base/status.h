@@ -12,7 +12,7 @@
 #ifndef RHUMB_BASE_STATUS_H
 #define RHUMB_BASE_STATUS_H
 
-#include "base/rhumb_types.h"
+#include "include/rhumb_types.h"
 
 #define RHUMB_OFFSET_NONE UINT64_MAX
 

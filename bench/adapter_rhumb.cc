@@ -3,9 +3,9 @@
 // The index is created with a writing handle and searched through a read-only one, as a service would.
 #include <string>
 
-#include "api/rhumb.h"
 #include "bench/adapter.h"
 #include "bench/rhumb_index.h"
+#include "include/rhumb.h"
 
 namespace bench {
 namespace {

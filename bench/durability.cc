@@ -24,12 +24,12 @@
 #include <thread>
 #include <vector>
 
-#include "api/rhumb.h"
 #include "bench/dataset.h"
 #include "bench/live_rows.h"
 #include "bench/machine.h"
 #include "bench/measure.h"
 #include "bench/rhumb_index.h"
+#include "include/rhumb.h"
 
 namespace bench {
 namespace {

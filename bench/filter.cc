@@ -21,7 +21,6 @@
 #include <string>
 #include <vector>
 
-#include "api/rhumb.h"
 #include "bench/adapter.h"
 #include "bench/command_line.h"
 #include "bench/dataset.h"
@@ -29,6 +28,7 @@
 #include "bench/machine.h"
 #include "bench/measure.h"
 #include "bench/rhumb_index.h"
+#include "include/rhumb.h"
 
 namespace bench {
 namespace {

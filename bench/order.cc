@@ -10,12 +10,12 @@
 #include <string>
 #include <vector>
 
-#include "api/rhumb.h"
 #include "bench/dataset.h"
 #include "bench/machine.h"
 #include "bench/measure.h"
 #include "bench/page_probe.h"
 #include "bench/rhumb_index.h"
+#include "include/rhumb.h"
 
 namespace bench {
 namespace {

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "base/bits.h"
-#include "engine/scratch.h"
-#include "engine/search.h"
+#include "engine/search/scratch.h"
+#include "engine/search/search.h"
 
 #define PAGE_BYTES 4096u
 

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "api/rhumb.h"
 #include "bench/dataset.h"
+#include "include/rhumb.h"
 
 namespace bench {
 

@@ -6,8 +6,8 @@
 #define RHUMB_DISTANCES_DISPATCH_H
 
 #include "base/cpu.h"
-#include "base/rhumb_types.h"
 #include "distances/space.h"
+#include "include/rhumb_types.h"
 
 /* The two forms of one kernel. They share their summation order, so they agree bit for bit. */
 typedef struct rhumb__kernels {

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "base/rhumb_types.h"
+#include "include/rhumb_types.h"
 
 /* Components that are converted at a time; what is left of a block behind the last component is 0. */
 enum { RHUMB__BLOCK = 32 };

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/rhumb_types.h"
+#include "include/rhumb_types.h"
 
 #define RHUMB_DIM_MAX 65535u
 #define RHUMB_SEQUENCE_LENGTH_MAX 16384u /* the largest dim under levenshtein */

@@ -3,7 +3,7 @@
 #ifndef RHUMB_STORAGE_FILE_MAPPING_H
 #define RHUMB_STORAGE_FILE_MAPPING_H
 
-#include "storage/io.h"
+#include "storage/io/io.h"
 
 /* Maps the first `bytes` of the file, shared and read-only; the file is at least that long, and `bytes` is not 0. Pages
  * are read when they are touched. RHUMB_E_NOMEM, RHUMB_E_IO. */

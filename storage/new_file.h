@@ -5,7 +5,7 @@
 #ifndef RHUMB_STORAGE_NEW_FILE_H
 #define RHUMB_STORAGE_NEW_FILE_H
 
-#include "storage/io.h"
+#include "storage/io/io.h"
 
 /* For files that something else creates: RHUMB_E_EXISTS when there is a file of that name, and the name for the time
  * until the file is whole, which is the caller's (rhumb__free). */

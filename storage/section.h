@@ -20,9 +20,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "storage/directory.h"
-#include "storage/extent_list.h"
-#include "storage/io.h"
+#include "storage/frame/directory.h"
+#include "storage/frame/extent_list.h"
+#include "storage/io/io.h"
 
 /* What a user of the store asks a section to be. */
 typedef struct rhumb__section_spec {

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/rhumb_types.h"
+#include "include/rhumb_types.h"
 
 typedef struct rhumb__space_run {
     uint64_t offset;

@@ -15,11 +15,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "storage/directory.h"
-#include "storage/io.h"
+#include "storage/frame/directory.h"
+#include "storage/frame/superblock.h"
+#include "storage/io/io.h"
 #include "storage/section.h"
 #include "storage/space.h"
-#include "storage/superblock.h"
 
 /* Blocks that a version no longer uses but an older one may: free once no reader pins `last_epoch` or an older one and
  * no superblock on disk refers to it. */

@@ -14,11 +14,12 @@ import sys
 import c_text
 
 LAYERS_BELOW = {
-    "base": {"base"},
-    "distances": {"base", "distances"},
-    "storage": {"base", "storage"},
-    "engine": {"base", "distances", "engine", "storage"},
-    "api": {"api", "base", "distances", "engine", "storage"},
+    "base": {"base", "include"},
+    "distances": {"base", "distances", "include"},
+    "storage": {"base", "include", "storage"},
+    "engine": {"base", "distances", "engine", "include", "storage"},
+    "api": {"api", "base", "distances", "engine", "include", "storage"},
+    "include": {"include"},
 }
 FREE_FOLDERS = {"bench", "tests"}
 PUBLIC_HEADERS = {  # their names once installed

@@ -16,13 +16,13 @@ case "$1" in
 esac
 target=${DESTDIR:-}$prefix
 
-number() { sed -n "s/^#define RHUMB_VERSION_$1 \([0-9]*\)$/\1/p" api/rhumb.h; }
+number() { sed -n "s/^#define RHUMB_VERSION_$1 \([0-9]*\)$/\1/p" include/rhumb.h; }
 major=$(number MAJOR)
 version=$major.$(number MINOR).$(number PATCH)
 
 install -d "$target/bin" "$target/include" "$target/lib/pkgconfig"
 install -m 755 api/cli/rhumb "$target/bin/rhumb"
-install -m 644 api/rhumb.h api/rhumb_*.h base/rhumb_types.h "$target/include/"
+install -m 644 include/*.h "$target/include/"
 install -m 644 librhumb.a "$target/lib/librhumb.a"
 install -m 755 librhumb.so "$target/lib/librhumb.so.$version"
 ln -sfn "librhumb.so.$version" "$target/lib/librhumb.so.$major"

@@ -11,9 +11,9 @@
 
 #include <stdbool.h>
 
-#include "api/rhumb.h"
 #include "args.h"
 #include "dataset.h"
+#include "include/rhumb.h"
 #include "json_writer.h"
 
 /* The tool's exit codes; `rhumb --help` documents them and scripts depend on them. */

@@ -26,7 +26,7 @@
 #include <string>
 #include <vector>
 
-#include "api/rhumb.h"
+#include "include/rhumb.h"
 
 namespace index_test {
 

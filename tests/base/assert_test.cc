@@ -8,8 +8,8 @@ extern "C" [[noreturn]] void rhumb__assert_failed(const char *expression, const 
 namespace {
 
 TEST(AssertDeathTest, NamesExpressionFileAndLineAndAborts) {
-    EXPECT_EXIT(rhumb__assert_failed("slot < count", "engine/graph.c", 1234), ::testing::KilledBySignal(SIGABRT),
-                "^engine/graph.c:1234: assertion failed: slot < count\n$");
+    EXPECT_EXIT(rhumb__assert_failed("slot < count", "engine/graph/graph.c", 1234), ::testing::KilledBySignal(SIGABRT),
+                "^engine/graph/graph.c:1234: assertion failed: slot < count\n$");
 }
 
 TEST(AssertDeathTest, CutsAnExpressionThatIsTooLong) {

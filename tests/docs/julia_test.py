@@ -12,9 +12,7 @@ import unittest
 
 import c_text
 
-HEADERS = ("base/rhumb_types.h",) + tuple(
-    "api/rhumb%s.h" % part for part in ("", "_points", "_search", "_topology", "_upkeep")
-)
+HEADERS = sorted("include/" + name for name in os.listdir("include") if name.endswith(".h"))
 
 # What a C type may be called in Julia. Pointers follow from these (julia_types).
 NUMBERS = {

@@ -9,7 +9,7 @@
 #include <vector>
 
 extern "C" {
-#include "engine/candidate_pool.h"
+#include "engine/search/candidate_pool.h"
 }
 
 #include "tests/api/index_test_support.h"

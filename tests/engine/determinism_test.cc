@@ -4,7 +4,7 @@
 #include "tests/api/index_test_support.h"
 
 extern "C" {
-#include "storage/format.h"
+#include "storage/frame/format.h"
 }
 
 namespace {

@@ -7,13 +7,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/rhumb_types.h"
+#include "include/rhumb_types.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#include "engine/params.h"
+#include "engine/graph/params.h"
 
 typedef struct rhumb__graph rhumb__graph;
 
@@ -59,7 +59,7 @@ rhumb_status probe_user_begin_search(probe_user *user, const void *query) RHUMB_
 uint32_t probe_user_descend(probe_user *user);
 
 /* An insert in pieces, so that others can come between: write and announce a node; search (returns whether there was
- * an entry point); link (returns whether it can stay so, see engine/link.h); leave. */
+ * an entry point); link (returns whether it can stay so, see engine/build/link.h); leave. */
 rhumb_status probe_link_announce(probe_user *user, uint64_t key, const void *vector) RHUMB_NODISCARD;
 bool probe_link_search(probe_user *user);
 bool probe_link_finish(probe_user *user, bool had_start);

@@ -12,7 +12,7 @@
 
 extern "C" {
 #include "base/status.h"
-#include "engine/params.h"
+#include "engine/graph/params.h"
 }
 
 #include "tests/api/index_test_support.h"

@@ -24,11 +24,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "api/rhumb.h"
 #include "base/bits.h"
-#include "engine/graph.h"
-#include "engine/neighbour_list.h"
-#include "engine/tombstones.h"
+#include "engine/graph/graph.h"
+#include "engine/graph/neighbour_list.h"
+#include "engine/graph/tombstones.h"
+#include "include/rhumb.h"
 
 static void check(rhumb_status status, const char *what) {
     if (status == RHUMB_OK) return;

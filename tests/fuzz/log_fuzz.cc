@@ -16,7 +16,7 @@
 #include <random>
 #include <string>
 
-#include "storage/log.h"
+#include "storage/log/log.h"
 #include "tests/fuzz/fuzz_target.h"
 #include "tests/storage/log_image.h"
 #include "tests/support/file_image.h"

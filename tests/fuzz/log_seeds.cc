@@ -7,7 +7,7 @@
 #include <cstring>
 #include <string>
 
-#include "storage/log.h"
+#include "storage/log/log.h"
 #include "tests/support/file_image.h"
 
 extern "C" {

@@ -22,7 +22,7 @@
 extern "C" {
 #include "base/crc32c.h"
 }
-#include "engine/topology.h"
+#include "engine/topology/topology.h"
 #include "tests/fuzz/fuzz_target.h"
 #include "tests/support/exercise_graph.h"
 

@@ -10,20 +10,20 @@ fail() {
 }
 
 tools/install.sh "$prefix"
-for file in bin/rhumb include/rhumb.h include/rhumb_types.h lib/librhumb.a lib/librhumb.so lib/librhumb.so.0 \
-    lib/pkgconfig/rhumb.pc; do
+for file in bin/rhumb lib/librhumb.a lib/librhumb.so lib/librhumb.so.0 lib/pkgconfig/rhumb.pc; do
     [ -s "$prefix/$file" ] || fail "$file is not there"
 done
-for part in points search topology upkeep; do
-    [ -s "$prefix/include/rhumb_$part.h" ] || fail "rhumb_$part.h is not there"
-    # Whoever includes a part alone gets it, and the rest.
-    echo "#include <rhumb_$part.h>" | gcc -std=c11 -Wall -Wextra -Wpedantic -Werror -I"$prefix/include" -fsyntax-only -x c - ||
-        fail "rhumb_$part.h cannot be included by itself"
+[ -s include/rhumb.h ] || fail "the test does not see the public headers"
+for header in include/*.h; do
+    cmp "$header" "$prefix/$header" || fail "$header is not installed"
+    # A part can be included alone, and brings the rest with it.
+    echo "#include <${header#include/}>" | gcc -std=c11 -Wall -Wextra -Wpedantic -Werror -I"$prefix/include" -fsyntax-only -x c - ||
+        fail "$header cannot be included by itself"
 done
 library=$(readlink -f "$prefix/lib/librhumb.so")
 
 # Symbols: those of the headers, and no other.
-headers=("$prefix"/include/rhumb.h "$prefix"/include/rhumb_{points,search,topology,upkeep}.h)
+headers=("$prefix"/include/*.h)
 exported=$(nm -D --defined-only "$library" | awk '{ print $3 }' | sed 's/@.*//' | grep -v '^RHUMB_0$' | sort)
 declared=$(grep -oh '\brhumb_[a-z_]*(' "${headers[@]}" | tr -d '(' | sort -u)
 functions=$(comm -12 <(echo "$exported") <(echo "$declared"))

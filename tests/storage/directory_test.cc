@@ -8,7 +8,7 @@
 extern "C" {
 #include "base/alloc.h"
 #include "base/crc32c.h"
-#include "storage/directory.h"
+#include "storage/frame/directory.h"
 }
 
 namespace {

@@ -4,8 +4,8 @@
 
 extern "C" {
 #include "base/alloc.h"
-#include "storage/extent_list.h"
-#include "storage/format.h"
+#include "storage/frame/extent_list.h"
+#include "storage/frame/format.h"
 }
 
 namespace {

@@ -1,4 +1,4 @@
-// Goal: the locks of storage/io.h exclude whom they should, across handles and across processes, and end with their
+// Goal: the locks of storage/io/io.h exclude whom they should, across handles and across processes, and end with their
 // holder. Method: two handles of one process; a child that takes a lock and is killed while it holds it.
 #include "tests/storage/io_test_support.h"
 

@@ -26,7 +26,7 @@
 
 extern "C" {
 #include "base/status.h"
-#include "storage/io.h"
+#include "storage/io/io.h"
 }
 
 namespace io_test {

@@ -1,7 +1,7 @@
 // The bytes of a log file in memory, to be looked at and damaged: where its headers and records are, and checksums that
 // can be made right again afterwards, so that damage reaches the checks behind the checksums.
 //
-// Knows the format from storage/format.h alone and shares no code with storage/. All functions take any bytes.
+// Knows the format from storage/frame/format.h alone and shares no code with storage/. All functions take any bytes.
 #ifndef RHUMB_TESTS_STORAGE_LOG_IMAGE_H
 #define RHUMB_TESTS_STORAGE_LOG_IMAGE_H
 
@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "storage/format.h"
+#include "storage/frame/format.h"
 
 extern "C" {
 #include "base/crc32c.h"

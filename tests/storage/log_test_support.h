@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "storage/log.h"
+#include "storage/log/log.h"
 #include "tests/storage/io_test_support.h"
 #include "tests/storage/log_image.h"
 

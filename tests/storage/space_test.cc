@@ -4,7 +4,7 @@
 
 extern "C" {
 #include "base/alloc.h"
-#include "storage/format.h"
+#include "storage/frame/format.h"
 #include "storage/space.h"
 }
 

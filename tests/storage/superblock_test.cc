@@ -6,7 +6,7 @@
 
 extern "C" {
 #include "base/crc32c.h"
-#include "storage/superblock.h"
+#include "storage/frame/superblock.h"
 }
 
 namespace {

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string>
 
-#include "api/rhumb.h"
+#include "include/rhumb.h"
 
 namespace rhumb_test {
 

@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "api/rhumb.h"
+#include "include/rhumb.h"
 
 namespace rhumb_test {
 

@@ -1,8 +1,8 @@
 // The bytes of an index file in memory, to be damaged: where things are in it, and checksums that can be made right
 // again afterwards, so that damage reaches the checks behind the checksums.
 //
-// Knows the format from storage/format.h alone and shares no code with storage/. All functions take any bytes: places
-// that do not exist are answered with nothing, and mended is what can be found.
+// Knows the format from storage/frame/format.h alone and shares no code with storage/. All functions take any bytes:
+// places that do not exist are answered with nothing, and mended is what can be found.
 #ifndef RHUMB_TESTS_SUPPORT_FILE_IMAGE_H
 #define RHUMB_TESTS_SUPPORT_FILE_IMAGE_H
 
@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "storage/format.h"
+#include "storage/frame/format.h"
 
 namespace rhumb_test {
 

@@ -2,8 +2,8 @@
 // which it was begun, and was promised to survive. On the simulated disk moments are positions in the disk's history
 // (sim_position), so that afterwards a power cut at any of them can be judged.
 //
-// What a call promises is what api/rhumb.h says: in mode full, everything that has returned; in the other modes, what
-// rhumb_index_durable_lsn says, and everything before a sync, checkpoint or close that returned RHUMB_OK.
+// What a call promises is what include/rhumb.h says: in mode full, everything that has returned; in the other modes,
+// what rhumb_index_durable_lsn says, and everything before a sync, checkpoint or close that returned RHUMB_OK.
 //
 // An operation that fails with RHUMB_E_FATAL may have happened or not: it stays in the oracle, unpromised. One that was
 // refused because of an earlier failure, and one that fails otherwise, has not happened, and is taken out.
@@ -20,7 +20,7 @@
 #include <string>
 #include <vector>
 
-#include "api/rhumb.h"
+#include "include/rhumb.h"
 #include "tests/support/oracle.h"
 #include "tests/support/small_index.h"
 
@@ -80,7 +80,7 @@ class IndexLife {
     Oracle &oracle() { return oracle_; }
     const std::string &path() const { return path_; }
 
-    // What contradicts api/rhumb.h, or "".
+    // What contradicts include/rhumb.h, or "".
     const std::string &problem() const { return problem_; }
 
   private:

@@ -8,7 +8,7 @@
 
 #include <cstdint>
 
-#include "storage/io.h"
+#include "storage/io/io.h"
 
 namespace rhumb_test {
 

@@ -23,7 +23,7 @@
 #include <cstdint>
 #include <string>
 
-#include "storage/io.h"
+#include "storage/io/io.h"
 #include "tests/support/sim_recording.h"
 
 namespace rhumb_test {

@@ -21,7 +21,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "api/rhumb.h"
+#include "include/rhumb.h"
 
 namespace rhumb_test {
 

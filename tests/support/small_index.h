@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "api/rhumb.h"
+#include "include/rhumb.h"
 
 namespace rhumb_test {
 

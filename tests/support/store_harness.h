@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "storage/format.h"
-#include "storage/io.h"
+#include "storage/frame/format.h"
+#include "storage/io/io.h"
 
 #ifdef __cplusplus
 extern "C" {

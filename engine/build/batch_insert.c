@@ -1,0 +1,180 @@
+/* batch_insert.c - see batch_insert.h.
+ *
+ * The threads take the next vector from a shared counter, so none waits for a slower one; a thread keeps its scratch
+ * for the whole call, unless a compaction exchanges the graph. Nobody waits for the log until all vectors are in: then
+ * once, for the last of them.
+ *
+ * A batch that is all or nothing holds batch_lock (shared), so that no checkpoint shows a part of it; its records carry
+ * the number of its begin record, and without a commit record the next recovery passes over them. If it fails, the
+ * nodes it has inserted are deleted again. It remembers their slots: a key may belong to somebody else by then.
+ */
+#include "engine/build/batch_insert.h"
+
+#include <pthread.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/bits.h"
+#include "base/clock.h"
+#include "base/parallel.h"
+#include "base/status.h"
+#include "engine/build/insert.h"
+#include "engine/build/remove.h"
+
+#define PROGRESS_INTERVAL_NS 100000000u
+#define TAKE_BACK_PAUSE_NS 100000
+
+typedef struct insert_job {
+    rhumb__writer *writer;
+    rhumb__scratch_pool *pool;
+    const rhumb__batch_insert_spec *spec;
+    uint64_t batch;  /* LSN of the begin record, or 0 */
+    uint32_t *slots; /* by vector: where it went; NULL when nothing may have to be taken back */
+    _Atomic uint64_t next;
+    _Atomic uint64_t inserted_count;
+    _Atomic uint64_t lsn; /* the highest of all records */
+    _Atomic bool stopped;
+} insert_job;
+
+static uint64_t key_of(const rhumb__batch_insert_spec *spec, uint64_t i) {
+    return spec->keys == NULL ? spec->first_key + i : spec->keys[i];
+}
+
+/* Between two vectors the graph may have been exchanged, when the batch keeps what it has. */
+static rhumb_status follow_graph(insert_job *job, rhumb__scratch **scratch) {
+    if (*scratch != NULL && rhumb__scratch_graph(*scratch) == atomic_load(&job->pool->graph)) return RHUMB_OK;
+    if (*scratch != NULL) rhumb__scratch_give(*scratch);
+    *scratch = NULL;
+    return rhumb__scratch_take(job->pool, scratch);
+}
+
+static rhumb_status insert_one(insert_job *job, rhumb__scratch **scratch, uint64_t i) {
+    rhumb_status status;
+    uint64_t lsn = 0;
+    uint32_t slot = RHUMB__SLOT_NONE;
+    rhumb__writer_enter(job->writer);
+    RHUMB_TRY(follow_graph(job, scratch));
+    rhumb__graph *graph = rhumb__scratch_graph(*scratch);
+    const uint8_t *vector = (const uint8_t *)job->spec->vectors + i * graph->space.caller_bytes;
+    RHUMB_TRY(rhumb__scratch_set_query(*scratch, vector));
+    RHUMB_TRY(rhumb__graph_insert(graph, *scratch, key_of(job->spec, i), job->batch, &slot, &lsn));
+    if (job->slots != NULL) job->slots[i] = slot;
+    uint64_t highest = atomic_load_explicit(&job->lsn, memory_order_relaxed);
+    while (highest < lsn && !atomic_compare_exchange_weak_explicit(&job->lsn, &highest, lsn, memory_order_relaxed,
+                                                                   memory_order_relaxed)) {
+    }
+    atomic_fetch_add_explicit(&job->inserted_count, 1, memory_order_relaxed);
+done:
+    rhumb__writer_leave(job->writer);
+    return status;
+}
+
+static rhumb_status insert_worker(void *context, uint32_t worker_index) {
+    insert_job *job = context;
+    const rhumb__batch_insert_spec *spec = job->spec;
+    rhumb__scratch *scratch = NULL;
+    rhumb_status status = RHUMB_OK;
+    uint64_t reported_ns = rhumb__clock_now_ns();
+    while (!atomic_load_explicit(&job->stopped, memory_order_relaxed)) {
+        const uint64_t i = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
+        if (i >= spec->count) break;
+        RHUMB_TRY(insert_one(job, &scratch, i));
+        /* Only the calling thread reports, so the callback never runs twice at a time. */
+        if (worker_index != 0 || spec->progress == NULL || rhumb__clock_now_ns() - reported_ns < PROGRESS_INTERVAL_NS)
+            continue;
+        reported_ns = rhumb__clock_now_ns();
+        const uint64_t done_count = atomic_load_explicit(&job->inserted_count, memory_order_relaxed);
+        if (!spec->progress(spec->progress_context, done_count, spec->count)) {
+            status = rhumb__fail(RHUMB_E_CANCELLED, "stopped by the caller after %llu of %llu vectors",
+                                 (unsigned long long)done_count, (unsigned long long)spec->count);
+            goto done;
+        }
+    }
+done:
+    if (status != RHUMB_OK) atomic_store(&job->stopped, true);
+    if (scratch != NULL) rhumb__scratch_give(scratch);
+    return status;
+}
+
+static rhumb_status run(insert_job *job) {
+    const rhumb__batch_insert_spec *spec = job->spec;
+    uint32_t thread_count = spec->thread_count;
+    if (spec->count < thread_count) thread_count = (uint32_t)rhumb__max_u64(spec->count, 1);
+    rhumb_status status = rhumb__parallel_run(thread_count, insert_worker, job);
+    if (status == RHUMB_OK && spec->progress != NULL &&
+        !spec->progress(spec->progress_context, spec->count, spec->count)) {
+        status = rhumb__fail(RHUMB_E_CANCELLED, "stopped by the caller at the end");
+    }
+    return status;
+}
+
+rhumb_status rhumb__batch_boundary(rhumb__writer *writer, rhumb__log_type type, uint64_t batch, uint64_t *lsn_out) {
+    const rhumb_status status = rhumb__log_reserve(writer->log, 0);
+    if (status == RHUMB_OK) *lsn_out = rhumb__log_append(writer->log, type, batch, NULL, 0, NULL, 0);
+    return status;
+}
+
+/* Deletes what the batch has inserted. Where the log has failed that is not possible, and does not matter: nothing will
+ * be kept of the batch in any case. */
+static void take_back(insert_job *job) {
+    rhumb_error cause;
+    rhumb__writer *writer = job->writer;
+    rhumb__graph *graph = atomic_load(&writer->graph); /* which batch_lock keeps */
+    rhumb__error_save(&cause);
+    for (uint64_t i = 0; i < job->spec->count; i++) {
+        if (job->slots[i] == RHUMB__SLOT_NONE) continue;
+        const uint64_t key = key_of(job->spec, i);
+        rhumb_status status = rhumb__graph_take_back(graph, key, job->slots[i], job->batch);
+        while (status == RHUMB_E_NOMEM) {
+            /* Deleting needs memory beside a checkpoint, which ends, and no other can begin now (the next one may hold
+             * its lock already, so that lock is not to be waited for); and for the log's buffer, if that is full. */
+            const struct timespec pause = {0, TAKE_BACK_PAUSE_NS};
+            if (rhumb__log_sync(writer->log) == RHUMB_E_FATAL) break;
+            nanosleep(&pause, NULL);
+            status = rhumb__graph_take_back(graph, key, job->slots[i], job->batch);
+        }
+        if (status != RHUMB_OK) break;
+    }
+    atomic_store(&job->inserted_count, 0);
+    rhumb__error_restore(&cause);
+}
+
+static rhumb_status insert_whole(insert_job *job) {
+    rhumb_status status;
+    rhumb__writer *writer = job->writer;
+    uint64_t commit_lsn = 0;
+    job->slots = rhumb__alloc_zeroed(job->spec->count, sizeof *job->slots);
+    if (job->slots == NULL) {
+        return rhumb__fail(RHUMB_E_NOMEM, "no memory for a batch of %llu", (unsigned long long)job->spec->count);
+    }
+    for (uint64_t i = 0; i < job->spec->count; i++) job->slots[i] = RHUMB__SLOT_NONE;
+    pthread_rwlock_rdlock(&writer->batch_lock);
+    RHUMB_TRY(rhumb__batch_boundary(writer, RHUMB__LOG_BATCH_BEGIN, 0, &job->batch));
+    status = run(job);
+    if (status == RHUMB_OK) status = rhumb__batch_boundary(writer, RHUMB__LOG_BATCH_COMMIT, job->batch, &commit_lsn);
+    if (status == RHUMB_OK) {
+        atomic_store(&job->lsn, commit_lsn);
+    } else {
+        take_back(job);
+    }
+done:
+    pthread_rwlock_unlock(&writer->batch_lock);
+    rhumb__free(job->slots);
+    return status;
+}
+
+rhumb_status rhumb__batch_insert(rhumb__writer *writer, rhumb__scratch_pool *pool, const rhumb__batch_insert_spec *spec,
+                                 uint64_t *inserted_count_out) {
+    insert_job job = {.writer = writer, .pool = pool, .spec = spec};
+    rhumb_status status = spec->partial ? run(&job) : insert_whole(&job);
+    *inserted_count_out = atomic_load(&job.inserted_count);
+    /* Also after a failure that leaves something in. */
+    const uint64_t lsn = atomic_load(&job.lsn);
+    if (*inserted_count_out == 0 || lsn == 0) return status;
+    if (status == RHUMB_OK) return rhumb__log_wait(writer->log, lsn);
+    rhumb_error cause;
+    rhumb__error_save(&cause);
+    if (rhumb__log_wait(writer->log, lsn) != RHUMB_OK) status = rhumb__error_last()->status;
+    if (status == cause.status) rhumb__error_restore(&cause);
+    return status;
+}

@@ -1,0 +1,32 @@
+/* batch_insert.h - many inserts in one call, spread over threads.
+ */
+#ifndef RHUMB_ENGINE_BUILD_BATCH_INSERT_H
+#define RHUMB_ENGINE_BUILD_BATCH_INSERT_H
+
+#include "engine/search/scratch.h"
+
+typedef bool (*rhumb__batch_progress)(void *context, uint64_t done_count, uint64_t total_count);
+
+typedef struct rhumb__batch_insert_spec {
+    const uint64_t *keys; /* NULL: consecutive numbers from first_key on */
+    uint64_t first_key;
+    const void *vectors; /* one after the other, in the space's own length */
+    uint64_t count;
+    uint32_t thread_count; /* 0: one per processor */
+    bool partial;          /* keep what was inserted before a failure; otherwise the batch is all or nothing */
+    rhumb__batch_progress progress;
+    void *progress_context;
+} rhumb__batch_insert_spec;
+
+/* Writes the record that begins a batch (batch 0; its number is the batch's) or commits one. The failures of
+ * rhumb__log_reserve. */
+rhumb_status rhumb__batch_boundary(rhumb__writer *writer, rhumb__log_type type, uint64_t batch,
+                                   uint64_t *lsn_out) RHUMB_NODISCARD;
+
+/* Inserts the vectors, and makes them as durable as the log's mode promises. The first failure stops all threads.
+ * *inserted_count_out is set in every case. RHUMB_E_CANCELLED when progress says stop; the failures of
+ * rhumb__graph_insert. */
+rhumb_status rhumb__batch_insert(rhumb__writer *writer, rhumb__scratch_pool *pool, const rhumb__batch_insert_spec *spec,
+                                 uint64_t *inserted_count_out) RHUMB_NODISCARD;
+
+#endif /* RHUMB_ENGINE_BUILD_BATCH_INSERT_H */

@@ -1,0 +1,46 @@
+/* carry.h - the operations that change an index while it is being compacted, in the order in which they were numbered
+ * for each key, so that they can be carried out on the new graph too.
+ *
+ * An operation notes itself under the lock of its key's bucket, beside its record in the log. That must not fail, so
+ * what cannot be noted for want of memory fails the compaction instead.
+ */
+#ifndef RHUMB_ENGINE_BUILD_CARRY_H
+#define RHUMB_ENGINE_BUILD_CARRY_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "storage/log/log.h"
+
+typedef struct rhumb__carry_item {
+    uint64_t key;
+    uint64_t lsn;
+    uint32_t slot; /* in the old graph, of what was inserted; meaningless for a delete */
+    uint32_t type; /* a rhumb__log_type: insert, upsert or delete */
+} rhumb__carry_item;
+
+typedef struct rhumb__carry {
+    _Atomic bool recording; /* changes with the gate closed, so operations may look without a lock */
+    pthread_mutex_t lock;
+    bool lost; /* guarded by lock, as the three below: an item could not be noted */
+    rhumb__carry_item *items;
+    uint64_t count;
+    uint64_t capacity;
+} rhumb__carry;
+
+/* Notes an operation, if a compaction is under way. */
+void rhumb__carry_note(rhumb__carry *carry, rhumb__log_type type, uint64_t key, uint32_t slot, uint64_t lsn);
+
+/* Takes what has been noted so far, and leaves nothing. *items_out is the caller's (rhumb__free). RHUMB_E_NOMEM when
+ * something was lost. */
+rhumb_status rhumb__carry_take(rhumb__carry *carry, rhumb__carry_item **items_out, uint64_t *count_out) RHUMB_NODISCARD;
+
+/* How much has been noted and not taken. */
+uint64_t rhumb__carry_count(rhumb__carry *carry);
+
+/* Forgets everything. */
+void rhumb__carry_clear(rhumb__carry *carry);
+
+#endif /* RHUMB_ENGINE_BUILD_CARRY_H */

@@ -1,0 +1,59 @@
+/* writer.c - see writer.h.
+ *
+ * The order of the locks is in graph.h. The gate is a lock like any other; what is special is that operations hold it
+ * shared and wait for little inside, so that closing it takes as long as the operations under way.
+ */
+#define _GNU_SOURCE
+#include "engine/build/writer.h"
+
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/status.h"
+
+int rhumb__writer_lock_init(pthread_rwlock_t *lock) {
+    pthread_rwlockattr_t attributes;
+    int error = pthread_rwlockattr_init(&attributes);
+    if (error != 0) return error;
+#if defined(__GLIBC__)
+    error = pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+#endif
+    if (error == 0) error = pthread_rwlock_init(lock, &attributes);
+    pthread_rwlockattr_destroy(&attributes);
+    return error;
+}
+
+rhumb_status rhumb__writer_new(const rhumb__graph_options *options, rhumb__writer **writer_out) {
+    rhumb__writer *writer = rhumb__alloc_zeroed(1, sizeof *writer);
+    if (writer == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for an index");
+    writer->options = *options;
+    if (pthread_mutex_init(&writer->compact_lock, NULL) != 0 ||
+        pthread_mutex_init(&writer->checkpoint_lock, NULL) != 0 || pthread_mutex_init(&writer->stats_lock, NULL) != 0 ||
+        pthread_mutex_init(&writer->carry.lock, NULL) != 0 || rhumb__writer_lock_init(&writer->batch_lock) != 0 ||
+        rhumb__writer_lock_init(&writer->gate) != 0) {
+        rhumb__free(writer);
+        return rhumb__fail(RHUMB_E_NOMEM, "no memory for locks");
+    }
+    *writer_out = writer;
+    return RHUMB_OK;
+}
+
+void rhumb__writer_free(rhumb__writer *writer) {
+    if (writer == NULL) return;
+    rhumb__carry_clear(&writer->carry);
+    pthread_mutex_destroy(&writer->compact_lock);
+    pthread_mutex_destroy(&writer->checkpoint_lock);
+    pthread_mutex_destroy(&writer->stats_lock);
+    pthread_mutex_destroy(&writer->carry.lock);
+    pthread_rwlock_destroy(&writer->batch_lock);
+    pthread_rwlock_destroy(&writer->gate);
+    rhumb__free(writer);
+}
+
+void rhumb__writer_enter(rhumb__writer *writer) {
+    const uint64_t throttle_ns = atomic_load_explicit(&writer->throttle_ns, memory_order_relaxed);
+    if (throttle_ns > 0) nanosleep(&(struct timespec){.tv_nsec = (long)throttle_ns}, NULL);
+    pthread_rwlock_rdlock(&writer->gate);
+}
+
+void rhumb__writer_leave(rhumb__writer *writer) { pthread_rwlock_unlock(&writer->gate); }

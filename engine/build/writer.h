@@ -1,0 +1,109 @@
+/* writer.h - what a handle that writes has beyond the graph of the moment: log, locks, the thread in the background,
+ * statistics. A compaction makes a new graph and puts it in the place of the old one; this stays.
+ *
+ * THE GATE. Every operation that changes the graph passes it: rhumb__writer_enter, find the graph, do the work,
+ * rhumb__writer_leave. A compaction closes the gate for the moment in which it exchanges the graph, so whoever is
+ * inside may rely on the graph staying the one that the pools give out. Batches that are all or nothing hold batch_lock
+ * for their whole length and pass the gate for each vector; the exchange takes both.
+ *
+ * While a compaction carries over what came meanwhile, the gate also slows everybody down who comes too fast for it
+ * (throttle_ns): many short waits instead of a long one.
+ */
+#ifndef RHUMB_ENGINE_BUILD_WRITER_H
+#define RHUMB_ENGINE_BUILD_WRITER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/build/carry.h"
+#include "storage/log/log.h"
+#include "storage/store.h"
+
+typedef struct rhumb__background rhumb__background;
+typedef struct rhumb__compactor rhumb__compactor;
+typedef struct rhumb__graph rhumb__graph;
+typedef struct rhumb__scratch_pool rhumb__scratch_pool;
+
+/* What checkpoints have done so far. */
+typedef struct rhumb__checkpoint_stats {
+    uint64_t count;
+    uint64_t lsn;          /* of the newest */
+    uint64_t bytes;        /* that the last one wrote */
+    uint64_t ns;           /* that it took */
+    uint64_t pause_ns;     /* for which it held up deletes, upserts and batches */
+    uint64_t pause_max_ns; /* the longest such pause of all */
+    uint64_t failed_count; /* checkpoints in the background that failed, and why the last of them did */
+    char failure[256];
+    uint64_t unreachable_count; /* when they were last counted: live nodes that no path leads to */
+    uint64_t unreachable_lsn;   /* as of which operation */
+} rhumb__checkpoint_stats;
+
+/* What compactions in place have done so far. */
+typedef struct rhumb__compaction_stats {
+    uint64_t count;
+    uint64_t dropped_count; /* by the last one: deleted nodes, and the rest as follows */
+    uint64_t carried_count; /* operations that came meanwhile */
+    uint64_t ns;
+    uint64_t pause_ns;     /* for which it kept everybody out who writes */
+    uint64_t pause_max_ns; /* the longest such pause of all compactions */
+    uint64_t delay_max_ns; /* the longest that one operation was slowed down by */
+    uint64_t failed_count; /* compactions that came to nothing, and why the last of them did */
+    char failure[256];
+} rhumb__compaction_stats;
+
+/* How a handle that writes is run; nothing of it is in the file. Zeros are the defaults. */
+typedef struct rhumb__graph_options {
+    rhumb_durability durability;
+    uint32_t sync_interval_ms;
+    uint64_t checkpoint_log_bytes;        /* 0: by the size of the index; UINT64_MAX: never */
+    uint64_t checkpoint_bytes_per_second; /* 0: as fast as it goes */
+    bool discard_log;
+    double compact_dead_share;         /* share of deleted nodes that begins a compaction; 0: the default, 1: never */
+    uint64_t compact_bytes_per_second; /* of those that begin by themselves; 0: as fast as it goes */
+} rhumb__graph_options;
+
+typedef struct rhumb__writer {
+    rhumb__graph_options options;
+    rhumb__store *store; /* the graph's, which closes it */
+    rhumb__log *log;
+    rhumb__background *background;
+    rhumb__compactor *compactor;
+    _Atomic(rhumb__graph *) graph; /* of the moment; changes under checkpoint_lock and with the gate closed */
+    rhumb__scratch_pool *pool;  /* of the handle, which is told when the graph is exchanged; NULL: there is none yet */
+    pthread_mutex_t *pool_lock; /* held while it is told and until the old graph is gone; NULL likewise */
+
+    pthread_mutex_t compact_lock; /* one compaction at a time; the outermost of all locks */
+    pthread_mutex_t checkpoint_lock;
+    bool exchanged; /* the graph is not that of the newest version any more; guarded by checkpoint_lock, as the next */
+    uint64_t published_lsn;      /* the last operation that the newest checkpoint holds; guarded by checkpoint_lock */
+    pthread_rwlock_t batch_lock; /* shared by batches that are all or nothing; exclusive for the beginning of a
+                                    checkpoint and for an exchange of the graph */
+    pthread_rwlock_t gate;       /* shared by operations, exclusive for an exchange of the graph */
+    _Atomic uint64_t throttle_ns;
+    rhumb__carry carry; /* what a compaction under way has to carry over */
+    _Atomic bool compact_cancelled;
+    uint64_t recovered_lsn; /* the last operation that was there when the index was opened */
+
+    pthread_mutex_t stats_lock;
+    rhumb__checkpoint_stats checkpoint_stats; /* guarded by stats_lock, which is held for a copy only, as the next */
+    rhumb__compaction_stats compaction_stats;
+    _Atomic bool compacting;
+} rhumb__writer;
+
+/* RHUMB_E_NOMEM. */
+rhumb_status rhumb__writer_new(const rhumb__graph_options *options, rhumb__writer **writer_out) RHUMB_NODISCARD;
+
+/* Log and thread must have gone. NULL is fine. */
+void rhumb__writer_free(rhumb__writer *writer);
+
+/* Passes the gate. Between the two calls the graph is not exchanged. Not to be nested. */
+void rhumb__writer_enter(rhumb__writer *writer);
+void rhumb__writer_leave(rhumb__writer *writer);
+
+/* Initialises a lock that a waiting exclusive user gets before shared ones that come later: else a steady stream of
+ * them would keep it out for ever. Returns an error number. */
+int rhumb__writer_lock_init(pthread_rwlock_t *lock);
+
+#endif /* RHUMB_ENGINE_BUILD_WRITER_H */

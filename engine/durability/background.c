@@ -1,0 +1,222 @@
+/* background.c - see background.h.
+ *
+ * The thread sleeps until somebody signals `wake`. A checkpoint is due when the log has passed a limit: by default a
+ * quarter of the index's size, so that an index is rewritten at most a few times for all that is inserted, and at least
+ * 64 MiB. A checkpoint that fails (a full disk) is noted for the statistics and due again after as much log again;
+ * nothing is lost meanwhile, because the log stays.
+ *
+ * Locks: `lock` guards the flags; link_lock is held for the linking of a block. Neither is held while a checkpoint
+ * runs.
+ */
+#include "engine/durability/background.h"
+
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "base/bits.h"
+#include "base/log_message.h"
+#include "base/status.h"
+#include "base/thread.h"
+#include "engine/durability/checkpoint.h"
+#include "engine/durability/recover.h"
+#include "engine/graph/active.h"
+#include "engine/graph/reachability.h"
+
+#define LOG_BYTES_MIN (UINT64_C(64) << 20)
+#define INDEX_SHARE 4u
+
+/* Reachability is counted when one live node of so many has been deleted since the last time. */
+#define DELETED_SHARE 20u
+
+struct rhumb__background {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake; /* the thread has something to do */
+    pthread_cond_t idle; /* it has nothing to do any more */
+    pthread_mutex_t link_lock;
+    _Atomic bool recovering; /* vectors from the log wait to be linked; those that a compaction leaves do not count */
+    bool stop;               /* guarded by lock, as the three below */
+    bool checkpoint_due;
+    bool busy;                     /* it is at work */
+    rhumb__scratch_pool pool;      /* for linking */
+    _Atomic uint64_t logged_bytes; /* since the last checkpoint */
+    _Atomic uint64_t limit_bytes;
+    uint64_t counted_dead; /* deleted nodes when reachability was counted; the thread's own */
+};
+
+static uint64_t limit_bytes(rhumb__writer *writer) {
+    if (writer->options.durability == RHUMB_DURABILITY_NONE) return UINT64_MAX;
+    if (writer->options.checkpoint_log_bytes != 0) return writer->options.checkpoint_log_bytes;
+    pthread_mutex_lock(&writer->store->publish_lock);
+    const uint64_t index_bytes = writer->store->superblock.file_bytes;
+    pthread_mutex_unlock(&writer->store->publish_lock);
+    return rhumb__max_u64(index_bytes / INDEX_SHARE, LOG_BYTES_MIN);
+}
+
+void rhumb__background_note_logged(rhumb__writer *writer, uint64_t bytes) {
+    rhumb__background *b = writer->background;
+    const uint64_t limit = atomic_load_explicit(&b->limit_bytes, memory_order_relaxed);
+    if (limit == UINT64_MAX) return; /* no counter to share between all who insert */
+    const uint64_t before = atomic_fetch_add_explicit(&b->logged_bytes, bytes, memory_order_relaxed);
+    if (before >= limit || before + bytes < limit) return;
+    pthread_mutex_lock(&b->lock);
+    b->checkpoint_due = true;
+    pthread_cond_signal(&b->wake);
+    pthread_mutex_unlock(&b->lock);
+}
+
+static rhumb_status link_block(rhumb__writer *writer, bool *left_out) {
+    rhumb__background *b = writer->background;
+    const rhumb_status status = rhumb__recover_link_block(&b->pool, &b->link_lock, left_out);
+    if (status == RHUMB_OK && !*left_out && atomic_exchange(&b->recovering, false))
+        rhumb__log_message(RHUMB_LOG_INFO, writer->store->path, "recovery: all vectors from the log are linked");
+    return status;
+}
+
+rhumb_status rhumb__background_finish_linking(rhumb__writer *writer) {
+    rhumb_status status = RHUMB_OK;
+    bool left = true;
+    while (left && status == RHUMB_OK) status = link_block(writer, &left);
+    return status;
+}
+
+static void note_failure(rhumb__writer *writer) {
+    pthread_mutex_lock(&writer->stats_lock);
+    writer->checkpoint_stats.failed_count++;
+    snprintf(writer->checkpoint_stats.failure, sizeof writer->checkpoint_stats.failure, "%.255s",
+             rhumb__error_last()->message);
+    pthread_mutex_unlock(&writer->stats_lock);
+    const rhumb_error *error = rhumb__error_last();
+    rhumb__log_message(error->status == RHUMB_E_FATAL ? RHUMB_LOG_ERROR : RHUMB_LOG_WARNING, writer->store->path,
+                       "a checkpoint in the background failed: %s", error->message);
+}
+
+static void make_checkpoint(rhumb__writer *writer) {
+    rhumb__background *b = writer->background;
+    if (rhumb__checkpoint(writer) != RHUMB_OK) note_failure(writer);
+    /* What came while the checkpoint was being made counts from zero: it is little, and the limit is no promise. */
+    atomic_store_explicit(&b->logged_bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&b->limit_bytes, limit_bytes(writer), memory_order_relaxed);
+}
+
+/* Without the memory for it, the old number stays. */
+static void count_unreachable_of(rhumb__writer *writer, rhumb__graph *graph) {
+    rhumb__background *b = writer->background;
+    const uint64_t dead_count = atomic_load(&graph->dead_count);
+    /* A new graph begins without any. */
+    if (dead_count < b->counted_dead) b->counted_dead = 0;
+    if (dead_count - b->counted_dead <= rhumb__graph_live_count(graph) / DELETED_SHARE) return;
+    b->counted_dead = dead_count;
+    const uint64_t lsn = rhumb__log_lsn(writer->log);
+    const uint64_t slot_count = rhumb__graph_slot_count(graph);
+    uint64_t count = 0;
+    rhumb__active_wait(graph, slot_count);
+    if (rhumb__reachability_count(graph, slot_count, NULL, &count) != RHUMB_OK) return;
+    pthread_mutex_lock(&writer->stats_lock);
+    writer->checkpoint_stats.unreachable_count = count;
+    writer->checkpoint_stats.unreachable_lsn = lsn;
+    pthread_mutex_unlock(&writer->stats_lock);
+}
+
+static void count_unreachable(rhumb__writer *writer) {
+    rhumb__scratch *scratch = NULL; /* keeps the graph */
+    if (rhumb__scratch_take(&writer->background->pool, &scratch) != RHUMB_OK) return;
+    count_unreachable_of(writer, rhumb__scratch_graph(scratch));
+    rhumb__scratch_give(scratch);
+}
+
+static bool is_stopped(rhumb__background *b) {
+    pthread_mutex_lock(&b->lock);
+    const bool stop = b->stop;
+    pthread_mutex_unlock(&b->lock);
+    return stop;
+}
+
+static void *thread_main(void *argument) {
+    rhumb__writer *writer = argument;
+    rhumb__background *b = writer->background;
+    bool left = true;
+    /* Without memory it is left to the next checkpoint, which says so to its caller. */
+    while (left && !is_stopped(b)) {
+        if (link_block(writer, &left) == RHUMB_OK) continue;
+        rhumb__log_message(RHUMB_LOG_WARNING, writer->store->path, "linking what came from the log failed: %s",
+                           rhumb__error_last()->message);
+        break;
+    }
+    pthread_mutex_lock(&b->lock);
+    while (!b->stop) {
+        if (!b->checkpoint_due) {
+            b->busy = false;
+            pthread_cond_broadcast(&b->idle);
+            pthread_cond_wait(&b->wake, &b->lock);
+            b->busy = true;
+            continue;
+        }
+        b->checkpoint_due = false;
+        pthread_mutex_unlock(&b->lock);
+        make_checkpoint(writer);
+        count_unreachable(writer);
+        pthread_mutex_lock(&b->lock);
+    }
+    pthread_mutex_unlock(&b->lock);
+    return NULL;
+}
+
+rhumb_status rhumb__background_wait_idle(rhumb__writer *writer) {
+    rhumb__background *b = writer->background;
+    const rhumb_status status = rhumb__background_finish_linking(writer);
+    if (status != RHUMB_OK) return status;
+    pthread_mutex_lock(&b->lock);
+    while (b->busy || b->checkpoint_due) pthread_cond_wait(&b->idle, &b->lock);
+    pthread_mutex_unlock(&b->lock);
+    return RHUMB_OK;
+}
+
+void rhumb__background_exchange(rhumb__writer *writer, rhumb__graph *graph) {
+    rhumb__background *b = writer->background;
+    pthread_mutex_lock(&b->link_lock);
+    (void)rhumb__scratch_pool_switch(&b->pool, graph);
+    pthread_mutex_unlock(&b->link_lock);
+}
+
+static void background_free(rhumb__background *b) {
+    rhumb__scratch_pool_destroy(&b->pool);
+    pthread_mutex_destroy(&b->lock);
+    pthread_mutex_destroy(&b->link_lock);
+    pthread_cond_destroy(&b->wake);
+    pthread_cond_destroy(&b->idle);
+    rhumb__free(b);
+}
+
+rhumb_status rhumb__background_start(rhumb__writer *writer) {
+    rhumb__background *b = rhumb__alloc_zeroed(1, sizeof *b);
+    if (b == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a thread");
+    if (pthread_mutex_init(&b->lock, NULL) != 0 || pthread_mutex_init(&b->link_lock, NULL) != 0 ||
+        pthread_cond_init(&b->wake, NULL) != 0 || pthread_cond_init(&b->idle, NULL) != 0) {
+        rhumb__free(b);
+        return rhumb__fail(RHUMB_E_NOMEM, "no memory for locks");
+    }
+    rhumb__graph *graph = atomic_load(&writer->graph);
+    rhumb__scratch_pool_init(&b->pool, graph);
+    b->busy = true;
+    atomic_store(&b->recovering, rhumb__recover_unlinked_count(graph) > 0);
+    b->counted_dead = atomic_load(&graph->dead_count);
+    atomic_store(&b->limit_bytes, limit_bytes(writer));
+    writer->background = b;
+    if (rhumb__thread_start(&b->thread, thread_main, writer) == 0) return RHUMB_OK;
+    writer->background = NULL;
+    background_free(b);
+    return rhumb__fail(RHUMB_E_NOMEM, "no thread for work in the background");
+}
+
+void rhumb__background_stop(rhumb__writer *writer) {
+    rhumb__background *b = writer->background;
+    if (b == NULL) return;
+    pthread_mutex_lock(&b->lock);
+    b->stop = true;
+    pthread_cond_signal(&b->wake);
+    pthread_mutex_unlock(&b->lock);
+    pthread_join(b->thread, NULL);
+    writer->background = NULL;
+    background_free(b);
+}

@@ -1,0 +1,58 @@
+/* metadata.c - see metadata.h.
+ *
+ * graph->metadata is what the newest version has. A reader's never changes; a writer's does under checkpoint_lock and
+ * stats_lock, so whoever holds either may read it. While a set makes its checkpoint, graph->metadata_next is what that
+ * is to publish instead; it is guarded by checkpoint_lock alone.
+ */
+#include "engine/durability/metadata.h"
+
+#include <string.h>
+
+#include "base/status.h"
+#include "engine/durability/checkpoint.h"
+
+static_assert(RHUMB__METADATA_CLIENT_OFFSET + sizeof(rhumb__metadata) == RHUMB__CLIENT_BYTES, "metadata layout");
+static_assert(offsetof(rhumb__metadata, bytes_count) == 0, "metadata layout");
+static_assert(offsetof(rhumb__metadata, bytes) == 4, "metadata layout");
+
+uint64_t rhumb__metadata_encode(const rhumb__metadata *metadata, uint8_t client[RHUMB__CLIENT_BYTES]) {
+    memcpy(client + RHUMB__METADATA_CLIENT_OFFSET, metadata, sizeof *metadata);
+    return metadata->bytes_count > 0 ? RHUMB__FEATURE_READ_METADATA : 0;
+}
+
+rhumb_status rhumb__metadata_decode(const rhumb__superblock *superblock, const char *path, rhumb__metadata *metadata) {
+    memset(metadata, 0, sizeof *metadata);
+    if ((superblock->features_read & RHUMB__FEATURE_READ_METADATA) == 0) return RHUMB_OK;
+    rhumb__metadata stored;
+    memcpy(&stored, superblock->client + RHUMB__METADATA_CLIENT_OFFSET, sizeof stored);
+    if (stored.bytes_count > RHUMB__METADATA_BYTES_MAX) {
+        return rhumb__fail_at(RHUMB_E_CORRUPT, path, RHUMB_OFFSET_NONE, "metadata: at most %u bytes expected, %u found",
+                              RHUMB__METADATA_BYTES_MAX, stored.bytes_count);
+    }
+    metadata->bytes_count = stored.bytes_count;
+    memcpy(metadata->bytes, stored.bytes, stored.bytes_count);
+    return RHUMB_OK;
+}
+
+rhumb_status rhumb__metadata_set(rhumb__writer *writer, const void *bytes, uint32_t bytes_count) {
+    rhumb__metadata next = {.bytes_count = bytes_count};
+    if (bytes_count > 0) memcpy(next.bytes, bytes, bytes_count);
+    pthread_mutex_lock(&writer->checkpoint_lock);
+    rhumb__graph *graph = atomic_load(&writer->graph);
+    graph->metadata_next = &next;
+    const rhumb_status status = rhumb__checkpoint_locked(writer);
+    graph->metadata_next = NULL;
+    if (status == RHUMB_OK) {
+        pthread_mutex_lock(&writer->stats_lock);
+        graph->metadata = next;
+        pthread_mutex_unlock(&writer->stats_lock);
+    }
+    pthread_mutex_unlock(&writer->checkpoint_lock);
+    return status;
+}
+
+void rhumb__metadata_get(rhumb__graph *graph, rhumb__metadata *metadata) {
+    if (graph->writer != NULL) pthread_mutex_lock(&graph->writer->stats_lock);
+    *metadata = graph->metadata;
+    if (graph->writer != NULL) pthread_mutex_unlock(&graph->writer->stats_lock);
+}

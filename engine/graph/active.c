@@ -1,0 +1,80 @@
+/* active.c - see active.h. Waiting is by yielding: an insert takes a fraction of a millisecond.
+ */
+#include "engine/graph/active.h"
+
+#include <sched.h>
+
+uint32_t rhumb__active_claim(rhumb__graph *graph) {
+    for (;;) {
+        for (uint32_t i = 0; i < RHUMB__ACTIVE_INSERT_MAX; i++) {
+            uint64_t expected = RHUMB__ACTIVE_FREE;
+            if (atomic_load_explicit(&graph->active[i], memory_order_relaxed) != RHUMB__ACTIVE_FREE) continue;
+            if (!atomic_compare_exchange_strong(&graph->active[i], &expected, RHUMB__ACTIVE_CLAIMED)) continue;
+            /* Sequentially consistent like the store in rhumb__active_pause: either this insert sees the pause, or the
+             * pause sees this insert. */
+            if (!atomic_load(&graph->paused)) return i;
+            atomic_store(&graph->active[i], RHUMB__ACTIVE_FREE);
+            pthread_mutex_lock(&graph->pause_lock);
+            pthread_mutex_unlock(&graph->pause_lock);
+            break;
+        }
+        sched_yield();
+    }
+}
+
+void rhumb__active_take_slot(rhumb__graph *graph, uint32_t place, uint32_t slot) {
+    atomic_store(&graph->active[place], rhumb__active_encode(slot));
+}
+
+void rhumb__active_announce(rhumb__graph *graph, uint32_t place, uint32_t slot) {
+    /* Sequentially consistent, as are the loads in rhumb__active_peers: of two inserts one sees the other. */
+    atomic_store(&graph->active[place], rhumb__active_encode(slot) | RHUMB__ACTIVE_LINKABLE);
+}
+
+uint32_t rhumb__active_peers(rhumb__graph *graph, uint32_t place, uint32_t *peers) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < RHUMB__ACTIVE_INSERT_MAX; i++) {
+        const uint64_t state = atomic_load(&graph->active[i]);
+        if ((state & RHUMB__ACTIVE_LINKABLE) == 0 || i == place) continue;
+        peers[count++] = RHUMB__ACTIVE_SLOT(state);
+    }
+    return count;
+}
+
+void rhumb__active_leave(rhumb__graph *graph, uint32_t place) {
+    /* Release: who finds the place free (rhumb__active_wait) sees all that this insert has written. */
+    atomic_store_explicit(&graph->active[place], RHUMB__ACTIVE_FREE, memory_order_release);
+}
+
+bool rhumb__active_has_slot(rhumb__graph *graph, uint32_t slot) {
+    for (uint32_t i = 0; i < RHUMB__ACTIVE_INSERT_MAX; i++) {
+        /* Acquire pairs with the release in rhumb__active_leave. */
+        const uint64_t state = atomic_load_explicit(&graph->active[i], memory_order_acquire);
+        if (RHUMB__ACTIVE_HAS_SLOT(state) && RHUMB__ACTIVE_SLOT(state) == slot) return true;
+    }
+    return false;
+}
+
+void rhumb__active_wait(rhumb__graph *graph, uint64_t slot_limit) {
+    for (uint32_t i = 0; i < RHUMB__ACTIVE_INSERT_MAX; i++) {
+        for (;;) {
+            /* Acquire pairs with the release in rhumb__active_leave. */
+            const uint64_t state = atomic_load_explicit(&graph->active[i], memory_order_acquire);
+            if (!RHUMB__ACTIVE_HAS_SLOT(state) || RHUMB__ACTIVE_SLOT(state) >= slot_limit) break;
+            sched_yield();
+        }
+    }
+}
+
+void rhumb__active_pause(rhumb__graph *graph) {
+    pthread_mutex_lock(&graph->pause_lock);
+    atomic_store(&graph->paused, true);
+    for (uint32_t i = 0; i < RHUMB__ACTIVE_INSERT_MAX; i++) {
+        while (atomic_load(&graph->active[i]) != RHUMB__ACTIVE_FREE) sched_yield();
+    }
+}
+
+void rhumb__active_resume(rhumb__graph *graph) {
+    atomic_store(&graph->paused, false);
+    pthread_mutex_unlock(&graph->pause_lock);
+}

@@ -1,0 +1,70 @@
+/* neighbour_list.c - see neighbour_list.h.
+ *
+ * Invariant: a list that is not being changed has its entries first and RHUMB__SLOT_NONE behind them. While it is
+ * changed, every place holds either an entry of before, an entry of after, or RHUMB__SLOT_NONE. Locking: every store
+ * happens under the lock of the row's chunk, as storage/section.h asks for.
+ */
+#include "engine/graph/neighbour_list.h"
+
+static void store(const rhumb__list *list, uint32_t place, uint32_t slot) {
+    /* Release pairs with the fence in rhumb__list_fence. */
+    atomic_store_explicit(&list->slots[place], slot, memory_order_release);
+}
+
+void rhumb__list_clear(const rhumb__list *list) {
+    rhumb__section_lock(list->section, list->row);
+    rhumb__section_mark_dirty(list->section, list->row);
+    /* To the end of the row, behind the capacity too: a row reads the same whoever knows its capacity. */
+    const uint32_t place_count = (uint32_t)(list->section->row_stride_bytes / sizeof(uint32_t));
+    for (uint32_t i = 0; i < place_count; i++) store(list, i, RHUMB__SLOT_NONE);
+    rhumb__section_unlock(list->section, list->row);
+}
+
+static bool holds_exactly(const rhumb__list *list, const uint32_t *slots, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (atomic_load_explicit(&list->slots[i], memory_order_relaxed) != slots[i]) return false;
+    }
+    return count == list->capacity ||
+           atomic_load_explicit(&list->slots[count], memory_order_relaxed) == RHUMB__SLOT_NONE;
+}
+
+/* The stores of an exchange. First every place that loses its entry gets a new one; when there are more places than new
+ * entries, the last entries of the list move into the rest, so that no hole remains. */
+static void apply_difference(const rhumb__list *list, const uint32_t *before, uint32_t before_count,
+                             const uint32_t *slots, uint32_t slot_count) {
+    uint32_t row[RHUMB__M0_MAX];
+    for (uint32_t i = 0; i < before_count; i++) row[i] = before[i];
+    uint32_t end = before_count;
+    uint32_t place = 0;
+    for (uint32_t i = 0; i < slot_count; i++) {
+        if (rhumb__slots_contain(before, before_count, slots[i])) continue;
+        while (place < before_count && rhumb__slots_contain(slots, slot_count, before[place])) place++;
+        /* Only in a list with duplicates, from a damaged file, can the places run out; the rest is not linked. */
+        if (place == before_count && end == list->capacity) break;
+        const uint32_t target = place < before_count ? place++ : end++;
+        row[target] = slots[i];
+        store(list, target, slots[i]);
+    }
+    for (; place < end; place++) {
+        if (rhumb__slots_contain(slots, slot_count, row[place])) continue;
+        while (end > place + 1 && !rhumb__slots_contain(slots, slot_count, row[end - 1]))
+            store(list, --end, RHUMB__SLOT_NONE);
+        if (end > place + 1) {
+            row[place] = row[end - 1];
+            store(list, place, row[place]);
+        }
+        store(list, --end, RHUMB__SLOT_NONE);
+    }
+}
+
+bool rhumb__list_exchange(const rhumb__list *list, const uint32_t *before, uint32_t before_count, const uint32_t *slots,
+                          uint32_t slot_count) {
+    rhumb__section_lock(list->section, list->row);
+    const bool unchanged = holds_exactly(list, before, before_count);
+    if (unchanged) {
+        rhumb__section_mark_dirty(list->section, list->row);
+        apply_difference(list, before, before_count, slots, slot_count);
+    }
+    rhumb__section_unlock(list->section, list->row);
+    return unchanged;
+}

@@ -1,0 +1,100 @@
+/* neighbour_list.h - rows of slots: how they are read beside writers, and how links are added and dropped.
+ *
+ * Loads are relaxed, followed by one acquire fence before the data of the neighbours is touched; it pairs with the
+ * release stores here, every one of them, so that whoever sees a slot in a list sees the node behind it. (C11 gives no
+ * order to dependent loads, so relaxed loads alone would not do.) ThreadSanitizer does not understand fences; under it
+ * the loads are acquire loads, which is stronger.
+ */
+#ifndef RHUMB_ENGINE_GRAPH_NEIGHBOUR_LIST_H
+#define RHUMB_ENGINE_GRAPH_NEIGHBOUR_LIST_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "engine/graph/graph.h"
+
+typedef _Atomic uint32_t rhumb__list_slot;
+
+/* Where the list of one node on one level is. */
+typedef struct rhumb__list {
+    rhumb__section *section;
+    uint64_t row;
+    rhumb__list_slot *slots;
+    uint32_t capacity; /* M0 on level 0, M above */
+} rhumb__list;
+
+/* The list of a node on a level; slots is NULL when the node has none there, or says so because the file is damaged.
+ * `slot` is below slot_limit. */
+static inline rhumb__list rhumb__graph_list(rhumb__graph *graph, uint32_t slot, uint32_t level) {
+    if (level == 0) {
+        return (rhumb__list){&graph->lists0, slot, rhumb__section_row(&graph->lists0, slot), graph->params.M0};
+    }
+    const uint64_t node = rhumb__graph_node(graph, slot);
+    const uint64_t row = (uint64_t)rhumb__node_upper_row(node) + level - 1;
+    const bool exists = (node & RHUMB__NODE_PRESENT) != 0 && level <= rhumb__node_level(node) &&
+                        row < atomic_load_explicit(&graph->upper_row_limit, memory_order_acquire);
+    if (!exists) return (rhumb__list){&graph->lists_upper, 0, NULL, 0};
+    return (rhumb__list){&graph->lists_upper, row, rhumb__section_row(&graph->lists_upper, row), graph->params.M};
+}
+
+#if defined(__SANITIZE_THREAD__)
+#define RHUMB__LIST_LOAD_ORDER memory_order_acquire
+#else
+#define RHUMB__LIST_LOAD_ORDER memory_order_relaxed
+#endif
+
+/* The entry at `i`, for loops that end with rhumb__list_fence. */
+static inline uint32_t rhumb__list_peek(const rhumb__list *list, uint32_t i) {
+    return atomic_load_explicit(&list->slots[i], RHUMB__LIST_LOAD_ORDER);
+}
+
+/* To be called once between reading a list and touching its neighbours' data. */
+static inline void rhumb__list_fence(void) {
+#if !defined(__SANITIZE_THREAD__)
+    atomic_thread_fence(memory_order_acquire);
+#endif
+}
+
+/* Copies the entries out, up to the first RHUMB__SLOT_NONE, and fences. Returns how many. `slots` has room for
+ * capacity. */
+static inline uint32_t rhumb__list_read(const rhumb__list *list, uint32_t *slots) {
+    uint32_t count = 0;
+    for (; count < list->capacity; count++) {
+        slots[count] = rhumb__list_peek(list, count);
+        if (slots[count] == RHUMB__SLOT_NONE) break;
+    }
+    rhumb__list_fence();
+    return count;
+}
+
+static inline bool rhumb__slots_contain(const uint32_t *slots, uint32_t count, uint32_t slot) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (slots[i] == slot) return true;
+    }
+    return false;
+}
+
+/* The neighbours of a node on level 0 as rhumb__list_read gives them, without slots from `slot_limit` up: what a walk
+ * over a whole graph needs. */
+static inline uint32_t rhumb__graph_neighbours(rhumb__graph *graph, uint32_t slot, uint64_t slot_limit,
+                                               uint32_t *slots) {
+    const rhumb__list list = rhumb__graph_list(graph, slot, 0);
+    const uint32_t count = rhumb__list_read(&list, slots);
+    uint32_t kept_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (slots[i] < slot_limit) slots[kept_count++] = slots[i];
+    }
+    return kept_count;
+}
+
+/* Fills a row with RHUMB__SLOT_NONE, for a node that nobody can see yet. */
+void rhumb__list_clear(const rhumb__list *list);
+
+/* Replaces the content of the list by `slots`, of which there are at most capacity, if the list still holds exactly
+ * `before`; returns whether it did. Entries that stay keep their places: only those that go are overwritten, so a
+ * search that reads the list meanwhile finds a mixture of old and new neighbours. Takes and releases the lock of the
+ * row's chunk. */
+bool rhumb__list_exchange(const rhumb__list *list, const uint32_t *before, uint32_t before_count, const uint32_t *slots,
+                          uint32_t slot_count);
+
+#endif /* RHUMB_ENGINE_GRAPH_NEIGHBOUR_LIST_H */

@@ -1,0 +1,97 @@
+/* params.h - what an index is and where its graph stands: the engine's part of a superblock.
+ *
+ * The parameters are fixed at creation. The counts and the entry point belong to the version that the superblock
+ * publishes.
+ */
+#ifndef RHUMB_ENGINE_GRAPH_PARAMS_H
+#define RHUMB_ENGINE_GRAPH_PARAMS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "distances/space.h"
+#include "include/rhumb_types.h"
+#include "storage/frame/format.h"
+
+#define RHUMB__LEVEL_LIMIT 16u
+#define RHUMB__LEVEL_COUNT (RHUMB__LEVEL_LIMIT + 1)
+#define RHUMB__M_MIN 2u
+#define RHUMB__M_MAX 256u
+#define RHUMB__M0_MAX 512u
+#define RHUMB__EF_CONSTRUCTION_MAX 65535u
+#define RHUMB__EF_SEARCH_MAX 1000000u
+
+/* No slot: the padding of neighbour lists. */
+#define RHUMB__SLOT_NONE UINT32_MAX
+/* Slots are below this: a search keeps one bit of a slot number for itself. */
+#define RHUMB__SLOT_LIMIT (UINT32_C(1) << 31)
+
+#define RHUMB__CUSTOM_NAME_BYTES 64u /* with the zero behind it */
+
+/* A custom metric: what its name is in the file, and what the program that has it open supplies. */
+typedef struct rhumb__custom_metric {
+    char name[RHUMB__CUSTOM_NAME_BYTES]; /* "" where the metric is none */
+    rhumb_distance_fn distance;
+    void *context;
+} rhumb__custom_metric;
+
+typedef struct rhumb__params {
+    rhumb_metric metric;
+    rhumb_element element;
+    uint32_t dim;
+    uint32_t M;
+    uint32_t M0;
+    uint32_t ef_construction;
+    uint32_t ef_search;
+    uint32_t level_max;
+    double level_scale;
+    uint64_t seed;
+    bool extend_candidates;
+    bool keep_pruned;
+    bool normalise;
+    rhumb__custom_metric custom;
+} rhumb__params;
+
+typedef struct rhumb__counts {
+    uint64_t slot_count;
+    uint64_t upper_row_count; /* rows of upper lists: one per node and level above 0 */
+    uint64_t key_bucket_count;
+    uint64_t key_overflow_count;
+    uint64_t dead_count;                       /* slots whose node has been deleted */
+    uint64_t key_next;                         /* one above the largest key ever inserted */
+    uint64_t lsn;                              /* the last operation that the version holds, see storage/log/log.h */
+    uint64_t level_counts[RHUMB__LEVEL_COUNT]; /* nodes whose highest level is this one */
+    uint32_t level_first[RHUMB__LEVEL_COUNT];  /* the lowest slot among them, or RHUMB__SLOT_NONE */
+} rhumb__counts;
+
+/* RHUMB_E_INVALID when a parameter is out of range; the message names it. */
+rhumb_status rhumb__params_check(const rhumb__params *params) RHUMB_NODISCARD;
+
+/* Writes both into the engine's part of a superblock. */
+void rhumb__params_encode(const rhumb__params *params, const rhumb__counts *counts,
+                          uint8_t client[RHUMB__CLIENT_BYTES]);
+
+/* The inverse, with everything checked; of a custom metric there is the name alone. RHUMB_E_CORRUPT, RHUMB_E_VERSION;
+ * messages name `path`. */
+rhumb_status rhumb__params_decode(const uint8_t client[RHUMB__CLIENT_BYTES], const char *path, rhumb__params *params,
+                                  rhumb__counts *counts) RHUMB_NODISCARD;
+
+/* Gives parameters from a file the function of their custom metric, if they have one. `custom` may be NULL.
+ * RHUMB_E_METRIC: it is not supplied, or that of another name is. Messages name `path`. */
+rhumb_status rhumb__params_supply(rhumb__params *params, const rhumb__custom_metric *custom,
+                                  const char *path) RHUMB_NODISCARD;
+
+/* The space of an index. With `path` for parameters from that file, where what is not known here is RHUMB_E_VERSION;
+ * with NULL for those of a caller. */
+rhumb_status rhumb__params_space(const rhumb__params *params, const char *path, rhumb__space *space) RHUMB_NODISCARD;
+
+/* The highest level that has a node, or -1 in an empty index. The first node that reached it is where searches enter.
+ */
+int32_t rhumb__counts_level_top(const rhumb__counts *counts);
+
+/* The level of the node at `slot`: distributed as floor(-ln(U) * level_scale / ln(M)), U uniform in (0, 1] (HNSW paper,
+ * section 4.1), cut off at level_max. A function of seed and slot, so that it does not depend on which thread inserts
+ * when. */
+uint32_t rhumb__params_level(const rhumb__params *params, uint32_t slot);
+
+#endif /* RHUMB_ENGINE_GRAPH_PARAMS_H */

@@ -1,0 +1,77 @@
+/* reachability.c - see reachability.h.
+ *
+ * Instead of a queue of slots, two bitmaps: reached, and expanded. Each sweep over them expands what is reached and not
+ * expanded; a node that was reached behind the sweep's place waits for the next one. There are about as many sweeps as
+ * the graph is deep, each of them short but for the lists it reads.
+ */
+#include "engine/graph/reachability.h"
+
+#include "base/alloc.h"
+#include "base/bits.h"
+#include "base/status.h"
+#include "engine/graph/neighbour_list.h"
+#include "engine/graph/tombstones.h"
+
+static void expand(rhumb__graph *graph, uint32_t slot, uint64_t slot_limit, uint64_t *reached) {
+    uint32_t slots[RHUMB__M0_MAX];
+    const uint32_t count = rhumb__graph_neighbours(graph, slot, slot_limit, slots);
+    for (uint32_t i = 0; i < count; i++) rhumb__bit_set(reached, slots[i]);
+}
+
+static bool sweep(rhumb__graph *graph, uint64_t slot_limit, uint64_t *reached, uint64_t *expanded) {
+    bool any = false;
+    const uint64_t word_count = rhumb__divide_up(slot_limit, 64);
+    for (uint64_t word = 0; word < word_count; word++) {
+        uint64_t waiting;
+        while ((waiting = reached[word] & ~expanded[word]) != 0) {
+            const uint64_t slot = word * 64 + (uint64_t)__builtin_ctzll(waiting);
+            rhumb__bit_set(expanded, slot);
+            expand(graph, (uint32_t)slot, slot_limit, reached);
+            any = true;
+        }
+    }
+    return any;
+}
+
+static uint64_t count_lost(rhumb__graph *graph, uint64_t slot_limit, const uint64_t *reached) {
+    const uint64_t unlinked_begin = atomic_load_explicit(&graph->unlinked_begin, memory_order_acquire);
+    uint64_t count = 0;
+    for (uint64_t i = 0; i < slot_limit; i++) {
+        const bool unlinked = i >= unlinked_begin && i < graph->unlinked_end;
+        /* Deleted nodes need not be found. */
+        if (!rhumb__bit_get(reached, i) && !unlinked && !rhumb__graph_is_dead(graph, (uint32_t)i)) count++;
+    }
+    return count;
+}
+
+rhumb_status rhumb__reachability_count(rhumb__graph *graph, uint64_t slot_limit, uint64_t **reached_out,
+                                       uint64_t *count_out) {
+    rhumb_status status = RHUMB_OK;
+    const uint64_t word_count = rhumb__max_u64(rhumb__divide_up(slot_limit, 64), 1);
+    uint64_t *reached = rhumb__alloc_zeroed(word_count, sizeof *reached);
+    uint64_t *expanded = rhumb__alloc_zeroed(word_count, sizeof *expanded);
+    if (reached == NULL || expanded == NULL) {
+        status = rhumb__fail(RHUMB_E_NOMEM, "no memory for a walk over %llu slots", (unsigned long long)slot_limit);
+        goto done;
+    }
+    const uint64_t entry = atomic_load_explicit(&graph->entry, memory_order_acquire);
+    if (entry != RHUMB__ENTRY_NONE) {
+        /* A newer entry point than slot_limit is where searches begin all the same. */
+        const uint32_t slot = rhumb__entry_slot(entry);
+        if (slot < slot_limit) rhumb__bit_set(reached, slot);
+        if (slot < atomic_load_explicit(&graph->slot_limit, memory_order_acquire)) {
+            expand(graph, slot, slot_limit, reached);
+        }
+        while (sweep(graph, slot_limit, reached, expanded)) {
+        }
+    }
+    *count_out = count_lost(graph, slot_limit, reached);
+    if (reached_out != NULL) {
+        *reached_out = reached;
+        reached = NULL;
+    }
+done:
+    rhumb__free(reached);
+    rhumb__free(expanded);
+    return status;
+}

@@ -1,0 +1,54 @@
+/* adjacency.c - see adjacency.h. Lists of several levels are merged with the set of visited slots. Takes no lock.
+ */
+#include "engine/search/adjacency.h"
+
+#include "base/bits.h"
+#include "engine/build/select.h"
+#include "engine/graph/neighbour_list.h"
+#include "engine/graph/tombstones.h"
+
+rhumb_status rhumb__adjacency_prepare(rhumb__scratch *scratch) {
+    const rhumb_status status = rhumb__scratch_prepare_search(scratch, 1);
+    return status == RHUMB_OK ? rhumb__scratch_prepare_insert(scratch, RHUMB__ADJACENCY_MAX) : status;
+}
+
+static bool is_live(const rhumb__graph *graph, uint32_t slot) {
+    return (rhumb__graph_node(graph, slot) & RHUMB__NODE_PRESENT) != 0 && !rhumb__graph_is_dead(graph, slot);
+}
+
+uint32_t rhumb__adjacency_read(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, uint32_t level,
+                               uint64_t slot_limit) {
+    uint32_t count = 0;
+    /* The visited set has room for slots below scratch->slot_limit. */
+    const uint64_t limit = rhumb__min_u64(slot_limit, scratch->slot_limit);
+    const uint32_t node_level =
+        (uint32_t)rhumb__min_u64(rhumb__node_level(rhumb__graph_node(graph, slot)), RHUMB__LEVEL_LIMIT);
+    const uint32_t first = level == RHUMB__LEVELS_ALL ? 0 : level;
+    const uint32_t last = level == RHUMB__LEVELS_ALL ? node_level : level;
+    rhumb__visited_clear(&scratch->visited);
+    for (uint32_t i = first; i <= last; i++) {
+        const rhumb__list list = rhumb__graph_list(graph, slot, i);
+        const uint32_t entry_count = list.slots == NULL ? 0 : rhumb__list_read(&list, scratch->list);
+        for (uint32_t k = 0; k < entry_count; k++) {
+            const uint32_t neighbour = scratch->list[k];
+            if (neighbour >= limit || neighbour == slot || !is_live(graph, neighbour)) continue;
+            if (rhumb__visited_add(&scratch->visited, neighbour)) continue;
+            scratch->candidates[count++] = (rhumb__candidate){.slot_mark = neighbour};
+        }
+    }
+    return count;
+}
+
+void rhumb__adjacency_measure(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, uint32_t count) {
+    const rhumb__space *space = &graph->space;
+    rhumb__candidate *candidates = scratch->candidates;
+    for (uint32_t begin = 0; begin < count; begin += RHUMB__BATCH_MAX) {
+        const uint32_t batch_count = (uint32_t)rhumb__min_u64(count - begin, RHUMB__BATCH_MAX);
+        for (uint32_t i = 0; i < batch_count; i++) {
+            scratch->rows[i] = rhumb__graph_vector(graph, candidates[begin + i].slot_mark);
+        }
+        space->distance_many(space, rhumb__graph_vector(graph, slot), scratch->rows, batch_count, scratch->distances);
+        for (uint32_t i = 0; i < batch_count; i++) candidates[begin + i].distance = scratch->distances[i];
+    }
+    rhumb__sort_candidates(candidates, count);
+}

@@ -1,0 +1,27 @@
+/* adjacency.h - the neighbours of a node as the outside sees them: live ones only, nearest first.
+ */
+#ifndef RHUMB_ENGINE_SEARCH_ADJACENCY_H
+#define RHUMB_ENGINE_SEARCH_ADJACENCY_H
+
+#include "engine/search/scratch.h"
+
+/* The most neighbours that a node can have on all levels together. */
+#define RHUMB__ADJACENCY_MAX (RHUMB__M0_MAX + RHUMB__LEVEL_LIMIT * RHUMB__M_MAX)
+
+/* For `level`: every level that the node is on, each neighbour once. */
+#define RHUMB__LEVELS_ALL UINT32_MAX
+
+/* Makes room in `scratch` for what follows. RHUMB_E_NOMEM. */
+rhumb_status rhumb__adjacency_prepare(rhumb__scratch *scratch) RHUMB_NODISCARD;
+
+/* Puts the neighbours of the node at `slot`, which is below slot_limit, into scratch->candidates and returns how many
+ * there are, at most RHUMB__ADJACENCY_MAX. Deleted nodes, slots from slot_limit up, and what no list should have (the
+ * node itself, slots without a node) are left out. Beside inserts and deletes it is a list as it was at some moment. */
+uint32_t rhumb__adjacency_read(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, uint32_t level,
+                               uint64_t slot_limit);
+
+/* Measures the first `count` of scratch->candidates from the node at `slot`, with raw distances, and sorts them by
+ * distance, equal ones by slot. The graph has its vectors. */
+void rhumb__adjacency_measure(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, uint32_t count);
+
+#endif /* RHUMB_ENGINE_SEARCH_ADJACENCY_H */

@@ -1,0 +1,329 @@
+/* topology_export.c - see topology_export.h.
+ *
+ *   1. sort      the live nodes by key, which gives each its position
+ *   2. count     the neighbours of each point, which gives the places of all arrays
+ *   3. write     keys, starts and levels
+ *   4. measure   block by block: positions and distances of the neighbours, sorted; and write them
+ *   5. finish    checksums, header, sync, name
+ *
+ * Steps 2 and 4 run on several threads, which take points one after the other and write to different places. Lists are
+ * read twice; the file under the mapping does not change, but if somebody changes it all the same, the second reading
+ * is held to the room that the first one found.
+ */
+#include "engine/topology/topology_export.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/bits.h"
+#include "base/crc32c.h"
+#include "base/parallel.h"
+#include "base/status.h"
+#include "engine/graph/tombstones.h"
+#include "engine/search/adjacency.h"
+#include "engine/upkeep/relink.h"
+#include "storage/new_file.h"
+
+/* Links whose distances are in memory at a time, unless one point has more. */
+#define BLOCK_LINK_COUNT (UINT64_C(1) << 20)
+
+typedef struct keyed_slot {
+    uint64_t key;
+    uint32_t slot;
+} keyed_slot;
+
+typedef struct exporter {
+    rhumb__graph *graph;
+    const rhumb__topology_export_spec *spec;
+    rhumb__scratch_pool pool;
+    uint64_t slot_count;
+    uint64_t point_count;
+    keyed_slot *points;  /* sorted by key; until `order` is there */
+    uint32_t *order;     /* by position: the slot */
+    uint32_t *positions; /* by slot: the position, or RHUMB__SLOT_NONE */
+    uint64_t *starts;
+    rhumb__topology_header header;
+    rhumb__topology_layout layout;
+    rhumb__new_file file;
+    uint32_t *checksums;
+    uint32_t *neighbours; /* of the block */
+    float *distances;     /* the same, or NULL */
+    uint64_t block_begin; /* points of the block */
+    uint64_t block_end;
+    uint64_t done_before; /* points of the steps before */
+    rhumb__repair_progress progress;
+    _Atomic uint64_t next;
+    _Atomic bool stopped;
+} exporter;
+
+/* ---- sorting ---- */
+
+static int compare_keys(const void *a, const void *b) {
+    const keyed_slot *left = a;
+    const keyed_slot *right = b;
+    return (left->key > right->key) - (left->key < right->key);
+}
+
+static rhumb_status fail_node(const exporter *e, const char *what, uint32_t slot) {
+    return rhumb__fail_at(RHUMB_E_CORRUPT, e->graph->store->path, RHUMB_OFFSET_NONE,
+                          "slot %u %s; 'rhumb repair' makes a new index of what is intact", slot, what);
+}
+
+static rhumb_status gather(exporter *e) {
+    for (uint64_t i = 0; i < e->slot_count; i++) {
+        const uint32_t slot = (uint32_t)i;
+        if (rhumb__graph_is_dead(e->graph, slot)) continue;
+        if ((rhumb__graph_node(e->graph, slot) & RHUMB__NODE_PRESENT) == 0) return fail_node(e, "has no node", slot);
+        e->points[e->point_count++] = (keyed_slot){rhumb__graph_key(e->graph, slot), slot};
+    }
+    return RHUMB_OK;
+}
+
+static rhumb_status sort_points(exporter *e) {
+    rhumb_status status;
+    e->points = rhumb__alloc_zeroed(e->slot_count + 1, sizeof *e->points);
+    e->positions = rhumb__alloc_zeroed(e->slot_count + 1, sizeof *e->positions);
+    if (e->points == NULL || e->positions == NULL) goto no_memory;
+    RHUMB_TRY(gather(e));
+    qsort(e->points, e->point_count, sizeof *e->points, compare_keys);
+    e->order = rhumb__alloc_zeroed(e->point_count + 1, sizeof *e->order);
+    e->starts = rhumb__alloc_zeroed(e->point_count + 1, sizeof *e->starts);
+    if (e->order == NULL || e->starts == NULL) goto no_memory;
+    memset(e->positions, 0xFF, e->slot_count * sizeof *e->positions);
+    for (uint64_t i = 0; i < e->point_count; i++) {
+        const uint32_t slot = e->points[i].slot;
+        if (i > 0 && e->points[i - 1].key == e->points[i].key) return fail_node(e, "has the key of another", slot);
+        e->order[i] = slot;
+        e->positions[slot] = (uint32_t)i;
+        const uint32_t level = rhumb__node_level(rhumb__graph_node(e->graph, slot));
+        if (level > RHUMB__LEVEL_LIMIT) return fail_node(e, "is on a level that cannot be", slot);
+        e->header.level_counts[level]++;
+    }
+    rhumb__free(e->points);
+    e->points = NULL;
+    e->progress.total_count = 2 * e->point_count; /* each is counted, then measured */
+done:
+    return status;
+no_memory:
+    return rhumb__fail(RHUMB_E_NOMEM, "no memory for the topology of %llu slots", (unsigned long long)e->slot_count);
+}
+
+/* ---- counting and measuring ---- */
+
+static uint32_t read_neighbours(exporter *e, rhumb__scratch *scratch, uint32_t slot) {
+    const uint32_t level = e->spec->all_levels ? RHUMB__LEVELS_ALL : 0;
+    return rhumb__adjacency_read(e->graph, scratch, slot, level, e->slot_count);
+}
+
+typedef rhumb_status (*point_visit)(exporter *e, rhumb__scratch *scratch, uint64_t position);
+
+static rhumb_status count_point(exporter *e, rhumb__scratch *scratch, uint64_t position) {
+    e->starts[position + 1] = read_neighbours(e, scratch, e->order[position]);
+    return RHUMB_OK;
+}
+
+static rhumb_status measure_point(exporter *e, rhumb__scratch *scratch, uint64_t position) {
+    const uint32_t slot = e->order[position];
+    const uint32_t count = read_neighbours(e, scratch, slot);
+    if (count != e->starts[position + 1] - e->starts[position]) return fail_node(e, "changed while it was read", slot);
+    rhumb__adjacency_measure(e->graph, scratch, slot, count);
+    const uint64_t begin = e->starts[position] - e->starts[e->block_begin];
+    for (uint32_t i = 0; i < count; i++) {
+        const rhumb__candidate candidate = scratch->candidates[i];
+        e->neighbours[begin + i] = e->positions[candidate.slot_mark];
+        if (e->distances != NULL) {
+            e->distances[begin + i] = rhumb__space_finish(&e->graph->space, candidate.distance);
+        }
+    }
+    return RHUMB_OK;
+}
+
+static rhumb_status work(exporter *e, uint32_t worker_index, point_visit visit) {
+    rhumb__scratch *scratch = NULL;
+    rhumb_status status = rhumb__scratch_take(&e->pool, &scratch);
+    if (status != RHUMB_OK) return status;
+    RHUMB_TRY(rhumb__adjacency_prepare(scratch));
+    while (!atomic_load_explicit(&e->stopped, memory_order_relaxed)) {
+        const uint64_t position = atomic_fetch_add_explicit(&e->next, 1, memory_order_relaxed);
+        if (position >= e->block_end) break;
+        RHUMB_TRY(visit(e, scratch, position));
+        if (worker_index == 0) RHUMB_TRY(rhumb__repair_progress_tell(&e->progress, e->done_before + position));
+    }
+done:
+    if (status != RHUMB_OK) atomic_store(&e->stopped, true);
+    rhumb__scratch_give(scratch);
+    return status;
+}
+
+static rhumb_status count_worker(void *context, uint32_t worker_index) {
+    return work(context, worker_index, count_point);
+}
+
+static rhumb_status measure_worker(void *context, uint32_t worker_index) {
+    return work(context, worker_index, measure_point);
+}
+
+static rhumb_status count_links(exporter *e) {
+    rhumb_status status;
+    e->block_end = e->point_count;
+    RHUMB_TRY(rhumb__parallel_run(e->spec->thread_count, count_worker, e));
+    for (uint64_t i = 0; i < e->point_count; i++) e->starts[i + 1] += e->starts[i];
+    e->header.point_count = e->point_count;
+    e->header.link_count = e->starts[e->point_count];
+    (void)rhumb__topology_lay_out(&e->header, &e->layout); /* an index has no more than there can be */
+    e->header.file_bytes = e->layout.file_bytes;
+    e->checksums = rhumb__alloc_zeroed(e->layout.checksum_count, sizeof *e->checksums);
+    if (e->checksums == NULL) status = rhumb__fail(RHUMB_E_NOMEM, "no memory for checksums");
+done:
+    return status;
+}
+
+/* ---- writing ---- */
+
+static rhumb_status begin_array(exporter *e, rhumb__topology_array array, rhumb__array_writer *writer) {
+    const rhumb__topology_place *place = &e->layout.arrays[array];
+    memset(writer, 0, sizeof *writer);
+    return rhumb__array_writer_begin(writer, e->file.io, place->offset, e->checksums + place->checksum_first);
+}
+
+static rhumb_status write_points(exporter *e) {
+    rhumb_status status;
+    rhumb__array_writer writer = {0};
+    RHUMB_TRY(begin_array(e, RHUMB__TOPOLOGY_ARRAY_KEYS, &writer));
+    for (uint64_t i = 0; i < e->point_count; i++) {
+        const uint64_t key = rhumb__graph_key(e->graph, e->order[i]);
+        RHUMB_TRY(rhumb__array_writer_add(&writer, &key, sizeof key));
+    }
+    RHUMB_TRY(rhumb__array_writer_end(&writer));
+    rhumb__array_writer_destroy(&writer);
+    RHUMB_TRY(begin_array(e, RHUMB__TOPOLOGY_ARRAY_STARTS, &writer));
+    RHUMB_TRY(rhumb__array_writer_add(&writer, e->starts, (e->point_count + 1) * sizeof *e->starts));
+    RHUMB_TRY(rhumb__array_writer_end(&writer));
+    rhumb__array_writer_destroy(&writer);
+    RHUMB_TRY(begin_array(e, RHUMB__TOPOLOGY_ARRAY_LEVELS, &writer));
+    for (uint64_t i = 0; i < e->point_count; i++) {
+        const uint8_t level = (uint8_t)rhumb__node_level(rhumb__graph_node(e->graph, e->order[i]));
+        RHUMB_TRY(rhumb__array_writer_add(&writer, &level, sizeof level));
+    }
+    status = rhumb__array_writer_end(&writer);
+done:
+    rhumb__array_writer_destroy(&writer);
+    return status;
+}
+
+/* The end of the block that begins at a point: as many points as have not too many links, at least one. */
+static uint64_t find_block_end(const exporter *e, uint64_t begin) {
+    uint64_t end = begin + 1;
+    while (end < e->point_count && e->starts[end + 1] - e->starts[begin] <= BLOCK_LINK_COUNT) end++;
+    return end;
+}
+
+static rhumb_status write_blocks(exporter *e, rhumb__array_writer *neighbours, rhumb__array_writer *distances) {
+    rhumb_status status = RHUMB_OK;
+    for (e->block_begin = 0; e->block_begin < e->point_count; e->block_begin = e->block_end) {
+        e->block_end = find_block_end(e, e->block_begin);
+        atomic_store(&e->next, e->block_begin);
+        const uint64_t link_count = e->starts[e->block_end] - e->starts[e->block_begin];
+        RHUMB_TRY(rhumb__parallel_run(e->spec->thread_count, measure_worker, e));
+        RHUMB_TRY(rhumb__array_writer_add(neighbours, e->neighbours, link_count * sizeof *e->neighbours));
+        if (distances == NULL) continue;
+        RHUMB_TRY(rhumb__array_writer_add(distances, e->distances, link_count * sizeof *e->distances));
+    }
+    RHUMB_TRY(rhumb__array_writer_end(neighbours));
+    if (distances != NULL) RHUMB_TRY(rhumb__array_writer_end(distances));
+done:
+    return status;
+}
+
+static rhumb_status write_links(exporter *e) {
+    rhumb_status status;
+    rhumb__array_writer neighbours = {0};
+    rhumb__array_writer distances = {0};
+    const uint64_t room = rhumb__min_u64(e->header.link_count, BLOCK_LINK_COUNT + RHUMB__ADJACENCY_MAX) + 1;
+    e->neighbours = rhumb__alloc_zeroed(room, sizeof *e->neighbours);
+    if (e->spec->with_distances) e->distances = rhumb__alloc_zeroed(room, sizeof *e->distances);
+    if (e->neighbours == NULL || (e->spec->with_distances && e->distances == NULL)) {
+        status = rhumb__fail(RHUMB_E_NOMEM, "no memory for %llu links", (unsigned long long)room);
+        goto done;
+    }
+    e->done_before = e->point_count;
+    RHUMB_TRY(begin_array(e, RHUMB__TOPOLOGY_ARRAY_NEIGHBOURS, &neighbours));
+    RHUMB_TRY(begin_array(e, RHUMB__TOPOLOGY_ARRAY_DISTANCES, &distances));
+    status = write_blocks(e, &neighbours, e->spec->with_distances ? &distances : NULL);
+done:
+    rhumb__array_writer_destroy(&neighbours);
+    rhumb__array_writer_destroy(&distances);
+    return status;
+}
+
+static void fill_header(exporter *e) {
+    rhumb__topology_header *header = &e->header;
+    const rhumb__params *params = &e->graph->params;
+    const rhumb__superblock *superblock = &e->graph->store->superblock;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    header->magic = RHUMB__TOPOLOGY_MAGIC;
+    header->format_version = RHUMB__TOPOLOGY_FORMAT_VERSION;
+    memcpy(header->uuid, superblock->uuid, sizeof header->uuid);
+    header->epoch = superblock->epoch;
+    header->lsn = e->graph->counts.lsn;
+    header->created_unix_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    header->creator_version = e->spec->creator_version;
+    header->flags = (e->spec->with_distances ? RHUMB__TOPOLOGY_DISTANCES : 0) |
+                    (e->spec->all_levels ? RHUMB__TOPOLOGY_ALL_LEVELS : 0);
+    header->metric = (uint32_t)params->metric;
+    header->element = (uint32_t)params->element;
+    header->dim = params->dim;
+    header->M = params->M;
+    header->M0 = params->M0;
+}
+
+static rhumb_status finish(exporter *e) {
+    rhumb_status status;
+    const uint64_t checksum_bytes = e->layout.checksum_count * sizeof *e->checksums;
+    e->header.checksum_crc = rhumb__crc32c(0, e->checksums, checksum_bytes);
+    e->header.crc = rhumb__topology_header_crc(&e->header);
+    RHUMB_TRY(rhumb__repair_progress_tell(&e->progress, e->progress.total_count));
+    RHUMB_TRY(rhumb__io_write(e->file.io, e->checksums, checksum_bytes, e->layout.checksum_offset));
+    RHUMB_TRY(rhumb__io_write(e->file.io, &e->header, sizeof e->header, 0));
+    RHUMB_TRY(rhumb__io_drain(e->file.io));
+    status = rhumb__new_file_finish(&e->file);
+done:
+    return status;
+}
+
+static rhumb_status run(exporter *e) {
+    rhumb_status status;
+    RHUMB_TRY(rhumb__graph_check_vectors(e->graph));
+    RHUMB_TRY(rhumb__new_file_begin(&e->file, NULL, e->spec->path, "-exporting"));
+    fill_header(e);
+    RHUMB_TRY(sort_points(e));
+    RHUMB_TRY(count_links(e));
+    RHUMB_TRY(rhumb__io_allocate(e->file.io, 0, e->layout.file_bytes)); /* so that a full disk is noticed now */
+    RHUMB_TRY(write_points(e));
+    RHUMB_TRY(write_links(e));
+    status = finish(e);
+done:
+    return status;
+}
+
+rhumb_status rhumb__topology_export(rhumb__graph *graph, const rhumb__topology_export_spec *spec,
+                                    rhumb__topology_header *header_out) {
+    exporter e = {.graph = graph, .spec = spec, .slot_count = graph->counts.slot_count};
+    e.progress = (rhumb__repair_progress){.tell = spec->progress, .context = spec->progress_context};
+    rhumb__scratch_pool_init(&e.pool, graph);
+    const rhumb_status status = run(&e);
+    if (status == RHUMB_OK) *header_out = e.header;
+    rhumb__new_file_abandon(&e.file);
+    rhumb__scratch_pool_destroy(&e.pool);
+    rhumb__free(e.points);
+    rhumb__free(e.order);
+    rhumb__free(e.positions);
+    rhumb__free(e.starts);
+    rhumb__free(e.checksums);
+    rhumb__free(e.neighbours);
+    rhumb__free(e.distances);
+    return status;
+}

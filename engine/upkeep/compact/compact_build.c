@@ -1,0 +1,294 @@
+/* compact_build.c - see compact_build.h.
+ *
+ *   1. order     the live slots, and with it the map from old slots to new ones
+ *   2. place     their vectors in that order, a piece at a time; each piece is written ahead, which gives its memory
+ * back
+ *   3. lists     of level 0: with new numbers; where deleted nodes were, what is alive stays, and the gaps are filled
+ * by the usual selection among the neighbours' neighbours, then by the nearest of these
+ *   4. link      upper levels anew, since a node's level follows from its slot; what no path leads to; with a second
+ * pass, every node
+ *
+ * The old vectors are read from the file rather than through the mapping when they are more than memory should hold,
+ * and the kernel is told that their pages are of no further use: those that searches have mapped stay, the others do
+ * not push anything out.
+ *
+ * Threads work in steps 3 and 4; in step 3 they read the old graph and write different lists of the new one.
+ */
+#include "engine/upkeep/compact/compact_build.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/bits.h"
+#include "base/clock.h"
+#include "base/parallel.h"
+#include "base/status.h"
+#include "engine/build/insert.h"
+#include "engine/build/select.h"
+#include "engine/graph/neighbour_list.h"
+#include "engine/graph/tombstones.h"
+#include "engine/search/adjacency.h"
+
+/* Vectors that are placed before they are written. */
+#define PIECE_BYTES (UINT64_C(16) << 20)
+
+/* Neighbours' neighbours that are considered for one list. */
+#define CANDIDATE_COUNT_MAX 2048u
+
+typedef struct compaction {
+    const rhumb__compact_work *work;
+    rhumb__compact_result *result;
+    rhumb__graph *old;
+    rhumb__graph *graph;
+    rhumb__scratch_pool old_pool;
+    rhumb__scratch_pool pool;
+    rhumb__repair_progress progress;
+    uint64_t slot_count;  /* old */
+    uint64_t count;       /* new */
+    uint32_t *order;      /* by new slot: the old one */
+    uint32_t *map;        /* by old slot: the new one, or RHUMB__SLOT_NONE */
+    uint64_t *incomplete; /* one bit per new slot: to be linked */
+    uint8_t *row;         /* a vector as it was read */
+    bool reads_file;      /* the old vectors are more than memory should hold */
+    uint64_t placing_begin_ns;
+    uint64_t written_bytes;
+    _Atomic uint64_t next;
+    _Atomic uint64_t repaired_count;
+    _Atomic bool stopped;
+} compaction;
+
+/* ---- order ---- */
+
+static rhumb_status begin(compaction *c) {
+    rhumb_status status;
+    c->slot_count = c->old->counts.slot_count;
+    c->result->epoch = c->old->store->superblock.epoch;
+    c->reads_file = rhumb__section_exceeds_memory(&c->old->vectors);
+    c->order = rhumb__alloc_zeroed(rhumb__max_u64(c->slot_count, 1), sizeof *c->order);
+    c->map = rhumb__alloc_zeroed(rhumb__max_u64(c->slot_count, 1), sizeof *c->map);
+    c->incomplete = rhumb__alloc_zeroed(c->slot_count / 64 + 1, sizeof *c->incomplete);
+    c->row = rhumb__alloc_aligned(c->old->space.row_stride_bytes, 1, 64);
+    if (c->order == NULL || c->map == NULL || c->incomplete == NULL || c->row == NULL) {
+        status = rhumb__fail(RHUMB_E_NOMEM, "no memory for compacting %llu slots", (unsigned long long)c->slot_count);
+        goto done;
+    }
+    c->progress = (rhumb__repair_progress){.tell = c->work->tell, .context = c->work->tell_context};
+    c->progress.total_count = rhumb__max_u64(3 * rhumb__graph_live_count(c->old), 1);
+    const rhumb__order_work order_work = {.thread_count = c->work->thread_count, .progress = &c->progress};
+    RHUMB_TRY(rhumb__order(c->old, c->work->order, &order_work, c->order, &c->count));
+    memset(c->map, 0xFF, c->slot_count * sizeof *c->map);
+    for (uint64_t i = 0; i < c->count; i++) c->map[c->order[i]] = (uint32_t)i;
+    c->result->count = c->count;
+    c->result->dropped_count = c->slot_count - c->count;
+done:
+    return status;
+}
+
+/* ---- placing ---- */
+
+/* A node that the old file does not have whole cannot be taken over. */
+static rhumb_status check_node(const compaction *c, uint32_t slot) {
+    if ((rhumb__graph_node(c->old, slot) & RHUMB__NODE_PRESENT) != 0) return RHUMB_OK;
+    return rhumb__fail_at(RHUMB_E_CORRUPT, c->old->store->path, RHUMB_OFFSET_NONE,
+                          "slot %u has no node; 'rhumb repair' makes a new index of what is intact", slot);
+}
+
+/* Waits until what has been written is no more than the rate allows for the time since placing began: what ordering
+ * took is no time to write in. In short steps, so that a cancel is noticed. */
+static rhumb_status keep_to_rate(compaction *c, uint64_t placed_count) {
+    const uint64_t bytes_per_second = c->work->bytes_per_second;
+    if (bytes_per_second == 0) return RHUMB_OK;
+    const uint64_t due_ns = (uint64_t)((double)c->written_bytes / (double)bytes_per_second * 1e9);
+    rhumb_status status = RHUMB_OK;
+    while (status == RHUMB_OK && rhumb__clock_now_ns() - c->placing_begin_ns < due_ns) {
+        const uint64_t left_ns = due_ns - rhumb__min_u64(due_ns, rhumb__clock_now_ns() - c->placing_begin_ns);
+        nanosleep(&(struct timespec){.tv_nsec = (long)rhumb__min_u64(left_ns, 50000000u)}, NULL);
+        status = rhumb__repair_progress_tell(&c->progress, placed_count);
+    }
+    return status;
+}
+
+/* Writes what has been placed. Mutable sections wait for the version that is published at the end. */
+static rhumb_status write_ahead(compaction *c, uint64_t placed_count) {
+    rhumb__publication *publication = rhumb__alloc_zeroed(1, sizeof *publication);
+    if (publication == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for writing ahead");
+    /* Vectors, keys, nodes: the first sections that graph.c attaches. */
+    for (uint32_t i = 0; i < 3; i++) publication->row_counts[i] = placed_count;
+    const rhumb_status status = rhumb__store_write_ahead(c->graph->store, publication);
+    c->written_bytes += publication->written_bytes;
+    rhumb__free(publication);
+    return status == RHUMB_OK ? keep_to_rate(c, placed_count) : status;
+}
+
+/* The old vector, in memory that is valid until the next call. */
+static rhumb_status read_vector(compaction *c, uint32_t slot, const void **row_out) {
+    const rhumb__section *vectors = &c->old->vectors;
+    *row_out = rhumb__graph_vector(c->old, slot);
+    if (!c->reads_file) return RHUMB_OK;
+    const uint64_t offset = slot * vectors->row_stride_bytes;
+    rhumb_status status =
+        rhumb__extent_list_read(&vectors->extents, c->old->store->io, offset, vectors->row_stride_bytes, c->row);
+    if (status != RHUMB_OK) return status;
+    const rhumb__extent piece = rhumb__extent_list_piece(&vectors->extents, offset, vectors->row_stride_bytes);
+    rhumb__io_forget(c->old->store->io, piece.file_offset, piece.bytes);
+    *row_out = c->row;
+    return RHUMB_OK;
+}
+
+static rhumb_status place_all(compaction *c) {
+    rhumb_status status = RHUMB_OK;
+    c->placing_begin_ns = rhumb__clock_now_ns();
+    const uint64_t piece_count = rhumb__max_u64(PIECE_BYTES / c->graph->space.row_stride_bytes, 1);
+    for (uint64_t i = 0; i < c->count; i++) {
+        const uint32_t slot = c->order[i];
+        const void *row = NULL;
+        RHUMB_TRY(check_node(c, slot));
+        RHUMB_TRY(read_vector(c, slot, &row));
+        RHUMB_TRY(rhumb__graph_place(c->graph, rhumb__graph_key(c->old, slot), row, false));
+        if ((i + 1) % piece_count == 0) RHUMB_TRY(write_ahead(c, i + 1));
+        RHUMB_TRY(rhumb__repair_progress_tell(&c->progress, i));
+    }
+    if (c->count > 0) RHUMB_TRY(write_ahead(c, c->count));
+done:
+    return status == RHUMB_E_EXISTS
+               ? rhumb__fail_at(RHUMB_E_CORRUPT, c->old->store->path, RHUMB_OFFSET_NONE, "two live nodes have one key")
+               : status;
+}
+
+/* ---- lists ---- */
+
+/* Adds a live slot to the candidates of a list unless it is its own, or there. */
+static void consider(const compaction *c, rhumb__scratch *scratch, uint32_t own, uint32_t slot,
+                     rhumb__candidate *candidates, uint32_t *count) {
+    if (slot == own || c->map[slot] == RHUMB__SLOT_NONE || *count == CANDIDATE_COUNT_MAX) return;
+    if (rhumb__visited_add(&scratch->visited, slot)) return;
+    candidates[(*count)++] = (rhumb__candidate){.slot_mark = slot};
+}
+
+/* The neighbours of a node without the deleted ones, in old numbers. A list that named none keeps its order. */
+static uint32_t repair_list(compaction *c, rhumb__scratch *scratch, uint32_t slot, uint32_t *slots) {
+    uint32_t behind[RHUMB__M0_MAX];
+    rhumb__candidate *candidates = scratch->candidates;
+    uint32_t live_count = 0;
+    uint32_t candidate_count = 0;
+    const uint32_t count = rhumb__graph_neighbours(c->old, slot, c->slot_count, slots);
+    for (uint32_t i = 0; i < count; i++) live_count += c->map[slots[i]] != RHUMB__SLOT_NONE ? 1 : 0;
+    if (live_count == count) return count;
+    atomic_fetch_add_explicit(&c->repaired_count, 1, memory_order_relaxed);
+    rhumb__visited_clear(&scratch->visited);
+    for (uint32_t i = 0; i < count; i++) consider(c, scratch, slot, slots[i], candidates, &candidate_count);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t behind_count = rhumb__graph_neighbours(c->old, slots[i], c->slot_count, behind);
+        for (uint32_t k = 0; k < behind_count; k++) {
+            consider(c, scratch, slot, behind[k], candidates, &candidate_count);
+        }
+    }
+    rhumb__adjacency_measure(c->old, scratch, slot, candidate_count);
+    /* What is alive stays: most of a list are nodes that linked back, which the selection alone would not keep. */
+    uint32_t selected[RHUMB__M0_MAX];
+    uint32_t kept_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (c->map[slots[i]] != RHUMB__SLOT_NONE) slots[kept_count++] = slots[i];
+    }
+    const uint32_t selected_count =
+        rhumb__select(c->old, scratch, candidates, candidate_count, c->old->params.M0, selected);
+    for (uint32_t i = 0; i < selected_count && kept_count < c->old->params.M0; i++) {
+        if (!rhumb__slots_contain(slots, kept_count, selected[i])) slots[kept_count++] = selected[i];
+    }
+    /* And no list gets shorter: what it lacks are the nearest of those that the selection turned down. */
+    for (uint32_t i = 0; i < candidate_count && kept_count < count; i++) {
+        const uint32_t candidate = candidates[i].slot_mark;
+        if (!rhumb__slots_contain(slots, kept_count, candidate)) slots[kept_count++] = candidate;
+    }
+    return kept_count;
+}
+
+static void write_list(compaction *c, rhumb__scratch *scratch, uint32_t new_slot) {
+    uint32_t slots[RHUMB__M0_MAX];
+    const uint32_t own = c->order[new_slot];
+    const uint32_t count = repair_list(c, scratch, own, slots);
+    uint32_t kept_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t slot = c->map[slots[i]];
+        if (slot != new_slot && !rhumb__slots_contain(slots, kept_count, slot)) slots[kept_count++] = slot;
+    }
+    const rhumb__list list = rhumb__graph_list(c->graph, new_slot, 0);
+    (void)rhumb__list_exchange(&list, NULL, 0, slots, kept_count); /* it is empty, so this succeeds */
+}
+
+static rhumb_status list_worker(void *context, uint32_t worker_index) {
+    compaction *c = context;
+    rhumb__scratch *scratch = NULL;
+    rhumb_status status = rhumb__scratch_take(&c->old_pool, &scratch);
+    if (status != RHUMB_OK) return status;
+    RHUMB_TRY(rhumb__scratch_prepare_search(scratch, 1));
+    RHUMB_TRY(rhumb__scratch_prepare_insert(scratch, CANDIDATE_COUNT_MAX));
+    while (!atomic_load_explicit(&c->stopped, memory_order_relaxed)) {
+        const uint64_t slot = atomic_fetch_add_explicit(&c->next, 1, memory_order_relaxed);
+        if (slot >= c->count) break;
+        write_list(c, scratch, (uint32_t)slot);
+        if (worker_index == 0) RHUMB_TRY(rhumb__repair_progress_tell(&c->progress, c->count + slot));
+    }
+done:
+    if (status != RHUMB_OK) atomic_store(&c->stopped, true);
+    rhumb__scratch_give(scratch);
+    return status;
+}
+
+/* ---- linking ---- */
+
+/* Nodes without a list are to be linked in any case; with a second pass, all. */
+static void mark_incomplete(compaction *c) {
+    for (uint64_t slot = 0; slot < c->count; slot++) {
+        const rhumb__list list = rhumb__graph_list(c->graph, (uint32_t)slot, 0);
+        const bool empty = rhumb__list_peek(&list, 0) == RHUMB__SLOT_NONE;
+        if (empty || c->work->second_pass) rhumb__bit_set(c->incomplete, slot);
+    }
+}
+
+static rhumb_status link_all(compaction *c) {
+    rhumb_status status;
+    const rhumb__relink_spec spec = {
+        .pool = &c->pool,
+        .incomplete = c->incomplete,
+        .thread_count = c->work->thread_count,
+        .progress = &c->progress,
+        .progress_begin = 2 * c->count,
+    };
+    mark_incomplete(c);
+    RHUMB_TRY(rhumb__relink(c->graph, &spec));
+    status = rhumb__relink_unreachable(c->graph, &spec, &c->result->reconnected_count, &c->result->unreachable_count);
+done:
+    return status;
+}
+
+static rhumb_status run(compaction *c) {
+    rhumb_status status;
+    RHUMB_TRY(begin(c));
+    RHUMB_TRY(place_all(c));
+    RHUMB_TRY(rhumb__parallel_run(c->work->thread_count, list_worker, c));
+    c->result->repaired_count = atomic_load(&c->repaired_count);
+    RHUMB_TRY(link_all(c));
+    pthread_mutex_lock(&c->graph->append_lock);
+    c->graph->counts.key_next = rhumb__max_u64(c->graph->counts.key_next, c->old->counts.key_next);
+    pthread_mutex_unlock(&c->graph->append_lock);
+    status = rhumb__repair_progress_tell(&c->progress, c->progress.total_count);
+done:
+    return status;
+}
+
+rhumb_status rhumb__compact_build(const rhumb__compact_work *work, rhumb__compact_result *result) {
+    memset(result, 0, sizeof *result);
+    compaction c = {.work = work, .result = result, .old = work->old, .graph = work->graph};
+    rhumb__scratch_pool_init(&c.old_pool, c.old);
+    rhumb__scratch_pool_init(&c.pool, c.graph);
+    const rhumb_status status = run(&c);
+    rhumb__scratch_pool_destroy(&c.old_pool);
+    rhumb__scratch_pool_destroy(&c.pool);
+    rhumb__free(c.order);
+    rhumb__free(c.map);
+    rhumb__free(c.incomplete);
+    rhumb__free(c.row);
+    return status;
+}

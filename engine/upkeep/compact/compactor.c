@@ -1,0 +1,268 @@
+/* compactor.c - see compactor.h.
+ *
+ * The policy: a compaction costs as much as it writes, all live vectors, and gains the share of the deleted ones; an
+ * index is written anew whenever `share` of it has been deleted. The default is small because of the other side: for a
+ * while the file holds the old graph, with the deleted nodes, and the new one, and that should be little more than
+ * twice what is alive. Small numbers are not worth it. A compaction that failed (a full disk) is tried again when a
+ * twentieth of the index more has been deleted.
+ *
+ * In mode none nothing begins by itself: that mode is for bulk loading, and leaves checkpoints to the caller.
+ *
+ * Locks: `lock` guards everything but `threshold`; it is not held while a compaction runs.
+ */
+#define _GNU_SOURCE
+#include "engine/upkeep/compact/compactor.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/bits.h"
+#include "base/clock.h"
+#include "base/log_message.h"
+#include "base/status.h"
+#include "base/thread.h"
+
+#define DEAD_SHARE_DEFAULT 0.05
+#define DEAD_COUNT_MIN 1000u
+#define RETRY_SHARE 0.05
+
+/* How often space is looked for that a reader has let go of. */
+#define TRIM_INTERVAL_NS UINT64_C(500000000)
+
+/* Deletes between two looks at the share. */
+#define LOOK_INTERVAL 64u
+
+struct rhumb__compactor {
+    rhumb__writer *writer;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    pthread_cond_t idle;
+    bool started;
+    bool stop;
+    bool due; /* `work` is to be done */
+    bool busy;
+    bool trim_due;
+    rhumb__compact_work work;
+    bool shrink;
+    _Atomic uint64_t threshold; /* deleted nodes at which a compaction begins; UINT64_MAX: not by itself */
+};
+
+/* ---- policy ---- */
+
+/* Deleted nodes at which the share is reached: dead / (dead + live) = share. */
+static uint64_t threshold_of(const rhumb__writer *writer, uint64_t live_count) {
+    const double share =
+        writer->options.compact_dead_share > 0 ? writer->options.compact_dead_share : DEAD_SHARE_DEFAULT;
+    if (share >= 1 || writer->options.durability == RHUMB_DURABILITY_NONE) return UINT64_MAX;
+    return rhumb__max_u64((uint64_t)((double)live_count * share / (1 - share)), DEAD_COUNT_MIN);
+}
+
+static rhumb__compact_work policy_work(const rhumb__writer *writer) {
+    return (rhumb__compact_work){.thread_count = 1,
+                                 .order = RHUMB__ORDER_BISECTION,
+                                 .bytes_per_second = writer->options.compact_bytes_per_second,
+                                 .bounded = true};
+}
+
+/* After a failure the next attempt waits for more; after a success the share counts again from nothing. */
+static void set_threshold(rhumb__compactor *c, bool failed) {
+    pthread_mutex_lock(&c->writer->compact_lock); /* keeps the graph */
+    const rhumb__graph *graph = atomic_load(&c->writer->graph);
+    const uint64_t live_count = rhumb__graph_live_count(graph);
+    const uint64_t more = (uint64_t)((double)live_count * RETRY_SHARE) + DEAD_COUNT_MIN;
+    const uint64_t dead_count = atomic_load(&graph->dead_count);
+    pthread_mutex_unlock(&c->writer->compact_lock);
+    uint64_t threshold = threshold_of(c->writer, live_count);
+    if (threshold != UINT64_MAX) threshold = failed ? dead_count + more : 0;
+    atomic_store_explicit(&c->threshold, threshold, memory_order_relaxed);
+}
+
+/* ---- the thread ---- */
+
+static void note_failure(rhumb__writer *writer) {
+    pthread_mutex_lock(&writer->stats_lock);
+    writer->compaction_stats.failed_count++;
+    snprintf(writer->compaction_stats.failure, sizeof writer->compaction_stats.failure, "%.255s",
+             rhumb__error_last()->message);
+    pthread_mutex_unlock(&writer->stats_lock);
+    const rhumb_error *error = rhumb__error_last();
+    rhumb_log_level level = RHUMB_LOG_WARNING;
+    if (error->status == RHUMB_E_FATAL) level = RHUMB_LOG_ERROR;
+    if (error->status == RHUMB_E_CANCELLED) level = RHUMB_LOG_INFO;
+    rhumb__log_message(level, writer->store->path, "a compaction in the background came to nothing: %s",
+                       error->message);
+}
+
+static void do_work(rhumb__compactor *c) {
+    rhumb__compact_result result;
+    rhumb__compact_work work = c->work;
+    const bool shrink = c->shrink;
+    pthread_mutex_unlock(&c->lock);
+    const rhumb_status status = rhumb__compact_in_place(c->writer, &work, shrink, &result);
+    if (status != RHUMB_OK) note_failure(c->writer);
+    set_threshold(c, status != RHUMB_OK);
+    pthread_mutex_lock(&c->lock);
+}
+
+/* Waits until there is something to do, or to look for. */
+static void wait_for_work(rhumb__compactor *c) {
+    if (!c->trim_due) {
+        pthread_cond_wait(&c->wake, &c->lock);
+        return;
+    }
+    const struct timespec until = rhumb__clock_after(TRIM_INTERVAL_NS);
+    pthread_cond_timedwait(&c->wake, &c->lock, &until);
+    if (c->stop || c->due) return;
+    c->trim_due = false; /* somebody may ask for another while this one is under way */
+    pthread_mutex_unlock(&c->lock);
+    bool left = false;
+    /* Nobody else would come back for what could not be given back this time. */
+    if (rhumb__store_trim(c->writer->store, &left) != RHUMB_OK) left = true;
+    pthread_mutex_lock(&c->lock);
+    c->trim_due = c->trim_due || left;
+}
+
+static void *thread_main(void *argument) {
+    rhumb__compactor *c = argument;
+    pthread_mutex_lock(&c->lock);
+    while (!c->stop) {
+        if (!c->due) {
+            c->busy = false;
+            pthread_cond_broadcast(&c->idle);
+            wait_for_work(c);
+            continue;
+        }
+        c->due = false;
+        c->busy = true;
+        do_work(c);
+    }
+    c->busy = false;
+    pthread_cond_broadcast(&c->idle);
+    pthread_mutex_unlock(&c->lock);
+    return NULL;
+}
+
+/* Under the lock. */
+static rhumb_status start_thread(rhumb__compactor *c) {
+    if (c->started || c->stop) return RHUMB_OK;
+    if (rhumb__thread_start(&c->thread, thread_main, c) != 0) {
+        return rhumb__fail(RHUMB_E_NOMEM, "no thread for compacting");
+    }
+    c->started = true;
+    return RHUMB_OK;
+}
+
+/* Under the lock. */
+static rhumb_status put_work(rhumb__compactor *c, const rhumb__compact_work *work, bool shrink) {
+    const rhumb_status status = start_thread(c);
+    if (status != RHUMB_OK || c->stop) return status;
+    c->work = *work;
+    c->shrink = shrink;
+    c->due = true;
+    pthread_cond_signal(&c->wake);
+    return RHUMB_OK;
+}
+
+rhumb_status rhumb__compactor_request(rhumb__writer *writer, const rhumb__compact_work *work, bool shrink) {
+    rhumb__compactor *c = writer->compactor;
+    pthread_mutex_lock(&c->lock);
+    const rhumb_status status = put_work(c, work, shrink);
+    pthread_mutex_unlock(&c->lock);
+    return status;
+}
+
+void rhumb__compactor_note_dead(rhumb__graph *graph, uint64_t dead_count) {
+    rhumb__writer *writer = graph->writer;
+    rhumb__compactor *c = writer == NULL ? NULL : writer->compactor;
+    if (c == NULL || dead_count % LOOK_INTERVAL != 0 || dead_count < DEAD_COUNT_MIN) return;
+    /* A graph that is being made has no policy. */
+    if (writer->pool == NULL || atomic_load(&writer->graph) != graph || atomic_load(&writer->compacting)) return;
+    uint64_t threshold = atomic_load_explicit(&c->threshold, memory_order_relaxed);
+    if (threshold == UINT64_MAX) return;
+    threshold = rhumb__max_u64(threshold, threshold_of(writer, rhumb__graph_live_count(graph)));
+    if (dead_count < threshold) return;
+    const rhumb__compact_work work = policy_work(writer);
+    rhumb_error before;
+    rhumb__error_save(&before);
+    pthread_mutex_lock(&c->lock);
+    /* What somebody has asked for does as well, and is done his way. */
+    if (!c->due && !c->busy && put_work(c, &work, false) != RHUMB_OK) rhumb__error_restore(&before);
+    pthread_mutex_unlock(&c->lock);
+}
+
+void rhumb__compactor_trim_later(rhumb__writer *writer) {
+    rhumb__compactor *c = writer->compactor;
+    pthread_mutex_lock(&c->lock);
+    /* Without a thread the space is used again by the index, and given back by the next compaction. */
+    if (start_thread(c) == RHUMB_OK) {
+        c->trim_due = true;
+        pthread_cond_signal(&c->wake);
+    }
+    pthread_mutex_unlock(&c->lock);
+}
+
+void rhumb__compactor_wait_idle(rhumb__writer *writer) {
+    rhumb__compactor *c = writer->compactor;
+    pthread_mutex_lock(&c->lock);
+    while (c->due || c->busy) pthread_cond_wait(&c->idle, &c->lock);
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* ---- beginning and end ---- */
+
+rhumb_status rhumb__compactor_new(rhumb__writer *writer) {
+    rhumb__compactor *c = rhumb__alloc_zeroed(1, sizeof *c);
+    if (c == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for compacting");
+    if (pthread_mutex_init(&c->lock, NULL) != 0 || pthread_cond_init(&c->wake, NULL) != 0 ||
+        pthread_cond_init(&c->idle, NULL) != 0) {
+        rhumb__free(c);
+        return rhumb__fail(RHUMB_E_NOMEM, "no memory for locks");
+    }
+    c->writer = writer;
+    writer->compactor = c;
+    return RHUMB_OK;
+}
+
+void rhumb__compactor_bind(rhumb__writer *writer, rhumb__scratch_pool *pool, pthread_mutex_t *pool_lock) {
+    writer->pool = pool;
+    writer->pool_lock = pool_lock;
+    set_threshold(writer->compactor, false);
+}
+
+void rhumb__compactor_stop(rhumb__writer *writer) {
+    rhumb__compactor *c = writer->compactor;
+    if (c == NULL) return;
+    pthread_mutex_lock(&c->lock);
+    c->stop = true;
+    c->due = false;
+    pthread_cond_signal(&c->wake);
+    const bool started = c->started;
+    pthread_mutex_unlock(&c->lock);
+    /* A compaction that begins at this moment forgets an earlier cancel, so this one is repeated until it has effect.
+     */
+    while (started) {
+        atomic_store(&writer->compact_cancelled, true);
+        pthread_mutex_lock(&c->lock);
+        const bool busy = c->busy;
+        pthread_mutex_unlock(&c->lock);
+        if (!busy) break;
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    if (started) pthread_join(c->thread, NULL);
+    pthread_mutex_lock(&c->lock);
+    c->started = false;
+    pthread_mutex_unlock(&c->lock);
+}
+
+void rhumb__compactor_free(rhumb__writer *writer) {
+    rhumb__compactor *c = writer->compactor;
+    if (c == NULL) return;
+    rhumb__compactor_stop(writer);
+    pthread_mutex_destroy(&c->lock);
+    pthread_cond_destroy(&c->wake);
+    pthread_cond_destroy(&c->idle);
+    rhumb__free(c);
+    writer->compactor = NULL;
+}

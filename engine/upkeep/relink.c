@@ -1,0 +1,280 @@
+/* relink.c - see relink.h.
+ *
+ * Upper levels are built from nothing, in two passes over the slots: first the nodes that are on them, so that the
+ * others can be found from above, then the incomplete ones of level 0. The entry point is the node that a reader of the
+ * file will take for it, from the beginning: whatever is linked is linked to what can be reached from there. The entry
+ * point itself cannot be linked that way, because the search would begin, and end, at the node it is for; it is linked
+ * first, from another node that has its list.
+ *
+ * Insertion searches from the entry point and links back from what it finds, so a node has a path when it has been
+ * linked. It can lose it when the lists of its neighbours are pruned for others. The last resort, connect, only ever
+ * adds paths: a full list of y gets x in the place of z, and x gets z, so what was reached over y and z still is.
+ */
+#include "engine/upkeep/relink.h"
+
+#include "base/alloc.h"
+#include "base/bits.h"
+#include "base/clock.h"
+#include "base/parallel.h"
+#include "base/status.h"
+#include "engine/build/insert.h"
+#include "engine/build/link.h"
+#include "engine/graph/neighbour_list.h"
+#include "engine/graph/reachability.h"
+#include "engine/graph/tombstones.h"
+#include "engine/search/search.h"
+
+#define PROGRESS_INTERVAL_NS 100000000u
+
+rhumb_status rhumb__repair_progress_tell(rhumb__repair_progress *progress, uint64_t done_count) {
+    if (progress->tell == NULL) return RHUMB_OK;
+    const uint64_t now_ns = rhumb__clock_now_ns();
+    if (now_ns - progress->told_ns < PROGRESS_INTERVAL_NS && done_count < progress->total_count) return RHUMB_OK;
+    progress->told_ns = now_ns;
+    if (progress->tell(progress->context, done_count, progress->total_count)) return RHUMB_OK;
+    return rhumb__fail(RHUMB_E_CANCELLED, "stopped by the caller");
+}
+
+/* ---- passes ---- */
+
+typedef enum pass_kind {
+    PASS_UPPER,      /* nodes of upper levels */
+    PASS_INCOMPLETE, /* of level 0: those in `bits` */
+    PASS_UNREACHED   /* live nodes that are not in `bits` */
+} pass_kind;
+
+typedef struct relink_pass {
+    rhumb__graph *graph;
+    const rhumb__relink_spec *spec;
+    pass_kind kind;
+    const uint64_t *bits;
+    uint32_t entry_slot;
+    uint64_t slot_count;
+    uint64_t stride; /* from a slot to the one that comes next; it shares no divisor with slot_count */
+    _Atomic uint64_t next;
+    _Atomic bool stopped;
+} relink_pass;
+
+static bool is_due(const relink_pass *pass, uint32_t slot) {
+    if (slot == pass->entry_slot) return false;
+    const bool upper = rhumb__node_level(rhumb__graph_node(pass->graph, slot)) > 0;
+    switch (pass->kind) {
+    case PASS_UPPER: return upper;
+    case PASS_INCOMPLETE: return !upper && rhumb__bit_get(pass->bits, slot);
+    case PASS_UNREACHED: return !rhumb__bit_get(pass->bits, slot) && !rhumb__graph_is_dead(pass->graph, slot);
+    }
+    return false;
+}
+
+/* Each of the three passes counts for a third of what is left to do. */
+static rhumb_status tell_pass(const relink_pass *pass, uint64_t turn) {
+    const rhumb__relink_spec *spec = pass->spec;
+    const uint64_t whole = spec->progress->total_count - spec->progress_begin;
+    const double share = ((double)turn / (double)pass->slot_count + (double)pass->kind) / 3.0;
+    return rhumb__repair_progress_tell(spec->progress, spec->progress_begin + (uint64_t)(share * (double)whole));
+}
+
+static rhumb_status pass_worker(void *context, uint32_t worker_index) {
+    relink_pass *pass = context;
+    rhumb__scratch *scratch = NULL;
+    rhumb_status status = rhumb__scratch_take(pass->spec->pool, &scratch);
+    if (status != RHUMB_OK) return status;
+    while (!atomic_load_explicit(&pass->stopped, memory_order_relaxed)) {
+        const uint64_t turn = atomic_fetch_add_explicit(&pass->next, 1, memory_order_relaxed);
+        if (turn >= pass->slot_count) break;
+        const uint32_t slot = (uint32_t)(turn * pass->stride % pass->slot_count); /* both are below 2^31 */
+        if (!is_due(pass, slot)) continue;
+        RHUMB_TRY(rhumb__graph_link_placed(pass->graph, scratch, slot));
+        if (worker_index == 0) RHUMB_TRY(tell_pass(pass, turn));
+    }
+done:
+    if (status != RHUMB_OK) atomic_store(&pass->stopped, true);
+    rhumb__scratch_give(scratch);
+    return status;
+}
+
+/* Slots that are near each other follow each other in an index that has been put in order. Linked in that order, the
+ * few nodes of an upper level would find no others than those of their own neighbourhood for a long time; steps of the
+ * golden section come to all parts evenly from the beginning. On level 0 there are lists already. */
+static uint64_t stride_of(uint64_t slot_count) {
+    uint64_t stride = (uint64_t)((double)slot_count * 0.6180339887498949) | 1;
+    for (;; stride++) {
+        uint64_t a = slot_count;
+        uint64_t b = stride;
+        while (b != 0) {
+            const uint64_t rest = a % b;
+            a = b;
+            b = rest;
+        }
+        if (a == 1) return stride;
+    }
+}
+
+static rhumb_status run_pass(rhumb__graph *graph, const rhumb__relink_spec *spec, pass_kind kind,
+                             const uint64_t *bits) {
+    relink_pass pass = {.graph = graph,
+                        .spec = spec,
+                        .kind = kind,
+                        .bits = bits,
+                        .entry_slot = rhumb__entry_slot(atomic_load(&graph->entry)),
+                        .slot_count = graph->counts.slot_count,
+                        .stride = kind == PASS_UPPER ? stride_of(graph->counts.slot_count) : 1};
+    return rhumb__parallel_run(spec->thread_count, pass_worker, &pass);
+}
+
+/* ---- the entry point ---- */
+
+static void set_entry(rhumb__graph *graph, uint32_t slot, uint32_t level) {
+    atomic_store(&graph->entry, rhumb__entry_encode(slot, level));
+}
+
+static rhumb_status link_entry(rhumb__graph *graph, const rhumb__relink_spec *spec, uint32_t entry_slot) {
+    rhumb__scratch *scratch = NULL;
+    if (!rhumb__bit_get(spec->incomplete, entry_slot)) return RHUMB_OK;
+    uint32_t other = 0;
+    while (other < graph->counts.slot_count && (other == entry_slot || rhumb__bit_get(spec->incomplete, other)))
+        other++;
+    if (other == graph->counts.slot_count) return RHUMB_OK;
+    rhumb_status status = rhumb__scratch_take(spec->pool, &scratch);
+    if (status != RHUMB_OK) return status;
+    set_entry(graph, other, 0);
+    status = rhumb__graph_link_placed(graph, scratch, entry_slot);
+    rhumb__scratch_give(scratch);
+    return status;
+}
+
+rhumb_status rhumb__relink(rhumb__graph *graph, const rhumb__relink_spec *spec) {
+    rhumb_status status;
+    const int32_t top = rhumb__counts_level_top(&graph->counts);
+    if (top < 0) return RHUMB_OK;
+    const uint32_t entry_slot = graph->counts.level_first[top];
+    RHUMB_TRY(link_entry(graph, spec, entry_slot));
+    set_entry(graph, entry_slot, (uint32_t)top);
+    RHUMB_TRY(run_pass(graph, spec, PASS_UPPER, NULL));
+    status = run_pass(graph, spec, PASS_INCOMPLETE, spec->incomplete);
+done:
+    return status;
+}
+
+/* ---- nodes without a path ---- */
+
+/* The place in `slots` of the one that is farthest from `slot`. */
+static uint32_t farthest(const rhumb__graph *graph, uint32_t slot, const uint32_t *slots, uint32_t count) {
+    uint32_t place = 0;
+    float distance_max = 0.0f;
+    for (uint32_t i = 0; i < count; i++) {
+        const float distance = graph->space.distance(&graph->space, rhumb__graph_vector(graph, slot),
+                                                     rhumb__graph_vector(graph, slots[i]));
+        if (i > 0 && distance <= distance_max) continue;
+        place = i;
+        distance_max = distance;
+    }
+    return place;
+}
+
+/* Puts `added` into the list of `slot`, in the place of its farthest neighbour if it is full. Returns that, or
+ * RHUMB__SLOT_NONE. */
+static uint32_t force_link(rhumb__graph *graph, uint32_t slot, uint32_t added) {
+    uint32_t before[RHUMB__M0_MAX];
+    uint32_t after[RHUMB__M0_MAX];
+    const rhumb__list list = rhumb__graph_list(graph, slot, 0);
+    const uint32_t count = rhumb__list_read(&list, before);
+    if (rhumb__slots_contain(before, count, added)) return RHUMB__SLOT_NONE;
+    for (uint32_t i = 0; i < count; i++) after[i] = before[i];
+    const uint32_t place = count < list.capacity ? count : farthest(graph, slot, before, count);
+    const uint32_t replaced = place < count ? before[place] : RHUMB__SLOT_NONE;
+    after[place] = added;
+    /* Nobody else changes lists now, so the exchange succeeds. */
+    (void)rhumb__list_exchange(&list, before, count, after, place < count ? count : count + 1);
+    return replaced;
+}
+
+/* Where a path to the scratch's query is to begin: the nearest node that the search on level 0 reaches, or, if there is
+ * one, the nearest with a free place in its list. */
+static uint32_t find_predecessor(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t entry_slot) {
+    const float distance = graph->space.distance(&graph->space, scratch->query, rhumb__graph_vector(graph, entry_slot));
+    rhumb__search_level(graph, scratch, (rhumb__nearest){entry_slot, distance}, 0, graph->params.ef_construction);
+    uint32_t slots[RHUMB__M0_MAX];
+    for (uint32_t i = 0; i < scratch->pool.count; i++) {
+        const uint32_t slot = rhumb__candidate_slot(scratch->pool.entries[i]);
+        const rhumb__list list = rhumb__graph_list(graph, slot, 0);
+        if (rhumb__list_read(&list, slots) < list.capacity) return slot;
+    }
+    return rhumb__candidate_slot(scratch->pool.entries[0]);
+}
+
+static rhumb_status connect(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot) {
+    rhumb_status status;
+    RHUMB_TRY(rhumb__scratch_set_row(scratch, rhumb__graph_vector(graph, slot)));
+    RHUMB_TRY(rhumb__scratch_prepare_search(scratch, graph->params.ef_construction));
+    const uint32_t predecessor = find_predecessor(graph, scratch, rhumb__entry_slot(atomic_load(&graph->entry)));
+    const uint32_t replaced = force_link(graph, predecessor, slot);
+    if (replaced != RHUMB__SLOT_NONE) (void)force_link(graph, slot, replaced);
+done:
+    return status;
+}
+
+/* Marks what can be reached from a slot. `stack` has room for all slots: each goes there at most once. */
+static void mark_reached(rhumb__graph *graph, uint64_t *reached, uint32_t *stack, uint32_t slot) {
+    uint32_t slots[RHUMB__M0_MAX];
+    uint64_t depth = 0;
+    rhumb__bit_set(reached, slot);
+    stack[depth++] = slot;
+    while (depth > 0) {
+        const rhumb__list list = rhumb__graph_list(graph, stack[--depth], 0);
+        const uint32_t count = rhumb__list_read(&list, slots);
+        for (uint32_t i = 0; i < count; i++) {
+            if (slots[i] >= graph->counts.slot_count || rhumb__bit_get(reached, slots[i])) continue;
+            rhumb__bit_set(reached, slots[i]);
+            stack[depth++] = slots[i];
+        }
+    }
+}
+
+/* Connects the live nodes that are not in `reached`, each unless it has got a path with one before. */
+static rhumb_status connect_rest(rhumb__graph *graph, rhumb__scratch_pool *pool, uint64_t *reached) {
+    rhumb__scratch *scratch = NULL;
+    const uint64_t slot_count = graph->counts.slot_count;
+    uint32_t *stack = rhumb__alloc_zeroed(slot_count, sizeof *stack);
+    if (stack == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a walk over the graph");
+    rhumb_status status;
+    RHUMB_TRY(rhumb__scratch_take(pool, &scratch));
+    for (uint64_t i = 0; i < slot_count; i++) {
+        const uint32_t slot = (uint32_t)i;
+        if (rhumb__bit_get(reached, i) || rhumb__graph_is_dead(graph, slot)) continue;
+        RHUMB_TRY(connect(graph, scratch, slot));
+        mark_reached(graph, reached, stack, slot);
+    }
+done:
+    if (scratch != NULL) rhumb__scratch_give(scratch);
+    rhumb__free(stack);
+    return status;
+}
+
+static rhumb_status count_again(rhumb__graph *graph, uint64_t **reached, uint64_t *count_out) {
+    rhumb__free(*reached);
+    *reached = NULL;
+    return rhumb__reachability_count(graph, graph->counts.slot_count, reached, count_out);
+}
+
+rhumb_status rhumb__relink_unreachable(rhumb__graph *graph, const rhumb__relink_spec *spec, uint64_t *before_count_out,
+                                       uint64_t *after_count_out) {
+    uint64_t *reached = NULL;
+    uint64_t count = 0;
+    rhumb_status status;
+    RHUMB_TRY(count_again(graph, &reached, &count));
+    *before_count_out = count;
+    if (count > 0) {
+        /* All of them, also those that one linked before leads to by now: that path may be a long way round. */
+        RHUMB_TRY(run_pass(graph, spec, PASS_UNREACHED, reached));
+        RHUMB_TRY(count_again(graph, &reached, &count));
+    }
+    if (count > 0) {
+        RHUMB_TRY(connect_rest(graph, spec->pool, reached));
+        RHUMB_TRY(count_again(graph, &reached, &count));
+    }
+    *after_count_out = count;
+done:
+    rhumb__free(reached);
+    return status;
+}

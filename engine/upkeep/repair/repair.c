@@ -1,0 +1,327 @@
+/* repair.c - see repair.h.
+ *
+ *   1. place     the vectors that can be saved, one after the other, as recovery places those of a log
+ *   2. lists     of level 0, with the slots' new numbers
+ *   3. log       the operations that the old index had in its log only
+ *   4. link      what is incomplete, and what no path leads to
+ *   5. publish   all of it, as one version
+ *
+ * The new index is written without a log, so before step 5 its file holds an empty version, and a crash leaves that; a
+ * failure removes it. Everything is in memory until then. In the new index this counts as one batch of inserts.
+ *
+ * Owns the new graph until it is closed or abandoned, and the map from old slots to new ones.
+ */
+#include "engine/upkeep/repair/repair.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/bits.h"
+#include "base/status.h"
+#include "engine/build/batch_insert.h"
+#include "engine/build/insert.h"
+#include "engine/build/remove.h"
+#include "engine/durability/checkpoint.h"
+#include "engine/durability/metadata.h"
+#include "engine/graph/neighbour_list.h"
+#include "engine/graph/tombstones.h"
+#include "engine/upkeep/relink.h"
+#include "engine/upkeep/repair/salvage.h"
+#include "engine/upkeep/repair/salvage_log.h"
+
+/* What is read from a section at a time. */
+#define READ_BYTES (UINT64_C(1) << 20)
+
+typedef struct repair {
+    const rhumb__repair_spec *spec;
+    rhumb__repair_result *result;
+    rhumb__salvage *salvage;
+    rhumb__salvage_log log;
+    rhumb__graph *graph;
+    rhumb__scratch_pool pool;
+    rhumb__repair_progress progress;
+    uint8_t *rows;        /* READ_BYTES, or one row: as they are in the old file */
+    uint8_t *row;         /* a prepared row of the space */
+    uint8_t *vector;      /* components, aligned */
+    uint32_t *map;        /* by old slot: the new one, or RHUMB__SLOT_NONE */
+    uint64_t *doubtful;   /* one bit per new slot */
+    uint64_t *incomplete; /* one bit per new slot: its list on level 0 lacks something */
+    uint64_t slot_limit;  /* new slots that the bits are for */
+    bool pool_ready;
+} repair;
+
+/* ---- beginning ---- */
+
+static rhumb_status reserve(repair *r) {
+    const rhumb__space *space = &r->salvage->space;
+    const uint64_t slot_count = r->salvage->counts.slot_count;
+    /* Each operation of the log takes a slot at most. */
+    r->slot_limit = rhumb__max_u64(slot_count + r->log.operation_count, 1);
+    const uint64_t word_count = rhumb__divide_up(r->slot_limit, 64);
+    const uint64_t list0_bytes = rhumb__round_up(r->salvage->params.M0 * sizeof(uint32_t), 64);
+    const uint64_t row_bytes = rhumb__max_u64(space->row_stride_bytes, list0_bytes);
+    r->rows = rhumb__alloc_aligned(rhumb__max_u64(READ_BYTES, row_bytes), 1, 64);
+    r->row = rhumb__alloc_aligned(space->row_bytes, 1, 64);
+    r->vector = rhumb__alloc_aligned(space->vector_bytes, 1, 64);
+    r->map = rhumb__alloc_zeroed(rhumb__max_u64(slot_count, 1), sizeof *r->map);
+    r->doubtful = rhumb__alloc_zeroed(word_count, sizeof(uint64_t));
+    r->incomplete = rhumb__alloc_zeroed(word_count, sizeof(uint64_t));
+    if (r->rows == NULL || r->row == NULL || r->vector == NULL || r->map == NULL || r->doubtful == NULL ||
+        r->incomplete == NULL) {
+        return rhumb__fail(RHUMB_E_NOMEM, "no memory for repairing %llu slots", (unsigned long long)slot_count);
+    }
+    memset(r->map, 0xFF, slot_count * sizeof *r->map);
+    memset(r->incomplete, 0xFF, word_count * sizeof(uint64_t));
+    return RHUMB_OK;
+}
+
+static rhumb_status begin(repair *r) {
+    rhumb_status status;
+    rhumb__repair_result *result = r->result;
+    RHUMB_TRY(rhumb__salvage_open(r->spec->path, &r->spec->custom, &r->salvage));
+    const rhumb__salvage *salvage = r->salvage;
+    result->epoch = salvage->file->superblock.epoch;
+    result->older_version = salvage->older;
+    memcpy(result->version_note, salvage->version_note, sizeof result->version_note);
+    /* Before the long part, so that a name that is taken is told at once. */
+    const rhumb__graph_options options = {.durability = RHUMB_DURABILITY_NONE};
+    RHUMB_TRY(rhumb__graph_create(r->spec->new_path, &salvage->params, &options, r->spec->creator_version, &r->graph));
+    rhumb__scratch_pool_init(&r->pool, r->graph);
+    r->pool_ready = true;
+    RHUMB_TRY(rhumb__salvage_load(r->salvage));
+    result->checksums_lost = salvage->file->checksums_lost;
+    result->chunk_count = salvage->file->chunk_count;
+    result->damaged_chunk_count = salvage->file->damaged_count;
+    result->slot_count = salvage->counts.slot_count;
+    memcpy(result->first_damage, salvage->file->first_damage, sizeof result->first_damage);
+    if (r->spec->strict && salvage->file->checksums_lost) {
+        status = rhumb__fail_at(RHUMB_E_CORRUPT, salvage->file->path, salvage->file->directory->checksum_offset,
+                                "the table of chunk checksums is damaged, so nothing can be proved to be intact");
+        goto done;
+    }
+    RHUMB_TRY(rhumb__salvage_log_open(salvage->file, salvage->counts.lsn, &r->log));
+    RHUMB_TRY(reserve(r));
+    r->progress = (rhumb__repair_progress){.tell = r->spec->progress,
+                                           .context = r->spec->progress_context,
+                                           .total_count = rhumb__max_u64(2 * result->slot_count, 1)};
+done:
+    return status;
+}
+
+/* ---- placing ---- */
+
+/* Of two slots with the same key the higher one is the later, unless only it is doubtful. Returns whether the slot at
+ * hand is the one to take. */
+static bool settle_duplicate(repair *r, uint64_t key, const rhumb__salvage_verdict *verdict) {
+    const uint32_t present = rhumb__key_table_find(&r->graph->key_table, key);
+    if (present == RHUMB__SLOT_NONE) return true;
+    r->result->duplicate_count++;
+    const bool present_doubtful = rhumb__bit_get(r->doubtful, present);
+    if (verdict->doubtful && !present_doubtful) return false;
+    r->result->saved_count--;
+    if (present_doubtful) r->result->doubtful_count--;
+    return true;
+}
+
+static rhumb_status save_slot(repair *r, uint32_t slot, const rhumb__salvage_verdict *verdict) {
+    const uint64_t key = r->salvage->keys[slot];
+    if (r->spec->strict && (verdict->doubtful || verdict->unproved)) {
+        return rhumb__fail_at(RHUMB_E_CORRUPT, r->salvage->file->path, RHUMB_OFFSET_NONE,
+                              "slot %u, key %llu: it cannot be proved %s", slot, (unsigned long long)key,
+                              verdict->doubtful ? "that it was not deleted" : "that this is its key");
+    }
+    if (!settle_duplicate(r, key, verdict)) return RHUMB_OK;
+    const uint32_t new_slot = (uint32_t)r->graph->counts.slot_count;
+    rhumb_status status = rhumb__graph_place(r->graph, key, r->row, true);
+    if (status != RHUMB_OK) return status;
+    r->map[slot] = new_slot;
+    r->result->saved_count++;
+    if (verdict->unproved) r->result->unproved_count++;
+    if (verdict->doubtful) {
+        r->result->doubtful_count++;
+        rhumb__bit_set(r->doubtful, new_slot);
+    }
+    return RHUMB_OK;
+}
+
+static rhumb_status place_slot(repair *r, uint32_t slot, const uint8_t *stored_row) {
+    const rhumb__salvage_verdict verdict = rhumb__salvage_judge(r->salvage, slot, stored_row, r->row);
+    switch (verdict.fate) {
+    case RHUMB__SALVAGE_DEAD: r->result->dead_count++; break;
+    case RHUMB__SALVAGE_LOST_VECTOR: r->result->lost_vector_count++; break;
+    case RHUMB__SALVAGE_LOST_KEY: r->result->lost_key_count++; break;
+    case RHUMB__SALVAGE_SAVED: return save_slot(r, slot, &verdict);
+    }
+    return RHUMB_OK;
+}
+
+/* Called with each row of a section, in order. */
+typedef rhumb_status (*row_visit)(repair *r, uint32_t slot, const uint8_t *stored_row);
+
+static rhumb_status visit_rows(repair *r, uint32_t section_id, uint64_t stride, row_visit visit) {
+    rhumb_status status = RHUMB_OK;
+    const uint64_t slot_count = r->salvage->counts.slot_count;
+    const uint64_t rows_per_read = rhumb__max_u64(READ_BYTES / stride, 1);
+    for (uint64_t first = 0; first < slot_count; first += rows_per_read) {
+        const uint64_t count = rhumb__min_u64(slot_count - first, rows_per_read);
+        RHUMB_TRY(rhumb__salvage_read_rows(r->salvage, section_id, first, count, r->rows));
+        for (uint64_t i = 0; i < count; i++) RHUMB_TRY(visit(r, (uint32_t)(first + i), r->rows + i * stride));
+        if (section_id == RHUMB__SECTION_VECTORS) RHUMB_TRY(rhumb__repair_progress_tell(&r->progress, first + count));
+    }
+done:
+    return status;
+}
+
+/* ---- lists ---- */
+
+static rhumb_status restore_list(repair *r, uint32_t slot, const uint8_t *stored_row) {
+    uint32_t slots[RHUMB__M0_MAX];
+    uint32_t row[RHUMB__M0_MAX];
+    uint32_t count = 0;
+    uint32_t kept_count = 0;
+    const uint32_t new_slot = r->map[slot];
+    if (new_slot == RHUMB__SLOT_NONE) return RHUMB_OK;
+    memcpy(row, stored_row, r->salvage->params.M0 * sizeof *row);
+    if (!rhumb__salvage_read_list(r->salvage, slot, row, slots, &count)) {
+        r->result->lists_rebuilt_count++;
+        return RHUMB_OK;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (r->map[slots[i]] != RHUMB__SLOT_NONE) slots[kept_count++] = r->map[slots[i]];
+    }
+    const rhumb__list list = rhumb__graph_list(r->graph, new_slot, 0);
+    (void)rhumb__list_exchange(&list, NULL, 0, slots, kept_count); /* it is empty, so this succeeds */
+    const bool complete = kept_count == count && (count > 0 || r->graph->counts.slot_count == 1);
+    if (complete) r->incomplete[new_slot / 64] &= ~(UINT64_C(1) << (new_slot % 64));
+    return RHUMB_OK;
+}
+
+/* ---- the log ---- */
+
+static rhumb_status fail_record(const repair *r, const rhumb__log_record *record) {
+    return rhumb__fail_at(RHUMB_E_CORRUPT, r->log.io->path, RHUMB_OFFSET_NONE,
+                          "the log's operation %llu does not fit the index", (unsigned long long)record->lsn);
+}
+
+/* Unlike recovery, this takes an insert of a key that is there for an upsert, and a delete of one that is not for
+ * nothing: the slots that are missing, or doubtful, may be what the operation presupposes. */
+static rhumb_status carry_over(void *context, const rhumb__log_record *record) {
+    repair *r = context;
+    uint64_t key = 0;
+    const rhumb__space *space = &r->salvage->space;
+    const bool is_delete = record->type == RHUMB__LOG_DELETE;
+    if (record->payload_bytes != sizeof key + (is_delete ? 0 : space->vector_bytes)) return fail_record(r, record);
+    memcpy(&key, record->payload, sizeof key);
+    if (is_delete) {
+        rhumb__graph_delete_replayed(r->graph, key);
+    } else {
+        memcpy(r->vector, record->payload + sizeof key, space->vector_bytes);
+        if (rhumb__space_restore(space, r->vector, r->row) != RHUMB_OK) return fail_record(r, record);
+        const rhumb_status status = rhumb__graph_place(r->graph, key, r->row, true);
+        if (status != RHUMB_OK) return status;
+    }
+    r->result->log_carried_count++;
+    return RHUMB_OK;
+}
+
+/* A log that turns out to be of no use half-way has been carried over as far as it was. */
+static rhumb_status replay(repair *r) {
+    rhumb_error before;
+    rhumb__repair_result *result = r->result;
+    rhumb__error_save(&before);
+    rhumb_status status = rhumb__salvage_log_visit(&r->log, carry_over, r);
+    result->log_left_out_count = r->log.left_out_count + (r->log.operation_count - result->log_carried_count);
+    memcpy(result->log_note, r->log.note, sizeof result->log_note);
+    if (status == RHUMB_E_CORRUPT || status == RHUMB_E_IO || status == RHUMB_E_TRUNCATED) {
+        snprintf(result->log_note, sizeof result->log_note, "%.500s", rhumb__error_last()->message);
+        rhumb__error_restore(&before);
+        status = RHUMB_OK;
+    }
+    return status;
+}
+
+/* ---- linking and publishing ---- */
+
+static rhumb_status link_all(repair *r) {
+    rhumb_status status;
+    rhumb__repair_result *result = r->result;
+    uint64_t without_path = 0;
+    const rhumb__relink_spec spec = {
+        .pool = &r->pool,
+        .incomplete = r->incomplete,
+        .thread_count = r->spec->thread_count,
+        .progress = &r->progress,
+        .progress_begin = result->slot_count,
+    };
+    for (uint64_t slot = 0; slot < r->graph->counts.slot_count; slot++) {
+        if (rhumb__bit_get(r->incomplete, slot)) result->relinked_count++;
+    }
+    RHUMB_TRY(rhumb__relink(r->graph, &spec));
+    RHUMB_TRY(rhumb__relink_unreachable(r->graph, &spec, &without_path, &result->unreachable_count));
+    result->relinked_count += without_path;
+done:
+    return status;
+}
+
+/* The superblock's checksum is right, so only a file that was made to has metadata that cannot be; none are taken then.
+ * Nobody else knows the new graph yet. */
+static void take_metadata(repair *r) {
+    rhumb_error before;
+    const rhumb__salvage_file *file = r->salvage->file;
+    rhumb__error_save(&before);
+    if (rhumb__metadata_decode(&file->superblock, file->path, &r->graph->metadata) != RHUMB_OK) {
+        rhumb__error_restore(&before);
+    }
+}
+
+static rhumb_status publish(repair *r, uint64_t batch) {
+    rhumb_status status;
+    uint64_t lsn = 0;
+    rhumb__graph *graph = r->graph;
+    RHUMB_TRY(rhumb__repair_progress_tell(&r->progress, r->progress.total_count));
+    pthread_mutex_lock(&graph->append_lock);
+    graph->counts.key_next = rhumb__max_u64(graph->counts.key_next, r->salvage->counts.key_next);
+    pthread_mutex_unlock(&graph->append_lock);
+    take_metadata(r);
+    RHUMB_TRY(rhumb__batch_boundary(graph->writer, RHUMB__LOG_BATCH_COMMIT, batch, &lsn));
+    RHUMB_TRY(rhumb__checkpoint(graph->writer));
+    r->result->count = rhumb__graph_live_count(graph);
+done:
+    return status;
+}
+
+static rhumb_status run(repair *r) {
+    rhumb_status status;
+    uint64_t batch = 0;
+    RHUMB_TRY(begin(r));
+    RHUMB_TRY(rhumb__batch_boundary(r->graph->writer, RHUMB__LOG_BATCH_BEGIN, 0, &batch));
+    RHUMB_TRY(visit_rows(r, RHUMB__SECTION_VECTORS, r->graph->space.row_stride_bytes, place_slot));
+    RHUMB_TRY(visit_rows(r, RHUMB__SECTION_LISTS0, r->graph->lists0.row_stride_bytes, restore_list));
+    RHUMB_TRY(replay(r));
+    RHUMB_TRY(link_all(r));
+    status = publish(r, batch);
+done:
+    return status;
+}
+
+rhumb_status rhumb__repair(const rhumb__repair_spec *spec, rhumb__repair_result *result) {
+    memset(result, 0, sizeof *result);
+    repair r = {.spec = spec, .result = result};
+    const rhumb_status status = run(&r);
+    if (r.pool_ready) rhumb__scratch_pool_destroy(&r.pool);
+    if (status == RHUMB_OK) {
+        rhumb__graph_close(r.graph);
+    } else if (r.graph != NULL) {
+        rhumb__graph_abandon(r.graph);
+    }
+    rhumb__salvage_log_close(&r.log);
+    rhumb__salvage_close(r.salvage);
+    rhumb__free(r.rows);
+    rhumb__free(r.row);
+    rhumb__free(r.vector);
+    rhumb__free(r.map);
+    rhumb__free(r.doubtful);
+    rhumb__free(r.incomplete);
+    return status;
+}

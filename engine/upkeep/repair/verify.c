@@ -1,0 +1,211 @@
+/* verify.c - see verify.h.
+ *
+ * Takes nothing for granted that the file says: every number is checked before it is used, as in searching. Uses a byte
+ * of memory per slot and a list of slots still to visit. Inserts are paused throughout, those under way have finished
+ * before the walk begins, and the key table does not grow, so nothing needs a lock.
+ */
+#include "engine/upkeep/repair/verify.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/status.h"
+#include "engine/durability/checkpoint.h"
+#include "engine/graph/active.h"
+#include "engine/graph/neighbour_list.h"
+#include "engine/graph/reachability.h"
+#include "engine/graph/tombstones.h"
+
+#define MARK_KEYED 1u /* the key table leads here */
+
+typedef struct verifier {
+    rhumb__graph *graph;
+    rhumb__verify_result *result;
+    uint64_t slot_count;
+    uint8_t *marks;
+} verifier;
+
+static void report(verifier *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void report(verifier *v, const char *format, ...) {
+    v->result->structure_error_count++;
+    if (v->result->first_error[0] != '\0') return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(v->result->first_error, sizeof v->result->first_error, format, arguments);
+    va_end(arguments);
+}
+
+static void check_list(verifier *v, uint32_t slot, uint32_t level) {
+    uint32_t slots[RHUMB__M0_MAX];
+    const rhumb__list list = rhumb__graph_list(v->graph, slot, level);
+    if (list.slots == NULL) {
+        report(v, "slot %u, level %u: its list lies outside the upper lists", slot, level);
+        return;
+    }
+    const uint32_t count = rhumb__list_read(&list, slots);
+    v->result->link_count += count;
+    for (uint32_t i = count; i < list.capacity; i++) {
+        if (rhumb__list_peek(&list, i) == RHUMB__SLOT_NONE) continue;
+        report(v, "slot %u, level %u: an entry behind the end of the list", slot, level);
+        break;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (slots[i] >= v->slot_count) {
+            report(v, "slot %u, level %u: link to slot %u of %llu", slot, level, slots[i],
+                   (unsigned long long)v->slot_count);
+            continue;
+        }
+        if (slots[i] == slot) report(v, "slot %u, level %u: link to itself", slot, level);
+        if (rhumb__node_level(rhumb__graph_node(v->graph, slots[i])) < level) {
+            report(v, "slot %u, level %u: link to slot %u, which is not on that level", slot, level, slots[i]);
+        }
+        for (uint32_t k = 0; k < i; k++) {
+            if (slots[k] == slots[i]) report(v, "slot %u, level %u: two links to slot %u", slot, level, slots[i]);
+        }
+    }
+}
+
+/* Node records against the counts; upper rows must follow each other as slots do. */
+static void check_nodes(verifier *v) {
+    rhumb__graph *graph = v->graph;
+    uint64_t level_counts[RHUMB__LEVEL_COUNT] = {0};
+    uint64_t next_upper_row = 0;
+    for (uint64_t i = 0; i < v->slot_count; i++) {
+        const uint32_t slot = (uint32_t)i;
+        const uint64_t record = rhumb__graph_node(graph, slot);
+        const uint32_t level = rhumb__node_level(record);
+        v->result->node_count++;
+        if ((record & RHUMB__NODE_PRESENT) == 0 || level > graph->params.level_max ||
+            rhumb__node_upper_row(record) != next_upper_row || record >> 41 != 0) {
+            report(v, "slot %u: node record 0x%016llx, upper row %llu expected", slot, (unsigned long long)record,
+                   (unsigned long long)next_upper_row);
+            if (level > graph->params.level_max) continue;
+        }
+        level_counts[level]++;
+        next_upper_row += level;
+        for (uint32_t at = 0; at <= level; at++) check_list(v, slot, at);
+    }
+    for (uint32_t level = 0; level < RHUMB__LEVEL_COUNT; level++) {
+        if (level_counts[level] == graph->counts.level_counts[level]) continue;
+        report(v, "level %u: %llu nodes expected, %llu found", level,
+               (unsigned long long)graph->counts.level_counts[level], (unsigned long long)level_counts[level]);
+    }
+}
+
+/* The entry point must be there, and on the highest level. */
+static void check_entry(verifier *v) {
+    const uint64_t entry = atomic_load(&v->graph->entry);
+    const int32_t top = rhumb__counts_level_top(&v->graph->counts);
+    if (entry == RHUMB__ENTRY_NONE || top < 0) {
+        if (v->slot_count != 0)
+            report(v, "no entry point in an index of %llu slots", (unsigned long long)v->slot_count);
+        return;
+    }
+    const uint32_t slot = rhumb__entry_slot(entry);
+    if (slot >= v->slot_count || rhumb__entry_level(entry) != (uint32_t)top ||
+        rhumb__node_level(rhumb__graph_node(v->graph, slot)) != (uint32_t)top) {
+        report(v, "entry point: slot %u of level %u; the highest level is %d", slot, rhumb__entry_level(entry), top);
+    }
+}
+
+/* Every live slot must be in the key table once, in the bucket of its key; no dead one may. */
+static void check_keys(verifier *v) {
+    rhumb__key_table *table = &v->graph->key_table;
+    const uint64_t bucket_count = atomic_load(&table->bucket_count);
+    for (uint64_t bucket = 0; bucket < bucket_count; bucket++) {
+        const rhumb__key_bucket *row = NULL;
+        for (uint64_t hop = 0; (row = rhumb__key_table_row(table, bucket, row, hop)) != NULL; hop++) {
+            if (row->count > RHUMB__KEY_BUCKET_PLACES) {
+                report(v, "key bucket %llu: %u entries", (unsigned long long)bucket, row->count);
+            }
+            for (uint32_t i = 0; i < row->count && i < RHUMB__KEY_BUCKET_PLACES; i++) {
+                const uint32_t slot = row->slots[i];
+                if (slot >= v->slot_count || (v->marks[slot] & MARK_KEYED) != 0) {
+                    report(v, "key bucket %llu: slot %u does not exist, or is there twice", (unsigned long long)bucket,
+                           slot);
+                    continue;
+                }
+                v->marks[slot] |= MARK_KEYED;
+            }
+        }
+    }
+    uint64_t dead_count = 0;
+    for (uint64_t i = 0; i < v->slot_count; i++) {
+        const uint32_t slot = (uint32_t)i;
+        const uint64_t key = rhumb__graph_key(v->graph, slot);
+        if (rhumb__graph_is_dead(v->graph, slot)) {
+            dead_count++;
+            if ((v->marks[slot] & MARK_KEYED) == 0) continue;
+            report(v, "slot %u: deleted, but key %llu leads to it", slot, (unsigned long long)key);
+            continue;
+        }
+        if ((v->marks[slot] & MARK_KEYED) != 0 && rhumb__key_table_find(table, key) == slot) continue;
+        report(v, "slot %u: its key %llu does not lead to it", slot, (unsigned long long)key);
+    }
+    if (dead_count != atomic_load(&v->graph->dead_count)) {
+        report(v, "deleted nodes: %llu expected, %llu found", (unsigned long long)atomic_load(&v->graph->dead_count),
+               (unsigned long long)dead_count);
+    }
+}
+
+/* The chain of the log beside the file. A reader may stand on an older version than the one that the log goes on from.
+ */
+static rhumb_status check_log(verifier *v) {
+    rhumb__log_report log;
+    rhumb__store *store = v->graph->store;
+    bool newer = false;
+    const rhumb__writer *writer = v->graph->writer;
+    const uint64_t lsn = writer == NULL ? v->graph->counts.lsn : writer->published_lsn;
+    rhumb_status status = rhumb__log_examine(store->io->backend, store->path, store->superblock.uuid, lsn, &log);
+    if (status == RHUMB_OK && !v->graph->writable) status = rhumb__store_has_newer(store, &newer);
+    if (status != RHUMB_OK || newer) return status;
+    v->result->log_record_count = log.record_count;
+    v->result->log_error_count = log.error_count;
+    if (log.error_count > 0 && v->result->first_error[0] == '\0') {
+        memcpy(v->result->first_error, log.first_error, sizeof v->result->first_error);
+    }
+    return RHUMB_OK;
+}
+
+rhumb_status rhumb__graph_verify(rhumb__graph *graph, rhumb__verify_result *result) {
+    rhumb_status status = RHUMB_OK;
+    verifier v = {.graph = graph, .result = result};
+    memset(result, 0, sizeof *result);
+    pthread_mutex_lock(&graph->key_table.split_lock);
+    pthread_rwlock_wrlock(&graph->removal_lock);
+    rhumb__active_pause(graph);
+    v.slot_count = graph->counts.slot_count;
+    RHUMB_TRY(
+        rhumb__store_verify(graph->store, &result->chunk_count, &result->checksum_error_count, result->first_error));
+    if (v.slot_count > 0) {
+        v.marks = rhumb__alloc_zeroed(v.slot_count, 1);
+        if (v.marks == NULL) {
+            status = rhumb__fail(RHUMB_E_NOMEM, "no memory for marks of %llu slots", (unsigned long long)v.slot_count);
+            goto done;
+        }
+    }
+    check_nodes(&v);
+    check_entry(&v);
+    check_keys(&v);
+    RHUMB_TRY(rhumb__reachability_count(graph, v.slot_count, NULL, &result->unreachable_count));
+    status = check_log(&v);
+done:
+    rhumb__active_resume(graph);
+    pthread_rwlock_unlock(&graph->removal_lock);
+    pthread_mutex_unlock(&graph->key_table.split_lock);
+    rhumb__free(v.marks);
+    return status;
+}
+
+rhumb_status rhumb__writer_verify(rhumb__writer *writer, rhumb__verify_result *result) {
+    memset(result, 0, sizeof *result);
+    /* A checkpoint first, so that there is something to compare with the file; none while the check goes on. */
+    pthread_mutex_lock(&writer->checkpoint_lock);
+    rhumb_status status = rhumb__checkpoint_locked(writer);
+    if (status == RHUMB_OK) status = rhumb__graph_verify(atomic_load(&writer->graph), result);
+    pthread_mutex_unlock(&writer->checkpoint_lock);
+    return status;
+}

@@ -1,0 +1,27 @@
+/* verify.h - checking every rule that graph.h and key_table.h state, on a graph that stands still.
+ */
+#ifndef RHUMB_ENGINE_UPKEEP_REPAIR_VERIFY_H
+#define RHUMB_ENGINE_UPKEEP_REPAIR_VERIFY_H
+
+#include "engine/graph/graph.h"
+
+typedef struct rhumb__verify_result {
+    uint64_t chunk_count;
+    uint64_t checksum_error_count;
+    uint64_t node_count;
+    uint64_t link_count;
+    uint64_t structure_error_count;
+    uint64_t unreachable_count;
+    uint64_t log_record_count;
+    uint64_t log_error_count;
+    char first_error[512]; /* "" when there is none */
+} rhumb__verify_result;
+
+/* Checks checksums, nodes, lists, keys and reachability of a reader's graph. RHUMB_OK whatever it finds; failures are
+ * those of memory and io. */
+rhumb_status rhumb__graph_verify(rhumb__graph *graph, rhumb__verify_result *result) RHUMB_NODISCARD;
+
+/* The same for a writer's graph of the moment: makes a checkpoint first and keeps inserts waiting until it is done. */
+rhumb_status rhumb__writer_verify(rhumb__writer *writer, rhumb__verify_result *result) RHUMB_NODISCARD;
+
+#endif /* RHUMB_ENGINE_UPKEEP_REPAIR_VERIFY_H */

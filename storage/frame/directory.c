@@ -1,0 +1,265 @@
+/* directory.c - see directory.h.
+ *
+ * Everything here works on bytes that anybody may have written. Each number is checked against what bounds it before it
+ * is used: counts against the length of the root, offsets and lengths against the length of the file, products for
+ * overflow. Memory taken is in proportion to the root, and the root lies in the file.
+ */
+#include "storage/frame/directory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/bits.h"
+#include "base/crc32c.h"
+#include "base/status.h"
+
+/* A root larger than this is not one that rhumb wrote: 2^20 extents take 16 MiB. */
+#define ROOT_BYTES_MAX (32u << 20)
+#define CHUNK_BYTES_MAX (16u << 20)
+#define ROW_STRIDE_BYTES_MAX (UINT64_C(1) << 24)
+
+uint64_t rhumb__section_record_chunk_count(const rhumb__section_record *record) {
+    return rhumb__divide_up(record->row_stride_bytes * record->row_count, record->chunk_bytes);
+}
+
+static rhumb_status check_record(const rhumb__section_record *record, uint64_t file_bytes, const char *path,
+                                 uint64_t offset) {
+    if (record->kind != RHUMB__SECTION_APPEND && record->kind != RHUMB__SECTION_MUTABLE) {
+        return rhumb__fail_at(RHUMB_E_CORRUPT, path, offset + offsetof(rhumb__section_record, kind),
+                              "section %u: kind expected 1 or 2, found %u", record->id, record->kind);
+    }
+    if (record->chunk_bytes == 0 || record->chunk_bytes % RHUMB__BLOCK_BYTES != 0 ||
+        record->chunk_bytes > CHUNK_BYTES_MAX) {
+        return rhumb__fail_at(RHUMB_E_CORRUPT, path, offset + offsetof(rhumb__section_record, chunk_bytes),
+                              "section %u: chunk of %u bytes is not a multiple of %u", record->id, record->chunk_bytes,
+                              RHUMB__BLOCK_BYTES);
+    }
+    if (record->row_stride_bytes == 0 || record->row_stride_bytes > ROW_STRIDE_BYTES_MAX ||
+        record->row_count > file_bytes / record->row_stride_bytes) {
+        return rhumb__fail_at(RHUMB_E_CORRUPT, path, offset + offsetof(rhumb__section_record, row_stride_bytes),
+                              "section %u: %llu rows of %llu bytes do not fit in a file of %llu bytes", record->id,
+                              (unsigned long long)record->row_count, (unsigned long long)record->row_stride_bytes,
+                              (unsigned long long)file_bytes);
+    }
+    return RHUMB_OK;
+}
+
+static rhumb_status check_extent(const rhumb__extent *extent, uint64_t file_bytes, const char *path, uint64_t offset) {
+    if (extent->bytes == 0 || extent->bytes % RHUMB__BLOCK_BYTES != 0 ||
+        extent->file_offset % RHUMB__BLOCK_BYTES != 0 || extent->file_offset < RHUMB__BLOCK_BYTES ||
+        extent->file_offset > file_bytes || extent->bytes > file_bytes - extent->file_offset) {
+        return rhumb__fail_at(RHUMB_E_CORRUPT, path, offset,
+                              "extent of %llu bytes at %llu is not made of blocks within the file's %llu bytes",
+                              (unsigned long long)extent->bytes, (unsigned long long)extent->file_offset,
+                              (unsigned long long)file_bytes);
+    }
+    return RHUMB_OK;
+}
+
+/* Takes over one section of the root: its record, then its extents. `next_extent` and `next_checksum` are what the
+ * record must begin with, because sections follow each other in both tables. */
+static rhumb_status decode_section(const uint8_t *root, uint32_t index, const rhumb__directory_header *header,
+                                   uint64_t file_bytes, const char *path, uint64_t root_offset,
+                                   rhumb__directory_entry *entry, uint32_t *next_extent, uint64_t *next_checksum) {
+    const uint64_t record_position = sizeof *header + (uint64_t)index * sizeof(rhumb__section_record);
+    const uint64_t extents_position = sizeof *header + (uint64_t)header->section_count * sizeof(rhumb__section_record);
+    rhumb__section_record *record = &entry->record;
+    memcpy(record, root + record_position, sizeof *record);
+    rhumb_status status = check_record(record, file_bytes, path, root_offset + record_position);
+    if (status != RHUMB_OK) return status;
+    if (record->extent_first != *next_extent || record->extent_count > header->extent_count - *next_extent ||
+        record->checksum_first != *next_checksum) {
+        return rhumb__fail_at(RHUMB_E_CORRUPT, path, root_offset + record_position,
+                              "section %u: extents %u+%u of %u, checksums from %llu; expected from %u and from %llu",
+                              record->id, record->extent_first, record->extent_count, header->extent_count,
+                              (unsigned long long)record->checksum_first, *next_extent,
+                              (unsigned long long)*next_checksum);
+    }
+    for (uint32_t i = 0; i < record->extent_count; i++) {
+        rhumb__extent extent;
+        const uint64_t position = extents_position + (uint64_t)(*next_extent + i) * sizeof extent;
+        memcpy(&extent, root + position, sizeof extent);
+        status = check_extent(&extent, file_bytes, path, root_offset + position);
+        if (status != RHUMB_OK) return status;
+        status = rhumb__extent_list_append(&entry->extents, extent.file_offset, extent.bytes);
+        if (status != RHUMB_OK) return status;
+    }
+    const uint64_t published_bytes = record->row_count * record->row_stride_bytes;
+    const uint64_t needed_bytes = record->kind == RHUMB__SECTION_MUTABLE
+                                      ? rhumb__section_record_chunk_count(record) * record->chunk_bytes
+                                      : rhumb__round_up(published_bytes, RHUMB__BLOCK_BYTES);
+    if (entry->extents.bytes < needed_bytes) {
+        return rhumb__fail_at(RHUMB_E_CORRUPT, path, root_offset + record_position,
+                              "section %u: its extents have %llu bytes, its rows need %llu", record->id,
+                              (unsigned long long)entry->extents.bytes, (unsigned long long)needed_bytes);
+    }
+    *next_extent += record->extent_count;
+    *next_checksum += rhumb__section_record_chunk_count(record);
+    return RHUMB_OK;
+}
+
+static rhumb_status decode(const uint8_t *root, const rhumb__superblock *superblock, const char *path,
+                           rhumb__directory *directory) {
+    const uint64_t root_offset = superblock->directory_offset;
+    rhumb__directory_header header;
+    memcpy(&header, root, sizeof header);
+    const uint64_t expected_bytes = sizeof header + (uint64_t)header.section_count * sizeof(rhumb__section_record) +
+                                    (uint64_t)header.extent_count * sizeof(rhumb__extent);
+    if (header.magic != RHUMB__DIRECTORY_MAGIC || header.section_count > RHUMB__SECTION_COUNT_MAX ||
+        header.extent_count > RHUMB__EXTENT_COUNT_MAX || expected_bytes != superblock->root_bytes ||
+        header.epoch != superblock->epoch ||
+        header.checksum_count > (superblock->directory_bytes - superblock->root_bytes) / sizeof(uint32_t)) {
+        return rhumb__fail_at(
+            RHUMB_E_CORRUPT, path, root_offset,
+            "directory header: %u sections and %u extents in a root of %u bytes, epoch %llu (expected %llu)",
+            header.section_count, header.extent_count, superblock->root_bytes, (unsigned long long)header.epoch,
+            (unsigned long long)superblock->epoch);
+    }
+    directory->epoch = header.epoch;
+    directory->checksum_crc = header.checksum_crc;
+    directory->checksum_count = header.checksum_count;
+    directory->checksum_offset = root_offset + superblock->root_bytes;
+    directory->file_offset = root_offset;
+    directory->file_bytes = rhumb__round_up(superblock->directory_bytes, RHUMB__BLOCK_BYTES);
+    uint32_t next_extent = 0;
+    uint64_t next_checksum = 0;
+    for (uint32_t i = 0; i < header.section_count; i++) {
+        directory->section_count = i + 1;
+        rhumb_status status = decode_section(root, i, &header, superblock->file_bytes, path, root_offset,
+                                             &directory->entries[i], &next_extent, &next_checksum);
+        if (status != RHUMB_OK) return status;
+        for (uint32_t k = 0; k < i; k++) {
+            if (directory->entries[k].record.id != directory->entries[i].record.id) continue;
+            return rhumb__fail_at(RHUMB_E_CORRUPT, path, root_offset, "section %u is there twice",
+                                  directory->entries[i].record.id);
+        }
+    }
+    if (next_extent != header.extent_count || next_checksum != header.checksum_count) {
+        return rhumb__fail_at(RHUMB_E_CORRUPT, path, root_offset,
+                              "the sections use %u extents and %llu checksums, the directory has %u and %llu",
+                              next_extent, (unsigned long long)next_checksum, header.extent_count,
+                              (unsigned long long)header.checksum_count);
+    }
+    return RHUMB_OK;
+}
+
+rhumb_status rhumb__directory_read(rhumb__io *io, const rhumb__superblock *superblock,
+                                   rhumb__directory **directory_out) {
+    rhumb_status status;
+    uint8_t *root = NULL;
+    rhumb__extent *ranges = NULL;
+    uint32_t range_count = 0;
+    rhumb__directory *directory = NULL;
+    const uint32_t root_bytes = superblock->root_bytes;
+    if (root_bytes > ROOT_BYTES_MAX) {
+        return rhumb__fail_at(RHUMB_E_CORRUPT, io->path, superblock->directory_offset,
+                              "a directory root of %u bytes; at most %u are possible", root_bytes, ROOT_BYTES_MAX);
+    }
+    root = rhumb__alloc_aligned(root_bytes, 1, 64);
+    directory = rhumb__alloc_zeroed(1, sizeof *directory);
+    if (root == NULL || directory == NULL) {
+        status = rhumb__fail(RHUMB_E_NOMEM, "no memory for a directory of %u bytes", root_bytes);
+        goto done;
+    }
+    RHUMB_TRY(rhumb__io_read(io, root, root_bytes, superblock->directory_offset));
+    const uint32_t crc = rhumb__crc32c(0, root, root_bytes);
+    if (crc != superblock->root_crc) {
+        status = rhumb__fail_at(RHUMB_E_CORRUPT, io->path, superblock->directory_offset,
+                                "directory checksum: expected 0x%08x, found 0x%08x", superblock->root_crc, crc);
+        goto done;
+    }
+    RHUMB_TRY(decode(root, superblock, io->path, directory));
+    RHUMB_TRY(rhumb__directory_ranges(directory, io->path, &ranges, &range_count));
+    *directory_out = directory;
+    directory = NULL;
+done:
+    rhumb__free(ranges);
+    rhumb__directory_free(directory);
+    rhumb__free(root);
+    return status;
+}
+
+rhumb_status rhumb__directory_encode(rhumb__directory *directory, uint8_t **root_out, uint32_t *root_bytes_out) {
+    uint64_t extent_count = 0;
+    for (uint32_t i = 0; i < directory->section_count; i++) extent_count += directory->entries[i].extents.count;
+    if (extent_count > RHUMB__EXTENT_COUNT_MAX) {
+        return rhumb__fail(RHUMB_E_FULL, "the index lies in %llu pieces of the file, at most %u are possible",
+                           (unsigned long long)extent_count, RHUMB__EXTENT_COUNT_MAX);
+    }
+    const uint64_t extents_position =
+        sizeof(rhumb__directory_header) + directory->section_count * sizeof(rhumb__section_record);
+    const uint64_t root_bytes = extents_position + extent_count * sizeof(rhumb__extent);
+    uint8_t *root = rhumb__alloc_zeroed(root_bytes, 1);
+    if (root == NULL) {
+        return rhumb__fail(RHUMB_E_NOMEM, "no memory for a directory of %llu bytes", (unsigned long long)root_bytes);
+    }
+    uint32_t next_extent = 0;
+    uint64_t next_checksum = 0;
+    for (uint32_t i = 0; i < directory->section_count; i++) {
+        rhumb__directory_entry *entry = &directory->entries[i];
+        entry->record.extent_first = next_extent;
+        entry->record.extent_count = entry->extents.count;
+        entry->record.checksum_first = next_checksum;
+        memcpy(root + sizeof(rhumb__directory_header) + i * sizeof entry->record, &entry->record, sizeof entry->record);
+        for (uint32_t k = 0; k < entry->extents.count; k++) {
+            const rhumb__extent extent = {entry->extents.items[k].file_offset, entry->extents.items[k].bytes};
+            memcpy(root + extents_position + (uint64_t)next_extent * sizeof extent, &extent, sizeof extent);
+            next_extent++;
+        }
+        next_checksum += rhumb__section_record_chunk_count(&entry->record);
+    }
+    directory->checksum_count = next_checksum;
+    const rhumb__directory_header header = {
+        .magic = RHUMB__DIRECTORY_MAGIC,
+        .section_count = directory->section_count,
+        .extent_count = next_extent,
+        .checksum_crc = directory->checksum_crc,
+        .checksum_count = next_checksum,
+        .epoch = directory->epoch,
+    };
+    memcpy(root, &header, sizeof header);
+    *root_out = root;
+    *root_bytes_out = (uint32_t)root_bytes;
+    return RHUMB_OK;
+}
+
+static int compare_extents(const void *a, const void *b) {
+    const rhumb__extent *left = a;
+    const rhumb__extent *right = b;
+    return (left->file_offset > right->file_offset) - (left->file_offset < right->file_offset);
+}
+
+rhumb_status rhumb__directory_ranges(const rhumb__directory *directory, const char *path, rhumb__extent **ranges_out,
+                                     uint32_t *count_out) {
+    uint32_t count = 1;
+    for (uint32_t i = 0; i < directory->section_count; i++) count += directory->entries[i].extents.count;
+    rhumb__extent *ranges = rhumb__alloc_zeroed(count, sizeof *ranges);
+    if (ranges == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a list of %u extents", count);
+    uint32_t next = 0;
+    ranges[next++] = (rhumb__extent){directory->file_offset, directory->file_bytes};
+    for (uint32_t i = 0; i < directory->section_count; i++) {
+        const rhumb__extent_list *extents = &directory->entries[i].extents;
+        for (uint32_t k = 0; k < extents->count; k++) {
+            ranges[next++] = (rhumb__extent){extents->items[k].file_offset, extents->items[k].bytes};
+        }
+    }
+    qsort(ranges, count, sizeof *ranges, compare_extents);
+    for (uint32_t i = 1; i < count; i++) {
+        if (ranges[i - 1].file_offset + ranges[i - 1].bytes <= ranges[i].file_offset) continue;
+        rhumb_status status = rhumb__fail_at(
+            RHUMB_E_CORRUPT, path, ranges[i].file_offset, "these bytes belong to two extents, at %llu and at %llu",
+            (unsigned long long)ranges[i - 1].file_offset, (unsigned long long)ranges[i].file_offset);
+        rhumb__free(ranges);
+        return status;
+    }
+    *ranges_out = ranges;
+    *count_out = count;
+    return RHUMB_OK;
+}
+
+void rhumb__directory_free(rhumb__directory *directory) {
+    if (directory == NULL) return;
+    for (uint32_t i = 0; i < RHUMB__SECTION_COUNT_MAX; i++) rhumb__extent_list_clear(&directory->entries[i].extents);
+    rhumb__free(directory);
+}

@@ -1,0 +1,55 @@
+/* directory.h - which sections a version of the file has and where they lie, in memory and as bytes.
+ */
+#ifndef RHUMB_STORAGE_FRAME_DIRECTORY_H
+#define RHUMB_STORAGE_FRAME_DIRECTORY_H
+
+#include <stdint.h>
+
+#include "storage/frame/extent_list.h"
+#include "storage/frame/format.h"
+#include "storage/io/io.h"
+
+typedef enum rhumb__section_kind {
+    RHUMB__SECTION_APPEND = 1, /* rows never change once published; grows in place at its end */
+    RHUMB__SECTION_MUTABLE = 2 /* rows change; a checkpoint writes changed chunks to new places */
+} rhumb__section_kind;
+
+typedef struct rhumb__directory_entry {
+    rhumb__section_record record; /* extent_first and extent_count are those of the file it came from or goes to */
+    rhumb__extent_list extents;
+} rhumb__directory_entry;
+
+typedef struct rhumb__directory {
+    uint64_t epoch;
+    uint32_t section_count;
+    uint32_t checksum_crc;
+    uint64_t checksum_count;
+    uint64_t checksum_offset; /* of the first chunk checksum in the file */
+    uint64_t file_offset;     /* of the directory itself, and the bytes of the file that it takes up */
+    uint64_t file_bytes;
+    rhumb__directory_entry entries[RHUMB__SECTION_COUNT_MAX];
+} rhumb__directory;
+
+/* Reads the root of the directory that `superblock` points to and checks all it says: checksum, counts, kinds, sizes,
+ * that every extent lies in the file and that no two overlap. Chunk checksums are not read. On success the caller owns
+ * *directory_out: rhumb__directory_free. RHUMB_E_CORRUPT, RHUMB_E_TRUNCATED, RHUMB_E_IO, RHUMB_E_NOMEM. */
+rhumb_status rhumb__directory_read(rhumb__io *io, const rhumb__superblock *superblock,
+                                   rhumb__directory **directory_out) RHUMB_NODISCARD;
+
+/* The bytes of the root (header, records, extents) of a directory with these entries, in *root_out (rhumb__free), and
+ * their number. Fills in what the records say about extents and checksums. */
+rhumb_status rhumb__directory_encode(rhumb__directory *directory, uint8_t **root_out,
+                                     uint32_t *root_bytes_out) RHUMB_NODISCARD;
+
+/* The chunks of a section that hold published bytes. */
+uint64_t rhumb__section_record_chunk_count(const rhumb__section_record *record);
+
+/* Where the blocks of this version lie, its own directory included: ascending, not overlapping; *ranges_out is the
+ * caller's (rhumb__free). RHUMB_E_NOMEM, and RHUMB_E_CORRUPT when two overlap. */
+rhumb_status rhumb__directory_ranges(const rhumb__directory *directory, const char *path, rhumb__extent **ranges_out,
+                                     uint32_t *count_out) RHUMB_NODISCARD;
+
+/* NULL is fine. */
+void rhumb__directory_free(rhumb__directory *directory);
+
+#endif /* RHUMB_STORAGE_FRAME_DIRECTORY_H */

@@ -1,0 +1,120 @@
+/* io.c - which backend serves a file, and the calls of io.h, each of which goes to the handle's own backend.
+ *
+ * Holds no state but the default backend, which is chosen once per process behind pthread_once, and what a test has
+ * put in its place. Fails as the backends
+ * do.
+ */
+#define _GNU_SOURCE
+#include "storage/io/io.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log_message.h"
+
+static pthread_once_t backend_once = PTHREAD_ONCE_INIT;
+static const rhumb__io_backend *backend_chosen;
+static _Atomic(const rhumb__io_backend *) backend_override;
+
+/* A value of RHUMB_IO that names no backend is ignored: a library has nowhere to complain. secure_getenv, so that the
+ * environment does not steer a process with more rights than its caller. */
+static void choose_backend(void) {
+    const char *name = secure_getenv("RHUMB_IO");
+    backend_chosen = name == NULL ? NULL : rhumb__io_backend_named(name);
+    if (backend_chosen != NULL) return;
+    backend_chosen = rhumb__io_uring_available() ? &rhumb__io_uring : &rhumb__io_plain;
+    if (backend_chosen == &rhumb__io_plain) {
+        rhumb__log_message(RHUMB_LOG_WARNING, NULL, "io_uring cannot be had; plain system calls are used");
+    }
+}
+
+void rhumb__io_backend_set_default(const rhumb__io_backend *backend) { atomic_store(&backend_override, backend); }
+
+const rhumb__io_backend *rhumb__io_backend_default(void) {
+    const rhumb__io_backend *override = atomic_load(&backend_override);
+    if (override != NULL) return override;
+    pthread_once(&backend_once, choose_backend);
+    return backend_chosen;
+}
+
+const rhumb__io_backend *rhumb__io_backend_named(const char *name) {
+    if (strcmp(name, rhumb__io_uring.name) == 0) return &rhumb__io_uring;
+    if (strcmp(name, rhumb__io_plain.name) == 0) return &rhumb__io_plain;
+    return NULL;
+}
+
+static const rhumb__io_backend *backend_or_default(const rhumb__io_backend *backend) {
+    return backend != NULL ? backend : rhumb__io_backend_default();
+}
+
+rhumb_status rhumb__io_open(const rhumb__io_backend *backend, const char *path, rhumb__io_mode mode,
+                            rhumb__io **io_out) {
+    /* A reader queues nothing, so it does not ask for a ring, not even whether there could be one. */
+    if (backend == NULL && mode == RHUMB__IO_READ && atomic_load(&backend_override) == NULL) {
+        return rhumb__io_plain.open(path, mode, io_out);
+    }
+    return backend_or_default(backend)->open(path, mode, io_out);
+}
+
+void rhumb__io_close(rhumb__io *io) {
+    if (io != NULL) io->backend->close(io);
+}
+
+rhumb_status rhumb__io_size(rhumb__io *io, uint64_t *bytes_out) { return io->backend->size(io, bytes_out); }
+
+rhumb_status rhumb__io_resize(rhumb__io *io, uint64_t bytes) { return io->backend->resize(io, bytes); }
+
+rhumb_status rhumb__io_allocate(rhumb__io *io, uint64_t offset, uint64_t bytes) {
+    return io->backend->allocate(io, offset, bytes);
+}
+
+rhumb_status rhumb__io_punch(rhumb__io *io, uint64_t offset, uint64_t bytes) {
+    return io->backend->punch(io, offset, bytes);
+}
+
+void rhumb__io_forget(rhumb__io *io, uint64_t offset, uint64_t bytes) {
+    if (io->backend->forget != NULL) io->backend->forget(io, offset, bytes);
+}
+
+rhumb_status rhumb__io_read(rhumb__io *io, void *bytes, size_t bytes_count, uint64_t offset) {
+    return io->backend->read(io, bytes, bytes_count, offset);
+}
+
+rhumb_status rhumb__io_write(rhumb__io *io, const void *bytes, size_t bytes_count, uint64_t offset) {
+    return io->backend->write(io, bytes, bytes_count, offset);
+}
+
+rhumb_status rhumb__io_drain(rhumb__io *io) { return io->backend->drain(io); }
+
+rhumb_status rhumb__io_sync(rhumb__io *io) { return io->backend->sync(io); }
+
+rhumb_status rhumb__io_map(rhumb__io *io, void *address, size_t bytes_count, uint64_t offset, rhumb__io_map_kind kind) {
+    return io->backend->map(io, address, bytes_count, offset, kind);
+}
+
+rhumb_status rhumb__io_lock_range(rhumb__io *io, uint64_t offset, uint64_t bytes, rhumb__io_lock kind,
+                                  bool *taken_out) {
+    return io->backend->lock(io, offset, bytes, kind, taken_out);
+}
+
+rhumb_status rhumb__io_unlock_range(rhumb__io *io, uint64_t offset, uint64_t bytes) {
+    return io->backend->unlock(io, offset, bytes);
+}
+
+rhumb_status rhumb__io_lock_test(rhumb__io *io, uint64_t offset, uint64_t bytes, bool *held_by_other_out) {
+    return io->backend->lock_test(io, offset, bytes, held_by_other_out);
+}
+
+rhumb_status rhumb__io_sync_directory(const rhumb__io_backend *backend, const char *path) {
+    return backend_or_default(backend)->sync_directory(path);
+}
+
+rhumb_status rhumb__io_remove(const rhumb__io_backend *backend, const char *path) {
+    return backend_or_default(backend)->remove(path);
+}
+
+rhumb_status rhumb__io_rename(const rhumb__io_backend *backend, const char *from, const char *to) {
+    return backend_or_default(backend)->rename(from, to);
+}

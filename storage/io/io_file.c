@@ -1,0 +1,427 @@
+/* io_file.c - see io_file.h.
+ *
+ * Invariants: `fd` is a regular file's, above the standard streams' numbers, closed on exec, and blocking;
+ * `write_error` means something only while `write_failed`; `sync_failed` never goes back to false.
+ *
+ * Holds no lock: the calls that io.h allows beside others only read the handle. Every failure names the path.
+ */
+#define _GNU_SOURCE
+#include "storage/io/io_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+
+/* A regular file has no reason for EAGAIN, but some network and user-space file systems answer it under load. */
+#define EAGAIN_PAUSE_NS 1000000
+#define EAGAIN_COUNT_MAX 1000
+
+/* off_t is a signed 64-bit number. */
+static bool range_fits(uint64_t offset, uint64_t bytes) { return offset <= INT64_MAX && bytes <= INT64_MAX - offset; }
+
+static rhumb_status range_check(const rhumb__io *io, uint64_t offset, uint64_t bytes) {
+    if (range_fits(offset, bytes)) return RHUMB_OK;
+    return rhumb__fail_at(RHUMB_E_INVALID, io->path, offset, "a range of %llu bytes here ends behind byte 2^63",
+                          (unsigned long long)bytes);
+}
+
+static rhumb_status writable_check(const rhumb__io_file *file) {
+    if (file->writable) return RHUMB_OK;
+    return rhumb__fail_at(RHUMB_E_READONLY, file->path, RHUMB_OFFSET_NONE, "this handle was opened read-only");
+}
+
+/* ---- open and close ---- */
+
+/* A descriptor of 0, 1 or 2, which a process that closed its standard streams is given, would sooner or later receive
+ * somebody's message in the middle of the index. Returns the descriptor to use, or -1 with `fd` closed. */
+static int descriptor_above_standard_streams(int fd) {
+    if (fd > STDERR_FILENO) return fd;
+    const int moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    const int os_errno = errno;
+    close(fd);
+    errno = os_errno;
+    return moved;
+}
+
+static rhumb_status fail_not_regular(const char *path, mode_t type) {
+    const char *found = "a device";
+    if (S_ISDIR(type)) found = "a directory";
+    if (S_ISFIFO(type)) found = "a fifo";
+    if (S_ISSOCK(type)) found = "a socket";
+    return rhumb__fail_at(RHUMB_E_INVALID, path, RHUMB_OFFSET_NONE, "expected a regular file, found %s", found);
+}
+
+/* Checks that the descriptor is a regular file's, and makes it blocking again. O_NONBLOCK means nothing to a regular
+ * file by itself, but io_uring takes it as a wish for EAGAIN wherever a write would have to wait. */
+static rhumb_status descriptor_settle(int fd, const char *path) {
+    struct stat info;
+    if (fstat(fd, &info) != 0) return rhumb__fail_errno(errno, path, RHUMB_OFFSET_NONE, "cannot examine the file");
+    if (!S_ISREG(info.st_mode)) return fail_not_regular(path, info.st_mode);
+    const int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0)
+        return rhumb__fail_errno(errno, path, RHUMB_OFFSET_NONE, "cannot make the file blocking");
+    return RHUMB_OK;
+}
+
+static rhumb_status fail_open(int os_errno, const char *path, rhumb__io_mode mode) {
+    struct stat info;
+    const bool refused_by_type = os_errno == EISDIR || os_errno == ENXIO;
+    if (refused_by_type && stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+        return fail_not_regular(path, info.st_mode);
+    const char *action = "open for reading and writing";
+    if (mode == RHUMB__IO_READ) action = "open for reading";
+    if (mode == RHUMB__IO_CREATE) action = "create";
+    return rhumb__fail_errno(os_errno, path, RHUMB_OFFSET_NONE, "cannot %s", action);
+}
+
+rhumb_status rhumb__io_file_open(rhumb__io_file *file, const rhumb__io_backend *backend, const char *path,
+                                 rhumb__io_mode mode) {
+    rhumb_status status = RHUMB_OK;
+    int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK; /* O_NONBLOCK: do not wait for a fifo's other end */
+    flags |= mode == RHUMB__IO_READ ? O_RDONLY : O_RDWR;
+    if (mode == RHUMB__IO_CREATE) flags |= O_CREAT | O_EXCL;
+
+    file->path = rhumb__alloc_text(path);
+    if (file->path == NULL)
+        return rhumb__fail_at(RHUMB_E_NOMEM, path, RHUMB_OFFSET_NONE, "no memory for the file's path");
+    do {
+        file->fd = open(path, flags, 0666);
+    } while (file->fd < 0 && errno == EINTR);
+    if (file->fd < 0) {
+        status = fail_open(errno, path, mode);
+        goto free_path;
+    }
+    file->fd = descriptor_above_standard_streams(file->fd);
+    if (file->fd < 0) {
+        status = rhumb__fail_errno(errno, path, RHUMB_OFFSET_NONE, "no file descriptor above the standard streams");
+        goto remove_created;
+    }
+    status = descriptor_settle(file->fd, path);
+    if (status != RHUMB_OK) goto close_file;
+
+    file->io = (rhumb__io){.backend = backend, .path = file->path};
+    file->writable = mode != RHUMB__IO_READ;
+    return RHUMB_OK;
+
+close_file:
+    close(file->fd);
+remove_created:
+    if (mode == RHUMB__IO_CREATE) unlink(path);
+free_path:
+    rhumb__free(file->path);
+    return status;
+}
+
+void rhumb__io_file_close(rhumb__io_file *file) {
+    close(file->fd);
+    rhumb__free(file->path);
+}
+
+/* ---- writing ---- */
+
+rhumb_status rhumb__io_file_write_check(const rhumb__io_file *file, size_t bytes_count, uint64_t offset) {
+    rhumb_status status;
+    RHUMB_TRY(writable_check(file));
+    if (bytes_count > RHUMB__IO_WRITE_BYTES_MAX)
+        status = rhumb__fail_at(RHUMB_E_INVALID, file->path, offset, "one write takes at most %llu bytes, not %zu",
+                                (unsigned long long)RHUMB__IO_WRITE_BYTES_MAX, bytes_count);
+    else
+        status = range_check(&file->io, offset, bytes_count);
+done:
+    return status;
+}
+
+void rhumb__io_file_write_now(rhumb__io_file *file, const void *bytes, size_t bytes_count, uint64_t offset) {
+    const uint8_t *next = bytes;
+    int again_count = 0;
+    while (bytes_count > 0) {
+        const ssize_t written = pwrite(file->fd, next, bytes_count, (off_t)offset);
+        if (written > 0) {
+            next += written;
+            bytes_count -= (size_t)written;
+            offset += (uint64_t)written;
+            continue;
+        }
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0 && errno == EAGAIN && again_count++ < EAGAIN_COUNT_MAX) {
+            nanosleep(&(struct timespec){.tv_nsec = EAGAIN_PAUSE_NS}, NULL);
+            continue;
+        }
+        rhumb__io_file_write_failed(file, written < 0 ? errno : 0, bytes_count, offset);
+        return;
+    }
+}
+
+void rhumb__io_file_write_failed(rhumb__io_file *file, int os_errno, uint64_t left_bytes, uint64_t offset) {
+    if (file->write_failed) return;
+    rhumb_error before;
+    rhumb__error_save(&before);
+    if (os_errno != 0)
+        rhumb__fail_errno(os_errno, file->path, offset, "cannot write %llu bytes", (unsigned long long)left_bytes);
+    else
+        rhumb__fail_at(RHUMB_E_IO, file->path, offset, "a write of %llu bytes wrote nothing and gave no reason",
+                       (unsigned long long)left_bytes);
+    rhumb__error_save(&file->write_error);
+    rhumb__error_restore(&before);
+    file->write_failed = true;
+}
+
+rhumb_status rhumb__io_file_failure_take(rhumb__io_file *file) {
+    if (!file->write_failed) return RHUMB_OK;
+    file->write_failed = false;
+    rhumb__error_restore(&file->write_error);
+    return file->write_error.status;
+}
+
+/* ---- syncing ---- */
+
+rhumb_status rhumb__io_file_sync_check(const rhumb__io_file *file) {
+    if (!file->sync_failed) return RHUMB_OK;
+    return rhumb__fail_at(RHUMB_E_FATAL, file->path, RHUMB_OFFSET_NONE,
+                          "an earlier sync failed; what was written since the last good one may be lost");
+}
+
+rhumb_status rhumb__io_file_sync_result(rhumb__io_file *file, int os_errno) {
+    if (os_errno == 0) return RHUMB_OK;
+    file->sync_failed = true;
+    rhumb__fail_errno(os_errno, file->path, RHUMB_OFFSET_NONE,
+                      "sync failed; what was written since the last good one may be lost");
+    rhumb_error error;
+    rhumb__error_save(&error);
+    error.status = RHUMB_E_FATAL; /* whatever the number: see rule 4 of io.h */
+    rhumb__error_restore(&error);
+    return error.status;
+}
+
+rhumb_status rhumb__io_file_sync_now(rhumb__io_file *file) {
+    return rhumb__io_file_sync_result(file, fdatasync(file->fd) == 0 ? 0 : errno);
+}
+
+/* ---- size and space ---- */
+
+rhumb_status rhumb__io_file_size(rhumb__io *io, uint64_t *bytes_out) {
+    struct stat info;
+    if (fstat(((rhumb__io_file *)io)->fd, &info) != 0)
+        return rhumb__fail_errno(errno, io->path, RHUMB_OFFSET_NONE, "cannot read the file's size");
+    *bytes_out = (uint64_t)info.st_size;
+    return RHUMB_OK;
+}
+
+rhumb_status rhumb__io_file_resize(rhumb__io *io, uint64_t bytes) {
+    rhumb__io_file *file = (rhumb__io_file *)io;
+    rhumb_status status;
+    RHUMB_TRY(writable_check(file));
+    RHUMB_TRY(range_check(io, 0, bytes));
+    int result;
+    do {
+        result = ftruncate(file->fd, (off_t)bytes);
+    } while (result != 0 && errno == EINTR);
+    if (result != 0)
+        status = rhumb__fail_errno(errno, io->path, bytes, "cannot set the file's size to %llu bytes",
+                                   (unsigned long long)bytes);
+done:
+    return status;
+}
+
+/* fallocate; returns its errno, or 0. */
+static int fallocate_range(const rhumb__io_file *file, int mode, uint64_t offset, uint64_t bytes) {
+    int result;
+    do {
+        result = fallocate(file->fd, mode, (off_t)offset, (off_t)bytes);
+    } while (result != 0 && errno == EINTR);
+    return result == 0 ? 0 : errno;
+}
+
+static bool means_unsupported(int os_errno) { return os_errno == EOPNOTSUPP || os_errno == ENOSYS; }
+
+rhumb_status rhumb__io_file_allocate(rhumb__io *io, uint64_t offset, uint64_t bytes) {
+    rhumb__io_file *file = (rhumb__io_file *)io;
+    rhumb_status status;
+    RHUMB_TRY(writable_check(file));
+    RHUMB_TRY(range_check(io, offset, bytes));
+    if (bytes == 0) return RHUMB_OK;
+    const int os_errno = fallocate_range(file, 0, offset, bytes);
+    if (means_unsupported(os_errno)) {
+        uint64_t size_bytes;
+        RHUMB_TRY(rhumb__io_file_size(io, &size_bytes));
+        if (offset + bytes > size_bytes) status = rhumb__io_file_resize(io, offset + bytes);
+    } else if (os_errno != 0) {
+        status = rhumb__fail_errno(os_errno, io->path, offset, "cannot allocate %llu bytes", (unsigned long long)bytes);
+    }
+done:
+    return status;
+}
+
+rhumb_status rhumb__io_file_punch(rhumb__io *io, uint64_t offset, uint64_t bytes) {
+    rhumb__io_file *file = (rhumb__io_file *)io;
+    rhumb_status status;
+    RHUMB_TRY(writable_check(file));
+    RHUMB_TRY(range_check(io, offset, bytes));
+    if (bytes == 0) return RHUMB_OK;
+    const int os_errno = fallocate_range(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, bytes);
+    if (os_errno != 0 && !means_unsupported(os_errno))
+        status =
+            rhumb__fail_errno(os_errno, io->path, offset, "cannot give back %llu bytes", (unsigned long long)bytes);
+done:
+    return status;
+}
+
+/* ---- reading and mapping ---- */
+
+void rhumb__io_file_forget(rhumb__io *io, uint64_t offset, uint64_t bytes) {
+    const rhumb__io_file *file = (const rhumb__io_file *)io;
+    if (range_fits(offset, bytes)) (void)posix_fadvise(file->fd, (off_t)offset, (off_t)bytes, POSIX_FADV_DONTNEED);
+}
+
+rhumb_status rhumb__io_file_read(rhumb__io *io, void *bytes, size_t bytes_count, uint64_t offset) {
+    const rhumb__io_file *file = (const rhumb__io_file *)io;
+    uint8_t *next = bytes;
+    size_t left_bytes = bytes_count;
+    while (left_bytes > 0) {
+        ssize_t got = 0; /* no file reaches behind 2^63, so a range that does is cut short */
+        if (range_fits(offset, left_bytes)) got = pread(file->fd, next, left_bytes, (off_t)offset);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return rhumb__fail_errno(errno, io->path, offset, "cannot read %zu bytes", left_bytes);
+        if (got == 0)
+            return rhumb__fail_at(RHUMB_E_TRUNCATED, io->path, offset,
+                                  "expected %zu bytes from byte %llu, found %zu before the end of the file",
+                                  bytes_count, (unsigned long long)(offset - (bytes_count - left_bytes)),
+                                  bytes_count - left_bytes);
+        next += got;
+        left_bytes -= (size_t)got;
+        offset += (uint64_t)got;
+    }
+    return RHUMB_OK;
+}
+
+/* ThreadSanitizer takes mmap for a store to the whole range. Where a writer puts the file's bytes in the place of equal
+ * bytes in memory, that would make a race of every search that reads them; so it is not told. */
+static void *map_call(void *address, size_t bytes_count, int protection, int flags, int fd, uint64_t offset) {
+#if defined(__SANITIZE_THREAD__) && defined(SYS_mmap)
+    return (void *)syscall(SYS_mmap, address, bytes_count, protection, flags, fd, (off_t)offset);
+#else
+    return mmap(address, bytes_count, protection, flags, fd, (off_t)offset);
+#endif
+}
+
+rhumb_status rhumb__io_file_map(rhumb__io *io, void *address, size_t bytes_count, uint64_t offset,
+                                rhumb__io_map_kind kind) {
+    const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+    if (address == NULL || bytes_count == 0 || ((uintptr_t)address | bytes_count | offset) % page_bytes != 0)
+        return rhumb__fail_at(RHUMB_E_INVALID, io->path, offset,
+                              "a mapping of %zu bytes at address %p is not a multiple of the page of %llu bytes",
+                              bytes_count, address, (unsigned long long)page_bytes);
+    rhumb_status status = range_check(io, offset, bytes_count);
+    if (status != RHUMB_OK) return status;
+    const bool private_map = kind == RHUMB__IO_MAP_PRIVATE;
+    const int protection = private_map ? PROT_READ | PROT_WRITE : PROT_READ;
+    const int flags = private_map ? MAP_FIXED | MAP_PRIVATE | MAP_NORESERVE : MAP_FIXED | MAP_SHARED;
+    if (map_call(address, bytes_count, protection, flags, ((rhumb__io_file *)io)->fd, offset) == MAP_FAILED)
+        status = rhumb__fail_errno(errno, io->path, offset, "cannot map %zu bytes (is vm.max_map_count reached?)",
+                                   bytes_count);
+    return status;
+}
+
+/* ---- locks ---- */
+
+/* fcntl with a lock of the open file description; returns its errno, or 0. */
+static int lock_call(const rhumb__io_file *file, int command, struct flock *lock) {
+    int result;
+    do {
+        result = fcntl(file->fd, command, lock);
+    } while (result != 0 && errno == EINTR);
+    return result == 0 ? 0 : errno;
+}
+
+/* A length of 0 would mean "to the end of time" to fcntl. */
+static rhumb_status lock_range_check(const rhumb__io *io, uint64_t offset, uint64_t bytes) {
+    if (bytes == 0) return rhumb__fail_at(RHUMB_E_INVALID, io->path, offset, "a lock needs at least 1 byte");
+    return range_check(io, offset, bytes);
+}
+
+static struct flock lock_of(short type, uint64_t offset, uint64_t bytes) {
+    return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)offset, .l_len = (off_t)bytes};
+}
+
+rhumb_status rhumb__io_file_lock(rhumb__io *io, uint64_t offset, uint64_t bytes, rhumb__io_lock kind, bool *taken_out) {
+    const rhumb__io_file *file = (const rhumb__io_file *)io;
+    rhumb_status status;
+    RHUMB_TRY(lock_range_check(io, offset, bytes));
+    if (kind == RHUMB__IO_LOCK_EXCLUSIVE) RHUMB_TRY(writable_check(file));
+    struct flock lock = lock_of(kind == RHUMB__IO_LOCK_EXCLUSIVE ? F_WRLCK : F_RDLCK, offset, bytes);
+    const int os_errno = lock_call(file, F_OFD_SETLK, &lock);
+    const bool held_by_other = os_errno == EAGAIN || os_errno == EACCES;
+    if (os_errno == 0 || held_by_other)
+        *taken_out = !held_by_other;
+    else
+        status = rhumb__fail_errno(os_errno, io->path, offset, "cannot lock %llu bytes", (unsigned long long)bytes);
+done:
+    return status;
+}
+
+rhumb_status rhumb__io_file_unlock(rhumb__io *io, uint64_t offset, uint64_t bytes) {
+    rhumb_status status;
+    RHUMB_TRY(lock_range_check(io, offset, bytes));
+    struct flock lock = lock_of(F_UNLCK, offset, bytes);
+    const int os_errno = lock_call((const rhumb__io_file *)io, F_OFD_SETLK, &lock);
+    if (os_errno != 0)
+        status = rhumb__fail_errno(os_errno, io->path, offset, "cannot unlock %llu bytes", (unsigned long long)bytes);
+done:
+    return status;
+}
+
+rhumb_status rhumb__io_file_lock_test(rhumb__io *io, uint64_t offset, uint64_t bytes, bool *held_by_other_out) {
+    rhumb_status status;
+    RHUMB_TRY(lock_range_check(io, offset, bytes));
+    struct flock lock = lock_of(F_WRLCK, offset, bytes);
+    const int os_errno = lock_call((const rhumb__io_file *)io, F_OFD_GETLK, &lock);
+    if (os_errno == 0)
+        *held_by_other_out = lock.l_type != F_UNLCK;
+    else
+        status = rhumb__fail_errno(os_errno, io->path, offset, "cannot ask for locks on %llu bytes",
+                                   (unsigned long long)bytes);
+done:
+    return status;
+}
+
+/* ---- names ---- */
+
+/* A path that could be opened is shorter than PATH_MAX, so there is room for its directory without asking for memory: a
+ * sync must not fail for want of it. */
+rhumb_status rhumb__io_file_sync_directory(const char *path) {
+    rhumb_status status = RHUMB_OK;
+    char directory[PATH_MAX] = ".";
+    const char *slash = strrchr(path, '/');
+    if (slash != NULL) {
+        const size_t length = slash == path ? 1 : (size_t)(slash - path);
+        if (length >= sizeof directory)
+            return rhumb__fail_errno(ENAMETOOLONG, path, RHUMB_OFFSET_NONE, "cannot open the directory to sync it");
+        memcpy(directory, path, length);
+        directory[length] = '\0';
+    }
+    const int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return rhumb__fail_errno(errno, directory, RHUMB_OFFSET_NONE, "cannot open the directory to sync it");
+    if (fsync(fd) != 0 && errno != EINVAL && !means_unsupported(errno))
+        status = rhumb__fail_errno(errno, directory, RHUMB_OFFSET_NONE, "cannot sync the directory");
+    close(fd);
+    return status;
+}
+
+rhumb_status rhumb__io_file_remove(const char *path) {
+    if (unlink(path) != 0) return rhumb__fail_errno(errno, path, RHUMB_OFFSET_NONE, "cannot remove");
+    return RHUMB_OK;
+}
+
+rhumb_status rhumb__io_file_rename(const char *from, const char *to) {
+    if (rename(from, to) != 0) return rhumb__fail_errno(errno, from, RHUMB_OFFSET_NONE, "cannot rename to %s", to);
+    return RHUMB_OK;
+}

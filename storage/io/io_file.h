@@ -1,0 +1,71 @@
+/* io_file.h - what the uring and the plain backend have in common: a descriptor, what it has failed at, and the calls
+ * that go straight to the kernel. For the backends alone; everyone else uses io.h, where the contract stands.
+ */
+#ifndef RHUMB_STORAGE_IO_IO_FILE_H
+#define RHUMB_STORAGE_IO_IO_FILE_H
+
+#include "storage/io/io.h"
+
+#include "base/status.h"
+
+/* The head of both backends' handles. */
+typedef struct rhumb__io_file {
+    rhumb__io io;
+    char *path; /* io.path, owned */
+    int fd;
+    bool writable;
+    bool sync_failed;        /* for good: see rule 4 of io.h */
+    bool write_failed;       /* write_error waits for the next drain */
+    rhumb_error write_error; /* the first failure since the last drain */
+} rhumb__io_file;
+
+/* Fills a zeroed handle. On failure nothing is left behind, no created file either. */
+rhumb_status rhumb__io_file_open(rhumb__io_file *file, const rhumb__io_backend *backend, const char *path,
+                                 rhumb__io_mode mode) RHUMB_NODISCARD;
+
+/* Closes the descriptor and frees the path, not the handle. */
+void rhumb__io_file_close(rhumb__io_file *file);
+
+/* Whether such a write may be queued: RHUMB_OK, RHUMB_E_READONLY or RHUMB_E_INVALID. */
+rhumb_status rhumb__io_file_write_check(const rhumb__io_file *file, size_t bytes_count,
+                                        uint64_t offset) RHUMB_NODISCARD;
+
+/* Writes all of it before returning. A failure is kept for the next drain. */
+void rhumb__io_file_write_now(rhumb__io_file *file, const void *bytes, size_t bytes_count, uint64_t offset);
+
+/* Keeps a failure for the next drain unless one is kept already: with `left_bytes` still to be written at `offset`, the
+ * kernel answered `os_errno`, or 0 when it wrote nothing and named no error. The thread's error record stays as it is.
+ */
+void rhumb__io_file_write_failed(rhumb__io_file *file, int os_errno, uint64_t left_bytes, uint64_t offset);
+
+/* Returns the failure that is kept, if any, and clears it. */
+rhumb_status rhumb__io_file_failure_take(rhumb__io_file *file) RHUMB_NODISCARD;
+
+/* RHUMB_E_FATAL when an earlier sync of this handle failed. To be asked before every sync. */
+rhumb_status rhumb__io_file_sync_check(const rhumb__io_file *file) RHUMB_NODISCARD;
+
+/* What a sync that ended with `os_errno` (0: well) means; marks the handle when it failed. */
+rhumb_status rhumb__io_file_sync_result(rhumb__io_file *file, int os_errno) RHUMB_NODISCARD;
+
+/* fdatasync, and its result. */
+rhumb_status rhumb__io_file_sync_now(rhumb__io_file *file) RHUMB_NODISCARD;
+
+/* The entries of the tables that are the same in both. They expect that no write is in flight, where that matters. */
+rhumb_status rhumb__io_file_size(rhumb__io *io, uint64_t *bytes_out) RHUMB_NODISCARD;
+rhumb_status rhumb__io_file_resize(rhumb__io *io, uint64_t bytes) RHUMB_NODISCARD;
+rhumb_status rhumb__io_file_allocate(rhumb__io *io, uint64_t offset, uint64_t bytes) RHUMB_NODISCARD;
+rhumb_status rhumb__io_file_punch(rhumb__io *io, uint64_t offset, uint64_t bytes) RHUMB_NODISCARD;
+void rhumb__io_file_forget(rhumb__io *io, uint64_t offset, uint64_t bytes);
+rhumb_status rhumb__io_file_read(rhumb__io *io, void *bytes, size_t bytes_count, uint64_t offset) RHUMB_NODISCARD;
+rhumb_status rhumb__io_file_map(rhumb__io *io, void *address, size_t bytes_count, uint64_t offset,
+                                rhumb__io_map_kind kind) RHUMB_NODISCARD;
+rhumb_status rhumb__io_file_lock(rhumb__io *io, uint64_t offset, uint64_t bytes, rhumb__io_lock kind,
+                                 bool *taken_out) RHUMB_NODISCARD;
+rhumb_status rhumb__io_file_unlock(rhumb__io *io, uint64_t offset, uint64_t bytes) RHUMB_NODISCARD;
+rhumb_status rhumb__io_file_lock_test(rhumb__io *io, uint64_t offset, uint64_t bytes,
+                                      bool *held_by_other_out) RHUMB_NODISCARD;
+rhumb_status rhumb__io_file_sync_directory(const char *path) RHUMB_NODISCARD;
+rhumb_status rhumb__io_file_remove(const char *path) RHUMB_NODISCARD;
+rhumb_status rhumb__io_file_rename(const char *from, const char *to) RHUMB_NODISCARD;
+
+#endif /* RHUMB_STORAGE_IO_IO_FILE_H */

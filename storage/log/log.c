@@ -1,0 +1,446 @@
+/* log.c - the log from its users' side: opening, replay, appending, waiting, and the thread of mode interval.
+ *
+ * What has been appended and not written lies in `buffer`. Room in it is reserved before an operation begins, so that
+ * appending needs nothing: reservations are sums of bytes, not places, and stay good when the buffers are swapped,
+ * because both are equally large. A buffer that is full (BUFFER_BYTES_MAX) is written before anything more is reserved;
+ * it grows beyond that only while reservations alone need it, which is at most one record for each thread.
+ *
+ * The first of those who wait for durability takes the flusher's role and writes for all who have appended by then.
+ * The others wait for the role to become free, and by then mostly find their operation durable: group commit, with
+ * groups as large as what is appended during one sync.
+ *
+ * Locking: see log_state.h. How it fails: opening fails with everything released again; reserve fails without
+ * memory, and nothing has happened; the rest fails as log_flush.c says.
+ */
+#define _GNU_SOURCE
+#include "storage/log/log.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/status.h"
+#include "base/thread.h"
+#include "storage/log/log_state.h"
+
+#define BUFFER_BYTES_MIN (UINT64_C(64) << 10)
+#define BUFFER_BYTES_MAX (UINT64_C(4) << 20)
+
+/* Numbers that are left unused at their end: more than there can be reservations at a time, each of which may become
+ * an operation. */
+#define LSN_RESERVE (UINT64_C(1) << 20)
+
+#define SECOND_NS UINT64_C(1000000000)
+
+/* ---- the thread of mode interval ---- */
+
+/* Waits for the end of an interval that begins now; false when the log is being closed. */
+static bool wait_interval(rhumb__log *log) {
+    const uint64_t end_ns = rhumb__clock_now_ns() + rhumb__min_u64(log->interval_ns, UINT64_C(1) << 60);
+    const struct timespec end = {.tv_sec = (time_t)(end_ns / SECOND_NS), .tv_nsec = (long)(end_ns % SECOND_NS)};
+    while (!log->stopping) {
+        if (pthread_cond_timedwait(&log->tick, &log->lock, &end) == ETIMEDOUT) break;
+    }
+    return !log->stopping;
+}
+
+/* Sleeps while everything is durable; otherwise syncs at the end of an interval. A failure is kept for the others. */
+static void *thread_main(void *argument) {
+    rhumb__log *log = argument;
+    pthread_mutex_lock(&log->lock);
+    while (!log->stopping && !atomic_load(&log->failed)) {
+        if (log->durable_lsn >= log->lsn) {
+            log->thread_idle = true;
+            pthread_cond_wait(&log->tick, &log->lock);
+            log->thread_idle = false;
+            continue;
+        }
+        if (!wait_interval(log)) break;
+        rhumb__log_await_role(log);
+        if (log->durable_lsn < log->lsn && rhumb__log_flush(log, true) != RHUMB_OK) break;
+    }
+    pthread_mutex_unlock(&log->lock);
+    return NULL;
+}
+
+static rhumb_status start_thread(rhumb__log *log) {
+    const int os_errno = rhumb__thread_start(&log->thread, thread_main, log);
+    log->thread_started = os_errno == 0;
+    if (os_errno == 0) return RHUMB_OK;
+    return rhumb__fail_errno(os_errno, log->path, RHUMB_OFFSET_NONE, "cannot start the log's thread");
+}
+
+static void stop_thread(rhumb__log *log) {
+    if (!log->thread_started) return;
+    pthread_mutex_lock(&log->lock);
+    log->stopping = true;
+    pthread_cond_signal(&log->tick);
+    pthread_mutex_unlock(&log->lock);
+    pthread_join(log->thread, NULL);
+}
+
+/* ---- opening ---- */
+
+static rhumb_status make(const rhumb__log_spec *spec, rhumb__log **log_out) {
+    rhumb__log *log = rhumb__alloc_zeroed(1, sizeof *log);
+    if (log == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a log");
+    log->path = rhumb__log_path_make(spec->index_path);
+    if (log->path == NULL) {
+        rhumb__free(log);
+        return rhumb__fail(RHUMB_E_NOMEM, "no memory for the log's path");
+    }
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&log->tick, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_cond_init(&log->changed, NULL);
+    pthread_mutex_init(&log->lock, NULL);
+    log->backend = spec->backend;
+    log->durability = spec->durability;
+    log->interval_ns = spec->interval_ns;
+    *log_out = log;
+    return RHUMB_OK;
+}
+
+static void destroy(rhumb__log *log) {
+    rhumb__io_close(log->io);
+    rhumb__log_scan_clear(&log->found);
+    rhumb__free(log->buffer);
+    rhumb__free(log->spare);
+    rhumb__free(log->path);
+    pthread_cond_destroy(&log->tick);
+    pthread_cond_destroy(&log->changed);
+    pthread_mutex_destroy(&log->lock);
+    rhumb__free(log);
+}
+
+/* Removes a log that does not belong to the checkpoint. */
+static rhumb_status discard(rhumb__log *log) {
+    rhumb_status status;
+    rhumb__io_close(log->io);
+    log->io = NULL;
+    RHUMB_TRY(rhumb__io_remove(log->backend, log->path));
+    RHUMB_TRY(rhumb__io_sync_directory(log->backend, log->path));
+done:
+    return status;
+}
+
+/* Opens the file and reads what it holds. Afterwards there is a handle if there is a log. */
+static rhumb_status find_file(rhumb__log *log, const rhumb__log_spec *spec) {
+    rhumb_status status;
+    rhumb_error before;
+    bool found = false;
+    rhumb__error_save(&before);
+    status = rhumb__io_open(log->backend, log->path, RHUMB__IO_WRITE, &log->io);
+    if (status == RHUMB_E_NOTFOUND) {
+        rhumb__error_restore(&before);
+        return RHUMB_OK;
+    }
+    if (status != RHUMB_OK) return status;
+    RHUMB_TRY(rhumb__log_header_read(log->io, &log->header, &found));
+    if (!found) {
+        log->remove_leftover = true;
+        rhumb__io_close(log->io);
+        log->io = NULL;
+        return RHUMB_OK;
+    }
+    status = rhumb__log_header_check_owner(&log->header, spec->uuid, spec->checkpoint_lsn, log->path);
+    if (status == RHUMB_E_LOG && spec->discard) {
+        rhumb__error_restore(&before);
+        return discard(log);
+    }
+    if (status != RHUMB_OK) return status;
+    status = rhumb__log_scan_run(log->io, &log->header, spec->checkpoint_lsn, &log->found);
+done:
+    return status;
+}
+
+/* Decides how the log goes on: behind what was found, or anew behind the checkpoint. */
+static rhumb_status choose_beginning(rhumb__log *log, const rhumb__log_spec *spec) {
+    log->durable_lsn = spec->checkpoint_lsn;
+    log->cut_lsn = spec->checkpoint_lsn;
+    if (log->io != NULL && log->found.end.lsn > spec->checkpoint_lsn) {
+        log->file_state = RHUMB__LOG_FILE_FOUND;
+        log->lsn = log->found.end.lsn;
+        log->crc = log->found.end.previous_crc;
+        log->end_offset = log->found.end.offset;
+        log->synced_lsn = log->found.synced_lsn;
+        return RHUMB_OK;
+    }
+    log->file_state = log->io != NULL ? RHUMB__LOG_FILE_STALE : RHUMB__LOG_FILE_ABSENT;
+    rhumb__log_scan_clear(&log->found);
+    memcpy(log->header.uuid, spec->uuid, sizeof log->header.uuid);
+    const rhumb_status status = rhumb__log_header_renew(&log->header, spec->checkpoint_lsn, log->path);
+    log->lsn = spec->checkpoint_lsn;
+    log->crc = log->header.first_previous_crc;
+    log->end_offset = log->header.first_offset;
+    log->synced_lsn = spec->checkpoint_lsn;
+    return status;
+}
+
+rhumb_status rhumb__log_open(const rhumb__log_spec *spec, rhumb__log **log_out) {
+    rhumb__log *log = NULL;
+    rhumb_status status;
+    RHUMB_TRY(make(spec, &log));
+    if (spec->checkpoint_lsn > RHUMB__LOG_LSN_MAX) {
+        status = rhumb__fail_at(RHUMB_E_CORRUPT, spec->index_path, RHUMB_OFFSET_NONE,
+                                "the checkpoint ends with operation %llu, which there cannot be",
+                                (unsigned long long)spec->checkpoint_lsn);
+        goto done;
+    }
+    RHUMB_TRY(find_file(log, spec));
+    RHUMB_TRY(choose_beginning(log, spec));
+    if (log->durability == RHUMB_DURABILITY_INTERVAL) RHUMB_TRY(start_thread(log));
+    *log_out = log;
+    log = NULL;
+done:
+    if (log != NULL) destroy(log);
+    return status;
+}
+
+rhumb_status rhumb__log_replay(rhumb__log *log, rhumb__log_visit visit, void *context) {
+    if (log->found.operation_count == 0) return RHUMB_OK;
+    return rhumb__log_scan_visit(log->io, &log->found, visit, context);
+}
+
+uint64_t rhumb__log_replay_count(const rhumb__log *log) { return log->found.operation_count; }
+
+/* ---- appending ---- */
+
+/* Makes both buffers at least that large. Nobody has the role, or the spare one would be somebody's. */
+static rhumb_status grow_buffers(rhumb__log *log, uint64_t bytes) {
+    uint64_t capacity = rhumb__max_u64(log->capacity_bytes * 2, BUFFER_BYTES_MIN);
+    capacity = rhumb__max_u64(rhumb__min_u64(capacity, BUFFER_BYTES_MAX), bytes);
+    uint8_t *buffer = rhumb__alloc_aligned(capacity, 1, RHUMB__LOG_HEADER_BYTES);
+    uint8_t *spare = rhumb__alloc_aligned(capacity, 1, RHUMB__LOG_HEADER_BYTES);
+    if (buffer == NULL || spare == NULL) {
+        rhumb__free(buffer);
+        rhumb__free(spare);
+        return rhumb__fail_at(RHUMB_E_NOMEM, log->path, RHUMB_OFFSET_NONE,
+                              "no memory for two log buffers of %llu bytes", (unsigned long long)capacity);
+    }
+    if (log->used_bytes > 0) memcpy(buffer, log->buffer, log->used_bytes);
+    rhumb__free(log->buffer);
+    rhumb__free(log->spare);
+    log->buffer = buffer;
+    log->spare = spare;
+    log->capacity_bytes = capacity;
+    return RHUMB_OK;
+}
+
+/* Room for so many bytes more, in memory and in a file that there is. */
+static bool has_room(const rhumb__log *log, uint64_t bytes) {
+    return log->ready && log->used_bytes + log->reserved_bytes + bytes <= log->capacity_bytes;
+}
+
+/* Waits, makes the file ready, writes or grows, one of them, so that there may be room for so many bytes more. */
+static rhumb_status make_room(rhumb__log *log, uint64_t bytes) {
+    const uint64_t needed_bytes = log->used_bytes + log->reserved_bytes + bytes;
+    if (log->flushing) {
+        pthread_cond_wait(&log->changed, &log->lock);
+        return RHUMB_OK;
+    }
+    if (!log->ready) return rhumb__log_get_ready(log);
+    if (needed_bytes > BUFFER_BYTES_MAX && log->used_bytes > 0) return rhumb__log_flush(log, false);
+    const rhumb_status status = grow_buffers(log, needed_bytes);
+    /* Without the memory for more, what there is has to do. */
+    return status == RHUMB_E_NOMEM && log->used_bytes > 0 ? rhumb__log_flush(log, false) : status;
+}
+
+rhumb_status rhumb__log_reserve(rhumb__log *log, uint32_t payload_bytes) {
+    rhumb_status status = RHUMB_OK;
+    if (payload_bytes > RHUMB__LOG_PAYLOAD_BYTES_MAX) {
+        return rhumb__fail(RHUMB_E_INVALID, "an operation of %u bytes: the log takes at most %u", payload_bytes,
+                           RHUMB__LOG_PAYLOAD_BYTES_MAX);
+    }
+    const uint64_t bytes = rhumb__log_record_bytes(payload_bytes);
+    pthread_mutex_lock(&log->lock);
+    if (log->lsn >= RHUMB__LOG_LSN_MAX - LSN_RESERVE) {
+        status = rhumb__fail_at(RHUMB_E_FULL, log->path, RHUMB_OFFSET_NONE,
+                                "operation %llu is among the last there can be", (unsigned long long)log->lsn);
+        goto done;
+    }
+    while (!atomic_load(&log->failed) && log->durability != RHUMB_DURABILITY_NONE && !has_room(log, bytes)) {
+        RHUMB_TRY(make_room(log, bytes));
+    }
+    if (atomic_load(&log->failed)) {
+        status = rhumb__log_fail_again(log);
+    } else {
+        log->reserved_bytes += bytes;
+    }
+done:
+    pthread_mutex_unlock(&log->lock);
+    return status;
+}
+
+void rhumb__log_release(rhumb__log *log, uint32_t payload_bytes) {
+    const uint64_t bytes = rhumb__log_record_bytes(payload_bytes);
+    pthread_mutex_lock(&log->lock);
+    RHUMB_ASSERT(log->reserved_bytes >= bytes);
+    log->reserved_bytes -= bytes;
+    pthread_mutex_unlock(&log->lock);
+}
+
+/* Puts the next record at the end of the buffer. */
+static void put_record(rhumb__log *log, const rhumb__log_record_header *header, const void *head, uint32_t head_bytes,
+                       const void *body, uint32_t body_bytes) {
+    const uint64_t bytes = rhumb__log_record_bytes(header->payload_bytes);
+    uint8_t *record = log->buffer + log->used_bytes;
+    uint8_t *next = record + sizeof *header;
+    RHUMB_ASSERT(log->used_bytes + bytes <= log->capacity_bytes);
+    memcpy(record, header, sizeof *header);
+    if (head_bytes > 0) memcpy(next, head, head_bytes);
+    next += head_bytes;
+    if (body_bytes > 0) memcpy(next, body, body_bytes);
+    next += body_bytes;
+    memset(next, 0, (size_t)(record + bytes - next));
+    log->crc = rhumb__log_record_crc(rhumb__log_seed(log->header.salt), record, bytes);
+    memcpy(record + offsetof(rhumb__log_record_header, crc), &log->crc, sizeof log->crc);
+    log->used_bytes += bytes;
+    log->end_offset += bytes;
+}
+
+uint64_t rhumb__log_append(rhumb__log *log, rhumb__log_type type, uint64_t batch, const void *head, uint32_t head_bytes,
+                           const void *body, uint32_t body_bytes) {
+    RHUMB_ASSERT(type >= RHUMB__LOG_INSERT && type <= RHUMB__LOG_BATCH_COMMIT);
+    RHUMB_ASSERT(head_bytes <= RHUMB__LOG_PAYLOAD_BYTES_MAX && body_bytes <= RHUMB__LOG_PAYLOAD_BYTES_MAX - head_bytes);
+    const uint64_t bytes = rhumb__log_record_bytes(head_bytes + body_bytes);
+    pthread_mutex_lock(&log->lock);
+    RHUMB_ASSERT(log->reserved_bytes >= bytes);
+    log->reserved_bytes -= bytes;
+    const uint64_t lsn = ++log->lsn;
+    if (log->durability != RHUMB_DURABILITY_NONE) {
+        const rhumb__log_record_header header = {.previous_crc = log->crc,
+                                                 .payload_bytes = head_bytes + body_bytes,
+                                                 .type = (uint32_t)type,
+                                                 .lsn = lsn,
+                                                 .synced_lsn = log->synced_lsn,
+                                                 .batch = type == RHUMB__LOG_BATCH_BEGIN ? lsn : batch};
+        put_record(log, &header, head, head_bytes, body, body_bytes);
+    }
+    if (log->thread_idle) pthread_cond_signal(&log->tick);
+    pthread_mutex_unlock(&log->lock);
+    return lsn;
+}
+
+/* ---- durability ---- */
+
+/* Flushes, or waits for whoever does, until the operation is durable. The lock is held. */
+static rhumb_status make_durable(rhumb__log *log, uint64_t lsn) {
+    rhumb_status status = RHUMB_OK;
+    while (status == RHUMB_OK && log->durable_lsn < lsn) {
+        if (atomic_load(&log->failed)) return rhumb__log_fail_again(log);
+        if (log->flushing) {
+            pthread_cond_wait(&log->changed, &log->lock);
+        } else {
+            status = rhumb__log_flush(log, true);
+        }
+    }
+    return status;
+}
+
+rhumb_status rhumb__log_wait(rhumb__log *log, uint64_t lsn) {
+    rhumb_status status = RHUMB_OK;
+    pthread_mutex_lock(&log->lock);
+    if (log->durability == RHUMB_DURABILITY_FULL) {
+        status = make_durable(log, lsn);
+    } else if (atomic_load(&log->failed) && log->durable_lsn < lsn) {
+        status = rhumb__log_fail_again(log);
+    }
+    pthread_mutex_unlock(&log->lock);
+    return status;
+}
+
+rhumb_status rhumb__log_sync(rhumb__log *log) {
+    rhumb_status status = RHUMB_OK;
+    pthread_mutex_lock(&log->lock);
+    if (atomic_load(&log->failed)) {
+        status = rhumb__log_fail_again(log);
+    } else if (log->durability != RHUMB_DURABILITY_NONE) {
+        status = make_durable(log, log->lsn);
+    } else if (log->durable_lsn < log->lsn) {
+        status = rhumb__fail_at(RHUMB_E_UNSUPPORTED, log->path, RHUMB_OFFSET_NONE,
+                                "without a log only a checkpoint makes operations durable; %llu of %llu are",
+                                (unsigned long long)log->durable_lsn, (unsigned long long)log->lsn);
+    }
+    pthread_mutex_unlock(&log->lock);
+    return status;
+}
+
+/* ---- what others ask ---- */
+
+uint64_t rhumb__log_lsn(rhumb__log *log) {
+    pthread_mutex_lock(&log->lock);
+    const uint64_t lsn = log->lsn;
+    pthread_mutex_unlock(&log->lock);
+    return lsn;
+}
+
+uint64_t rhumb__log_durable_lsn(rhumb__log *log) {
+    pthread_mutex_lock(&log->lock);
+    const uint64_t lsn = log->durable_lsn;
+    pthread_mutex_unlock(&log->lock);
+    return lsn;
+}
+
+rhumb__log_mark rhumb__log_mark_now(rhumb__log *log) {
+    pthread_mutex_lock(&log->lock);
+    const rhumb__log_mark mark = {.lsn = log->lsn, .offset = log->end_offset, .previous_crc = log->crc};
+    pthread_mutex_unlock(&log->lock);
+    return mark;
+}
+
+rhumb__log_stats rhumb__log_stats_get(rhumb__log *log) {
+    pthread_mutex_lock(&log->lock);
+    const rhumb__log_stats stats = {.bytes = log->end_offset - log->header.first_offset,
+                                    .sync_count = log->sync_count,
+                                    .synced_count = log->synced_count};
+    pthread_mutex_unlock(&log->lock);
+    return stats;
+}
+
+bool rhumb__log_failed(const rhumb__log *log) { return atomic_load(&log->failed); }
+
+rhumb_status rhumb__log_check(rhumb__log *log) {
+    rhumb_status status = RHUMB_OK;
+    pthread_mutex_lock(&log->lock);
+    if (atomic_load(&log->failed)) status = rhumb__log_fail_again(log);
+    pthread_mutex_unlock(&log->lock);
+    return status;
+}
+
+/* ---- closing ---- */
+
+/* Removes the file of a log whose operations are all in a checkpoint. If that fails, it stays and says nothing new. */
+static void remove_file(rhumb__log *log) {
+    rhumb_error before;
+    rhumb__error_save(&before);
+    if (rhumb__io_remove(log->backend, log->path) != RHUMB_OK ||
+        rhumb__io_sync_directory(log->backend, log->path) != RHUMB_OK) {
+        rhumb__error_restore(&before);
+    }
+}
+
+rhumb_status rhumb__log_close(rhumb__log *log, bool remove) {
+    rhumb_status status = RHUMB_OK;
+    if (log == NULL) return RHUMB_OK;
+    stop_thread(log);
+    pthread_mutex_lock(&log->lock);
+    const bool failed = atomic_load(&log->failed);
+    const bool removable = remove && !failed && log->lsn == log->cut_lsn;
+    const bool unwritten = log->used_bytes > 0 || log->unsynced;
+    if (failed && log->durable_lsn < log->lsn) {
+        status = rhumb__log_fail_again(log);
+    } else if (!failed && unwritten && !removable) {
+        status = rhumb__log_flush(log, true);
+    }
+    pthread_mutex_unlock(&log->lock);
+    const bool file_exists = log->io != NULL || log->remove_leftover;
+    if (removable && file_exists) remove_file(log);
+    destroy(log);
+    return status;
+}

@@ -1,0 +1,286 @@
+/* log_scan.c - reading the records of a log: which are valid, which count, and whether one that is not valid was never
+ * whole or has been damaged.
+ *
+ * A record is *valid* if its checksum is right and it continues the chain: it has the next LSN and names the checksum
+ * of the record before. The log ends before the first that is not. Normally that is a torn tail: nobody was told that
+ * the record is durable. It is damage if a record further behind says that the missing one had been synced, which it
+ * can say because its own checksum needs nothing but the salt.
+ *
+ * Everything is read through a window of fixed size, and a record is judged by what is in the window, so that a file
+ * that changes meanwhile can give a wrong answer but no impossible one. Memory grows with the batches of the log only.
+ * Holds no lock; owns what is in rhumb__log_scan.
+ */
+#include "storage/log/log_file.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/crc32c.h"
+#include "base/status.h"
+
+/* How far behind a missing record another one can be: the difference of their LSNs. */
+#define EVIDENCE_LSN_DISTANCE_MAX (UINT64_C(1) << 32)
+
+/* What looks like a record in places where there is none has to be looked at whole. Real logs have hardly any of that;
+ * one that was made up to have it everywhere is called damaged after this many bytes instead of being read for days. */
+#define EVIDENCE_BYTES_MAX (UINT64_C(1) << 30)
+
+#define BATCH_CAPACITY_MIN 16u
+
+/* ---- the window ---- */
+
+typedef struct window {
+    rhumb__io *io;
+    uint8_t *bytes; /* RHUMB__LOG_WINDOW_BYTES, not owned */
+    uint64_t file_bytes;
+    uint64_t offset; /* what is in it */
+    uint64_t count;
+} window;
+
+static rhumb_status window_init(window *w, rhumb__io *io, uint8_t *bytes) {
+    *w = (window){.io = io, .bytes = bytes};
+    return rhumb__io_size(io, &w->file_bytes);
+}
+
+static rhumb_status window_move(window *w, uint64_t offset) {
+    const uint64_t count = rhumb__min_u64(w->file_bytes - offset, RHUMB__LOG_WINDOW_BYTES);
+    w->count = 0;
+    const rhumb_status status = rhumb__io_read(w->io, w->bytes, count, offset);
+    if (status != RHUMB_OK) return status;
+    w->offset = offset;
+    w->count = count;
+    return RHUMB_OK;
+}
+
+static inline bool window_has(const window *w, uint64_t offset, uint64_t bytes) {
+    return offset >= w->offset && bytes <= w->count && offset - w->offset <= w->count - bytes;
+}
+
+/* Whether the file reaches that far. */
+static inline bool window_can_have(const window *w, uint64_t offset, uint64_t bytes) {
+    return offset <= w->file_bytes && bytes <= w->file_bytes - offset;
+}
+
+/* ---- one record ---- */
+
+typedef struct record_view {
+    rhumb__log_record_header header;
+    const uint8_t *payload; /* in the window */
+    const uint8_t *bytes;
+    uint64_t bytes_count;
+} record_view;
+
+/* Looks at one place. The record is whole if its checksum is right, whatever it says. */
+static rhumb_status view_record(window *w, uint32_t seed, uint64_t offset, record_view *view, bool *whole_out) {
+    rhumb_status status = RHUMB_OK;
+    *whole_out = false;
+    if (!window_can_have(w, offset, sizeof view->header)) return RHUMB_OK;
+    if (!window_has(w, offset, sizeof view->header)) status = window_move(w, offset);
+    if (status != RHUMB_OK) return status;
+    memcpy(&view->header, w->bytes + (offset - w->offset), sizeof view->header);
+    if (view->header.payload_bytes > RHUMB__LOG_PAYLOAD_BYTES_MAX) return RHUMB_OK;
+    view->bytes_count = rhumb__log_record_bytes(view->header.payload_bytes);
+    if (!window_can_have(w, offset, view->bytes_count)) return RHUMB_OK;
+    if (!window_has(w, offset, view->bytes_count)) status = window_move(w, offset);
+    if (status != RHUMB_OK) return status;
+    view->bytes = w->bytes + (offset - w->offset);
+    view->payload = view->bytes + sizeof view->header;
+    /* The window may have been read anew: what counts is what is checked. */
+    if (memcmp(&view->header, view->bytes, sizeof view->header) != 0) return RHUMB_OK;
+    *whole_out = rhumb__log_record_crc(seed, view->bytes, view->bytes_count) == view->header.crc;
+    return RHUMB_OK;
+}
+
+/* The record at a place of the chain, if it is valid; the place moves behind it. */
+static rhumb_status next_record(window *w, uint32_t seed, rhumb__log_mark *place, record_view *view, bool *valid_out) {
+    bool whole = false;
+    *valid_out = false;
+    rhumb_status status = view_record(w, seed, place->offset, view, &whole);
+    if (status != RHUMB_OK || !whole) return status;
+    if (view->header.lsn != place->lsn + 1 || view->header.previous_crc != place->previous_crc) return RHUMB_OK;
+    if (view->header.type < RHUMB__LOG_INSERT || view->header.type > RHUMB__LOG_BATCH_COMMIT) {
+        return rhumb__fail_at(RHUMB_E_VERSION, w->io->path, place->offset,
+                              "record %llu of the log has type %u, which this version does not know",
+                              (unsigned long long)view->header.lsn, view->header.type);
+    }
+    place->lsn = view->header.lsn;
+    place->offset += view->bytes_count;
+    place->previous_crc = view->header.crc;
+    *valid_out = true;
+    return RHUMB_OK;
+}
+
+static bool is_operation(const record_view *view) { return view->header.type <= RHUMB__LOG_DELETE; }
+
+/* ---- batches ---- */
+
+/* The batch's entry, or the empty one where it would be. The table is never full. */
+static rhumb__log_batch *find_batch(const rhumb__log_scan *scan, uint64_t batch) {
+    uint64_t i = rhumb__mix64(batch) & (scan->batch_capacity - 1);
+    while (scan->batches[i].batch != 0 && scan->batches[i].batch != batch) i = (i + 1) & (scan->batch_capacity - 1);
+    return &scan->batches[i];
+}
+
+static rhumb_status grow_batches(rhumb__log_scan *scan) {
+    rhumb__log_scan grown = *scan;
+    grown.batch_capacity = scan->batch_capacity == 0 ? BATCH_CAPACITY_MIN : scan->batch_capacity * 2;
+    grown.batches = rhumb__alloc_zeroed(grown.batch_capacity, sizeof *grown.batches);
+    if (grown.batches == NULL) {
+        return rhumb__fail(RHUMB_E_NOMEM, "no memory for the %llu batches of the log",
+                           (unsigned long long)grown.batch_capacity / 2);
+    }
+    for (uint64_t i = 0; i < scan->batch_capacity; i++) {
+        if (scan->batches[i].batch != 0) *find_batch(&grown, scan->batches[i].batch) = scan->batches[i];
+    }
+    rhumb__free(scan->batches);
+    *scan = grown;
+    return RHUMB_OK;
+}
+
+/* The batch's entry, made if it is not there. `batch` is not 0. */
+static rhumb_status take_batch(rhumb__log_scan *scan, uint64_t batch, rhumb__log_batch **entry_out) {
+    if ((scan->batch_count + 1) * 2 > scan->batch_capacity) {
+        const rhumb_status status = grow_batches(scan);
+        if (status != RHUMB_OK) return status;
+    }
+    *entry_out = find_batch(scan, batch);
+    if ((*entry_out)->batch == 0) {
+        (*entry_out)->batch = batch;
+        scan->batch_count++;
+    }
+    return RHUMB_OK;
+}
+
+static bool is_committed(const rhumb__log_scan *scan, uint64_t batch) {
+    return scan->batch_capacity > 0 && find_batch(scan, batch)->committed;
+}
+
+/* ---- the scan ---- */
+
+static rhumb_status note_record(rhumb__log_scan *scan, const record_view *view) {
+    scan->record_count++;
+    scan->synced_lsn = rhumb__max_u64(scan->synced_lsn, rhumb__min_u64(view->header.synced_lsn, view->header.lsn - 1));
+    scan->range_crc = rhumb__crc32c(scan->range_crc, view->bytes, view->bytes_count);
+    if (view->header.lsn <= scan->checkpoint_lsn) return RHUMB_OK;
+    const uint64_t batch = view->header.batch;
+    if (batch == 0) {
+        if (is_operation(view)) scan->operation_count++;
+        return RHUMB_OK;
+    }
+    rhumb__log_batch *entry = NULL;
+    const rhumb_status status = take_batch(scan, batch, &entry);
+    if (status != RHUMB_OK) return status;
+    if (is_operation(view)) entry->operation_count++;
+    if (view->header.type == RHUMB__LOG_BATCH_COMMIT) entry->committed = true;
+    return RHUMB_OK;
+}
+
+/* Looks behind the end of the chain for a record saying that the next one, or the first behind the checkpoint if that
+ * is later, had been synced. Most of what is looked at is zeros or torn records, and ends at the first comparison. */
+static rhumb_status find_evidence(window *w, const rhumb__log_scan *scan, bool *found_out, record_view *evidence,
+                                  uint64_t *offset_out) {
+    const uint64_t missing = rhumb__max_u64(scan->end.lsn, scan->checkpoint_lsn) + 1;
+    uint64_t looked_at_bytes = 0;
+    for (uint64_t offset = scan->end.offset; window_can_have(w, offset, sizeof evidence->header);
+         offset += RHUMB__LOG_RECORD_ALIGNMENT) {
+        if (!window_has(w, offset, sizeof evidence->header)) {
+            const rhumb_status status = window_move(w, offset);
+            if (status != RHUMB_OK) return status;
+        }
+        const uint8_t *bytes = w->bytes + (offset - w->offset);
+        uint64_t lsn;
+        uint64_t synced_lsn;
+        memcpy(&lsn, bytes + offsetof(rhumb__log_record_header, lsn), sizeof lsn);
+        if (lsn - missing - 1 >= EVIDENCE_LSN_DISTANCE_MAX - 1) continue;
+        memcpy(&synced_lsn, bytes + offsetof(rhumb__log_record_header, synced_lsn), sizeof synced_lsn);
+        if (synced_lsn < missing || synced_lsn >= lsn) continue;
+        const rhumb_status status = view_record(w, scan->seed, offset, evidence, found_out);
+        if (status != RHUMB_OK) return status;
+        looked_at_bytes += rhumb__min_u64(evidence->header.payload_bytes, RHUMB__LOG_PAYLOAD_BYTES_MAX);
+        *found_out = *found_out || looked_at_bytes > EVIDENCE_BYTES_MAX;
+        *offset_out = offset;
+        if (*found_out) return RHUMB_OK;
+    }
+    return RHUMB_OK;
+}
+
+static rhumb_status check_tail(window *w, const rhumb__log_scan *scan) {
+    record_view evidence;
+    uint64_t offset = 0;
+    bool found = false;
+    rhumb_status status = find_evidence(w, scan, &found, &evidence, &offset);
+    if (status != RHUMB_OK || !found) return status;
+    return rhumb__fail_at(RHUMB_E_CORRUPT, w->io->path, scan->end.offset,
+                          "record %llu of the log is damaged: it should be at byte %llu and had been synced, as record "
+                          "%llu at byte %llu says (synced up to %llu)",
+                          (unsigned long long)scan->end.lsn + 1, (unsigned long long)scan->end.offset,
+                          (unsigned long long)evidence.header.lsn, (unsigned long long)offset,
+                          (unsigned long long)evidence.header.synced_lsn);
+}
+
+rhumb_status rhumb__log_scan_run(rhumb__io *io, const rhumb__log_header *header, uint64_t checkpoint_lsn,
+                                 rhumb__log_scan *scan) {
+    rhumb_status status;
+    window w;
+    record_view view;
+    *scan = (rhumb__log_scan){.seed = rhumb__log_seed(header->salt), .checkpoint_lsn = checkpoint_lsn};
+    scan->begin.lsn = header->first_lsn - 1;
+    scan->begin.offset = header->first_offset;
+    scan->begin.previous_crc = header->first_previous_crc;
+    scan->end = scan->begin;
+    scan->synced_lsn = scan->begin.lsn;
+    scan->window = rhumb__alloc_aligned(RHUMB__LOG_WINDOW_BYTES, 1, RHUMB__LOG_HEADER_BYTES);
+    if (scan->window == NULL) {
+        return rhumb__fail_at(RHUMB_E_NOMEM, io->path, RHUMB_OFFSET_NONE, "no memory for reading the log");
+    }
+    RHUMB_TRY(window_init(&w, io, scan->window));
+    for (bool valid = true; valid;) {
+        RHUMB_TRY(next_record(&w, scan->seed, &scan->end, &view, &valid));
+        if (valid) RHUMB_TRY(note_record(scan, &view));
+    }
+    RHUMB_TRY(check_tail(&w, scan));
+    for (uint64_t i = 0; i < scan->batch_capacity; i++) {
+        if (scan->batches[i].committed) scan->operation_count += scan->batches[i].operation_count;
+    }
+done:
+    return status;
+}
+
+rhumb_status rhumb__log_scan_visit(rhumb__io *io, const rhumb__log_scan *scan, rhumb__log_visit visit, void *context) {
+    rhumb_status status;
+    window w;
+    record_view view;
+    rhumb__log_mark place = scan->begin;
+    uint8_t *bytes = rhumb__alloc_aligned(RHUMB__LOG_WINDOW_BYTES, 1, RHUMB__LOG_HEADER_BYTES);
+    if (bytes == NULL) {
+        return rhumb__fail_at(RHUMB_E_NOMEM, io->path, RHUMB_OFFSET_NONE, "no memory for reading the log");
+    }
+    RHUMB_TRY(window_init(&w, io, bytes));
+    while (place.lsn < scan->end.lsn) {
+        bool valid = false;
+        RHUMB_TRY(next_record(&w, scan->seed, &place, &view, &valid));
+        if (!valid) {
+            status = rhumb__fail_at(RHUMB_E_CORRUPT, io->path, place.offset,
+                                    "record %llu of the log is not what it was when the log was opened",
+                                    (unsigned long long)place.lsn + 1);
+            goto done;
+        }
+        if (place.lsn <= scan->checkpoint_lsn || !is_operation(&view)) continue;
+        if (view.header.batch != 0 && !is_committed(scan, view.header.batch)) continue;
+        const rhumb__log_record record = {.type = (rhumb__log_type)view.header.type,
+                                          .lsn = view.header.lsn,
+                                          .batch = view.header.batch,
+                                          .payload = view.payload,
+                                          .payload_bytes = view.header.payload_bytes};
+        RHUMB_TRY(visit(context, &record));
+    }
+done:
+    rhumb__free(bytes);
+    return status;
+}
+
+void rhumb__log_scan_clear(rhumb__log_scan *scan) {
+    rhumb__free(scan->batches);
+    rhumb__free(scan->window);
+    *scan = (rhumb__log_scan){0};
+}

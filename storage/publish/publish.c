@@ -1,0 +1,272 @@
+/* publish.c - writing a new version of the file beside the newest one and making it the newest: the checkpoint.
+ *
+ * The order is what makes it safe, and every step is there for a reason:
+ *   1. plan      for each section, new blocks for what has to be written. No block is taken that the two newest
+ * versions or a pinned reader use. Space is allocated now, so that a full disk is noticed before anything is written.
+ *   2. write     tails of append-only sections behind their published length; changed granules of mutable sections to
+ * their new blocks, each chunk copied under its lock; the directory with all checksums.
+ *   3. sync      everything the superblock is going to refer to is on the disk.
+ *   4. publish   the superblock into the slot of the version before the last; sync. From here on the new version
+ * counts.
+ *   5. settle    map what was written over the private pages that held it, which gives these back; retire the old
+ * blocks.
+ *
+ * A *granule* is a power of two of chunks, the unit that is rewritten and mapped as one: a chunk in small sections,
+ * more in large ones, so that a section never lies in more than some thousand pieces.
+ *
+ * Invariants: until step 4 nothing that the older versions refer to has changed, so a failure before it costs nothing
+ * but the blocks that were taken, which are given back. A granule is dirty whenever memory and newest version may
+ * differ. Locking: the whole function runs under the store's publishing lock, which is taken before any chunk lock.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/bits.h"
+#include "base/clock.h"
+#include "base/crc32c.h"
+#include "base/status.h"
+#include "storage/publish/publisher.h"
+
+/* The directory of the new version as bytes: root, then all chunk checksums. The entries borrow the plans' extents. */
+static rhumb_status encode_directory(rhumb__publisher *p, rhumb__directory *directory, uint32_t *root_bytes_out,
+                                     uint64_t *bytes_out) {
+    uint64_t checksum_count = 0;
+    uint32_t checksum_crc = 0;
+    directory->epoch = p->superblock.epoch;
+    directory->section_count = p->section_count;
+    for (uint32_t i = 0; i < p->section_count; i++) {
+        const rhumb__section_plan *plan = &p->plans[i];
+        const rhumb__section_spec *spec = &plan->section->spec;
+        rhumb__directory_entry *entry = &directory->entries[i];
+        entry->extents = plan->extents;
+        entry->record.id = spec->id;
+        entry->record.kind = (uint32_t)spec->kind;
+        entry->record.flags = spec->required ? RHUMB__SECTION_REQUIRED : 0;
+        entry->record.codec = spec->codec;
+        entry->record.version = spec->version;
+        entry->record.chunk_bytes = plan->section->chunk_bytes;
+        entry->record.row_stride_bytes = spec->row_stride_bytes;
+        entry->record.row_count = plan->row_count;
+        checksum_count += plan->checksum_count;
+        checksum_crc = rhumb__crc32c(checksum_crc, plan->checksums, plan->checksum_count * sizeof(uint32_t));
+    }
+    directory->checksum_crc = checksum_crc;
+    uint8_t *root = NULL;
+    rhumb_status status = rhumb__directory_encode(directory, &root, root_bytes_out);
+    if (status != RHUMB_OK) return status;
+    const uint64_t bytes = *root_bytes_out + checksum_count * sizeof(uint32_t);
+    p->directory_bytes = rhumb__alloc_resize(root, bytes, 1);
+    if (p->directory_bytes == NULL) {
+        rhumb__free(root);
+        return rhumb__fail(RHUMB_E_NOMEM, "no memory for a directory of %llu bytes", (unsigned long long)bytes);
+    }
+    p->superblock.root_crc = rhumb__crc32c(0, p->directory_bytes, *root_bytes_out);
+    uint8_t *next = p->directory_bytes + *root_bytes_out;
+    for (uint32_t i = 0; i < p->section_count; i++) {
+        const size_t table_bytes = p->plans[i].checksum_count * sizeof(uint32_t);
+        if (table_bytes > 0) memcpy(next, p->plans[i].checksums, table_bytes);
+        next += table_bytes;
+    }
+    *bytes_out = bytes;
+    return RHUMB_OK;
+}
+
+/* The end of the last block that the new version refers to: what the file must have of it. */
+static uint64_t used_end(const rhumb__publisher *p) {
+    uint64_t end = p->directory_offset + p->directory_block_bytes;
+    for (uint32_t i = 0; i < p->section_count; i++) {
+        const rhumb__extent_list *extents = &p->plans[i].extents;
+        for (uint32_t k = 0; k < extents->count; k++) {
+            end = rhumb__max_u64(end, extents->items[k].file_offset + extents->items[k].bytes);
+        }
+    }
+    return end;
+}
+
+static rhumb_status write_directory(rhumb__publisher *p) {
+    rhumb_status status;
+    rhumb__store *store = p->store;
+    uint32_t root_bytes = 0;
+    uint64_t bytes = 0;
+    uint64_t file_bytes = 0;
+    rhumb__directory *directory = rhumb__alloc_zeroed(1, sizeof *directory);
+    if (directory == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a directory");
+    RHUMB_TRY(encode_directory(p, directory, &root_bytes, &bytes));
+    const uint64_t block_bytes = rhumb__round_up(bytes, RHUMB__BLOCK_BYTES);
+    RHUMB_TRY(rhumb__file_space_take(&store->space, block_bytes, 1, 0, &p->directory_offset));
+    p->directory_block_bytes = block_bytes;
+    RHUMB_TRY(rhumb__io_allocate(store->io, p->directory_offset, block_bytes));
+    /* The last block may be one that the file has a part of only, as after somebody has added bytes to it. */
+    RHUMB_TRY(rhumb__io_size(store->io, &file_bytes));
+    if (file_bytes < store->space.end) RHUMB_TRY(rhumb__io_resize(store->io, store->space.end));
+    RHUMB_TRY(rhumb__io_write(store->io, p->directory_bytes, bytes, p->directory_offset));
+    p->written_bytes += bytes;
+    p->superblock.directory_offset = p->directory_offset;
+    p->superblock.directory_bytes = bytes;
+    p->superblock.root_bytes = root_bytes;
+    p->superblock.file_bytes = used_end(p);
+done:
+    rhumb__free(directory); /* not its extents: they are the plans' */
+    return status;
+}
+
+/* After a failure: nothing refers to the blocks that were taken, and everything that was copied counts as changed
+ * again. */
+static void roll_back(rhumb__publisher *p) {
+    for (uint32_t i = 0; i < p->section_count; i++) {
+        rhumb__section_plan *plan = &p->plans[i];
+        const bool is_mutable = plan->section != NULL && plan->section->spec.kind == RHUMB__SECTION_MUTABLE;
+        for (uint32_t k = 0; is_mutable && k < plan->moved.count; k++) {
+            const rhumb__range range = plan->moved.items[k];
+            for (uint64_t offset = range.begin; offset < range.end; offset += plan->section->chunk_bytes) {
+                rhumb__chunk_state *chunk = &plan->section->chunks[offset / plan->section->chunk_bytes];
+                pthread_mutex_lock(&chunk->lock);
+                chunk->dirty = true;
+                pthread_mutex_unlock(&chunk->lock);
+            }
+        }
+        for (uint32_t k = 0; k < plan->taken.count; k++) {
+            rhumb__file_space_give(&p->store->space, plan->taken.items[k].file_offset, plan->taken.items[k].bytes);
+        }
+    }
+    rhumb__file_space_give(&p->store->space, p->directory_offset, p->directory_block_bytes);
+}
+
+static void publisher_free(rhumb__publisher *p) {
+    if (p == NULL) return;
+    for (uint32_t i = 0; i < RHUMB__SECTION_COUNT_MAX; i++) {
+        rhumb__extent_list_clear(&p->plans[i].extents);
+        rhumb__extent_list_clear(&p->plans[i].taken);
+        rhumb__free(p->plans[i].moved.items);
+        rhumb__free(p->plans[i].checksums);
+    }
+    rhumb__free(p->pool);
+    rhumb__free(p->directory_bytes);
+    rhumb__free(p);
+}
+
+/* Buffers may still be on their way to the file; they must not be released before they have arrived. */
+static void wait_after_failure(rhumb__publisher *p) {
+    rhumb_error cause;
+    rhumb__error_save(&cause);
+    if (rhumb__io_drain(p->store->io) != RHUMB_OK) rhumb__error_restore(&cause);
+}
+
+/* Steps 1 and 2. */
+static rhumb_status write_version(rhumb__publisher *p) {
+    rhumb_status status = RHUMB_OK;
+    RHUMB_TRY(rhumb__publish_plan(p));
+    RHUMB_TRY(rhumb__publish_write(p));
+    if (!p->ahead) RHUMB_TRY(write_directory(p));
+    RHUMB_TRY(rhumb__io_drain(p->store->io));
+done:
+    if (status != RHUMB_OK) {
+        wait_after_failure(p);
+        roll_back(p);
+    }
+    return status;
+}
+
+/* Steps 3 and 4. What fails here leaves it open which version the disk holds, so the handle writes no more. Only the
+ * first version is another matter: its file is going to be removed. */
+static rhumb_status make_newest(rhumb__publisher *p) {
+    rhumb_status status;
+    rhumb__io *io = p->store->io;
+    RHUMB_TRY(rhumb__store_settle(p->store));
+    RHUMB_TRY(rhumb__io_sync(io));
+    RHUMB_TRY(rhumb__superblock_write(io, &p->superblock));
+    RHUMB_TRY(rhumb__io_sync(io));
+    if (!p->store->has_version) RHUMB_TRY(rhumb__io_sync_directory(io->backend, p->store->path));
+done:
+    if (status != RHUMB_OK) atomic_store(&p->store->failed, true);
+    if (status != RHUMB_OK && p->store->has_version) {
+        rhumb_error cause;
+        rhumb_error error;
+        rhumb__error_save(&cause);
+        status = rhumb__fail_at(RHUMB_E_FATAL, p->store->path, cause.file_offset,
+                                "a version could not be made durable, nothing more will be written: %s", cause.message);
+        rhumb__error_save(&error);
+        error.os_errno = cause.os_errno;
+        rhumb__error_restore(&error);
+    }
+    return status;
+}
+
+/* The blocks of the generation before are no part of the version that is the newest now. */
+static void retire_outgoing(rhumb__store *store, uint64_t last_epoch) {
+    for (uint32_t i = 0; i < store->outgoing.count; i++) {
+        rhumb__store_retire(store, last_epoch, store->outgoing.items[i].file_offset, store->outgoing.items[i].bytes);
+    }
+    rhumb__extent_list_clear(&store->outgoing);
+}
+
+/* Everything that a publication needs before it begins; `p` has been zeroed. */
+static rhumb_status prepare(rhumb__publisher *p, rhumb__store *store, rhumb__publication *publication) {
+    p->store = store;
+    p->publication = publication;
+    p->sections = store->sections;
+    p->section_count = store->section_count;
+    p->begin_ns = rhumb__clock_now_ns();
+    p->superblock = store->superblock;
+    if (atomic_load(&store->failed)) {
+        return rhumb__fail_at(RHUMB_E_FATAL, store->path, RHUMB_OFFSET_NONE,
+                              "an earlier failure to make a version durable forbids further writing");
+    }
+    (void)rhumb__store_reclaim(store);
+    return RHUMB_OK;
+}
+
+rhumb_status rhumb__store_publish(rhumb__store *store, rhumb__publication *publication) {
+    rhumb_status status;
+    RHUMB_ASSERT(store->writable);
+    rhumb__publisher *p = rhumb__alloc_zeroed(1, sizeof *p);
+    if (p == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a checkpoint");
+    pthread_mutex_lock(&store->publish_lock);
+    RHUMB_TRY(prepare(p, store, publication));
+    if (store->superblock.epoch >= RHUMB__EPOCH_MAX) {
+        status = rhumb__fail_at(RHUMB_E_FULL, store->path, RHUMB_OFFSET_NONE, "epoch %llu is the last there can be",
+                                (unsigned long long)store->superblock.epoch);
+        goto done;
+    }
+    p->superblock.epoch = store->superblock.epoch + 1;
+    p->superblock.features_read = publication->features_read;
+    memcpy(p->superblock.client, publication->client, sizeof p->superblock.client);
+    RHUMB_TRY(write_version(p));
+    RHUMB_TRY(make_newest(p));
+    rhumb__publish_settle(p);
+    rhumb__store_retire(store, store->superblock.epoch, store->directory_offset, store->directory_bytes);
+    retire_outgoing(store, store->superblock.epoch);
+    store->directory_offset = p->directory_offset;
+    store->directory_bytes = p->directory_block_bytes;
+    store->previous_file_bytes = store->superblock.file_bytes;
+    store->superblock = p->superblock;
+    store->has_version = true;
+    publication->written_bytes = p->written_bytes;
+done:
+    pthread_mutex_unlock(&store->publish_lock);
+    publisher_free(p);
+    return status;
+}
+
+rhumb_status rhumb__store_write_ahead(rhumb__store *store, rhumb__publication *publication) {
+    rhumb_status status;
+    RHUMB_ASSERT(store->writable);
+    rhumb__publisher *p = rhumb__alloc_zeroed(1, sizeof *p);
+    if (p == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for writing ahead");
+    pthread_mutex_lock(&store->publish_lock);
+    RHUMB_TRY(prepare(p, store, publication));
+    p->ahead = true;
+    if (store->next_section_count > 0) {
+        p->sections = store->next_sections;
+        p->section_count = store->next_section_count;
+    }
+    RHUMB_TRY(write_version(p));
+    rhumb__publish_settle(p);
+    publication->written_bytes = p->written_bytes;
+done:
+    pthread_mutex_unlock(&store->publish_lock);
+    publisher_free(p);
+    return status;
+}

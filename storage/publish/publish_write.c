@@ -1,0 +1,162 @@
+/* publish_write.c - step 2 of a publication: the rows go to the file, and their checksums into the plans.
+ *
+ * Append-only rows are written from where they are, because they never change. Chunks of mutable sections are copied
+ * under their lock, shown to the client's filter, and written from the copy. So searches wait for nothing, and writers
+ * for the copying of one chunk at most.
+ *
+ * Locking: the store's publishing lock is held; one chunk's lock at a time.
+ */
+#define _GNU_SOURCE
+#include <string.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/bits.h"
+#include "base/clock.h"
+#include "base/crc32c.h"
+#include "base/status.h"
+#include "storage/publish/publisher.h"
+
+#define COPY_POOL_BYTES (8u << 20)
+#define WRITE_BYTES_MAX (64u << 20)
+#define RATED_WRITE_BYTES_MAX (1u << 20)
+
+/* Waits until the bytes written so far are no more than the rate allows for the time since the first. */
+static void keep_to_rate(const rhumb__publisher *p) {
+    const uint64_t bytes_per_second = p->publication->bytes_per_second;
+    if (bytes_per_second == 0) return;
+    const uint64_t due_ns = (uint64_t)((double)p->written_bytes / (double)bytes_per_second * 1e9);
+    const uint64_t spent_ns = rhumb__clock_now_ns() - p->begin_ns;
+    if (spent_ns >= due_ns) return;
+    const uint64_t wait_ns = due_ns - spent_ns;
+    nanosleep(&(struct timespec){.tv_sec = (time_t)(wait_ns / 1000000000u), .tv_nsec = (long)(wait_ns % 1000000000u)},
+              NULL);
+}
+
+/* Writes `bytes` of memory to the place that the new extents give them. The memory must stay unchanged until the next
+ * drain. */
+static rhumb_status write_range(rhumb__publisher *p, const rhumb__section_plan *plan, const uint8_t *memory,
+                                uint64_t section_offset, uint64_t bytes) {
+    const uint64_t limit_bytes = p->publication->bytes_per_second == 0 ? WRITE_BYTES_MAX : RATED_WRITE_BYTES_MAX;
+    while (bytes > 0) {
+        const rhumb__extent piece =
+            rhumb__extent_list_piece(&plan->extents, section_offset, rhumb__min_u64(bytes, limit_bytes));
+        rhumb_status status = rhumb__io_write(p->store->io, memory, piece.bytes, piece.file_offset);
+        if (status != RHUMB_OK) return status;
+        p->written_bytes += piece.bytes;
+        keep_to_rate(p);
+        memory += piece.bytes;
+        section_offset += piece.bytes;
+        bytes -= piece.bytes;
+    }
+    return RHUMB_OK;
+}
+
+/* Rows that are published never change again, so they are written from where they are. */
+static rhumb_status write_append(rhumb__publisher *p, rhumb__section_plan *plan) {
+    const rhumb__section *section = plan->section;
+    const uint64_t old_bytes = section->published_row_count * section->row_stride_bytes;
+    const uint64_t new_bytes = plan->row_count * section->row_stride_bytes;
+    for (uint32_t i = 0; i < plan->moved.count; i++) {
+        const uint64_t begin = plan->moved.items[i].begin;
+        const uint64_t end = rhumb__min_u64(plan->moved.items[i].end, old_bytes);
+        rhumb_status status = begin < end ? write_range(p, plan, section->base + begin, begin, end - begin) : RHUMB_OK;
+        if (status != RHUMB_OK) return status;
+    }
+    if (new_bytes == old_bytes) return RHUMB_OK;
+    /* The checksum of a chunk that was published in part goes on from what it was: taken anew, it would hide damage
+     * that the published rows have suffered since. The plan begins with the old checksums, and zero for new chunks. */
+    for (uint64_t i = old_bytes / section->chunk_bytes; i < plan->checksum_count; i++) {
+        const uint64_t begin = rhumb__max_u64(i * section->chunk_bytes, old_bytes);
+        const uint64_t end = rhumb__min_u64((i + 1) * section->chunk_bytes, new_bytes);
+        plan->checksums[i] = rhumb__crc32c(plan->checksums[i], section->base + begin, end - begin);
+    }
+    return write_range(p, plan, section->base + old_bytes, old_bytes, new_bytes - old_bytes);
+}
+
+/* A place in the pool for some chunks; waits for the writes in flight when the pool is used up. */
+static rhumb_status pool_take(rhumb__publisher *p, uint64_t bytes, uint8_t **buffer_out) {
+    rhumb_status status = RHUMB_OK;
+    if (p->pool_bytes < bytes) {
+        RHUMB_TRY(rhumb__io_drain(p->store->io));
+        rhumb__free(p->pool);
+        p->pool_bytes = 0;
+        const uint64_t pool_bytes = rhumb__max_u64(COPY_POOL_BYTES, bytes);
+        p->pool = rhumb__alloc_aligned(pool_bytes, 1, 4096);
+        if (p->pool == NULL) {
+            status = rhumb__fail(RHUMB_E_NOMEM, "no memory for buffers of %llu bytes", (unsigned long long)pool_bytes);
+            goto done;
+        }
+        p->pool_bytes = pool_bytes;
+        p->pool_used_bytes = 0;
+    }
+    if (p->pool_bytes - p->pool_used_bytes < bytes) {
+        RHUMB_TRY(rhumb__io_drain(p->store->io));
+        p->pool_used_bytes = 0;
+    }
+    *buffer_out = p->pool + p->pool_used_bytes;
+    p->pool_used_bytes += bytes;
+done:
+    return status;
+}
+
+/* Copies one chunk under its lock, lets the filter have it, and notes its checksum. */
+static void copy_chunk(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t offset, uint8_t *copy) {
+    const rhumb__section *section = plan->section;
+    const uint64_t bytes = section->chunk_bytes;
+    const uint64_t index = offset / bytes;
+    rhumb__chunk_state *chunk = &section->chunks[index];
+    pthread_mutex_lock(&chunk->lock);
+    memcpy(copy, section->base + offset, bytes);
+    chunk->dirty = false;
+    pthread_mutex_unlock(&chunk->lock);
+    const uint64_t first_row = index * section->chunk_row_count;
+    if (p->publication->filter != NULL &&
+        p->publication->filter(p->publication->filter_context, section, first_row, copy, section->chunk_row_count)) {
+        pthread_mutex_lock(&chunk->lock);
+        chunk->dirty = true;
+        pthread_mutex_unlock(&chunk->lock);
+    }
+    /* Only published rows count for the checksum, as in append-only sections; what is behind them is zero in the copy.
+     */
+    const uint64_t published_bytes = plan->row_count * section->row_stride_bytes;
+    const uint64_t used_bytes = rhumb__min_u64(bytes, published_bytes - offset);
+    memset(copy + used_bytes, 0, bytes - used_bytes);
+    plan->checksums[index] = rhumb__crc32c(0, copy, used_bytes);
+}
+
+/* Chunks that follow each other go to the file together, up to the next boundary of a large page: what is written in
+ * one piece is what the page cache can keep, and map, in one piece. */
+static rhumb_status write_mutable_run(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t begin, uint64_t end) {
+    const uint64_t chunk_bytes = plan->section->chunk_bytes;
+    while (begin < end) {
+        const uint64_t boundary = rhumb__round_up(begin + 1, RHUMB__LARGE_PAGE_BYTES);
+        uint64_t span_bytes = rhumb__round_down(boundary - begin, RHUMB__BLOCK_BYTES) / chunk_bytes * chunk_bytes;
+        span_bytes = rhumb__min_u64(rhumb__max_u64(span_bytes, chunk_bytes), end - begin);
+        uint8_t *copy = NULL;
+        rhumb_status status = pool_take(p, span_bytes, &copy);
+        if (status != RHUMB_OK) return status;
+        for (uint64_t done = 0; done < span_bytes; done += chunk_bytes) copy_chunk(p, plan, begin + done, copy + done);
+        status = write_range(p, plan, copy, begin, span_bytes);
+        if (status != RHUMB_OK) return status;
+        begin += span_bytes;
+    }
+    return RHUMB_OK;
+}
+
+static rhumb_status write_section(rhumb__publisher *p, rhumb__section_plan *plan) {
+    if (plan->checksum_count == 0) return RHUMB_OK;
+    if (plan->section->spec.kind == RHUMB__SECTION_APPEND) return write_append(p, plan);
+    for (uint32_t i = 0; i < plan->moved.count; i++) {
+        rhumb_status status = write_mutable_run(p, plan, plan->moved.items[i].begin, plan->moved.items[i].end);
+        if (status != RHUMB_OK) return status;
+    }
+    return RHUMB_OK;
+}
+
+rhumb_status rhumb__publish_write(rhumb__publisher *p) {
+    rhumb_status status = RHUMB_OK;
+    for (uint32_t i = 0; i < p->section_count; i++) RHUMB_TRY(write_section(p, &p->plans[i]));
+done:
+    return status;
+}
