@@ -8,6 +8,7 @@
 #include "engine/build/batch_insert.h"
 #include "engine/build/insert.h"
 #include "engine/build/remove.h"
+#include "engine/build/writer.h"
 #include "engine/graph/live_key.h"
 
 static rhumb_status check_writable(rhumb_index *index) {

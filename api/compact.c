@@ -3,6 +3,7 @@
  */
 #include "api/handle.h"
 #include "base/status.h"
+#include "engine/build/writer.h"
 #include "engine/upkeep/compact/compact_into.h"
 #include "engine/upkeep/compact/compactor.h"
 

@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "engine/durability/background.h"
 #include "engine/durability/checkpoint.h"
+#include "engine/open.h"
 #include "engine/upkeep/compact/compactor.h"
 
 #define SYNC_INTERVAL_MS 100u
@@ -120,7 +121,7 @@ rhumb_status rhumb_index_create(const char *path, const rhumb_index_options *opt
     }
     RHUMB_TRY(handle_new(false, &index));
     const rhumb__graph_options graph_options = to_graph_options(&open_options);
-    RHUMB_TRY(rhumb__graph_create(path, &params, &graph_options, rhumb_version(), &graph));
+    RHUMB_TRY(rhumb__engine_create(path, &params, &graph_options, rhumb_version(), &graph));
     handle_begin(index, graph);
     *index_out = index;
     index = NULL;
@@ -142,7 +143,7 @@ rhumb_status rhumb_index_open(const char *path, const rhumb_open_options *option
     const rhumb__graph_options graph_options = to_graph_options(&resolved);
     RHUMB_TRY(resolved.graph_only
                   ? rhumb__graph_open_without_vectors(path, &graph)
-                  : rhumb__graph_open_custom(path, resolved.read_only ? NULL : &graph_options, &custom, &graph));
+                  : rhumb__engine_open(path, resolved.read_only ? NULL : &graph_options, &custom, &graph));
     handle_begin(index, graph);
     *index_out = index;
     index = NULL;
@@ -195,7 +196,7 @@ rhumb_status rhumb_index_close(rhumb_index *index) {
         rhumb__compactor_stop(index->writer);
         status = rhumb__checkpoint_last(index->writer);
     }
-    rhumb__graph_close(atomic_load(&index->scratch_pool.graph));
+    rhumb__engine_close(atomic_load(&index->scratch_pool.graph));
     handle_free(index);
     return status;
 }
@@ -204,7 +205,7 @@ rhumb_status rhumb__handle_reopen(rhumb__graph *graph, rhumb__graph **fresh_out)
     rhumb_status status;
     rhumb__graph *fresh = NULL;
     RHUMB_TRY(graph->graph_only ? rhumb__graph_open_without_vectors(graph->store->path, &fresh)
-                                : rhumb__graph_open_custom(graph->store->path, NULL, &graph->params.custom, &fresh));
+                                : rhumb__engine_open(graph->store->path, NULL, &graph->params.custom, &fresh));
     if (!rhumb__store_is_same(graph->store, fresh->store)) {
         status = rhumb__fail_at(RHUMB_E_NOTFOUND, graph->store->path, RHUMB_OFFSET_NONE,
                                 "another index is at this path now");
@@ -213,7 +214,7 @@ rhumb_status rhumb__handle_reopen(rhumb__graph *graph, rhumb__graph **fresh_out)
     *fresh_out = fresh;
     fresh = NULL;
 done:
-    rhumb__graph_close(fresh);
+    rhumb__engine_close(fresh);
     return status;
 }
 
@@ -228,7 +229,7 @@ rhumb_status rhumb_index_refresh(rhumb_index *index, bool *changed) {
         RHUMB_TRY(rhumb__store_has_newer(graph->store, &newer));
         if (newer) {
             RHUMB_TRY(rhumb__handle_reopen(graph, &fresh));
-            rhumb__graph_close(rhumb__scratch_pool_switch(&index->scratch_pool, fresh));
+            rhumb__engine_close(rhumb__scratch_pool_switch(&index->scratch_pool, fresh));
         }
     }
     if (changed != NULL) *changed = newer;

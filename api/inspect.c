@@ -6,6 +6,7 @@
 #include "api/handle.h"
 #include "base/cpu.h"
 #include "base/status.h"
+#include "engine/build/writer.h"
 #include "engine/durability/recover.h"
 #include "engine/upkeep/repair/verify.h"
 

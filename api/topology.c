@@ -6,6 +6,7 @@
 
 #include "api/handle.h"
 #include "base/status.h"
+#include "engine/open.h"
 #include "engine/topology/topology.h"
 #include "engine/topology/topology_export.h"
 
@@ -71,7 +72,7 @@ rhumb_status rhumb_topology_export(rhumb_index *index, const char *path, const r
     RHUMB_TRY(rhumb__topology_export(snapshot != NULL ? snapshot : graph, &spec, &header));
     if (stats != NULL) fill_stats(&header, stats_size, stats);
 done:
-    rhumb__graph_close(snapshot);
+    rhumb__engine_close(snapshot);
     if (scratch != NULL) rhumb__scratch_give(scratch);
     return status;
 }

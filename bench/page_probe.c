@@ -45,7 +45,7 @@ double page_probe(const char *index_path, const float *queries, size_t query_cou
     rhumb__graph *graph = NULL;
     rhumb__scratch *scratch = NULL;
     rhumb__scratch_pool pool;
-    if (rhumb__graph_open(index_path, NULL, &graph) != RHUMB_OK) return -1;
+    if (rhumb__engine_open(index_path, NULL, NULL, &graph) != RHUMB_OK) return -1;
     rhumb__scratch_pool_init(&pool, graph);
     page_set vectors, lists;
     set_init(&vectors, &graph->vectors, graph->counts.slot_count);
@@ -74,7 +74,7 @@ double page_probe(const char *index_path, const float *queries, size_t query_cou
     }
     if (scratch != NULL) rhumb__scratch_give(scratch);
     rhumb__scratch_pool_destroy(&pool);
-    rhumb__graph_close(graph);
+    rhumb__engine_close(graph);
     free(vectors.bits);
     free(vectors.pages);
     free(lists.bits);

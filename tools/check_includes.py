@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
-"""Checks that includes point one way: api -> engine -> {storage, distances} -> base.
+"""Checks that includes point one way.
 
-Bazel's visibility says the same of targets; this says it of files, and three more things: a quoted include is a path from
-the root of the repository to a file that exists, or the name of a file beside the one that includes it; <mimalloc.h> is for
-base/ only, and <liburing.h> for storage/ only (tests and benchmarks are free). Prints what is wrong as `file:line: ...` and
-ends with 1 if anything is.
+  api -> engine -> {storage, distances} -> base -> include/rhumb_types.h
+  inside engine/:   open -> {upkeep, topology} -> durability -> build -> search -> graph (LAYERS has the exact lists)
+  inside storage/:  storage, publish -> log -> frame -> io
+
+Bazel's visibility says the same of targets; this says it of files, and four more things: no two folders include each other,
+directly or through others; a quoted include is a path from the root of the repository to a file that exists, or the name of
+a file in the same folder; <mimalloc.h> is for base/ only, and <liburing.h> for storage/io/ only (tests and benchmarks are
+free). Prints what is wrong as `file:line: ...` and ends with 1 if anything is.
 """
 
 import os
@@ -13,40 +17,70 @@ import sys
 
 import c_text
 
-LAYERS_BELOW = {
-    "base": {"base", "include"},
-    "distances": {"base", "distances", "include"},
-    "storage": {"base", "include", "storage"},
-    "engine": {"base", "distances", "engine", "include", "storage"},
-    "api": {"api", "base", "distances", "engine", "include", "storage"},
-    "include": {"include"},
+# For each folder of the library the folders that its files may include, besides their own.
+LAYERS = {
+    "base": (),
+    "distances": ("base",),
+    "storage/io": ("base",),
+    "storage/frame": ("base", "storage/io"),
+    "storage/log": ("base", "storage/frame", "storage/io"),
+    "storage": ("base", "storage/frame", "storage/io", "storage/log"),
+    "storage/publish": ("base", "storage", "storage/frame", "storage/io", "storage/log"),
 }
-FREE_FOLDERS = {"bench", "tests"}
-PUBLIC_HEADERS = {  # their names once installed
-    "rhumb.h", "rhumb_points.h", "rhumb_search.h", "rhumb_topology.h", "rhumb_types.h", "rhumb_upkeep.h",
-}  # fmt: skip
-OWNERS = {"mimalloc.h": "base", "liburing.h": "storage"}
+LAYERS["engine/graph"] = ("distances",) + tuple(sorted(LAYERS))
+for upper, lowers in (
+    ("engine/search", ("engine/graph",)),
+    ("engine/build", ("engine/graph", "engine/search")),
+    ("engine/durability", ("engine/build", "engine/graph", "engine/search")),
+    ("engine/topology", ("engine/graph", "engine/search")),
+    ("engine/upkeep", ("engine/build", "engine/durability", "engine/graph", "engine/search")),
+):
+    LAYERS[upper] = LAYERS["engine/graph"] + lowers
+LAYERS["engine/upkeep/compact"] = LAYERS["engine/upkeep"] + ("engine/upkeep",)
+LAYERS["engine/upkeep/repair"] = LAYERS["engine/upkeep"] + ("engine/upkeep",)
+LAYERS["engine"] = tuple(sorted(LAYERS))
+LAYERS["api"] = tuple(sorted(LAYERS))
+LAYERS["api/cli"] = ("api",) + LAYERS["api"]
+
+FREE_FOLDERS = {"bench", "examples", "tests"}
+OWNERS = {"mimalloc.h": "base", "liburing.h": "storage/io"}
+PUBLIC = "include"
+TYPES = "include/rhumb_types.h"  # the one public header that all layers may include
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
+
+
+def is_free(path):
+    return path.split("/")[0] in FREE_FOLDERS
 
 
 def problem_of(root, path, quoted, system):
     """What is wrong with one include in the file `path`, or None."""
-    layer = path.split("/")[0]
+    folder = os.path.dirname(path)
     if system is not None:
         owner = OWNERS.get(system)
-        if owner is not None and layer not in FREE_FOLDERS | {owner}:
+        if owner is not None and not is_free(path) and folder != owner:
             return "<%s> may be included by %s/ only" % (system, owner)
         return None
-    if quoted in PUBLIC_HEADERS:
+    target = target_of(root, path, quoted)
+    if target is None:
+        return '"%s" is neither a path from the root of the repository nor a file in the same folder' % quoted
+    below = os.path.dirname(target)
+    if is_free(path) or below == folder or below in LAYERS.get(folder, ()):
         return None
-    if "/" not in quoted and os.path.isfile(os.path.join(root, os.path.dirname(path), quoted)):
+    if target == TYPES or (below == PUBLIC and folder.split("/")[0] == "api"):
         return None
+    return '%s/ may not include %s/ ("%s")' % (folder, below, quoted)
+
+
+def target_of(root, path, quoted):
+    """The file that a quoted include names, as a path from the root, or None."""
+    if "/" not in quoted:
+        for folder in (os.path.dirname(path), PUBLIC):  # public headers are included as users do
+            if os.path.isfile(os.path.join(root, folder, quoted)):
+                return os.path.join(folder, quoted)
     if ".." in quoted or not os.path.isfile(os.path.join(root, quoted)):
-        return '"%s" is neither a path from the root of the repository nor a file beside this one' % quoted
-    target = quoted.split("/")[0]
-    if layer in FREE_FOLDERS or target in LAYERS_BELOW[layer]:
         return None
-    return '%s/ may not include %s/ ("%s")' % (layer, target, quoted)
+    return quoted
 
 
 def check(root):

@@ -9,6 +9,7 @@
  * nodes it has inserted are deleted again. It remembers their slots: a key may belong to somebody else by then.
  */
 #include "engine/build/batch_insert.h"
+#include "engine/build/writer.h"
 
 #include <pthread.h>
 #include <time.h>

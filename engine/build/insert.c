@@ -16,6 +16,7 @@
  * of link.c (step 4).
  */
 #include "engine/build/insert.h"
+#include "engine/build/writer.h"
 
 #include <sched.h>
 #include <string.h>
@@ -24,7 +25,6 @@
 #include "base/status.h"
 #include "engine/build/link.h"
 #include "engine/build/remove.h"
-#include "engine/durability/background.h"
 #include "engine/graph/active.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/tombstones.h"
@@ -178,7 +178,7 @@ static rhumb_status insert(rhumb__graph *graph, rhumb__scratch *scratch, inserti
     if (in->replaced != RHUMB__SLOT_NONE) rhumb__removal_bury(graph, in->replaced);
     rhumb__active_leave(graph, in->active);
     rhumb__key_table_grow(&graph->key_table, (uint64_t)in->slot + 1);
-    rhumb__background_note_logged(graph->writer, payload_bytes);
+    rhumb__writer_note_logged(graph->writer, payload_bytes);
 done:
     return status;
 }

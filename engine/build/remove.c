@@ -12,13 +12,12 @@
  * Locks: removal_lock (shared), the key's bucket, within it the log's, the chunk of the tombstone, removals.lock.
  */
 #include "engine/build/remove.h"
+#include "engine/build/writer.h"
 
 #include "base/alloc.h"
 #include "base/status.h"
 #include "engine/build/insert.h"
-#include "engine/durability/background.h"
 #include "engine/graph/tombstones.h"
-#include "engine/upkeep/compact/compactor.h"
 
 rhumb_status rhumb__removal_note(rhumb__graph *graph, uint64_t key, uint32_t slot) {
     rhumb_status status = RHUMB_OK;
@@ -49,7 +48,7 @@ void rhumb__removal_unlink_key(rhumb__graph *graph, const rhumb__key_place *plac
 void rhumb__removal_bury(rhumb__graph *graph, uint32_t slot) {
     if (!rhumb__tombstone_set(graph, slot)) return;
     const uint64_t dead_count = atomic_fetch_add(&graph->dead_count, 1) + 1;
-    rhumb__compactor_note_dead(graph, dead_count);
+    rhumb__writer_note_deleted(graph, dead_count);
 }
 
 /* Deletes `key` if it leads to a node, and to `expected` unless that is RHUMB__SLOT_NONE. */
@@ -73,7 +72,7 @@ done:
     rhumb__key_table_unlock(&graph->key_table, &place);
     pthread_rwlock_unlock(&graph->removal_lock);
     if (status != RHUMB_OK) rhumb__log_release(graph->writer->log, sizeof key);
-    if (status == RHUMB_OK) rhumb__background_note_logged(graph->writer, sizeof key);
+    if (status == RHUMB_OK) rhumb__writer_note_logged(graph->writer, sizeof key);
     return status;
 }
 

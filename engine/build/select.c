@@ -2,17 +2,11 @@
  */
 #include "engine/build/select.h"
 
-#include <stdlib.h>
-
 #include "base/assert.h"
 
 /* Taken neighbours measured in one call. Most candidates are turned down by one of the nearest few taken, so measuring
  * all of them at once would be wasted. */
 #define MEASURE_COUNT 4u
-
-/* A list that is pruned has a few dozen candidates; for those a library sort's calls cost more than its cleverness
- * saves. */
-#define INSERTION_SORT_MAX 96u
 
 /* Whether some taken neighbour is nearer to the candidate than `distance`. */
 static bool is_shadowed(const rhumb__graph *graph, const rhumb__scratch *scratch, const void *candidate_row,
@@ -54,26 +48,4 @@ uint32_t rhumb__select(const rhumb__graph *graph, rhumb__scratch *scratch, const
         if (!taken) selected[taken_count++] = slot;
     }
     return taken_count;
-}
-
-static int compare_candidates(const void *a, const void *b) {
-    const rhumb__candidate *left = a;
-    const rhumb__candidate *right = b;
-    if (left->distance != right->distance) return left->distance < right->distance ? -1 : 1;
-    return (left->slot_mark > right->slot_mark) - (left->slot_mark < right->slot_mark);
-}
-
-void rhumb__sort_candidates(rhumb__candidate *candidates, uint32_t count) {
-    if (count <= INSERTION_SORT_MAX) {
-        for (uint32_t i = 1; i < count; i++) {
-            const rhumb__candidate moving = candidates[i];
-            uint32_t place = i;
-            for (; place > 0 && compare_candidates(&moving, &candidates[place - 1]) < 0; place--) {
-                candidates[place] = candidates[place - 1];
-            }
-            candidates[place] = moving;
-        }
-        return;
-    }
-    qsort(candidates, count, sizeof *candidates, compare_candidates);
 }

@@ -12,7 +12,4 @@
 uint32_t rhumb__select(const rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__candidate *candidates,
                        uint32_t count, uint32_t limit, uint32_t *selected);
 
-/* Sorts candidates by distance, equal ones by slot. */
-void rhumb__sort_candidates(rhumb__candidate *candidates, uint32_t count);
-
 #endif /* RHUMB_ENGINE_BUILD_SELECT_H */

@@ -9,28 +9,21 @@
 #include <time.h>
 
 #include "base/alloc.h"
+#include "base/lock.h"
 #include "base/status.h"
 
-int rhumb__writer_lock_init(pthread_rwlock_t *lock) {
-    pthread_rwlockattr_t attributes;
-    int error = pthread_rwlockattr_init(&attributes);
-    if (error != 0) return error;
-#if defined(__GLIBC__)
-    error = pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-#endif
-    if (error == 0) error = pthread_rwlock_init(lock, &attributes);
-    pthread_rwlockattr_destroy(&attributes);
-    return error;
-}
+/* Deletes between two calls of the hook. */
+#define DELETED_INTERVAL 64u
 
 rhumb_status rhumb__writer_new(const rhumb__graph_options *options, rhumb__writer **writer_out) {
     rhumb__writer *writer = rhumb__alloc_zeroed(1, sizeof *writer);
     if (writer == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for an index");
     writer->options = *options;
+    atomic_store(&writer->logged_limit_bytes, UINT64_MAX);
     if (pthread_mutex_init(&writer->compact_lock, NULL) != 0 ||
         pthread_mutex_init(&writer->checkpoint_lock, NULL) != 0 || pthread_mutex_init(&writer->stats_lock, NULL) != 0 ||
-        pthread_mutex_init(&writer->carry.lock, NULL) != 0 || rhumb__writer_lock_init(&writer->batch_lock) != 0 ||
-        rhumb__writer_lock_init(&writer->gate) != 0) {
+        pthread_mutex_init(&writer->carry.lock, NULL) != 0 || rhumb__rwlock_init_fair(&writer->batch_lock) != 0 ||
+        rhumb__rwlock_init_fair(&writer->gate) != 0) {
         rhumb__free(writer);
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for locks");
     }
@@ -57,3 +50,16 @@ void rhumb__writer_enter(rhumb__writer *writer) {
 }
 
 void rhumb__writer_leave(rhumb__writer *writer) { pthread_rwlock_unlock(&writer->gate); }
+
+void rhumb__writer_note_logged(rhumb__writer *writer, uint64_t bytes) {
+    const uint64_t limit = atomic_load_explicit(&writer->logged_limit_bytes, memory_order_relaxed);
+    if (limit == UINT64_MAX) return; /* no counter to share between all who insert */
+    const uint64_t before = atomic_fetch_add_explicit(&writer->logged_bytes, bytes, memory_order_relaxed);
+    if (before < limit && before + bytes >= limit) writer->checkpoint_due(writer);
+}
+
+void rhumb__writer_note_deleted(rhumb__graph *graph, uint64_t dead_count) {
+    rhumb__writer *writer = graph->writer;
+    if (writer == NULL || writer->deleted == NULL || dead_count % DELETED_INTERVAL != 0) return;
+    writer->deleted(graph, dead_count);
+}

@@ -18,12 +18,12 @@
 #include <stdint.h>
 
 #include "engine/build/carry.h"
+#include "engine/graph/graph.h"
 #include "storage/log/log.h"
 #include "storage/store.h"
 
 typedef struct rhumb__background rhumb__background;
 typedef struct rhumb__compactor rhumb__compactor;
-typedef struct rhumb__graph rhumb__graph;
 typedef struct rhumb__scratch_pool rhumb__scratch_pool;
 
 /* What checkpoints have done so far. */
@@ -64,7 +64,7 @@ typedef struct rhumb__graph_options {
     uint64_t compact_bytes_per_second; /* of those that begin by themselves; 0: as fast as it goes */
 } rhumb__graph_options;
 
-typedef struct rhumb__writer {
+struct rhumb__writer {
     rhumb__graph_options options;
     rhumb__store *store; /* the graph's, which closes it */
     rhumb__log *log;
@@ -90,7 +90,14 @@ typedef struct rhumb__writer {
     rhumb__checkpoint_stats checkpoint_stats; /* guarded by stats_lock, which is held for a copy only, as the next */
     rhumb__compaction_stats compaction_stats;
     _Atomic bool compacting;
-} rhumb__writer;
+
+    /* What operations report, and who acts on it. The layers above set the hooks before operations begin; a hook is
+     * called by the thread that carries out the operation, and must not wait for other operations. */
+    _Atomic uint64_t logged_bytes;                        /* since the last checkpoint */
+    _Atomic uint64_t logged_limit_bytes;                  /* at which checkpoint_due is called; UINT64_MAX: never */
+    void (*checkpoint_due)(struct rhumb__writer *writer); /* NULL while there is no background thread */
+    void (*deleted)(rhumb__graph *graph, uint64_t dead_count); /* now and then; NULL without a compactor */
+};
 
 /* RHUMB_E_NOMEM. */
 rhumb_status rhumb__writer_new(const rhumb__graph_options *options, rhumb__writer **writer_out) RHUMB_NODISCARD;
@@ -102,8 +109,10 @@ void rhumb__writer_free(rhumb__writer *writer);
 void rhumb__writer_enter(rhumb__writer *writer);
 void rhumb__writer_leave(rhumb__writer *writer);
 
-/* Initialises a lock that a waiting exclusive user gets before shared ones that come later: else a steady stream of
- * them would keep it out for ever. Returns an error number. */
-int rhumb__writer_lock_init(pthread_rwlock_t *lock);
+/* Reports that an operation of so many bytes was written to the log. Calls checkpoint_due when the limit is passed. */
+void rhumb__writer_note_logged(rhumb__writer *writer, uint64_t bytes);
+
+/* Reports that a node of `graph` was deleted, the `dead_count`-th. Cheap. */
+void rhumb__writer_note_deleted(rhumb__graph *graph, uint64_t dead_count);
 
 #endif /* RHUMB_ENGINE_BUILD_WRITER_H */

@@ -9,6 +9,7 @@
  * runs.
  */
 #include "engine/durability/background.h"
+#include "engine/build/writer.h"
 
 #include <stdio.h>
 
@@ -37,11 +38,9 @@ struct rhumb__background {
     _Atomic bool recovering; /* vectors from the log wait to be linked; those that a compaction leaves do not count */
     bool stop;               /* guarded by lock, as the three below */
     bool checkpoint_due;
-    bool busy;                     /* it is at work */
-    rhumb__scratch_pool pool;      /* for linking */
-    _Atomic uint64_t logged_bytes; /* since the last checkpoint */
-    _Atomic uint64_t limit_bytes;
-    uint64_t counted_dead; /* deleted nodes when reachability was counted; the thread's own */
+    bool busy;                /* it is at work */
+    rhumb__scratch_pool pool; /* for linking */
+    uint64_t counted_dead;    /* deleted nodes when reachability was counted; the thread's own */
 };
 
 static uint64_t limit_bytes(rhumb__writer *writer) {
@@ -53,12 +52,9 @@ static uint64_t limit_bytes(rhumb__writer *writer) {
     return rhumb__max_u64(index_bytes / INDEX_SHARE, LOG_BYTES_MIN);
 }
 
-void rhumb__background_note_logged(rhumb__writer *writer, uint64_t bytes) {
+/* The writer's hook. */
+static void checkpoint_due(rhumb__writer *writer) {
     rhumb__background *b = writer->background;
-    const uint64_t limit = atomic_load_explicit(&b->limit_bytes, memory_order_relaxed);
-    if (limit == UINT64_MAX) return; /* no counter to share between all who insert */
-    const uint64_t before = atomic_fetch_add_explicit(&b->logged_bytes, bytes, memory_order_relaxed);
-    if (before >= limit || before + bytes < limit) return;
     pthread_mutex_lock(&b->lock);
     b->checkpoint_due = true;
     pthread_cond_signal(&b->wake);
@@ -92,11 +88,10 @@ static void note_failure(rhumb__writer *writer) {
 }
 
 static void make_checkpoint(rhumb__writer *writer) {
-    rhumb__background *b = writer->background;
     if (rhumb__checkpoint(writer) != RHUMB_OK) note_failure(writer);
     /* What came while the checkpoint was being made counts from zero: it is little, and the limit is no promise. */
-    atomic_store_explicit(&b->logged_bytes, 0, memory_order_relaxed);
-    atomic_store_explicit(&b->limit_bytes, limit_bytes(writer), memory_order_relaxed);
+    atomic_store_explicit(&writer->logged_bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&writer->logged_limit_bytes, limit_bytes(writer), memory_order_relaxed);
 }
 
 /* Without the memory for it, the old number stays. */
@@ -201,9 +196,11 @@ rhumb_status rhumb__background_start(rhumb__writer *writer) {
     b->busy = true;
     atomic_store(&b->recovering, rhumb__recover_unlinked_count(graph) > 0);
     b->counted_dead = atomic_load(&graph->dead_count);
-    atomic_store(&b->limit_bytes, limit_bytes(writer));
     writer->background = b;
+    writer->checkpoint_due = checkpoint_due;
+    atomic_store(&writer->logged_limit_bytes, limit_bytes(writer));
     if (rhumb__thread_start(&b->thread, thread_main, writer) == 0) return RHUMB_OK;
+    atomic_store(&writer->logged_limit_bytes, UINT64_MAX);
     writer->background = NULL;
     background_free(b);
     return rhumb__fail(RHUMB_E_NOMEM, "no thread for work in the background");

@@ -5,7 +5,7 @@
 #ifndef RHUMB_ENGINE_DURABILITY_BACKGROUND_H
 #define RHUMB_ENGINE_DURABILITY_BACKGROUND_H
 
-#include "engine/graph/graph.h"
+#include "engine/build/writer.h"
 
 /* Starts the thread. RHUMB_E_NOMEM. */
 rhumb_status rhumb__background_start(rhumb__writer *writer) RHUMB_NODISCARD;
@@ -13,9 +13,6 @@ rhumb_status rhumb__background_start(rhumb__writer *writer) RHUMB_NODISCARD;
 /* Ends the thread, as soon as the checkpoint is done that it may be making. What waits to be linked stays unlinked. The
  * graph's other users must have gone. */
 void rhumb__background_stop(rhumb__writer *writer);
-
-/* Tells that an operation of so many bytes was written to the log. Takes a lock only when a checkpoint is due. */
-void rhumb__background_note_logged(rhumb__writer *writer, uint64_t bytes);
 
 /* Goes on with another graph, and returns when the old one is out of use here. */
 void rhumb__background_exchange(rhumb__writer *writer, rhumb__graph *graph);

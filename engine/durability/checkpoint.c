@@ -20,6 +20,7 @@
  * store and the log take.
  */
 #include "engine/durability/checkpoint.h"
+#include "engine/build/writer.h"
 
 #include <string.h>
 

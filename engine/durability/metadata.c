@@ -5,6 +5,7 @@
  * is to publish instead; it is guarded by checkpoint_lock alone.
  */
 #include "engine/durability/metadata.h"
+#include "engine/build/writer.h"
 
 #include <string.h>
 

@@ -8,6 +8,7 @@
  * twice does no harm, so a block that could not be finished is linked again as a whole.
  */
 #include "engine/durability/recover.h"
+#include "engine/build/writer.h"
 
 #include <string.h>
 #include <unistd.h>

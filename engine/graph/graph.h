@@ -32,10 +32,12 @@
 #include <stdint.h>
 
 #include "distances/space.h"
-#include "engine/build/writer.h"
 #include "engine/graph/key_table.h"
 #include "engine/graph/params.h"
 #include "storage/store.h"
+
+typedef struct rhumb__graph rhumb__graph;
+typedef struct rhumb__writer rhumb__writer;
 
 /* Numbers of the sections in the file. Never reused. */
 enum {
@@ -138,14 +140,21 @@ struct rhumb__graph {
     const rhumb__metadata *metadata_next; /* what the next version is to have, or NULL: the same */
 };
 
-/* Creates the file with an empty graph, published as the first version. */
-rhumb_status rhumb__graph_create(const char *path, const rhumb__params *params, const rhumb__graph_options *options,
-                                 uint32_t creator_version, rhumb__graph **graph_out) RHUMB_NODISCARD;
+/* Allocates a graph without a store, a writer or sections. RHUMB_E_NOMEM. */
+rhumb_status rhumb__graph_new(rhumb__graph **graph_out) RHUMB_NODISCARD;
 
-/* Opens the newest version: for reading when `options` is NULL, otherwise for writing, with what the log holds beyond
- * it. Its cost depends on the number of extents and on the length of the log, not on the number of slots. */
-rhumb_status rhumb__graph_open(const char *path, const rhumb__graph_options *options,
-                               rhumb__graph **graph_out) RHUMB_NODISCARD;
+/* Releases what is the graph's own: neither its store nor its writer. NULL is fine. */
+void rhumb__graph_free(rhumb__graph *graph);
+
+/* Maps the sections of the version that the file has, or, with `next`, creates empty ones for the generation that is
+ * going to replace it. Needs params and space. What rhumb__store_attach returns. */
+rhumb_status rhumb__graph_attach(rhumb__graph *graph, bool next) RHUMB_NODISCARD;
+
+/* Checks that the sections have as many rows as the counts in the superblock say. RHUMB_E_CORRUPT. */
+rhumb_status rhumb__graph_check_sections(const rhumb__graph *graph) RHUMB_NODISCARD;
+
+/* Sets everything that follows from parameters and counts, once the sections are attached. */
+void rhumb__graph_start(rhumb__graph *graph);
 
 /* Begins the graph that is going to replace a writer's: an empty one in the same file, of the same parameters. Nobody
  * else knows it. RHUMB_E_NOMEM. */
@@ -158,25 +167,8 @@ void rhumb__graph_drop_next(rhumb__graph *graph);
  * any more. */
 void rhumb__graph_replaced(rhumb__graph *graph);
 
-/* Opens the newest version for reading, without its vectors: they are not mapped, and may be damaged or missing from
- * the file. Keys, levels, lists and tombstones can be read, and nothing can be measured. */
-rhumb_status rhumb__graph_open_without_vectors(const char *path, rhumb__graph **graph_out) RHUMB_NODISCARD;
-
 /* RHUMB_E_UNSUPPORTED when the graph was opened without its vectors. */
 rhumb_status rhumb__graph_check_vectors(const rhumb__graph *graph) RHUMB_NODISCARD;
-
-/* The same as rhumb__graph_open for an index that may have a custom metric: `custom` is what the caller supplies, or
- * NULL. RHUMB_E_METRIC: it has one, and that is not it. */
-rhumb_status rhumb__graph_open_custom(const char *path, const rhumb__graph_options *options,
-                                      const rhumb__custom_metric *custom, rhumb__graph **graph_out) RHUMB_NODISCARD;
-
-/* Stops the graph's threads and releases everything; writes what the log still has in memory, and nothing else. The
- * log's file goes if nothing is in it. NULL is fine. */
-void rhumb__graph_close(rhumb__graph *graph);
-
-/* Closes a graph that was created and has come to nothing, and removes its file. Nobody else knows it. Keeps the
- * thread's error record. NULL is fine. */
-void rhumb__graph_abandon(rhumb__graph *graph);
 
 static inline const void *rhumb__graph_vector(const rhumb__graph *graph, uint32_t slot) {
     return rhumb__section_row(&graph->vectors, slot);

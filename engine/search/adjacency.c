@@ -3,7 +3,6 @@
 #include "engine/search/adjacency.h"
 
 #include "base/bits.h"
-#include "engine/build/select.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/tombstones.h"
 

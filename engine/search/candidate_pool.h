@@ -80,4 +80,7 @@ static inline bool rhumb__candidate_pool_peek(const rhumb__candidate_pool *pool,
     return false;
 }
 
+/* Sorts candidates by distance, equal ones by slot. */
+void rhumb__sort_candidates(rhumb__candidate *candidates, uint32_t count);
+
 #endif /* RHUMB_ENGINE_SEARCH_CANDIDATE_POOL_H */

@@ -17,6 +17,8 @@
 #include "engine/search/key_set.h"
 #include "engine/search/visited.h"
 
+typedef struct rhumb__scratch_pool rhumb__scratch_pool;
+
 /* Slots whose distances are computed in one go: a list, and what is to be added to it. */
 #define RHUMB__BATCH_MAX (2 * RHUMB__M0_MAX)
 

@@ -20,10 +20,10 @@
 #include "base/bits.h"
 #include "base/crc32c.h"
 #include "base/parallel.h"
+#include "base/progress.h"
 #include "base/status.h"
 #include "engine/graph/tombstones.h"
 #include "engine/search/adjacency.h"
-#include "engine/upkeep/relink.h"
 #include "storage/new_file.h"
 
 /* Links whose distances are in memory at a time, unless one point has more. */
@@ -53,7 +53,7 @@ typedef struct exporter {
     uint64_t block_begin; /* points of the block */
     uint64_t block_end;
     uint64_t done_before; /* points of the steps before */
-    rhumb__repair_progress progress;
+    rhumb__progress progress;
     _Atomic uint64_t next;
     _Atomic bool stopped;
 } exporter;
@@ -149,7 +149,7 @@ static rhumb_status work(exporter *e, uint32_t worker_index, point_visit visit) 
         const uint64_t position = atomic_fetch_add_explicit(&e->next, 1, memory_order_relaxed);
         if (position >= e->block_end) break;
         RHUMB_TRY(visit(e, scratch, position));
-        if (worker_index == 0) RHUMB_TRY(rhumb__repair_progress_tell(&e->progress, e->done_before + position));
+        if (worker_index == 0) RHUMB_TRY(rhumb__progress_report(&e->progress, e->done_before + position));
     }
 done:
     if (status != RHUMB_OK) atomic_store(&e->stopped, true);
@@ -285,7 +285,7 @@ static rhumb_status finish(exporter *e) {
     const uint64_t checksum_bytes = e->layout.checksum_count * sizeof *e->checksums;
     e->header.checksum_crc = rhumb__crc32c(0, e->checksums, checksum_bytes);
     e->header.crc = rhumb__topology_header_crc(&e->header);
-    RHUMB_TRY(rhumb__repair_progress_tell(&e->progress, e->progress.total_count));
+    RHUMB_TRY(rhumb__progress_report(&e->progress, e->progress.total_count));
     RHUMB_TRY(rhumb__io_write(e->file.io, e->checksums, checksum_bytes, e->layout.checksum_offset));
     RHUMB_TRY(rhumb__io_write(e->file.io, &e->header, sizeof e->header, 0));
     RHUMB_TRY(rhumb__io_drain(e->file.io));
@@ -312,7 +312,7 @@ done:
 rhumb_status rhumb__topology_export(rhumb__graph *graph, const rhumb__topology_export_spec *spec,
                                     rhumb__topology_header *header_out) {
     exporter e = {.graph = graph, .spec = spec, .slot_count = graph->counts.slot_count};
-    e.progress = (rhumb__repair_progress){.tell = spec->progress, .context = spec->progress_context};
+    e.progress = (rhumb__progress){.report = spec->progress, .context = spec->progress_context};
     rhumb__scratch_pool_init(&e.pool, graph);
     const rhumb_status status = run(&e);
     if (status == RHUMB_OK) *header_out = e.header;

@@ -24,17 +24,6 @@
 #include "engine/graph/tombstones.h"
 #include "engine/search/search.h"
 
-#define PROGRESS_INTERVAL_NS 100000000u
-
-rhumb_status rhumb__repair_progress_tell(rhumb__repair_progress *progress, uint64_t done_count) {
-    if (progress->tell == NULL) return RHUMB_OK;
-    const uint64_t now_ns = rhumb__clock_now_ns();
-    if (now_ns - progress->told_ns < PROGRESS_INTERVAL_NS && done_count < progress->total_count) return RHUMB_OK;
-    progress->told_ns = now_ns;
-    if (progress->tell(progress->context, done_count, progress->total_count)) return RHUMB_OK;
-    return rhumb__fail(RHUMB_E_CANCELLED, "stopped by the caller");
-}
-
 /* ---- passes ---- */
 
 typedef enum pass_kind {
@@ -71,7 +60,7 @@ static rhumb_status tell_pass(const relink_pass *pass, uint64_t turn) {
     const rhumb__relink_spec *spec = pass->spec;
     const uint64_t whole = spec->progress->total_count - spec->progress_begin;
     const double share = ((double)turn / (double)pass->slot_count + (double)pass->kind) / 3.0;
-    return rhumb__repair_progress_tell(spec->progress, spec->progress_begin + (uint64_t)(share * (double)whole));
+    return rhumb__progress_report(spec->progress, spec->progress_begin + (uint64_t)(share * (double)whole));
 }
 
 static rhumb_status pass_worker(void *context, uint32_t worker_index) {

@@ -5,24 +5,14 @@
 #ifndef RHUMB_ENGINE_UPKEEP_RELINK_H
 #define RHUMB_ENGINE_UPKEEP_RELINK_H
 
+#include "base/progress.h"
 #include "engine/search/scratch.h"
-
-/* How far a repair is, told to somebody who may stop it. One thread. */
-typedef struct rhumb__repair_progress {
-    bool (*tell)(void *context, uint64_t done_count, uint64_t total_count); /* NULL: nobody wants to know */
-    void *context;
-    uint64_t total_count;
-    uint64_t told_ns;
-} rhumb__repair_progress;
-
-/* Tells it if the last time is a tenth of a second ago. RHUMB_E_CANCELLED. */
-rhumb_status rhumb__repair_progress_tell(rhumb__repair_progress *progress, uint64_t done_count) RHUMB_NODISCARD;
 
 typedef struct rhumb__relink_spec {
     rhumb__scratch_pool *pool;
     const uint64_t *incomplete; /* one bit per slot: its list on level 0 lacks something */
     uint32_t thread_count;      /* 0: one per processor */
-    rhumb__repair_progress *progress;
+    rhumb__progress *progress;
     uint64_t progress_begin; /* what has been done before; the rest of its total is for both functions */
 } rhumb__relink_spec;
 

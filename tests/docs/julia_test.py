@@ -4,6 +4,7 @@ Method: the ccall forms and structs of the module's text are compared with the p
 offsets that the C compiler is asked for. The same comparison must object to a module with one thing wrong, for each kind of thing.
 """
 
+import glob
 import os
 import re
 import subprocess
@@ -12,7 +13,7 @@ import unittest
 
 import c_text
 
-HEADERS = sorted("include/" + name for name in os.listdir("include") if name.endswith(".h"))
+HEADERS = sorted(glob.glob("include/*.h"), key=lambda path: (path != "include/rhumb_types.h", path))
 
 # What a C type may be called in Julia. Pointers follow from these (julia_types).
 NUMBERS = {
@@ -153,7 +154,7 @@ def ask_compiler(root, structs):
     program = '#include <stdio.h>\n#include "rhumb.h"\nint main(void) {\n%s\n}\n' % "\n".join(lines)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "layout")
-        command = ["gcc", "-x", "c", "-iquote", "api", "-iquote", "base", "-o", path, "-"]
+        command = ["gcc", "-x", "c", "-iquote", "include", "-o", path, "-"]
         subprocess.run(command, input=program, text=True, check=True, cwd=root, stderr=subprocess.PIPE)
         output = subprocess.run([path], check=True, capture_output=True, text=True).stdout
     layout = {}

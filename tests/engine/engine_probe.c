@@ -8,10 +8,10 @@
 #include "engine/build/insert.h"
 #include "engine/build/link.h"
 #include "engine/graph/active.h"
-#include "engine/graph/graph.h"
 #include "engine/graph/key_table.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/tombstones.h"
+#include "engine/open.h"
 #include "engine/search/scratch.h"
 #include "engine/search/search.h"
 #include "engine/search/visited.h"
@@ -22,7 +22,7 @@ rhumb_status probe_graph_create(const char *path, const rhumb__params *params, u
     rhumb_status status;
     rhumb__graph *graph = NULL;
     const rhumb__graph_options options = {.durability = RHUMB_DURABILITY_NONE};
-    RHUMB_TRY(rhumb__graph_create(path, params, &options, 1, &graph));
+    RHUMB_TRY(rhumb__engine_create(path, params, &options, 1, &graph));
     RHUMB_TRY(rhumb__section_ensure(&graph->keys, slot_count));
     RHUMB_TRY(rhumb__section_ensure(&graph->lists0, slot_count));
     RHUMB_TRY(rhumb__section_ensure(&graph->tombstones, rhumb__tombstone_row_count(slot_count)));
@@ -30,11 +30,11 @@ rhumb_status probe_graph_create(const char *path, const rhumb__params *params, u
     *graph_out = graph;
     graph = NULL;
 done:
-    rhumb__graph_close(graph);
+    rhumb__engine_close(graph);
     return status;
 }
 
-void probe_graph_close(rhumb__graph *graph) { rhumb__graph_close(graph); }
+void probe_graph_close(rhumb__graph *graph) { rhumb__engine_close(graph); }
 
 rhumb_status probe_key_add(rhumb__graph *graph, uint64_t key, uint32_t slot, uint64_t key_count) {
     rhumb_status status;
@@ -187,12 +187,12 @@ rhumb_status probe_order(const char *path, int kind, uint64_t damage_seed, uint3
     rhumb_status status;
     rhumb__graph *graph = NULL;
     const rhumb__graph_options options = {.durability = RHUMB_DURABILITY_NONE};
-    RHUMB_TRY(rhumb__graph_open(path, &options, &graph));
+    RHUMB_TRY(rhumb__engine_open(path, &options, NULL, &graph));
     if (damage_seed != 0) damage_lists(graph, damage_seed);
     const rhumb__order_work work = {0};
     status = rhumb__order(graph, (rhumb__order_kind)kind, &work, order, count_out);
 done:
-    rhumb__graph_close(graph);
+    rhumb__engine_close(graph);
     return status;
 }
 

@@ -25,9 +25,9 @@
 #include <unistd.h>
 
 #include "base/bits.h"
-#include "engine/graph/graph.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/tombstones.h"
+#include "engine/open.h"
 #include "include/rhumb.h"
 
 static void check(rhumb_status status, const char *what) {
@@ -87,7 +87,7 @@ static void print_floats(const float *values, uint64_t count) {
 
 static void print_graph(const char *path) {
     rhumb__graph *graph = NULL;
-    check(rhumb__graph_open(path, false, &graph), "graph");
+    check(rhumb__engine_open(path, NULL, NULL, &graph), "graph");
     printf("\"slots\":[");
     for (uint32_t slot = 0; slot < graph->counts.slot_count; slot++) {
         const uint32_t level_count = rhumb__node_level(rhumb__graph_node(graph, slot)) + 1;
@@ -104,7 +104,7 @@ static void print_graph(const char *path) {
         printf("]}");
     }
     printf("],\"entry_slot\":%" PRIu32 "}\n", rhumb__entry_slot(atomic_load(&graph->entry)));
-    rhumb__graph_close(graph);
+    rhumb__engine_close(graph);
 }
 
 static void print_index(const char *path, const uint64_t *keys, uint64_t count) {

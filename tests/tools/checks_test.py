@@ -16,7 +16,9 @@ class Checks(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
-        for layer in ("api/cli", "base", "distances", "engine", "storage", "tests/engine"):
+        for layer in check_includes.LAYERS:
+            self.write(layer + "/own.h", "/* own.h */\n")
+        for layer in ("include", "tests/engine"):
             self.write(layer + "/own.h", "/* own.h */\n")
 
     def write(self, path, text):
@@ -30,9 +32,13 @@ class Checks(unittest.TestCase):
         return check_includes.check(self.folder.name)
 
     def test_the_arrow_may_be_followed(self):
-        self.assertEqual(self.includes("api/a.c", '"engine/own.h"', '"base/own.h"', '"rhumb_types.h"'), [])
+        self.write("include/rhumb.h", "/* rhumb.h */\n")
+        self.write("include/rhumb_types.h", "/* rhumb_types.h */\n")
+        self.assertEqual(self.includes("api/a.c", '"engine/own.h"', '"base/own.h"', '"include/rhumb.h"'), [])
+        self.assertEqual(self.includes("base/a.c", '"include/rhumb_types.h"'), [])
         self.assertEqual(self.includes("engine/a.c", '"storage/own.h"', '"distances/own.h"', '"own.h"'), [])
-        self.assertEqual(self.includes("storage/a.c", '"base/own.h"', "<liburing.h>"), [])
+        self.assertEqual(self.includes("engine/build/a.c", '"engine/graph/own.h"', '"engine/search/own.h"'), [])
+        self.assertEqual(self.includes("storage/io/a.c", '"base/own.h"', "<liburing.h>"), [])
         self.assertEqual(self.includes("tests/engine/a.cc", '"api/cli/own.h"', '"base/own.h"', "<mimalloc.h>"), [])
 
     def test_no_arrow_points_back(self):
@@ -44,6 +50,14 @@ class Checks(unittest.TestCase):
             ("storage", "engine"),
             ("engine", "api/cli"),
             ("api", "tests/engine"),
+            ("engine", "include"),
+            ("engine/graph", "engine/search"),
+            ("engine/search", "engine/build"),
+            ("engine/build", "engine/durability"),
+            ("engine/durability", "engine/upkeep/compact"),
+            ("engine/topology", "engine/build"),
+            ("engine/upkeep/compact", "engine/upkeep/repair"),
+            ("storage/frame", "storage/log"),
         ):
             path = layer + "/a.c"
             problems = self.includes(path, "<stdint.h>", '"%s/own.h"' % target)

@@ -12,6 +12,7 @@
  * may change places, which nobody can tell from the result.
  */
 #include "engine/upkeep/compact/carry_over.h"
+#include "engine/build/writer.h"
 
 #include <sched.h>
 #include <stdlib.h>

@@ -43,7 +43,7 @@ typedef struct compaction {
     rhumb__graph *graph;
     rhumb__scratch_pool old_pool;
     rhumb__scratch_pool pool;
-    rhumb__repair_progress progress;
+    rhumb__progress progress;
     uint64_t slot_count;  /* old */
     uint64_t count;       /* new */
     uint32_t *order;      /* by new slot: the old one */
@@ -73,7 +73,7 @@ static rhumb_status begin(compaction *c) {
         status = rhumb__fail(RHUMB_E_NOMEM, "no memory for compacting %llu slots", (unsigned long long)c->slot_count);
         goto done;
     }
-    c->progress = (rhumb__repair_progress){.tell = c->work->tell, .context = c->work->tell_context};
+    c->progress = (rhumb__progress){.report = c->work->tell, .context = c->work->tell_context};
     c->progress.total_count = rhumb__max_u64(3 * rhumb__graph_live_count(c->old), 1);
     const rhumb__order_work order_work = {.thread_count = c->work->thread_count, .progress = &c->progress};
     RHUMB_TRY(rhumb__order(c->old, c->work->order, &order_work, c->order, &c->count));
@@ -104,7 +104,7 @@ static rhumb_status keep_to_rate(compaction *c, uint64_t placed_count) {
     while (status == RHUMB_OK && rhumb__clock_now_ns() - c->placing_begin_ns < due_ns) {
         const uint64_t left_ns = due_ns - rhumb__min_u64(due_ns, rhumb__clock_now_ns() - c->placing_begin_ns);
         nanosleep(&(struct timespec){.tv_nsec = (long)rhumb__min_u64(left_ns, 50000000u)}, NULL);
-        status = rhumb__repair_progress_tell(&c->progress, placed_count);
+        status = rhumb__progress_report(&c->progress, placed_count);
     }
     return status;
 }
@@ -147,7 +147,7 @@ static rhumb_status place_all(compaction *c) {
         RHUMB_TRY(read_vector(c, slot, &row));
         RHUMB_TRY(rhumb__graph_place(c->graph, rhumb__graph_key(c->old, slot), row, false));
         if ((i + 1) % piece_count == 0) RHUMB_TRY(write_ahead(c, i + 1));
-        RHUMB_TRY(rhumb__repair_progress_tell(&c->progress, i));
+        RHUMB_TRY(rhumb__progress_report(&c->progress, i));
     }
     if (c->count > 0) RHUMB_TRY(write_ahead(c, c->count));
 done:
@@ -228,7 +228,7 @@ static rhumb_status list_worker(void *context, uint32_t worker_index) {
         const uint64_t slot = atomic_fetch_add_explicit(&c->next, 1, memory_order_relaxed);
         if (slot >= c->count) break;
         write_list(c, scratch, (uint32_t)slot);
-        if (worker_index == 0) RHUMB_TRY(rhumb__repair_progress_tell(&c->progress, c->count + slot));
+        if (worker_index == 0) RHUMB_TRY(rhumb__progress_report(&c->progress, c->count + slot));
     }
 done:
     if (status != RHUMB_OK) atomic_store(&c->stopped, true);
@@ -273,7 +273,7 @@ static rhumb_status run(compaction *c) {
     pthread_mutex_lock(&c->graph->append_lock);
     c->graph->counts.key_next = rhumb__max_u64(c->graph->counts.key_next, c->old->counts.key_next);
     pthread_mutex_unlock(&c->graph->append_lock);
-    status = rhumb__repair_progress_tell(&c->progress, c->progress.total_count);
+    status = rhumb__progress_report(&c->progress, c->progress.total_count);
 done:
     return status;
 }

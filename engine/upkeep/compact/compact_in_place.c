@@ -20,6 +20,7 @@
  */
 #define _GNU_SOURCE
 #include "engine/upkeep/compact/compact_in_place.h"
+#include "engine/durability/lifetime.h"
 
 #include <string.h>
 #include <time.h>
@@ -86,7 +87,7 @@ static rhumb_status open_old(in_place *c) {
     RHUMB_TRY(rhumb__checkpoint(c->writer));
     const rhumb__custom_metric custom =
         atomic_load(&c->writer->graph)->params.custom; /* which only compactions exchange */
-    RHUMB_TRY(rhumb__graph_open_custom(store->path, NULL, &custom, &c->work->old));
+    RHUMB_TRY(rhumb__graph_open(store->path, NULL, &custom, &c->work->old));
     if (!rhumb__store_is_same(store, c->work->old->store)) {
         status = rhumb__fail_at(RHUMB_E_NOTFOUND, store->path, RHUMB_OFFSET_NONE,
                                 "another index is at this path now, so this one cannot be compacted");

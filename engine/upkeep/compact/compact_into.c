@@ -4,6 +4,7 @@
  * reader, and the new one until it is closed or abandoned. No locks: nobody else knows either of them.
  */
 #include "engine/upkeep/compact/compact_into.h"
+#include "engine/durability/lifetime.h"
 
 #include "base/alloc.h"
 #include "base/status.h"
@@ -18,7 +19,7 @@ rhumb_status rhumb__compact_into(const char *path, const char *new_path, uint32_
     const rhumb__graph_options options = {.durability = RHUMB_DURABILITY_NONE};
     work->old = work->graph = NULL;
     RHUMB_TRY(rhumb__new_name_begin(NULL, new_path, "-compacting", &working_path));
-    RHUMB_TRY(rhumb__graph_open_custom(path, NULL, &work->custom, &work->old));
+    RHUMB_TRY(rhumb__graph_open(path, NULL, &work->custom, &work->old));
     RHUMB_TRY(rhumb__graph_create(working_path, &work->old->params, &options, creator_version, &work->graph));
     RHUMB_TRY(rhumb__compact_build(work, result));
     work->graph->metadata = work->old->metadata; /* nobody else knows the graph yet */

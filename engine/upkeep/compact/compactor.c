@@ -12,6 +12,7 @@
  */
 #define _GNU_SOURCE
 #include "engine/upkeep/compact/compactor.h"
+#include "engine/build/writer.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -29,9 +30,6 @@
 
 /* How often space is looked for that a reader has let go of. */
 #define TRIM_INTERVAL_NS UINT64_C(500000000)
-
-/* Deletes between two looks at the share. */
-#define LOOK_INTERVAL 64u
 
 struct rhumb__compactor {
     rhumb__writer *writer;
@@ -173,10 +171,11 @@ rhumb_status rhumb__compactor_request(rhumb__writer *writer, const rhumb__compac
     return status;
 }
 
-void rhumb__compactor_note_dead(rhumb__graph *graph, uint64_t dead_count) {
+/* The writer's hook. */
+static void deleted(rhumb__graph *graph, uint64_t dead_count) {
     rhumb__writer *writer = graph->writer;
-    rhumb__compactor *c = writer == NULL ? NULL : writer->compactor;
-    if (c == NULL || dead_count % LOOK_INTERVAL != 0 || dead_count < DEAD_COUNT_MIN) return;
+    rhumb__compactor *c = writer->compactor;
+    if (c == NULL || dead_count < DEAD_COUNT_MIN) return;
     /* A graph that is being made has no policy. */
     if (writer->pool == NULL || atomic_load(&writer->graph) != graph || atomic_load(&writer->compacting)) return;
     uint64_t threshold = atomic_load_explicit(&c->threshold, memory_order_relaxed);
@@ -222,6 +221,7 @@ rhumb_status rhumb__compactor_new(rhumb__writer *writer) {
     }
     c->writer = writer;
     writer->compactor = c;
+    writer->deleted = deleted;
     return RHUMB_OK;
 }
 

@@ -13,9 +13,6 @@ rhumb_status rhumb__compactor_new(rhumb__writer *writer) RHUMB_NODISCARD;
  * is gone. From then on compactions begin by themselves. */
 void rhumb__compactor_bind(rhumb__writer *writer, rhumb__scratch_pool *pool, pthread_mutex_t *pool_lock);
 
-/* Tells that a node was deleted, the `dead_count`-th of the graph. Cheap. */
-void rhumb__compactor_note_dead(rhumb__graph *graph, uint64_t dead_count);
-
 /* Has a compaction done, after the one that may be under way. RHUMB_E_NOMEM. */
 rhumb_status rhumb__compactor_request(rhumb__writer *writer, const rhumb__compact_work *work,
                                       bool shrink) RHUMB_NODISCARD;

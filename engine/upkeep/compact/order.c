@@ -90,7 +90,7 @@ static void reverse(uint32_t *slots, uint64_t count) {
 }
 
 rhumb_status rhumb__order_check(const rhumb__order_work *work, uint32_t worker_index) {
-    return worker_index == 0 && work->progress != NULL ? rhumb__repair_progress_tell(work->progress, 0) : RHUMB_OK;
+    return worker_index == 0 && work->progress != NULL ? rhumb__progress_report(work->progress, 0) : RHUMB_OK;
 }
 
 static rhumb_status bisect(rhumb__graph *graph, uint64_t slot_count, const rhumb__order_work *work, uint32_t *order,

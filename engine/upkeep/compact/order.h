@@ -17,8 +17,8 @@ typedef enum rhumb__order_kind {
 
 /* How an order is to be worked out. */
 typedef struct rhumb__order_work {
-    uint32_t thread_count;            /* for RHUMB__ORDER_BISECTION; 0: one per processor */
-    rhumb__repair_progress *progress; /* asked now and then whether to go on; NULL: nobody asks */
+    uint32_t thread_count;     /* for RHUMB__ORDER_BISECTION; 0: one per processor */
+    rhumb__progress *progress; /* asked now and then whether to go on; NULL: nobody asks */
 } rhumb__order_work;
 
 /* Fills `order` with the slots of the live nodes, each once, in the order asked for; it has room for all slots. The

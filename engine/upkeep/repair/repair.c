@@ -12,6 +12,7 @@
  * Owns the new graph until it is closed or abandoned, and the map from old slots to new ones.
  */
 #include "engine/upkeep/repair/repair.h"
+#include "engine/durability/lifetime.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -40,7 +41,7 @@ typedef struct repair {
     rhumb__salvage_log log;
     rhumb__graph *graph;
     rhumb__scratch_pool pool;
-    rhumb__repair_progress progress;
+    rhumb__progress progress;
     uint8_t *rows;        /* READ_BYTES, or one row: as they are in the old file */
     uint8_t *row;         /* a prepared row of the space */
     uint8_t *vector;      /* components, aligned */
@@ -102,9 +103,9 @@ static rhumb_status begin(repair *r) {
     }
     RHUMB_TRY(rhumb__salvage_log_open(salvage->file, salvage->counts.lsn, &r->log));
     RHUMB_TRY(reserve(r));
-    r->progress = (rhumb__repair_progress){.tell = r->spec->progress,
-                                           .context = r->spec->progress_context,
-                                           .total_count = rhumb__max_u64(2 * result->slot_count, 1)};
+    r->progress = (rhumb__progress){.report = r->spec->progress,
+                                    .context = r->spec->progress_context,
+                                    .total_count = rhumb__max_u64(2 * result->slot_count, 1)};
 done:
     return status;
 }
@@ -167,7 +168,7 @@ static rhumb_status visit_rows(repair *r, uint32_t section_id, uint64_t stride, 
         const uint64_t count = rhumb__min_u64(slot_count - first, rows_per_read);
         RHUMB_TRY(rhumb__salvage_read_rows(r->salvage, section_id, first, count, r->rows));
         for (uint64_t i = 0; i < count; i++) RHUMB_TRY(visit(r, (uint32_t)(first + i), r->rows + i * stride));
-        if (section_id == RHUMB__SECTION_VECTORS) RHUMB_TRY(rhumb__repair_progress_tell(&r->progress, first + count));
+        if (section_id == RHUMB__SECTION_VECTORS) RHUMB_TRY(rhumb__progress_report(&r->progress, first + count));
     }
 done:
     return status;
@@ -279,7 +280,7 @@ static rhumb_status publish(repair *r, uint64_t batch) {
     rhumb_status status;
     uint64_t lsn = 0;
     rhumb__graph *graph = r->graph;
-    RHUMB_TRY(rhumb__repair_progress_tell(&r->progress, r->progress.total_count));
+    RHUMB_TRY(rhumb__progress_report(&r->progress, r->progress.total_count));
     pthread_mutex_lock(&graph->append_lock);
     graph->counts.key_next = rhumb__max_u64(graph->counts.key_next, r->salvage->counts.key_next);
     pthread_mutex_unlock(&graph->append_lock);

@@ -5,6 +5,7 @@
  * before the walk begins, and the key table does not grow, so nothing needs a lock.
  */
 #include "engine/upkeep/repair/verify.h"
+#include "engine/build/writer.h"
 
 #include <stdarg.h>
 #include <stdio.h>

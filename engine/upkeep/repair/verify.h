@@ -3,6 +3,7 @@
 #ifndef RHUMB_ENGINE_UPKEEP_REPAIR_VERIFY_H
 #define RHUMB_ENGINE_UPKEEP_REPAIR_VERIFY_H
 
+#include "engine/build/writer.h"
 #include "engine/graph/graph.h"
 
 typedef struct rhumb__verify_result {

@@ -1,0 +1,167 @@
+/* lifetime.c - see lifetime.h.
+ *
+ * Opening reads the superblock and the directory and maps the sections, so it costs a handful of system calls, whatever
+ * the size of the index. A writer then replays the log, which costs time in its length.
+ *
+ * A graph owns its store; with a writer, the writer owns the log and the thread. Everything is released in the opposite
+ * order: thread, log, store, graph, writer.
+ *
+ * Locks: none; no other thread knows the graph yet, or any more.
+ */
+#include "engine/durability/lifetime.h"
+
+#include <string.h>
+
+#include "base/status.h"
+#include "engine/durability/background.h"
+#include "engine/durability/checkpoint.h"
+#include "engine/durability/metadata.h"
+#include "engine/durability/recover.h"
+
+/* A graph with a writer of its own when `options` says that it is to be written. */
+static rhumb_status graph_new(const rhumb__graph_options *options, rhumb__graph **graph_out) {
+    rhumb__writer *writer = NULL;
+    rhumb_status status = options == NULL ? RHUMB_OK : rhumb__writer_new(options, &writer);
+    if (status == RHUMB_OK) status = rhumb__graph_new(graph_out);
+    if (status != RHUMB_OK) {
+        rhumb__writer_free(writer);
+        return status;
+    }
+    (*graph_out)->writer = writer;
+    (*graph_out)->writable = writer != NULL;
+    if (writer != NULL) atomic_store(&writer->graph, *graph_out);
+    return RHUMB_OK;
+}
+
+static void start_writer(rhumb__graph *graph) {
+    graph->writer->published_lsn = graph->counts.lsn;
+    graph->writer->checkpoint_stats.lsn = graph->counts.lsn;
+}
+
+static rhumb_status open_log(rhumb__graph *graph) {
+    rhumb__log_spec spec = {
+        .backend = graph->store->io->backend,
+        .index_path = graph->store->path,
+        .checkpoint_lsn = graph->writer->published_lsn,
+        .durability = graph->writer->options.durability,
+        .interval_ns = (uint64_t)graph->writer->options.sync_interval_ms * 1000000u,
+        .discard = graph->writer->options.discard_log,
+    };
+    memcpy(spec.uuid, graph->store->superblock.uuid, sizeof spec.uuid);
+    return rhumb__log_open(&spec, &graph->writer->log);
+}
+
+/* The log of an index that is not there any more may hold the only copy of something. */
+static rhumb_status check_no_log(const char *path, const rhumb__graph_options *options) {
+    bool exists = false;
+    if (options->discard_log) return RHUMB_OK;
+    const rhumb_status status = rhumb__log_exists(NULL, path, &exists);
+    if (status != RHUMB_OK || !exists) return status;
+    return rhumb__fail_at(RHUMB_E_EXISTS, path, RHUMB_OFFSET_NONE,
+                          "the log of another index is there already, as a file with \"-wal\" behind this name; remove "
+                          "it, or choose another name");
+}
+
+rhumb_status rhumb__graph_create(const char *path, const rhumb__params *params, const rhumb__graph_options *options,
+                                 uint32_t creator_version, rhumb__graph **graph_out) {
+    rhumb_status status;
+    rhumb__graph *graph = NULL;
+    RHUMB_TRY(rhumb__params_check(params));
+    RHUMB_TRY(check_no_log(path, options));
+    RHUMB_TRY(graph_new(options, &graph));
+    graph->params = *params;
+    graph->counts.key_bucket_count = RHUMB__KEY_BUCKET_COUNT_MIN;
+    RHUMB_TRY(rhumb__params_space(params, NULL, &graph->space));
+    RHUMB_TRY(rhumb__store_create(NULL, path, creator_version, &graph->store));
+    graph->writer->store = graph->store;
+    RHUMB_TRY(rhumb__graph_attach(graph, false));
+    RHUMB_TRY(rhumb__section_ensure(&graph->key_table.buckets, RHUMB__KEY_BUCKET_COUNT_MIN));
+    rhumb__graph_start(graph);
+    RHUMB_TRY(rhumb__checkpoint_forced(graph->writer, false));
+    RHUMB_TRY(open_log(graph));
+    RHUMB_TRY(rhumb__background_start(graph->writer));
+    *graph_out = graph;
+    graph = NULL;
+done:
+    rhumb__graph_abandon(graph);
+    return status;
+}
+
+/* Without vectors nothing is measured, so a custom metric's function need not be supplied. */
+static float measure_nothing(const void *a, const void *b, uint32_t dim, void *context) {
+    (void)a;
+    (void)b;
+    (void)dim;
+    (void)context;
+    return 0;
+}
+
+static rhumb_status open_graph(const char *path, const rhumb__graph_options *options,
+                               const rhumb__custom_metric *custom, bool graph_only, rhumb__graph **graph_out) {
+    rhumb_status status;
+    rhumb__graph *graph = NULL;
+    RHUMB_TRY(graph_new(options, &graph));
+    graph->graph_only = graph_only;
+    RHUMB_TRY(graph_only ? rhumb__store_open_partial(NULL, path, &graph->store)
+                         : rhumb__store_open(NULL, path, graph->writable, &graph->store));
+    RHUMB_TRY(
+        rhumb__params_decode(graph->store->superblock.client, graph->store->path, &graph->params, &graph->counts));
+    if (graph_only) graph->params.custom.distance = measure_nothing;
+    if (!graph_only) RHUMB_TRY(rhumb__params_supply(&graph->params, custom, graph->store->path));
+    RHUMB_TRY(rhumb__params_space(&graph->params, graph->store->path, &graph->space));
+    RHUMB_TRY(rhumb__metadata_decode(&graph->store->superblock, graph->store->path, &graph->metadata));
+    RHUMB_TRY(rhumb__graph_attach(graph, false));
+    RHUMB_TRY(rhumb__graph_check_sections(graph));
+    rhumb__graph_start(graph);
+    if (graph->writable) {
+        graph->writer->store = graph->store;
+        start_writer(graph);
+        RHUMB_TRY(open_log(graph));
+        RHUMB_TRY(rhumb__recover(graph));
+        RHUMB_TRY(rhumb__store_settle(graph->store));
+        graph->writer->recovered_lsn = rhumb__log_lsn(graph->writer->log);
+        RHUMB_TRY(rhumb__background_start(graph->writer));
+    }
+    *graph_out = graph;
+    graph = NULL;
+done:
+    rhumb__graph_close(graph);
+    return status;
+}
+
+rhumb_status rhumb__graph_open(const char *path, const rhumb__graph_options *options,
+                               const rhumb__custom_metric *custom, rhumb__graph **graph_out) {
+    return open_graph(path, options, custom, false, graph_out);
+}
+
+rhumb_status rhumb__graph_open_without_vectors(const char *path, rhumb__graph **graph_out) {
+    return open_graph(path, NULL, NULL, true, graph_out);
+}
+
+void rhumb__graph_close(rhumb__graph *graph) {
+    if (graph == NULL) return;
+    rhumb_error cause;
+    rhumb__error_save(&cause);
+    rhumb__writer *writer = graph->writer;
+    if (writer != NULL) {
+        rhumb__background_stop(writer);
+        const bool empty = writer->log != NULL && rhumb__log_lsn(writer->log) == writer->published_lsn;
+        (void)rhumb__log_close(writer->log, empty);
+    }
+    rhumb__store_close(graph->store);
+    rhumb__graph_free(graph);
+    rhumb__writer_free(writer);
+    rhumb__error_restore(&cause);
+}
+
+void rhumb__graph_abandon(rhumb__graph *graph) {
+    if (graph == NULL) return;
+    rhumb_error cause;
+    rhumb__error_save(&cause);
+    if (graph->writer != NULL) rhumb__background_stop(graph->writer);
+    /* While the lock on it is held. */
+    if (graph->store != NULL) rhumb__store_abandon(graph->store);
+    graph->store = NULL;
+    rhumb__graph_close(graph);
+    rhumb__error_restore(&cause);
+}

@@ -1,0 +1,49 @@
+/* open.c - see open.h.
+ *
+ * Owns the order of beginning and end: the compactor starts last and stops first, because it uses everything else.
+ * Locks: none; no other thread knows the graph yet, or any more.
+ */
+#include "engine/open.h"
+
+#include "base/status.h"
+#include "engine/upkeep/compact/compactor.h"
+
+rhumb_status rhumb__engine_create(const char *path, const rhumb__params *params, const rhumb__graph_options *options,
+                                  uint32_t creator_version, rhumb__graph **graph_out) {
+    rhumb__graph *graph = NULL;
+    rhumb_status status = rhumb__graph_create(path, params, options, creator_version, &graph);
+    if (status != RHUMB_OK) return status;
+    status = rhumb__compactor_new(graph->writer);
+    if (status == RHUMB_OK) {
+        *graph_out = graph;
+    } else {
+        rhumb__engine_abandon(graph);
+    }
+    return status;
+}
+
+rhumb_status rhumb__engine_open(const char *path, const rhumb__graph_options *options,
+                                const rhumb__custom_metric *custom, rhumb__graph **graph_out) {
+    rhumb__graph *graph = NULL;
+    rhumb_status status = rhumb__graph_open(path, options, custom, &graph);
+    if (status != RHUMB_OK) return status;
+    if (graph->writer != NULL) status = rhumb__compactor_new(graph->writer);
+    if (status == RHUMB_OK) {
+        *graph_out = graph;
+    } else {
+        rhumb__engine_close(graph);
+    }
+    return status;
+}
+
+void rhumb__engine_close(rhumb__graph *graph) {
+    if (graph == NULL) return;
+    if (graph->writer != NULL) rhumb__compactor_free(graph->writer);
+    rhumb__graph_close(graph);
+}
+
+void rhumb__engine_abandon(rhumb__graph *graph) {
+    if (graph == NULL) return;
+    if (graph->writer != NULL) rhumb__compactor_free(graph->writer);
+    rhumb__graph_abandon(graph);
+}
