@@ -4,8 +4,8 @@
 // printed and RHUMB_SEED repeats it.
 #include <filesystem>
 
-#include "tests/api/index_test_support.h"
-#include "tests/distances/vectors.h"
+#include "tests/support/index_test_support.h"
+#include "tests/support/vectors.h"
 
 namespace {
 

@@ -4,7 +4,7 @@
 // printed and RHUMB_SEED repeats it.
 #include <limits>
 
-#include "tests/distances/rows.h"
+#include "tests/support/rows.h"
 
 namespace {
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "tests/distances/rows.h"
+#include "tests/support/rows.h"
 
 namespace {
 

@@ -8,8 +8,8 @@
 #include <functional>
 #include <limits>
 
-#include "tests/distances/rows.h"
-#include "tests/distances/vectors.h"
+#include "tests/support/rows.h"
+#include "tests/support/vectors.h"
 
 extern "C" {
 #include "base/status.h"

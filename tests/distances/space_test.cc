@@ -4,7 +4,7 @@
 // neighbours. The seed is printed and RHUMB_SEED repeats it.
 #include <limits>
 
-#include "tests/distances/rows.h"
+#include "tests/support/rows.h"
 
 extern "C" {
 #include "base/status.h"

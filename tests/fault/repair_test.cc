@@ -2,7 +2,7 @@
 // index is always whole: verify finds nothing, every vector has a path to it, searches are as good as in a fresh one.
 // Method: an index with deleted vectors, in two checkpoints, is damaged in one place at a time, of which it is known
 // what it must cost; then the content of the new index is compared with what was inserted, vector by vector.
-#include "tests/fault/repair_test_support.h"
+#include "tests/support/repair_test_support.h"
 
 extern "C" {
 #include "base/alloc.h"

@@ -1,7 +1,7 @@
 // What the tests of the io backends share: a directory of their own, the choice of backend, seeds, children in which
 // the world may be spoilt (limits, filters, mounts), and the descriptor behind a handle.
-#ifndef RHUMB_TESTS_STORAGE_IO_TEST_SUPPORT_H
-#define RHUMB_TESTS_STORAGE_IO_TEST_SUPPORT_H
+#ifndef RHUMB_TESTS_SUPPORT_IO_TEST_SUPPORT_H
+#define RHUMB_TESTS_SUPPORT_IO_TEST_SUPPORT_H
 
 #include <dirent.h>
 #include <gtest/gtest.h>
@@ -216,4 +216,4 @@ inline bool refuse_call(unsigned call_number, unsigned os_errno) {
 
 } // namespace io_test
 
-#endif // RHUMB_TESTS_STORAGE_IO_TEST_SUPPORT_H
+#endif // RHUMB_TESTS_SUPPORT_IO_TEST_SUPPORT_H

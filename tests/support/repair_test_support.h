@@ -1,13 +1,13 @@
 // What the tests of repair share: a sample index with a past, and what the index made from it must be.
-#ifndef RHUMB_TESTS_FAULT_REPAIR_TEST_SUPPORT_H
-#define RHUMB_TESTS_FAULT_REPAIR_TEST_SUPPORT_H
+#ifndef RHUMB_TESTS_SUPPORT_REPAIR_TEST_SUPPORT_H
+#define RHUMB_TESTS_SUPPORT_REPAIR_TEST_SUPPORT_H
 
 #include <sys/stat.h>
 
 #include <memory>
 #include <set>
 
-#include "tests/fault/fault_test_support.h"
+#include "tests/support/fault_test_support.h"
 
 namespace fault_test {
 
@@ -301,4 +301,4 @@ class Repair : public ::testing::Test {
 
 } // namespace fault_test
 
-#endif // RHUMB_TESTS_FAULT_REPAIR_TEST_SUPPORT_H
+#endif // RHUMB_TESTS_SUPPORT_REPAIR_TEST_SUPPORT_H

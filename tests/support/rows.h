@@ -1,7 +1,7 @@
 // What the tests of distances/ share: memory that ends where it says it ends, spaces for a given tier, a reference in
 // double, and random numbers whose seed is printed.
-#ifndef RHUMB_TESTS_DISTANCES_ROWS_H
-#define RHUMB_TESTS_DISTANCES_ROWS_H
+#ifndef RHUMB_TESTS_SUPPORT_ROWS_H
+#define RHUMB_TESTS_SUPPORT_ROWS_H
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -168,4 +168,4 @@ inline std::string tier_and_metric_name(const testing::TestParamInfo<TierAndMetr
     return std::string(rhumb__simd_name(info.param.tier)) + "_" + rhumb__metric_name(info.param.metric);
 }
 
-#endif // RHUMB_TESTS_DISTANCES_ROWS_H
+#endif // RHUMB_TESTS_SUPPORT_ROWS_H

@@ -1,7 +1,7 @@
 // What the tests of whole indexes share: a directory of their own, handles that close themselves, generated vectors,
 // and distances computed the slow way.
-#ifndef RHUMB_TESTS_API_INDEX_TEST_SUPPORT_H
-#define RHUMB_TESTS_API_INDEX_TEST_SUPPORT_H
+#ifndef RHUMB_TESTS_SUPPORT_INDEX_TEST_SUPPORT_H
+#define RHUMB_TESTS_SUPPORT_INDEX_TEST_SUPPORT_H
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -349,4 +349,4 @@ inline std::string metric_name(const ::testing::TestParamInfo<rhumb_metric> &inf
 
 } // namespace index_test
 
-#endif // RHUMB_TESTS_API_INDEX_TEST_SUPPORT_H
+#endif // RHUMB_TESTS_SUPPORT_INDEX_TEST_SUPPORT_H
