@@ -1,5 +1,4 @@
-// What the tests of distances/ share: memory that ends where it says it ends, spaces for a given tier, a reference in
-// double, and random numbers whose seed is printed.
+// What the tests of distances/ share: memory whose end is guarded, spaces for a given tier, and a reference in double.
 #ifndef RHUMB_TESTS_SUPPORT_ROWS_H
 #define RHUMB_TESTS_SUPPORT_ROWS_H
 
@@ -23,6 +22,7 @@ extern "C" {
 #include "distances/dispatch.h"
 #include "distances/space.h"
 }
+#include "tests/support/seed.h"
 
 // `size_bytes` of memory whose last byte is followed by a page that nobody may touch: one byte too far is a crash. A
 // masked load may name such bytes but not read them, which is what heap checkers cannot tell apart.
@@ -58,12 +58,7 @@ class GuardedBytes {
     char *begin_;
 };
 
-inline uint64_t test_seed() {
-    const char *text = getenv("RHUMB_SEED");
-    uint64_t seed = text != nullptr ? strtoull(text, nullptr, 0) : std::random_device{}();
-    printf("RHUMB_SEED=%llu\n", static_cast<unsigned long long>(seed));
-    return seed;
-}
+using rhumb_test::choose_seed;
 
 inline const std::vector<rhumb_metric> &all_metrics() {
     static const std::vector<rhumb_metric> metrics = {RHUMB_METRIC_L2SQ, RHUMB_METRIC_L2, RHUMB_METRIC_IP,
