@@ -144,7 +144,7 @@ TEST_F(CompactInPlace, DropsWhatIsDeletedAndKeepsTheRest) {
     expect_sound(again);
 }
 
-TEST_F(CompactInPlace, GivesTheSpaceBackAsHolesOrAsAShorterFile) {
+TEST_F(CompactInPlace, ReleasesTheSpaceAsHolesOrAsAShorterFile) {
     const size_t count = kCount * 3 / 2;
     const Index index = build(count);
     ASSERT_OK(rhumb_index_checkpoint(index.get()));
@@ -225,7 +225,7 @@ TEST_F(CompactInPlace, AReaderKeepsItsVersionAndTheSpaceComesBackWhenItGoes) {
     expect_sound(index);
 }
 
-TEST_F(CompactInPlace, AStoppedOneLeavesTheIndexAsItWasAndTheNextOneWorks) {
+TEST_F(CompactInPlace, StoppedLeavesTheIndexAsItWasAndTheNextOneWorks) {
     const size_t count = kCount;
     const Index index = build(count);
     for (size_t i = 0; i < count; i += 3) ASSERT_OK(rhumb_index_delete(index.get(), i));
@@ -291,7 +291,7 @@ TEST_F(CompactInPlace, BeginsByItselfWhenManyAreDeleted) {
     expect_sound(index);
 }
 
-TEST_F(CompactInPlace, LosesNoOperationThatComesMeanwhile) {
+TEST_F(CompactInPlace, KeepsTheOperationsThatArriveWhileItRuns) {
     const uint64_t seed = 403;
     const size_t count = kCount * 2 / 3;
     const Index index = build(count);

@@ -186,7 +186,7 @@ TEST_F(Compact, EmptyAndNearlyEmptyIndexesCompactToo) {
     }
 }
 
-TEST_F(Compact, ALiveIndexIsCopiedAsItsNewestCheckpointShowsIt) {
+TEST_F(Compact, CopiesTheNewestCheckpointOfALiveIndex) {
     const Index writer = create(path_, build_options(RHUMB_METRIC_L2));
     ASSERT_OK(rhumb_index_insert_batch(writer.get(), nullptr, vectors_.components.data(), 2000, nullptr, nullptr));
     ASSERT_OK(rhumb_index_checkpoint(writer.get()));
@@ -215,7 +215,7 @@ TEST_F(Compact, ALiveIndexIsCopiedAsItsNewestCheckpointShowsIt) {
     other.join();
 }
 
-TEST_F(Compact, NamesThatAreTakenAreRefused) {
+TEST_F(Compact, RefusesToReplaceAFile) {
     build(RHUMB_METRIC_L2, 300);
     const rhumb_compact_options options = compact_options();
     compact(options);

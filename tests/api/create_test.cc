@@ -266,7 +266,7 @@ TEST(OptionsSize, RulesHoldForEveryStruct) {
 
 // ---- names and versions ----
 
-TEST(Names, OfMetricsAndElementsGoBothWays) {
+TEST(Names, MetricsAndElementsAreFoundByTheirNames) {
     for (rhumb_metric metric : all_metrics()) EXPECT_EQ(rhumb_metric_from_name(rhumb_metric_name(metric)), metric);
     EXPECT_STREQ(rhumb_metric_name(RHUMB_METRIC_L2SQ), "l2sq");
     EXPECT_STREQ(rhumb_metric_name(RHUMB_METRIC_L2), "l2");
@@ -287,14 +287,14 @@ TEST(Names, OfMetricsAndElementsGoBothWays) {
     EXPECT_EQ(rhumb_element_name(static_cast<rhumb_element>(0)), nullptr);
 }
 
-TEST(Names, OfStatusesAreTheConstants) {
+TEST(Names, StatusesAreNamedLikeTheirConstants) {
     EXPECT_STREQ(rhumb_status_name(RHUMB_OK), "RHUMB_OK");
     EXPECT_STREQ(rhumb_status_name(RHUMB_E_CORRUPT), "RHUMB_E_CORRUPT");
     EXPECT_STREQ(rhumb_status_name(RHUMB_E_NOT_FINITE), "RHUMB_E_NOT_FINITE");
     EXPECT_STREQ(rhumb_status_name(static_cast<rhumb_status>(-9999)), "RHUMB_E_UNKNOWN");
 }
 
-TEST(Names, TheVersionIsTheHeaders) {
+TEST(Names, TheVersionIsThatOfTheHeader) {
     EXPECT_EQ(rhumb_version(), RHUMB_VERSION_MAJOR * 1000000u + RHUMB_VERSION_MINOR * 1000u + RHUMB_VERSION_PATCH);
     EXPECT_GE(rhumb_format_version(), 1u);
 }

@@ -107,7 +107,7 @@ class FilterConcurrency : public ::testing::Test {
     std::thread writer_;
 };
 
-TEST_F(FilterConcurrency, NothingThatDoesNotMatchGetsOut) {
+TEST_F(FilterConcurrency, ReturnsMatchingKeysOnly) {
     const char *text = getenv("RHUMB_FILTER_QUERIES");
     const size_t query_limit = text != nullptr ? strtoull(text, nullptr, 0) : kQueryCount;
     std::atomic<size_t> query_count{0};

@@ -223,7 +223,7 @@ TEST_F(Filtered, DeletedKeysStayAwayAndWhatIsLeftIsFound) {
     }
 }
 
-TEST_F(Filtered, WhatTheLogBroughtBackIsFilteredBeforeItIsLinked) {
+TEST_F(Filtered, RecoveredVectorsAreFilteredBeforeTheyAreLinked) {
     fill(2000);
     index_.reset();
     const Vectors added = clustered_vectors(6000, kDim, 10, 300, 306);
@@ -284,7 +284,7 @@ TEST_F(Filtered, BatchesTakeOneFilterForAllOrOneForEach) {
     }
 }
 
-TEST_F(Filtered, MoreLikeThisLeavesTheKeyItselfOut) {
+TEST_F(Filtered, SearchLikeAKeyOmitsTheKeyItself) {
     fill(3000);
     std::mt19937_64 random(310);
     const Filter filter(RHUMB_FILTER_BITMAP, false, draw_keys(3000, 0.2, random), 3000);
@@ -326,7 +326,7 @@ TEST_F(Filtered, AnEmptyIndexAndASingleVectorAreSearchedToo) {
     }
 }
 
-TEST_F(Filtered, WhatIsNoFilterIsRefused) {
+TEST_F(Filtered, InvalidFiltersAreRefused) {
     fill(20);
     std::vector<uint64_t> keys(5);
     const uint64_t descending[] = {3, 2}, equal[] = {3, 3};
@@ -422,7 +422,7 @@ struct WorkerMask {
     }
 };
 
-TEST(BatchThreads, LeaveTheProgramsSignalsToTheProgram) {
+TEST(BatchThreads, BlockTheSignalsOfTheProgram) {
     const ScratchDirectory directory;
     const Index index = create(directory.file("index.rhumb"), index_options(4));
     const Vectors vectors = random_vectors(64, 4, 12);

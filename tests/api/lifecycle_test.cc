@@ -63,7 +63,7 @@ TEST_P(Reopen, GivesTheSameAnswersBitForBit) {
     }
 }
 
-TEST_P(Reopen, GoesOnWhereItStopped) {
+TEST_P(Reopen, ContinuesWhereItStopped) {
     vectors_ = random_vectors(900, 16, 43);
     const std::string straight = directory_.file("straight.rhumb");
     std::vector<Answer> expected;
@@ -83,7 +83,7 @@ TEST_P(Reopen, GoesOnWhereItStopped) {
 
 TEST_F(Lifecycle, ClosingNothingIsFine) { EXPECT_OK(rhumb_index_close(nullptr)); }
 
-TEST_F(Lifecycle, OpeningWhatIsNoIndexSaysSo) {
+TEST_F(Lifecycle, RefusesToOpenAFileThatIsNotAnIndex) {
     EXPECT_EQ(try_open(path_, true), RHUMB_E_NOTFOUND);
     EXPECT_EQ(try_open(path_, false), RHUMB_E_NOTFOUND);
     EXPECT_NE(std::string(rhumb_error_last()->path).find("index.rhumb"), std::string::npos);
@@ -226,7 +226,7 @@ TEST_F(Lifecycle, ACheckpointRaisesTheEpochByOne) {
     }
 }
 
-TEST_F(Lifecycle, NothingNewIsNotWritten) {
+TEST_F(Lifecycle, ACheckpointWithoutChangesWritesNothing) {
     build(10);
     const std::vector<uint8_t> before = file_bytes(path_);
     {

@@ -330,7 +330,7 @@ rhumb_status try_vector(rhumb_index *index, const void *vector) {
     return status;
 }
 
-TEST(Refusal, OfVectorsOutsideOfTheDomain) {
+TEST(Refusal, VectorsOutsideTheDomainAreRefused) {
     const ScratchDirectory directory;
     for (rhumb_metric metric :
          {RHUMB_METRIC_HELLINGER, RHUMB_METRIC_JEFFREYS, RHUMB_METRIC_JENSEN_SHANNON, RHUMB_METRIC_JACCARD}) {
@@ -352,7 +352,7 @@ TEST(Refusal, OfVectorsOutsideOfTheDomain) {
     }
 }
 
-TEST(Refusal, OfNormalisingWhatIsNoProbability) {
+TEST(Refusal, NormalisingIsRefusedWhereVectorsAreNotProbabilities) {
     const ScratchDirectory directory;
     rhumb_index_options options = index_options(2, RHUMB_METRIC_L2);
     options.normalise = true;
@@ -399,7 +399,7 @@ TEST(Normalise, DividesByTheSumAndIsRemembered) {
     }
 }
 
-TEST(Refusal, OfFloatsThatAreNotFiniteOfEveryWidth) {
+TEST(Refusal, NanAndInfinityOfEveryWidthAreRefused) {
     const ScratchDirectory directory;
     const struct {
         rhumb_element element;
@@ -458,7 +458,7 @@ TEST(Sequences, KeepTheirLengths) {
     EXPECT_STATUS(RHUMB_E_INVALID, rhumb_index_create(directory.file("long").c_str(), &options, &none));
 }
 
-TEST(Bits, BehindTheLastDoNotCount) {
+TEST(Bits, UnusedBitsAfterTheLastAreIgnored) {
     const ScratchDirectory directory;
     rhumb_index_options options = index_options(9, RHUMB_METRIC_HAMMING);
     options.element = RHUMB_ELEMENT_B1;
@@ -493,7 +493,7 @@ template <class Options> Options with_chebyshev(void (*init)(Options *, size_t),
     return options;
 }
 
-TEST(Custom, IsOpenedWithTheFunctionOfItsNameAlone) {
+TEST(Custom, OpensOnlyWithTheFunctionOfItsName) {
     Random random(choose_seed());
     const ScratchDirectory directory;
     const std::string path = directory.file("custom"), repaired = directory.file("r"), compacted = directory.file("c");
@@ -551,7 +551,7 @@ TEST(Custom, IsOpenedWithTheFunctionOfItsNameAlone) {
     }
 }
 
-TEST(Custom, MayAnswerNanWithoutHarmToTheOthers) {
+TEST(Custom, MayReturnNanWithoutHarmToOtherVectors) {
     Random random(choose_seed());
     const ScratchDirectory directory;
     const Pair floats = {RHUMB_METRIC_L2, RHUMB_ELEMENT_F32};

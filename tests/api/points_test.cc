@@ -190,7 +190,7 @@ TEST_F(Points, NeighboursAreThoseOfTheListsNearestFirstWithoutDeletedOnes) {
     EXPECT_EQ(rhumb_index_neighbours(index.get(), key_of(2), 0, nullptr, nullptr, 0, &count), RHUMB_E_NOTFOUND);
 }
 
-TEST_F(Points, CursorsWorkBesideInsertsAndDeletes) {
+TEST_F(Points, CursorsWorkDuringInsertsAndDeletes) {
     const Index index = build();
     std::atomic<bool> stop{false};
     std::thread writer([&] {
@@ -358,7 +358,7 @@ class Metadata : public Points {
     }
 };
 
-TEST_F(Metadata, AreThereAfterReopeningCheckpointsCompactionAndRepair) {
+TEST_F(Metadata, SurviveReopeningCheckpointsCompactionAndRepair) {
     Index index = build();
     EXPECT_EQ(get(index.get()), "");
     std::string longest(RHUMB_METADATA_BYTES_LIMIT, 'x');
@@ -396,7 +396,7 @@ TEST_F(Metadata, AreThereAfterReopeningCheckpointsCompactionAndRepair) {
         << "an index without metadata is one that older versions may write";
 }
 
-TEST_F(Metadata, SurviveAKillAsTheyWereOrAsTheyWereToBe) {
+TEST_F(Metadata, AreOldOrNewAfterAKill) {
     build().reset();
     for (int round = 0; round < 8; round++) {
         int pipes[2];
@@ -430,7 +430,7 @@ TEST_F(Metadata, SurviveAKillAsTheyWereOrAsTheyWereToBe) {
     expect_sound(open_after_kill(path_));
 }
 
-TEST_F(Metadata, ALengthThatCannotBeIsAnErrorAndRepairGoesOnWithoutThem) {
+TEST_F(Metadata, AnImpossibleLengthIsAnErrorAndRepairContinuesWithoutThem) {
     Index index = build();
     ASSERT_OK(set(index.get(), "text"));
     index.reset();

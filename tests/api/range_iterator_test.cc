@@ -155,7 +155,7 @@ TEST_F(RangeIterator, RadiusIsInclusiveAndBoundedByTheMaximum) {
     expect_distinct(std::set<uint64_t>(everything.keys.begin(), everything.keys.begin() + everything.found_count));
 }
 
-TEST_F(RangeIterator, RadiusDoesNotShowWhatIsDeletedAndGoesThroughIt) {
+TEST_F(RangeIterator, RadiusOmitsDeletedVectorsAndPassesThroughThem) {
     fill(3000);
     for (uint64_t key = 0; key < 3000; key++) {
         if (key % 4 == 0) continue;
@@ -230,7 +230,7 @@ TEST_F(RangeIterator, IteratorListsEveryMatchingKeyOnceNearlyInOrder) {
     }
 }
 
-TEST_F(RangeIterator, IteratorGoesOnAfterARefreshWithoutRepeatingKeys) {
+TEST_F(RangeIterator, IteratorContinuesAfterARefreshWithoutRepeatingKeys) {
     fill(1500);
     const float *query = vectors_.row(0);
     EXPECT_OK(rhumb_index_checkpoint(index_.get()));
@@ -270,7 +270,7 @@ TEST_F(RangeIterator, IteratorShowsAReplacedKeyOnce) {
     EXPECT_EQ(keys.size(), 1500u);
 }
 
-TEST_F(RangeIterator, WhatTheLogBroughtBackIsFoundBeforeItIsLinked) {
+TEST_F(RangeIterator, RecoveredVectorsAreFoundBeforeTheyAreLinked) {
     fill(500);
     index_.reset();
     const Vectors added = clustered_vectors(5000, kDim, 8, 400, 406);

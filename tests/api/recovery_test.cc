@@ -66,7 +66,7 @@ const rhumb_durability kFull = RHUMB_DURABILITY_FULL;
 const rhumb_durability kInterval = RHUMB_DURABILITY_INTERVAL;
 const rhumb_durability kNone = RHUMB_DURABILITY_NONE;
 
-TEST_F(Recovery, EveryKindOfOperationComesBack) {
+TEST_F(Recovery, RestoresEveryKindOfOperation) {
     create_empty();
     die_after(open_options(kFull), [&](const Index &index) {
         insert(index, 0, 100);
@@ -97,7 +97,7 @@ TEST_F(Recovery, EveryKindOfOperationComesBack) {
     expect_sound(index);
 }
 
-TEST_F(Recovery, WhatIsNotLinkedYetIsFoundByEverySearchAndLinkedInTheBackground) {
+TEST_F(Recovery, UnlinkedVectorsAreFoundByEverySearchAndLinkedInTheBackground) {
     create_empty();
     const size_t count = kSanitized ? 6000 : 12000, deleted = count - 1000;
     die_after(open_options(kInterval), [&](const Index &index) {
@@ -163,7 +163,7 @@ TEST_F(Recovery, AKillDuringRecoveryChangesNothing) {
     expect_sound(index);
 }
 
-TEST_F(Recovery, ABatchThatWasCutShortIsNotThere) {
+TEST_F(Recovery, DropsABatchThatWasCutShort) {
     create_empty();
     struct Context {
         int calls = 0;
@@ -194,7 +194,7 @@ TEST_F(Recovery, ABatchThatWasCutShortIsNotThere) {
     }
 }
 
-TEST_F(Recovery, KeysGivenOutAfterABatchThatWasCutShortAreNotGivenOutAgain) {
+TEST_F(Recovery, KeysAssignedAfterABatchThatWasCutShortAreNotAssignedAgain) {
     create_empty();
     die_after(open_options(kFull), [&](const Index &index) {
         std::vector<float> bad(vectors_.row(0), vectors_.row(100));
@@ -210,7 +210,7 @@ TEST_F(Recovery, KeysGivenOutAfterABatchThatWasCutShortAreNotGivenOutAgain) {
     EXPECT_EQ(rhumb_index_count(index.get()), 100u);
 }
 
-TEST_F(Recovery, TheLogGoesAtACleanCloseAndIsThereWhileThereIsSomethingInIt) {
+TEST_F(Recovery, TheLogIsRemovedAtACleanCloseAndExistsWhileItHoldsOperations) {
     create_empty();
     EXPECT_FALSE(log_exists());
     {
@@ -259,7 +259,7 @@ TEST_F(Recovery, DurableNumbersFollowTheMode) {
     EXPECT_EQ(rhumb_index_lsn(nullptr), 0u);
 }
 
-TEST_F(Recovery, AReaderShowsTheLastCheckpointAndSaysThatThereIsMore) {
+TEST_F(Recovery, AReaderShowsTheLastCheckpointAndReportsThatThereIsMore) {
     create_empty();
     die_after(open_options(kFull), [&](const Index &index) {
         insert(index, 0, 10);
@@ -294,7 +294,7 @@ TEST_F(Recovery, ALogOfAnotherIndexIsRefusedUnlessItIsToBeDiscarded) {
     EXPECT_EQ(try_open(other, false), RHUMB_OK);
 }
 
-TEST_F(Recovery, AnOldCopyOfTheIndexBesideANewerLogIsRefused) {
+TEST_F(Recovery, AnOldCopyOfTheIndexWithANewerLogIsRefused) {
     const std::string old = directory_.file("old.rhumb");
     create_empty();
     std::filesystem::copy_file(path_, old);
@@ -308,7 +308,7 @@ TEST_F(Recovery, AnOldCopyOfTheIndexBesideANewerLogIsRefused) {
     EXPECT_EQ(rhumb_index_count(open(path_, false).get()), 10u);
 }
 
-TEST_F(Recovery, AnOldLogBesideANewerIndexIsNoHarm) {
+TEST_F(Recovery, AnOldLogWithANewerIndexIsIgnored) {
     create_empty();
     die_after(open_options(kFull), [&](const Index &index) { insert(index, 0, 5); });
     std::filesystem::copy_file(path_ + "-wal", path_ + "-copy");

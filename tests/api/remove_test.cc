@@ -27,7 +27,7 @@ void expect_whole(const Index &index) {
     EXPECT_OK(rhumb_index_verify(index.get(), &report, sizeof report)) << report.first_error;
 }
 
-TEST(Delete, KeyIsNotFoundAnyMore) {
+TEST(Delete, RemovesTheKeyFromAllAnswers) {
     const ScratchDirectory directory;
     const Vectors vectors = random_vectors(500, kDim, 1);
     const Index index = filled(directory, vectors);
@@ -69,7 +69,7 @@ TEST(Delete, SurvivesReopeningOnceCheckpointed) {
     }
 }
 
-TEST(Delete, OfEverythingLeavesAnIndexThatCanBeFilledAgain) {
+TEST(Delete, LeavesAnIndexThatCanBeFilledAgain) {
     const ScratchDirectory directory;
     const Vectors vectors = random_vectors(200, kDim, 3);
     const Index index = filled(directory, vectors);
@@ -119,7 +119,7 @@ TEST(Upsert, ReplacesTheVectorAndInsertsWhatIsNew) {
 
 // One thread replaces a few vectors again and again; an exact search that asks for more than there is must give every
 // key, and give it once.
-TEST(Upsert, BesideAnExactSearchLetsItFindAKeyOnce) {
+TEST(Upsert, DuringAnExactSearchShowsTheKeyOnce) {
     constexpr size_t kCount = 50;
     constexpr size_t kNearest = 2 * kCount;
     const ScratchDirectory directory;
@@ -179,7 +179,7 @@ class ReplacedKey : public ::testing::Test {
     std::thread writer_;
 };
 
-TEST_F(ReplacedKey, IsFoundByWhoeverAsksForIt) {
+TEST_F(ReplacedKey, IsFoundByConcurrentLookups) {
     std::vector<float> vector(kWide);
     while (goes_on()) {
         uint64_t nearest = 0;
@@ -215,7 +215,7 @@ TEST_F(ReplacedKey, IsNotMissedByAnIteratorThatIsComplete) {
 
 // Recall@10 of the live vectors after a random 30% were deleted is that of an index that never had them, within a
 // little.
-TEST(Delete, OfAThirdCostsNoRecall) {
+TEST(Delete, KeepsTheRecallWhenAThirdIsDeleted) {
     const uint64_t seed = choose_seed();
     const ScratchDirectory directory;
     const Vectors vectors = clustered_vectors(4000, kDim, 40, 7, seed);
@@ -248,7 +248,7 @@ TEST(Delete, OfAThirdCostsNoRecall) {
 
 // Threads delete, re-insert and replace keys of their own while others search and one makes checkpoints. A search must
 // not return a key that was gone before it began and has not come back, nor a key twice.
-TEST(Delete, HoldsBesideInsertsSearchesAndCheckpoints) {
+TEST(Delete, HoldsDuringInsertsSearchesAndCheckpoints) {
     const uint64_t seed = choose_seed();
     const ScratchDirectory directory;
     const Vectors vectors = clustered_vectors(1200, kDim, 10, 8, seed);

@@ -165,7 +165,7 @@ class TopologyFile : public ::testing::Test {
     const Vectors vectors_ = random_vectors(1500, kDim, 21);
 };
 
-TEST_F(TopologyFile, SaysWhatTheLiveGraphSays) {
+TEST_F(TopologyFile, EqualsTheLiveGraph) {
     for (const rhumb_metric metric : {RHUMB_METRIC_L2, RHUMB_METRIC_IP, RHUMB_METRIC_COSINE}) {
         std::filesystem::remove(path_);
         const size_t count = metric == RHUMB_METRIC_L2 ? 900 : 300;
@@ -195,7 +195,7 @@ TEST_F(TopologyFile, SaysWhatTheLiveGraphSays) {
     }
 }
 
-TEST_F(TopologyFile, EmptyAndTinyGraphsAreFilesToo) {
+TEST_F(TopologyFile, OfEmptyAndTinyGraphsIsValid) {
     for (const size_t count : {0u, 1u, 2u, 3u}) { // of one and of two, the second one is deleted
         std::filesystem::remove(path_);
         std::filesystem::remove(topology_path_);
@@ -231,7 +231,7 @@ TEST_F(TopologyFile, KeysAreFoundWhereverTheyLie) {
     }
 }
 
-TEST_F(TopologyFile, IsWrittenBesideAWriterThatGoesOn) {
+TEST_F(TopologyFile, IsWrittenWhileAWriterContinues) {
     const Index index = build(1500);
     std::atomic<bool> stop{false};
     std::thread other([&] {
@@ -253,7 +253,7 @@ TEST_F(TopologyFile, IsWrittenBesideAWriterThatGoesOn) {
     other.join();
 }
 
-TEST_F(TopologyFile, NamesThatAreTakenAndOtherFilesAreRefused) {
+TEST_F(TopologyFile, RefusesToReplaceAFileAndToOpenOtherFiles) {
     const Index index = build(50);
     ASSERT_OK(write(index.get(), export_options()));
     const std::vector<uint8_t> before = file_bytes(topology_path_);

@@ -67,7 +67,7 @@ class Memory : public ::testing::TestWithParam<bool> {
 INSTANTIATE_TEST_SUITE_P(Refusals, Memory, ::testing::Bool(),
                          [](const ::testing::TestParamInfo<bool> &info) { return info.param ? "FromThenOn" : "Once"; });
 
-TEST_P(Memory, Creating) {
+TEST_P(Memory, RefusedWhileCreatingLeavesNoFile) {
     refuse_each(
         [&] {
             Index index;
@@ -81,7 +81,7 @@ TEST_P(Memory, Creating) {
     EXPECT_GE(failure_count_, 10u);
 }
 
-TEST_P(Memory, Opening) {
+TEST_P(Memory, RefusedWhileOpeningChangesNothing) {
     ASSERT_EQ(rhumb_test::build_index(path_, shape_, vectors_, 100, 2), RHUMB_OK);
     for (const bool read_only : {true, false}) {
         refuse_each(
@@ -95,7 +95,7 @@ TEST_P(Memory, Opening) {
     }
 }
 
-TEST_P(Memory, Inserting) {
+TEST_P(Memory, RefusedWhileInsertingInsertsNothing) {
     shape_.extend_candidates = true;
     shape_.keep_pruned = true;
     Index index;
@@ -124,7 +124,7 @@ TEST_P(Memory, Inserting) {
     expect_whole(path_, count);
 }
 
-TEST_P(Memory, CheckpointAndClose) {
+TEST_P(Memory, RefusedWhilePublishingLeavesTheLastCheckpoint) {
     for (const rhumb_durability durability : {RHUMB_DURABILITY_FULL, RHUMB_DURABILITY_NONE}) {
         rhumb_test::remove_index(path_);
         Index index;
@@ -166,7 +166,7 @@ TEST_P(Memory, CheckpointAndClose) {
     }
 }
 
-TEST_P(Memory, SearchingAndVerifying) {
+TEST_P(Memory, RefusedWhileReadingGivesAnErrorAndNoWrongAnswer) {
     ASSERT_EQ(rhumb_test::build_index(path_, shape_, vectors_, 200, 1), RHUMB_OK);
     for (const bool read_only : {true, false}) {
         Answers expected;
@@ -195,7 +195,7 @@ TEST_P(Memory, SearchingAndVerifying) {
     }
 }
 
-TEST_P(Memory, Refreshing) {
+TEST_P(Memory, RefusedWhileRefreshingKeepsTheReadersVersion) {
     Index writer;
     ASSERT_EQ(rhumb_test::create_index(path_, shape_, &writer), RHUMB_OK);
     Index reader;
@@ -217,7 +217,7 @@ TEST_P(Memory, Refreshing) {
     EXPECT_GE(failure_count_, 5u);
 }
 
-TEST_P(Memory, Batches) {
+TEST_P(Memory, RefusedWithinABatchKeepsOnlyWhatIsReportedInserted) {
     uint64_t path_number = 0;
     for (const bool partial : {false, true}) {
         const std::string path = path_ + std::to_string(path_number++);
@@ -248,7 +248,7 @@ TEST_P(Memory, Batches) {
 }
 
 // One that is taken back after its records have filled the log's buffer, with and without memory by then.
-TEST_P(Memory, ALongBatchIsThereOrNot) {
+TEST_P(Memory, RefusedWithinALongBatchInsertsAllOfItOrNothing) {
     constexpr uint64_t kBatch = 1200;
     const std::vector<float> rows = vectors_.vectors(0, kBatch);
     const std::vector<uint64_t> keys = vectors_.keys(0, kBatch);
@@ -278,7 +278,7 @@ TEST_P(Memory, ALongBatchIsThereOrNot) {
 }
 
 // Taking a batch back once waited for a checkpoint that waited for the end of the batch.
-TEST_P(Memory, BatchesBesideCheckpointsAreThereOrNot) {
+TEST_P(Memory, RefusedWithinABatchDuringCheckpointsInsertsAllOfItOrNothing) {
     constexpr uint64_t kBatch = 1200;
     const std::vector<float> rows = vectors_.vectors(0, kBatch);
     const std::vector<uint64_t> keys = vectors_.keys(0, kBatch);

@@ -126,7 +126,7 @@ class CompactReaders : public ::testing::Test {
     Shared *shared_ = nullptr;
 };
 
-TEST_F(CompactReaders, SeeOneVersionEachAndGiveItsSpaceBack) {
+TEST_F(CompactReaders, SeeOneVersionEachAndReleaseItsSpace) {
     const uint64_t seed = choose_seed();
     Index index;
     IndexShape shape;
@@ -182,7 +182,7 @@ TEST_F(CompactReaders, SeeOneVersionEachAndGiveItsSpaceBack) {
 
 // Blocks are let go of by two versions that do not use them, so moving them in the last version is moving them too
 // late.
-TEST_F(CompactReaders, ShrinkingGivesAllBackWhereTheReaderLeavesWhileItMoves) {
+TEST_F(CompactReaders, AReaderThatLeavesDuringTheMoveLetsTheFileShrinkFully) {
     static Index reader;
     static int checkpoint_count;
     Index index;
@@ -218,7 +218,7 @@ TEST_F(CompactReaders, ShrinkingGivesAllBackWhereTheReaderLeavesWhileItMoves) {
 }
 
 // Nobody tells the caller that giving back has failed, so it is tried again without him.
-TEST_F(CompactReaders, SpaceThatCouldNotBeGivenBackAtOnceComesBackLater) {
+TEST_F(CompactReaders, SpaceThatCouldNotBePunchedAtOnceIsReleasedLater) {
     rhumb__io_backend_set_default(&rhumb_test::io_fault_backend);
     Index index, reader;
     IndexShape shape;

@@ -59,7 +59,7 @@ class DiskFull : public ::testing::TestWithParam<const char *> {
 
 INSTANTIATE_TEST_SUITE_P(Backends, DiskFull, ::testing::Values("plain", "uring"), io_test::backend_name);
 
-TEST_P(DiskFull, CostsNothingButTheCheckpoint) {
+TEST_P(DiskFull, LosesNothingButTheCheckpoint) {
     const int code = run_on_small_disk(UINT64_C(4) << 20, [&] {
         const std::string ballast(UINT64_C(1) << 20, 'x');
         io_test::put_file(ballast_, ballast);
@@ -146,7 +146,7 @@ TEST_P(DiskFull, IsNeverFatal) {
 }
 
 // Wherever a compaction finds the disk full, everything is there as before, and the next one works.
-TEST_P(DiskFull, CostsNothingButTheCompaction) {
+TEST_P(DiskFull, LosesNothingButTheCompaction) {
     const int code = run_on_small_disk(UINT64_C(12) << 20, [&] {
         uint64_t full_count = 0;
         for (uint64_t round = 0; round < 14; round++) {

@@ -426,7 +426,7 @@ TEST_F(FlipOverlappingLog, OnlyWhatTheCheckpointLacksIsReplayed) {
 
 TEST_F(FlipOverlappingLog, RecordsOfTheCheckpointMatterIfTheyHideLaterOnes) { flip_records(3); }
 
-TEST_F(FlipLog, ALogThatEndsBeforeTheCheckpointIsPassedOver) {
+TEST_F(FlipLog, ALogThatEndsBeforeTheCheckpointIsIgnored) {
     judge_log(sample().early.log, {RHUMB_OK, moment_->checkpoint_count, 0});
     judge_log(sample().late.log, {RHUMB_OK, moment_->checkpoint_count, 0});
     use(sample().newer);
@@ -458,7 +458,7 @@ TEST_F(FlipLog, ALogThatLacksOperationsOrIsAnothersIsRefusedUnlessDiscarded) {
     }
 }
 
-TEST_F(FlipLog, AFileWithoutRoomForARecordIsNoLogAndALongerOneWithoutHeaderIsDamaged) {
+TEST_F(FlipLog, AFileWithoutRoomForARecordIsNotALogAndALongerOneWithoutHeaderIsDamaged) {
     for (const bool zeros : {true, false}) {
         for (const uint64_t length : {0, 1, 4095, 4096, 16383, 16384, 16385, 100000}) {
             LogImage garbage(io_test::random_bytes(length, length));

@@ -183,7 +183,7 @@ class IoFailure : public ::testing::TestWithParam<Case> {
     uint64_t fatal_count_ = 0;
 };
 
-TEST_P(IoFailure, InALife) {
+TEST_P(IoFailure, AtAnyCallKeepsWhatWasAcknowledged) {
     fail_each([&](uint64_t number) {
         IndexLife life(path_, 5, nullptr);
         rhumb_test::io_fault_arm(fault_of(number));
@@ -213,7 +213,7 @@ TEST_P(IoFailure, InALife) {
 }
 
 // The same with an index whose process was killed: its log holds a batch without an end, and what came after.
-TEST_P(IoFailure, InALifeAfterACrash) {
+TEST_P(IoFailure, AtAnyCallAfterACrashKeepsWhatWasAcknowledged) {
     rhumb_test::io_fault_arm(IoFault());
     auto past = std::make_unique<IndexLife>(path_, 5, nullptr);
     ASSERT_EQ(past->create(IndexLife::fill_options(RHUMB_DURABILITY_FULL)), RHUMB_OK);

@@ -167,7 +167,7 @@ class Kill : public ::testing::TestWithParam<const char *> {
 INSTANTIATE_TEST_SUITE_P(Backends, Kill, ::testing::Values("plain", "uring"), io_test::backend_name);
 
 // A process decides for a backend once, so each has one of its own.
-TEST_P(Kill, WithoutALogLeavesACheckpointThatTheNextWriterGoesOnWith) {
+TEST_P(Kill, WithoutALogLeavesACheckpointThatTheNextWriterContinues) {
     const int code = io_test::run_in_child([&] {
         setenv("RHUMB_IO", GetParam(), 1);
         run_rounds(iteration_count(8));

@@ -157,7 +157,7 @@ class Lies : public ::testing::Test {
 
 class LyingSync : public Lies, public ::testing::WithParamInterface<Case> {};
 
-TEST_P(LyingSync, CostsNothingThatWasAcknowledged) {
+TEST_P(LyingSync, LosesNothingThatWasAcknowledged) {
     const Case &c = GetParam();
     const std::vector<Step> steps = script(IndexLife::fill_options(c.durability));
     uint64_t lie_count = 0;
@@ -199,7 +199,7 @@ TEST_P(LyingSync, CostsNothingThatWasAcknowledged) {
 }
 
 // Any operations, any modes, and checkpoints in the background that may be the ones to meet the lie.
-TEST_F(Lies, CostNothingInARandomLife) {
+TEST_F(Lies, LoseNothingInARandomLife) {
     std::mt19937_64 random(seed_);
     uint64_t lie_count = 0;
     for (uint64_t done = 0; done < iteration_count(30); done++) {

@@ -176,7 +176,7 @@ class PowerCut : public ::testing::Test {
 };
 
 // One of each kind of operation, in each state that the log can be in, cut after every single change of the disk.
-TEST_F(PowerCut, AfterEveryChangeOfAScriptedLife) {
+TEST_F(PowerCut, LeavesAPrefixAfterEveryChangeOfAScriptedLife) {
     std::mt19937_64 random(choose_seed());
     const uint64_t share = image_count(40);
     for (const rhumb_durability durability :
@@ -214,7 +214,7 @@ TEST_F(PowerCut, AfterEveryChangeOfAScriptedLife) {
 }
 
 // A batch goes to the log in one write, of which any part may get to the disk: then nothing of it has happened.
-TEST_F(PowerCut, InTheMiddleOfABatch) {
+TEST_F(PowerCut, LeavesAllOfABatchOrNothing) {
     std::mt19937_64 random(choose_seed());
     IndexLife life(kPath, random(), rhumb_test::sim_position);
     ASSERT_EQ(life.create(IndexLife::fill_options(RHUMB_DURABILITY_FULL)), RHUMB_OK);
@@ -229,7 +229,7 @@ TEST_F(PowerCut, InTheMiddleOfABatch) {
     }
 }
 
-TEST_F(PowerCut, AnywhereInARandomLife) {
+TEST_F(PowerCut, LeavesAPrefixAnywhereInARandomLife) {
     std::mt19937_64 random(choose_seed());
     for (uint64_t done = 0; done < image_count(40) && !HasFatalFailure(); done += 20) {
         rhumb_test::sim_reset();
@@ -245,7 +245,7 @@ TEST_F(PowerCut, AnywhereInARandomLife) {
 }
 
 // Compactions, with and without moving everything to the front of the file, with little else in between.
-TEST_F(PowerCut, AnywhereInALifeOfCompactions) {
+TEST_F(PowerCut, LeavesAPrefixAnywhereInALifeOfCompactions) {
     std::mt19937_64 random(choose_seed());
     for (uint64_t done = 0; done < image_count(20) && !HasFatalFailure(); done += 20) {
         rhumb_test::sim_reset();
@@ -262,7 +262,7 @@ TEST_F(PowerCut, AnywhereInALifeOfCompactions) {
 }
 
 // The power goes, comes back, and goes again while the index is recovering or has just gone on: three times.
-TEST_F(PowerCut, DuringTheRecoveryFromTheRecoveryFromOne) {
+TEST_F(PowerCut, LeavesAPrefixDuringNestedRecoveries) {
     std::mt19937_64 random(choose_seed());
     for (uint64_t done = 0; done < image_count(15); done += 3) {
         rhumb_test::sim_reset();
@@ -299,7 +299,7 @@ TEST_F(PowerCut, DuringTheRecoveryFromTheRecoveryFromOne) {
 }
 
 // Three threads that write at once, beside a checkpoint and a compaction: what each of them did is a prefix of its own.
-TEST_F(PowerCut, WhileThreeThreadsWrite) {
+TEST_F(PowerCut, LeavesAPrefixOfEachOfThreeWritingThreads) {
     std::mt19937_64 random(choose_seed());
     for (uint64_t done = 0; done < image_count(5); done += 25) {
         rhumb_test::sim_reset();
@@ -325,7 +325,7 @@ TEST_F(PowerCut, WhileThreeThreadsWrite) {
 }
 
 // That all this can fail: the disk of a moment before a promise does not keep it.
-TEST_F(PowerCut, WouldBeNoticed) {
+TEST_F(PowerCut, ThatLosesAPromiseIsDetected) {
     IndexLife life(kPath, 7, rhumb_test::sim_position);
     ASSERT_EQ(life.create(IndexLife::fill_options(RHUMB_DURABILITY_FULL)), RHUMB_OK);
     ASSERT_EQ(life.insert(1), RHUMB_OK);

@@ -162,7 +162,7 @@ TEST_F(Repair, WithoutTheNewestSuperblockOrItsDirectoryTheVersionBeforeIsTaken) 
     }
 }
 
-TEST_F(Repair, WithoutTheSuperblockBeforeTheNewestIsTaken) {
+TEST_F(Repair, WithoutTheSuperblockOfTheVersionBeforeTheNewestIsTaken) {
     for (uint32_t copy = 0; copy < 2; copy++) {
         spoil_at(FileImage::superblock_offset(1 - sound().newest_slot(), copy) + 2000);
     }
@@ -171,7 +171,7 @@ TEST_F(Repair, WithoutTheSuperblockBeforeTheNewestIsTaken) {
     expect_content(alive());
 }
 
-TEST_F(Repair, WhatIsNoIndexIsRefusedAndLeavesNothingBehind) {
+TEST_F(Repair, AFileThatIsNotAnIndexIsRefusedAndLeavesNothing) {
     for (uint32_t slot = 0; slot < 2; slot++) {
         for (uint32_t copy = 0; copy < 2; copy++) spoil_at(FileImage::superblock_offset(slot, copy) + 2000);
     }
@@ -188,7 +188,7 @@ TEST_F(Repair, WhatIsNoIndexIsRefusedAndLeavesNothingBehind) {
     EXPECT_FALSE(exists(new_path_));
 }
 
-TEST_F(Repair, NewerFormatsAreNotPassedOver) {
+TEST_F(Repair, ANewerFormatIsRefused) {
     const uint32_t newest = sound().newest_slot();
     for (uint32_t copy = 0; copy < 2; copy++) {
         rhumb__superblock superblock = image_.superblock(newest, copy);
@@ -216,7 +216,7 @@ TEST_F(Repair, WithoutChecksumsWhatIsPlausibleIsTaken) {
     EXPECT_FALSE(exists(new_path_));
 }
 
-TEST_F(Repair, WithoutChecksumsWhatContradictsItselfIsNot) {
+TEST_F(Repair, WithoutChecksumsWhatContradictsItselfIsLost) {
     spoil_at(checksum_offset());
     image_.put<uint32_t>(image_.locate_row(kVectors, 20), 0x7FC00000); // NaN
     spoil(kKeys, 8 * 30);
@@ -323,7 +323,7 @@ TEST_F(Repair, TruncatedFilesKeepWhatIsLeft) {
     }
 }
 
-TEST_F(Repair, WithoutTheVectorsBehindACutTheOthersRemain) {
+TEST_F(Repair, WithoutTheVectorsAfterACutTheOthersRemain) {
     // The last extent of the vectors comes to lie at the end of the file, and most of it is cut off.
     const std::vector<rhumb__section_record> sections = sound().sections();
     const auto record = std::find_if(sections.begin(), sections.end(), [](auto &r) { return r.id == kVectors; });
@@ -376,7 +376,7 @@ TEST_F(Repair, ExistingFilesAreRefusedAndLeftAlone) {
     EXPECT_EQ(io_test::file_bytes(path_), image_.bytes());
 }
 
-TEST_F(Repair, WritersAreWaitedOutAndReadersDoNotMatter) {
+TEST_F(Repair, WaitsForWritersAndNotForReaders) {
     Index index;
     ASSERT_TRUE(image_.save(path_));
     ASSERT_EQ(rhumb_test::open_index(path_, false, &index), RHUMB_OK);

@@ -33,6 +33,6 @@ TEST_F(IndexCorpus, SeedsAreWholeIndexes) {
 
 TEST_F(IndexCorpus, EveryInputKeepsThePromises) { fuzz_test::run_corpus("index"); }
 
-TEST_F(IndexCorpus, SoDoMutationsOfThem) { fuzz_test::run_mutations("index", 400, UINT64_C(1) << 20); }
+TEST_F(IndexCorpus, MutationsOfInputsKeepThePromises) { fuzz_test::run_mutations("index", 400, UINT64_C(1) << 20); }
 
 } // namespace

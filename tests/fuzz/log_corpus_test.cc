@@ -27,6 +27,6 @@ TEST(LogCorpus, SeedsAreWholeLogs) {
 
 TEST(LogCorpus, EveryInputKeepsThePromises) { fuzz_test::run_corpus("log"); }
 
-TEST(LogCorpus, SoDoMutationsOfThem) { fuzz_test::run_mutations("log", 2000, UINT64_C(1) << 18); }
+TEST(LogCorpus, MutationsOfInputsKeepThePromises) { fuzz_test::run_mutations("log", 2000, UINT64_C(1) << 18); }
 
 } // namespace

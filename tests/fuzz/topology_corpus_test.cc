@@ -24,6 +24,8 @@ TEST_F(TopologyCorpus, SeedsAreWholeTopologies) {
 
 TEST_F(TopologyCorpus, EveryInputKeepsThePromises) { fuzz_test::run_corpus("topology"); }
 
-TEST_F(TopologyCorpus, SoDoMutationsOfThem) { fuzz_test::run_mutations("topology", 2000, UINT64_C(1) << 16); }
+TEST_F(TopologyCorpus, MutationsOfInputsKeepThePromises) {
+    fuzz_test::run_mutations("topology", 2000, UINT64_C(1) << 16);
+}
 
 } // namespace

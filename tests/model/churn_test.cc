@@ -160,7 +160,7 @@ class Churn : public ::testing::TestWithParam<rhumb_durability> {
     std::atomic<uint64_t> deleted_count_{0}, search_count_{0}, checkpoint_count_{0}, compaction_count_{0};
 };
 
-TEST_P(Churn, NobodyDisturbsAnybody) {
+TEST_P(Churn, ConcurrentOperationsKeepEveryPromise) {
     ASSERT_NO_FATAL_FAILURE(create());
     end_ = Clock::now() + how_long() / 2;
     std::vector<std::thread> threads;

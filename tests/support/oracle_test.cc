@@ -100,7 +100,7 @@ TEST_P(OracleTest, FindsThePrefixThatTheIndexHolds) {
     EXPECT_EQ(oracle_.compare(index_, oracle_.counts()), "");
 }
 
-TEST_P(OracleTest, TakesABatchWholeOrNotAtAll) {
+TEST_P(OracleTest, AcceptsABatchWholeOrNotAtAll) {
     perform_some();
     const uint64_t before = oracle_.count();
     std::vector<Oracle::Operation> batch;
