@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Checks the messages of the commits that are about to be published.
 
-A message has a first line of at most 72 characters that does not end in a full stop, an empty line, and a body of at least
-BODY_WORDS_MIN words, which says why. Trailers ("Signed-off-by: ...") are not part of the body. Merges are exempt.
+A message has a first line of at most 72 characters that does not end in a full stop, an empty line, and a body of at
+least BODY_WORDS_MIN words, which says why. Trailers ("Signed-off-by: ...") are not part of the body. Merges are exempt.
 
-Checked are the commits that are not in origin/main yet; without such a branch, those after FIRST_CHECKED, which is where
-the rule began. A tree without .git, or a clone too shallow to know either commit, has nothing to check.
+The commits checked are those that are not in origin/main yet, and come after FIRST_CHECKED, where the rule began. A
+tree without .git, or a clone too shallow to have either commit, has nothing to check.
 Prints what is wrong as `commit: ...` and ends with 1 if anything is.
 """
 
@@ -49,7 +49,10 @@ class Git:
         """What a command prints, or None if it fails or git is missing."""
         try:
             run = subprocess.run(
-                ["git", "-C", self.root] + list(arguments), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
+                ["git", "-C", self.root] + list(arguments),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                check=True,
             )
         except (OSError, subprocess.CalledProcessError):
             return None

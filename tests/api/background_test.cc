@@ -1,6 +1,6 @@
-// Goal: checkpoints that begin by themselves: when the log says so, beside inserts, deletes, upserts and searches,
-// without holding them up for longer than an operation takes; and what the statistics say of them. Method: small
-// limits, threads, and the file as a reader sees it.
+// Goal: automatic checkpoints run when the log reaches its limit, concurrently with inserts, deletes, upserts and
+// searches, and delay these for no longer than one operation takes; the statistics report them. Method: small limits,
+// threads, and the file as a reader sees it.
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -66,7 +66,7 @@ TEST_F(Background, AnUnlimitedLogStartsNoCheckpoint) {
     EXPECT_GE(stats(index).log_bytes, 300u << 10);
 }
 
-// A checkpoint that is made to take a while by its rate: what it shows is exactly one moment.
+// A checkpoint that its rate slows down: it shows exactly one moment.
 TEST_F(Background, DeletesAndUpsertsContinueDuringACheckpointOfOneMoment) {
     const Index index = create_with(UINT64_MAX, 2 << 20);
     const uint64_t count = 8000;
@@ -167,7 +167,7 @@ TEST_F(Background, CallsFromManyThreadsSucceedDuringCheckpoints) {
     expect_sound(index);
 }
 
-// What the library tells: "LEVEL: MESSAGE" each. Nobody is told any more when it goes out of scope.
+// The messages of the library, each as "LEVEL: MESSAGE". The callback is removed at the end of the scope.
 class Listener {
   public:
     explicit Listener(rhumb_log_level level_max) { rhumb_log_set(&Listener::hear, this, level_max); }

@@ -1,6 +1,7 @@
-// Goal: a compacted copy holds exactly the live vectors, finds them as well as an index built of nothing else, reaches
-// all of them, is no larger, and appears whole or not at all; and the old index can be written on meanwhile. Method:
-// indexes with and without deletes, in every order, beside a fresh build; cancelled and killed compactions.
+// Goal: a compacted copy holds exactly the live vectors, finds them as well as an index that was built from them,
+// reaches all of them, is not larger, and appears whole or not at all; in the meantime the old index can be written.
+// Method: indexes with and without deletes, in every order, compared with a fresh build; cancelled and killed
+// compactions.
 #include <csignal>
 #include <thread>
 
@@ -59,7 +60,7 @@ class Compact : public ::testing::Test {
             }
         }
     }
-    // Superblocks say when a file was made, and which it is.
+    // Superblocks hold the time of creation and the identity of the file.
     static std::string bytes_behind_superblocks(const std::string &path) {
         std::ifstream file(path, std::ios::binary);
         file.seekg(65536); // a block
@@ -100,7 +101,7 @@ TEST_P(CompactOrders, HoldsTheLiveVectorsAndReachesAllOfThem) {
         expect_live_ones(index, count);
         EXPECT_EQ(expect_sound(index).unreachable_count, 0u);
         EXPECT_NE(memcmp(stats(index).uuid, stats(open(path_, true)).uuid, 16), 0);
-        // It goes on like any other.
+        // The index continues to work.
         ASSERT_OK(rhumb_index_insert_batch(index.get(), nullptr, vectors_.row(count), 500, nullptr, nullptr));
         EXPECT_TRUE(contains(index, count)) << "keys go on above the largest ever inserted";
         ASSERT_OK(rhumb_index_insert(index.get(), 0, vectors_.row(0)));
@@ -146,7 +147,7 @@ TEST_F(Compact, FindsAsMuchAsAFreshBuildOfTheRestAndIsNoLarger) {
     const Index compacted = open(new_path_, true);
     const Vectors queries = clustered_vectors(500, kDim, 30, 100, 102);
     printf("recall %.4f, fresh %.4f\n", recall(compacted, queries, 10, 32), recall(fresh, queries, 10, 32));
-    // Clusters this far apart are lost as a whole now and then: over 15 seeds a copy had 0.9956 to 0.9982 and a fresh
+    // Clusters this far apart are sometimes lost as a whole: over 15 seeds a copy had 0.9956 to 0.9982 and a fresh
     // build 0.9966 to 0.9990. With one seed and one thread it is the same each time, but for how distances are rounded.
     // This seed shows it when nodes of upper levels are linked in the order of their slots: 0.9916.
     EXPECT_GE(recall(compacted, queries, 10, 32), recall(fresh, queries, 10, 32) - 0.005);

@@ -1,6 +1,6 @@
-// Goal: the oracle for filters: whatever is inserted, deleted and replaced meanwhile, a filtered search lets out
-// matching keys only, each once, and keys that stay are found; an iterator lists each key at most once, and all that
-// stay. The presubmit asks some thousand times; RHUMB_FILTER_QUERIES sets another number.
+// Goal: during inserts, deletes and upserts, a filtered search returns matching keys only, each once, and finds the
+// keys that stay; an iterator lists each key at most once, and all that stay. The presubmit runs some thousand queries;
+// RHUMB_FILTER_QUERIES sets another number.
 #include <atomic>
 #include <thread>
 

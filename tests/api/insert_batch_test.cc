@@ -1,5 +1,5 @@
 // Goal: inserting many vectors in one call does what rhumb.h says: keys, failures half way, threads, progress and
-// cancellation. Method: batches whose course is known, with one thread exactly and with several within bounds.
+// cancellation. Method: batches whose outcome is known, exactly with one thread and within bounds with several.
 #include <atomic>
 
 #include "tests/support/index_test_support.h"

@@ -1,7 +1,6 @@
-// Goal: what rhumb.h promises about the log holds for whole processes: what was acknowledged is there after a kill, at
-// once and in every search, whatever the mode promises; batches are whole or absent; and a log that does not belong to
-// its index is refused. Method: children that are killed, copies of files put in each other's places, and the
-// statistics.
+// Goal: what rhumb.h promises about the log holds for whole processes: after a kill, acknowledged operations are there
+// immediately and in every search, as far as the mode promises; batches are whole or absent; and a log that does not
+// belong to its index is refused. Method: children that are killed, files swapped with copies, and the statistics.
 #include <csignal>
 #include <fstream>
 
@@ -48,7 +47,7 @@ class Recovery : public ::testing::Test {
                   128 + SIGKILL);
     }
     bool log_exists() const { return access((path_ + "-wal").c_str(), F_OK) == 0; }
-    // Every vector is the nearest to itself.
+    // Checks that every vector is the nearest to itself.
     void expect_all_found(const Index &index, size_t begin, size_t end, size_t step = 1) {
         for (size_t i = begin; i < end; i += step) {
             const Answer answer = search(index, vectors_.row(i), 1, 100);
@@ -118,7 +117,7 @@ TEST_F(Recovery, UnlinkedVectorsAreFoundByEverySearchAndLinkedInTheBackground) {
         EXPECT_EQ(truth.keys[0] == deleted || nearest.keys[0] == deleted, false) << "deleted";
     }
     expect_all_found(index, 1000, deleted, 37);
-    insert(index, count, count + 100); // beside the linking
+    insert(index, count, count + 100); // while vectors are linked
     expect_all_found(index, count, count + 100, 7);
     EXPECT_OK(rhumb_index_wait_idle(index.get()));
     EXPECT_EQ(stats(index).unlinked_count, 0u);

@@ -1,5 +1,6 @@
-// Deleting and replacing through the public interface: what is gone is not found, what was acknowledged stays gone, and
-// what remains is found as well as before. Randomised parts print their seed.
+// Goal: deleting and replacing hold what rhumb.h says: deleted keys are not found, acknowledged deletes last, and
+// recall of the rest is as before. Method: small indexes against their known content, concurrently with searches and
+// checkpoints. Randomised parts print their seed.
 #include <atomic>
 #include <chrono>
 #include <thread>
@@ -117,8 +118,8 @@ TEST(Upsert, ReplacesTheVectorAndInsertsWhatIsNew) {
     EXPECT_EQ(rhumb_index_count(open(directory.file("index.rhumb"), true).get()), 401u);
 }
 
-// One thread replaces a few vectors again and again; an exact search that asks for more than there is must give every
-// key, and give it once.
+// One thread replaces a few vectors again and again; an exact search for more keys than exist must return every
+// key, and return it once.
 TEST(Upsert, DuringAnExactSearchShowsTheKeyOnce) {
     constexpr size_t kCount = 50;
     constexpr size_t kNearest = 2 * kCount;
@@ -146,7 +147,7 @@ TEST(Upsert, DuringAnExactSearchShowsTheKeyOnce) {
     writer.join();
 }
 
-// Key 1 is replaced by a thread of its own without a break; nobody changes key 0.
+// A thread replaces key 1 continuously; no thread changes key 0.
 class ReplacedKey : public ::testing::Test {
   protected:
     void SetUp() override {
@@ -189,7 +190,7 @@ TEST_F(ReplacedKey, IsFoundByConcurrentLookups) {
     }
 }
 
-// The iterator has looked at everything when it meets a node that has been replaced more than once since.
+// The iterator has visited everything when it meets a node that was replaced more than once since.
 TEST_F(ReplacedKey, IsNotMissedByAnIteratorThatIsComplete) {
     rhumb_filter everything;
     rhumb_filter_init(&everything, sizeof everything);
@@ -214,7 +215,7 @@ TEST_F(ReplacedKey, IsNotMissedByAnIteratorThatIsComplete) {
 }
 
 // Recall@10 of the live vectors after a random 30% were deleted is that of an index that never had them, within a
-// little.
+// small tolerance.
 TEST(Delete, KeepsTheRecallWhenAThirdIsDeleted) {
     const uint64_t seed = choose_seed();
     const ScratchDirectory directory;

@@ -1,6 +1,6 @@
-// Goal: a topology file says of the graph exactly what the index says, for every key; it is found by key, walked by
-// position and by level, read in place, verified; it appears whole or not at all; and damaged or cut, it is an error or
-// found by verification, never a crash.
+// Goal: a topology file equals the graph of the index for every key; it can be searched by key, walked by position and
+// by level, read in place and verified; it appears whole or not at all; damage is an error or found by verification,
+// never a crash.
 // Method: small indexes with deleted keys compared with their live graph; every byte of a file flipped, every length
 // cut; every io call of an export made to fail; exports killed.
 #include <fcntl.h>
@@ -97,7 +97,7 @@ class TopologyFile : public ::testing::Test {
         return result;
     }
 
-    // Compares everything the file says with what the index says.
+    // Compares everything in the file with the index.
     void expect_equal(rhumb_index *index, const Topology &topology, size_t count, bool all_levels, bool has_distances) {
         const uint32_t level_asked = all_levels ? RHUMB_LEVELS_ALL : 0;
         rhumb_topology_stats stats = {};
@@ -125,7 +125,7 @@ class TopologyFile : public ::testing::Test {
             Neighbours expected = of_index(index, key_of(i), level_asked);
             if (!has_distances) expected.distances.assign(expected.distances.size(), 0);
             ASSERT_TRUE(of_file(topology, key_of(i), has_distances) == expected) << i;
-            // In place, the same.
+            // The same, in place.
             const uint32_t *row = nullptr;
             const float *distances = nullptr;
             size_t row_count = 0;
@@ -279,7 +279,7 @@ TEST_F(TopologyFile, RefusesToReplaceAFileAndToOpenOtherFiles) {
     EXPECT_TRUE(no_file());
 }
 
-// Puts a byte of a file back at the end of a scope.
+// Restores a byte of a file at the end of a scope.
 struct Restore {
     int file;
     off_t offset;
@@ -319,7 +319,7 @@ TEST_F(TopologyFile, EveryFlippedByteAndEveryCutIsFound) {
             ASSERT_EQ(verify(topology, &report), RHUMB_E_CORRUPT) << i;
             ASSERT_GT(report.checksum_error_count, 0u) << i;
             ASSERT_STRNE(report.first_error, "");
-            // It answers, or says that it cannot.
+            // It answers, or returns an error.
             for (size_t k = 0; k < kSmall; k++) {
                 uint64_t keys[200];
                 size_t count = 0;
@@ -363,7 +363,7 @@ TEST_F(TopologyFile, AFailureOfTheDiskLeavesNoFile) {
                 continue;
             }
             ASSERT_TRUE(status == RHUMB_E_IO || status == RHUMB_E_FATAL) << last_error();
-            // With a disk that fails for good, what was begun cannot be removed either; it has another name.
+            // When the disk keeps failing, the unfinished file cannot be removed either; it has another name.
             ASSERT_TRUE(persistent
                             ? access(topology_path_.c_str(), F_OK) != 0 || hit == rhumb_test::IoCall::kSyncDirectory
                             : no_file())

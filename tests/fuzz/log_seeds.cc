@@ -1,4 +1,4 @@
-// Writes the seeds of log_fuzz into a folder: short logs of different shapes, packed, behind a checkpoint's LSN.
+// Writes the seeds of log_fuzz into a folder: short logs of different shapes, packed, after a checkpoint's LSN.
 //     bazel run //tests/fuzz:log_seeds -- $PWD/tests/fuzz/corpus/log
 #include <unistd.h>
 

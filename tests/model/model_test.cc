@@ -1,9 +1,9 @@
-// Goal: whatever is done to an index, in whatever order, it holds what a map would hold, answers with exact distances,
-// and finds what it should. Method: random operations on the index and on a model of it (tests/support/oracle.h), with
-// checkpoints in the background and the index closed and opened again now and then; every status is compared at once,
+// Goal: after any operations in any order, an index holds what a map would hold, returns exact distances, and finds the
+// nearest. Method: random operations on the index and on a model of it (tests/support/oracle.h), with
+// checkpoints in the background and the index occasionally closed and opened again; every status is compared at once,
 // everything else every few thousand operations. RHUMB_ITERS sets how many operations, RHUMB_SEED which.
 //
-// Deleted nodes stay in the graph until a compaction, so an index that is mostly deleted nodes is begun anew.
+// Deleted nodes stay in the graph until a compaction, so an index of mostly deleted nodes is replaced by a new one.
 #include <gtest/gtest.h>
 #include <unistd.h>
 

@@ -1,5 +1,5 @@
 // Goal: the oracle agrees with an index that did what was recorded, finds the prefix that an index holds, and notices
-// every kind of difference: a campaign is worth what its judge is. Method: small indexes, on which some of the recorded
+// every kind of difference, on which all campaigns with it rely. Method: small indexes, on which some of the recorded
 // operations are not carried out, or others are.
 #include "tests/support/oracle.h"
 

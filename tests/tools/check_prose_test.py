@@ -1,4 +1,4 @@
-"""Goal: tools/check_prose.py finds the words of its list where people read, and nowhere else, and wide lines of Markdown.
+"""Goal: tools/check_prose.py finds the words of its list in prose and nowhere else, and wide lines of Markdown.
 
 Method: small texts; where a listed word is needed, it is put together so that this file is clean itself.
 """
