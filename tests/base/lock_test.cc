@@ -99,6 +99,8 @@ TEST(Lock, StaticInitialisersMakeLocks) {
     rhumb__mutex_unlock(&mutex);
     EXPECT_TRUE(free_for_another_thread(&mutex));
     EXPECT_TRUE(free_for_another_thread(&rwlock));
+    rhumb__mutex_destroy(&mutex);
+    rhumb__rwlock_destroy(&rwlock);
 }
 
 TEST(LockOrder, AllowsDescendingTheTable) {
@@ -214,6 +216,7 @@ TEST(LockOrderDeathTest, AllowsSeveralOfAnAscendingRankInOrderOfAddress) {
             rhumb__mutex_lock_as(&locks[0], RHUMB__RANK_CHUNK);
         },
         "lock order: chunk of a section taken while holding chunk of a section");
+    for (auto &lock : locks) rhumb__mutex_destroy(&lock);
 }
 
 TEST(LockOrderDeathTest, TryingIsExemptButTheLockIsHeld) {
