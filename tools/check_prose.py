@@ -59,7 +59,6 @@ WAITING = (
     "storage",
     "tests/distances",
     "tests/engine",
-    "tests/fault",
     "tests/storage",
 )
 

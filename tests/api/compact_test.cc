@@ -33,8 +33,8 @@ class Compact : public ::testing::Test {
         options.seed = 3;
         return options;
     }
-    // `count` vectors of which every third is deleted. By one thread the graph is the same each time, as long as no
-    // compaction begins by itself while vectors are being deleted.
+    // `count` vectors of which every third is deleted. With one thread the graph is the same each time, as long as
+    // no automatic compaction begins while vectors are being deleted.
     void build(rhumb_metric metric, size_t count, uint32_t thread_count = 0) {
         rhumb_open_options open_options;
         rhumb_open_options_init(&open_options, sizeof open_options);

@@ -148,8 +148,8 @@ TEST_P(Search, FindsAsManyAsTenThousand) {
     const Answer exact = search_exact(index_, query.row(0), 10000);
     EXPECT_EQ(exact.found_count, 10000u);
     expect_true_distances(query.row(0), exact);
-    // The breadth follows k: it finds k although the index's own breadth is 64. Inner products lead to the longest
-    // vectors from everywhere, so that under them few links lead to the short ones.
+    // The breadth follows k: it finds k although the index's own breadth is 64. Under inner products
+    // links lead to the longest vectors, and few lead to the short ones.
     const Answer answer = search(index_, query.row(0), 10000);
     EXPECT_GE(answer.found_count, GetParam() == RHUMB_METRIC_IP ? 1000u : 10000u);
     expect_true_distances(query.row(0), answer);

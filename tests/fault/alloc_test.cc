@@ -1,7 +1,7 @@
-// Goal: wherever memory runs out, a call fails with RHUMB_E_NOMEM and nothing else: no crash, no leak (under
-// AddressSanitizer), what was there before is whole, and the next opening finds what was acknowledged and nothing else.
-// Method: each call again and again, each time with the next request for memory refused (base/alloc.h), until one
-// passes without meeting the refusal; then a whole life, from the opening after a crash to the close, in the same way.
+// Goal: wherever memory runs out, a call fails with RHUMB_E_NOMEM and has no other effect: no crash, no leak (under
+// AddressSanitizer), the previous state is whole, and the next opening finds what was acknowledged and nothing else.
+// Method: each call is repeated with the next request for memory refused (base/alloc.h), until one run passes without
+// meeting the refusal; then a whole life, from the opening after a crash to the close, in the same way.
 #include "tests/support/fault_test_support.h"
 
 #include <atomic>
@@ -74,7 +74,7 @@ TEST_P(Memory, RefusedWhileCreatingLeavesNoFile) {
             return rhumb_test::create_index(path_, shape_, &index);
         },
         [&](rhumb_status status) {
-            // What could not be created whole is not there.
+            // An index that could not be created whole leaves no file.
             ASSERT_EQ(access(path_.c_str(), F_OK) == 0, status == RHUMB_OK);
             rhumb_test::remove_index(path_);
         });
@@ -100,7 +100,8 @@ TEST_P(Memory, RefusedWhileInsertingInsertsNothing) {
     shape_.keep_pruned = true;
     Index index;
     ASSERT_EQ(rhumb_test::create_index(path_, shape_, &index), RHUMB_OK);
-    // Over growth of sections, visited sets and key table. An insert that failed has not happened, and is repeated.
+    // Covers the growth of sections, visited sets and key table. An insert that failed has not happened, and is
+    // repeated.
     uint64_t count = 0;
     uint64_t failure_count = 0;
     for (uint64_t n = 1; count < 600; n++) {
@@ -175,7 +176,7 @@ TEST_P(Memory, RefusedWhileReadingGivesAnErrorAndNoWrongAnswer) {
             ASSERT_EQ(rhumb_test::open_index(path_, read_only, &index), RHUMB_OK);
             ASSERT_EQ(rhumb_test::ask(index, vectors_, 200, false, &expected), RHUMB_OK);
         }
-        // A handle whose scratch memory is there already allocates nothing, so each attempt is a fresh one.
+        // A handle that already has scratch memory allocates nothing, so each attempt opens a new one.
         Answers answers;
         refuse_each(
             [&] {
@@ -247,7 +248,7 @@ TEST_P(Memory, RefusedWithinABatchKeepsOnlyWhatIsReportedInserted) {
     }
 }
 
-// One that is taken back after its records have filled the log's buffer, with and without memory by then.
+// A batch that is rolled back after its records have filled the log's buffer, with and without memory by then.
 TEST_P(Memory, RefusedWithinALongBatchInsertsAllOfItOrNothing) {
     constexpr uint64_t kBatch = 1200;
     const std::vector<float> rows = vectors_.vectors(0, kBatch);
@@ -277,7 +278,7 @@ TEST_P(Memory, RefusedWithinALongBatchInsertsAllOfItOrNothing) {
     EXPECT_GE(failure_count_, 10u);
 }
 
-// Taking a batch back once waited for a checkpoint that waited for the end of the batch.
+// Rolling a batch back once waited for a checkpoint that waited for the end of the batch.
 TEST_P(Memory, RefusedWithinABatchDuringCheckpointsInsertsAllOfItOrNothing) {
     constexpr uint64_t kBatch = 1200;
     const std::vector<float> rows = vectors_.vectors(0, kBatch);
@@ -329,13 +330,13 @@ TEST_P(Memory, RefusedWithinABatchDuringCheckpointsInsertsAllOfItOrNothing) {
 
 using rhumb_test::Oracle;
 
-// A fixed sequence of operations on an index that was left by a crash, with an oracle beside it.
+// A fixed sequence of operations on an index that was left by a crash, and an oracle that records them.
 class MemoryLife : public Memory {
   protected:
     static constexpr uint64_t kPublished = 40; // vectors in the checkpoint that the crash left
     static constexpr uint64_t kLogged = 20;    // and in the log
 
-    // What a process leaves that ends without closing.
+    // Leaves the files of a process that ended without closing.
     void SetUp() override {
         const int code = io_test::run_in_child([&] {
             Index index;
@@ -360,7 +361,7 @@ class MemoryLife : public Memory {
         failed_ = false;
     }
 
-    // Whether the operation has happened; if not, memory ran out, and the oracle forgets it.
+    // Whether the operation has happened; if not, memory ran out, and the oracle drops it.
     bool happened(rhumb_status status) {
         EXPECT_TRUE(status == RHUMB_OK || status == RHUMB_E_NOMEM)
             << rhumb_status_name(status) << ": " << rhumb_error_last()->message;
@@ -395,7 +396,7 @@ class MemoryLife : public Memory {
         if (!done) oracle_.withdraw();
     }
 
-    // Everything between an opening and the closing. A handle that could not be had ends it.
+    // Everything between an opening and the closing. It ends early if the index does not open.
     void live() {
         if (!happened(rhumb_test::open_index(path_, false, &index_))) return;
         insert(100);
@@ -437,7 +438,7 @@ TEST_P(MemoryLife, EveryOperationFailsOrHappensAndTheNextOpeningIsRight) {
         ASSERT_NO_FATAL_FAILURE(begin());
         rhumb__alloc_fail_after(n, GetParam());
         live();
-        // In turn: the state is right at once, or the handle closes first, with the refusals going on.
+        // Alternates: the state is checked in the handle, or the handle closes first, with memory still refused.
         const bool look_first = n % 2 == 0;
         if (look_first) {
             rhumb__alloc_fail_after(0, false);

@@ -1,5 +1,5 @@
-// Goal: whatever rows hold (lists, node records, key buckets, vectors), with checksums that are right, nothing crashes,
-// hangs or writes where it should not: searches, inserts, checkpoints and verify go on, and the file they leave opens.
+// Goal: whatever rows hold (lists, node records, key buckets, vectors), with correct checksums, nothing crashes,
+// hangs or writes out of bounds: searches, inserts, checkpoints and verify continue, and the file they leave opens.
 // Method: hand-made damage of the kinds that a reader is most likely to trust, and random damage, each used in every
 // way (tests/support/exercise.h).
 #include "tests/support/fault_test_support.h"
@@ -38,7 +38,7 @@ class HostileRows : public DamagedFile {
         last_ = reading;
     }
 
-    // Puts a 32-bit number into every place of every row of a section of lists.
+    // Writes a 32-bit number to every entry of every row of a section of lists.
     template <typename Slot> FileImage fill_lists(uint32_t section, uint32_t place_count, const Slot &slot) {
         FileImage image = sound_;
         for (uint64_t row = 0; row < image.row_count(section); row++) {
@@ -59,8 +59,8 @@ TEST_F(HostileRows, SurvivesListsFullOfOneSlot) {
     EXPECT_GT(last_.report.structure_error_count, 0u);
 }
 
-// A list that is full of duplicates and overflows: pruning keeps one of each, and there seems to be no place for the
-// new entry. It once went behind the end of the row.
+// A list that is full of duplicates and overflows: pruning keeps one of each, and there seems to be no room for the
+// new entry. It was once written after the end of the row.
 TEST_F(HostileRows, DuplicatesDoNotPushEntriesBeyondTheEndOfAList) {
     for (const uint32_t M0 : {4u, 8u, 16u, 512u}) {
         IndexShape shape;
@@ -146,7 +146,7 @@ TEST_F(HostileRows, SurvivesEqualKeysInAllRows) {
     EXPECT_GT(last_.report.structure_error_count, 0u);
 }
 
-// Key buckets of every kind that could lead a walk astray.
+// Key buckets of every kind that could mislead a walk.
 TEST_F(HostileRows, SurvivesKeyBucketsWithWrongLinksCountsAndSlots) {
     // Keys chosen so that a bucket overflows do not come about by chance, so an overflow section is made by hand: see
     // RandomDamage for files that have one.
@@ -243,7 +243,7 @@ TEST_F(HostileChains, CircularOnesEndEveryWalk) {
                 image.put<uint32_t>(image.locate_row(kOverflow, row), shape.next(row, overflow_count_));
                 image.put<uint32_t>(image.locate_row(kOverflow, row) + 4, count);
             }
-            // All buckets lead there, and are full.
+            // All buckets link to that row, and are full.
             for (uint64_t row = 0; row < image.row_count(kBuckets); row++) {
                 image.put<uint32_t>(image.locate_row(kBuckets, row), 1 + static_cast<uint32_t>(row % overflow_count_));
                 image.put<uint32_t>(image.locate_row(kBuckets, row) + 4, kBucketPlaces);
@@ -287,7 +287,7 @@ TEST_F(HostileChains, SharedOnesHaltNoThread) {
     }
 }
 
-// Random damage of random sections; the kind that a worn disk with a helpful controller makes.
+// Random damage of random sections; the kind that a failing disk makes whose controller corrects the checksums.
 TEST_F(HostileChains, SurviveRandomDamage) {
     for (uint64_t i = 0; i < iteration_count(80); i++) {
         FileImage image = sound_;
@@ -305,8 +305,8 @@ TEST_F(HostileChains, SurviveRandomDamage) {
     }
 }
 
-// What an interrupted checkpoint leaves behind the published rows is no part of the index, also once new slots reach
-// there: an exact search goes over all slots up to the newest, and the first insert of a session raises that by a
+// What an interrupted checkpoint leaves after the published rows is not part of the index, even when new slots reach
+// that far: an exact search goes over all slots up to the newest, and the first insert of a session raises that by a
 // block.
 TEST_F(HostileRows, NodesAfterThePublishedOnesAreNotFound) {
     FileImage image = sound_;

@@ -1,6 +1,6 @@
 // Goal: a repair carries over what only the log has: all of it, or up to the first damage, and nothing that does not
-// follow on the checkpoint it took; and it changes neither index nor log.
-// Method: an index and its log are copied while their writer is still at work, as a crash would leave them, and
+// continue the checkpoint it took; and it changes neither index nor log.
+// Method: an index and its log are copied while their writer is still running, as a crash would leave them, and
 // damaged; the new index is compared with the operations applied to a map.
 #include <map>
 
@@ -149,7 +149,7 @@ TEST_F(RepairLog, DamagedLogsAreCarriedOverUpToTheDamage) {
 }
 
 TEST_F(RepairLog, NothingOfABatchThatIsCutShortIsCarriedOver) {
-    // In the last record but a few: the commit is behind it.
+    // In the last record but a few: the commit comes after it.
     log_.bytes().resize(log_.bytes().size() - 400);
     repair();
     EXPECT_EQ(report_.log_carried_count, 70u);
