@@ -195,7 +195,7 @@ TEST_F(CompactInPlace, AnEmptyIndexAndOneOfDeletedNodesOnlyAreCompactedToo) {
     expect_sound(index);
 }
 
-TEST_F(CompactInPlace, AReaderKeepsItsVersionAndTheSpaceComesBackWhenItGoes) {
+TEST_F(CompactInPlace, AReaderKeepsItsVersionAndItsSpaceIsReleasedAfterwards) {
     const size_t count = kCount;
     const Index index = build(count);
     ASSERT_OK(rhumb_index_checkpoint(index.get()));

@@ -109,7 +109,7 @@ TEST_P(CompactOrders, HoldsTheLiveVectorsAndReachesAllOfThem) {
     }
 }
 
-TEST_P(CompactOrders, ByOneThreadComesOutTheSameEachTime) {
+TEST_P(CompactOrders, WithOneThreadGivesTheSameResultEachTime) {
     build(RHUMB_METRIC_L2, 1500);
     for (const bool second_pass : {false, true}) {
         rhumb_compact_options options = compact_options(GetParam(), 1);
@@ -125,7 +125,7 @@ TEST_P(CompactOrders, ByOneThreadComesOutTheSameEachTime) {
     }
 }
 
-TEST_F(Compact, FindsAsMuchAsAFreshBuildOfTheRestAndIsNoLarger) {
+TEST_F(Compact, MatchesAFreshBuildOfTheRestInRecallAndSize) {
     const size_t count = 6000;
     build(RHUMB_METRIC_L2, count, 1);
     compact(compact_options(RHUMB_ORDER_DEFAULT, 1));
@@ -230,7 +230,7 @@ TEST_F(Compact, RefusesToReplaceAFile) {
     EXPECT_EQ(rhumb_index_compact_into(path_.c_str(), "x", &wrong, nullptr, 0), RHUMB_E_INVALID);
 }
 
-TEST_F(Compact, CancellingLeavesNothingBehind) {
+TEST_F(Compact, CancelledLeavesNothing) {
     build(RHUMB_METRIC_L2, 6000);
     rhumb_compact_options options = compact_options();
     options.progress = [](void *, uint64_t, uint64_t) { return false; };

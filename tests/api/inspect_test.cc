@@ -131,7 +131,7 @@ TEST_F(Inspect, VerifyingAWriterMakesACheckpointFirst) {
     EXPECT_EQ(read.chunk_count, report.chunk_count);
 }
 
-TEST_F(Inspect, VectorsComeBackBitForBit) {
+TEST_F(Inspect, ReturnsVectorsBitForBit) {
     const std::vector<float> odd = {-0.0f, std::numeric_limits<float>::denorm_min(), std::numeric_limits<float>::max(),
                                     -std::numeric_limits<float>::min(), 1.0f + std::numeric_limits<float>::epsilon()};
     for (rhumb_metric metric : all_metrics()) {

@@ -207,7 +207,7 @@ const Pair REMARKABLE[] = {
 };
 
 // Copies the files of an open index, which is what a crash leaves.
-TEST(IndexOfRemarkablePairs, ComesBackFromTheLogFromRepairAndFromCompaction) {
+TEST(IndexOfRemarkablePairs, SurvivesRecoveryRepairAndCompaction) {
     Random random(choose_seed());
     const ScratchDirectory directory;
     for (const Pair &pair : REMARKABLE) {
@@ -294,7 +294,7 @@ TEST(IndexOfRemarkablePairs, SurvivesDamageToItsRows) {
 }
 
 // The longest vectors just fit into a record of the log.
-TEST(IndexOfTheLongestVectors, ComesBackFromTheLog) {
+TEST(IndexOfTheLongestVectors, SurvivesRecovery) {
     Random random(choose_seed());
     const ScratchDirectory directory;
     const std::string name = directory.file("long"), crashed = directory.file("crashed");

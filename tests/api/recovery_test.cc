@@ -324,7 +324,7 @@ TEST_F(Recovery, AnOldLogWithANewerIndexIsIgnored) {
     expect_sound(index);
 }
 
-TEST_F(Recovery, CreatingWhereALogWasLeftBehindIsRefusedUnlessItIsToBeDiscarded) {
+TEST_F(Recovery, CreatingWhereALogWasLeftIsRefusedUnlessItIsToBeDiscarded) {
     create_empty();
     die_after(open_options(kFull), [&](const Index &index) { insert(index, 0, 5); });
     std::filesystem::remove(path_);

@@ -476,7 +476,7 @@ TEST_F(FlipLog, AFileWithoutRoomForARecordIsNotALogAndALongerOneWithoutHeaderIsD
 
 // ---- a damaged index with a sound log ----
 
-class FlipIndexBesideLog : public FlipLog {
+class FlipIndexWithLog : public FlipLog {
   protected:
     // The result of opening a damaged index. A refusal names one of the two files and leaves both as they are.
     rhumb_status open(const FileImage &damaged, bool read_only, Index *index) {
@@ -540,7 +540,7 @@ class FlipIndexBesideLog : public FlipLog {
     }
 };
 
-TEST_F(FlipIndexBesideLog, OneFlippedSuperblockCopyIsHarmless) {
+TEST_F(FlipIndexWithLog, OneFlippedSuperblockCopyIsHarmless) {
     for (uint32_t copy = 0; copy < 4; copy++) {
         const uint64_t begin = FileImage::superblock_offset(copy / 2, copy % 2);
         const auto check = [&](const FileImage &) {
@@ -552,7 +552,7 @@ TEST_F(FlipIndexBesideLog, OneFlippedSuperblockCopyIsHarmless) {
     }
 }
 
-TEST_F(FlipIndexBesideLog, WithoutTheNewestSuperblockTheLogDoesNotFit) {
+TEST_F(FlipIndexWithLog, WithoutTheNewestSuperblockTheLogDoesNotFit) {
     FileImage damaged = moment_->index;
     for (uint32_t copy = 0; copy < 2; copy++) {
         damaged.bytes()[FileImage::superblock_offset(damaged.newest_slot(), copy) + 100] ^= 1;
@@ -570,7 +570,7 @@ TEST_F(FlipIndexBesideLog, WithoutTheNewestSuperblockTheLogDoesNotFit) {
     EXPECT_TRUE(index_is(damaged));
 }
 
-TEST_F(FlipIndexBesideLog, AFlippedDirectoryIsAnErrorThatLeavesTheLog) {
+TEST_F(FlipIndexWithLog, AFlippedDirectoryIsAnErrorThatLeavesTheLog) {
     const rhumb__superblock superblock = moment_->index.superblock(moment_->index.newest_slot());
     const uint64_t root_end = superblock.directory_offset + superblock.root_bytes;
     ASSERT_NO_FATAL_FAILURE(flip_each(superblock.directory_offset, root_end, 7,
@@ -587,7 +587,7 @@ TEST_F(FlipIndexBesideLog, AFlippedDirectoryIsAnErrorThatLeavesTheLog) {
 
 // A writer may continue with damaged rows, and what it changes gets new checksums. In sections that only grow the
 // published rows keep theirs, so that damage to vectors and keys stays known.
-TEST_F(FlipIndexBesideLog, FlippedRowsAreReportedAndNothingCrashes) {
+TEST_F(FlipIndexWithLog, FlippedRowsAreReportedAndNothingCrashes) {
     for (const rhumb__section_record &section : moment_->index.sections()) {
         const uint64_t bytes = section.row_count * section.row_stride_bytes;
         if (bytes == 0) continue;
@@ -601,7 +601,7 @@ TEST_F(FlipIndexBesideLog, FlippedRowsAreReportedAndNothingCrashes) {
     }
 }
 
-TEST_F(FlipIndexBesideLog, AnIndexCutShortIsAnErrorThatLeavesTheLog) {
+TEST_F(FlipIndexWithLog, AnIndexCutShortIsAnErrorThatLeavesTheLog) {
     const uint64_t length = moment_->index.bytes().size();
     for (uint64_t cut = 0; cut < length; cut += 512) {
         if (!full_run() && cut % 65536 != 0 && random_() % 40 != 0) continue;

@@ -407,7 +407,7 @@ TEST_F(Repair, FilesThatMayNotBeWrittenAreReadAllTheSame) {
     expect_content(alive());
 }
 
-TEST_F(Repair, StoppedByTheCallerItLeavesNothingBehind) {
+TEST_F(Repair, StoppedByTheCallerLeavesNothing) {
     for (const bool at_the_end : {false, true}) {
         ASSERT_TRUE(image_.save(path_));
         rhumb_repair_options options;
@@ -557,7 +557,7 @@ TEST_F(RandomDamage, GivesAWholeIndexOrNone) {
     EXPECT_GT(made_count, round_count / 2);
 }
 
-TEST_F(RandomDamage, EveryAllocationThatFailsLeavesNothingBehind) {
+TEST_F(RandomDamage, AnyRefusedAllocationLeavesNothing) {
     const std::string path = directory_.file("old.rhumb");
     const std::string new_path = directory_.file("new.rhumb");
     build(RHUMB_METRIC_L2);
