@@ -205,7 +205,7 @@ def draw(result):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("result", metavar="RESULT.json")
-    parser.add_argument("--out", metavar="FILE.svg", help="default: beside the JSON file")
+    parser.add_argument("--out", metavar="FILE.svg", help="default: next to the JSON file")
     arguments = parser.parse_args()
     with open(arguments.result, encoding="utf-8") as file:
         result = json.load(file)

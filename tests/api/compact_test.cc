@@ -240,7 +240,7 @@ TEST_F(Compact, CancelledLeavesNothing) {
     compact(compact_options());
 }
 
-TEST_F(Compact, AKillLeavesTheOldIndexAsItWasAndNoHalfANewOne) {
+TEST_F(Compact, AKillLeavesTheOldIndexUnchangedAndNoPartialNewOne) {
     build(RHUMB_METRIC_L2, 3000);
     const uint64_t seed = choose_seed();
     std::mt19937_64 random(seed);

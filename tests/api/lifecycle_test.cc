@@ -379,7 +379,7 @@ TEST_F(Lifecycle, BlocksAreUsedAgainOnceNoReaderNeedsThem) {
         return stats(writer).file_bytes;
     };
     const uint64_t settled_bytes = checkpoints(10);
-    EXPECT_LE(checkpoints(60), settled_bytes + 4 * 65536) << "versions that nobody reads cost nothing";
+    EXPECT_LE(checkpoints(60), settled_bytes + 4 * 65536) << "versions without a reader cost nothing";
     {
         const Index reader = open(path_, true);
         const std::vector<Answer> before = answers(reader);

@@ -261,7 +261,7 @@ TEST_F(TopologyFile, RefusesToReplaceAFileAndToOpenOtherFiles) {
     EXPECT_EQ(file_bytes(topology_path_), before);
     std::filesystem::rename(topology_path_, topology_path_ + "-exporting");
     EXPECT_EQ(write(index.get(), export_options()), RHUMB_E_EXISTS);
-    EXPECT_FALSE(no_working_file()) << "it belongs to somebody else";
+    EXPECT_FALSE(no_working_file()) << "it belongs to another export";
     std::filesystem::remove(topology_path_ + "-exporting");
     EXPECT_EQ(rhumb_topology_export(index.get(), "/nonexistent/x", nullptr, nullptr, 0), RHUMB_E_NOTFOUND);
     EXPECT_EQ(rhumb_topology_export(index.get(), "", nullptr, nullptr, 0), RHUMB_E_INVALID);

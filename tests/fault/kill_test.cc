@@ -123,7 +123,7 @@ class Kill : public ::testing::TestWithParam<const char *> {
         EXPECT_EQ(std::set<uint64_t>(keys.begin(), keys.end()).size(), found_count);
     }
 
-    void begin_anew() {
+    void start_over() {
         rhumb_test::remove_index(path_);
         IndexShape shape;
         shape.dim = kDim;
@@ -148,7 +148,7 @@ class Kill : public ::testing::TestWithParam<const char *> {
     void run_rounds(uint64_t rounds) {
         for (uint64_t round = 0; round < rounds && !HasFailure(); round++) {
             SCOPED_TRACE("round " + std::to_string(round));
-            if (round % 40 == 0) begin_anew(); // rounds should not get longer and longer
+            if (round % 40 == 0) start_over(); // rounds should not get longer and longer
             run_round(round);
         }
         EXPECT_GE(report_count_, rounds / 2) << "hardly any child came as far as a checkpoint";
@@ -363,7 +363,7 @@ class KillLogged : public ::testing::TestWithParam<const char *> {
         }
     }
 
-    void begin_anew() {
+    void start_over() {
         rhumb_test::remove_index(path_);
         IndexShape shape;
         shape.dim = kDim;
@@ -403,7 +403,7 @@ class KillLogged : public ::testing::TestWithParam<const char *> {
     void run_rounds(uint64_t rounds) {
         for (uint64_t round = 0; round < rounds && !HasFailure(); round++) {
             SCOPED_TRACE("round " + std::to_string(round));
-            if (round % 12 == 0) begin_anew(); // rounds should not get longer and longer
+            if (round % 12 == 0) start_over(); // rounds should not get longer and longer
             run_round(round);
         }
         printf("%llu steps acknowledged, %llu recoveries\n", static_cast<unsigned long long>(acknowledged_count_),

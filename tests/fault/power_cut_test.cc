@@ -61,14 +61,14 @@ class PowerCut : public ::testing::Test {
             ASSERT_NE(std::string(rhumb_error_last()->message).find("creation was interrupted"), std::string::npos)
                 << rhumb_error_last()->message;
         }
-        IndexLife anew(kPath, 1, rhumb_test::sim_position);
+        IndexLife fresh(kPath, 1, rhumb_test::sim_position);
         if (opened != RHUMB_E_NOTFOUND) {
-            ASSERT_EQ(anew.create(IndexLife::fill_options(RHUMB_DURABILITY_FULL)), RHUMB_E_EXISTS);
+            ASSERT_EQ(fresh.create(IndexLife::fill_options(RHUMB_DURABILITY_FULL)), RHUMB_E_EXISTS);
             ASSERT_EQ(rhumb_test::io_sim_backend.remove(kPath), RHUMB_OK);
         }
         ASSERT_FALSE(rhumb_test::sim_file_exists(kLogPath)) << "a log of an index that is not there";
-        ASSERT_EQ(anew.create(IndexLife::fill_options(RHUMB_DURABILITY_FULL)), RHUMB_OK);
-        ASSERT_EQ(anew.close(), RHUMB_OK);
+        ASSERT_EQ(fresh.create(IndexLife::fill_options(RHUMB_DURABILITY_FULL)), RHUMB_OK);
+        ASSERT_EQ(fresh.close(), RHUMB_OK);
     }
 
     // A reader finds a checkpoint.

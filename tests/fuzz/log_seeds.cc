@@ -54,7 +54,7 @@ void write_and_cut(rhumb__log *log) {
     append(log, RHUMB__LOG_UPSERT, 0, 16, true);
 }
 
-void write_and_begin_anew(rhumb__log *log) {
+void write_and_restart(rhumb__log *log) {
     write_operations(log);
     cut(log, rhumb__log_mark_now(log));
     append(log, RHUMB__LOG_UPSERT, 0, 16, true);
@@ -68,8 +68,8 @@ struct Seed {
 };
 
 const Seed kSeeds[] = {
-    {"operations", 0, write_operations}, {"behind", 3, write_operations},         {"batches", 0, write_batches},
-    {"cut", 6, write_and_cut},           {"begun_anew", 6, write_and_begin_anew},
+    {"operations", 0, write_operations}, {"behind", 3, write_operations},     {"batches", 0, write_batches},
+    {"cut", 6, write_and_cut},           {"restarted", 6, write_and_restart},
 };
 
 } // namespace

@@ -66,7 +66,7 @@ class Model : public ::testing::TestWithParam<rhumb_metric> {
         index_ = Index(index);
     }
 
-    void begin_anew_if_mostly_deleted() {
+    void replace_if_mostly_deleted() {
         rhumb_index_stats stats = {};
         ASSERT_EQ(rhumb_index_stats_get(index_, &stats, sizeof stats), RHUMB_OK);
         if (stats.slot_count < 3 * stats.count + 1000) return;
@@ -189,7 +189,7 @@ TEST_P(Model, RandomOperationsLeaveWhatAMapWouldHold) {
         ASSERT_NO_FATAL_FAILURE(step()) << "operation " << i;
         if (i % kCompareEvery != 0) continue;
         ASSERT_NO_FATAL_FAILURE(compare()) << "operation " << i;
-        ASSERT_NO_FATAL_FAILURE(begin_anew_if_mostly_deleted());
+        ASSERT_NO_FATAL_FAILURE(replace_if_mostly_deleted());
     }
     rhumb_verify_report report;
     ASSERT_EQ(rhumb_test::verify_index(index_, &report), RHUMB_OK) << report.first_error;

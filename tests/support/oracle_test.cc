@@ -136,7 +136,7 @@ TEST_P(OracleTest, NoticesEveryDifference) {
     perform_some();
     const Oracle::Prefix held = oracle_.counts();
     ASSERT_EQ(rhumb_index_insert(index_, 12345, vectors_.vector(1).data()), RHUMB_OK);
-    EXPECT_NE(oracle_.compare(index_, held).find("counts"), std::string::npos) << "a key that nobody used";
+    EXPECT_NE(oracle_.compare(index_, held).find("counts"), std::string::npos) << "a key that no operation used";
     ASSERT_EQ(rhumb_index_delete(index_, 12345), RHUMB_OK);
     EXPECT_EQ(oracle_.compare(index_, held), "");
     ASSERT_EQ(rhumb_index_delete(index_, 3), RHUMB_OK);
