@@ -1,5 +1,5 @@
-// Goal: whatever moments inserts come at beside each other, every node can be reached when they have ended. Method: the
-// steps of several inserts one by one, in orders that the clock of a real machine gives once in ten thousand times.
+// Goal: after concurrent inserts, in any interleaving, every node can be reached. Method: the steps of several inserts
+// one by one, in orders that a real machine produces once in ten thousand runs.
 #include <set>
 #include <string>
 
@@ -74,8 +74,8 @@ class Link : public ::testing::Test {
     probe_user *users_[4] = {};
 };
 
-// The first node sees nobody. The second sees it, but leaves it to the third, which is nearer; the third sees only a
-// fourth, which has not looked yet. Nobody would link to the first.
+// The first node finds no other. The second finds it, but leaves it to the third, which is nearer; the third finds only
+// a fourth, which has not searched yet. No node would link to the first.
 TEST_F(Link, ANodeThatFoundNoOtherAndIsNotTheFirstSearchesAgain) {
     announce(0, 11);
     const bool first_had_start = probe_link_search(users_[0]);
@@ -110,8 +110,8 @@ TEST_F(Link, InsertsThatSelectOnlyEachOtherHoldOnToTheGraphToo) {
 }
 
 // Nodes C and E are linked on level 1 by two that saw them among the active ones, and have no links on level 0 yet.
-// Each finds the other nearest on level 1. If it went on from there, it would find nobody else on level 0, and the two
-// would be an island of it.
+// Each finds the other nearest on level 1. If it continued from there, it would find no other node on level 0, and the
+// two would be an island.
 TEST_F(Link, InsertsThatMeetAboveDoNotBeginAtEachOtherBelow) {
     create({2, 3, 4, 5});
     insert(0, 2);

@@ -1,6 +1,6 @@
-// Goal: exchanging the content of a neighbour list leaves exactly the new set, without holes, and shows a reader
-// nothing but entries of before and of after. Method: random sets of every size beside std::set; a reader thread that
-// looks while a writer exchanges.
+// Goal: exchanging the content of a neighbour list leaves exactly the new set, without holes, and shows a reader only
+// entries of before or of after. Method: random sets of every size, compared with std::set; a reader thread that looks
+// while a writer exchanges.
 #include <gtest/gtest.h>
 
 #include <algorithm>

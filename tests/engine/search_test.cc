@@ -1,5 +1,5 @@
-// Goal: a search that another thread overtakes between two of its steps still finds its way. Method: the steps one by
-// one, with the inserts of the other thread in between.
+// Goal: a search stays correct when another thread inserts between two of its steps. Method: the steps one by one, with
+// the inserts of the other thread in between.
 #include "tests/engine/engine_probe.h"
 #include "tests/support/index_test_support.h"
 
