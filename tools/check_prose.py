@@ -51,14 +51,12 @@ WAITING = (
     "CONTRIBUTING.md",
     "README.md",
     "api",
-    "base",
     "distances",
     "docs",
     "engine",
     "include",
     "storage",
     "tests/distances",
-    "tests/engine",
     "tests/storage",
 )
 
