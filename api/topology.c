@@ -1,16 +1,18 @@
 /* topology.c - topology files for callers: exporting, argument checks, and answers into the caller's arrays.
  *
- * A handle is the engine's topology and nothing else; it never changes after the opening.
+ * A handle is the engine's topology under another name. It never changes after it was opened, so there are no locks. An
+ * export from a handle that writes makes a checkpoint and reads that through a graph of its own, so that it holds up
+ * neither a refresh nor a compaction.
  */
 #include <string.h>
 
 #include "api/handle.h"
+#include "api/options.h"
 #include "base/status.h"
 #include "engine/open.h"
 #include "engine/topology/topology.h"
 #include "engine/topology/topology_export.h"
 
-/* What callers hold is the engine's structure under another name. */
 static rhumb__topology *inner(const rhumb_topology *topology) { return (rhumb__topology *)topology; }
 
 static void fill_stats(const rhumb__topology_header *header, size_t size, rhumb_topology_stats *stats) {
@@ -73,7 +75,7 @@ rhumb_status rhumb_topology_export(rhumb_index *index, const char *path, const r
     if (stats != NULL) fill_stats(&header, stats_size, stats);
 done:
     rhumb__engine_close(snapshot);
-    if (scratch != NULL) rhumb__scratch_give(scratch);
+    rhumb__handle_leave(scratch);
     return status;
 }
 
