@@ -80,12 +80,13 @@ done:
 }
 
 rhumb_status rhumb_topology_open(const char *path, rhumb_topology **topology_out) {
+    rhumb_status status;
     rhumb__topology *topology = NULL;
-    rhumb_status status = rhumb__path_check(path, "path");
-    if (status != RHUMB_OK) return status;
+    RHUMB_TRY(rhumb__path_check(path, "path"));
     if (topology_out == NULL) return rhumb__fail(RHUMB_E_INVALID, "topology_out is NULL");
-    status = rhumb__topology_open(path, &topology);
-    if (status == RHUMB_OK) *topology_out = (rhumb_topology *)topology;
+    RHUMB_TRY(rhumb__topology_open(path, &topology));
+    *topology_out = (rhumb_topology *)topology;
+done:
     return status;
 }
 
@@ -100,9 +101,11 @@ static rhumb_status check_handle(const rhumb_topology *topology) {
 }
 
 rhumb_status rhumb_topology_stats_get(const rhumb_topology *topology, rhumb_topology_stats *stats, size_t size) {
-    rhumb_status status = check_handle(topology);
-    if (status == RHUMB_OK) status = rhumb__struct_check(stats, size, "stats");
-    if (status == RHUMB_OK) fill_stats(&inner(topology)->header, size, stats);
+    rhumb_status status;
+    RHUMB_TRY(check_handle(topology));
+    RHUMB_TRY(rhumb__struct_check(stats, size, "stats"));
+    fill_stats(&inner(topology)->header, size, stats);
+done:
     return status;
 }
 
@@ -121,6 +124,22 @@ rhumb_status rhumb_topology_level(const rhumb_topology *topology, uint64_t key, 
     return status;
 }
 
+/* Copies the ends of `count` links, from number `begin` on; `distances` may be NULL. */
+static rhumb_status copy_links(const rhumb__topology *t, uint64_t begin, uint64_t count, uint64_t *keys,
+                               float *distances) {
+    for (uint64_t i = 0; i < count; i++) {
+        const uint32_t neighbour = t->neighbours[begin + i];
+        if (neighbour >= t->header.point_count) {
+            const uint64_t array = t->layout.arrays[RHUMB__TOPOLOGY_ARRAY_NEIGHBOURS].offset;
+            return rhumb__fail_at(RHUMB_E_CORRUPT, t->io->path, array + (begin + i) * sizeof neighbour,
+                                  "link to point %u, of %llu", neighbour, (unsigned long long)t->header.point_count);
+        }
+        keys[i] = t->keys[neighbour];
+        if (distances != NULL) distances[i] = t->distances[begin + i];
+    }
+    return RHUMB_OK;
+}
+
 rhumb_status rhumb_topology_neighbours(const rhumb_topology *topology, uint64_t key, uint64_t *keys, float *distances,
                                        size_t capacity, size_t *found_count) {
     rhumb_status status;
@@ -137,16 +156,7 @@ rhumb_status rhumb_topology_neighbours(const rhumb_topology *topology, uint64_t 
     }
     RHUMB_TRY(rhumb__topology_find(t, key, &position));
     RHUMB_TRY(rhumb__topology_range(t, position, &begin, &count));
-    for (uint64_t i = 0; i < count && i < capacity; i++) {
-        const uint32_t neighbour = t->neighbours[begin + i];
-        if (neighbour >= t->header.point_count) {
-            const uint64_t array = t->layout.arrays[RHUMB__TOPOLOGY_ARRAY_NEIGHBOURS].offset;
-            return rhumb__fail_at(RHUMB_E_CORRUPT, t->io->path, array + (begin + i) * sizeof neighbour,
-                                  "link to point %u, of %llu", neighbour, (unsigned long long)t->header.point_count);
-        }
-        keys[i] = t->keys[neighbour];
-        if (distances != NULL) distances[i] = t->distances[begin + i];
-    }
+    RHUMB_TRY(copy_links(t, begin, count < capacity ? count : capacity, keys, distances));
     *found_count = count;
 done:
     return status;
@@ -172,9 +182,9 @@ rhumb_status rhumb_topology_view(const rhumb_topology *topology, uint64_t positi
 }
 
 rhumb_status rhumb_topology_arrays_get(const rhumb_topology *topology, rhumb_topology_arrays *arrays, size_t size) {
-    rhumb_status status = check_handle(topology);
-    if (status == RHUMB_OK) status = rhumb__struct_check(arrays, size, "arrays");
-    if (status != RHUMB_OK) return status;
+    rhumb_status status;
+    RHUMB_TRY(check_handle(topology));
+    RHUMB_TRY(rhumb__struct_check(arrays, size, "arrays"));
     const rhumb__topology *t = inner(topology);
     const rhumb_topology_arrays filled = {
         .size = size,
@@ -187,7 +197,8 @@ rhumb_status rhumb_topology_arrays_get(const rhumb_topology *topology, rhumb_top
         .distances = t->distances,
     };
     rhumb__struct_give(arrays, size, &filled, sizeof filled);
-    return RHUMB_OK;
+done:
+    return status;
 }
 
 rhumb_status rhumb_topology_points(const rhumb_topology *topology, uint32_t level, uint64_t *position, size_t capacity,
@@ -212,11 +223,11 @@ rhumb_status rhumb_topology_points(const rhumb_topology *topology, uint32_t leve
 }
 
 rhumb_status rhumb_topology_verify(const rhumb_topology *topology, rhumb_topology_report *report, size_t size) {
+    rhumb_status status;
     rhumb__topology_verification result;
-    rhumb_status status = check_handle(topology);
-    if (status == RHUMB_OK) status = rhumb__struct_check(report, size, "report");
-    if (status == RHUMB_OK) status = rhumb__topology_verify(inner(topology), &result);
-    if (status != RHUMB_OK) return status;
+    RHUMB_TRY(check_handle(topology));
+    RHUMB_TRY(rhumb__struct_check(report, size, "report"));
+    RHUMB_TRY(rhumb__topology_verify(inner(topology), &result));
     rhumb_topology_report filled = {
         .size = size,
         .chunk_count = result.chunk_count,
@@ -225,6 +236,10 @@ rhumb_status rhumb_topology_verify(const rhumb_topology *topology, rhumb_topolog
     };
     memcpy(filled.first_error, result.first_error, sizeof filled.first_error);
     rhumb__struct_give(report, size, &filled, sizeof filled);
-    if (result.checksum_error_count + result.structure_error_count == 0) return RHUMB_OK;
-    return rhumb__fail_at(RHUMB_E_CORRUPT, inner(topology)->io->path, RHUMB_OFFSET_NONE, "%s", result.first_error);
+    if (result.checksum_error_count + result.structure_error_count > 0) {
+        status =
+            rhumb__fail_at(RHUMB_E_CORRUPT, inner(topology)->io->path, RHUMB_OFFSET_NONE, "%s", result.first_error);
+    }
+done:
+    return status;
 }

@@ -100,8 +100,8 @@
  *   - Truncation and bad disks. The file is mapped: if another program shortens it, or the disk cannot read a page, the
  *     kernel raises SIGBUS in the thread that touches the page. The library installs no signal handlers. Damage that
  *     does not fail to read is found by checksums, see rhumb_index_verify.
- *   - A full disk. A checkpoint that finds no room fails (RHUMB_E_NOSPACE) and costs nothing: a later one may succeed. A
- *     log that finds no room makes the handle read-only (RHUMB_E_FATAL); nothing is lost that had returned.
+ *   - A full disk. A checkpoint that finds no room fails (RHUMB_E_NOSPACE) and costs nothing; a later one may succeed.
+ *     A log that finds no room makes the handle read-only (RHUMB_E_FATAL); nothing is lost that had returned.
  *   - Readers that never refresh. The checkpoint that a read-only handle shows is pinned: its space cannot be used
  *     again, and the file grows. Refresh now and then, or close.
  *   - Checkpoints and readers. A read-only handle does not show what is only in the log; see
