@@ -66,6 +66,19 @@ static bool verify(const char *path) {
     return well;
 }
 
+/* Backs up while another thread inserts. */
+static bool run(writer *w, const char *path, const char *backup_path) {
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, write_on, w) != 0) {
+        fprintf(stderr, "a thread could not be started\n");
+        return false;
+    }
+    const bool well = back_up(w->index, path, backup_path) && verify(backup_path);
+    atomic_store(&w->stop, true);
+    pthread_join(thread, NULL);
+    return well && w->well;
+}
+
 int main(int argc, char **argv) {
     const char *path = argc > 1 ? argv[1] : "live.rhumb";
     const char *backup_path = argc > 2 ? argv[2] : "backup.rhumb";
@@ -81,15 +94,7 @@ int main(int argc, char **argv) {
 
     bool well = true;
     for (uint64_t key = 0; well && key < FIRST_COUNT; key++) well = insert(w.index, key);
-    pthread_t thread;
-    if (well && pthread_create(&thread, NULL, write_on, &w) == 0) {
-        well = back_up(w.index, path, backup_path) && verify(backup_path);
-        atomic_store(&w.stop, true);
-        pthread_join(thread, NULL);
-        well = well && w.well;
-    } else {
-        well = false;
-    }
+    well = well && run(&w, path, backup_path);
     well = ok(rhumb_index_close(w.index)) && well;
     return well ? 0 : 1;
 }

@@ -80,9 +80,11 @@ static bool read_rounds(const char *path, int peer) {
 int main(int argc, char **argv) {
     const char *path = argc > 1 ? argv[1] : "shared.rhumb";
     int ends[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) return 1;
-    const pid_t reader = fork();
-    if (reader < 0) return 1;
+    const pid_t reader = socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0 ? fork() : -1;
+    if (reader < 0) {
+        perror("starting a reader");
+        return 1;
+    }
     close(ends[reader == 0 ? 0 : 1]);
     if (reader == 0) return read_rounds(path, ends[1]) ? 0 : 1;
     const bool well = write_rounds(path, ends[0]);
