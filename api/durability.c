@@ -38,10 +38,10 @@ static uint64_t read_lsn(const rhumb_index *index, uint64_t (*of_log)(rhumb__log
     if (index == NULL) return 0;
     if (index->writer != NULL) return of_log(index->writer->log);
     rhumb_index *handle = (rhumb_index *)index;
-    pthread_mutex_lock(&handle->refresh_lock);
+    rhumb__mutex_lock(&handle->refresh_lock);
     const rhumb__graph *graph = atomic_load(&handle->scratch_pool.graph);
     const uint64_t lsn = graph->counts.lsn;
-    pthread_mutex_unlock(&handle->refresh_lock);
+    rhumb__mutex_unlock(&handle->refresh_lock);
     return lsn;
 }
 
@@ -68,9 +68,9 @@ rhumb_status rhumb_index_refresh(rhumb_index *index, bool *changed) {
     rhumb_status status = rhumb__handle_check(index, false);
     if (status != RHUMB_OK) return status;
     if (index->read_only) {
-        pthread_mutex_lock(&index->refresh_lock);
+        rhumb__mutex_lock(&index->refresh_lock);
         status = refresh_reader(index, &newer);
-        pthread_mutex_unlock(&index->refresh_lock);
+        rhumb__mutex_unlock(&index->refresh_lock);
     }
     if (status == RHUMB_OK && changed != NULL) *changed = newer;
     return status;

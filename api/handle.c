@@ -18,7 +18,7 @@
 rhumb_status rhumb__handle_new(bool read_only, rhumb_index **index_out) {
     rhumb_index *index = rhumb__alloc_zeroed(1, sizeof *index);
     if (index == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a handle");
-    if (pthread_mutex_init(&index->refresh_lock, NULL) != 0) {
+    if (rhumb__mutex_init(&index->refresh_lock, RHUMB__RANK_REFRESH) != 0) {
         rhumb__free(index);
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for a lock");
     }
@@ -36,7 +36,7 @@ void rhumb__handle_attach(rhumb_index *index, rhumb__graph *graph) {
 void rhumb__handle_free(rhumb_index *index) {
     if (index == NULL) return;
     rhumb__scratch_pool_destroy(&index->scratch_pool);
-    pthread_mutex_destroy(&index->refresh_lock);
+    rhumb__mutex_destroy(&index->refresh_lock);
     rhumb__free(index);
 }
 

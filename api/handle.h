@@ -2,14 +2,13 @@
 #ifndef RHUMB_API_HANDLE_H
 #define RHUMB_API_HANDLE_H
 
-#include <pthread.h>
-
+#include "base/lock.h"
 #include "engine/search/scratch.h"
 #include "include/rhumb.h"
 
 struct rhumb_index {
     rhumb__scratch_pool scratch_pool; /* scratch memory, and the graph that new calls work on */
-    pthread_mutex_t refresh_lock;     /* held while the graph is exchanged, by a refresh or by a compaction */
+    rhumb__mutex refresh_lock;        /* held while the graph is exchanged, by a refresh or by a compaction */
     rhumb__writer *writer;            /* NULL in a read-only handle */
     bool read_only;
 };
