@@ -53,6 +53,7 @@ uint64_t rhumb_index_durable_lsn(const rhumb_index *index) { return read_lsn(ind
 static rhumb_status refresh_reader(rhumb_index *index, bool *newer_out) {
     rhumb_status status;
     rhumb__graph *fresh = NULL;
+    rhumb__mutex_assert_held(&index->refresh_lock);
     rhumb__graph *graph = atomic_load(&index->scratch_pool.graph);
     RHUMB_TRY(rhumb__store_has_newer(graph->store, newer_out));
     if (*newer_out) {
