@@ -14,7 +14,8 @@
  * INTRODUCTION
  *   An index is one file. It holds vectors, each under a 64-bit key that the caller chooses, and a graph over them
  *   (HNSW: Malkov and Yashunin, arXiv 1603.09320). Opening maps the file; nothing is parsed, copied or rebuilt. So an
- *   index of any size opens in well under a millisecond of work, and uses memory only for the pages that are touched.
+ *   index of any size opens in milliseconds (read-only in a fraction of one), and uses memory only for the pages that
+ *   are touched.
  *
  *       rhumb_index_options options;
  *       rhumb_index_options_init(&options, sizeof options);
