@@ -2,8 +2,8 @@
  *
  *   The vectors nearest to one query, to many, or to a stored vector; all vectors within a radius; vectors one after
  *   the other by distance. Each of them among all keys, or among the keys that a filter lets through.
- *   Handles may be open for writing or read-only. A search sees every insert and delete that returned before it began;
- *   it may or may not see those that run at the same time.
+ *   Handles may be open for writing or read-only. A search sees every insert and delete of its own handle that returned
+ *   before it began; it may or may not see those that run at the same time.
  */
 #ifndef RHUMB_SEARCH_H
 #define RHUMB_SEARCH_H
