@@ -34,7 +34,7 @@ extern "C" {
  *   RHUMB_E_READONLY      the handle is read-only
  *   RHUMB_E_NOSPACE       there is no room to create the log; a later call may succeed
  *   RHUMB_E_IO            the log could not be created; a later call may succeed
- *   RHUMB_E_FATAL         the log could not be written, now or earlier
+ *   RHUMB_E_FATAL         the log could not be written or a sync failed, now or earlier
  */
 RHUMB_API rhumb_status rhumb_index_insert(rhumb_index *index, uint64_t key, const void *vector) RHUMB_NODISCARD;
 
@@ -112,7 +112,7 @@ RHUMB_API rhumb_status rhumb_index_upsert(rhumb_index *index, uint64_t key, cons
  *
  * Errors:
  *   RHUMB_E_READONLY    the handle is read-only
- *   RHUMB_E_FATAL       the log could not be written, now or earlier
+ *   RHUMB_E_FATAL       the log could not be written or a sync failed, now or earlier
  *   RHUMB_E_NOSPACE, RHUMB_E_FULL, RHUMB_E_IO    in mode none, as for rhumb_index_checkpoint
  */
 RHUMB_API rhumb_status rhumb_index_sync(rhumb_index *index) RHUMB_NODISCARD;
