@@ -1,7 +1,7 @@
 //! Speed and recall@10 of hnsw_rs 0.3.5 and rhumb: both indexes are built in this process from the same rows, then
 //! searched in turns, at every ef, in a rotating order. Prints the median of the passes, by wall clock.
 //!
-//! For "angular", hnsw_rs gets normalised vectors and DistDot, as its own example does, since its DistCosine has no SIMD
+//! For "angular", hnsw_rs gets normalised vectors and DistDot, as its own example does: its DistCosine has no SIMD
 //! code; rhumb gets the vectors as they are, and measures cosine.
 
 use std::time::Instant;
