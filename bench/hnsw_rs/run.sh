@@ -10,7 +10,7 @@ target=${CARGO_TARGET_DIR:-$PWD/.out/hnsw_rs}
 fashion=$data/fashion-mnist-784-euclidean.hdf5
 words=$data/words-100-angular.hdf5
 
-bazel build -c opt //:librhumb.so
+bazel ${RHUMB_BAZEL_FLAGS:-} build -c opt //:librhumb.so # the flags as in ./test
 libraries=$(mktemp -d)
 trap 'rm -rf "$libraries"' EXIT
 cp -L .out/bazel-bin/librhumb.so "$libraries/librhumb.so"
