@@ -21,15 +21,12 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/bits.h"
-#include "base/crc32c.h"
 #include "base/status.h"
+#include "storage/frame/file_locks.h"
+#include "storage/frame/frame_reader.h"
 
 /* A writer that publishes faster than a reader can open is not going to happen this many times in a row. */
 #define PIN_ATTEMPT_COUNT_MAX 100
-
-/* Less than a tenth of a second in all. */
-#define LOCK_ATTEMPT_COUNT_MAX 16
-#define LOCK_PAUSE_NS 5000000
 
 static rhumb_status store_new(const char *path, bool writable, rhumb__store **store_out) {
     rhumb__store *store = rhumb__alloc_zeroed(1, sizeof *store);
@@ -59,17 +56,10 @@ static void make_path_absolute(rhumb__store *store) {
     store->path = copy;
 }
 
-/* The kernel takes the lock from a writer that was killed, but only when the last of its io_uring writes has ended:
- * they might hit blocks that the next writer has begun to use. That takes milliseconds, so a lock that is held is asked
- * for again for a while before anybody is told. */
 static rhumb_status take_writer_lock(rhumb__store *store) {
     bool taken = false;
-    rhumb_status status = RHUMB_OK;
-    for (uint32_t attempt = 0; attempt <= LOCK_ATTEMPT_COUNT_MAX; attempt++) {
-        if (attempt > 0) nanosleep(&(struct timespec){.tv_nsec = LOCK_PAUSE_NS}, NULL);
-        status = rhumb__io_lock_range(store->io, RHUMB__LOCK_WRITER_OFFSET, 1, RHUMB__IO_LOCK_EXCLUSIVE, &taken);
-        if (status != RHUMB_OK || taken) return status;
-    }
+    const rhumb_status status = rhumb__writer_lock_take(store->io, &taken);
+    if (status != RHUMB_OK || taken) return status;
     return rhumb__fail_at(RHUMB_E_LOCKED, store->path, RHUMB_OFFSET_NONE,
                           "another handle has this index open for writing; open it read-only");
 }
@@ -107,13 +97,12 @@ done:
     return status;
 }
 
-static uint64_t pin_offset(uint64_t epoch) { return RHUMB__LOCK_EPOCH_OFFSET + epoch; }
-
 static rhumb_status read_newest(rhumb__store *store, rhumb__superblock *newest) {
-    rhumb__superblock previous;
-    bool has_previous = false;
-    if (store->partial) return rhumb__superblock_read_short(store->io, newest, &previous, &has_previous);
-    return rhumb__superblock_read(store->io, false, newest, &previous, &has_previous);
+    rhumb__frame_versions found;
+    const rhumb_status status =
+        rhumb__frame_find(store->io, store->partial ? RHUMB__FRAME_PARTIAL : RHUMB__FRAME_READ, &found);
+    if (status == RHUMB_OK) *newest = found.items[0];
+    return status;
 }
 
 /* Leaves the newest superblock in store->superblock, its epoch pinned. */
@@ -121,13 +110,13 @@ static rhumb_status pin_newest(rhumb__store *store) {
     rhumb_status status = read_newest(store, &store->superblock);
     for (uint32_t attempt = 0; status == RHUMB_OK && attempt < PIN_ATTEMPT_COUNT_MAX; attempt++) {
         const uint64_t epoch = store->superblock.epoch;
-        bool taken = false;
-        status = rhumb__io_lock_range(store->io, pin_offset(epoch), 1, RHUMB__IO_LOCK_SHARED, &taken);
+        bool pinned = false;
+        status = rhumb__version_pin(store->io, epoch, &pinned);
         if (status != RHUMB_OK) break;
         status = read_newest(store, &store->superblock);
         if (status != RHUMB_OK) break;
-        if (taken && store->superblock.epoch == epoch) return RHUMB_OK;
-        if (taken) status = rhumb__io_unlock_range(store->io, pin_offset(epoch), 1);
+        if (pinned && store->superblock.epoch == epoch) return RHUMB_OK;
+        if (pinned) status = rhumb__version_unpin(store->io, epoch);
     }
     if (status != RHUMB_OK) return status;
     return rhumb__fail_at(RHUMB_E_LOCKED, store->path, RHUMB_OFFSET_NONE,
@@ -155,7 +144,7 @@ static void retire_previous(rhumb__store *store, const rhumb__extent *older, uin
 
 /* Everything that neither of the two versions on disk uses is free, once no reader pins a version older than both,
  * whose blocks are no longer known. So all of it is noted as retired by the version before them. */
-static rhumb_status find_free_space(rhumb__store *store, const rhumb__superblock *previous, bool has_previous) {
+static rhumb_status find_free_space(rhumb__store *store, const rhumb__superblock *previous) {
     rhumb_status status;
     rhumb__directory *older = NULL;
     rhumb__extent *ranges[2] = {NULL, NULL};
@@ -165,7 +154,7 @@ static rhumb_status find_free_space(rhumb__store *store, const rhumb__superblock
     uint64_t retired_epoch = epoch >= 2 ? epoch - 2 : 0;
     RHUMB_TRY(rhumb__io_size(store->io, &file_bytes));
     RHUMB_TRY(rhumb__directory_ranges(store->directory, store->path, &ranges[0], &counts[0]));
-    if (has_previous && rhumb__directory_read(store->io, previous, &older) == RHUMB_OK) {
+    if (previous != NULL && rhumb__directory_read(store->io, previous, &older) == RHUMB_OK) {
         RHUMB_TRY(rhumb__directory_ranges(older, store->path, &ranges[1], &counts[1]));
     } else {
         /* The version before cannot be read, so a reader that pins it has blocks that we do not know. */
@@ -216,15 +205,17 @@ static rhumb_status open_store(const rhumb__io_backend *backend, const char *pat
                                rhumb__store **store_out) {
     rhumb_status status;
     rhumb__store *store = NULL;
-    rhumb__superblock previous;
-    bool has_previous = false;
+    rhumb__frame_versions found = {.count = 0};
+    const rhumb__superblock *previous = NULL;
     RHUMB_TRY(store_new(path, writable, &store));
     store->partial = partial;
     RHUMB_TRY(rhumb__io_open(backend, path, writable ? RHUMB__IO_WRITE : RHUMB__IO_READ, &store->io));
     make_path_absolute(store);
     if (writable) {
         RHUMB_TRY(take_writer_lock(store));
-        RHUMB_TRY(rhumb__superblock_read(store->io, true, &store->superblock, &previous, &has_previous));
+        RHUMB_TRY(rhumb__frame_find(store->io, RHUMB__FRAME_WRITE, &found));
+        store->superblock = found.items[0];
+        if (found.count > 1) previous = &found.items[1];
     } else {
         RHUMB_TRY(pin_newest(store));
     }
@@ -235,8 +226,8 @@ static rhumb_status open_store(const rhumb__io_backend *backend, const char *pat
     RHUMB_TRY(rhumb__directory_read(store->io, &store->superblock, &store->directory));
     store->directory_offset = store->directory->file_offset;
     store->directory_bytes = store->directory->file_bytes;
-    if (writable) RHUMB_TRY(find_free_space(store, &previous, has_previous));
-    store->previous_file_bytes = has_previous ? previous.file_bytes : 0;
+    if (writable) RHUMB_TRY(find_free_space(store, previous));
+    store->previous_file_bytes = previous != NULL ? previous->file_bytes : 0;
     store->has_version = true;
     store->superblock_found = true;
     *store_out = store;
@@ -255,11 +246,9 @@ rhumb_status rhumb__store_open_partial(const rhumb__io_backend *backend, const c
     return open_store(backend, path, false, true, store_out);
 }
 
+/* What the version at hand says of a section, or NULL. */
 static rhumb__directory_entry *find_entry(rhumb__store *store, uint32_t id) {
-    for (uint32_t i = 0; store->directory != NULL && i < store->directory->section_count; i++) {
-        if (store->directory->entries[i].record.id == id) return &store->directory->entries[i];
-    }
-    return NULL;
+    return store->directory == NULL ? NULL : rhumb__directory_find(store->directory, id);
 }
 
 static rhumb_status check_entry(const rhumb__store *store, const rhumb__section_spec *spec,
@@ -313,37 +302,10 @@ done:
     return status;
 }
 
-rhumb_status rhumb__store_read_checksums(rhumb__store *store, const rhumb__directory *directory,
-                                         uint32_t **checksums_out) {
-    rhumb_status status = RHUMB_OK;
-    uint32_t *checksums = NULL;
-    *checksums_out = NULL;
-    if (directory->checksum_count == 0) return RHUMB_OK;
-    checksums = rhumb__alloc_zeroed(directory->checksum_count, sizeof *checksums);
-    if (checksums == NULL) {
-        return rhumb__fail(RHUMB_E_NOMEM, "no memory for %llu checksums",
-                           (unsigned long long)directory->checksum_count);
-    }
-    const size_t bytes = directory->checksum_count * sizeof *checksums;
-    RHUMB_TRY(rhumb__io_read(store->io, checksums, bytes, directory->checksum_offset));
-    const uint32_t crc = rhumb__crc32c(0, checksums, bytes);
-    if (crc != directory->checksum_crc) {
-        status = rhumb__fail_at(RHUMB_E_CORRUPT, store->path, directory->checksum_offset,
-                                "checksum of the chunk checksums: expected 0x%08x, found 0x%08x",
-                                directory->checksum_crc, crc);
-        goto done;
-    }
-    *checksums_out = checksums;
-    checksums = NULL;
-done:
-    rhumb__free(checksums);
-    return status;
-}
-
 /* Gives every attached section its part of the table. */
 static rhumb_status distribute_checksums(rhumb__store *store) {
     uint32_t *checksums = NULL;
-    rhumb_status status = rhumb__store_read_checksums(store, store->directory, &checksums);
+    rhumb_status status = rhumb__directory_read_checksums(store->io, store->directory, &checksums);
     for (uint32_t i = 0; status == RHUMB_OK && i < store->section_count; i++) {
         rhumb__section *section = store->sections[i];
         const rhumb__directory_entry *entry = find_entry(store, section->spec.id);
@@ -457,7 +419,7 @@ bool rhumb__store_reclaim(rhumb__store *store) {
         bool needed = version_needs || run.last_epoch >= pinned_epoch;
         if (!needed && run.last_epoch > free_epoch) {
             /* A test that fails counts as a pin: the block is only reused when it is known that it may be. */
-            if (rhumb__io_lock_test(store->io, pin_offset(0), run.last_epoch + 1, &needed) != RHUMB_OK) needed = true;
+            if (rhumb__version_pins_test(store->io, run.last_epoch, &needed) != RHUMB_OK) needed = true;
             if (needed) {
                 pinned_epoch = run.last_epoch;
             } else {

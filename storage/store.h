@@ -60,7 +60,7 @@ rhumb_status rhumb__store_create(const rhumb__io_backend *backend, const char *p
                                  rhumb__store **store_out) RHUMB_NODISCARD;
 
 /* Opens the newest version. For writing: takes the writer's lock and works out which blocks are free. RHUMB_E_LOCKED
- * when another handle has held it for 80 milliseconds (see take_writer_lock). For reading: pins the version. */
+ * when another handle has held it for 80 milliseconds (see rhumb__io_lock_patiently). For reading: pins the version. */
 rhumb_status rhumb__store_open(const rhumb__io_backend *backend, const char *path, bool writable,
                                rhumb__store **store_out) RHUMB_NODISCARD;
 
@@ -152,11 +152,6 @@ rhumb_status rhumb__store_verify(rhumb__store *store, uint64_t *chunk_count_out,
 
 /* ---- for the files of storage/ -------------------------------------------------------------------------------------
  */
-
-/* Reads the chunk checksums that follow the root of `directory`, verified against its checksum_crc. *checksums_out is
- * the caller's (rhumb__free), NULL when there are none. */
-rhumb_status rhumb__store_read_checksums(rhumb__store *store, const rhumb__directory *directory,
-                                         uint32_t **checksums_out) RHUMB_NODISCARD;
 
 /* Notes blocks that the version `last_epoch` is the last to use. */
 void rhumb__store_retire(rhumb__store *store, uint64_t last_epoch, uint64_t offset, uint64_t bytes);

@@ -36,6 +36,14 @@ typedef struct rhumb__directory {
 rhumb_status rhumb__directory_read(rhumb__io *io, const rhumb__superblock *superblock,
                                    rhumb__directory **directory_out) RHUMB_NODISCARD;
 
+/* Reads the chunk checksums that follow the root, and compares them with their own checksum. *checksums_out is the
+ * caller's (rhumb__free), NULL when there are none. RHUMB_E_CORRUPT, RHUMB_E_TRUNCATED, RHUMB_E_IO, RHUMB_E_NOMEM. */
+rhumb_status rhumb__directory_read_checksums(rhumb__io *io, const rhumb__directory *directory,
+                                             uint32_t **checksums_out) RHUMB_NODISCARD;
+
+/* The entry of the section with that id, or NULL. */
+rhumb__directory_entry *rhumb__directory_find(rhumb__directory *directory, uint32_t id);
+
 /* The bytes of the root (header, records, extents) of a directory with these entries, in *root_out (rhumb__free), and
  * their number. Fills in what the records say about extents and checksums. */
 rhumb_status rhumb__directory_encode(rhumb__directory *directory, uint8_t **root_out,

@@ -24,11 +24,11 @@
  * offset in the file and in the section agree modulo this size; readers do not depend on it. */
 #define RHUMB__LARGE_PAGE_BYTES (UINT64_C(2) << 20)
 
-/* Block 0 holds the superblocks: two slots, used in turn, each in two copies. */
+/* Block 0 holds two superblocks, used in turn, each in two copies. The index of a superblock is 0 or 1. */
 #define RHUMB__SUPERBLOCK_BYTES 4096u
-#define RHUMB__SUPERBLOCK_SLOT_COUNT 2u
+#define RHUMB__SUPERBLOCK_COUNT 2u
 #define RHUMB__SUPERBLOCK_COPY_COUNT 2u
-#define RHUMB__SUPERBLOCK_SLOT_STRIDE 16384u
+#define RHUMB__SUPERBLOCK_STRIDE 16384u
 #define RHUMB__SUPERBLOCK_COPY_STRIDE 32768u
 
 /* A byte that is not text, the name, and both kinds of line end: a transfer that mangles text damages it visibly. */

@@ -11,8 +11,13 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/log_message.h"
+
+/* 80 milliseconds in all; see rhumb__io_lock_patiently. */
+#define LOCK_RETRY_COUNT_MAX 16
+#define LOCK_PAUSE_NS 5000000
 
 static pthread_once_t backend_once = PTHREAD_ONCE_INIT;
 static const rhumb__io_backend *backend_chosen;
@@ -97,6 +102,16 @@ rhumb_status rhumb__io_map(rhumb__io *io, void *address, size_t bytes_count, uin
 rhumb_status rhumb__io_lock_range(rhumb__io *io, uint64_t offset, uint64_t bytes, rhumb__io_lock kind,
                                   bool *taken_out) {
     return io->backend->lock(io, offset, bytes, kind, taken_out);
+}
+
+rhumb_status rhumb__io_lock_patiently(rhumb__io *io, uint64_t offset, uint64_t bytes, rhumb__io_lock kind,
+                                      bool *taken_out) {
+    rhumb_status status = rhumb__io_lock_range(io, offset, bytes, kind, taken_out);
+    for (uint32_t retry = 0; status == RHUMB_OK && !*taken_out && retry < LOCK_RETRY_COUNT_MAX; retry++) {
+        nanosleep(&(struct timespec){.tv_nsec = LOCK_PAUSE_NS}, NULL);
+        status = rhumb__io_lock_range(io, offset, bytes, kind, taken_out);
+    }
+    return status;
 }
 
 rhumb_status rhumb__io_unlock_range(rhumb__io *io, uint64_t offset, uint64_t bytes) {

@@ -154,6 +154,12 @@ rhumb_status rhumb__io_lock_range(rhumb__io *io, uint64_t offset, uint64_t bytes
                                   bool *taken_out) RHUMB_NODISCARD;
 rhumb_status rhumb__io_unlock_range(rhumb__io *io, uint64_t offset, uint64_t bytes) RHUMB_NODISCARD;
 
+/* rhumb__io_lock_range, repeated for up to 80 milliseconds while another handle holds the lock. The kernel releases the
+ * locks of a killed process only after the last of its io_uring writes has ended, because these may hit blocks that the
+ * next holder has begun to use; that takes some milliseconds. */
+rhumb_status rhumb__io_lock_patiently(rhumb__io *io, uint64_t offset, uint64_t bytes, rhumb__io_lock kind,
+                                      bool *taken_out) RHUMB_NODISCARD;
+
 /* Whether another handle, of this process or any, holds a lock that would refuse an exclusive one on this range. The
  * handle may be read-only. */
 rhumb_status rhumb__io_lock_test(rhumb__io *io, uint64_t offset, uint64_t bytes,

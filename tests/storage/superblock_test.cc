@@ -6,7 +6,7 @@
 
 extern "C" {
 #include "base/crc32c.h"
-#include "storage/frame/superblock.h"
+#include "storage/frame/frame_reader.h"
 }
 
 namespace {
@@ -63,7 +63,14 @@ class Superblock : public ::testing::Test {
         memset(&newest_, 0, sizeof newest_);
         memset(&previous_, 0, sizeof previous_);
         has_previous_ = false;
-        return rhumb__superblock_read(io_, for_writing, &newest_, &previous_, &has_previous_);
+        rhumb__frame_versions found;
+        const rhumb_status status =
+            rhumb__frame_find(io_, for_writing ? RHUMB__FRAME_WRITE : RHUMB__FRAME_READ, &found);
+        if (status != RHUMB_OK) return status;
+        newest_ = found.items[0];
+        previous_ = found.items[1];
+        has_previous_ = found.count > 1;
+        return RHUMB_OK;
     }
 
     ScratchDirectory directory_;
