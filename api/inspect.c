@@ -9,6 +9,7 @@
 #include "engine/build/writer.h"
 #include "engine/durability/recover.h"
 #include "engine/upkeep/repair/verify.h"
+#include "storage/log/log_examine.h"
 
 static void fill_options(const rhumb__params *params, rhumb_index_options *options) {
     *options = (rhumb_index_options){

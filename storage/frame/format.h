@@ -153,7 +153,7 @@ static_assert(offsetof(rhumb__extent, bytes) == 8, "extent layout");
 
 /* Its header has two slots, used in turn, each in two copies that lie side by side; the records follow. */
 #define RHUMB__LOG_HEADER_BYTES 4096u
-#define RHUMB__LOG_SLOT_COUNT 2u
+#define RHUMB__LOG_HEADER_COUNT 2u
 #define RHUMB__LOG_COPY_COUNT 2u
 #define RHUMB__LOG_RECORDS_OFFSET 16384u
 #define RHUMB__LOG_RECORD_ALIGNMENT 8u

@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "base/thread.h"
+#include "storage/log/log_reader.h"
 #include "storage/log/log_state.h"
 
 #define BUFFER_BYTES_MIN (UINT64_C(64) << 10)
@@ -133,29 +134,23 @@ done:
 static rhumb_status find_file(rhumb__log *log, const rhumb__log_spec *spec) {
     rhumb_status status;
     rhumb_error before;
-    bool found = false;
+    rhumb__log_reading reading;
+    rhumb__log_owner owner = {.checkpoint_lsn = spec->checkpoint_lsn};
+    memcpy(owner.uuid, spec->uuid, sizeof owner.uuid);
     rhumb__error_save(&before);
-    status = rhumb__io_open(log->backend, log->path, RHUMB__IO_WRITE, &log->io);
-    if (status == RHUMB_E_NOTFOUND) {
-        rhumb__error_restore(&before);
-        return RHUMB_OK;
-    }
-    if (status != RHUMB_OK) return status;
-    RHUMB_TRY(rhumb__log_header_read(log->io, &log->header, &found));
-    if (!found) {
+    status = rhumb__log_file_open(log->backend, log->path, RHUMB__IO_WRITE, &log->io);
+    if (status != RHUMB_OK || log->io == NULL) return status;
+    status = rhumb__log_read(log->io, &owner, RHUMB__LOG_READ_STRICT, &reading);
+    log->header = reading.header;
+    log->found = reading.scan;
+    if (status == RHUMB_OK && !reading.exists) {
         log->remove_leftover = true;
         rhumb__io_close(log->io);
         log->io = NULL;
-        return RHUMB_OK;
-    }
-    status = rhumb__log_header_check_owner(&log->header, spec->uuid, spec->checkpoint_lsn, log->path);
-    if (status == RHUMB_E_LOG && spec->discard) {
+    } else if (status == RHUMB_E_LOG && spec->discard) {
         rhumb__error_restore(&before);
-        return discard(log);
+        status = discard(log);
     }
-    if (status != RHUMB_OK) return status;
-    status = rhumb__log_scan_run(log->io, &log->header, spec->checkpoint_lsn, &log->found);
-done:
     return status;
 }
 
@@ -285,18 +280,17 @@ void rhumb__log_release(rhumb__log *log, uint32_t payload_bytes) {
     pthread_mutex_unlock(&log->lock);
 }
 
-/* Puts the next record at the end of the buffer. */
-static void put_record(rhumb__log *log, const rhumb__log_record_header *header, const void *head, uint32_t head_bytes,
-                       const void *body, uint32_t body_bytes) {
+/* Puts the next record at the end of the buffer. The inner lock is held. */
+static void put_record(rhumb__log *log, const rhumb__log_record_header *header, const rhumb__log_operation *operation) {
     const uint64_t bytes = rhumb__log_record_bytes(header->payload_bytes);
     uint8_t *record = log->buffer + log->used_bytes;
     uint8_t *next = record + sizeof *header;
     RHUMB_ASSERT(log->used_bytes + bytes <= log->capacity_bytes);
     memcpy(record, header, sizeof *header);
-    if (head_bytes > 0) memcpy(next, head, head_bytes);
-    next += head_bytes;
-    if (body_bytes > 0) memcpy(next, body, body_bytes);
-    next += body_bytes;
+    if (operation->head_bytes > 0) memcpy(next, operation->head, operation->head_bytes);
+    next += operation->head_bytes;
+    if (operation->body_bytes > 0) memcpy(next, operation->body, operation->body_bytes);
+    next += operation->body_bytes;
     memset(next, 0, (size_t)(record + bytes - next));
     log->crc = rhumb__log_record_crc(rhumb__log_seed(log->header.salt), record, bytes);
     memcpy(record + offsetof(rhumb__log_record_header, crc), &log->crc, sizeof log->crc);
@@ -304,23 +298,27 @@ static void put_record(rhumb__log *log, const rhumb__log_record_header *header, 
     log->end_offset += bytes;
 }
 
-uint64_t rhumb__log_append(rhumb__log *log, rhumb__log_type type, uint64_t batch, const void *head, uint32_t head_bytes,
-                           const void *body, uint32_t body_bytes) {
-    RHUMB_ASSERT(type >= RHUMB__LOG_INSERT && type <= RHUMB__LOG_BATCH_COMMIT);
-    RHUMB_ASSERT(head_bytes <= RHUMB__LOG_PAYLOAD_BYTES_MAX && body_bytes <= RHUMB__LOG_PAYLOAD_BYTES_MAX - head_bytes);
-    const uint64_t bytes = rhumb__log_record_bytes(head_bytes + body_bytes);
+uint64_t rhumb__log_append(rhumb__log *log, const rhumb__log_operation *operation) {
+    const uint32_t head_bytes = operation->head_bytes;
+    RHUMB_ASSERT(operation->type >= RHUMB__LOG_INSERT && operation->type <= RHUMB__LOG_BATCH_COMMIT);
+    RHUMB_ASSERT(head_bytes <= RHUMB__LOG_PAYLOAD_BYTES_MAX &&
+                 operation->body_bytes <= RHUMB__LOG_PAYLOAD_BYTES_MAX - head_bytes);
+    const uint32_t payload_bytes = head_bytes + operation->body_bytes;
+    const uint64_t bytes = rhumb__log_record_bytes(payload_bytes);
     pthread_mutex_lock(&log->lock);
     RHUMB_ASSERT(log->reserved_bytes >= bytes);
     log->reserved_bytes -= bytes;
     const uint64_t lsn = ++log->lsn;
     if (log->durability != RHUMB_DURABILITY_NONE) {
-        const rhumb__log_record_header header = {.previous_crc = log->crc,
-                                                 .payload_bytes = head_bytes + body_bytes,
-                                                 .type = (uint32_t)type,
-                                                 .lsn = lsn,
-                                                 .synced_lsn = log->synced_lsn,
-                                                 .batch = type == RHUMB__LOG_BATCH_BEGIN ? lsn : batch};
-        put_record(log, &header, head, head_bytes, body, body_bytes);
+        const rhumb__log_record_header header = {
+            .previous_crc = log->crc,
+            .payload_bytes = payload_bytes,
+            .type = (uint32_t)operation->type,
+            .lsn = lsn,
+            .synced_lsn = log->synced_lsn,
+            .batch = operation->type == RHUMB__LOG_BATCH_BEGIN ? lsn : operation->batch,
+        };
+        put_record(log, &header, operation);
     }
     if (log->thread_idle) pthread_cond_signal(&log->tick);
     pthread_mutex_unlock(&log->lock);

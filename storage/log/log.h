@@ -94,10 +94,19 @@ rhumb_status rhumb__log_reserve(rhumb__log *log, uint32_t payload_bytes) RHUMB_N
 /* Gives back room that was taken and is not going to be used. */
 void rhumb__log_release(rhumb__log *log, uint32_t payload_bytes);
 
-/* Uses the room that was taken for `head_bytes + body_bytes` of payload, which it copies, and returns the LSN. Either
- * part may be empty. BATCH_BEGIN records have no payload and pass batch 0; their batch number is the LSN returned. */
-uint64_t rhumb__log_append(rhumb__log *log, rhumb__log_type type, uint64_t batch, const void *head, uint32_t head_bytes,
-                           const void *body, uint32_t body_bytes);
+/* An operation to append. Its payload is the head and then the body; either may be empty. */
+typedef struct rhumb__log_operation {
+    rhumb__log_type type;
+    uint64_t batch; /* 0: none; also for BATCH_BEGIN, whose batch is its own LSN */
+    const void *head;
+    uint32_t head_bytes;
+    const void *body;
+    uint32_t body_bytes;
+} rhumb__log_operation;
+
+/* Numbers an operation and copies it to the buffer, into room that was reserved for its payload. Returns its LSN. Cannot
+ * fail. */
+uint64_t rhumb__log_append(rhumb__log *log, const rhumb__log_operation *operation);
 
 /* Returns when the operation is as durable as the mode promises, with what went wrong if anything did. */
 rhumb_status rhumb__log_wait(rhumb__log *log, uint64_t lsn) RHUMB_NODISCARD;
@@ -142,27 +151,6 @@ rhumb_status rhumb__log_check(rhumb__log *log) RHUMB_NODISCARD;
 /* Ends the log's thread, writes and syncs what is still in memory (if the mode is not none and nothing has failed), and
  * closes. With `remove`, and if the log is empty, its file is removed. NULL is fine. */
 rhumb_status rhumb__log_close(rhumb__log *log, bool remove);
-
-/* ---- reading a log that somebody else may be writing ----
- */
-
-typedef struct rhumb__log_report {
-    bool exists;            /* there is a log of this index */
-    uint64_t record_count;  /* whole records, those that the checkpoint holds among them */
-    uint64_t pending_count; /* of these, operations behind the checkpoint's LSN */
-    uint64_t error_count;   /* damaged records that had been synced */
-    char first_error[512];  /* what the first is and where, or "" */
-} rhumb__log_report;
-
-/* Reads a log and checks its chain; changes nothing. A log of another index, or one that begins behind
- * `checkpoint_lsn`, counts as an error here. A reader calls it with its own checkpoint's LSN, a writer with that of
- * its newest; a record that is being written at the moment counts as not there. RHUMB_E_IO, RHUMB_E_NOMEM. */
-rhumb_status rhumb__log_examine(const rhumb__io_backend *backend, const char *index_path, const uint8_t uuid[16],
-                                uint64_t checkpoint_lsn, rhumb__log_report *report) RHUMB_NODISCARD;
-
-/* Whether there is a file where the log of an index at that path would be. */
-rhumb_status rhumb__log_exists(const rhumb__io_backend *backend, const char *index_path,
-                               bool *exists_out) RHUMB_NODISCARD;
 
 #ifdef __cplusplus
 }

@@ -10,7 +10,7 @@
  * that changes meanwhile can give a wrong answer but no impossible one. Memory grows with the batches of the log only.
  * Holds no lock; owns what is in rhumb__log_scan.
  */
-#include "storage/log/log_file.h"
+#include "storage/log/log_scan.h"
 
 #include <string.h>
 
@@ -62,6 +62,11 @@ static inline bool window_can_have(const window *w, uint64_t offset, uint64_t by
 }
 
 /* ---- one record ---- */
+
+uint32_t rhumb__log_record_crc(uint32_t seed, const void *record, uint64_t record_bytes) {
+    const size_t skipped_bytes = sizeof(uint32_t);
+    return rhumb__crc32c(seed, (const uint8_t *)record + skipped_bytes, record_bytes - skipped_bytes);
+}
 
 typedef struct record_view {
     rhumb__log_record_header header;
@@ -239,10 +244,11 @@ rhumb_status rhumb__log_scan_run(rhumb__io *io, const rhumb__log_header *header,
         if (valid) RHUMB_TRY(note_record(scan, &view));
     }
     RHUMB_TRY(check_tail(&w, scan));
+done:
+    /* Whatever has ended the chain, the batches committed before are effective. */
     for (uint64_t i = 0; i < scan->batch_capacity; i++) {
         if (scan->batches[i].committed) scan->operation_count += scan->batches[i].operation_count;
     }
-done:
     return status;
 }
 

@@ -212,7 +212,8 @@ TEST_F(LogFault, WhatWasReservedCanBeAppendedAfterAFailure) {
     io_fault_arm(fault);
     EXPECT_EQ(log.add_durably(1), RHUMB_E_FATAL);
     const uint64_t key[2] = {1, 2};
-    EXPECT_EQ(rhumb__log_append(log, RHUMB__LOG_DELETE, 0, key, 8, key, 8), 2u);
+    const rhumb__log_operation operation = {RHUMB__LOG_DELETE, 0, key, 8, key, 8};
+    EXPECT_EQ(rhumb__log_append(log, &operation), 2u);
     EXPECT_EQ(rhumb__log_wait(log, 2), RHUMB_E_FATAL);
     EXPECT_EQ(rhumb__log_durable_lsn(log), 0u);
     EXPECT_EQ(log.close(), RHUMB_E_FATAL) << "operations are lost";

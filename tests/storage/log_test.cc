@@ -236,7 +236,8 @@ TEST_F(LogTest, AFullBufferIsWrittenBeforeMoreIsReserved) {
     EXPECT_NE(calls.find("write write write write sync sync_directory write"), std::string::npos) << calls;
     EXPECT_EQ(calls.find("sync", calls.find("sync_directory") + 5), std::string::npos) << "records were synced";
     const std::vector<uint8_t> small(100, 1);
-    EXPECT_EQ(rhumb__log_append(log, RHUMB__LOG_DELETE, 0, small.data(), 100, nullptr, 0), 31u);
+    const rhumb__log_operation operation = {RHUMB__LOG_DELETE, 0, small.data(), 100, nullptr, 0};
+    EXPECT_EQ(rhumb__log_append(log, &operation), 31u);
     rhumb__log_release(log, 200);
     EXPECT_EQ(rhumb__log_durable_lsn(log), 0u);
     ASSERT_EQ(rhumb__log_sync(log), RHUMB_OK);

@@ -153,7 +153,8 @@ TEST_F(LogTest, ManyReservationsBesideAFullBuffer) {
         for (int i = 0; i < 6; i++) {
             ASSERT_EQ(rhumb__log_reserve(log, 400000), RHUMB_OK);
             ASSERT_NE(log.append(RHUMB__LOG_INSERT, 0, large), 0u);
-            rhumb__log_append(log, RHUMB__LOG_DELETE, 0, nullptr, 0, large.data(), 400000);
+            const rhumb__log_operation operation = {RHUMB__LOG_DELETE, 0, nullptr, 0, large.data(), 400000};
+            rhumb__log_append(log, &operation);
         }
     });
     ASSERT_EQ(rhumb__log_sync(log), RHUMB_OK);
