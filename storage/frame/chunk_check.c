@@ -29,7 +29,7 @@ static void note_unreadable(const rhumb__chunk_source *source, uint64_t chunk, r
 static void note_mismatch(const rhumb__chunk_source *source, uint64_t chunk, uint32_t found,
                           rhumb__chunk_tally *tally) {
     char text[256];
-    const rhumb__extent place = rhumb__extent_list_piece(source->extents, chunk * source->chunk_bytes, 1);
+    const rhumb__extent place = rhumb__extent_list_run(source->extents, chunk * source->chunk_bytes, 1);
     snprintf(text, sizeof text, "section %u, chunk %llu at file offset %llu: checksum expected 0x%08x, found 0x%08x",
              source->section_id, (unsigned long long)chunk, (unsigned long long)place.file_offset,
              source->checksums[chunk], found);

@@ -64,8 +64,9 @@ rhumb_status rhumb__log_file_settle(rhumb__io *io, rhumb__log_header *header, co
     uint64_t file_bytes = 0;
     uint32_t crc = 0;
     RHUMB_TRY(rhumb__io_size(io, &file_bytes));
-    /* New records must not come to lie before old ones that were given up, and may fit them. */
+    /* New records must never precede old ones that were abandoned and might continue their chain. */
     if (file_bytes > found->end.offset) RHUMB_TRY(rhumb__io_resize(io, found->end.offset));
+    RHUMB_ASSERT_DEBUG(found->begin.offset <= found->end.offset && found->window != NULL);
     for (uint64_t offset = found->begin.offset; offset < found->end.offset; offset += RHUMB__LOG_WINDOW_BYTES) {
         const uint64_t bytes = rhumb__min_u64(found->end.offset - offset, RHUMB__LOG_WINDOW_BYTES);
         RHUMB_TRY(rhumb__io_read(io, found->window, bytes, offset));
@@ -88,7 +89,7 @@ done:
 rhumb_status rhumb__log_file_advance(rhumb__io *io, rhumb__log_header *header, bool sync_name) {
     rhumb_status status;
     if (header->generation >= RHUMB__LOG_GENERATION_MAX) {
-        /* Honest headers do not come this far: the next one could not be opened. */
+        /* Only a crafted log gets here: a header of the next generation would be taken for damaged. */
         return rhumb__fail_at(RHUMB_E_FULL, io->path, RHUMB_OFFSET_NONE, "generation %llu is the last there can be",
                               (unsigned long long)header->generation);
     }
@@ -103,6 +104,7 @@ done:
 void rhumb__log_file_trim(rhumb__io *io, uint64_t first_offset, bool empty) {
     rhumb_error before;
     rhumb_status status;
+    RHUMB_ASSERT_DEBUG(first_offset >= RHUMB__LOG_RECORDS_OFFSET);
     rhumb__error_save(&before);
     if (empty) {
         status = rhumb__io_resize(io, RHUMB__LOG_RECORDS_OFFSET);

@@ -20,23 +20,26 @@ rhumb_status rhumb__log_file_open(const rhumb__io_backend *backend, const char *
                                   rhumb__io **io_out) RHUMB_NODISCARD;
 
 /* ---- making the file ready for records ----
- * All three return only when what they did survives a power cut, the file's name included if `sync_name`. */
+ * These three return only when their effect survives a power cut, including the file's name. */
 
-/* Creates the file, in the place of what a creation that was cut short has left, and opens it. */
+/* Creates and opens the file, with `header` in all copies. With `remove_leftover`, removes first what an interrupted
+ * creation has left. RHUMB_E_IO, RHUMB_E_NOSPACE, RHUMB_E_EXISTS, RHUMB_E_NOMEM, RHUMB_E_FATAL. */
 rhumb_status rhumb__log_file_create(const rhumb__io_backend *backend, const char *path, bool remove_leftover,
                                     rhumb__log_header *header, rhumb__io **io_out) RHUMB_NODISCARD;
 
-/* Makes durable what was found at open, and cuts off what is behind it. What was found may be in the page cache only:
- * if the sync of whoever wrote it failed, the kernel has forgotten that it never got to the disk. Writing the same
- * bytes again is what makes the next sync carry them. */
+/* Makes durable what was found at open, and cuts off the bytes after it. What was found may be in the page cache only: if
+ * the sync of the process that wrote it failed, the kernel has marked the pages clean although they never reached the
+ * disk. Writing the same bytes again makes the next sync write them. RHUMB_E_CORRUPT when the records have changed since;
+ * RHUMB_E_IO, RHUMB_E_FATAL. */
 rhumb_status rhumb__log_file_settle(rhumb__io *io, rhumb__log_header *header,
                                     const rhumb__log_scan *found) RHUMB_NODISCARD;
 
-/* Makes `header`, with the next generation, the newest. */
+/* Makes `header`, with the next generation, the newest; syncs the file's name only if `sync_name`. RHUMB_E_FULL,
+ * RHUMB_E_IO, RHUMB_E_FATAL. */
 rhumb_status rhumb__log_file_advance(rhumb__io *io, rhumb__log_header *header, bool sync_name) RHUMB_NODISCARD;
 
-/* Gives back what lies before `first_offset`, or, with `empty`, everything but the header. Best effort: what cannot be
- * given back is in nobody's way, and the next cut tries again. */
+/* Releases the space before `first_offset`, or, with `empty`, everything but the header. Best effort: space that cannot be
+ * released does no harm, and the next cut tries again. */
 void rhumb__log_file_trim(rhumb__io *io, uint64_t first_offset, bool empty);
 
 #endif /* RHUMB_STORAGE_LOG_LOG_FILE_H */

@@ -81,7 +81,7 @@ static rhumb_status explain_none_valid(const rhumb__log_header *copies, uint64_t
                           (unsigned long long)file_bytes);
 }
 
-/* Reads the four copies, as far as the file has them. */
+/* Reads the four copies; zeros where the file ends before. */
 static rhumb_status read_copies(rhumb__io *io, rhumb__log_header *copies, uint64_t *file_bytes_out) {
     rhumb_status status;
     uint64_t file_bytes = 0;
@@ -100,7 +100,7 @@ rhumb_status rhumb__log_header_read(rhumb__io *io, rhumb__log_header *header, bo
     if (status != RHUMB_OK) return status;
     static_assert(sizeof copies == RHUMB__LOG_RECORDS_OFFSET, "the records follow the headers");
     const rhumb__log_header *newest = NULL;
-    /* In a file that has not reached its full length no record can have been acknowledged. */
+    /* No record can have been acknowledged before the file had room for the first. */
     const uint32_t count = file_bytes < RHUMB__LOG_RECORDS_OFFSET ? 0 : sizeof copies / sizeof copies[0];
     for (uint32_t i = 0; i < count; i++) {
         if (copies[i].magic != RHUMB__LOG_MAGIC || copies[i].crc != header_crc(&copies[i])) continue;
@@ -128,7 +128,7 @@ rhumb_status rhumb__log_header_check_owner(const rhumb__log_header *header, cons
         format_uuid(owner->uuid, expected);
         format_uuid(header->uuid, found);
         return rhumb__fail_at(RHUMB_E_LOG, path, offsetof(rhumb__log_header, uuid),
-                              "the log is another index's: expected UUID %s, found %s", expected, found);
+                              "the log belongs to another index: expected UUID %s, found %s", expected, found);
     }
     if (header->first_lsn - 1 > owner->checkpoint_lsn) {
         return rhumb__fail_at(RHUMB_E_LOG, path, offsetof(rhumb__log_header, first_lsn),

@@ -77,7 +77,7 @@ static rhumb_status keep_or_pull_down(rhumb__publisher *p, rhumb__section_plan *
     rhumb_status status = RHUMB_OK;
     while (begin < end) {
         rhumb__extent piece =
-            rhumb__extent_list_piece(&plan->section->extents, begin, rhumb__min_u64(end - begin, limit_bytes));
+            rhumb__extent_list_run(&plan->section->extents, begin, rhumb__min_u64(end - begin, limit_bytes));
         if (begin + piece.bytes < end) piece.bytes -= piece.bytes % unit_bytes;
         RHUMB_ASSERT(piece.bytes > 0);
         uint64_t offset = piece.file_offset;

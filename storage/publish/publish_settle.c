@@ -30,7 +30,7 @@ static bool detach_chunk(const rhumb__section *section, uint64_t offset) {
  * ago and are in the page cache; entering them into the page tables here saves the searches a fault on each. */
 static bool map_piece(const rhumb__publisher *p, const rhumb__section_plan *plan, uint64_t offset, uint64_t bytes) {
     uint8_t *address = plan->section->base + offset;
-    const rhumb__extent piece = rhumb__extent_list_piece(&plan->extents, offset, bytes);
+    const rhumb__extent piece = rhumb__extent_list_run(&plan->extents, offset, bytes);
     RHUMB_ASSERT(piece.bytes == bytes);
     if (rhumb__io_map(p->store->io, address, bytes, piece.file_offset, RHUMB__IO_MAP_PRIVATE) != RHUMB_OK) return false;
 #if defined(MADV_POPULATE_READ)
@@ -68,7 +68,7 @@ static bool settle_granule(rhumb__publisher *p, const rhumb__section_plan *plan,
 static void retire_range(rhumb__publisher *p, const rhumb__extent_list *extents, uint64_t begin, uint64_t end) {
     end = rhumb__min_u64(end, extents->bytes);
     while (begin < end) {
-        const rhumb__extent piece = rhumb__extent_list_piece(extents, begin, end - begin);
+        const rhumb__extent piece = rhumb__extent_list_run(extents, begin, end - begin);
         rhumb__store_retire(p->store, p->superblock.epoch - 1, piece.file_offset, piece.bytes);
         begin += piece.bytes;
     }
@@ -82,7 +82,7 @@ static void settle_append(rhumb__publisher *p, rhumb__section_plan *plan) {
     const uint64_t moved_begin = plan->moved.count > 0 ? plan->moved.items[0].begin : UINT64_MAX;
     uint64_t begin = rhumb__min_u64(section->settled_bytes, moved_begin);
     while (begin < end) {
-        const rhumb__extent piece = rhumb__extent_list_piece(&plan->extents, begin, end - begin);
+        const rhumb__extent piece = rhumb__extent_list_run(&plan->extents, begin, end - begin);
         if (!map_piece(p, plan, begin, piece.bytes)) break;
         begin += piece.bytes;
     }

@@ -40,7 +40,7 @@ static rhumb_status write_range(rhumb__publisher *p, const rhumb__section_plan *
     const uint64_t limit_bytes = p->publication->bytes_per_second == 0 ? WRITE_BYTES_MAX : RATED_WRITE_BYTES_MAX;
     while (bytes > 0) {
         const rhumb__extent piece =
-            rhumb__extent_list_piece(&plan->extents, section_offset, rhumb__min_u64(bytes, limit_bytes));
+            rhumb__extent_list_run(&plan->extents, section_offset, rhumb__min_u64(bytes, limit_bytes));
         rhumb_status status = rhumb__io_write(p->store->io, memory, piece.bytes, piece.file_offset);
         if (status != RHUMB_OK) return status;
         p->written_bytes += piece.bytes;
