@@ -39,7 +39,7 @@ rhumb_status rhumb__store_verify(rhumb__store *store, uint64_t *chunk_count_out,
     rhumb_status status = RHUMB_OK;
     uint32_t *table = NULL;
     rhumb__chunk_tally tally = {.chunk_count = 0};
-    pthread_mutex_lock(&store->publish_lock);
+    rhumb__mutex_lock(&store->publish_lock);
     if (!store->writable) status = rhumb__directory_read_checksums(store->io, store->directory, &table);
     if (status == RHUMB_E_CORRUPT) {
         /* Damage to the table is a finding; no chunk can be compared with it. */
@@ -56,7 +56,7 @@ rhumb_status rhumb__store_verify(rhumb__store *store, uint64_t *chunk_count_out,
     *error_count_out = tally.damaged_count;
     if (first_error != NULL) snprintf(first_error, sizeof tally.first_damage, "%s", tally.first_damage);
 done:
-    pthread_mutex_unlock(&store->publish_lock);
+    rhumb__mutex_unlock(&store->publish_lock);
     rhumb__free(table);
     return status;
 }

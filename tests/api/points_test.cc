@@ -8,8 +8,8 @@
 #include <map>
 #include <thread>
 
-#include "tests/api/index_test_support.h"
 #include "tests/support/file_image.h"
+#include "tests/support/index_test_support.h"
 
 namespace index_test {
 namespace {

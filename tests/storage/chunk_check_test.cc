@@ -1,6 +1,6 @@
 // Goal: a check of chunks finds exactly the damaged and the unreadable ones, in the strict mode and in the lenient one.
 // Method: a section in two extents with checksums computed here; then single bytes are changed and the file is cut.
-#include "tests/storage/io_test_support.h"
+#include "tests/support/io_test_support.h"
 
 extern "C" {
 #include "base/bits.h"

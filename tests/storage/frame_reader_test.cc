@@ -1,7 +1,7 @@
 // Goal: of the copies of both superblocks the right one is read, whichever are damaged; a strict reader checks what it
 // says before it is used, and a lenient one finds every version that is left. Method: superblocks written by the code
 // under test, then changed byte by byte.
-#include "tests/storage/io_test_support.h"
+#include "tests/support/io_test_support.h"
 
 #include <cstddef>
 
