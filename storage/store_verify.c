@@ -1,16 +1,16 @@
-/* store_verify.c - comparing every chunk of the version that a handle stands on with its checksum.
+/* store_verify.c - see store_verify.h.
  *
  * Holds the publishing lock, so that no block of the version is reused while it is read; searches and inserts continue.
  * Owns nothing. A chunk that cannot be read is a failure; a wrong checksum is counted.
  */
+#include "storage/store_verify.h"
+
 #include <stdio.h>
-#include <string.h>
 
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/status.h"
 #include "storage/frame/chunk_check.h"
-#include "storage/store.h"
 
 /* The checksums of a section: a writer has them in memory, a reader takes them from the table it has just read. */
 static const uint32_t *section_checksums(const rhumb__store *store, const rhumb__section *section,

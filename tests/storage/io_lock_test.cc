@@ -63,7 +63,7 @@ TEST_P(IoBackend, SharedLocksCoexistAlsoOnReadOnlyHandles) {
     EXPECT_TRUE(held_by_other(other, kFar, 1)) << "a read-only handle may ask";
 }
 
-TEST_P(IoBackend, ASharedLockIsRaisedOnlyWhenAlone) {
+TEST_P(IoBackend, ASharedLockBecomesExclusiveOnlyWithoutOtherHolders) {
     Handle first(backend_, path_, RHUMB__IO_CREATE);
     Handle second(backend_, path_, RHUMB__IO_WRITE);
     EXPECT_TRUE(take(first, 0, 8, RHUMB__IO_LOCK_SHARED));

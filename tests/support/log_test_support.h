@@ -163,7 +163,7 @@ inline ::testing::AssertionResult is_range(const std::vector<Operation> &seen, u
 class LogTest : public ::testing::Test {
   protected:
     // What a new process finds there.
-    std::vector<Operation> replay_anew(uint64_t checkpoint_lsn) {
+    std::vector<Operation> replay_again(uint64_t checkpoint_lsn) {
         Log log;
         const rhumb_status status = log.open(path_, after(checkpoint_lsn));
         EXPECT_EQ(status, RHUMB_OK) << rhumb__error_last()->message;

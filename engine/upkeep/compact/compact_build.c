@@ -29,6 +29,7 @@
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/tombstones.h"
 #include "engine/search/adjacency.h"
+#include "storage/publish/publish.h"
 
 /* Vectors that are placed before they are written. */
 #define PIECE_BYTES (UINT64_C(16) << 20)
