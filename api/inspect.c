@@ -13,6 +13,7 @@
 #include "engine/build/writer.h"
 #include "engine/durability/recover.h"
 #include "engine/upkeep/repair/verify.h"
+#include "storage/log/log_examine.h"
 
 static void fill_store(rhumb__store *store, rhumb_index_stats *stats) {
     rhumb__mutex_lock(&store->publish_lock);

@@ -34,6 +34,7 @@
 #include "engine/durability/recover.h"
 #include "engine/graph/active.h"
 #include "engine/graph/tombstones.h"
+#include "storage/publish/publish.h"
 
 /* Nodes from the log that are linked before a close, which then waits for a second or so; with more it leaves the log
  * as it is. */

@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "base/status.h"
 #include "engine/graph/tombstones.h"
+#include "storage/next_sections.h"
 
 #define SECTION_VERSION 1u
 

@@ -17,6 +17,7 @@
 #include <string>
 
 #include "storage/log/log.h"
+#include "storage/log/log_examine.h"
 #include "tests/fuzz/fuzz_target.h"
 #include "tests/support/file_image.h"
 #include "tests/support/io_fault.h"
@@ -115,7 +116,8 @@ bool went_well(rhumb_status status, const char *what) {
 bool add(rhumb__log *log, uint32_t payload_bytes) {
     static const uint8_t payload[1000] = {1, 2, 3};
     if (!went_well(rhumb__log_reserve(log, payload_bytes), "room")) return false;
-    const uint64_t lsn = rhumb__log_append(log, RHUMB__LOG_UPSERT, 0, payload, payload_bytes, nullptr, 0);
+    const rhumb__log_operation operation = {RHUMB__LOG_UPSERT, 0, payload, payload_bytes, nullptr, 0};
+    const uint64_t lsn = rhumb__log_append(log, &operation);
     return went_well(rhumb__log_wait(log, lsn), "a durable operation");
 }
 

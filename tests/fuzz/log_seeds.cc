@@ -24,7 +24,8 @@ uint64_t append(rhumb__log *log, rhumb__log_type type, uint64_t batch, uint32_t 
     static const uint8_t payload[400] = {9, 8, 7, 6, 5, 4, 3, 2, 1};
     failed = failed || rhumb__log_reserve(log, byte_count) != RHUMB_OK;
     if (failed) return 0;
-    const uint64_t lsn = rhumb__log_append(log, type, batch, payload, byte_count, nullptr, 0);
+    const rhumb__log_operation operation = {type, batch, payload, byte_count, nullptr, 0};
+    const uint64_t lsn = rhumb__log_append(log, &operation);
     failed = failed || (wait && rhumb__log_wait(log, lsn) != RHUMB_OK);
     return lsn;
 }

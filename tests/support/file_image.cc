@@ -62,7 +62,7 @@ bool FileImage::save(const std::string &path) const {
 }
 
 uint64_t FileImage::superblock_offset(uint32_t slot, uint32_t copy) {
-    return slot * uint64_t{RHUMB__SUPERBLOCK_SLOT_STRIDE} + copy * uint64_t{RHUMB__SUPERBLOCK_COPY_STRIDE};
+    return slot * uint64_t{RHUMB__SUPERBLOCK_STRIDE} + copy * uint64_t{RHUMB__SUPERBLOCK_COPY_STRIDE};
 }
 
 rhumb__superblock FileImage::superblock(uint32_t slot, uint32_t copy) const {

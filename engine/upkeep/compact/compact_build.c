@@ -29,6 +29,7 @@
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/tombstones.h"
 #include "engine/search/adjacency.h"
+#include "storage/publish/publish.h"
 
 /* Vectors that are placed before they are written. */
 #define PIECE_BYTES (UINT64_C(16) << 20)
@@ -130,7 +131,7 @@ static rhumb_status read_vector(compaction *c, uint32_t slot, const void **row_o
     rhumb_status status =
         rhumb__extent_list_read(&vectors->extents, c->old->store->io, offset, vectors->row_stride_bytes, c->row);
     if (status != RHUMB_OK) return status;
-    const rhumb__extent piece = rhumb__extent_list_piece(&vectors->extents, offset, vectors->row_stride_bytes);
+    const rhumb__extent piece = rhumb__extent_list_run(&vectors->extents, offset, vectors->row_stride_bytes);
     rhumb__io_forget(c->old->store->io, piece.file_offset, piece.bytes);
     *row_out = c->row;
     return RHUMB_OK;

@@ -33,6 +33,7 @@
 #include "engine/durability/checkpoint.h"
 #include "engine/upkeep/compact/carry_over.h"
 #include "engine/upkeep/compact/compactor.h"
+#include "storage/reclaim.h"
 
 /* Operations that may be left when the gate closes: placing so many takes about a millisecond. */
 #define REST_COUNT_MAX 64u
