@@ -2,8 +2,8 @@
  *
  * Invariants:
  *   1. base never changes between init and destroy, so no address that a search holds can move.
- *   2. [base, base + accessible_bytes) is readable (and writable in a writer); the rest of the reservation is PROT_NONE,
- *      so a stray access faults instead of reading other memory.
+ *   2. [base, base + accessible_bytes) is readable (and writable in a writer); the rest of the reservation is
+ *      PROT_NONE, so a stray access faults instead of reading other memory.
  *   3. row_capacity * row_stride_bytes <= accessible_bytes.
  *   4. No mapping is both shared and writable: the kernel can never write a half-done change back to the file.
  *
@@ -139,8 +139,8 @@ bool rhumb__section_exceeds_memory(const rhumb__section *section) {
 }
 
 /* Advises the kernel how the section is read. Of one that memory cannot hold, single rows are read from all over the
- * disk, and read-ahead would fetch megabytes for each of them. One that fits is soon read completely anyway; large pages
- * mean fewer faults, and fewer entries of the page table afterwards. Advice only. */
+ * disk, and read-ahead would fetch megabytes for each of them. One that fits is soon read completely anyway; large
+ * pages mean fewer faults, and fewer entries of the page table afterwards. Advice only. */
 static void advise_access(const rhumb__section *section, uint64_t mapped_bytes) {
     if (mapped_bytes == 0) return;
     const bool fits = !rhumb__section_exceeds_memory(section);
@@ -202,7 +202,8 @@ rhumb_status rhumb__section_grow(rhumb__section *section, uint64_t row_count) {
                              (unsigned long long)section->spec.row_limit, (unsigned long long)section->reserved_bytes);
         goto done;
     }
-    /* Growing in proportion to the size keeps the number of calls logarithmic; memory is not used before it is touched. */
+    /* Growing in proportion to the size keeps the number of calls logarithmic; memory is not used before it is
+     * touched. */
     const uint64_t unit = section->chunk_bytes;
     const uint64_t needed_bytes = row_count * section->row_stride_bytes;
     const uint64_t step_bytes = rhumb__min_u64(section->accessible_bytes / 2, GROWTH_BYTES_MAX);

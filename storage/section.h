@@ -68,8 +68,8 @@ typedef struct rhumb__section {
     uint64_t settled_bytes; /* append-only: this prefix is mapped from the file and has no private pages */
 } rhumb__section;
 
-/* Prepares an empty section: reserves addresses, maps nothing. RHUMB_E_NOMEM when the address space has no room even for
- * `row_count_min` rows. */
+/* Prepares an empty section: reserves addresses, maps nothing. RHUMB_E_NOMEM when the address space has no room even
+ * for `row_count_min` rows. */
 rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_spec *spec, bool writable,
                                  uint64_t row_count_min) RHUMB_NODISCARD;
 
@@ -122,8 +122,8 @@ static inline void rhumb__section_mark_dirty(const rhumb__section *section, uint
     chunk->dirty = true;
 }
 
-/* Whether the published rows are more than half of the machine's memory. Of such a section single rows are read from all
- * over the disk. */
+/* Whether the published rows are more than half of the machine's memory. Of such a section single rows are read from
+ * all over the disk. */
 bool rhumb__section_exceeds_memory(const rhumb__section *section);
 
 /* The chunk size of a section: the block for append-only sections; for mutable ones the smallest multiple of the block

@@ -61,8 +61,8 @@ static uint64_t align_up(uint64_t offset, uint64_t alignment, uint64_t residue) 
     return offset + ((residue - offset) & (alignment - 1));
 }
 
-/* Cuts [offset, offset + bytes) out of a run that contains it. A remainder that cannot be recorded for want of memory is
- * lost until the next open. */
+/* Cuts [offset, offset + bytes) out of a run that contains it. A remainder that cannot be recorded for want of memory
+ * is lost until the next open. */
 static void cut_run(rhumb__file_space *space, uint32_t index, uint64_t offset, uint64_t bytes) {
     rhumb__space_run *run = &space->runs[index];
     const uint64_t run_end = run->offset + run->bytes;

@@ -1,8 +1,9 @@
 /* store.c - see store.h.
  *
- * A reader opens optimistically: it reads the superblocks, pins the newest epoch, and reads them again. If that epoch is
- * still the newest, every block of the version stays untouched for as long as the pin is held, because the writer tests
- * it before it reuses a block. If not, the writer may have tested before the pin was there, and the reader starts again.
+ * A reader opens optimistically: it reads the superblocks, pins the newest epoch, and reads them again. If that epoch
+ * is still the newest, every block of the version stays untouched for as long as the pin is held, because the writer
+ * tests it before it reuses a block. If not, the writer may have tested before the pin was there, and the reader starts
+ * again.
  *
  * Owns the io handle, with it the locks on the file, and the lists of blocks; the sections are the client's. Locking: a
  * store is known to one thread until it is open. A failure to open or attach leaves the file as it was, and everything

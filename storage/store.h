@@ -1,5 +1,5 @@
-/* store.h - a file of sections with versions: opening a version, attaching its sections, closing. Further functions of a
- * store: publish/publish.h (a new version), reclaim.h (free blocks), next_sections.h (a second set of sections),
+/* store.h - a file of sections with versions: opening a version, attaching its sections, closing. Further functions of
+ * a store: publish/publish.h (a new version), reclaim.h (free blocks), next_sections.h (a second set of sections),
  * store_verify.h (checksums).
  *
  * The store knows rows and sections, not what they mean. One handle may write (the writer's lock); others, in this
@@ -61,8 +61,8 @@ typedef struct rhumb__store {
 rhumb_status rhumb__store_create(const rhumb__io_backend *backend, const char *path, uint32_t creator_version,
                                  rhumb__store **store_out) RHUMB_NODISCARD;
 
-/* Opens the newest version. For writing: takes the writer's lock and determines which blocks are free. For reading: pins
- * the version. RHUMB_E_LOCKED when another handle has held the writer's lock for 80 milliseconds (see
+/* Opens the newest version. For writing: takes the writer's lock and determines which blocks are free. For reading:
+ * pins the version. RHUMB_E_LOCKED when another handle has held the writer's lock for 80 milliseconds (see
  * rhumb__io_lock_patiently); RHUMB_E_NOTFOUND, and what rhumb__frame_find and rhumb__directory_read return. */
 rhumb_status rhumb__store_open(const rhumb__io_backend *backend, const char *path, bool writable,
                                rhumb__store **store_out) RHUMB_NODISCARD;

@@ -2,8 +2,8 @@
  *
  * Everything here works on bytes that anyone may have written. Each number is checked against what bounds it before it
  * is used: counts against the length of the root, offsets and lengths against the length of the file, products for
- * overflow. The memory used is proportional to the root, which the file contains. Holds no state and no lock; on failure
- * nothing is left allocated.
+ * overflow. The memory used is proportional to the root, which the file contains. Holds no state and no lock; on
+ * failure nothing is left allocated.
  */
 #include "storage/frame/directory.h"
 

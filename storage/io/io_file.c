@@ -1,7 +1,8 @@
 /* io_file.c - see io_file.h.
  *
- * Owns the descriptor and the path. Invariants: `fd` is a regular file's, above the standard streams' numbers, closed on
- * exec, and blocking; `write_error` is meaningful only while `write_failed`; `sync_failed` never becomes false again.
+ * Owns the descriptor and the path. Invariants: `fd` is a regular file's, above the standard streams' numbers, closed
+ * on exec, and blocking; `write_error` is meaningful only while `write_failed`; `sync_failed` never becomes false
+ * again.
  *
  * Holds no lock: the calls that io.h allows several threads only read the handle. Every failure names the path.
  */
@@ -60,8 +61,8 @@ static rhumb_status fail_not_regular(const char *path, mode_t type) {
     return rhumb__fail_at(RHUMB_E_INVALID, path, RHUMB_OFFSET_NONE, "expected a regular file, found %s", found);
 }
 
-/* Checks that the descriptor is a regular file's, and makes it blocking again. O_NONBLOCK has no effect on a regular file
- * by itself, but makes io_uring return EAGAIN wherever a write would have to wait. */
+/* Checks that the descriptor is a regular file's, and makes it blocking again. O_NONBLOCK has no effect on a regular
+ * file by itself, but makes io_uring return EAGAIN wherever a write would have to wait. */
 static rhumb_status descriptor_settle(int fd, const char *path) {
     struct stat info;
     if (fstat(fd, &info) != 0) return rhumb__fail_errno(errno, path, RHUMB_OFFSET_NONE, "cannot examine the file");
@@ -394,8 +395,8 @@ done:
 
 /* ---- names ---- */
 
-/* A path that could be opened is shorter than PATH_MAX, so its directory fits into a buffer on the stack: a sync must not
- * fail for want of memory. */
+/* A path that could be opened is shorter than PATH_MAX, so its directory fits into a buffer on the stack: a sync must
+ * not fail for want of memory. */
 rhumb_status rhumb__io_file_sync_directory(const char *path) {
     rhumb_status status = RHUMB_OK;
     char directory[PATH_MAX] = ".";

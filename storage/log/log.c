@@ -1,17 +1,17 @@
 /* log.c - see log.h: opening, replay, appending, waiting, and the thread of mode interval.
  *
  * `buffer` has what has been appended and not written. Room in it is reserved before an operation begins, so that
- * appending needs nothing more. Reservations are sums of bytes, not places, and stay valid when the buffers are swapped,
- * because both have the same capacity. A full buffer (BUFFER_BYTES_MAX) is written before anything more is reserved; it
- * grows beyond that only if reservations alone need it, which is at most one record for each thread.
+ * appending needs nothing more. Reservations are sums of bytes, not places, and stay valid when the buffers are
+ * swapped, because both have the same capacity. A full buffer (BUFFER_BYTES_MAX) is written before anything more is
+ * reserved; it grows beyond that only if reservations alone need it, which is at most one record for each thread.
  *
- * The first thread that waits for durability takes the flusher's role and writes for all that have appended by then. The
- * others wait until the role is released, and usually find their operation durable then: group commit, with groups as
- * large as what is appended during one sync.
+ * The first thread that waits for durability takes the flusher's role and writes for all that have appended by then.
+ * The others wait until the role is released, and usually find their operation durable then: group commit, with groups
+ * as large as what is appended during one sync.
  *
- * Invariants: used_bytes + reserved_bytes <= capacity_bytes; synced_lsn and durable_lsn are at most lsn, and none of the
- * three ever decreases. Locking: see log_state.h. How it fails: a failed open releases everything; reserve fails for want
- * of memory with nothing changed; the rest fails as log_flush.c says.
+ * Invariants: used_bytes + reserved_bytes <= capacity_bytes; synced_lsn and durable_lsn are at most lsn, and none of
+ * the three ever decreases. Locking: see log_state.h. How it fails: a failed open releases everything; reserve fails
+ * for want of memory with nothing changed; the rest fails as log_flush.c says.
  */
 #define _GNU_SOURCE
 #include "storage/log/log.h"
@@ -49,7 +49,8 @@ static bool wait_interval(rhumb__log *log) {
     return !log->stopping;
 }
 
-/* Sleeps while everything is durable; otherwise syncs at the end of an interval. A failure is kept for other threads. */
+/* Sleeps while everything is durable; otherwise syncs at the end of an interval. A failure is kept for other
+ * threads. */
 static void *thread_main(void *argument) {
     rhumb__log *log = argument;
     rhumb__mutex_lock(&log->lock);

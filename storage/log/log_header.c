@@ -5,8 +5,8 @@
  * each generation is written in two copies, in the place of the generation before the last, so that the previous one
  * stays complete until the new one is.
  *
- * A file is given room for records only after its headers have been synced. So a file without that room cannot have lost
- * a record, whatever it contains, and one that has the room and no valid header is damaged.
+ * A file is given room for records only after its headers have been synced. So a file without that room cannot have
+ * lost a record, whatever it contains, and one that has the room and no valid header is damaged.
  */
 #define _GNU_SOURCE
 #include "storage/log/log_header.h"

@@ -28,8 +28,9 @@ typedef struct rhumb__publication {
     uint64_t written_bytes;    /* out */
 } rhumb__publication;
 
-/* Writes what changed, then the directory, syncs, writes the superblock, syncs. The caller guarantees that the published
- * rows of append-only sections are complete; chunks of mutable sections are copied one by one under their locks.
+/* Writes what changed, then the directory, syncs, writes the superblock, syncs. The caller guarantees that the
+ * published rows of append-only sections are complete; chunks of mutable sections are copied one by one under their
+ * locks.
  *
  * RHUMB_E_NOSPACE, RHUMB_E_FULL, RHUMB_E_NOMEM, RHUMB_E_IO: nothing has changed, and it may be tried again.
  * RHUMB_E_FATAL: it is unknown which version the disk has; nothing may be written any more. */

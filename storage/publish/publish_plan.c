@@ -1,8 +1,8 @@
 /* publish_plan.c - step 1 of a publication: takes the blocks that everything is going to be written to.
  *
- * Append-only sections keep their extents and get more at the end. Mutable sections are examined granule by granule: one
- * with a dirty chunk, or with new rows, moves to new blocks; the others stay where they are. With pull_down, parts of
- * either kind of section that would stay near the end of the file are moved as well, to lower offsets only.
+ * Append-only sections keep their extents and get more at the end. Mutable sections are examined granule by granule:
+ * one with a dirty chunk, or with new rows, moves to new blocks; the others stay where they are. With pull_down, parts
+ * of either kind of section that would stay near the end of the file are moved as well, to lower offsets only.
  *
  * Invariants: the extents of a plan cover its rows; each of its blocks is either one of the section's or in `taken`.
  * Locking: the store's publishing lock is held; each chunk's lock is taken to read its dirty mark. A chunk that becomes
@@ -68,9 +68,9 @@ static bool take_lower(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t 
     return false;
 }
 
-/* Plans [begin, end) to stay where it is, except for parts that are to be pulled down: those move to free blocks at lower
- * offsets, if there are any. A part consists of whole units of `unit_bytes`, each of which must be contiguous in the
- * file; `begin` is a multiple of it, `end` may lie within the last unit. */
+/* Plans [begin, end) to stay where it is, except for parts that are to be pulled down: those move to free blocks at
+ * lower offsets, if there are any. A part consists of whole units of `unit_bytes`, each of which must be contiguous in
+ * the file; `begin` is a multiple of it, `end` may lie within the last unit. */
 static rhumb_status keep_or_pull_down(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t begin, uint64_t end,
                                       uint64_t unit_bytes) {
     const uint64_t part_bytes_max = rhumb__max_u64(PULL_DOWN_BYTES_MAX / unit_bytes, 1) * unit_bytes;
@@ -91,8 +91,8 @@ done:
     return status;
 }
 
-/* Adds extents at the end for the rows that the present ones cannot hold. They grow with the section, by at least a 64th
- * of it, which bounds their number; the last extent grows in place when the blocks after it are free. */
+/* Adds extents at the end for the rows that the present ones cannot hold. They grow with the section, by at least a
+ * 64th of it, which bounds their number; the last extent grows in place when the blocks after it are free. */
 static rhumb_status plan_append(rhumb__publisher *p, rhumb__section_plan *plan) {
     rhumb__section *section = plan->section;
     const uint64_t have_bytes = section->extents.bytes;
