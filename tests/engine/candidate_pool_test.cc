@@ -1,5 +1,5 @@
-// Goal: the candidate pool keeps the nearest `limit` in order and returns them nearest first, each once; the visited
-// set is a set that is cleared in constant time. Method: random operations, compared with a std::vector and a std::set.
+// Goal: the candidate pool keeps the nearest candidates in order and returns them nearest first, each once; the visited
+// set is a set that can be emptied at once. Method: random operations, compared with a std::vector and a std::set.
 #include <gtest/gtest.h>
 
 #include <algorithm>
