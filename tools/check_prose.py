@@ -48,12 +48,9 @@ EXCEPTIONS = ()
 
 # Paths (files or folders) that are not checked yet.
 WAITING = (
-    "CONTRIBUTING.md",
-    "README.md",
     "api",
     "base",
     "distances",
-    "docs",
     "engine",
     "include",
     "storage",
