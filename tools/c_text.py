@@ -3,7 +3,7 @@
 import os
 import re
 
-SOURCE_FOLDERS = ("api", "base", "bench", "distances", "engine", "include", "storage", "tests")
+SOURCE_FOLDERS = ("api", "base", "bench", "distances", "engine", "examples", "include", "storage", "tests")
 SOURCE_ENDINGS = (".c", ".h", ".cc")
 
 _COMMENT_OR_LITERAL = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
