@@ -76,12 +76,12 @@ rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_s
     }
 
     const uint64_t unit = section->chunk_bytes;
-    const uint64_t limit_bytes = RESERVATION_BYTES_MAX / spec->row_stride_bytes < spec->row_limit
-                                     ? RESERVATION_BYTES_MAX
-                                     : spec->row_limit * spec->row_stride_bytes;
+    const uint64_t wanted_bytes = RESERVATION_BYTES_MAX / spec->row_stride_bytes < spec->row_limit
+                                      ? RESERVATION_BYTES_MAX
+                                      : spec->row_limit * spec->row_stride_bytes;
     const uint64_t bytes_min = (rhumb__divide_up(row_count_min * spec->row_stride_bytes, unit) + 1) * unit;
     uint64_t bytes_max = bytes_min;
-    if (writable) bytes_max = rhumb__max_u64(bytes_min, rhumb__divide_up(limit_bytes, unit) * unit);
+    if (writable) bytes_max = rhumb__max_u64(bytes_min, rhumb__divide_up(wanted_bytes, unit) * unit);
     /* A large page more than needed, so that the base can lie on a multiple of one. */
     const uint64_t slack = RHUMB__LARGE_PAGE_BYTES;
     rhumb_status status =
