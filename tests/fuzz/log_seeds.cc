@@ -1,4 +1,4 @@
-// Writes the seeds of log_fuzz into a folder: short logs of different shapes, packed, behind a checkpoint's LSN.
+// Writes the seeds of log_fuzz into a folder: short logs of different shapes, packed, after a checkpoint's LSN.
 //     bazel run //tests/fuzz:log_seeds -- $PWD/tests/fuzz/corpus/log
 #include <unistd.h>
 
@@ -55,7 +55,7 @@ void write_and_cut(rhumb__log *log) {
     append(log, RHUMB__LOG_UPSERT, 0, 16, true);
 }
 
-void write_and_begin_anew(rhumb__log *log) {
+void write_and_restart(rhumb__log *log) {
     write_operations(log);
     cut(log, rhumb__log_mark_now(log));
     append(log, RHUMB__LOG_UPSERT, 0, 16, true);
@@ -69,8 +69,8 @@ struct Seed {
 };
 
 const Seed kSeeds[] = {
-    {"operations", 0, write_operations}, {"behind", 3, write_operations},         {"batches", 0, write_batches},
-    {"cut", 6, write_and_cut},           {"begun_anew", 6, write_and_begin_anew},
+    {"operations", 0, write_operations}, {"behind", 3, write_operations},     {"batches", 0, write_batches},
+    {"cut", 6, write_and_cut},           {"restarted", 6, write_and_restart},
 };
 
 } // namespace
