@@ -8,13 +8,13 @@
  * Locking: the store's publishing lock is held; each chunk's lock is taken to read its dirty mark. A chunk that becomes
  * dirty after that waits for the next version. A failure leaves the blocks in `taken`, and roll_back makes them free.
  */
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/status.h"
 #include "storage/publish/publisher.h"
-
-#include <string.h>
 
 #define GRANULE_COUNT_MAX 2048u
 
