@@ -23,6 +23,9 @@ void rhumb__store_retire(rhumb__store *store, uint64_t last_epoch, uint64_t offs
  * some of the others are kept only by a reader's pin. */
 bool rhumb__store_reclaim(rhumb__store *store);
 
+/* In builds with debug asserts: checks that no block that the newest version refers to is free. */
+void rhumb__store_assert_used(const rhumb__store *store);
+
 /* Releases free blocks to the file system, and cuts off the free end of the file; *left_out is whether blocks are left
  * that only a reader's pin keeps. RHUMB_E_IO. */
 rhumb_status rhumb__store_trim(rhumb__store *store, bool *left_out) RHUMB_NODISCARD;

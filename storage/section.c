@@ -44,7 +44,7 @@ uint32_t rhumb__section_chunk_bytes(rhumb__section_kind kind, uint64_t row_strid
 }
 
 /* Reserves `bytes_max` or, by halving, as much as the system grants; at least `bytes_min`. */
-static rhumb_status reserve(uint64_t bytes_max, uint64_t bytes_min, uint8_t **base_out, uint64_t *bytes_out) {
+static rhumb_status reserve_addresses(uint64_t bytes_max, uint64_t bytes_min, uint8_t **base_out, uint64_t *bytes_out) {
     uint64_t bytes = bytes_max;
     for (;;) {
         void *base = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -76,16 +76,16 @@ rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_s
     }
 
     const uint64_t unit = section->chunk_bytes;
-    const uint64_t limit_bytes = RESERVATION_BYTES_MAX / spec->row_stride_bytes < spec->row_limit
-                                     ? RESERVATION_BYTES_MAX
-                                     : spec->row_limit * spec->row_stride_bytes;
+    const uint64_t wanted_bytes = RESERVATION_BYTES_MAX / spec->row_stride_bytes < spec->row_limit
+                                      ? RESERVATION_BYTES_MAX
+                                      : spec->row_limit * spec->row_stride_bytes;
     const uint64_t bytes_min = (rhumb__divide_up(row_count_min * spec->row_stride_bytes, unit) + 1) * unit;
     uint64_t bytes_max = bytes_min;
-    if (writable) bytes_max = rhumb__max_u64(bytes_min, rhumb__divide_up(limit_bytes, unit) * unit);
+    if (writable) bytes_max = rhumb__max_u64(bytes_min, rhumb__divide_up(wanted_bytes, unit) * unit);
     /* A large page more than needed, so that the base can lie on a multiple of one. */
     const uint64_t slack = RHUMB__LARGE_PAGE_BYTES;
     rhumb_status status =
-        reserve(bytes_max + slack, bytes_min + slack, &section->reservation, &section->reservation_bytes);
+        reserve_addresses(bytes_max + slack, bytes_min + slack, &section->reservation, &section->reservation_bytes);
     if (status == RHUMB_OK) {
         section->base = (uint8_t *)rhumb__round_up((uintptr_t)section->reservation, slack);
         section->reserved_bytes = (section->reservation_bytes - slack) / unit * unit;
@@ -99,7 +99,7 @@ rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_s
     uint8_t *states = NULL;
     const uint64_t state_count = section->reserved_bytes / section->chunk_bytes + 1;
     const uint64_t states_bytes = rhumb__round_up(state_count * sizeof(rhumb__chunk_state), RHUMB__BLOCK_BYTES);
-    status = reserve(states_bytes, states_bytes, &states, &section->chunks_reserved_bytes);
+    status = reserve_addresses(states_bytes, states_bytes, &states, &section->chunks_reserved_bytes);
     section->chunks = (rhumb__chunk_state *)states;
 done:
     if (status != RHUMB_OK) rhumb__section_destroy(section);

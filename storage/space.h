@@ -44,6 +44,9 @@ rhumb_status rhumb__file_space_claim(rhumb__file_space *space, uint64_t offset, 
  * open: the file is larger than it has to be, nothing worse. */
 void rhumb__file_space_give(rhumb__file_space *space, uint64_t offset, uint64_t bytes);
 
+/* Whether no byte of the range is free. */
+bool rhumb__file_space_is_used(const rhumb__file_space *space, uint64_t offset, uint64_t bytes);
+
 /* The number of free bytes below the end. */
 uint64_t rhumb__file_space_free_bytes(const rhumb__file_space *space);
 

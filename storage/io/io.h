@@ -1,9 +1,9 @@
 /* io.h - everything that rhumb does to a file, behind one table of functions, so that the same storage code runs on
  * io_uring, on plain system calls, and in tests on a simulated disk that loses, reorders and tears what was not synced.
  *
- * Backends: "uring" (liburing) and "plain" (pread, pwrite, fdatasync). rhumb__io_open picks uring and falls back to
- * plain when no ring can be made (containers often forbid it); the environment variable RHUMB_IO (uring, plain) forces
- * one.
+ * Implemented in io.c, which passes each call to the handle's backend: "uring" (io_uring.c: liburing) or "plain"
+ * (io_plain.c: pread, pwrite, fdatasync). rhumb__io_open picks uring and falls back to plain when no ring can be made
+ * (containers often forbid it); the environment variable RHUMB_IO (uring, plain) forces one.
  *
  * Writes may be asynchronous. The contract, the same for every backend:
  *

@@ -305,7 +305,10 @@ rhumb_status rhumb__io_file_read(rhumb__io *io, void *bytes, size_t bytes_count,
 
 /* ThreadSanitizer treats mmap as a store to the whole range. A writer maps the file over equal bytes in memory while
  * searches read them; the raw system call keeps that from being reported as a race. */
-static void *map_call(void *address, size_t bytes_count, int protection, int flags, int fd, uint64_t offset) {
+static void *map_call(int fd, void *address, size_t bytes_count, uint64_t offset, rhumb__io_map_kind kind) {
+    const bool is_private = kind == RHUMB__IO_MAP_PRIVATE;
+    const int protection = is_private ? PROT_READ | PROT_WRITE : PROT_READ;
+    const int flags = is_private ? MAP_FIXED | MAP_PRIVATE | MAP_NORESERVE : MAP_FIXED | MAP_SHARED;
 #if defined(__SANITIZE_THREAD__) && defined(SYS_mmap)
     return (void *)syscall(SYS_mmap, address, bytes_count, protection, flags, fd, (off_t)offset);
 #else
@@ -322,10 +325,7 @@ rhumb_status rhumb__io_file_map(rhumb__io *io, void *address, size_t bytes_count
                               bytes_count, address, (unsigned long long)page_bytes);
     rhumb_status status = range_check(io, offset, bytes_count);
     if (status != RHUMB_OK) return status;
-    const bool private_map = kind == RHUMB__IO_MAP_PRIVATE;
-    const int protection = private_map ? PROT_READ | PROT_WRITE : PROT_READ;
-    const int flags = private_map ? MAP_FIXED | MAP_PRIVATE | MAP_NORESERVE : MAP_FIXED | MAP_SHARED;
-    if (map_call(address, bytes_count, protection, flags, ((rhumb__io_file *)io)->fd, offset) == MAP_FAILED)
+    if (map_call(((rhumb__io_file *)io)->fd, address, bytes_count, offset, kind) == MAP_FAILED)
         status = rhumb__fail_errno(errno, io->path, offset, "cannot map %zu bytes (is vm.max_map_count reached?)",
                                    bytes_count);
     return status;

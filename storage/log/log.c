@@ -49,9 +49,8 @@ static bool wait_interval(rhumb__log *log) {
     return !log->stopping;
 }
 
-/* Sleeps while everything is durable; otherwise syncs at the end of an interval. A failure is kept for other
- * threads. */
-static void *thread_main(void *argument) {
+/* Sleeps while everything is durable; otherwise syncs at the end of an interval. A failure is kept for other threads. */
+static void *interval_thread_main(void *argument) {
     rhumb__log *log = argument;
     rhumb__mutex_lock(&log->lock);
     while (!log->stopping && !atomic_load(&log->failed)) {
@@ -69,14 +68,14 @@ static void *thread_main(void *argument) {
     return NULL;
 }
 
-static rhumb_status start_thread(rhumb__log *log) {
-    const int os_errno = rhumb__thread_start(&log->thread, thread_main, log);
+static rhumb_status interval_thread_start(rhumb__log *log) {
+    const int os_errno = rhumb__thread_start(&log->thread, interval_thread_main, log);
     log->thread_started = os_errno == 0;
     if (os_errno == 0) return RHUMB_OK;
     return rhumb__fail_errno(os_errno, log->path, RHUMB_OFFSET_NONE, "cannot start the log's thread");
 }
 
-static void stop_thread(rhumb__log *log) {
+static void interval_thread_stop(rhumb__log *log) {
     if (!log->thread_started) return;
     rhumb__mutex_lock(&log->lock);
     log->stopping = true;
@@ -122,7 +121,7 @@ static void log_free(rhumb__log *log) {
 }
 
 /* Removes a log that does not belong to the checkpoint. */
-static rhumb_status discard(rhumb__log *log) {
+static rhumb_status discard_file(rhumb__log *log) {
     rhumb_status status;
     rhumb__io_close(log->io);
     log->io = NULL;
@@ -151,7 +150,7 @@ static rhumb_status find_file(rhumb__log *log, const rhumb__log_spec *spec) {
         log->io = NULL;
     } else if (status == RHUMB_E_LOG && spec->discard) {
         rhumb__error_restore(&before);
-        status = discard(log);
+        status = discard_file(log);
     }
     return status;
 }
@@ -191,7 +190,7 @@ rhumb_status rhumb__log_open(const rhumb__log_spec *spec, rhumb__log **log_out) 
     }
     RHUMB_TRY(find_file(log, spec));
     RHUMB_TRY(choose_beginning(log, spec));
-    if (log->durability == RHUMB_DURABILITY_INTERVAL) RHUMB_TRY(start_thread(log));
+    if (log->durability == RHUMB_DURABILITY_INTERVAL) RHUMB_TRY(interval_thread_start(log));
     *log_out = log;
     log = NULL;
 done:
@@ -432,7 +431,7 @@ static void remove_file(rhumb__log *log) {
 rhumb_status rhumb__log_close(rhumb__log *log, bool remove) {
     rhumb_status status = RHUMB_OK;
     if (log == NULL) return RHUMB_OK;
-    stop_thread(log);
+    interval_thread_stop(log);
     rhumb__mutex_lock(&log->lock);
     const bool failed = atomic_load(&log->failed);
     const bool removable = remove && !failed && log->lsn == log->cut_lsn;

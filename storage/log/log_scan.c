@@ -19,8 +19,8 @@
 #include "base/crc32c.h"
 #include "base/status.h"
 
-/* The largest difference between the LSNs of a missing record and of one that proves it was synced. */
-#define EVIDENCE_LSN_DISTANCE_MAX (UINT64_C(1) << 32)
+/* The LSN of a record that proves a missing one was synced is higher by less than this. */
+#define EVIDENCE_LSN_DISTANCE_LIMIT (UINT64_C(1) << 32)
 
 /* Bytes that look like a record where there is none have to be checked in full. Real logs have hardly any; a crafted
  * log that has them everywhere is reported as damaged after this many bytes instead of being read for days. */
@@ -202,7 +202,7 @@ static rhumb_status find_evidence(window *w, const rhumb__log_scan *scan, bool *
         uint64_t lsn;
         uint64_t synced_lsn;
         memcpy(&lsn, bytes + offsetof(rhumb__log_record_header, lsn), sizeof lsn);
-        if (lsn - missing - 1 >= EVIDENCE_LSN_DISTANCE_MAX - 1) continue;
+        if (lsn - missing - 1 >= EVIDENCE_LSN_DISTANCE_LIMIT - 1) continue;
         memcpy(&synced_lsn, bytes + offsetof(rhumb__log_record_header, synced_lsn), sizeof synced_lsn);
         if (synced_lsn < missing || synced_lsn >= lsn) continue;
         const rhumb_status status = view_record(w, scan->seed, offset, evidence, found_out);

@@ -252,6 +252,7 @@ rhumb_status rhumb__store_publish(rhumb__store *store, rhumb__publication *publi
     store->superblock = p->superblock;
     store->has_version = true;
     publication->written_bytes = p->written_bytes;
+    rhumb__store_assert_used(store);
 done:
     rhumb__mutex_unlock(&store->publish_lock);
     publisher_free(p);

@@ -8,13 +8,13 @@
  * Locking: the store's publishing lock is held; each chunk's lock is taken to read its dirty mark. A chunk that becomes
  * dirty after that waits for the next version. A failure leaves the blocks in `taken`, and roll_back makes them free.
  */
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/status.h"
 #include "storage/publish/publisher.h"
-
-#include <string.h>
 
 #define GRANULE_COUNT_MAX 2048u
 
@@ -187,7 +187,10 @@ static rhumb_status plan_section(rhumb__publisher *p, uint32_t index) {
     if (section->checksum_count > 0) {
         memcpy(plan->checksums, section->checksums, section->checksum_count * sizeof *plan->checksums);
     }
-    return section->spec.kind == RHUMB__SECTION_APPEND ? plan_append(p, plan) : plan_mutable(p, plan);
+    const rhumb_status status =
+        section->spec.kind == RHUMB__SECTION_APPEND ? plan_append(p, plan) : plan_mutable(p, plan);
+    RHUMB_ASSERT_DEBUG(status != RHUMB_OK || plan->extents.bytes >= plan->row_count * section->row_stride_bytes);
+    return status;
 }
 
 /* Allocates the taken blocks in the file system. */
