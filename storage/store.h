@@ -69,9 +69,10 @@ rhumb_status rhumb__store_open(const rhumb__io_backend *backend, const char *pat
 rhumb_status rhumb__store_open_partial(const rhumb__io_backend *backend, const char *path,
                                        rhumb__store **store_out) RHUMB_NODISCARD;
 
-/* Binds `section` (the caller's, zeroed) to the section of that id and maps it; in a writer, one that the file does not
- * have is begun empty. RHUMB_E_CORRUPT when the file has it with another kind or stride, or not at all; RHUMB_E_VERSION
- * when with another codec or version. One that is not to be mapped has no row that may be touched. */
+/* Binds `section` (the caller's, zeroed) to the section of that id and maps it. One that is not required, and that the
+ * file does not have or has with another codec or version, is attached empty. RHUMB_E_CORRUPT when the file has it with
+ * another kind or stride, or, if it is required, not at all; RHUMB_E_VERSION when a required one has another codec or
+ * version. One that is not to be mapped has no row that may be touched. */
 rhumb_status rhumb__store_attach(rhumb__store *store, const rhumb__section_spec *spec,
                                  rhumb__section *section) RHUMB_NODISCARD;
 
@@ -102,9 +103,9 @@ rhumb_status rhumb__store_has_newer(rhumb__store *store, bool *newer_out) RHUMB_
 typedef bool (*rhumb__row_filter)(void *context, const rhumb__section *section, uint64_t first_row, uint8_t *rows,
                                   uint64_t row_count);
 
-/* A version to publish. */
+/* A version to publish. Each section has as many rows of it as its next_row_count says: never fewer than published
+ * before. */
 typedef struct rhumb__publication {
-    uint64_t row_counts[RHUMB__SECTION_COUNT_MAX]; /* in the order of attachment; never fewer than published before */
     uint8_t client[RHUMB__CLIENT_BYTES];
     uint64_t features_read; /* of RHUMB__FEATURES_READ_KNOWN, those that the version uses */
     rhumb__row_filter filter;
@@ -129,8 +130,8 @@ rhumb_status rhumb__store_attach_next(rhumb__store *store, const rhumb__section_
                                       rhumb__section *section) RHUMB_NODISCARD;
 
 /* Writes rows of append-only sections, of the next generation if there is one, to the blocks where a later version is
- * going to have them, and gives their memory back. Publishes nothing: a crash leaves free blocks. Only row_counts and
- * bytes_per_second of `publication` matter; mutable sections are left alone. */
+ * going to have them, and gives their memory back: up to the next_row_count of each. Publishes nothing: a crash leaves
+ * free blocks. Of `publication` only bytes_per_second matters; mutable sections are left alone. */
 rhumb_status rhumb__store_write_ahead(rhumb__store *store, rhumb__publication *publication) RHUMB_NODISCARD;
 
 /* Puts the next generation in the place of the sections so far, which are detached and unmapped: nobody may use them

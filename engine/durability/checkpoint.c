@@ -42,6 +42,7 @@
 /* What a version holds. */
 typedef struct version {
     rhumb__counts counts;
+    rhumb__version_image image; /* what the filters of sections see of it */
     rhumb__log_mark log_end;
     uint8_t *tombstones; /* the section's rows as they were in step 1 */
     uint64_t tombstone_row_count;
@@ -57,75 +58,20 @@ static bool is_zero(const uint8_t *bytes, size_t bytes_count) {
     return true;
 }
 
-/* Removes slots from `slot_limit` up from a list of the copy; the rest moves together. */
-static bool filter_list(uint32_t *slots, uint32_t capacity, uint64_t slot_limit) {
-    uint32_t kept_count = 0;
-    uint32_t count = 0;
-    for (; count < capacity && slots[count] != RHUMB__SLOT_NONE; count++) {
-        if (slots[count] < slot_limit) slots[kept_count++] = slots[count];
-    }
-    for (uint32_t i = kept_count; i < count; i++) slots[i] = RHUMB__SLOT_NONE;
-    return kept_count != count;
-}
-
-static bool filter_bucket(rhumb__key_bucket *bucket, const rhumb__counts *counts) {
-    bool changed = false;
-    const uint32_t count = bucket->count < RHUMB__KEY_BUCKET_PLACES ? bucket->count : RHUMB__KEY_BUCKET_PLACES;
-    uint32_t kept_count = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (bucket->slots[i] >= counts->slot_count) continue;
-        bucket->slots[kept_count] = bucket->slots[i];
-        bucket->tags[kept_count] = bucket->tags[i];
-        kept_count++;
-    }
-    if (kept_count != bucket->count) {
-        memset(bucket->slots + kept_count, 0, (RHUMB__KEY_BUCKET_PLACES - kept_count) * sizeof(uint32_t));
-        memset(bucket->tags + kept_count, 0, RHUMB__KEY_BUCKET_PLACES - kept_count);
-        bucket->count = kept_count;
-        changed = true;
-    }
-    if (bucket->next > counts->key_overflow_count) {
-        bucket->next = 0;
-        changed = true;
-    }
-    return changed;
-}
-
-/* Puts the tombstones of the version in the place of those of now. */
-static bool filter_tombstones(const version *v, uint64_t row, uint8_t *bits) {
-    const uint8_t *then = v->tombstones + row * RHUMB__TOMBSTONE_ROW_BYTES;
-    if (memcmp(bits, then, RHUMB__TOMBSTONE_ROW_BYTES) == 0) return false;
-    memcpy(bits, then, RHUMB__TOMBSTONE_ROW_BYTES);
-    return true;
-}
-
-/* The store's filter: what the version does not know is taken out of the copy. The store itself clears rows behind the
- * published ones; they count as a change when they were in use. */
+/* The store's filter: removes from the copy what the version does not hold. The store itself clears rows after the
+ * published ones; where such rows were in use, the copy lacks something that memory has. */
 static bool filter_rows(void *context, const rhumb__section *section, uint64_t first_row, uint8_t *rows,
                         uint64_t row_count) {
     const version *v = context;
-    const rhumb__counts *counts = &v->counts;
+    const rhumb__section_info *info = rhumb__section_find(section->spec.id);
+    const uint64_t stride_bytes = section->row_stride_bytes;
     bool changed = false;
     for (uint64_t i = 0; i < row_count; i++) {
-        uint8_t *row = rows + i * section->row_stride_bytes;
-        uint64_t row_limit = 0;
-        switch (section->spec.id) {
-        case RHUMB__SECTION_LISTS0: row_limit = counts->slot_count; break;
-        case RHUMB__SECTION_LISTS_UPPER: row_limit = counts->upper_row_count; break;
-        case RHUMB__SECTION_TOMBSTONES: row_limit = v->tombstone_row_count; break;
-        case RHUMB__SECTION_KEY_BUCKETS: row_limit = counts->key_bucket_count; break;
-        default: row_limit = counts->key_overflow_count; break;
-        }
-        if (first_row + i >= row_limit) {
-            changed = changed || !is_zero(row, section->row_stride_bytes);
-        } else if (section->spec.id == RHUMB__SECTION_TOMBSTONES) {
-            changed = filter_tombstones(v, first_row + i, row) || changed;
-        } else if (section->spec.id == RHUMB__SECTION_LISTS0 || section->spec.id == RHUMB__SECTION_LISTS_UPPER) {
-            changed = filter_list((uint32_t *)row, (uint32_t)(section->row_stride_bytes / sizeof(uint32_t)),
-                                  counts->slot_count) ||
-                      changed;
-        } else {
-            changed = filter_bucket((rhumb__key_bucket *)row, counts) || changed;
+        uint8_t *row = rows + i * stride_bytes;
+        if (first_row + i >= section->next_row_count) {
+            changed = changed || !is_zero(row, stride_bytes);
+        } else if (info->filter != NULL) {
+            changed = info->filter(&v->image, first_row + i, row, stride_bytes) || changed;
         }
     }
     return changed;
@@ -157,7 +103,9 @@ static rhumb_status fix_held(rhumb__graph *graph, version *v) {
     rhumb_status status = reserve_tombstones(v, row_count);
     if (status != RHUMB_OK) return status;
     v->tombstone_row_count = row_count;
-    if (row_count > 0) memcpy(v->tombstones, graph->tombstones.base, row_count * RHUMB__TOMBSTONE_ROW_BYTES);
+    const rhumb__section *tombstones = &graph->sections[RHUMB__SECTION_TOMBSTONES];
+    if (row_count > 0) memcpy(v->tombstones, tombstones->base, row_count * RHUMB__TOMBSTONE_ROW_BYTES);
+    v->image = (rhumb__version_image){.counts = &v->counts, .tombstones = v->tombstones};
     rhumb__removals_defer(graph);
     return RHUMB_OK;
 }
@@ -206,11 +154,7 @@ static rhumb_status publish(rhumb__graph *graph, version *v, bool pull_down) {
     rhumb__publication *publication = rhumb__alloc_zeroed(1, sizeof *publication);
     if (publication == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a checkpoint");
     const rhumb__counts *counts = &v->counts;
-    /* In the order in which graph.c attaches the sections. */
-    const uint64_t row_counts[] = {counts->slot_count,         counts->slot_count,      counts->slot_count,
-                                   counts->slot_count,         counts->upper_row_count, counts->key_bucket_count,
-                                   counts->key_overflow_count, v->tombstone_row_count};
-    memcpy(publication->row_counts, row_counts, sizeof row_counts);
+    rhumb__graph_set_next_rows(graph, counts);
     rhumb__params_encode(&graph->params, counts, publication->client);
     const rhumb__metadata *metadata = graph->metadata_next != NULL ? graph->metadata_next : &graph->metadata;
     publication->features_read = rhumb__metadata_encode(metadata, publication->client);

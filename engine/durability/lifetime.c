@@ -75,7 +75,7 @@ rhumb_status rhumb__graph_create(const char *path, const rhumb__params *params, 
     RHUMB_TRY(rhumb__store_create(NULL, path, creator_version, &graph->store));
     graph->writer->store = graph->store;
     RHUMB_TRY(rhumb__graph_attach(graph, false));
-    RHUMB_TRY(rhumb__section_ensure(&graph->key_table.buckets, RHUMB__KEY_BUCKET_COUNT_MIN));
+    RHUMB_TRY(rhumb__section_ensure(&graph->sections[RHUMB__SECTION_KEY_BUCKETS], RHUMB__KEY_BUCKET_COUNT_MIN));
     rhumb__graph_start(graph);
     RHUMB_TRY(rhumb__checkpoint_forced(graph->writer, false));
     RHUMB_TRY(open_log(graph));

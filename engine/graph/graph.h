@@ -4,6 +4,7 @@
  * By upper row:      lists_upper (M slots per row); a node of level L owns L rows in succession, for levels 1 to L.
  * By 512 slots:      tombstones, see tombstones.h.
  * Of the key table:  key_buckets and key_overflow, see key_table.h.
+ * What they are in the file is in one table: see sections.h.
  *
  * INVARIANTS
  *   1. Slot numbers are handed out in order, under append_lock, together with the upper rows; never reused.
@@ -34,22 +35,11 @@
 #include "distances/space.h"
 #include "engine/graph/key_table.h"
 #include "engine/graph/params.h"
+#include "engine/graph/sections.h"
 #include "storage/store.h"
 
 typedef struct rhumb__graph rhumb__graph;
 typedef struct rhumb__writer rhumb__writer;
-
-/* Numbers of the sections in the file. Never reused. */
-enum {
-    RHUMB__SECTION_VECTORS = 1,
-    RHUMB__SECTION_KEYS = 2,
-    RHUMB__SECTION_NODES = 3,
-    RHUMB__SECTION_LISTS0 = 4,
-    RHUMB__SECTION_LISTS_UPPER = 5,
-    RHUMB__SECTION_KEY_BUCKETS = 6,
-    RHUMB__SECTION_KEY_OVERFLOW = 7,
-    RHUMB__SECTION_TOMBSTONES = 8
-};
 
 /* A row of the nodes section, as one 64-bit number: bits 0 to 31 the first upper row (if level > 0), bits 32 to 39 the
  * level, bit 40 whether the node is present. 0 is a slot that has no node yet. */
@@ -108,12 +98,12 @@ struct rhumb__graph {
     bool graph_only; /* a reader without vectors: no row of that section may be touched */
     bool writable;
 
-    rhumb__section vectors;
-    rhumb__section keys;
-    rhumb__section nodes;
-    rhumb__section lists0;
-    rhumb__section lists_upper;
-    rhumb__section tombstones; /* one bit per slot, see tombstones.h */
+    rhumb__section sections[RHUMB__SECTION_ID_LIMIT]; /* by id */
+    /* Of each derived section the rows that are valid, apart from those that inserts under way are writing: the first
+     * so many. 0 in a new graph; in an opened one, what the file has. The code that derives the rows raises the number
+     * with a release store once they are written, never above the section's row_capacity, or to UINT64_MAX when all
+     * are written and every insert writes its own. */
+    _Atomic uint64_t derived_row_counts[RHUMB__SECTION_ID_LIMIT];
     rhumb__key_table key_table;
 
     _Atomic uint64_t entry;      /* release by the insert that raises it, acquire by searches */
@@ -150,6 +140,18 @@ void rhumb__graph_free(rhumb__graph *graph);
  * going to replace it. Needs params and space. What rhumb__store_attach returns. */
 rhumb_status rhumb__graph_attach(rhumb__graph *graph, bool next) RHUMB_NODISCARD;
 
+/* The rows of a section that a version with these counts has. */
+uint64_t rhumb__graph_row_count(const rhumb__graph *graph, const rhumb__section_info *info,
+                                const rhumb__counts *counts);
+
+/* Sets how many rows of each section the next version is to have, or rhumb__store_write_ahead to write. */
+void rhumb__graph_set_next_rows(rhumb__graph *graph, const rhumb__counts *counts);
+
+/* Makes room for so many slots and upper rows in every section, and raises slot_limit and upper_row_limit to what there
+ * is room for. Under append_lock. RHUMB_E_FULL, RHUMB_E_NOMEM. */
+rhumb_status rhumb__graph_ensure_room(rhumb__graph *graph, uint64_t slot_count,
+                                      uint64_t upper_row_count) RHUMB_NODISCARD;
+
 /* Checks that the sections have as many rows as the counts in the superblock say. RHUMB_E_CORRUPT. */
 rhumb_status rhumb__graph_check_sections(const rhumb__graph *graph) RHUMB_NODISCARD;
 
@@ -171,16 +173,17 @@ void rhumb__graph_replaced(rhumb__graph *graph);
 rhumb_status rhumb__graph_check_vectors(const rhumb__graph *graph) RHUMB_NODISCARD;
 
 static inline const void *rhumb__graph_vector(const rhumb__graph *graph, uint32_t slot) {
-    return rhumb__section_row(&graph->vectors, slot);
+    return rhumb__section_row(&graph->sections[RHUMB__SECTION_VECTORS], slot);
 }
 
 static inline uint64_t rhumb__graph_key(const rhumb__graph *graph, uint32_t slot) {
-    return *(const uint64_t *)rhumb__section_row(&graph->keys, slot);
+    return *(const uint64_t *)rhumb__section_row(&graph->sections[RHUMB__SECTION_KEYS], slot);
 }
 
 /* The node record of a slot below slot_limit. Acquire pairs with the release in write_node. */
 static inline uint64_t rhumb__graph_node(const rhumb__graph *graph, uint32_t slot) {
-    return atomic_load_explicit((rhumb__node_record *)rhumb__section_row(&graph->nodes, slot), memory_order_acquire);
+    rhumb__node_record *record = rhumb__section_row(&graph->sections[RHUMB__SECTION_NODES], slot);
+    return atomic_load_explicit(record, memory_order_acquire);
 }
 
 /* Nodes that can be found. */

@@ -32,28 +32,28 @@ void rhumb__key_table_lock(rhumb__key_table *table, uint64_t key, rhumb__key_pla
          * needs the same lock, so what is seen then stays true. */
         const uint64_t count = atomic_load_explicit(&table->bucket_count, memory_order_acquire);
         place->bucket = rhumb__key_table_bucket(place->hash, count);
-        rhumb__section_lock(&table->buckets, place->bucket);
+        rhumb__section_lock(table->buckets, place->bucket);
         const uint64_t count_now = atomic_load_explicit(&table->bucket_count, memory_order_acquire);
         if (place->bucket == rhumb__key_table_bucket(place->hash, count_now)) return;
-        rhumb__section_unlock(&table->buckets, place->bucket);
+        rhumb__section_unlock(table->buckets, place->bucket);
     }
 }
 
 void rhumb__key_table_unlock(rhumb__key_table *table, const rhumb__key_place *place) {
-    rhumb__section_unlock(&table->buckets, place->bucket);
+    rhumb__section_unlock(table->buckets, place->bucket);
 }
 
 /* Rows that may be read: a chain must not lead anywhere else. */
 static uint64_t overflow_row_limit(const rhumb__key_table *table) {
-    return atomic_load_explicit(&table->overflow.row_capacity, memory_order_acquire);
+    return atomic_load_explicit(&table->overflow->row_capacity, memory_order_acquire);
 }
 
 const rhumb__key_bucket *rhumb__key_table_row(const rhumb__key_table *table, uint64_t bucket,
                                               const rhumb__key_bucket *previous, uint64_t hop) {
-    if (hop == 0) return rhumb__section_row(&table->buckets, bucket);
+    if (hop == 0) return rhumb__section_row(table->buckets, bucket);
     const uint64_t limit = overflow_row_limit(table);
     if (previous->next == 0 || previous->next > limit || hop > limit) return NULL;
-    return rhumb__section_row(&table->overflow, previous->next - 1);
+    return rhumb__section_row(table->overflow, previous->next - 1);
 }
 
 static uint32_t row_count(const rhumb__key_bucket *row) {
@@ -94,26 +94,26 @@ uint32_t rhumb__key_table_find(rhumb__key_table *table, uint64_t key) {
 
 static bool is_overflow_row(const rhumb__key_table *table, const rhumb__key_bucket *row) {
     const uint8_t *address = (const uint8_t *)row;
-    return address >= table->overflow.base && address < table->overflow.base + table->overflow.reserved_bytes;
+    return address >= table->overflow->base && address < table->overflow->base + table->overflow->reserved_bytes;
 }
 
 static uint32_t overflow_row_index(const rhumb__key_table *table, const rhumb__key_bucket *row) {
-    return (uint32_t)((uint64_t)((const uint8_t *)row - table->overflow.base) / table->overflow.row_stride_bytes);
+    return (uint32_t)((uint64_t)((const uint8_t *)row - table->overflow->base) / table->overflow->row_stride_bytes);
 }
 
 /* Writes go to a bucket under the chunk lock that the caller holds, to an overflow row under that of its own chunk. */
 static void begin_write(rhumb__key_table *table, uint64_t bucket, const rhumb__key_bucket *row) {
     if (is_overflow_row(table, row)) {
         const uint32_t index = overflow_row_index(table, row);
-        rhumb__section_lock(&table->overflow, index);
-        rhumb__section_mark_dirty(&table->overflow, index);
+        rhumb__section_lock(table->overflow, index);
+        rhumb__section_mark_dirty(table->overflow, index);
     } else {
-        rhumb__section_mark_dirty(&table->buckets, bucket);
+        rhumb__section_mark_dirty(table->buckets, bucket);
     }
 }
 
 static void end_write(rhumb__key_table *table, const rhumb__key_bucket *row) {
-    if (is_overflow_row(table, row)) rhumb__section_unlock(&table->overflow, overflow_row_index(table, row));
+    if (is_overflow_row(table, row)) rhumb__section_unlock(table->overflow, overflow_row_index(table, row));
 }
 
 /* Empties a row; its chunk is locked or taken here, see begin_write. */
@@ -130,11 +130,11 @@ static rhumb_status take_overflow_row(rhumb__key_table *table, uint32_t *row_out
     if (table->overflow_free_count > 0) {
         *row_out = table->overflow_free[--table->overflow_free_count];
     } else {
-        RHUMB_TRY(rhumb__section_ensure(&table->overflow, table->overflow_count + 1));
+        RHUMB_TRY(rhumb__section_ensure(table->overflow, table->overflow_count + 1));
         *row_out = (uint32_t)table->overflow_count++;
     }
     /* In a damaged file some chain may have led here already. */
-    clear_row(table, 0, rhumb__section_row(&table->overflow, *row_out));
+    clear_row(table, 0, rhumb__section_row(table->overflow, *row_out));
 done:
     pthread_mutex_unlock(&table->overflow_lock);
     return status;
@@ -284,7 +284,7 @@ static void refill(rhumb__key_table *table, uint64_t bucket, uint32_t slot, uint
         begin_write(table, bucket, last);
         last->next = spare + 1;
         end_write(table, last);
-        row = rhumb__section_row(&table->overflow, spare);
+        row = rhumb__section_row(table->overflow, spare);
     }
     append_to_row(table, bucket, row, tag, slot);
 }
@@ -296,17 +296,17 @@ static rhumb_status split_bucket(rhumb__key_table *table) {
     const uint64_t count = atomic_load_explicit(&table->bucket_count, memory_order_relaxed);
     const uint64_t added = count;
     const uint64_t split = count - rhumb__floor_power_of_two(count);
-    RHUMB_TRY(rhumb__section_ensure(&table->buckets, count + 1));
-    rhumb__chunk_state *low = rhumb__section_chunk(&table->buckets, split);
-    rhumb__chunk_state *high = rhumb__section_chunk(&table->buckets, added);
+    RHUMB_TRY(rhumb__section_ensure(table->buckets, count + 1));
+    rhumb__chunk_state *low = rhumb__section_chunk(table->buckets, split);
+    rhumb__chunk_state *high = rhumb__section_chunk(table->buckets, added);
     pthread_mutex_lock(&low->lock);
     if (high != low) pthread_mutex_lock(&high->lock);
     status = read_bucket(table, split, &content);
     if (status == RHUMB_OK) {
-        clear_row(table, split, rhumb__section_row(&table->buckets, split));
-        clear_row(table, added, rhumb__section_row(&table->buckets, added));
+        clear_row(table, split, rhumb__section_row(table->buckets, split));
+        clear_row(table, added, rhumb__section_row(table->buckets, added));
         for (uint32_t i = 0; i + 1 < content.row_count; i++) {
-            clear_row(table, split, rhumb__section_row(&table->overflow, content.spare_rows[i]));
+            clear_row(table, split, rhumb__section_row(table->overflow, content.spare_rows[i]));
         }
         uint32_t next_spare = 0;
         for (uint32_t i = 0; i < content.slot_count; i++) {

@@ -43,8 +43,8 @@ static_assert(offsetof(rhumb__key_bucket, slots) == 56, "key bucket layout");
 static_assert(offsetof(rhumb__key_bucket, reserved) == 248, "key bucket layout");
 
 typedef struct rhumb__key_table {
-    rhumb__section buckets;
-    rhumb__section overflow;
+    rhumb__section *buckets;
+    rhumb__section *overflow;
     const rhumb__section *keys;       /* to compare with */
     const rhumb__section *tombstones; /* slots of deleted nodes lead nowhere */
     uint64_t salt;

@@ -27,14 +27,16 @@ typedef struct rhumb__list {
  * `slot` is below slot_limit. */
 static inline rhumb__list rhumb__graph_list(rhumb__graph *graph, uint32_t slot, uint32_t level) {
     if (level == 0) {
-        return (rhumb__list){&graph->lists0, slot, rhumb__section_row(&graph->lists0, slot), graph->params.M0};
+        rhumb__section *lists0 = &graph->sections[RHUMB__SECTION_LISTS0];
+        return (rhumb__list){lists0, slot, rhumb__section_row(lists0, slot), graph->params.M0};
     }
+    rhumb__section *lists_upper = &graph->sections[RHUMB__SECTION_LISTS_UPPER];
     const uint64_t node = rhumb__graph_node(graph, slot);
     const uint64_t row = (uint64_t)rhumb__node_upper_row(node) + level - 1;
     const bool exists = (node & RHUMB__NODE_PRESENT) != 0 && level <= rhumb__node_level(node) &&
                         row < atomic_load_explicit(&graph->upper_row_limit, memory_order_acquire);
-    if (!exists) return (rhumb__list){&graph->lists_upper, 0, NULL, 0};
-    return (rhumb__list){&graph->lists_upper, row, rhumb__section_row(&graph->lists_upper, row), graph->params.M};
+    if (!exists) return (rhumb__list){lists_upper, 0, NULL, 0};
+    return (rhumb__list){lists_upper, row, rhumb__section_row(lists_upper, row), graph->params.M};
 }
 
 #if defined(__SANITIZE_THREAD__)

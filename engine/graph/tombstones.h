@@ -29,18 +29,19 @@ static inline bool rhumb__tombstone_is_set(const rhumb__section *tombstones, uin
 }
 
 static inline bool rhumb__graph_is_dead(const rhumb__graph *graph, uint32_t slot) {
-    return rhumb__tombstone_is_set(&graph->tombstones, slot);
+    return rhumb__tombstone_is_set(&graph->sections[RHUMB__SECTION_TOMBSTONES], slot);
 }
 
 /* Marks a node as deleted; returns false when it was already. Takes the lock of the row's chunk. */
 static inline bool rhumb__tombstone_set(rhumb__graph *graph, uint32_t slot) {
+    rhumb__section *tombstones = &graph->sections[RHUMB__SECTION_TOMBSTONES];
     const uint64_t row = slot / RHUMB__TOMBSTONE_ROW_SLOTS;
     const uint64_t bit = UINT64_C(1) << (slot % 64);
-    rhumb__section_lock(&graph->tombstones, row);
-    rhumb__section_mark_dirty(&graph->tombstones, row);
+    rhumb__section_lock(tombstones, row);
+    rhumb__section_mark_dirty(tombstones, row);
     const uint64_t before =
-        atomic_fetch_or_explicit(rhumb__tombstone_word(&graph->tombstones, slot), bit, memory_order_release);
-    rhumb__section_unlock(&graph->tombstones, row);
+        atomic_fetch_or_explicit(rhumb__tombstone_word(tombstones, slot), bit, memory_order_release);
+    rhumb__section_unlock(tombstones, row);
     return (before & bit) == 0;
 }
 

@@ -10,6 +10,10 @@
 #include <cstdlib>
 #include <filesystem>
 
+extern "C" {
+#include "engine/graph/sections.h"
+}
+
 #include "tests/storage/io_test_support.h"
 #include "tests/support/exercise.h"
 #include "tests/support/file_image.h"

@@ -64,7 +64,7 @@ static rhumb_status begin(compaction *c) {
     rhumb_status status;
     c->slot_count = c->old->counts.slot_count;
     c->result->epoch = c->old->store->superblock.epoch;
-    c->reads_file = rhumb__section_exceeds_memory(&c->old->vectors);
+    c->reads_file = rhumb__section_exceeds_memory(&c->old->sections[RHUMB__SECTION_VECTORS]);
     c->order = rhumb__alloc_zeroed(rhumb__max_u64(c->slot_count, 1), sizeof *c->order);
     c->map = rhumb__alloc_zeroed(rhumb__max_u64(c->slot_count, 1), sizeof *c->map);
     c->incomplete = rhumb__alloc_zeroed(c->slot_count / 64 + 1, sizeof *c->incomplete);
@@ -113,8 +113,7 @@ static rhumb_status keep_to_rate(compaction *c, uint64_t placed_count) {
 static rhumb_status write_ahead(compaction *c, uint64_t placed_count) {
     rhumb__publication *publication = rhumb__alloc_zeroed(1, sizeof *publication);
     if (publication == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for writing ahead");
-    /* Vectors, keys, nodes: the first sections that graph.c attaches. */
-    for (uint32_t i = 0; i < 3; i++) publication->row_counts[i] = placed_count;
+    rhumb__graph_set_next_rows(c->graph, &c->graph->counts);
     const rhumb_status status = rhumb__store_write_ahead(c->graph->store, publication);
     c->written_bytes += publication->written_bytes;
     rhumb__free(publication);
@@ -123,7 +122,7 @@ static rhumb_status write_ahead(compaction *c, uint64_t placed_count) {
 
 /* The old vector, in memory that is valid until the next call. */
 static rhumb_status read_vector(compaction *c, uint32_t slot, const void **row_out) {
-    const rhumb__section *vectors = &c->old->vectors;
+    const rhumb__section *vectors = &c->old->sections[RHUMB__SECTION_VECTORS];
     *row_out = rhumb__graph_vector(c->old, slot);
     if (!c->reads_file) return RHUMB_OK;
     const uint64_t offset = slot * vectors->row_stride_bytes;

@@ -97,7 +97,7 @@ static rhumb_status bisect(rhumb__graph *graph, uint64_t slot_count, const rhumb
                            uint64_t count) {
     rhumb_status status;
     rhumb__visits visits;
-    const rhumb__row_layout layout = {.stride_bytes = graph->vectors.row_stride_bytes,
+    const rhumb__row_layout layout = {.stride_bytes = graph->sections[RHUMB__SECTION_VECTORS].row_stride_bytes,
                                       .row_bytes = graph->space.row_bytes};
     RHUMB_TRY(rhumb__visits_sample(graph, slot_count, work, &visits));
     status = rhumb__order_bisect(&visits, &layout, work, order, count);

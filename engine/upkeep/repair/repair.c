@@ -54,14 +54,19 @@ typedef struct repair {
 
 /* ---- beginning ---- */
 
+/* Of the new graph; the old one has the same. */
+static uint64_t row_stride(const repair *r, uint32_t section_id) {
+    return r->graph->sections[section_id].row_stride_bytes;
+}
+
 static rhumb_status reserve(repair *r) {
     const rhumb__space *space = &r->salvage->space;
     const uint64_t slot_count = r->salvage->counts.slot_count;
     /* Each operation of the log takes a slot at most. */
     r->slot_limit = rhumb__max_u64(slot_count + r->log.operation_count, 1);
     const uint64_t word_count = rhumb__divide_up(r->slot_limit, 64);
-    const uint64_t list0_bytes = rhumb__round_up(r->salvage->params.M0 * sizeof(uint32_t), 64);
-    const uint64_t row_bytes = rhumb__max_u64(space->row_stride_bytes, list0_bytes);
+    const uint64_t row_bytes =
+        rhumb__max_u64(row_stride(r, RHUMB__SECTION_VECTORS), row_stride(r, RHUMB__SECTION_LISTS0));
     r->rows = rhumb__alloc_aligned(rhumb__max_u64(READ_BYTES, row_bytes), 1, 64);
     r->row = rhumb__alloc_aligned(space->row_bytes, 1, 64);
     r->vector = rhumb__alloc_aligned(space->vector_bytes, 1, 64);
@@ -160,8 +165,9 @@ static rhumb_status place_slot(repair *r, uint32_t slot, const uint8_t *stored_r
 /* Called with each row of a section, in order. */
 typedef rhumb_status (*row_visit)(repair *r, uint32_t slot, const uint8_t *stored_row);
 
-static rhumb_status visit_rows(repair *r, uint32_t section_id, uint64_t stride, row_visit visit) {
+static rhumb_status visit_rows(repair *r, uint32_t section_id, row_visit visit) {
     rhumb_status status = RHUMB_OK;
+    const uint64_t stride = row_stride(r, section_id);
     const uint64_t slot_count = r->salvage->counts.slot_count;
     const uint64_t rows_per_read = rhumb__max_u64(READ_BYTES / stride, 1);
     for (uint64_t first = 0; first < slot_count; first += rows_per_read) {
@@ -297,8 +303,8 @@ static rhumb_status run(repair *r) {
     uint64_t batch = 0;
     RHUMB_TRY(begin(r));
     RHUMB_TRY(rhumb__batch_boundary(r->graph->writer, RHUMB__LOG_BATCH_BEGIN, 0, &batch));
-    RHUMB_TRY(visit_rows(r, RHUMB__SECTION_VECTORS, r->graph->space.row_stride_bytes, place_slot));
-    RHUMB_TRY(visit_rows(r, RHUMB__SECTION_LISTS0, r->graph->lists0.row_stride_bytes, restore_list));
+    RHUMB_TRY(visit_rows(r, RHUMB__SECTION_VECTORS, place_slot));
+    RHUMB_TRY(visit_rows(r, RHUMB__SECTION_LISTS0, restore_list));
     RHUMB_TRY(replay(r));
     RHUMB_TRY(link_all(r));
     status = publish(r, batch);

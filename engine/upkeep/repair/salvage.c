@@ -15,69 +15,49 @@
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/tombstones.h"
 
-#define SECTION_VERSION 1u
-
 /* Rows of the key table that are read at a time. */
 #define BUCKETS_PER_READ 1024u
 
 /* ---- the frame ---- */
 
-typedef struct expected_section {
-    uint32_t id;
-    rhumb__section_kind kind;
-    uint32_t codec;
-    uint64_t row_stride_bytes;
-    uint64_t row_count;
-} expected_section;
-
-static rhumb_status check_entry(const rhumb__salvage *salvage, const expected_section *expected) {
+/* Whether the directory has the section as the parameters and the counts of the version ask for. */
+static rhumb_status check_section(const rhumb__salvage *salvage, const rhumb__section_info *info) {
     const char *path = salvage->file->path;
     const uint64_t offset = salvage->file->superblock.directory_offset;
-    const rhumb__directory_entry *entry = rhumb__salvage_file_entry(salvage->file, expected->id);
-    if (entry == NULL) return rhumb__fail_at(RHUMB_E_CORRUPT, path, offset, "section %u is missing", expected->id);
+    const rhumb__directory_entry *entry = rhumb__salvage_file_entry(salvage->file, info->id);
+    if (entry == NULL) return rhumb__fail_at(RHUMB_E_CORRUPT, path, offset, "section %u is missing", info->id);
     const rhumb__section_record *record = &entry->record;
-    if (record->codec != expected->codec || record->version != SECTION_VERSION) {
+    if (record->codec != rhumb__section_codec(info, &salvage->params) || record->version != info->version) {
         return rhumb__fail_at(RHUMB_E_VERSION, path, offset, "section %u: codec %u version %u is not known here",
-                              expected->id, record->codec, record->version);
+                              info->id, record->codec, record->version);
     }
-    if (record->kind == (uint32_t)expected->kind && record->row_stride_bytes == expected->row_stride_bytes &&
-        record->row_count == expected->row_count &&
-        record->chunk_bytes == rhumb__section_chunk_bytes(expected->kind, expected->row_stride_bytes)) {
+    const uint64_t stride_bytes = info->row_stride_bytes(&salvage->params, &salvage->space);
+    const uint64_t row_count = rhumb__section_row_count(info, &salvage->counts);
+    if (record->kind == (uint32_t)info->kind && record->row_stride_bytes == stride_bytes &&
+        record->row_count == row_count && record->chunk_bytes == rhumb__section_chunk_bytes(info->kind, stride_bytes)) {
         return RHUMB_OK;
     }
     return rhumb__fail_at(RHUMB_E_CORRUPT, path, offset,
-                          "section %u: %llu rows of %llu bytes expected, %llu rows of %llu bytes found", expected->id,
-                          (unsigned long long)expected->row_count, (unsigned long long)expected->row_stride_bytes,
+                          "section %u: %llu rows of %llu bytes expected, %llu rows of %llu bytes found", info->id,
+                          (unsigned long long)row_count, (unsigned long long)stride_bytes,
                           (unsigned long long)record->row_count, (unsigned long long)record->row_stride_bytes);
 }
 
+/* The next section that is salvaged: derived ones are not, the new index derives them again. */
+static const rhumb__section_info *next_salvaged(const rhumb__section_info *previous) {
+    const rhumb__section_info *info = rhumb__section_next(previous);
+    while (info != NULL && info->derived) info = rhumb__section_next(info);
+    return info;
+}
+
 static rhumb_status check_sections(const rhumb__salvage *salvage) {
-    const rhumb__params *params = &salvage->params;
-    const rhumb__counts *counts = &salvage->counts;
-    const uint64_t slots = counts->slot_count;
-    const uint32_t vector_codec = (uint32_t)params->metric << 16 | (uint32_t)params->element;
-    const uint64_t list0_bytes = rhumb__round_up(params->M0 * sizeof(uint32_t), 64);
-    const uint64_t list_bytes = rhumb__round_up(params->M * sizeof(uint32_t), 64);
-    const rhumb__section_kind append = RHUMB__SECTION_APPEND;
-    const rhumb__section_kind mutable = RHUMB__SECTION_MUTABLE;
-    const expected_section expected[] = {
-        {RHUMB__SECTION_VECTORS, append, vector_codec, salvage->space.row_stride_bytes, slots},
-        {RHUMB__SECTION_KEYS, append, 0, sizeof(uint64_t), slots},
-        {RHUMB__SECTION_NODES, append, 0, sizeof(uint64_t), slots},
-        {RHUMB__SECTION_LISTS0, mutable, 0, list0_bytes, slots},
-        {RHUMB__SECTION_LISTS_UPPER, mutable, 0, list_bytes, counts->upper_row_count},
-        {RHUMB__SECTION_KEY_BUCKETS, mutable, 0, sizeof(rhumb__key_bucket), counts->key_bucket_count},
-        {RHUMB__SECTION_KEY_OVERFLOW, mutable, 0, sizeof(rhumb__key_bucket), counts->key_overflow_count},
-        {RHUMB__SECTION_TOMBSTONES, mutable, 0, RHUMB__TOMBSTONE_ROW_BYTES, rhumb__tombstone_row_count(slots)},
-    };
-    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
-        const rhumb_status status = check_entry(salvage, &expected[i]);
+    for (const rhumb__section_info *info = next_salvaged(NULL); info != NULL; info = next_salvaged(info)) {
+        const rhumb_status status = check_section(salvage, info);
         if (status != RHUMB_OK) return status;
     }
     for (uint32_t i = 0; i < salvage->file->directory->section_count; i++) {
         const rhumb__section_record *record = &salvage->file->directory->entries[i].record;
-        const bool known = record->id >= RHUMB__SECTION_VECTORS && record->id <= RHUMB__SECTION_TOMBSTONES;
-        if (known || (record->flags & RHUMB__SECTION_REQUIRED) == 0) continue;
+        if (rhumb__section_find(record->id) != NULL || (record->flags & RHUMB__SECTION_REQUIRED) == 0) continue;
         return rhumb__fail_at(RHUMB_E_VERSION, salvage->file->path, salvage->file->superblock.directory_offset,
                               "the index has a section %u that this version does not know", record->id);
     }
@@ -152,7 +132,7 @@ done:
 
 void rhumb__salvage_close(rhumb__salvage *salvage) {
     if (salvage == NULL) return;
-    for (uint32_t id = 0; id <= RHUMB__SECTION_TOMBSTONES; id++) rhumb__salvage_section_clear(&salvage->sections[id]);
+    for (uint32_t id = 0; id < RHUMB__SECTION_ID_LIMIT; id++) rhumb__salvage_section_clear(&salvage->sections[id]);
     rhumb__salvage_file_close(salvage->file);
     rhumb__free(salvage->keys);
     rhumb__free(salvage->tombstones);
@@ -258,9 +238,9 @@ done:
 
 rhumb_status rhumb__salvage_load(rhumb__salvage *salvage) {
     rhumb_status status;
-    for (uint32_t id = RHUMB__SECTION_VECTORS; id <= RHUMB__SECTION_TOMBSTONES; id++) {
-        RHUMB_TRY(rhumb__salvage_section_check(salvage->file, rhumb__salvage_file_entry(salvage->file, id),
-                                               &salvage->sections[id]));
+    for (const rhumb__section_info *info = next_salvaged(NULL); info != NULL; info = next_salvaged(info)) {
+        RHUMB_TRY(rhumb__salvage_section_check(salvage->file, rhumb__salvage_file_entry(salvage->file, info->id),
+                                               &salvage->sections[info->id]));
     }
     RHUMB_TRY(load_section(salvage, RHUMB__SECTION_KEYS, &salvage->keys));
     RHUMB_TRY(load_section(salvage, RHUMB__SECTION_TOMBSTONES, &salvage->tombstones));

@@ -23,7 +23,7 @@ typedef struct rhumb__salvage {
     rhumb__params params;
     rhumb__counts counts;
     rhumb__space space;
-    rhumb__salvage_section sections[RHUMB__SECTION_TOMBSTONES + 1]; /* by id */
+    rhumb__salvage_section sections[RHUMB__SECTION_ID_LIMIT]; /* by id; derived ones stay empty */
     bool older;             /* the version is not the newest that there was, or need not be */
     char version_note[512]; /* why, or "" */
 
