@@ -230,7 +230,8 @@ typedef struct bucket_content {
     uint32_t *slots;
     uint32_t *spare_rows; /* overflow rows the chain had, one for each row behind the first */
     uint32_t slot_count;
-    uint32_t row_count; /* of the chain, the bucket included */
+    uint32_t row_count;  /* of the chain, the bucket included */
+    uint32_t next_spare; /* spare rows that have been used again */
 } bucket_content;
 
 static rhumb_status read_bucket(const rhumb__key_table *table, uint64_t bucket, bucket_content *content) {
@@ -273,14 +274,13 @@ static rhumb_status read_bucket(const rhumb__key_table *table, uint64_t bucket, 
 
 /* Adds to the last row of the chain, taking a row of the spare ones when that is full. There are enough: two chains
  * that share n slots need at most one row more than one chain of n, and the second has a bucket of its own. */
-static void refill(rhumb__key_table *table, uint64_t bucket, uint32_t slot, uint8_t tag, bucket_content *content,
-                   uint32_t *next_spare) {
+static void refill(rhumb__key_table *table, uint64_t bucket, uint32_t slot, uint8_t tag, bucket_content *content) {
     rhumb__key_bucket *last = NULL;
     rhumb__key_bucket *row = row_with_room(table, bucket, &last);
     if (row == NULL) {
         /* Only where buckets share rows can these be fewer than counted; the slot is not entered then. */
-        if (*next_spare + 1 >= content->row_count) return;
-        const uint32_t spare = content->spare_rows[(*next_spare)++];
+        if (content->next_spare + 1 >= content->row_count) return;
+        const uint32_t spare = content->spare_rows[content->next_spare++];
         begin_write(table, bucket, last);
         last->next = spare + 1;
         end_write(table, last);
@@ -308,15 +308,14 @@ static rhumb_status split_bucket(rhumb__key_table *table) {
         for (uint32_t i = 0; i + 1 < content.row_count; i++) {
             clear_row(table, split, rhumb__section_row(table->overflow, content.spare_rows[i]));
         }
-        uint32_t next_spare = 0;
         for (uint32_t i = 0; i < content.slot_count; i++) {
             const uint64_t key = *(const uint64_t *)rhumb__section_row(table->keys, content.slots[i]);
             const uint64_t hash = rhumb__key_table_hash(table->salt, key);
             const uint64_t bucket = rhumb__key_table_bucket(hash, count + 1) == added ? added : split;
-            refill(table, bucket, content.slots[i], rhumb__key_table_tag(hash), &content, &next_spare);
+            refill(table, bucket, content.slots[i], rhumb__key_table_tag(hash), &content);
         }
-        for (; next_spare + 1 < content.row_count; next_spare++) {
-            give_overflow_row(table, content.spare_rows[next_spare]);
+        for (uint32_t i = content.next_spare; i + 1 < content.row_count; i++) {
+            give_overflow_row(table, content.spare_rows[i]);
         }
         /* Release pairs with the acquire in rhumb__key_table_lock: who sees the new bucket sees its content. */
         atomic_store_explicit(&table->bucket_count, count + 1, memory_order_release);

@@ -1,4 +1,4 @@
-/* compact_build.c - see compact_build.h.
+/* compact_build.c - see compact.h.
  *
  *   1. order     the live slots, and with it the map from old slots to new ones
  *   2. place     their vectors in that order, a piece at a time; each piece is written ahead, which gives its memory
@@ -14,7 +14,7 @@
  *
  * Threads work in steps 3 and 4; in step 3 they read the old graph and write different lists of the new one.
  */
-#include "engine/upkeep/compact/compact_build.h"
+#include "engine/upkeep/compact/compact.h"
 
 #include <string.h>
 #include <time.h>
@@ -29,6 +29,8 @@
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/tombstones.h"
 #include "engine/search/adjacency.h"
+#include "engine/search/scratch.h"
+#include "engine/upkeep/relink.h"
 
 /* Vectors that are placed before they are written. */
 #define PIECE_BYTES (UINT64_C(16) << 20)
@@ -73,7 +75,7 @@ static rhumb_status begin(compaction *c) {
         status = rhumb__fail(RHUMB_E_NOMEM, "no memory for compacting %llu slots", (unsigned long long)c->slot_count);
         goto done;
     }
-    c->progress = (rhumb__progress){.report = c->work->tell, .context = c->work->tell_context};
+    c->progress = (rhumb__progress){.report = c->work->report, .context = c->work->report_context};
     c->progress.total_count = rhumb__max_u64(3 * rhumb__graph_live_count(c->old), 1);
     const rhumb__order_work order_work = {.thread_count = c->work->thread_count, .progress = &c->progress};
     RHUMB_TRY(rhumb__order(c->old, c->work->order, &order_work, c->order, &c->count));
@@ -158,11 +160,10 @@ done:
 /* ---- lists ---- */
 
 /* Adds a live slot to the candidates of a list unless it is its own, or there. */
-static void consider(const compaction *c, rhumb__scratch *scratch, uint32_t own, uint32_t slot,
-                     rhumb__candidate *candidates, uint32_t *count) {
+static void consider(const compaction *c, rhumb__scratch *scratch, uint32_t own, uint32_t slot, uint32_t *count) {
     if (slot == own || c->map[slot] == RHUMB__SLOT_NONE || *count == CANDIDATE_COUNT_MAX) return;
     if (rhumb__visited_add(&scratch->visited, slot)) return;
-    candidates[(*count)++] = (rhumb__candidate){.slot_mark = slot};
+    scratch->candidates[(*count)++] = (rhumb__candidate){.slot_mark = slot};
 }
 
 /* The neighbours of a node without the deleted ones, in old numbers. A list that named none keeps its order. */
@@ -176,11 +177,11 @@ static uint32_t repair_list(compaction *c, rhumb__scratch *scratch, uint32_t slo
     if (live_count == count) return count;
     atomic_fetch_add_explicit(&c->repaired_count, 1, memory_order_relaxed);
     rhumb__visited_clear(&scratch->visited);
-    for (uint32_t i = 0; i < count; i++) consider(c, scratch, slot, slots[i], candidates, &candidate_count);
+    for (uint32_t i = 0; i < count; i++) consider(c, scratch, slot, slots[i], &candidate_count);
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t behind_count = rhumb__graph_neighbours(c->old, slots[i], c->slot_count, behind);
         for (uint32_t k = 0; k < behind_count; k++) {
-            consider(c, scratch, slot, behind[k], candidates, &candidate_count);
+            consider(c, scratch, slot, behind[k], &candidate_count);
         }
     }
     rhumb__adjacency_measure(c->old, scratch, slot, candidate_count);

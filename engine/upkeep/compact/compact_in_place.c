@@ -1,4 +1,4 @@
-/* compact_in_place.c - see compact_in_place.h.
+/* compact_in_place.c - see compact.h.
  *
  *   1. begin     from here on every operation is noted (carry.h). A checkpoint; a reader of its own opens it, and pins
  * its blocks
@@ -19,8 +19,8 @@
  * over in between.
  */
 #define _GNU_SOURCE
-#include "engine/upkeep/compact/compact_in_place.h"
 #include "engine/durability/lifetime.h"
+#include "engine/upkeep/compact/compact.h"
 
 #include <string.h>
 #include <time.h>
@@ -31,6 +31,7 @@
 #include "base/status.h"
 #include "engine/durability/background.h"
 #include "engine/durability/checkpoint.h"
+#include "engine/search/scratch.h"
 #include "engine/upkeep/compact/carry_over.h"
 #include "engine/upkeep/compact/compactor.h"
 
@@ -47,8 +48,8 @@ typedef struct in_place {
     rhumb__writer *writer;
     rhumb__compact_work *work;
     rhumb__compact_result *result;
-    bool (*tell)(void *context, uint64_t done_count, uint64_t total_count); /* the caller's */
-    void *tell_context;
+    bool (*report)(void *context, uint64_t done_count, uint64_t total_count); /* the caller's */
+    void *report_context;
     rhumb__scratch_pool pool; /* of the new graph */
     uint64_t begin_ns;
     uint64_t delay_max_ns;
@@ -65,11 +66,11 @@ static void bound_growth(in_place *c) {
     if (exceeded) c->delay_max_ns = rhumb__max_u64(c->delay_max_ns, GROWTH_DELAY_NS);
 }
 
-static bool tell(void *context, uint64_t done_count, uint64_t total_count) {
+static bool report_progress(void *context, uint64_t done_count, uint64_t total_count) {
     in_place *c = context;
     if (atomic_load(&c->writer->compact_cancelled)) return false;
     bound_growth(c);
-    return c->tell == NULL || c->tell(c->tell_context, done_count, total_count);
+    return c->report == NULL || c->report(c->report_context, done_count, total_count);
 }
 
 /* ---- step 1 ---- */
@@ -246,11 +247,14 @@ static void note_result(const in_place *c) {
 rhumb_status rhumb__compact_in_place(rhumb__writer *writer, rhumb__compact_work *work, bool shrink,
                                      rhumb__compact_result *result) {
     memset(result, 0, sizeof *result);
-    in_place c = {
-        .writer = writer, .work = work, .result = result, .tell = work->tell, .tell_context = work->tell_context};
+    in_place c = {.writer = writer,
+                  .work = work,
+                  .result = result,
+                  .report = work->report,
+                  .report_context = work->report_context};
     work->old = work->graph = NULL;
-    work->tell = tell;
-    work->tell_context = &c;
+    work->report = report_progress;
+    work->report_context = &c;
     pthread_mutex_lock(&writer->compact_lock);
     atomic_store(&writer->compact_cancelled, false);
     atomic_store(&writer->compacting, true);

@@ -1,10 +1,10 @@
-/* compact_into.c - see compact_into.h.
+/* compact_into.c - see compact.h.
  *
  * The new file is an empty index until its one checkpoint, so it has another name until then. Owns the old graph, a
  * reader, and the new one until it is closed or abandoned. No locks: nobody else knows either of them.
  */
-#include "engine/upkeep/compact/compact_into.h"
 #include "engine/durability/lifetime.h"
+#include "engine/upkeep/compact/compact.h"
 
 #include "base/alloc.h"
 #include "base/status.h"

@@ -4,7 +4,8 @@
 #ifndef RHUMB_ENGINE_UPKEEP_COMPACT_COMPACTOR_H
 #define RHUMB_ENGINE_UPKEEP_COMPACT_COMPACTOR_H
 
-#include "engine/upkeep/compact/compact_in_place.h"
+#include "engine/search/scratch.h"
+#include "engine/upkeep/compact/compact.h"
 
 /* What is needed to compact on another thread. Its own thread begins with the first compaction. RHUMB_E_NOMEM. */
 rhumb_status rhumb__compactor_new(rhumb__writer *writer) RHUMB_NODISCARD;

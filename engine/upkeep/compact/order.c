@@ -13,8 +13,7 @@
 #include "base/status.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/tombstones.h"
-#include "engine/upkeep/compact/order_bisect.h"
-#include "engine/upkeep/compact/order_window.h"
+#include "engine/upkeep/compact/order_internal.h"
 
 typedef struct walk {
     rhumb__graph *graph;

@@ -1,4 +1,4 @@
-/* order_bisect.c - see order_bisect.h.
+/* order_bisect.c - see order_internal.h.
  *
  * A part of the order is cut at the page boundary in its middle. A search that visits l slots of the left half and r of
  * the right one costs l log(n / (l + 1)) + r log(n / (r + 1)) bits, n the length of a half: least when it stays on one
@@ -11,7 +11,7 @@
  *
  * At the end rows that lie across a page boundary, which cost two pages, are given to slots that few searches visit.
  */
-#include "engine/upkeep/compact/order_bisect.h"
+#include "engine/upkeep/compact/order_internal.h"
 
 #include <assert.h>
 #include <math.h>

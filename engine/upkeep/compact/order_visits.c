@@ -1,4 +1,4 @@
-/* order_visits.c - see order_visits.h.
+/* order_visits.c - see order_internal.h.
  *
  * Each search runs twice, once to count and once to enter, so that the visits need to be kept in one arrangement only.
  * A search expands a fixed number of nodes: what a user's search does around its answers, for little money. Many small
@@ -7,7 +7,7 @@
  * Owns the scratch pool for the length of one call. Threads share the visits through atomic counters, with relaxed
  * order: the end of a run over all threads is what makes them visible.
  */
-#include "engine/upkeep/compact/order_visits.h"
+#include "engine/upkeep/compact/order_internal.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* order_window.c - see order_window.h.
+/* order_window.c - see order_internal.h.
  *
  * Every slot that is not placed yet has a score: for each node in the window, one for a link from it, one for a link to
  * it, and one for each node that links to both. A node that enters the window raises scores, one that leaves lowers the
@@ -7,7 +7,7 @@
  *
  * Nodes that very many link to would raise half of the graph; only the first IN_COUNT_MAX of their in-links count.
  */
-#include "engine/upkeep/compact/order_window.h"
+#include "engine/upkeep/compact/order_internal.h"
 
 #include <string.h>
 
