@@ -25,6 +25,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/log_message.h"
 #include "base/status.h"
@@ -64,6 +65,7 @@ static bool filter_rows(void *context, const rhumb__section *section, uint64_t f
                         uint64_t row_count) {
     const version *v = context;
     const rhumb__section_info *info = rhumb__section_find(section->spec.id);
+    RHUMB_ASSERT_DEBUG(info != NULL && info->kind == RHUMB__SECTION_MUTABLE);
     const uint64_t stride_bytes = section->row_stride_bytes;
     bool changed = false;
     for (uint64_t i = 0; i < row_count; i++) {
@@ -127,6 +129,7 @@ static rhumb_status fix(rhumb__graph *graph, version *v) {
         return status;
     }
     rhumb__active_wait(graph, v->counts.slot_count);
+    RHUMB_ASSERT_DEBUG(v->counts.slot_count <= atomic_load(&graph->finished_count));
     v->counts.key_bucket_count = atomic_load_explicit(&graph->key_table.bucket_count, memory_order_acquire);
     pthread_mutex_lock(&graph->key_table.overflow_lock);
     v->counts.key_overflow_count = graph->key_table.overflow_count;
@@ -134,8 +137,22 @@ static rhumb_status fix(rhumb__graph *graph, version *v) {
     return RHUMB_OK;
 }
 
+#ifndef NDEBUG
+/* Whether every section has as many rows in the newest version as its counts ask for. */
+static bool sections_match(const rhumb__graph *graph, const rhumb__counts *counts) {
+    for (const rhumb__section_info *info = rhumb__section_next(NULL); info != NULL; info = rhumb__section_next(info)) {
+        const uint64_t row_count = graph->sections[info->id].published_row_count;
+        const uint64_t expected = rhumb__section_row_count(info, counts);
+        if (info->derived ? row_count > expected : row_count != expected) return false;
+    }
+    return true;
+}
+#endif
+
 static void note_success(rhumb__graph *graph, const version *v, uint64_t written_bytes) {
     rhumb__writer *writer = graph->writer;
+    RHUMB_ASSERT_DEBUG(sections_match(graph, &v->counts));
+    RHUMB_ASSERT_DEBUG(v->counts.lsn >= writer->published_lsn);
     writer->published_lsn = v->counts.lsn;
     writer->exchanged = false;
     rhumb__checkpoint_stats *stats = &writer->checkpoint_stats;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/bits.h"
 #include "base/log_message.h"
 #include "base/parallel.h"
@@ -79,6 +80,8 @@ rhumb_status rhumb__recover(rhumb__graph *graph) {
                            (unsigned long long)rhumb__log_replay_count(graph->writer->log),
                            (unsigned long long)(graph->counts.slot_count - checkpoint_slot_count));
     }
+    RHUMB_ASSERT_DEBUG(graph->counts.slot_count >= checkpoint_slot_count);
+    RHUMB_ASSERT_DEBUG(atomic_load(&graph->finished_count) == graph->counts.slot_count);
     atomic_store(&graph->unlinked_begin, checkpoint_slot_count);
     graph->unlinked_end = graph->counts.slot_count;
 done:
@@ -118,6 +121,7 @@ rhumb_status rhumb__recover_link_block(rhumb__scratch_pool *pool, pthread_mutex_
     rhumb__graph *graph = atomic_load(&pool->graph); /* exchanged under the lock only */
     const uint64_t begin = atomic_load_explicit(&graph->unlinked_begin, memory_order_relaxed);
     const uint64_t end = rhumb__min_u64(begin + LINK_BLOCK_SLOTS, graph->unlinked_end);
+    RHUMB_ASSERT_DEBUG(graph->unlinked_end <= atomic_load_explicit(&graph->slot_limit, memory_order_acquire));
     if (begin < end) {
         const long processor_count = sysconf(_SC_NPROCESSORS_ONLN);
         link_job job = {.graph = graph, .pool = pool, .next = begin, .end = end};

@@ -4,6 +4,8 @@
 
 #include <sched.h>
 
+#include "base/assert.h"
+
 uint32_t rhumb__active_claim(rhumb__graph *graph) {
     for (;;) {
         for (uint32_t i = 0; i < RHUMB__ACTIVE_INSERT_MAX; i++) {
@@ -23,10 +25,15 @@ uint32_t rhumb__active_claim(rhumb__graph *graph) {
 }
 
 void rhumb__active_take_slot(rhumb__graph *graph, uint32_t place, uint32_t slot) {
+    RHUMB_ASSERT_DEBUG(place < RHUMB__ACTIVE_INSERT_MAX);
+    RHUMB_ASSERT_DEBUG(atomic_load(&graph->active[place]) == RHUMB__ACTIVE_CLAIMED);
     atomic_store(&graph->active[place], rhumb__active_encode(slot));
 }
 
 void rhumb__active_announce(rhumb__graph *graph, uint32_t place, uint32_t slot) {
+    RHUMB_ASSERT_DEBUG(place < RHUMB__ACTIVE_INSERT_MAX);
+    RHUMB_ASSERT_DEBUG(atomic_load(&graph->active[place]) != RHUMB__ACTIVE_FREE);
+    rhumb__graph_assert_slot(graph, slot);
     /* Sequentially consistent, as are the loads in rhumb__active_peers: of two inserts one sees the other. */
     atomic_store(&graph->active[place], rhumb__active_encode(slot) | RHUMB__ACTIVE_LINKABLE);
 }
@@ -42,6 +49,8 @@ uint32_t rhumb__active_peers(rhumb__graph *graph, uint32_t place, uint32_t *peer
 }
 
 void rhumb__active_leave(rhumb__graph *graph, uint32_t place) {
+    RHUMB_ASSERT_DEBUG(place < RHUMB__ACTIVE_INSERT_MAX);
+    RHUMB_ASSERT_DEBUG(atomic_load(&graph->active[place]) != RHUMB__ACTIVE_FREE);
     /* Release: who finds the place free (rhumb__active_wait) sees all that this insert has written. */
     atomic_store_explicit(&graph->active[place], RHUMB__ACTIVE_FREE, memory_order_release);
 }
@@ -68,6 +77,7 @@ void rhumb__active_wait(rhumb__graph *graph, uint64_t slot_limit) {
 
 void rhumb__active_pause(rhumb__graph *graph) {
     pthread_mutex_lock(&graph->pause_lock);
+    RHUMB_ASSERT_DEBUG(!atomic_load(&graph->paused));
     atomic_store(&graph->paused, true);
     for (uint32_t i = 0; i < RHUMB__ACTIVE_INSERT_MAX; i++) {
         while (atomic_load(&graph->active[i]) != RHUMB__ACTIVE_FREE) sched_yield();
@@ -75,6 +85,7 @@ void rhumb__active_pause(rhumb__graph *graph) {
 }
 
 void rhumb__active_resume(rhumb__graph *graph) {
+    RHUMB_ASSERT_DEBUG(atomic_load(&graph->paused));
     atomic_store(&graph->paused, false);
     pthread_mutex_unlock(&graph->pause_lock);
 }

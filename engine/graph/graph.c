@@ -5,6 +5,7 @@
 #include "engine/graph/graph.h"
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/bits.h"
 #include "base/lock.h"
 #include "base/status.h"
@@ -33,6 +34,8 @@ rhumb_status rhumb__graph_new(rhumb__graph **graph_out) {
 }
 
 rhumb_status rhumb__graph_attach(rhumb__graph *graph, bool next) {
+    RHUMB_ASSERT_DEBUG(graph->store != NULL && graph->params.M0 >= graph->params.M);
+    RHUMB_ASSERT_DEBUG(graph->space.row_stride_bytes > 0);
     for (const rhumb__section_info *info = rhumb__section_next(NULL); info != NULL; info = rhumb__section_next(info)) {
         rhumb__section *section = &graph->sections[info->id];
         const rhumb__section_spec spec = {
@@ -63,7 +66,10 @@ uint64_t rhumb__graph_row_count(const rhumb__graph *graph, const rhumb__section_
 
 void rhumb__graph_set_next_rows(rhumb__graph *graph, const rhumb__counts *counts) {
     for (const rhumb__section_info *info = rhumb__section_next(NULL); info != NULL; info = rhumb__section_next(info)) {
-        graph->sections[info->id].next_row_count = rhumb__graph_row_count(graph, info, counts);
+        rhumb__section *section = &graph->sections[info->id];
+        section->next_row_count = rhumb__graph_row_count(graph, info, counts);
+        RHUMB_ASSERT_DEBUG(section->next_row_count >= section->published_row_count);
+        RHUMB_ASSERT_DEBUG(section->next_row_count <= atomic_load(&section->row_capacity));
     }
 }
 
@@ -77,6 +83,7 @@ static rhumb_status grow_sections(rhumb__graph *graph, const rhumb__counts *coun
         slot_limit = rhumb__min_u64(slot_limit, rhumb__section_slot_capacity(info, row_capacity));
     }
     const uint64_t upper_row_limit = atomic_load(&graph->sections[RHUMB__SECTION_LISTS_UPPER].row_capacity);
+    RHUMB_ASSERT_DEBUG(slot_limit >= counts->slot_count && upper_row_limit >= counts->upper_row_count);
     /* Release pairs with the acquire in rhumb__scratch_extend. */
     atomic_store_explicit(&graph->slot_limit, slot_limit, memory_order_release);
     atomic_store_explicit(&graph->upper_row_limit, upper_row_limit, memory_order_release);
@@ -118,6 +125,7 @@ rhumb_status rhumb__graph_check_sections(const rhumb__graph *graph) {
 void rhumb__graph_start(rhumb__graph *graph) {
     const rhumb__counts *counts = &graph->counts;
     rhumb__key_table *table = &graph->key_table;
+    RHUMB_ASSERT_DEBUG(counts->slot_count < RHUMB__SLOT_LIMIT && counts->dead_count <= counts->slot_count);
     table->buckets = &graph->sections[RHUMB__SECTION_KEY_BUCKETS];
     table->overflow = &graph->sections[RHUMB__SECTION_KEY_OVERFLOW];
     table->keys = &graph->sections[RHUMB__SECTION_KEYS];
@@ -134,7 +142,9 @@ void rhumb__graph_start(rhumb__graph *graph) {
     atomic_store(&graph->unlinked_begin, counts->slot_count);
     graph->unlinked_end = counts->slot_count;
     const int32_t top = rhumb__counts_level_top(counts);
-    if (top >= 0) atomic_store(&graph->entry, rhumb__entry_encode(counts->level_first[top], (uint32_t)top));
+    if (top < 0) return;
+    RHUMB_ASSERT_DEBUG(counts->level_first[top] < counts->slot_count && (uint32_t)top <= graph->params.level_max);
+    atomic_store(&graph->entry, rhumb__entry_encode(counts->level_first[top], (uint32_t)top));
 }
 
 rhumb_status rhumb__graph_check_vectors(const rhumb__graph *graph) {

@@ -32,6 +32,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/assert.h"
 #include "distances/space.h"
 #include "engine/graph/key_table.h"
 #include "engine/graph/params.h"
@@ -48,6 +49,7 @@ typedef _Atomic uint64_t rhumb__node_record;
 #define RHUMB__NODE_PRESENT (UINT64_C(1) << 40)
 
 static inline uint64_t rhumb__node_encode(uint32_t upper_row, uint32_t level) {
+    RHUMB_ASSERT_DEBUG(level <= RHUMB__LEVEL_LIMIT);
     return RHUMB__NODE_PRESENT | (uint64_t)level << 32 | upper_row;
 }
 static inline uint32_t rhumb__node_level(uint64_t record) { return (uint32_t)(record >> 32) & 0xFF; }
@@ -55,7 +57,10 @@ static inline uint32_t rhumb__node_upper_row(uint64_t record) { return (uint32_t
 
 /* The entry point as one number, so that a search never sees the slot of one and the level of another. */
 #define RHUMB__ENTRY_NONE UINT64_MAX
-static inline uint64_t rhumb__entry_encode(uint32_t slot, uint32_t level) { return (uint64_t)level << 32 | slot; }
+static inline uint64_t rhumb__entry_encode(uint32_t slot, uint32_t level) {
+    RHUMB_ASSERT_DEBUG(slot < RHUMB__SLOT_LIMIT && level <= RHUMB__LEVEL_LIMIT);
+    return (uint64_t)level << 32 | slot;
+}
 static inline uint32_t rhumb__entry_slot(uint64_t entry) { return (uint32_t)entry; }
 static inline uint32_t rhumb__entry_level(uint64_t entry) { return (uint32_t)(entry >> 32); }
 
@@ -172,16 +177,27 @@ void rhumb__graph_replaced(rhumb__graph *graph);
 /* RHUMB_E_UNSUPPORTED when the graph was opened without its vectors. */
 rhumb_status rhumb__graph_check_vectors(const rhumb__graph *graph) RHUMB_NODISCARD;
 
+/* Checks, in debug builds, that the rows of a slot can be read. */
+static inline void rhumb__graph_assert_slot(const rhumb__graph *graph, uint32_t slot) {
+    RHUMB_ASSERT_DEBUG(slot < atomic_load_explicit(&graph->slot_limit, memory_order_acquire));
+    (void)graph;
+    (void)slot;
+}
+
 static inline const void *rhumb__graph_vector(const rhumb__graph *graph, uint32_t slot) {
+    RHUMB_ASSERT_DEBUG(!graph->graph_only);
+    rhumb__graph_assert_slot(graph, slot);
     return rhumb__section_row(&graph->sections[RHUMB__SECTION_VECTORS], slot);
 }
 
 static inline uint64_t rhumb__graph_key(const rhumb__graph *graph, uint32_t slot) {
+    rhumb__graph_assert_slot(graph, slot);
     return *(const uint64_t *)rhumb__section_row(&graph->sections[RHUMB__SECTION_KEYS], slot);
 }
 
 /* The node record of a slot below slot_limit. Acquire pairs with the release in write_node. */
 static inline uint64_t rhumb__graph_node(const rhumb__graph *graph, uint32_t slot) {
+    rhumb__graph_assert_slot(graph, slot);
     rhumb__node_record *record = rhumb__section_row(&graph->sections[RHUMB__SECTION_NODES], slot);
     return atomic_load_explicit(record, memory_order_acquire);
 }

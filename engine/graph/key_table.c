@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/bits.h"
 #include "base/status.h"
 #include "engine/graph/params.h"
@@ -20,12 +21,14 @@
 #define KEYS_PER_BUCKET 21u
 
 uint64_t rhumb__key_table_bucket(uint64_t hash, uint64_t bucket_count) {
+    RHUMB_ASSERT_DEBUG(bucket_count > 0);
     const uint64_t power = rhumb__floor_power_of_two(bucket_count);
     const uint64_t bucket = hash & (2 * power - 1);
     return bucket < bucket_count ? bucket : hash & (power - 1);
 }
 
 void rhumb__key_table_lock(rhumb__key_table *table, uint64_t key, rhumb__key_place *place) {
+    RHUMB_ASSERT_DEBUG(table->writable);
     place->hash = rhumb__key_table_hash(table->salt, key);
     for (;;) {
         /* Acquire pairs with the release in split_bucket. The count is read again under the lock: splitting this bucket
@@ -50,6 +53,7 @@ static uint64_t overflow_row_limit(const rhumb__key_table *table) {
 
 const rhumb__key_bucket *rhumb__key_table_row(const rhumb__key_table *table, uint64_t bucket,
                                               const rhumb__key_bucket *previous, uint64_t hop) {
+    RHUMB_ASSERT_DEBUG(bucket < atomic_load(&table->buckets->row_capacity));
     if (hop == 0) return rhumb__section_row(table->buckets, bucket);
     const uint64_t limit = overflow_row_limit(table);
     if (previous->next == 0 || previous->next > limit || hop > limit) return NULL;
@@ -61,6 +65,8 @@ static uint32_t row_count(const rhumb__key_bucket *row) {
 }
 
 uint32_t rhumb__key_table_find_locked(rhumb__key_table *table, const rhumb__key_place *place, uint64_t key) {
+    RHUMB_ASSERT_DEBUG(place->bucket < atomic_load_explicit(&table->bucket_count, memory_order_acquire));
+    RHUMB_ASSERT_DEBUG(place->hash == rhumb__key_table_hash(table->salt, key));
     const uint8_t tag = rhumb__key_table_tag(place->hash);
     const uint64_t slot_limit = atomic_load_explicit(table->slot_limit, memory_order_acquire);
     uint32_t newest = RHUMB__SLOT_NONE;
@@ -103,6 +109,7 @@ static uint32_t overflow_row_index(const rhumb__key_table *table, const rhumb__k
 
 /* Writes go to a bucket under the chunk lock that the caller holds, to an overflow row under that of its own chunk. */
 static void begin_write(rhumb__key_table *table, uint64_t bucket, const rhumb__key_bucket *row) {
+    RHUMB_ASSERT_DEBUG(is_overflow_row(table, row) || row == rhumb__section_row(table->buckets, bucket));
     if (is_overflow_row(table, row)) {
         const uint32_t index = overflow_row_index(table, row);
         rhumb__section_lock(table->overflow, index);
@@ -143,6 +150,7 @@ done:
 /* Takes rows back. One that cannot be noted for want of memory stays unused. */
 static void give_overflow_row(rhumb__key_table *table, uint32_t row) {
     pthread_mutex_lock(&table->overflow_lock);
+    RHUMB_ASSERT_DEBUG(row < atomic_load(&table->overflow->row_capacity));
     if (table->overflow_free_count == table->overflow_free_capacity) {
         const uint32_t capacity = table->overflow_free_capacity == 0 ? 16 : table->overflow_free_capacity * 2;
         uint32_t *list = rhumb__alloc_resize(table->overflow_free, capacity, sizeof *list);
@@ -167,6 +175,7 @@ static rhumb__key_bucket *row_with_room(rhumb__key_table *table, uint64_t bucket
 
 rhumb_status rhumb__key_table_reserve(rhumb__key_table *table, const rhumb__key_place *place) {
     rhumb__key_bucket *last = NULL;
+    RHUMB_ASSERT_DEBUG(table->writable && place->bucket < atomic_load(&table->bucket_count));
     if (row_with_room(table, place->bucket, &last) != NULL) return RHUMB_OK;
     uint32_t row = 0;
     rhumb_status status = take_overflow_row(table, &row);
@@ -181,6 +190,7 @@ rhumb_status rhumb__key_table_reserve(rhumb__key_table *table, const rhumb__key_
  * each has a lock of its own. */
 static void append_to_row(rhumb__key_table *table, uint64_t bucket, rhumb__key_bucket *row, uint8_t tag,
                           uint32_t slot) {
+    RHUMB_ASSERT_DEBUG(slot < atomic_load_explicit(table->slot_limit, memory_order_acquire));
     begin_write(table, bucket, row);
     if (row->count < RHUMB__KEY_BUCKET_PLACES) {
         row->tags[row->count] = tag;
@@ -296,6 +306,7 @@ static rhumb_status split_bucket(rhumb__key_table *table) {
     const uint64_t count = atomic_load_explicit(&table->bucket_count, memory_order_relaxed);
     const uint64_t added = count;
     const uint64_t split = count - rhumb__floor_power_of_two(count);
+    RHUMB_ASSERT_DEBUG(table->writable && split < added);
     RHUMB_TRY(rhumb__section_ensure(table->buckets, count + 1));
     rhumb__chunk_state *low = rhumb__section_chunk(table->buckets, split);
     rhumb__chunk_state *high = rhumb__section_chunk(table->buckets, added);

@@ -12,6 +12,7 @@ static void store(const rhumb__list *list, uint32_t place, uint32_t slot) {
 }
 
 void rhumb__list_clear(const rhumb__list *list) {
+    RHUMB_ASSERT_DEBUG(list->slots != NULL && list->row < atomic_load(&list->section->row_capacity));
     rhumb__section_lock(list->section, list->row);
     rhumb__section_mark_dirty(list->section, list->row);
     /* To the end of the row, behind the capacity too: a row reads the same whoever knows its capacity. */
@@ -57,13 +58,54 @@ static void apply_difference(const rhumb__list *list, const uint32_t *before, ui
     }
 }
 
+#ifndef NDEBUG
+/* Whether what an exchange adds to a list is there once, is not the node itself, and can exist. Of the entries that
+ * stay this need not be true: in a damaged file they may be anything. */
+static bool additions_are_sound(const rhumb__list *list, const uint32_t *before, uint32_t before_count,
+                                const uint32_t *slots, uint32_t slot_count) {
+    const bool row_is_slot = list->section->spec.id == RHUMB__SECTION_LISTS0;
+    for (uint32_t i = 0; i < slot_count; i++) {
+        if (rhumb__slots_contain(before, before_count, slots[i])) continue;
+        if (rhumb__slots_contain(slots, i, slots[i]) || slots[i] >= RHUMB__SLOT_LIMIT) return false;
+        if (row_is_slot && (slots[i] == list->row || slots[i] >= atomic_load(&list->section->row_capacity)))
+            return false;
+    }
+    return true;
+}
+
+static bool has_duplicates(const uint32_t *slots, uint32_t count) {
+    for (uint32_t i = 1; i < count; i++) {
+        if (rhumb__slots_contain(slots, i, slots[i])) return true;
+    }
+    return false;
+}
+
+/* Whether the list holds these slots, each once and in any order, and then ends. */
+static bool holds_set(const rhumb__list *list, const uint32_t *slots, uint32_t slot_count) {
+    uint32_t found[RHUMB__M0_MAX];
+    const uint32_t found_count = rhumb__list_read(list, found);
+    if (found_count != slot_count || has_duplicates(found, found_count)) return false;
+    for (uint32_t i = 0; i < found_count; i++) {
+        if (!rhumb__slots_contain(slots, slot_count, found[i])) return false;
+    }
+    for (uint32_t i = found_count; i < list->capacity; i++) {
+        if (rhumb__list_peek(list, i) != RHUMB__SLOT_NONE) return false;
+    }
+    return true;
+}
+#endif
+
 bool rhumb__list_exchange(const rhumb__list *list, const uint32_t *before, uint32_t before_count, const uint32_t *slots,
                           uint32_t slot_count) {
+    RHUMB_ASSERT_DEBUG(before_count <= list->capacity && slot_count <= list->capacity);
     rhumb__section_lock(list->section, list->row);
     const bool unchanged = holds_exactly(list, before, before_count);
     if (unchanged) {
+        RHUMB_ASSERT_DEBUG(additions_are_sound(list, before, before_count, slots, slot_count));
         rhumb__section_mark_dirty(list->section, list->row);
         apply_difference(list, before, before_count, slots, slot_count);
+        /* Duplicates come from damaged files. */
+        RHUMB_ASSERT_DEBUG(has_duplicates(before, before_count) || holds_set(list, slots, slot_count));
     }
     rhumb__section_unlock(list->section, list->row);
     return unchanged;

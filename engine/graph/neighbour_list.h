@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "base/assert.h"
 #include "engine/graph/graph.h"
 
 typedef _Atomic uint32_t rhumb__list_slot;
@@ -26,6 +27,8 @@ typedef struct rhumb__list {
 /* The list of a node on a level; slots is NULL when the node has none there, or says so because the file is damaged.
  * `slot` is below slot_limit. */
 static inline rhumb__list rhumb__graph_list(rhumb__graph *graph, uint32_t slot, uint32_t level) {
+    rhumb__graph_assert_slot(graph, slot);
+    RHUMB_ASSERT_DEBUG(level <= RHUMB__LEVEL_LIMIT);
     if (level == 0) {
         rhumb__section *lists0 = &graph->sections[RHUMB__SECTION_LISTS0];
         return (rhumb__list){lists0, slot, rhumb__section_row(lists0, slot), graph->params.M0};
@@ -47,6 +50,7 @@ static inline rhumb__list rhumb__graph_list(rhumb__graph *graph, uint32_t slot, 
 
 /* The entry at `i`, for loops that end with rhumb__list_fence. */
 static inline uint32_t rhumb__list_peek(const rhumb__list *list, uint32_t i) {
+    RHUMB_ASSERT_DEBUG(i < list->capacity);
     return atomic_load_explicit(&list->slots[i], RHUMB__LIST_LOAD_ORDER);
 }
 
@@ -60,6 +64,7 @@ static inline void rhumb__list_fence(void) {
 /* Copies the entries out, up to the first RHUMB__SLOT_NONE, and fences. Returns how many. `slots` has room for
  * capacity. */
 static inline uint32_t rhumb__list_read(const rhumb__list *list, uint32_t *slots) {
+    RHUMB_ASSERT_DEBUG(list->capacity <= RHUMB__M0_MAX);
     uint32_t count = 0;
     for (; count < list->capacity; count++) {
         slots[count] = rhumb__list_peek(list, count);

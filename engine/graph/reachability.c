@@ -7,6 +7,7 @@
 #include "engine/graph/reachability.h"
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/bits.h"
 #include "base/status.h"
 #include "engine/graph/neighbour_list.h"
@@ -47,6 +48,7 @@ static uint64_t count_lost(rhumb__graph *graph, uint64_t slot_limit, const uint6
 rhumb_status rhumb__reachability_count(rhumb__graph *graph, uint64_t slot_limit, uint64_t **reached_out,
                                        uint64_t *count_out) {
     rhumb_status status = RHUMB_OK;
+    RHUMB_ASSERT_DEBUG(slot_limit <= atomic_load_explicit(&graph->slot_limit, memory_order_acquire));
     const uint64_t word_count = rhumb__max_u64(rhumb__divide_up(slot_limit, 64), 1);
     uint64_t *reached = rhumb__alloc_zeroed(word_count, sizeof *reached);
     uint64_t *expanded = rhumb__alloc_zeroed(word_count, sizeof *expanded);

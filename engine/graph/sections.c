@@ -59,6 +59,7 @@ static uint64_t tombstones_stride(const rhumb__params *params, const rhumb__spac
 /* Removes the slots that the version does not have from a list; those that stay move together. */
 static bool filter_list(const rhumb__version_image *version, uint64_t row, void *bytes, uint64_t row_bytes) {
     (void)row;
+    RHUMB_ASSERT_DEBUG(row_bytes % sizeof(uint32_t) == 0 && row_bytes / sizeof(uint32_t) <= RHUMB__M0_MAX);
     uint32_t *slots = bytes;
     const uint32_t capacity = (uint32_t)(row_bytes / sizeof *slots);
     uint32_t kept_count = 0;
@@ -99,6 +100,8 @@ static bool filter_key_bucket(const rhumb__version_image *version, uint64_t row,
 
 /* Replaces the current tombstones by those of the version. */
 static bool filter_tombstones(const rhumb__version_image *version, uint64_t row, void *bytes, uint64_t row_bytes) {
+    RHUMB_ASSERT_DEBUG(row_bytes == RHUMB__TOMBSTONE_ROW_BYTES);
+    RHUMB_ASSERT_DEBUG(row < rhumb__tombstone_row_count(version->counts->slot_count));
     const uint8_t *then = version->tombstones + row * row_bytes;
     if (memcmp(bytes, then, row_bytes) == 0) return false;
     memcpy(bytes, then, row_bytes);

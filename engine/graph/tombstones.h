@@ -7,6 +7,7 @@
 #ifndef RHUMB_ENGINE_GRAPH_TOMBSTONES_H
 #define RHUMB_ENGINE_GRAPH_TOMBSTONES_H
 
+#include "base/assert.h"
 #include "base/bits.h"
 #include "engine/graph/graph.h"
 
@@ -24,6 +25,7 @@ static inline _Atomic uint64_t *rhumb__tombstone_word(const rhumb__section *tomb
 /* Whether the node of a slot below slot_limit has been deleted. Acquire pairs with the release in rhumb__tombstone_set.
  */
 static inline bool rhumb__tombstone_is_set(const rhumb__section *tombstones, uint32_t slot) {
+    RHUMB_ASSERT_DEBUG(slot / RHUMB__TOMBSTONE_ROW_SLOTS < atomic_load(&tombstones->row_capacity));
     const uint64_t word = atomic_load_explicit(rhumb__tombstone_word(tombstones, slot), memory_order_acquire);
     return (word >> (slot % 64) & 1) != 0;
 }
@@ -34,6 +36,8 @@ static inline bool rhumb__graph_is_dead(const rhumb__graph *graph, uint32_t slot
 
 /* Marks a node as deleted; returns false when it was already. Takes the lock of the row's chunk. */
 static inline bool rhumb__tombstone_set(rhumb__graph *graph, uint32_t slot) {
+    RHUMB_ASSERT_DEBUG(graph->writable);
+    rhumb__graph_assert_slot(graph, slot);
     rhumb__section *tombstones = &graph->sections[RHUMB__SECTION_TOMBSTONES];
     const uint64_t row = slot / RHUMB__TOMBSTONE_ROW_SLOTS;
     const uint64_t bit = UINT64_C(1) << (slot % 64);
