@@ -151,14 +151,14 @@ uint64_t rhumb_index_count(const rhumb_index *index) {
     rhumb_index *handle = (rhumb_index *)index;
     const bool has_scratch = rhumb__handle_enter(handle, &scratch, &graph) == RHUMB_OK;
     if (!has_scratch) {
-        pthread_mutex_lock(&handle->refresh_lock);
+        rhumb__mutex_lock(&handle->refresh_lock);
         graph = atomic_load(&handle->scratch_pool.graph);
     }
     const uint64_t count = rhumb__graph_live_count(graph);
     if (has_scratch) {
         rhumb__scratch_give(scratch);
     } else {
-        pthread_mutex_unlock(&handle->refresh_lock);
+        rhumb__mutex_unlock(&handle->refresh_lock);
     }
     return count;
 }

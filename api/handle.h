@@ -3,14 +3,13 @@
 #ifndef RHUMB_API_HANDLE_H
 #define RHUMB_API_HANDLE_H
 
-#include <pthread.h>
-
+#include "base/lock.h"
 #include "engine/search/scratch.h"
 #include "include/rhumb.h"
 
 struct rhumb_index {
     rhumb__scratch_pool scratch_pool; /* and in it the graph that calls work on */
-    pthread_mutex_t refresh_lock;     /* one exchange of the graph at a time: by a refresh or by a compaction */
+    rhumb__mutex refresh_lock;        /* one exchange of the graph at a time: by a refresh or by a compaction */
     rhumb__writer *writer;            /* NULL in a reader */
     bool read_only;
 };

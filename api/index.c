@@ -24,7 +24,7 @@ rhumb_status rhumb__handle_check(const rhumb_index *index, bool for_writing) {
 static rhumb_status handle_new(bool read_only, rhumb_index **index_out) {
     rhumb_index *index = rhumb__alloc_zeroed(1, sizeof *index);
     if (index == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a handle");
-    if (pthread_mutex_init(&index->refresh_lock, NULL) != 0) {
+    if (rhumb__mutex_init(&index->refresh_lock, RHUMB__RANK_REFRESH) != 0) {
         rhumb__free(index);
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for a lock");
     }
@@ -43,7 +43,7 @@ static void handle_begin(rhumb_index *index, rhumb__graph *graph) {
 static void handle_free(rhumb_index *index) {
     if (index == NULL) return;
     rhumb__scratch_pool_destroy(&index->scratch_pool);
-    pthread_mutex_destroy(&index->refresh_lock);
+    rhumb__mutex_destroy(&index->refresh_lock);
     rhumb__free(index);
 }
 
@@ -172,10 +172,10 @@ static uint64_t ask_lsn(const rhumb_index *index, uint64_t (*of_log)(rhumb__log 
     if (index == NULL) return 0;
     if (index->writer != NULL) return of_log(index->writer->log);
     rhumb_index *handle = (rhumb_index *)index;
-    pthread_mutex_lock(&handle->refresh_lock);
+    rhumb__mutex_lock(&handle->refresh_lock);
     const rhumb__graph *graph = atomic_load(&handle->scratch_pool.graph);
     const uint64_t lsn = graph->counts.lsn;
-    pthread_mutex_unlock(&handle->refresh_lock);
+    rhumb__mutex_unlock(&handle->refresh_lock);
     return lsn;
 }
 
@@ -224,7 +224,7 @@ rhumb_status rhumb_index_refresh(rhumb_index *index, bool *changed) {
     rhumb_status status = rhumb__handle_check(index, false);
     if (status != RHUMB_OK) return status;
     if (index->read_only) {
-        pthread_mutex_lock(&index->refresh_lock);
+        rhumb__mutex_lock(&index->refresh_lock);
         rhumb__graph *graph = atomic_load(&index->scratch_pool.graph);
         RHUMB_TRY(rhumb__store_has_newer(graph->store, &newer));
         if (newer) {
@@ -234,6 +234,6 @@ rhumb_status rhumb_index_refresh(rhumb_index *index, bool *changed) {
     }
     if (changed != NULL) *changed = newer;
 done:
-    if (index->read_only) pthread_mutex_unlock(&index->refresh_lock);
+    if (index->read_only) rhumb__mutex_unlock(&index->refresh_lock);
     return status;
 }

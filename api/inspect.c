@@ -30,7 +30,7 @@ static void fill_options(const rhumb__params *params, rhumb_index_options *optio
 }
 
 static void fill_store(rhumb__store *store, rhumb_index_stats *stats) {
-    pthread_mutex_lock(&store->publish_lock);
+    rhumb__mutex_lock(&store->publish_lock);
     stats->format_version = store->superblock.format_version;
     stats->creator_version = store->superblock.creator_version;
     memcpy(stats->uuid, store->superblock.uuid, sizeof stats->uuid);
@@ -43,28 +43,28 @@ static void fill_store(rhumb__store *store, rhumb_index_stats *stats) {
     }
     if (rhumb__io_size(store->io, &stats->file_bytes) != RHUMB_OK) stats->file_bytes = store->superblock.file_bytes;
     stats->file_free_bytes = stats->file_bytes > used_bytes ? stats->file_bytes - used_bytes : 0;
-    pthread_mutex_unlock(&store->publish_lock);
+    rhumb__mutex_unlock(&store->publish_lock);
     snprintf(stats->io_backend, sizeof stats->io_backend, "%s", store->io->backend->name);
 }
 
 static void fill_graph(rhumb__graph *graph, rhumb_index_stats *stats) {
-    pthread_mutex_lock(&graph->append_lock);
+    rhumb__mutex_lock(&graph->append_lock);
     stats->slot_count = graph->counts.slot_count;
     stats->key_next = graph->counts.key_next;
     memcpy(stats->level_counts, graph->counts.level_counts, sizeof stats->level_counts);
     const int32_t top = rhumb__counts_level_top(&graph->counts);
     /* Under the lock, so that it is never more than the slots that were handed out. */
     stats->count = rhumb__graph_live_count(graph);
-    pthread_mutex_unlock(&graph->append_lock);
+    rhumb__mutex_unlock(&graph->append_lock);
     stats->level_top = top < 0 ? 0 : (uint32_t)top;
     stats->unlinked_count = rhumb__recover_unlinked_count(graph);
 }
 
 static void fill_work(rhumb__writer *writer, rhumb_index_stats *stats) {
-    pthread_mutex_lock(&writer->stats_lock);
+    rhumb__mutex_lock(&writer->stats_lock);
     const rhumb__checkpoint_stats checkpoints = writer->checkpoint_stats;
     const rhumb__compaction_stats compactions = writer->compaction_stats;
-    pthread_mutex_unlock(&writer->stats_lock);
+    rhumb__mutex_unlock(&writer->stats_lock);
     stats->checkpoint_count = checkpoints.count;
     stats->checkpoint_bytes = checkpoints.bytes;
     stats->checkpoint_ns = checkpoints.ns;

@@ -8,22 +8,23 @@
 #include "base/log_message.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
-static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+#include "base/lock.h"
+
+static rhumb__rwlock lock = RHUMB__RWLOCK_INITIALIZER(RHUMB__RANK_LOG_MESSAGE);
 static rhumb_log_fn told_function; /* guarded by lock, as the next */
 static void *told_context;
 static _Atomic int wanted; /* highest level that is told; 0: none. Written under lock */
 
 void rhumb__log_message_set(rhumb_log_fn function, void *context, rhumb_log_level level_max) {
-    pthread_rwlock_wrlock(&lock);
+    rhumb__rwlock_wrlock(&lock);
     told_function = function;
     told_context = context;
     atomic_store_explicit(&wanted, function == NULL ? 0 : (int)level_max, memory_order_relaxed);
-    pthread_rwlock_unlock(&lock);
+    rhumb__rwlock_unlock(&lock);
 }
 
 /* File names may hold anything; a message is one line all the same. */
@@ -45,8 +46,8 @@ void rhumb__log_message(rhumb_log_level level, const char *path, const char *for
     vsnprintf(text + length, sizeof text - (size_t)length, format, arguments);
     va_end(arguments);
     make_one_line(text);
-    pthread_rwlock_rdlock(&lock);
+    rhumb__rwlock_rdlock(&lock);
     if ((int)level <= atomic_load_explicit(&wanted, memory_order_relaxed)) told_function(told_context, level, text);
-    pthread_rwlock_unlock(&lock);
+    rhumb__rwlock_unlock(&lock);
     errno = errno_before;
 }

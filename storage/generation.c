@@ -24,14 +24,14 @@ rhumb_status rhumb__store_attach_next(rhumb__store *store, const rhumb__section_
     RHUMB_ASSERT(store->sections[store->next_section_count]->spec.id == spec->id);
     const rhumb_status status = rhumb__section_init(section, spec, true, 0);
     if (status != RHUMB_OK) return status;
-    pthread_mutex_lock(&store->publish_lock);
+    rhumb__mutex_lock(&store->publish_lock);
     store->next_sections[store->next_section_count++] = section;
-    pthread_mutex_unlock(&store->publish_lock);
+    rhumb__mutex_unlock(&store->publish_lock);
     return RHUMB_OK;
 }
 
 void rhumb__store_switch_next(rhumb__store *store) {
-    pthread_mutex_lock(&store->publish_lock);
+    rhumb__mutex_lock(&store->publish_lock);
     RHUMB_ASSERT(store->next_section_count == store->section_count);
     for (uint32_t i = 0; i < store->section_count; i++) {
         rhumb__section *section = store->sections[i];
@@ -47,11 +47,11 @@ void rhumb__store_switch_next(rhumb__store *store) {
         store->sections[i] = store->next_sections[i];
     }
     store->next_section_count = 0;
-    pthread_mutex_unlock(&store->publish_lock);
+    rhumb__mutex_unlock(&store->publish_lock);
 }
 
 void rhumb__store_drop_next(rhumb__store *store) {
-    pthread_mutex_lock(&store->publish_lock);
+    rhumb__mutex_lock(&store->publish_lock);
     for (uint32_t i = 0; i < store->next_section_count; i++) {
         rhumb__section *section = store->next_sections[i];
         const rhumb__extent_list *extents = &section->extents;
@@ -62,7 +62,7 @@ void rhumb__store_drop_next(rhumb__store *store) {
         rhumb__section_destroy(section);
     }
     store->next_section_count = 0;
-    pthread_mutex_unlock(&store->publish_lock);
+    rhumb__mutex_unlock(&store->publish_lock);
 }
 
 /* Cuts off what is free behind everything that a version on the disk asks for. */
@@ -78,7 +78,7 @@ static rhumb_status cut_end(rhumb__store *store) {
 rhumb_status rhumb__store_trim(rhumb__store *store, bool *left_out) {
     rhumb_status status = RHUMB_OK;
     *left_out = false;
-    pthread_mutex_lock(&store->publish_lock);
+    rhumb__mutex_lock(&store->publish_lock);
     if (atomic_load(&store->failed)) goto done;
     *left_out = rhumb__store_reclaim(store);
     for (uint32_t i = 0; i < store->space.count; i++) {
@@ -86,6 +86,6 @@ rhumb_status rhumb__store_trim(rhumb__store *store, bool *left_out) {
     }
     status = cut_end(store);
 done:
-    pthread_mutex_unlock(&store->publish_lock);
+    rhumb__mutex_unlock(&store->publish_lock);
     return status;
 }

@@ -67,7 +67,10 @@ rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_s
     section->writable = writable;
     section->chunk_bytes = rhumb__section_chunk_bytes(spec->kind, spec->row_stride_bytes);
     section->chunk_row_count = (uint32_t)(section->chunk_bytes / spec->row_stride_bytes);
-    if (pthread_mutex_init(&section->growth_lock, NULL) != 0) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a lock");
+    if (section->spec.chunk_rank == RHUMB__RANK_NONE) section->spec.chunk_rank = RHUMB__RANK_CHUNK;
+    if (rhumb__mutex_init(&section->growth_lock, RHUMB__RANK_GROWTH) != 0) {
+        return rhumb__fail(RHUMB_E_NOMEM, "no memory for a lock");
+    }
 
     const uint64_t unit = section->chunk_bytes;
     const uint64_t limit_bytes = RESERVATION_BYTES_MAX / spec->row_stride_bytes < spec->row_limit
@@ -87,8 +90,8 @@ rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_s
     if (status != RHUMB_OK || !writable || spec->kind != RHUMB__SECTION_MUTABLE) goto done;
 
     /* Chunk states come from zeroed pages; that is how glibc and musl define an unlocked mutex. */
-    const pthread_mutex_t unlocked = PTHREAD_MUTEX_INITIALIZER;
-    const pthread_mutex_t zeros = {0};
+    const rhumb__mutex unlocked = RHUMB__MUTEX_INITIALIZER(RHUMB__RANK_NONE);
+    const rhumb__mutex zeros = {0};
     RHUMB_ASSERT(memcmp(&unlocked, &zeros, sizeof zeros) == 0);
     uint8_t *states = NULL;
     const uint64_t state_count = section->reserved_bytes / section->chunk_bytes + 1;
@@ -103,7 +106,7 @@ done:
 void rhumb__section_destroy(rhumb__section *section) {
     if (section->reservation != NULL) munmap(section->reservation, section->reservation_bytes);
     if (section->chunks != NULL) munmap(section->chunks, section->chunks_reserved_bytes);
-    if (section->row_stride_bytes != 0) pthread_mutex_destroy(&section->growth_lock);
+    if (section->row_stride_bytes != 0) rhumb__mutex_destroy(&section->growth_lock);
     rhumb__extent_list_clear(&section->extents);
     rhumb__free(section->checksums);
     memset(section, 0, sizeof *section);
@@ -188,7 +191,7 @@ done:
 rhumb_status rhumb__section_grow(rhumb__section *section, uint64_t row_count) {
     rhumb_status status = RHUMB_OK;
     RHUMB_ASSERT(section->writable);
-    pthread_mutex_lock(&section->growth_lock);
+    rhumb__mutex_lock(&section->growth_lock);
     if (row_count <= atomic_load_explicit(&section->row_capacity, memory_order_relaxed)) goto done;
     if (row_count > section->spec.row_limit || row_count > section->reserved_bytes / section->row_stride_bytes) {
         status = rhumb__fail(RHUMB_E_FULL,
@@ -217,6 +220,6 @@ rhumb_status rhumb__section_grow(rhumb__section *section, uint64_t row_count) {
     /* Release pairs with the acquire in rhumb__section_ensure. */
     atomic_store_explicit(&section->row_capacity, bytes / section->row_stride_bytes, memory_order_release);
 done:
-    pthread_mutex_unlock(&section->growth_lock);
+    rhumb__mutex_unlock(&section->growth_lock);
     return status;
 }

@@ -15,11 +15,11 @@
 #ifndef RHUMB_STORAGE_SECTION_H
 #define RHUMB_STORAGE_SECTION_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/lock.h"
 #include "storage/frame/directory.h"
 #include "storage/frame/extent_list.h"
 #include "storage/io/io.h"
@@ -35,10 +35,12 @@ typedef struct rhumb__section_spec {
     bool unmapped;             /* in a reader: only what the directory says of it is wanted, not its rows */
     uint64_t row_stride_bytes; /* a multiple of 64 for mutable sections */
     uint64_t row_limit;        /* rows it may ever have: bounds the reservation */
+    /* Of its chunk locks; RHUMB__RANK_NONE is RHUMB__RANK_CHUNK. */
+    rhumb__lock_rank chunk_rank;
 } rhumb__section_spec;
 
 typedef struct rhumb__chunk_state {
-    pthread_mutex_t lock;
+    rhumb__mutex lock;
     bool dirty; /* changed since its last copy into a checkpoint; guarded by `lock` */
 } rhumb__chunk_state;
 
@@ -54,7 +56,7 @@ typedef struct rhumb__section {
     uint8_t *reservation; /* what was mapped to get it: base and reserved_bytes lie within */
     uint64_t reservation_bytes;
     uint64_t accessible_bytes; /* guarded by growth_lock */
-    pthread_mutex_t growth_lock;
+    rhumb__mutex growth_lock;
     rhumb__chunk_state *chunks; /* mutable sections of a writer; reserved like the section, and grows with it */
     uint64_t chunks_reserved_bytes;
 
@@ -97,18 +99,25 @@ static inline rhumb__chunk_state *rhumb__section_chunk(const rhumb__section *sec
     return &section->chunks[row / section->chunk_row_count];
 }
 
+/* Locks a chunk of the section; rhumb__mutex_unlock unlocks it. */
+static inline void rhumb__section_lock_chunk(const rhumb__section *section, rhumb__chunk_state *chunk) {
+    rhumb__mutex_lock_as(&chunk->lock, section->spec.chunk_rank);
+}
+
 /* Locks the chunk that holds `row`. */
 static inline void rhumb__section_lock(const rhumb__section *section, uint64_t row) {
-    pthread_mutex_lock(&rhumb__section_chunk(section, row)->lock);
+    rhumb__section_lock_chunk(section, rhumb__section_chunk(section, row));
 }
 
 static inline void rhumb__section_unlock(const rhumb__section *section, uint64_t row) {
-    pthread_mutex_unlock(&rhumb__section_chunk(section, row)->lock);
+    rhumb__mutex_unlock(&rhumb__section_chunk(section, row)->lock);
 }
 
 /* To be called with the lock of the row's chunk held, before the first store. */
 static inline void rhumb__section_mark_dirty(const rhumb__section *section, uint64_t row) {
-    rhumb__section_chunk(section, row)->dirty = true;
+    rhumb__chunk_state *chunk = rhumb__section_chunk(section, row);
+    rhumb__mutex_assert_held(&chunk->lock);
+    chunk->dirty = true;
 }
 
 /* Whether the published rows are more than memory should hold: more than half of it. Such a section is read in single

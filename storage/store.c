@@ -34,7 +34,7 @@
 static rhumb_status store_new(const char *path, bool writable, rhumb__store **store_out) {
     rhumb__store *store = rhumb__alloc_zeroed(1, sizeof *store);
     if (store == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a store");
-    if (pthread_mutex_init(&store->publish_lock, NULL) != 0) {
+    if (rhumb__mutex_init(&store->publish_lock, RHUMB__RANK_PUBLISH) != 0) {
         rhumb__free(store);
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for a lock");
     }
@@ -412,7 +412,7 @@ void rhumb__store_close(rhumb__store *store) {
     rhumb__file_space_clear(&store->space);
     rhumb__free(store->retired);
     rhumb__free(store->path);
-    pthread_mutex_destroy(&store->publish_lock);
+    rhumb__mutex_destroy(&store->publish_lock);
     rhumb__free(store);
 }
 
@@ -427,9 +427,9 @@ void rhumb__store_abandon(rhumb__store *store) {
 }
 
 bool rhumb__store_is_same(rhumb__store *store, const rhumb__store *reader) {
-    pthread_mutex_lock(&store->publish_lock); /* a publication writes the superblock anew */
+    rhumb__mutex_lock(&store->publish_lock); /* a publication writes the superblock anew */
     const bool same = memcmp(store->superblock.uuid, reader->superblock.uuid, sizeof store->superblock.uuid) == 0;
-    pthread_mutex_unlock(&store->publish_lock);
+    rhumb__mutex_unlock(&store->publish_lock);
     return same;
 }
 

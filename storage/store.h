@@ -10,11 +10,11 @@
 #ifndef RHUMB_STORAGE_STORE_H
 #define RHUMB_STORAGE_STORE_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/lock.h"
 #include "storage/frame/directory.h"
 #include "storage/frame/superblock.h"
 #include "storage/io/io.h"
@@ -43,7 +43,7 @@ typedef struct rhumb__store {
     rhumb__section *next_sections[RHUMB__SECTION_COUNT_MAX]; /* of a generation that is being made, see generation.c */
     uint32_t next_section_count;
 
-    pthread_mutex_t publish_lock; /* guards everything below, and the published part of every section */
+    rhumb__mutex publish_lock; /* guards everything below, and the published part of every section */
     rhumb__file_space space;
     rhumb__retired_run *retired;
     uint32_t retired_count;

@@ -67,7 +67,7 @@ rhumb_status rhumb__store_verify(rhumb__store *store, uint64_t *chunk_count_out,
     uint32_t *table = NULL;
     chunk_check check = {.first_error = first_error};
     if (first_error != NULL) first_error[0] = '\0';
-    pthread_mutex_lock(&store->publish_lock);
+    rhumb__mutex_lock(&store->publish_lock);
     if (!store->writable) status = rhumb__store_read_checksums(store, store->directory, &table);
     if (status == RHUMB_E_CORRUPT) {
         /* Damage of the table is damage that was found; there is nothing left to compare chunks with. */
@@ -86,7 +86,7 @@ rhumb_status rhumb__store_verify(rhumb__store *store, uint64_t *chunk_count_out,
     *chunk_count_out = check.chunk_count;
     *error_count_out = check.error_count;
 done:
-    pthread_mutex_unlock(&store->publish_lock);
+    rhumb__mutex_unlock(&store->publish_lock);
     rhumb__free(check.buffer);
     rhumb__free(table);
     return status;

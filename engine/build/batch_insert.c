@@ -11,7 +11,6 @@
 #include "engine/build/batch_insert.h"
 #include "engine/build/writer.h"
 
-#include <pthread.h>
 #include <time.h>
 
 #include "base/alloc.h"
@@ -149,7 +148,7 @@ static rhumb_status insert_whole(insert_job *job) {
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for a batch of %llu", (unsigned long long)job->spec->count);
     }
     for (uint64_t i = 0; i < job->spec->count; i++) job->slots[i] = RHUMB__SLOT_NONE;
-    pthread_rwlock_rdlock(&writer->batch_lock);
+    rhumb__rwlock_rdlock(&writer->batch_lock);
     RHUMB_TRY(rhumb__batch_boundary(writer, RHUMB__LOG_BATCH_BEGIN, 0, &job->batch));
     status = run(job);
     if (status == RHUMB_OK) status = rhumb__batch_boundary(writer, RHUMB__LOG_BATCH_COMMIT, job->batch, &commit_lsn);
@@ -159,7 +158,7 @@ static rhumb_status insert_whole(insert_job *job) {
         take_back(job);
     }
 done:
-    pthread_rwlock_unlock(&writer->batch_lock);
+    rhumb__rwlock_unlock(&writer->batch_lock);
     rhumb__free(job->slots);
     return status;
 }

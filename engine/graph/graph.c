@@ -7,7 +7,6 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/bits.h"
-#include "base/lock.h"
 #include "base/status.h"
 #include "engine/graph/tombstones.h"
 
@@ -19,10 +18,12 @@ rhumb_status rhumb__graph_new(rhumb__graph **graph_out) {
     if (graph == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for an index");
     graph->id = atomic_fetch_add(&graph_count, 1) + 1;
     atomic_store(&graph->entry, RHUMB__ENTRY_NONE);
-    if (pthread_mutex_init(&graph->append_lock, NULL) != 0 || pthread_mutex_init(&graph->pause_lock, NULL) != 0 ||
-        pthread_mutex_init(&graph->removals.lock, NULL) != 0 || rhumb__rwlock_init_fair(&graph->removal_lock) != 0 ||
-        pthread_mutex_init(&graph->key_table.split_lock, NULL) != 0 ||
-        pthread_mutex_init(&graph->key_table.overflow_lock, NULL) != 0) {
+    if (rhumb__mutex_init(&graph->append_lock, RHUMB__RANK_APPEND) != 0 ||
+        rhumb__mutex_init(&graph->pause_lock, RHUMB__RANK_PAUSE) != 0 ||
+        rhumb__mutex_init(&graph->removals.lock, RHUMB__RANK_REMOVALS) != 0 ||
+        rhumb__rwlock_init(&graph->removal_lock, RHUMB__RANK_REMOVAL) != 0 ||
+        rhumb__mutex_init(&graph->key_table.split_lock, RHUMB__RANK_SPLIT) != 0 ||
+        rhumb__mutex_init(&graph->key_table.overflow_lock, RHUMB__RANK_OVERFLOW) != 0) {
         rhumb__free(graph);
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for locks");
     }
@@ -48,6 +49,7 @@ rhumb_status rhumb__graph_attach(rhumb__graph *graph, bool next) {
             .unmapped = graph->graph_only && info->of_vectors,
             .row_stride_bytes = info->row_stride_bytes(&graph->params, &graph->space),
             .row_limit = rhumb__section_row_limit(info),
+            .chunk_rank = info->chunk_rank,
         };
         const rhumb_status status = next ? rhumb__store_attach_next(graph->store, &spec, section)
                                          : rhumb__store_attach(graph->store, &spec, section);
@@ -177,12 +179,12 @@ void rhumb__graph_free(rhumb__graph *graph) {
     if (graph == NULL) return;
     rhumb__free(graph->key_table.overflow_free);
     rhumb__free(graph->removals.items);
-    pthread_mutex_destroy(&graph->append_lock);
-    pthread_mutex_destroy(&graph->pause_lock);
-    pthread_mutex_destroy(&graph->removals.lock);
-    pthread_rwlock_destroy(&graph->removal_lock);
-    pthread_mutex_destroy(&graph->key_table.split_lock);
-    pthread_mutex_destroy(&graph->key_table.overflow_lock);
+    rhumb__mutex_destroy(&graph->append_lock);
+    rhumb__mutex_destroy(&graph->pause_lock);
+    rhumb__mutex_destroy(&graph->removals.lock);
+    rhumb__rwlock_destroy(&graph->removal_lock);
+    rhumb__mutex_destroy(&graph->key_table.split_lock);
+    rhumb__mutex_destroy(&graph->key_table.overflow_lock);
     rhumb__free(graph);
 }
 

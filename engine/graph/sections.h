@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/lock_ranks.h"
 #include "distances/space.h"
 #include "engine/graph/params.h"
 #include "storage/frame/directory.h"
@@ -68,6 +69,7 @@ typedef struct rhumb__section_info {
     uint32_t version;                               /* of the codec */
     uint32_t (*codec)(const rhumb__params *params); /* NULL: codec 0 */
     uint64_t (*row_stride_bytes)(const rhumb__params *params, const rhumb__space *space);
+    rhumb__lock_rank chunk_rank;  /* of a mutable section, see rhumb__section_spec */
     rhumb__section_filter filter; /* of a mutable section; NULL: its published rows go to the file as they are */
 } rhumb__section_info;
 

@@ -42,7 +42,7 @@ static bool wait_interval(rhumb__log *log) {
     const uint64_t end_ns = rhumb__clock_now_ns() + rhumb__min_u64(log->interval_ns, UINT64_C(1) << 60);
     const struct timespec end = {.tv_sec = (time_t)(end_ns / SECOND_NS), .tv_nsec = (long)(end_ns % SECOND_NS)};
     while (!log->stopping) {
-        if (pthread_cond_timedwait(&log->tick, &log->lock, &end) == ETIMEDOUT) break;
+        if (rhumb__cond_timedwait(&log->tick, &log->lock, &end) == ETIMEDOUT) break;
     }
     return !log->stopping;
 }
@@ -50,11 +50,11 @@ static bool wait_interval(rhumb__log *log) {
 /* Sleeps while everything is durable; otherwise syncs at the end of an interval. A failure is kept for the others. */
 static void *thread_main(void *argument) {
     rhumb__log *log = argument;
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     while (!log->stopping && !atomic_load(&log->failed)) {
         if (log->durable_lsn >= log->lsn) {
             log->thread_idle = true;
-            pthread_cond_wait(&log->tick, &log->lock);
+            rhumb__cond_wait(&log->tick, &log->lock);
             log->thread_idle = false;
             continue;
         }
@@ -62,7 +62,7 @@ static void *thread_main(void *argument) {
         rhumb__log_await_role(log);
         if (log->durable_lsn < log->lsn && rhumb__log_flush(log, true) != RHUMB_OK) break;
     }
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     return NULL;
 }
 
@@ -75,10 +75,10 @@ static rhumb_status start_thread(rhumb__log *log) {
 
 static void stop_thread(rhumb__log *log) {
     if (!log->thread_started) return;
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     log->stopping = true;
     pthread_cond_signal(&log->tick);
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     pthread_join(log->thread, NULL);
 }
 
@@ -98,7 +98,7 @@ static rhumb_status make(const rhumb__log_spec *spec, rhumb__log **log_out) {
     pthread_cond_init(&log->tick, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_cond_init(&log->changed, NULL);
-    pthread_mutex_init(&log->lock, NULL);
+    rhumb__mutex_init(&log->lock, RHUMB__RANK_LOG);
     log->backend = spec->backend;
     log->durability = spec->durability;
     log->interval_ns = spec->interval_ns;
@@ -114,7 +114,7 @@ static void destroy(rhumb__log *log) {
     rhumb__free(log->path);
     pthread_cond_destroy(&log->tick);
     pthread_cond_destroy(&log->changed);
-    pthread_mutex_destroy(&log->lock);
+    rhumb__mutex_destroy(&log->lock);
     rhumb__free(log);
 }
 
@@ -241,7 +241,7 @@ static bool has_room(const rhumb__log *log, uint64_t bytes) {
 static rhumb_status make_room(rhumb__log *log, uint64_t bytes) {
     const uint64_t needed_bytes = log->used_bytes + log->reserved_bytes + bytes;
     if (log->flushing) {
-        pthread_cond_wait(&log->changed, &log->lock);
+        rhumb__cond_wait(&log->changed, &log->lock);
         return RHUMB_OK;
     }
     if (!log->ready) return rhumb__log_get_ready(log);
@@ -258,7 +258,7 @@ rhumb_status rhumb__log_reserve(rhumb__log *log, uint32_t payload_bytes) {
                            RHUMB__LOG_PAYLOAD_BYTES_MAX);
     }
     const uint64_t bytes = rhumb__log_record_bytes(payload_bytes);
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     if (log->lsn >= RHUMB__LOG_LSN_MAX - LSN_RESERVE) {
         status = rhumb__fail_at(RHUMB_E_FULL, log->path, RHUMB_OFFSET_NONE,
                                 "operation %llu is among the last there can be", (unsigned long long)log->lsn);
@@ -273,16 +273,16 @@ rhumb_status rhumb__log_reserve(rhumb__log *log, uint32_t payload_bytes) {
         log->reserved_bytes += bytes;
     }
 done:
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     return status;
 }
 
 void rhumb__log_release(rhumb__log *log, uint32_t payload_bytes) {
     const uint64_t bytes = rhumb__log_record_bytes(payload_bytes);
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     RHUMB_ASSERT(log->reserved_bytes >= bytes);
     log->reserved_bytes -= bytes;
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
 }
 
 /* Puts the next record at the end of the buffer. */
@@ -309,7 +309,7 @@ uint64_t rhumb__log_append(rhumb__log *log, rhumb__log_type type, uint64_t batch
     RHUMB_ASSERT(type >= RHUMB__LOG_INSERT && type <= RHUMB__LOG_BATCH_COMMIT);
     RHUMB_ASSERT(head_bytes <= RHUMB__LOG_PAYLOAD_BYTES_MAX && body_bytes <= RHUMB__LOG_PAYLOAD_BYTES_MAX - head_bytes);
     const uint64_t bytes = rhumb__log_record_bytes(head_bytes + body_bytes);
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     RHUMB_ASSERT(log->reserved_bytes >= bytes);
     log->reserved_bytes -= bytes;
     const uint64_t lsn = ++log->lsn;
@@ -323,7 +323,7 @@ uint64_t rhumb__log_append(rhumb__log *log, rhumb__log_type type, uint64_t batch
         put_record(log, &header, head, head_bytes, body, body_bytes);
     }
     if (log->thread_idle) pthread_cond_signal(&log->tick);
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     return lsn;
 }
 
@@ -335,7 +335,7 @@ static rhumb_status make_durable(rhumb__log *log, uint64_t lsn) {
     while (status == RHUMB_OK && log->durable_lsn < lsn) {
         if (atomic_load(&log->failed)) return rhumb__log_fail_again(log);
         if (log->flushing) {
-            pthread_cond_wait(&log->changed, &log->lock);
+            rhumb__cond_wait(&log->changed, &log->lock);
         } else {
             status = rhumb__log_flush(log, true);
         }
@@ -345,19 +345,19 @@ static rhumb_status make_durable(rhumb__log *log, uint64_t lsn) {
 
 rhumb_status rhumb__log_wait(rhumb__log *log, uint64_t lsn) {
     rhumb_status status = RHUMB_OK;
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     if (log->durability == RHUMB_DURABILITY_FULL) {
         status = make_durable(log, lsn);
     } else if (atomic_load(&log->failed) && log->durable_lsn < lsn) {
         status = rhumb__log_fail_again(log);
     }
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     return status;
 }
 
 rhumb_status rhumb__log_sync(rhumb__log *log) {
     rhumb_status status = RHUMB_OK;
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     if (atomic_load(&log->failed)) {
         status = rhumb__log_fail_again(log);
     } else if (log->durability != RHUMB_DURABILITY_NONE) {
@@ -367,39 +367,39 @@ rhumb_status rhumb__log_sync(rhumb__log *log) {
                                 "without a log only a checkpoint makes operations durable; %llu of %llu are",
                                 (unsigned long long)log->durable_lsn, (unsigned long long)log->lsn);
     }
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     return status;
 }
 
 /* ---- what others ask ---- */
 
 uint64_t rhumb__log_lsn(rhumb__log *log) {
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     const uint64_t lsn = log->lsn;
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     return lsn;
 }
 
 uint64_t rhumb__log_durable_lsn(rhumb__log *log) {
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     const uint64_t lsn = log->durable_lsn;
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     return lsn;
 }
 
 rhumb__log_mark rhumb__log_mark_now(rhumb__log *log) {
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     const rhumb__log_mark mark = {.lsn = log->lsn, .offset = log->end_offset, .previous_crc = log->crc};
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     return mark;
 }
 
 rhumb__log_stats rhumb__log_stats_get(rhumb__log *log) {
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     const rhumb__log_stats stats = {.bytes = log->end_offset - log->header.first_offset,
                                     .sync_count = log->sync_count,
                                     .synced_count = log->synced_count};
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     return stats;
 }
 
@@ -407,9 +407,9 @@ bool rhumb__log_failed(const rhumb__log *log) { return atomic_load(&log->failed)
 
 rhumb_status rhumb__log_check(rhumb__log *log) {
     rhumb_status status = RHUMB_OK;
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     if (atomic_load(&log->failed)) status = rhumb__log_fail_again(log);
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     return status;
 }
 
@@ -429,7 +429,7 @@ rhumb_status rhumb__log_close(rhumb__log *log, bool remove) {
     rhumb_status status = RHUMB_OK;
     if (log == NULL) return RHUMB_OK;
     stop_thread(log);
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     const bool failed = atomic_load(&log->failed);
     const bool removable = remove && !failed && log->lsn == log->cut_lsn;
     const bool unwritten = log->used_bytes > 0 || log->unsynced;
@@ -438,7 +438,7 @@ rhumb_status rhumb__log_close(rhumb__log *log, bool remove) {
     } else if (!failed && unwritten && !removable) {
         status = rhumb__log_flush(log, true);
     }
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     const bool file_exists = log->io != NULL || log->remove_leftover;
     if (removable && file_exists) remove_file(log);
     destroy(log);

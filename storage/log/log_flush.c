@@ -36,7 +36,7 @@ static rhumb_status fail_for_good(rhumb__log *log) {
 }
 
 void rhumb__log_await_role(rhumb__log *log) {
-    while (log->flushing) pthread_cond_wait(&log->changed, &log->lock);
+    while (log->flushing) rhumb__cond_wait(&log->changed, &log->lock);
 }
 
 static void take_role(rhumb__log *log) {
@@ -64,9 +64,9 @@ static void note_synced(rhumb__log *log, uint64_t lsn) {
 static rhumb_status advance_header(rhumb__log *log, rhumb__log_header *header) {
     const rhumb_status status = rhumb__log_file_advance(log->io, header, !log->name_durable);
     if (status != RHUMB_OK) return status;
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     log->header = *header;
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     log->name_durable = true;
     return RHUMB_OK;
 }
@@ -77,18 +77,18 @@ static rhumb_status make_ready(rhumb__log *log) {
     switch (log->file_state) {
     case RHUMB__LOG_FILE_ABSENT:
         RHUMB_TRY(rhumb__log_file_create(log->backend, log->path, log->remove_leftover, &header, &log->io));
-        pthread_mutex_lock(&log->lock);
+        rhumb__mutex_lock(&log->lock);
         log->header = header;
-        pthread_mutex_unlock(&log->lock);
+        rhumb__mutex_unlock(&log->lock);
         break;
     case RHUMB__LOG_FILE_FOUND:
         RHUMB_TRY(rhumb__log_file_settle(log->io, &header, &log->found));
         rhumb__free(log->found.window);
         log->found.window = NULL;
-        pthread_mutex_lock(&log->lock);
+        rhumb__mutex_lock(&log->lock);
         log->synced_lsn = rhumb__max_u64(log->synced_lsn, log->found.end.lsn);
         log->durable_lsn = rhumb__max_u64(log->durable_lsn, log->found.end.lsn);
-        pthread_mutex_unlock(&log->lock);
+        rhumb__mutex_unlock(&log->lock);
         break;
     case RHUMB__LOG_FILE_STALE:
         RHUMB_TRY(advance_header(log, &header));
@@ -130,9 +130,9 @@ static rhumb_status flush_with_role(rhumb__log *log, bool sync) {
     log->buffer = log->spare;
     log->spare = bytes;
     log->used_bytes = 0;
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     const rhumb_status status = write_records(log, bytes, bytes_count, offset, sync);
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     if (status != RHUMB_OK) return fail_for_good(log);
     if (sync) note_synced(log, lsn);
     return RHUMB_OK;
@@ -150,10 +150,10 @@ rhumb_status rhumb__log_get_ready(rhumb__log *log) {
     if (atomic_load(&log->failed)) return rhumb__log_fail_again(log);
     take_role(log);
     const bool absent = log->file_state == RHUMB__LOG_FILE_ABSENT;
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     rhumb_status status = make_ready(log);
     if (status != RHUMB_OK && absent) log->remove_leftover = true;
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     const bool harmless = status == RHUMB_E_NOMEM || (absent && status != RHUMB_E_FATAL);
     if (status == RHUMB_OK) {
         log->ready = true;
@@ -179,9 +179,9 @@ static rhumb_status cut_everything(rhumb__log *log, uint64_t lsn) {
     log->unsynced = false;
     if (log->file_state == RHUMB__LOG_FILE_ABSENT) return RHUMB_OK;
     log->file_state = RHUMB__LOG_FILE_STALE;
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     status = make_ready(log);
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     return status == RHUMB_OK ? RHUMB_OK : fail_for_good(log);
 }
 
@@ -194,13 +194,13 @@ static rhumb_status cut_front(rhumb__log *log, const rhumb__log_mark *mark) {
     header.first_offset = mark->offset;
     header.first_lsn = mark->lsn + 1;
     header.first_previous_crc = mark->previous_crc;
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     status = advance_header(log, &header);
     if (status == RHUMB_OK) {
         log->unsynced = false;
         rhumb__log_file_trim(log->io, header.first_offset, false);
     }
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     if (status != RHUMB_OK) return fail_for_good(log);
     note_synced(log, lsn);
     return RHUMB_OK;
@@ -208,7 +208,7 @@ static rhumb_status cut_front(rhumb__log *log, const rhumb__log_mark *mark) {
 
 rhumb_status rhumb__log_cut(rhumb__log *log, const rhumb__log_mark *mark) {
     rhumb_status status = RHUMB_OK;
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     RHUMB_ASSERT(mark->lsn <= log->lsn);
     log->durable_lsn = rhumb__max_u64(log->durable_lsn, mark->lsn);
     pthread_cond_broadcast(&log->changed);
@@ -228,6 +228,6 @@ rhumb_status rhumb__log_cut(rhumb__log *log, const rhumb__log_mark *mark) {
     if (status == RHUMB_OK) log->cut_lsn = rhumb__max_u64(log->cut_lsn, mark->lsn);
     give_role(log);
 done:
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     return status;
 }

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/lock.h"
 #include "storage/log/log_file.h"
 
 /* What has to happen to the file before records can be written to it. */
@@ -32,7 +33,7 @@ struct rhumb__log {
     rhumb_durability durability;
     uint64_t interval_ns;
 
-    pthread_mutex_t lock;
+    rhumb__mutex lock;
     pthread_cond_t changed; /* the role is free; what waits looks again */
     atomic_bool failed;     /* changes under the lock, and only to true */
 

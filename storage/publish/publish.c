@@ -122,9 +122,9 @@ static void roll_back(rhumb__publisher *p) {
             const rhumb__range range = plan->moved.items[k];
             for (uint64_t offset = range.begin; offset < range.end; offset += plan->section->chunk_bytes) {
                 rhumb__chunk_state *chunk = &plan->section->chunks[offset / plan->section->chunk_bytes];
-                pthread_mutex_lock(&chunk->lock);
+                rhumb__section_lock_chunk(plan->section, chunk);
                 chunk->dirty = true;
-                pthread_mutex_unlock(&chunk->lock);
+                rhumb__mutex_unlock(&chunk->lock);
             }
         }
         for (uint32_t k = 0; k < plan->taken.count; k++) {
@@ -223,7 +223,7 @@ rhumb_status rhumb__store_publish(rhumb__store *store, rhumb__publication *publi
     RHUMB_ASSERT(store->writable);
     rhumb__publisher *p = rhumb__alloc_zeroed(1, sizeof *p);
     if (p == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a checkpoint");
-    pthread_mutex_lock(&store->publish_lock);
+    rhumb__mutex_lock(&store->publish_lock);
     RHUMB_TRY(prepare(p, store, publication));
     if (store->superblock.epoch >= RHUMB__EPOCH_MAX) {
         status = rhumb__fail_at(RHUMB_E_FULL, store->path, RHUMB_OFFSET_NONE, "epoch %llu is the last there can be",
@@ -245,7 +245,7 @@ rhumb_status rhumb__store_publish(rhumb__store *store, rhumb__publication *publi
     store->has_version = true;
     publication->written_bytes = p->written_bytes;
 done:
-    pthread_mutex_unlock(&store->publish_lock);
+    rhumb__mutex_unlock(&store->publish_lock);
     publisher_free(p);
     return status;
 }
@@ -255,7 +255,7 @@ rhumb_status rhumb__store_write_ahead(rhumb__store *store, rhumb__publication *p
     RHUMB_ASSERT(store->writable);
     rhumb__publisher *p = rhumb__alloc_zeroed(1, sizeof *p);
     if (p == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for writing ahead");
-    pthread_mutex_lock(&store->publish_lock);
+    rhumb__mutex_lock(&store->publish_lock);
     RHUMB_TRY(prepare(p, store, publication));
     p->ahead = true;
     if (store->next_section_count > 0) {
@@ -266,7 +266,7 @@ rhumb_status rhumb__store_write_ahead(rhumb__store *store, rhumb__publication *p
     rhumb__publish_settle(p);
     publication->written_bytes = p->written_bytes;
 done:
-    pthread_mutex_unlock(&store->publish_lock);
+    rhumb__mutex_unlock(&store->publish_lock);
     publisher_free(p);
     return status;
 }

@@ -123,9 +123,9 @@ static bool granule_is_dirty(const rhumb__section *section, uint64_t begin, uint
     bool dirty = false;
     for (uint64_t offset = begin; offset < end && !dirty; offset += section->chunk_bytes) {
         rhumb__chunk_state *chunk = &section->chunks[offset / section->chunk_bytes];
-        pthread_mutex_lock(&chunk->lock);
+        rhumb__section_lock_chunk(section, chunk);
         dirty = chunk->dirty;
-        pthread_mutex_unlock(&chunk->lock);
+        rhumb__mutex_unlock(&chunk->lock);
     }
     return dirty;
 }

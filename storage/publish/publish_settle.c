@@ -48,7 +48,7 @@ static bool settle_granule(rhumb__publisher *p, const rhumb__section_plan *plan,
     bool all_clean = true;
     for (uint64_t offset = begin; offset < end; offset += chunk_bytes) {
         rhumb__chunk_state *chunk = &section->chunks[offset / chunk_bytes];
-        pthread_mutex_lock(&chunk->lock);
+        rhumb__section_lock_chunk(section, chunk);
         all_clean = all_clean && !chunk->dirty;
     }
     const uint64_t step_bytes = all_clean ? end - begin : chunk_bytes;
@@ -60,7 +60,7 @@ static bool settle_granule(rhumb__publisher *p, const rhumb__section_plan *plan,
         settled = map_piece(p, plan, offset, step_bytes) && settled;
     }
     for (uint64_t offset = begin; offset < end; offset += chunk_bytes) {
-        pthread_mutex_unlock(&section->chunks[offset / chunk_bytes].lock);
+        rhumb__mutex_unlock(&section->chunks[offset / chunk_bytes].lock);
     }
     return settled;
 }

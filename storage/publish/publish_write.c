@@ -106,16 +106,16 @@ static void copy_chunk(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t 
     const uint64_t bytes = section->chunk_bytes;
     const uint64_t index = offset / bytes;
     rhumb__chunk_state *chunk = &section->chunks[index];
-    pthread_mutex_lock(&chunk->lock);
+    rhumb__section_lock_chunk(section, chunk);
     memcpy(copy, section->base + offset, bytes);
     chunk->dirty = false;
-    pthread_mutex_unlock(&chunk->lock);
+    rhumb__mutex_unlock(&chunk->lock);
     const uint64_t first_row = index * section->chunk_row_count;
     if (p->publication->filter != NULL &&
         p->publication->filter(p->publication->filter_context, section, first_row, copy, section->chunk_row_count)) {
-        pthread_mutex_lock(&chunk->lock);
+        rhumb__section_lock_chunk(section, chunk);
         chunk->dirty = true;
-        pthread_mutex_unlock(&chunk->lock);
+        rhumb__mutex_unlock(&chunk->lock);
     }
     /* Only published rows count for the checksum, as in append-only sections; what is behind them is zero in the copy.
      */

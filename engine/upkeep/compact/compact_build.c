@@ -270,9 +270,9 @@ static rhumb_status run(compaction *c) {
     RHUMB_TRY(rhumb__parallel_run(c->work->thread_count, list_worker, c));
     c->result->repaired_count = atomic_load(&c->repaired_count);
     RHUMB_TRY(link_all(c));
-    pthread_mutex_lock(&c->graph->append_lock);
+    rhumb__mutex_lock(&c->graph->append_lock);
     c->graph->counts.key_next = rhumb__max_u64(c->graph->counts.key_next, c->old->counts.key_next);
-    pthread_mutex_unlock(&c->graph->append_lock);
+    rhumb__mutex_unlock(&c->graph->append_lock);
     status = rhumb__progress_report(&c->progress, c->progress.total_count);
 done:
     return status;

@@ -287,9 +287,9 @@ static rhumb_status publish(repair *r, uint64_t batch) {
     uint64_t lsn = 0;
     rhumb__graph *graph = r->graph;
     RHUMB_TRY(rhumb__progress_report(&r->progress, r->progress.total_count));
-    pthread_mutex_lock(&graph->append_lock);
+    rhumb__mutex_lock(&graph->append_lock);
     graph->counts.key_next = rhumb__max_u64(graph->counts.key_next, r->salvage->counts.key_next);
-    pthread_mutex_unlock(&graph->append_lock);
+    rhumb__mutex_unlock(&graph->append_lock);
     take_metadata(r);
     RHUMB_TRY(rhumb__batch_boundary(graph->writer, RHUMB__LOG_BATCH_COMMIT, batch, &lsn));
     RHUMB_TRY(rhumb__checkpoint(graph->writer));
