@@ -146,7 +146,7 @@ static rhumb_status insert(rhumb__graph *graph, rhumb__scratch *scratch, inserti
         goto done;
     }
     write_node(graph, scratch->query, in);
-    rhumb__active_announce(graph, in->active, in->slot);
+    rhumb__active_publish(graph, in->active, in->slot);
     const rhumb__link_node node = {.slot = in->slot, .level = in->level, .active = in->active};
     rhumb__link(graph, scratch, &node);
     atomic_fetch_add_explicit(&graph->finished_count, 1, memory_order_relaxed);
@@ -214,7 +214,7 @@ rhumb_status rhumb__graph_link_placed(rhumb__graph *graph, rhumb__scratch *scrat
     RHUMB_TRY(rhumb__link_prepare(graph, scratch));
     rhumb__link_node node = {.slot = slot, .level = rhumb__node_level(rhumb__graph_node(graph, slot))};
     node.active = rhumb__active_claim(graph);
-    rhumb__active_announce(graph, node.active, slot);
+    rhumb__active_publish(graph, node.active, slot);
     rhumb__link(graph, scratch, &node);
     rhumb__active_leave(graph, node.active);
 done:

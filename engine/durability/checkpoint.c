@@ -98,7 +98,7 @@ static rhumb_status fix_held(rhumb__graph *graph, version *v) {
     v->counts.lsn = v->log_end.lsn;
     /* Only a file that was made to say so comes near it; a version beyond it would not open again. */
     if (v->counts.lsn > RHUMB__LOG_LSN_MAX) {
-        return rhumb__fail(RHUMB_E_FULL, "operation %llu is more than there can be", (unsigned long long)v->counts.lsn);
+        return rhumb__fail(RHUMB_E_FULL, "operation %llu is above the limit", (unsigned long long)v->counts.lsn);
     }
     v->counts.dead_count = atomic_load(&graph->dead_count);
     const uint64_t row_count = rhumb__tombstone_row_count(v->counts.slot_count);

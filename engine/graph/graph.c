@@ -1,6 +1,9 @@
 /* graph.c - a graph's structure in memory, and its sections; see graph.h.
  *
- * Attaching maps the sections. It does not look at a single row: what rows say is checked where they are used.
+ * Owns the graph and its locks. All functions that deal with sections go by the table of sections.h. Attaching maps
+ * them and reads no row: what rows say is checked where they are used.
+ *
+ * Locking: creating, attaching and releasing are for one thread; making room is done under append_lock.
  */
 #include "engine/graph/graph.h"
 
@@ -10,7 +13,7 @@
 #include "base/status.h"
 #include "engine/graph/tombstones.h"
 
-/* A graph may lie where an earlier one did, so graphs are told apart by number. */
+/* A graph may lie at the address of an earlier one, so graphs are identified by number. */
 static _Atomic uint64_t graph_count;
 
 rhumb_status rhumb__graph_new(rhumb__graph **graph_out) {
@@ -101,7 +104,7 @@ rhumb_status rhumb__graph_ensure_room(rhumb__graph *graph, uint64_t slot_count, 
         upper_row_count <= atomic_load_explicit(&graph->upper_row_limit, memory_order_relaxed)) {
         return RHUMB_OK;
     }
-    /* The rows of the key table are those of the version that was opened; it makes room for more of them itself. */
+    /* The key table makes room for its rows itself: `counts` has those of the version that was opened. */
     rhumb__counts counts = graph->counts;
     counts.slot_count = slot_count;
     counts.upper_row_count = upper_row_count;

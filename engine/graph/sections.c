@@ -170,7 +170,8 @@ const rhumb__section_info rhumb__sections[RHUMB__SECTION_ID_LIMIT] = {
                                    .version = 1,
                                    .row_stride_bytes = tombstones_stride,
                                    .filter = filter_tombstones},
-/* A test compiles this file with more sections (tests/engine/dummy_sections.c) and links it in place of the library's. */
+/* A test compiles this file with more sections (tests/engine/dummy_sections.c) and links it in place of the
+ * library's. */
 #if defined(RHUMB__MORE_SECTIONS)
     RHUMB__MORE_SECTIONS
 #endif

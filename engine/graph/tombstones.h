@@ -1,8 +1,8 @@
 /* tombstones.h - which nodes have been deleted: one bit per slot.
  *
- * A deleted node stays in the graph, and searches walk through it, because its links hold the graph together; it is
- * only never an answer. Its slot is not used again. A row of the section has 64 bytes, the bits of 512 slots, as atomic
- * words of 64.
+ * A deleted node stays in the graph, because its links hold the graph together: searches walk through it but never
+ * return it. Its slot is not reused. A row of the section is 64 bytes, the bits of 512 slots, as atomic words of 64
+ * bits.
  */
 #ifndef RHUMB_ENGINE_GRAPH_TOMBSTONES_H
 #define RHUMB_ENGINE_GRAPH_TOMBSTONES_H
@@ -22,8 +22,8 @@ static inline _Atomic uint64_t *rhumb__tombstone_word(const rhumb__section *tomb
     return (_Atomic uint64_t *)tombstones->base + slot / 64;
 }
 
-/* Whether the node of a slot below slot_limit has been deleted. Acquire pairs with the release in rhumb__tombstone_set.
- */
+/* Whether the node of a slot below slot_limit has been deleted. Acquire pairs with the release in
+ * rhumb__tombstone_set. */
 static inline bool rhumb__tombstone_is_set(const rhumb__section *tombstones, uint32_t slot) {
     RHUMB_ASSERT_DEBUG(slot / RHUMB__TOMBSTONE_ROW_SLOTS < atomic_load(&tombstones->row_capacity));
     const uint64_t word = atomic_load_explicit(rhumb__tombstone_word(tombstones, slot), memory_order_acquire);
@@ -34,7 +34,7 @@ static inline bool rhumb__graph_is_dead(const rhumb__graph *graph, uint32_t slot
     return rhumb__tombstone_is_set(&graph->sections[RHUMB__SECTION_TOMBSTONES], slot);
 }
 
-/* Marks a node as deleted; returns false when it was already. Takes the lock of the row's chunk. */
+/* Marks a node as deleted; returns false if it was marked already. Takes the lock of the row's chunk. */
 static inline bool rhumb__tombstone_set(rhumb__graph *graph, uint32_t slot) {
     RHUMB_ASSERT_DEBUG(graph->writable);
     rhumb__graph_assert_slot(graph, slot);

@@ -145,7 +145,7 @@ rhumb_status probe_link_announce(probe_user *user, uint64_t key, const void *vec
     RHUMB_TRY(rhumb__graph_place(graph, key, user->scratch->query, false));
     user->node.slot = (uint32_t)rhumb__graph_slot_count(graph) - 1;
     user->node.level = rhumb__node_level(rhumb__graph_node(graph, user->node.slot));
-    rhumb__active_announce(graph, user->node.active, user->node.slot);
+    rhumb__active_publish(graph, user->node.active, user->node.slot);
 done:
     return status;
 }
