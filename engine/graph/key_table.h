@@ -54,7 +54,7 @@ typedef struct rhumb__key_table {
     rhumb__mutex split_lock;
     rhumb__mutex overflow_lock; /* guards the three below */
     uint64_t overflow_count;    /* overflow rows ever used */
-    uint32_t *overflow_free;    /* of these, rows that are empty and belong to no bucket; not kept across opens */
+    uint32_t *overflow_free;    /* of these, rows that are empty and belong to no bucket; not stored in the file */
     uint32_t overflow_free_count;
     uint32_t overflow_free_capacity;
 } rhumb__key_table;

@@ -81,33 +81,46 @@ static bool has_duplicates(const uint32_t *slots, uint32_t count) {
     return false;
 }
 
-/* Whether the list holds these slots, each once and in any order, and then ends. */
+/* Whether the list has no duplicates, and nothing after its end. */
+static bool is_sound(const rhumb__list *list) {
+    uint32_t slots[RHUMB__M0_MAX];
+    const uint32_t count = rhumb__list_read(list, slots);
+    for (uint32_t i = count; i < list->capacity; i++) {
+        if (rhumb__list_peek(list, i) != RHUMB__SLOT_NONE) return false;
+    }
+    return !has_duplicates(slots, count);
+}
+
+/* Whether the list holds exactly these slots, in any order. */
 static bool holds_set(const rhumb__list *list, const uint32_t *slots, uint32_t slot_count) {
     uint32_t found[RHUMB__M0_MAX];
     const uint32_t found_count = rhumb__list_read(list, found);
-    if (found_count != slot_count || has_duplicates(found, found_count)) return false;
     for (uint32_t i = 0; i < found_count; i++) {
         if (!rhumb__slots_contain(slots, slot_count, found[i])) return false;
     }
-    for (uint32_t i = found_count; i < list->capacity; i++) {
-        if (rhumb__list_peek(list, i) != RHUMB__SLOT_NONE) return false;
-    }
-    return true;
+    return found_count == slot_count;
 }
 #endif
+
+/* Changes the list; the debug asserts hold it to invariant 3 of graph.h unless a damaged file has broken that
+ * before. */
+static void change(const rhumb__list *list, const uint32_t *before, uint32_t before_count, const uint32_t *slots,
+                   uint32_t slot_count) {
+#ifndef NDEBUG
+    const bool was_sound = is_sound(list);
+    RHUMB_ASSERT_DEBUG(additions_are_sound(list, before, before_count, slots, slot_count));
+#endif
+    rhumb__section_mark_dirty(list->section, list->row);
+    apply_difference(list, before, before_count, slots, slot_count);
+    RHUMB_ASSERT_DEBUG(!was_sound || (is_sound(list) && holds_set(list, slots, slot_count)));
+}
 
 bool rhumb__list_exchange(const rhumb__list *list, const uint32_t *before, uint32_t before_count, const uint32_t *slots,
                           uint32_t slot_count) {
     RHUMB_ASSERT_DEBUG(before_count <= list->capacity && slot_count <= list->capacity);
     rhumb__section_lock(list->section, list->row);
     const bool unchanged = holds_exactly(list, before, before_count);
-    if (unchanged) {
-        RHUMB_ASSERT_DEBUG(additions_are_sound(list, before, before_count, slots, slot_count));
-        rhumb__section_mark_dirty(list->section, list->row);
-        apply_difference(list, before, before_count, slots, slot_count);
-        /* Duplicates come from damaged files. */
-        RHUMB_ASSERT_DEBUG(has_duplicates(before, before_count) || holds_set(list, slots, slot_count));
-    }
+    if (unchanged) change(list, before, before_count, slots, slot_count);
     rhumb__section_unlock(list->section, list->row);
     return unchanged;
 }
