@@ -1,6 +1,6 @@
 /* order.h - the order in which nodes should lie, so that neighbours in the graph are neighbours in the file: a search
- * then touches fewer pages and cache lines (Coleman et al., "Graph reordering for cache-efficient near neighbor search",
- * NeurIPS 2022).
+ * then touches fewer pages and cache lines (Coleman et al., "Graph reordering for cache-efficient near neighbor
+ * search", NeurIPS 2022).
  */
 #ifndef RHUMB_ENGINE_UPKEEP_COMPACT_ORDER_H
 #define RHUMB_ENGINE_UPKEEP_COMPACT_ORDER_H

@@ -12,9 +12,9 @@ rhumb_status rhumb__order_check(const rhumb__order_work *work, uint32_t worker_i
 
 /* ---- order_window.c ---- */
 
-/* The order of Wei et al., "Speedup graph processing by graph ordering" (Gorder, SIGMOD 2016). Rearranges `order`, which
- * holds every slot below slot_count once: each next slot is the one that has most in common with the last five, counting
- * links between them and nodes that link to both. Ties, and slots that share nothing, keep the order given.
+/* The order of Wei et al., "Speedup graph processing by graph ordering" (Gorder, SIGMOD 2016). Rearranges `order`,
+ * which holds every slot below slot_count once: each next slot is the one that has most in common with the last five,
+ * counting links between them and nodes that link to both. Ties, and slots that share nothing, keep the order given.
  * RHUMB_E_NOMEM. */
 rhumb_status rhumb__order_window(rhumb__graph *graph, uint64_t slot_count, uint32_t *order) RHUMB_NODISCARD;
 

@@ -1,8 +1,11 @@
 /* salvage.c - see salvage.h.
  *
- * Every number that comes from the file is checked before it is used as an index: slots of buckets and lists against
- * slot_count, chains against the number of overflow rows and a length that no index comes near. What is wrong in that
- * way counts as damage also where the checksum is right.
+ * Every number from the file is checked before it is used as an index: slots of buckets and lists against slot_count,
+ * chains against the number of overflow rows and a length that no index comes near. A number that is wrong is treated
+ * as damage even if the checksum is right. Which sections there must be, and of what shape, is in the table of
+ * sections.
+ *
+ * Owns everything that it has read. Locks: none.
  */
 #include "engine/upkeep/repair/salvage.h"
 
@@ -10,6 +13,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/bits.h"
 #include "base/status.h"
 #include "engine/graph/neighbour_list.h"
@@ -20,7 +24,7 @@
 
 /* ---- the frame ---- */
 
-/* Whether the directory has the section as the parameters and the counts of the version ask for. */
+/* Checks that the directory has the section that the parameters and the counts of the version ask for. */
 static rhumb_status check_section(const rhumb__salvage *salvage, const rhumb__section_info *info) {
     const char *path = salvage->file->path;
     const uint64_t offset = salvage->file->superblock.directory_offset;
@@ -43,7 +47,7 @@ static rhumb_status check_section(const rhumb__salvage *salvage, const rhumb__se
                           (unsigned long long)record->row_count, (unsigned long long)record->row_stride_bytes);
 }
 
-/* The next section that is salvaged: derived ones are not, the new index derives them again. */
+/* The next required section. Derived ones are not salvaged. */
 static const rhumb__section_info *next_salvaged(const rhumb__section_info *previous) {
     const rhumb__section_info *info = rhumb__section_next(previous);
     while (info != NULL && info->derived) info = rhumb__section_next(info);
@@ -64,7 +68,7 @@ static rhumb_status check_sections(const rhumb__salvage *salvage) {
     return RHUMB_OK;
 }
 
-static rhumb_status take(rhumb__salvage *salvage, uint32_t candidate, const rhumb__custom_metric *custom) {
+static rhumb_status select_version(rhumb__salvage *salvage, uint32_t candidate, const rhumb__custom_metric *custom) {
     rhumb_status status;
     rhumb__salvage_file *file = salvage->file;
     RHUMB_TRY(rhumb__salvage_file_take(file, candidate));
@@ -81,21 +85,21 @@ done:
     return status;
 }
 
-/* Failures that say nothing against the version. */
+/* Errors that do not mean this version is damaged, so trying the previous one would not help. */
 static bool ends_the_choice(rhumb_status status) {
     return status == RHUMB_E_NOMEM || status == RHUMB_E_VERSION || status == RHUMB_E_METRIC;
 }
 
-/* The newest version that can be taken. One that a newer library wrote is not damaged: the one before it is not what
- * its owner wants. */
-static rhumb_status take_newest(rhumb__salvage *salvage, const rhumb__custom_metric *custom) {
+/* Selects the newest version that can be used. A version that a newer library wrote is not damaged, and its owner does
+ * not want the one before it. */
+static rhumb_status select_newest(rhumb__salvage *salvage, const rhumb__custom_metric *custom) {
     rhumb_error first;
     rhumb_error before;
     rhumb_status status = RHUMB_OK;
     rhumb__error_save(&before);
     first = before;
     for (uint32_t i = 0; i < salvage->file->candidate_count; i++) {
-        status = take(salvage, i, custom);
+        status = select_version(salvage, i, custom);
         if (status == RHUMB_OK || ends_the_choice(status)) break;
         if (i == 0) rhumb__error_save(&first);
         salvage->older = true;
@@ -122,7 +126,7 @@ rhumb_status rhumb__salvage_open(const char *path, const rhumb__custom_metric *c
     rhumb__salvage *salvage = rhumb__alloc_zeroed(1, sizeof *salvage);
     if (salvage == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for reading a damaged index");
     RHUMB_TRY(rhumb__salvage_file_open(path, &salvage->file));
-    RHUMB_TRY(take_newest(salvage, custom));
+    RHUMB_TRY(select_newest(salvage, custom));
     *salvage_out = salvage;
     salvage = NULL;
 done:
@@ -146,12 +150,14 @@ void rhumb__salvage_close(rhumb__salvage *salvage) {
 
 static bool row_intact(const rhumb__salvage *salvage, uint32_t id, uint64_t row) {
     const rhumb__salvage_section *section = &salvage->sections[id];
+    RHUMB_ASSERT_DEBUG(section->entry != NULL && row < section->entry->record.row_count);
     const uint64_t stride = section->entry->record.row_stride_bytes;
     return rhumb__salvage_section_intact(section, row * stride, stride);
 }
 
 static bool row_readable(const rhumb__salvage *salvage, uint32_t id, uint64_t row) {
     const rhumb__salvage_section *section = &salvage->sections[id];
+    RHUMB_ASSERT_DEBUG(section->entry != NULL && row < section->entry->record.row_count);
     const uint64_t stride = section->entry->record.row_stride_bytes;
     return rhumb__salvage_section_readable(section, row * stride, stride);
 }
@@ -163,7 +169,7 @@ rhumb_status rhumb__salvage_read_rows(rhumb__salvage *salvage, uint32_t section_
     return rhumb__salvage_section_read(salvage->file, section, first_row * stride, row_count * stride, rows);
 }
 
-/* A whole section in memory, *rows_out; NULL when it has no rows. */
+/* Reads a whole section into memory, *rows_out, which stays NULL when the section has no rows. */
 static rhumb_status load_section(rhumb__salvage *salvage, uint32_t id, void *rows_out) {
     const uint64_t row_count = salvage->sections[id].entry->record.row_count;
     if (row_count == 0) return RHUMB_OK;
@@ -179,7 +185,7 @@ static uint64_t key_hash(const rhumb__salvage *salvage, uint64_t key) {
     return rhumb__key_table_hash(rhumb__key_table_salt(salvage->params.seed), key);
 }
 
-/* Notes the slots of one row. Returns whether the row is one that can be. */
+/* Notes the slots of one row. Returns whether the row is possible. */
 static bool note_row(rhumb__salvage *salvage, uint64_t bucket, const rhumb__key_bucket *row) {
     if (row->count > RHUMB__KEY_BUCKET_PLACES || row->next > salvage->counts.key_overflow_count) return false;
     for (uint32_t i = 0; i < row->count; i++) {
@@ -221,7 +227,7 @@ static rhumb_status note_table(rhumb__salvage *salvage) {
     salvage->keyed = rhumb__alloc_zeroed(slot_words, sizeof(uint64_t));
     salvage->broken = rhumb__alloc_zeroed(rhumb__divide_up(bucket_count, 64), sizeof(uint64_t));
     if (rows == NULL || salvage->listed == NULL || salvage->keyed == NULL || salvage->broken == NULL) {
-        status = rhumb__fail(RHUMB_E_NOMEM, "no memory for looking through the key table");
+        status = rhumb__fail(RHUMB_E_NOMEM, "no memory for scanning the key table");
         goto done;
     }
     RHUMB_TRY(load_section(salvage, RHUMB__SECTION_KEY_OVERFLOW, &overflow));
@@ -251,7 +257,7 @@ done:
 
 /* ---- judging ---- */
 
-/* What the key table says of a slot where the tombstones cannot be trusted. */
+/* Whether a slot is alive according to the key table, where the tombstones cannot be trusted. */
 static bool is_alive_by_table(const rhumb__salvage *salvage, uint32_t slot, bool *doubtful_out) {
     const bool listed = rhumb__bit_get(salvage->listed, slot);
     if (salvage->file->checksums_lost) {
@@ -306,6 +312,7 @@ static bool has_vector(const rhumb__salvage *salvage, uint32_t slot, const uint8
 
 rhumb__salvage_verdict rhumb__salvage_judge(const rhumb__salvage *salvage, uint32_t slot, const uint8_t *stored_row,
                                             uint8_t *row) {
+    RHUMB_ASSERT_DEBUG(slot < salvage->counts.slot_count);
     rhumb__salvage_verdict verdict = {.unproved = salvage->file->checksums_lost};
     if (!is_alive(salvage, slot, &verdict.doubtful)) return verdict;
     if (!has_vector(salvage, slot, stored_row, row)) {
