@@ -6,7 +6,7 @@
 #include <map>
 #include <thread>
 
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 #include "tests/support/sanitized.h"
 
 namespace index_test {

@@ -1,7 +1,7 @@
 // Goal: what an index can be told at its creation is checked, kept and reported as rhumb.h says, and options structs of
 // other versions of the header are understood. Method: every option at and beyond its limits; structs that are cut
 // short or longer than the library's.
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 
 namespace index_test {
 namespace {

@@ -2,7 +2,7 @@
 // cancellation. Method: batches whose course is known, with one thread exactly and with several within bounds.
 #include <atomic>
 
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 
 namespace index_test {
 namespace {

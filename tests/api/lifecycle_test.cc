@@ -3,7 +3,7 @@
 // bytes of the file. Runs once for every io backend.
 #include <csignal>
 
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 
 namespace index_test {
 namespace {

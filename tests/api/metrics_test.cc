@@ -4,8 +4,8 @@
 // printed and RHUMB_SEED repeats it.
 #include <filesystem>
 
-#include "tests/api/index_test_support.h"
-#include "tests/distances/vectors.h"
+#include "tests/support/index_test_support.h"
+#include "tests/support/vectors.h"
 
 namespace {
 
@@ -17,13 +17,6 @@ constexpr uint32_t EF = 100;
 
 // Some hundred indexes are created here, and what their syncs cost says nothing about metrics: memory, if there is any.
 const bool in_memory = access("/dev/shm", W_OK) == 0 && setenv("TEST_TMPDIR", "/dev/shm", 1) == 0;
-
-uint64_t seed() {
-    const char *text = getenv("RHUMB_SEED");
-    const uint64_t value = text != nullptr ? strtoull(text, nullptr, 0) : std::random_device{}();
-    printf("RHUMB_SEED=%llu\n", static_cast<unsigned long long>(value));
-    return value;
-}
 
 // Vectors of a pair as a caller lays them out: rows of components, or an array of sequences.
 struct Collection {
@@ -169,7 +162,7 @@ Bytes as_stored(const Pair &pair, const Vector &vector) {
 }
 
 TEST(IndexOfEveryPair, FindsNeighboursAndIsTheSameAfterReopening) {
-    Random random(seed());
+    Random random(choose_seed());
     const ScratchDirectory directory;
     const rhumb_open_options open_options = open_options_without_log();
     double worst = 1;
@@ -214,7 +207,7 @@ const Pair REMARKABLE[] = {
 
 // A copy of the files of an open index is what a crash leaves.
 TEST(IndexOfRemarkablePairs, ComesBackFromTheLogFromRepairAndFromCompaction) {
-    Random random(seed());
+    Random random(choose_seed());
     const ScratchDirectory directory;
     for (const Pair &pair : REMARKABLE) {
         SCOPED_TRACE(name_of(pair));
@@ -249,7 +242,7 @@ TEST(IndexOfRemarkablePairs, ComesBackFromTheLogFromRepairAndFromCompaction) {
 // Rows are not looked at when a file is opened, so anything may be in them. What comes out is worse answers or an
 // error.
 TEST(IndexOfRemarkablePairs, SurvivesDamageToItsRows) {
-    Random random(seed());
+    Random random(choose_seed());
     const ScratchDirectory directory;
     for (const Pair &pair : REMARKABLE) {
         SCOPED_TRACE(name_of(pair));
@@ -302,7 +295,7 @@ TEST(IndexOfRemarkablePairs, SurvivesDamageToItsRows) {
 
 // The longest vectors there are just fit into a record of the log.
 TEST(IndexOfTheLongestVectors, ComesBackFromTheLog) {
-    Random random(seed());
+    Random random(choose_seed());
     const ScratchDirectory directory;
     const std::string name = directory.file("long"), crashed = directory.file("crashed");
     rhumb_index_options options = index_options(65535, RHUMB_METRIC_COSINE);
@@ -501,7 +494,7 @@ template <class Options> Options with_chebyshev(void (*init)(Options *, size_t),
 }
 
 TEST(Custom, IsOpenedWithTheFunctionOfItsNameAlone) {
-    Random random(seed());
+    Random random(choose_seed());
     const ScratchDirectory directory;
     const std::string path = directory.file("custom"), repaired = directory.file("r"), compacted = directory.file("c");
     const Pair floats = {RHUMB_METRIC_L2, RHUMB_ELEMENT_F32};
@@ -559,7 +552,7 @@ TEST(Custom, IsOpenedWithTheFunctionOfItsNameAlone) {
 }
 
 TEST(Custom, MayAnswerNanWithoutHarmToTheOthers) {
-    Random random(seed());
+    Random random(choose_seed());
     const ScratchDirectory directory;
     const Pair floats = {RHUMB_METRIC_L2, RHUMB_ELEMENT_F32};
     const Collection collection = generate(random, floats, 300), queries = generate(random, floats, QUERY_COUNT);

@@ -12,8 +12,8 @@ extern "C" {
 #include "engine/graph/sections.h"
 }
 
-#include "tests/api/index_test_support.h"
 #include "tests/support/file_image.h"
+#include "tests/support/index_test_support.h"
 
 namespace index_test {
 namespace {

@@ -1,6 +1,6 @@
 // Goal: a search within a radius finds what is within it, and an iterator lists every vector once, nearly in the order
 // of distance; both with filters, after deletes, upserts and refreshes. Method: small indexes against brute force.
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 
 namespace index_test {
 namespace {

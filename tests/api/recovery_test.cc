@@ -5,7 +5,7 @@
 #include <csignal>
 #include <fstream>
 
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 #include "tests/support/sanitized.h"
 
 namespace index_test {

@@ -1,7 +1,7 @@
 // Goal: searches answer as rhumb.h says under every metric: exact search exactly, approximate search well and with true
 // distances, and both with the padding, the order and the refusals that are promised. Method: small indexes measured
 // against distances in double. Runs once for every io backend and every set of kernels.
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 
 namespace index_test {
 namespace {

@@ -13,7 +13,7 @@
 extern "C" {
 #include "base/alloc.h"
 }
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 #include "tests/support/io_fault.h"
 
 namespace index_test {

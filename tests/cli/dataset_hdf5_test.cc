@@ -10,7 +10,7 @@
 #include <iterator>
 
 #include "api/cli/dataset.h"
-#include "tests/cli/dataset_test_support.h"
+#include "tests/support/dataset_test_support.h"
 
 namespace {
 

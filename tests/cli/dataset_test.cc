@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/cli/dataset_test_support.h"
+#include "tests/support/dataset_test_support.h"
 
 namespace {
 

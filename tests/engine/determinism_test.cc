@@ -1,7 +1,7 @@
 // Goal: the same vectors under the same keys, seed and order make the same file, byte by byte, but for what tells files
 // apart: the UUID, the time of creation, and the checksum of the superblock that holds both. Method: build twice, mask
 // exactly these fields, compare everything.
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 
 extern "C" {
 #include "storage/frame/format.h"

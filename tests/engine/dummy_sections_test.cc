@@ -10,8 +10,8 @@ extern "C" {
 #include "engine/graph/sections.h"
 }
 
-#include "tests/api/index_test_support.h"
 #include "tests/support/file_image.h"
+#include "tests/support/index_test_support.h"
 
 namespace {
 

@@ -3,8 +3,8 @@
 #include <set>
 #include <string>
 
-#include "tests/api/index_test_support.h"
 #include "tests/engine/engine_probe.h"
+#include "tests/support/index_test_support.h"
 
 namespace {
 

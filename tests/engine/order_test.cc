@@ -3,8 +3,8 @@
 extern "C" {
 #include "base/alloc.h"
 }
-#include "tests/api/index_test_support.h"
 #include "tests/engine/engine_probe.h"
+#include "tests/support/index_test_support.h"
 
 namespace {
 

@@ -15,7 +15,7 @@ extern "C" {
 #include "engine/graph/params.h"
 }
 
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 
 namespace {
 

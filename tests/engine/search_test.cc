@@ -1,7 +1,7 @@
 // Goal: a search that another thread overtakes between two of its steps still finds its way. Method: the steps one by
 // one, with the inserts of the other thread in between.
-#include "tests/api/index_test_support.h"
 #include "tests/engine/engine_probe.h"
+#include "tests/support/index_test_support.h"
 
 namespace {
 

@@ -2,7 +2,7 @@
 // AddressSanitizer), what was there before is whole, and the next opening finds what was acknowledged and nothing else.
 // Method: each call again and again, each time with the next request for memory refused (base/alloc.h), until one
 // passes without meeting the refusal; then a whole life, from the opening after a crash to the close, in the same way.
-#include "tests/fault/fault_test_support.h"
+#include "tests/support/fault_test_support.h"
 
 #include <atomic>
 #include <thread>

@@ -3,7 +3,7 @@
 // its reader was killed. Method: four reader processes search and refresh while the parent replaces vectors and
 // compacts. Generation g of key k has a vector from which k and g can be told, and every version holds, for each key,
 // one of the generations that were current while it was made. RHUMB_ITERS sets how many compactions there are.
-#include "tests/fault/fault_test_support.h"
+#include "tests/support/fault_test_support.h"
 #include "tests/support/io_fault.h"
 
 #include <signal.h>

@@ -2,7 +2,7 @@
 // checkpoint is whole, and once there is room again the next one succeeds. A log that finds the disk full ends writing
 // with RHUMB_E_FATAL, and nothing that was acknowledged is lost. Method: a small tmpfs, mounted in a child with
 // namespaces of its own. Where no file system can be mounted, the test is skipped and says so.
-#include "tests/fault/fault_test_support.h"
+#include "tests/support/fault_test_support.h"
 
 #include <sched.h>
 #include <sys/mount.h>

@@ -2,7 +2,7 @@
 // memory out of proportion, or publish a version that does not open. Method: each field in turn is set to extreme and
 // to random values and all checksums are mended, so that only the checks of the content stand in the way; then the file
 // is used in every way (tests/support/exercise.h) under a limit on memory.
-#include "tests/fault/fault_test_support.h"
+#include "tests/support/fault_test_support.h"
 
 #include <sys/resource.h>
 

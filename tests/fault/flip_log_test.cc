@@ -11,9 +11,9 @@
 #include <memory>
 #include <set>
 
-#include "tests/fault/fault_test_support.h"
-#include "tests/storage/log_image.h"
+#include "tests/support/fault_test_support.h"
 #include "tests/support/io_fault.h"
+#include "tests/support/log_image.h"
 #include "tests/support/oracle.h"
 
 namespace fault_test {

@@ -3,7 +3,7 @@
 // may make answers worse, but verify reports it. Method: one change at a time to a sample index, which is then opened
 // read-only and for writing and asked everything. RHUMB_FULL=1 takes every bit of every published byte and every
 // length.
-#include "tests/fault/fault_test_support.h"
+#include "tests/support/fault_test_support.h"
 
 namespace fault_test {
 namespace {

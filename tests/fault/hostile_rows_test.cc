@@ -2,7 +2,7 @@
 // hangs or writes where it should not: searches, inserts, checkpoints and verify go on, and the file they leave opens.
 // Method: hand-made damage of the kinds that a reader is most likely to trust, and random damage, each used in every
 // way (tests/support/exercise.h).
-#include "tests/fault/fault_test_support.h"
+#include "tests/support/fault_test_support.h"
 
 #include <atomic>
 #include <cmath>

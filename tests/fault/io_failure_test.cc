@@ -11,7 +11,7 @@
 #include <functional>
 #include <memory>
 
-#include "tests/fault/fault_test_support.h"
+#include "tests/support/fault_test_support.h"
 #include "tests/support/index_life.h"
 #include "tests/support/io_fault.h"
 

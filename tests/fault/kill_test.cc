@@ -4,7 +4,7 @@
 // writes with several threads and tells what it has been told, over shared memory or a pipe; it is killed with SIGKILL
 // at a random moment; the parent looks at the file, and the next child goes on with it. Between the two, other children
 // may be killed in the middle of the recovery. RHUMB_ITERS sets how often.
-#include "tests/fault/fault_test_support.h"
+#include "tests/support/fault_test_support.h"
 
 #include <poll.h>
 #include <signal.h>

@@ -9,7 +9,7 @@
 #include <functional>
 #include <random>
 
-#include "tests/fault/fault_test_support.h"
+#include "tests/support/fault_test_support.h"
 #include "tests/support/index_life.h"
 #include "tests/support/io_sim.h"
 

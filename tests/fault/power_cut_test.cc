@@ -12,7 +12,7 @@
 #include <random>
 #include <thread>
 
-#include "tests/fault/fault_test_support.h"
+#include "tests/support/fault_test_support.h"
 #include "tests/support/index_life.h"
 #include "tests/support/io_sim.h"
 

@@ -4,7 +4,7 @@
 // damaged; the new index is compared with the operations applied to a map.
 #include <map>
 
-#include "tests/fault/repair_test_support.h"
+#include "tests/support/repair_test_support.h"
 
 namespace fault_test {
 namespace {

@@ -2,7 +2,7 @@
 // index is always whole: verify finds nothing, every vector has a path to it, searches are as good as in a fresh one.
 // Method: an index with deleted vectors, in two checkpoints, is damaged in one place at a time, of which it is known
 // what it must cost; then the content of the new index is compared with what was inserted, vector by vector.
-#include "tests/fault/repair_test_support.h"
+#include "tests/support/repair_test_support.h"
 
 extern "C" {
 #include "base/alloc.h"
@@ -290,7 +290,7 @@ TEST_F(Repair, ListsOfTwoPlacesAreNoObstacle) {
     tight.M0 = 2;
     tight.ef_construction = 1;
     Index index;
-    ASSERT_EQ(create_fast(path_, tight, &index), RHUMB_OK);
+    ASSERT_EQ(create_without_log(path_, tight, &index), RHUMB_OK);
     ASSERT_EQ(insert_batch(index, vectors().keys(0, 2000), vectors().vectors(0, 2000)), RHUMB_OK);
     ASSERT_EQ(index.close(), RHUMB_OK);
     image_ = FileImage::load(path_);
@@ -451,7 +451,7 @@ class RandomDamage : public ::testing::Test {
         shape.metric = metric;
         Index index;
         unlink(path.c_str());
-        ASSERT_EQ(create_fast(path, shape, &index), RHUMB_OK);
+        ASSERT_EQ(create_without_log(path, shape, &index), RHUMB_OK);
         ASSERT_EQ(insert_batch(index, vectors_.keys(0, 400), vectors_.vectors(0, 400)), RHUMB_OK);
         ASSERT_EQ(rhumb_index_checkpoint(index), RHUMB_OK);
         ASSERT_EQ(insert_batch(index, vectors_.keys(400, kCount - 400), vectors_.vectors(400, kCount - 400)), RHUMB_OK);

@@ -4,9 +4,9 @@
 
 #include "tests/fuzz/corpus.h"
 #include "tests/fuzz/fuzz_target.h"
-#include "tests/storage/io_test_support.h"
 #include "tests/support/exercise.h"
 #include "tests/support/file_image.h"
+#include "tests/support/io_test_support.h"
 
 namespace {
 

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "tests/fuzz/corpus.h"
-#include "tests/storage/log_image.h"
 #include "tests/support/file_image.h"
+#include "tests/support/log_image.h"
 
 namespace {
 

@@ -18,9 +18,9 @@
 
 #include "storage/log/log.h"
 #include "tests/fuzz/fuzz_target.h"
-#include "tests/storage/log_image.h"
 #include "tests/support/file_image.h"
 #include "tests/support/io_fault.h"
+#include "tests/support/log_image.h"
 
 extern "C" {
 #include "base/status.h"

@@ -10,7 +10,7 @@
 #include <random>
 #include <thread>
 
-#include "tests/storage/io_test_support.h"
+#include "tests/support/io_test_support.h"
 #include "tests/support/small_index.h"
 
 namespace {

@@ -12,7 +12,7 @@
 #include <random>
 #include <unordered_map>
 
-#include "tests/storage/io_test_support.h"
+#include "tests/support/io_test_support.h"
 #include "tests/support/oracle.h"
 #include "tests/support/small_index.h"
 

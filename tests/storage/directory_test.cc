@@ -1,7 +1,7 @@
 // Goal: a directory comes back from its bytes as it was, and bytes that say something impossible are refused with the
 // place of the contradiction. Method: random directories through encode and read; then single fields changed, with the
 // checksum mended, so that only the checks of the content stand in the way.
-#include "tests/storage/io_test_support.h"
+#include "tests/support/io_test_support.h"
 
 #include <cstddef>
 

@@ -1,6 +1,6 @@
 // Goal: a list of extents maps every byte of a section to its place in the file. Method: a table with the place of
 // every block is the model.
-#include "tests/storage/io_test_support.h"
+#include "tests/support/io_test_support.h"
 
 extern "C" {
 #include "base/alloc.h"

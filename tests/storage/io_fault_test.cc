@@ -2,7 +2,7 @@
 // and leave the handle as io.h says; without io_uring everything works. Method: the descriptor of a handle is swapped
 // for one that fails; limits, system call filters and a small tmpfs are set up in a child. rhumb__io_backend_default is
 // called in children only, because it decides once per process.
-#include "tests/storage/io_test_support.h"
+#include "tests/support/io_test_support.h"
 
 #include <fcntl.h>
 #include <sched.h>

@@ -1,6 +1,6 @@
 // Goal: the locks of storage/io/io.h exclude whom they should, across handles and across processes, and end with their
 // holder. Method: two handles of one process; a child that takes a lock and is killed while it holds it.
-#include "tests/storage/io_test_support.h"
+#include "tests/support/io_test_support.h"
 
 #include <csignal>
 

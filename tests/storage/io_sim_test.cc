@@ -8,7 +8,7 @@
 #include <set>
 #include <thread>
 
-#include "tests/storage/io_test_support.h"
+#include "tests/support/io_test_support.h"
 
 namespace {
 

@@ -1,7 +1,7 @@
 // Goal: both io backends keep the contract of storage/io/io.h on a healthy disk, and refuse what they must.
 // Method: every test runs once per backend on real files; what was written is read back around the code under test. The
 // round trip is randomised (RHUMB_SEED).
-#include "tests/storage/io_test_support.h"
+#include "tests/support/io_test_support.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>

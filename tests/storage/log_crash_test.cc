@@ -4,8 +4,8 @@
 // operation carries the number of the life that appended it. RHUMB_ITERS sets how many different first lives there are.
 #include <map>
 
-#include "tests/storage/log_test_support.h"
 #include "tests/support/io_sim.h"
+#include "tests/support/log_test_support.h"
 
 namespace log_test {
 namespace {

@@ -1,7 +1,7 @@
 // Goal: a tail that was never acknowledged is cut off between two records, damage is told from it, and what is not this
 // index's log is not taken for one. Method: logs written by the code under test, then changed with log_image.h, byte by
 // byte where that is possible.
-#include "tests/storage/log_test_support.h"
+#include "tests/support/log_test_support.h"
 
 namespace log_test {
 namespace {

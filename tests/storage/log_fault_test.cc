@@ -3,8 +3,8 @@
 // with the next call to the disk (tests/support/io_fault.h) or for memory (base/alloc.h) made to fail.
 #include <cerrno>
 
-#include "tests/storage/log_test_support.h"
 #include "tests/support/io_fault.h"
+#include "tests/support/log_test_support.h"
 
 extern "C" {
 #include "base/alloc.h"

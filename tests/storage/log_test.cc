@@ -1,7 +1,7 @@
 // Goal: what the log has acknowledged comes back in order, and a cut takes away what it should and nothing else.
 // Method: logs written by the code under test and looked at with log_image.h, and a backend that writes down in which
 // order the disk was asked to do what.
-#include "tests/storage/log_test_support.h"
+#include "tests/support/log_test_support.h"
 
 namespace log_test {
 namespace {

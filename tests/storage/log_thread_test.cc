@@ -4,7 +4,7 @@
 #include <atomic>
 #include <map>
 
-#include "tests/storage/log_test_support.h"
+#include "tests/support/log_test_support.h"
 
 namespace log_test {
 namespace {

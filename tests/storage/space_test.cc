@@ -1,6 +1,6 @@
 // Goal: the list of free blocks is right after any sequence of operations. Method: a bitmap of blocks is the model;
 // random operations are carried out on both, and every answer and the whole list compared after each.
-#include "tests/storage/io_test_support.h"
+#include "tests/support/io_test_support.h"
 
 extern "C" {
 #include "base/alloc.h"

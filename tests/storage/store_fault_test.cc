@@ -2,8 +2,8 @@
 // tried again, and succeeds once the disk is well; what is makes the handle RHUMB_E_FATAL. Method: the same step of a
 // store's life again and again, each time with the next io call made to fail (see tests/support/io_fault.h), until one
 // passes without meeting the fault.
-#include "tests/storage/store_test_support.h"
 #include "tests/support/io_fault.h"
+#include "tests/support/store_test_support.h"
 
 #include <fcntl.h>
 

@@ -1,7 +1,7 @@
 // Goal: what lies far behind goes to the front, where there is room, and nowhere else. Method: sections that leave
 // known gaps behind, and what the file is like afterwards.
-#include "tests/storage/store_test_support.h"
 #include "tests/support/io_fault.h"
+#include "tests/support/store_test_support.h"
 
 #include <sys/stat.h>
 

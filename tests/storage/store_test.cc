@@ -1,8 +1,8 @@
 // Goal: what is published is what is read, by the writer, by readers and after reopening; only what changed is written;
 // space is reused, but never that of a version which somebody still reads. Method: synthetic sections of both kinds
 // against a model in memory, on both io backends where that can make a difference.
-#include "tests/storage/store_test_support.h"
 #include "tests/support/io_fault.h"
+#include "tests/support/store_test_support.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

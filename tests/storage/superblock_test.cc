@@ -1,6 +1,6 @@
 // Goal: of the four copies of a superblock the right one is read, whichever are damaged, and what a superblock says is
 // checked before it is believed. Method: superblocks written by the code under test, then changed byte by byte.
-#include "tests/storage/io_test_support.h"
+#include "tests/support/io_test_support.h"
 
 #include <cstddef>
 

@@ -9,6 +9,7 @@
 
 #include "tests/support/io_sim.h"
 #include "tests/support/oracle.h"
+#include "tests/support/seed.h"
 #include "tests/support/small_index.h"
 
 namespace {
@@ -17,13 +18,6 @@ using namespace rhumb_test;
 
 constexpr const char *kPath = "/sim/a.rhumb";
 constexpr uint32_t kDim = 16;
-
-uint64_t choose_seed() {
-    const char *text = getenv("RHUMB_SEED");
-    const uint64_t seed = text != nullptr ? strtoull(text, nullptr, 0) : std::random_device{}();
-    printf("RHUMB_SEED=%llu\n", static_cast<unsigned long long>(seed));
-    return seed;
-}
 
 // From this place of the history on, at least so many operations are promised.
 struct Promise {

@@ -1,7 +1,7 @@
 // What the tests of the dataset readers share: temporary files, and writers of each format that know nothing of the
 // readers.
-#ifndef RHUMB_TESTS_CLI_DATASET_TEST_SUPPORT_H
-#define RHUMB_TESTS_CLI_DATASET_TEST_SUPPORT_H
+#ifndef RHUMB_TESTS_SUPPORT_DATASET_TEST_SUPPORT_H
+#define RHUMB_TESTS_SUPPORT_DATASET_TEST_SUPPORT_H
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -143,4 +143,4 @@ struct Opened {
 
 } // namespace dataset_test
 
-#endif // RHUMB_TESTS_CLI_DATASET_TEST_SUPPORT_H
+#endif // RHUMB_TESTS_SUPPORT_DATASET_TEST_SUPPORT_H

@@ -1,7 +1,7 @@
-// What the tests of whole indexes share: a directory of their own, handles that close themselves, generated vectors,
-// and distances computed the slow way.
-#ifndef RHUMB_TESTS_API_INDEX_TEST_SUPPORT_H
-#define RHUMB_TESTS_API_INDEX_TEST_SUPPORT_H
+// What the tests of whole indexes share: handles that close themselves, generated vectors, and distances computed the
+// slow way.
+#ifndef RHUMB_TESTS_SUPPORT_INDEX_TEST_SUPPORT_H
+#define RHUMB_TESTS_SUPPORT_INDEX_TEST_SUPPORT_H
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -27,30 +27,15 @@
 #include <vector>
 
 #include "include/rhumb.h"
+#include "tests/support/scratch_files.h"
+#include "tests/support/seed.h"
 
 namespace index_test {
 
-// A directory that lives as long as the object.
-class ScratchDirectory {
-  public:
-    ScratchDirectory() {
-        const char *root = getenv("TEST_TMPDIR");
-        std::string pattern = std::string(root != nullptr ? root : "/tmp") + "/rhumb_index_XXXXXX";
-        if (mkdtemp(pattern.data()) == nullptr) perror(pattern.c_str());
-        path_ = pattern;
-    }
-    ScratchDirectory(const ScratchDirectory &) = delete;
-    ScratchDirectory &operator=(const ScratchDirectory &) = delete;
-    ~ScratchDirectory() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-    const std::string &path() const { return path_; }
-    std::string file(const std::string &name) const { return path_ + "/" + name; }
-
-  private:
-    std::string path_;
-};
+using rhumb_test::choose_seed;
+using rhumb_test::file_bytes;
+using rhumb_test::put_file;
+using rhumb_test::ScratchDirectory;
 
 inline std::string last_error() {
     const rhumb_error *error = rhumb_error_last();
@@ -170,14 +155,6 @@ inline Vectors clustered_vectors(size_t count, uint32_t dim, size_t cluster_coun
     return vectors;
 }
 
-// The seed of a randomised test: RHUMB_SEED, or a new one, printed either way.
-inline uint64_t choose_seed() {
-    const char *text = getenv("RHUMB_SEED");
-    const uint64_t seed = text != nullptr ? strtoull(text, nullptr, 0) : std::random_device{}();
-    printf("RHUMB_SEED=%llu\n", static_cast<unsigned long long>(seed));
-    return seed;
-}
-
 // The distance as the manual defines it, in double.
 inline double true_distance(rhumb_metric metric, uint32_t dim, const float *a, const float *b) {
     double squares = 0, dot = 0, a_squares = 0, b_squares = 0;
@@ -289,17 +266,6 @@ inline double recall(const Index &index, const Vectors &queries, size_t k, uint3
     return static_cast<double>(hit_count) / static_cast<double>(place_count);
 }
 
-inline std::vector<uint8_t> file_bytes(const std::string &path) {
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
-inline void put_file(const std::string &path, const std::string &content) {
-    std::ofstream file(path, std::ios::binary);
-    file << content;
-    ASSERT_TRUE(file.good());
-}
-
 // Runs `body` in a forked child and returns its exit code (128 + the signal, if one ended it). No thread may be
 // running. The child must not touch handles of the parent, and leaves without closing what it has open.
 inline int run_in_child(const std::function<int()> &body) {
@@ -349,4 +315,4 @@ inline std::string metric_name(const ::testing::TestParamInfo<rhumb_metric> &inf
 
 } // namespace index_test
 
-#endif // RHUMB_TESTS_API_INDEX_TEST_SUPPORT_H
+#endif // RHUMB_TESTS_SUPPORT_INDEX_TEST_SUPPORT_H

@@ -1,40 +1,21 @@
 // What the tests of repair share: a sample index with a past, and what the index made from it must be.
-#ifndef RHUMB_TESTS_FAULT_REPAIR_TEST_SUPPORT_H
-#define RHUMB_TESTS_FAULT_REPAIR_TEST_SUPPORT_H
+#ifndef RHUMB_TESTS_SUPPORT_REPAIR_TEST_SUPPORT_H
+#define RHUMB_TESTS_SUPPORT_REPAIR_TEST_SUPPORT_H
 
 #include <sys/stat.h>
 
 #include <memory>
 #include <set>
 
-#include "tests/fault/fault_test_support.h"
+#include "tests/support/fault_test_support.h"
 
 namespace fault_test {
 
 constexpr uint64_t kBlock = RHUMB__BLOCK_BYTES;
 
-// Handles that write without a log: what a test builds need not survive a power cut.
-inline rhumb_open_options fast_options() {
-    rhumb_open_options options;
-    rhumb_open_options_init(&options, sizeof options);
-    options.durability = RHUMB_DURABILITY_NONE;
-    return options;
-}
-
-inline rhumb_status create_fast(const std::string &path, const IndexShape &shape, Index *index) {
-    const rhumb_open_options open = fast_options();
-    rhumb_index_options options;
-    rhumb_index_options_init(&options, sizeof options);
-    options.dim = shape.dim;
-    options.metric = shape.metric;
-    options.M = shape.M;
-    options.M0 = shape.M0;
-    options.ef_construction = shape.ef_construction;
-    options.open = &open;
-    rhumb_index *created = nullptr;
-    const rhumb_status status = rhumb_index_create(path.c_str(), &options, &created);
-    if (status == RHUMB_OK) *index = Index(created);
-    return status;
+// Creates an index without a log: what a test builds need not survive a power cut.
+inline rhumb_status create_without_log(const std::string &path, const IndexShape &shape, Index *index) {
+    return rhumb_test::create_index(path, shape, index, RHUMB_DURABILITY_NONE);
 }
 
 inline rhumb_status insert_batch(rhumb_index *index, const std::vector<uint64_t> &keys,
@@ -93,7 +74,7 @@ class Repair : public ::testing::Test {
         const ScratchDirectory directory;
         const std::string path = directory.file("sound.rhumb");
         Index index;
-        EXPECT_EQ(create_fast(path, shape(), &index), RHUMB_OK) << rhumb_error_last()->message;
+        EXPECT_EQ(create_without_log(path, shape(), &index), RHUMB_OK) << rhumb_error_last()->message;
         EXPECT_EQ(insert_batch(index, vectors().keys(0, kFirstCount), vectors().vectors(0, kFirstCount)), RHUMB_OK);
         EXPECT_EQ(rhumb_index_checkpoint(index), RHUMB_OK);
         EXPECT_EQ(insert_batch(index, vectors().keys(kFirstCount, kCount - kFirstCount),
@@ -259,7 +240,7 @@ class Repair : public ::testing::Test {
             rows.insert(rows.end(), row.begin(), row.end());
         }
         Index fresh;
-        ASSERT_EQ(create_fast(directory_->file("fresh.rhumb"), shape(), &fresh), RHUMB_OK);
+        ASSERT_EQ(create_without_log(directory_->file("fresh.rhumb"), shape(), &fresh), RHUMB_OK);
         ASSERT_EQ(insert_batch(fresh, keys, rows), RHUMB_OK);
         const double fresh_recall = recall(fresh, 1000);
         const double repaired_recall = recall(opened(), 1000);
@@ -292,4 +273,4 @@ class Repair : public ::testing::Test {
 
 } // namespace fault_test
 
-#endif // RHUMB_TESTS_FAULT_REPAIR_TEST_SUPPORT_H
+#endif // RHUMB_TESTS_SUPPORT_REPAIR_TEST_SUPPORT_H

@@ -1,7 +1,7 @@
-// What the tests of the io backends share: a directory of their own, the choice of backend, seeds, children in which
-// the world may be spoilt (limits, filters, mounts), and the descriptor behind a handle.
-#ifndef RHUMB_TESTS_STORAGE_IO_TEST_SUPPORT_H
-#define RHUMB_TESTS_STORAGE_IO_TEST_SUPPORT_H
+// What the tests of the io backends share: the choice of backend, child processes whose limits, filters and mounts a
+// test may change, and the descriptor behind a handle.
+#ifndef RHUMB_TESTS_SUPPORT_IO_TEST_SUPPORT_H
+#define RHUMB_TESTS_SUPPORT_IO_TEST_SUPPORT_H
 
 #include <dirent.h>
 #include <gtest/gtest.h>
@@ -28,31 +28,18 @@ extern "C" {
 #include "base/status.h"
 #include "storage/io/io.h"
 }
+#include "tests/support/scratch_files.h"
+#include "tests/support/seed.h"
 
 namespace io_test {
 
 constexpr size_t kKiB = 1024;
 constexpr size_t kMiB = 1024 * kKiB;
 
-// A directory that lives as long as the object.
-class ScratchDirectory {
-  public:
-    ScratchDirectory() {
-        const char *root = getenv("TEST_TMPDIR");
-        std::string pattern = std::string(root != nullptr ? root : "/tmp") + "/rhumb_io_XXXXXX";
-        if (mkdtemp(pattern.data()) == nullptr) perror(pattern.c_str());
-        path_ = pattern;
-    }
-    ~ScratchDirectory() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-    const std::string &path() const { return path_; }
-    std::string file(const std::string &name) const { return path_ + "/" + name; }
-
-  private:
-    std::string path_;
-};
+using rhumb_test::choose_seed;
+using rhumb_test::file_bytes;
+using rhumb_test::put_file;
+using rhumb_test::ScratchDirectory;
 
 // A handle that closes itself.
 class Handle {
@@ -92,14 +79,6 @@ class IoBackend : public ::testing::TestWithParam<const char *> {
 
 inline std::string backend_name(const ::testing::TestParamInfo<const char *> &info) { return info.param; }
 
-// The seed of a randomised test: RHUMB_SEED, or a new one, printed either way.
-inline uint64_t choose_seed() {
-    const char *text = getenv("RHUMB_SEED");
-    const uint64_t seed = text != nullptr ? strtoull(text, nullptr, 0) : std::random_device{}();
-    printf("RHUMB_SEED=%llu\n", static_cast<unsigned long long>(seed));
-    return seed;
-}
-
 inline std::vector<uint8_t> random_bytes(size_t count, uint64_t seed) {
     std::mt19937_64 random(seed);
     std::vector<uint8_t> bytes(count);
@@ -108,25 +87,6 @@ inline std::vector<uint8_t> random_bytes(size_t count, uint64_t seed) {
         memcpy(&bytes[i], &word, std::min<size_t>(8, count - i));
     }
     return bytes;
-}
-
-// What the file holds now, read without the code under test.
-inline std::vector<uint8_t> file_bytes(const std::string &path) {
-    std::vector<uint8_t> bytes;
-    FILE *file = fopen(path.c_str(), "rb");
-    if (file == nullptr) return bytes;
-    std::vector<uint8_t> buffer(kMiB);
-    for (size_t got; (got = fread(buffer.data(), 1, buffer.size(), file)) > 0;)
-        bytes.insert(bytes.end(), buffer.begin(), buffer.begin() + static_cast<ptrdiff_t>(got));
-    fclose(file);
-    return bytes;
-}
-
-inline void put_file(const std::string &path, const std::string &content) {
-    FILE *file = fopen(path.c_str(), "wb");
-    ASSERT_NE(file, nullptr);
-    ASSERT_EQ(fwrite(content.data(), 1, content.size(), file), content.size());
-    ASSERT_EQ(fclose(file), 0);
 }
 
 // The descriptors of this process that lead to `path` (all of them for an empty path).
@@ -216,4 +176,4 @@ inline bool refuse_call(unsigned call_number, unsigned os_errno) {
 
 } // namespace io_test
 
-#endif // RHUMB_TESTS_STORAGE_IO_TEST_SUPPORT_H
+#endif // RHUMB_TESTS_SUPPORT_IO_TEST_SUPPORT_H

@@ -1,7 +1,7 @@
 // Which metric measures which element types, and generated vectors that suit each. Shared by the tests of kernels and
 // by those of whole indexes.
-#ifndef RHUMB_TESTS_DISTANCES_VECTORS_H
-#define RHUMB_TESTS_DISTANCES_VECTORS_H
+#ifndef RHUMB_TESTS_SUPPORT_VECTORS_H
+#define RHUMB_TESTS_SUPPORT_VECTORS_H
 
 #include <algorithm>
 #include <cmath>
@@ -214,4 +214,4 @@ inline Vector random_vector_of(Random &random, const Pair &pair, uint32_t dim) {
 
 } // namespace vectors
 
-#endif // RHUMB_TESTS_DISTANCES_VECTORS_H
+#endif // RHUMB_TESTS_SUPPORT_VECTORS_H

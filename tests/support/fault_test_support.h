@@ -1,6 +1,6 @@
 // What the tests of damaged files share: a directory, the sample index, and how much is to be done.
-#ifndef RHUMB_TESTS_FAULT_FAULT_TEST_SUPPORT_H
-#define RHUMB_TESTS_FAULT_FAULT_TEST_SUPPORT_H
+#ifndef RHUMB_TESTS_SUPPORT_FAULT_TEST_SUPPORT_H
+#define RHUMB_TESTS_SUPPORT_FAULT_TEST_SUPPORT_H
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -14,9 +14,9 @@ extern "C" {
 #include "engine/graph/sections.h"
 }
 
-#include "tests/storage/io_test_support.h"
 #include "tests/support/exercise.h"
 #include "tests/support/file_image.h"
+#include "tests/support/io_test_support.h"
 #include "tests/support/sanitized.h"
 #include "tests/support/small_index.h"
 
@@ -111,4 +111,4 @@ class DamagedFile : public ::testing::Test {
 
 } // namespace fault_test
 
-#endif // RHUMB_TESTS_FAULT_FAULT_TEST_SUPPORT_H
+#endif // RHUMB_TESTS_SUPPORT_FAULT_TEST_SUPPORT_H

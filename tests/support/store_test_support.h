@@ -1,8 +1,8 @@
 // What the tests of the store share: a set of synthetic sections with a model of their content in memory.
-#ifndef RHUMB_TESTS_STORAGE_STORE_TEST_SUPPORT_H
-#define RHUMB_TESTS_STORAGE_STORE_TEST_SUPPORT_H
+#ifndef RHUMB_TESTS_SUPPORT_STORE_TEST_SUPPORT_H
+#define RHUMB_TESTS_SUPPORT_STORE_TEST_SUPPORT_H
 
-#include "tests/storage/io_test_support.h"
+#include "tests/support/io_test_support.h"
 #include "tests/support/store_harness.h"
 
 namespace store_test {
@@ -147,4 +147,4 @@ inline ::testing::AssertionResult is_whole(store_harness *store) {
 
 } // namespace store_test
 
-#endif // RHUMB_TESTS_STORAGE_STORE_TEST_SUPPORT_H
+#endif // RHUMB_TESTS_SUPPORT_STORE_TEST_SUPPORT_H

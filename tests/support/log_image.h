@@ -2,8 +2,8 @@
 // can be made right again afterwards, so that damage reaches the checks behind the checksums.
 //
 // Knows the format from storage/frame/format.h alone and shares no code with storage/. All functions take any bytes.
-#ifndef RHUMB_TESTS_STORAGE_LOG_IMAGE_H
-#define RHUMB_TESTS_STORAGE_LOG_IMAGE_H
+#ifndef RHUMB_TESTS_SUPPORT_LOG_IMAGE_H
+#define RHUMB_TESTS_SUPPORT_LOG_IMAGE_H
 
 #include <algorithm>
 #include <cstddef>
@@ -132,4 +132,4 @@ class LogImage {
 
 } // namespace log_test
 
-#endif // RHUMB_TESTS_STORAGE_LOG_IMAGE_H
+#endif // RHUMB_TESTS_SUPPORT_LOG_IMAGE_H

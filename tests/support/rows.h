@@ -1,7 +1,6 @@
-// What the tests of distances/ share: memory that ends where it says it ends, spaces for a given tier, a reference in
-// double, and random numbers whose seed is printed.
-#ifndef RHUMB_TESTS_DISTANCES_ROWS_H
-#define RHUMB_TESTS_DISTANCES_ROWS_H
+// What the tests of distances/ share: memory whose end is guarded, spaces for a given tier, and a reference in double.
+#ifndef RHUMB_TESTS_SUPPORT_ROWS_H
+#define RHUMB_TESTS_SUPPORT_ROWS_H
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -23,6 +22,7 @@ extern "C" {
 #include "distances/dispatch.h"
 #include "distances/space.h"
 }
+#include "tests/support/seed.h"
 
 // `size_bytes` of memory whose last byte is followed by a page that nobody may touch: one byte too far is a crash. A
 // masked load may name such bytes but not read them, which is what heap checkers cannot tell apart.
@@ -58,12 +58,7 @@ class GuardedBytes {
     char *begin_;
 };
 
-inline uint64_t test_seed() {
-    const char *text = getenv("RHUMB_SEED");
-    uint64_t seed = text != nullptr ? strtoull(text, nullptr, 0) : std::random_device{}();
-    printf("RHUMB_SEED=%llu\n", static_cast<unsigned long long>(seed));
-    return seed;
-}
+using rhumb_test::choose_seed;
 
 inline const std::vector<rhumb_metric> &all_metrics() {
     static const std::vector<rhumb_metric> metrics = {RHUMB_METRIC_L2SQ, RHUMB_METRIC_L2, RHUMB_METRIC_IP,
@@ -168,4 +163,4 @@ inline std::string tier_and_metric_name(const testing::TestParamInfo<TierAndMetr
     return std::string(rhumb__simd_name(info.param.tier)) + "_" + rhumb__metric_name(info.param.metric);
 }
 
-#endif // RHUMB_TESTS_DISTANCES_ROWS_H
+#endif // RHUMB_TESTS_SUPPORT_ROWS_H

@@ -1,7 +1,7 @@
 // What the tests of the log share: operations whose payload follows from their LSN, a log that closes itself, what a
 // replay saw, and an io backend that writes down what it is asked to do.
-#ifndef RHUMB_TESTS_STORAGE_LOG_TEST_SUPPORT_H
-#define RHUMB_TESTS_STORAGE_LOG_TEST_SUPPORT_H
+#ifndef RHUMB_TESTS_SUPPORT_LOG_TEST_SUPPORT_H
+#define RHUMB_TESTS_SUPPORT_LOG_TEST_SUPPORT_H
 
 #include <unistd.h>
 
@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "storage/log/log.h"
-#include "tests/storage/io_test_support.h"
-#include "tests/storage/log_image.h"
+#include "tests/support/io_test_support.h"
+#include "tests/support/log_image.h"
 
 namespace log_test {
 
@@ -296,4 +296,4 @@ inline std::string calls_of(const std::vector<Event> &events) {
 
 } // namespace log_test
 
-#endif // RHUMB_TESTS_STORAGE_LOG_TEST_SUPPORT_H
+#endif // RHUMB_TESTS_SUPPORT_LOG_TEST_SUPPORT_H
