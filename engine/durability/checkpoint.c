@@ -221,6 +221,7 @@ static rhumb_status checkpoint_prepare(rhumb__writer *writer) {
 }
 
 rhumb_status rhumb__checkpoint_locked(rhumb__writer *writer) {
+    rhumb__mutex_assert_held(&writer->checkpoint_lock);
     rhumb_status status = checkpoint_prepare(writer);
     if (status != RHUMB_OK) return status;
     rhumb__graph *graph = atomic_load(&writer->graph);

@@ -30,6 +30,7 @@ uint32_t rhumb__active_claim(rhumb__graph *graph) {
 void rhumb__active_take_slot(rhumb__graph *graph, uint32_t entry, uint32_t slot) {
     RHUMB_ASSERT_DEBUG(entry < RHUMB__ACTIVE_INSERT_MAX);
     RHUMB_ASSERT_DEBUG(atomic_load(&graph->active[entry]) == RHUMB__ACTIVE_CLAIMED);
+    rhumb__mutex_assert_held(&graph->append_lock);
     atomic_store(&graph->active[entry], rhumb__active_encode(slot));
 }
 

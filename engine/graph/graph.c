@@ -96,6 +96,7 @@ static rhumb_status grow_sections(rhumb__graph *graph, const rhumb__counts *coun
 }
 
 rhumb_status rhumb__graph_ensure_room(rhumb__graph *graph, uint64_t slot_count, uint64_t upper_row_count) {
+    rhumb__mutex_assert_held(&graph->append_lock);
     if (slot_count >= RHUMB__SLOT_LIMIT) {
         return rhumb__fail(RHUMB_E_FULL, "the index has %llu slots, which is all that there can be",
                            (unsigned long long)(slot_count - 1));

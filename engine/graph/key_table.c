@@ -47,6 +47,12 @@ void rhumb__key_table_unlock(rhumb__key_table *table, const rhumb__key_place *pl
     rhumb__section_unlock(table->buckets, place->bucket);
 }
 
+/* Checks, in debug builds, that the caller may use the bucket. */
+static void assert_locked(const rhumb__key_table *table, const rhumb__key_place *place) {
+    RHUMB_ASSERT_DEBUG(place->bucket < atomic_load_explicit(&table->bucket_count, memory_order_acquire));
+    if (table->writable) rhumb__mutex_assert_held(&rhumb__section_chunk(table->buckets, place->bucket)->lock);
+}
+
 /* The rows that a chain may lead to. */
 static uint64_t overflow_row_limit(const rhumb__key_table *table) {
     return atomic_load_explicit(&table->overflow->row_capacity, memory_order_acquire);
@@ -66,7 +72,7 @@ static uint32_t row_count(const rhumb__key_bucket *row) {
 }
 
 uint32_t rhumb__key_table_find_locked(rhumb__key_table *table, const rhumb__key_place *place, uint64_t key) {
-    RHUMB_ASSERT_DEBUG(place->bucket < atomic_load_explicit(&table->bucket_count, memory_order_acquire));
+    assert_locked(table, place);
     RHUMB_ASSERT_DEBUG(place->hash == rhumb__key_table_hash(table->salt, key));
     const uint8_t tag = rhumb__key_table_tag(place->hash);
     const uint64_t slot_limit = atomic_load_explicit(table->slot_limit, memory_order_acquire);
@@ -176,7 +182,8 @@ static rhumb__key_bucket *row_with_room(rhumb__key_table *table, uint64_t bucket
 
 rhumb_status rhumb__key_table_reserve(rhumb__key_table *table, const rhumb__key_place *place) {
     rhumb__key_bucket *last = NULL;
-    RHUMB_ASSERT_DEBUG(table->writable && place->bucket < atomic_load(&table->bucket_count));
+    RHUMB_ASSERT_DEBUG(table->writable);
+    assert_locked(table, place);
     if (row_with_room(table, place->bucket, &last) != NULL) return RHUMB_OK;
     uint32_t row = 0;
     rhumb_status status = take_overflow_row(table, &row);
@@ -308,6 +315,7 @@ static rhumb_status split_bucket(rhumb__key_table *table) {
     const uint64_t added = count;
     const uint64_t split = count - rhumb__floor_power_of_two(count);
     RHUMB_ASSERT_DEBUG(table->writable && split < added);
+    rhumb__mutex_assert_held(&table->split_lock);
     RHUMB_TRY(rhumb__section_ensure(table->buckets, count + 1));
     rhumb__chunk_state *low = rhumb__section_chunk(table->buckets, split);
     rhumb__chunk_state *high = rhumb__section_chunk(table->buckets, added);

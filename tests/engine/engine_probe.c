@@ -17,13 +17,35 @@
 #include "engine/search/visited.h"
 #include "engine/upkeep/compact/order.h"
 
+rhumb_status probe_ensure_room(rhumb__graph *graph, uint64_t slot_count) {
+    rhumb__mutex_lock(&graph->append_lock);
+    const rhumb_status status = rhumb__graph_ensure_room(graph, slot_count, 0);
+    rhumb__mutex_unlock(&graph->append_lock);
+    return status;
+}
+
+rhumb_status probe_ensure_room_unlocked(rhumb__graph *graph, uint64_t slot_count) {
+    return rhumb__graph_ensure_room(graph, slot_count, 0);
+}
+
+uint64_t probe_node(const rhumb__graph *graph, uint32_t slot) { return rhumb__graph_node(graph, slot); }
+
+uint32_t probe_active_claim(rhumb__graph *graph) { return rhumb__active_claim(graph); }
+
+void probe_active_leave(rhumb__graph *graph, uint32_t entry) { rhumb__active_leave(graph, entry); }
+
+void probe_set_next_rows_to_none(rhumb__graph *graph) {
+    const rhumb__counts none = {0};
+    rhumb__graph_set_next_rows(graph, &none);
+}
+
 rhumb_status probe_graph_create(const char *path, const rhumb__params *params, uint64_t slot_count,
                                 rhumb__graph **graph_out) {
     rhumb_status status;
     rhumb__graph *graph = NULL;
     const rhumb__graph_options options = {.durability = RHUMB_DURABILITY_NONE};
     RHUMB_TRY(rhumb__engine_create(path, params, &options, 1, &graph));
-    RHUMB_TRY(rhumb__graph_ensure_room(graph, slot_count, 0));
+    RHUMB_TRY(probe_ensure_room(graph, slot_count));
     atomic_store(&graph->slot_limit, slot_count);
     *graph_out = graph;
     graph = NULL;

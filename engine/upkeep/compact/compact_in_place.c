@@ -148,6 +148,8 @@ static rhumb_status in_place_exchange(in_place *c) {
     rhumb__carry_over over = {
         .writer = writer, .old = old, .graph = c->work->graph, .pool = &c->pool, .lsn = c->work->old->counts.lsn};
     rhumb_status status;
+    rhumb__mutex_assert_held(&writer->compact_lock);
+    rhumb__mutex_assert_held(&writer->checkpoint_lock);
     atomic_store(&c->work->graph->unlinked_begin, rhumb__graph_slot_count(c->work->graph));
     RHUMB_TRY(rhumb__carry_over_most(&over, REST_COUNT_MAX));
     RHUMB_TRY(close_batches(writer, &over));

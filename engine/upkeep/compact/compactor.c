@@ -147,6 +147,7 @@ static void *compactor_main(void *argument) {
 
 /* Under the lock. */
 static rhumb_status start_thread(rhumb__compactor *c) {
+    rhumb__mutex_assert_held(&c->lock);
     if (c->started || c->stop) return RHUMB_OK;
     if (rhumb__thread_start(&c->thread, compactor_main, c) != 0) {
         return rhumb__fail(RHUMB_E_NOMEM, "no thread for compacting");
