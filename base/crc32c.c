@@ -62,3 +62,12 @@ uint32_t rhumb__crc32c(uint32_t crc, const void *bytes, size_t bytes_count) {
     if (rhumb__cpu_has_crc32c()) return rhumb__crc32c_sse42(crc, bytes, bytes_count);
     return rhumb__crc32c_software(crc, bytes, bytes_count);
 }
+
+uint32_t rhumb__crc32c_header(const void *header, size_t header_bytes, size_t crc_offset) {
+    const uint32_t zero = 0;
+    const unsigned char *bytes = header;
+    const size_t rest_offset = crc_offset + sizeof zero;
+    uint32_t crc = rhumb__crc32c(0, bytes, crc_offset);
+    crc = rhumb__crc32c(crc, &zero, sizeof zero);
+    return rhumb__crc32c(crc, bytes + rest_offset, header_bytes - rest_offset);
+}

@@ -10,7 +10,11 @@
  * prints its errors unless told not to; here they are silenced for each call and the innermost one goes into the
  * message.
  */
+#if __has_include(<hdf5/serial/hdf5.h>) /* Debian keeps several flavours of it apart */
 #include <hdf5/serial/hdf5.h>
+#else
+#include <hdf5.h>
+#endif
 #include <stdlib.h>
 #include <string.h>
 

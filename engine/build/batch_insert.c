@@ -110,7 +110,8 @@ static rhumb_status run(insert_job *job) {
 
 rhumb_status rhumb__batch_boundary(rhumb__writer *writer, rhumb__log_type type, uint64_t batch, uint64_t *lsn_out) {
     const rhumb_status status = rhumb__log_reserve(writer->log, 0);
-    if (status == RHUMB_OK) *lsn_out = rhumb__log_append(writer->log, type, batch, NULL, 0, NULL, 0);
+    const rhumb__log_operation operation = {.type = type, .batch = batch};
+    if (status == RHUMB_OK) *lsn_out = rhumb__log_append(writer->log, &operation);
     return status;
 }
 

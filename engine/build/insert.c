@@ -68,8 +68,13 @@ static rhumb_status take_slot_and_lsn(rhumb__graph *graph, const void *row, inse
     rhumb_status status = take_slot(graph, in);
     if (status == RHUMB_OK) {
         rhumb__active_take_slot(graph, in->active, in->slot);
-        in->lsn = rhumb__log_append(graph->writer->log, in->replace ? RHUMB__LOG_UPSERT : RHUMB__LOG_INSERT, in->batch,
-                                    &in->key, sizeof in->key, row, graph->space.vector_bytes);
+        const rhumb__log_operation operation = {.type = in->replace ? RHUMB__LOG_UPSERT : RHUMB__LOG_INSERT,
+                                                .batch = in->batch,
+                                                .head = &in->key,
+                                                .head_bytes = sizeof in->key,
+                                                .body = row,
+                                                .body_bytes = graph->space.vector_bytes};
+        in->lsn = rhumb__log_append(graph->writer->log, &operation);
     }
     rhumb__mutex_unlock(&graph->append_lock);
     return status;

@@ -64,7 +64,9 @@ static rhumb_status delete_key(rhumb__graph *graph, uint64_t key, uint32_t expec
         goto done;
     }
     RHUMB_TRY(rhumb__removal_note(graph, key, slot));
-    *lsn_out = rhumb__log_append(graph->writer->log, RHUMB__LOG_DELETE, batch, &key, sizeof key, NULL, 0);
+    const rhumb__log_operation operation = {
+        .type = RHUMB__LOG_DELETE, .batch = batch, .head = &key, .head_bytes = sizeof key};
+    *lsn_out = rhumb__log_append(graph->writer->log, &operation);
     rhumb__removal_unlink_key(graph, &place, slot);
     rhumb__carry_note(&graph->writer->carry, RHUMB__LOG_DELETE, key, slot, *lsn_out);
     rhumb__removal_bury(graph, slot);

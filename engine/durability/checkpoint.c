@@ -39,6 +39,7 @@
 #include "engine/durability/recover.h"
 #include "engine/graph/active.h"
 #include "engine/graph/tombstones.h"
+#include "storage/publish/publish.h"
 
 /* A close links up to so many nodes from the log, which takes about a second. If more are waiting, it leaves the log as
  * it is. */

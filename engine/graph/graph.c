@@ -12,6 +12,7 @@
 #include "base/bits.h"
 #include "base/status.h"
 #include "engine/graph/tombstones.h"
+#include "storage/next_sections.h"
 
 /* A graph may lie at the address of an earlier one, so graphs are identified by number. */
 static _Atomic uint64_t graph_count;

@@ -1,4 +1,4 @@
-// Goal: an index of every metric and element type finds what it should, keeps it over closing, a crash, repair and
+// Goal: an index of every metric and element type finds what it should, keeps it across closing, a crash, repair and
 // compaction, and refuses what the metric is not defined for. Method: one index for each pair, of generated vectors
 // that suit it, against an exact search of the same index; tables of refused vectors. Random inputs; the seed is
 // printed and RHUMB_SEED repeats it.
@@ -15,7 +15,8 @@ using namespace vectors;
 constexpr size_t COUNT = 300, K = 10, QUERY_COUNT = 25;
 constexpr uint32_t EF = 100;
 
-// Some hundred indexes are created here, and what their syncs cost says nothing about metrics: memory, if there is any.
+// Some hundred indexes are created here, and their syncs test nothing about metrics: in memory, if there is such a
+// folder.
 const bool in_memory = access("/dev/shm", W_OK) == 0 && setenv("TEST_TMPDIR", "/dev/shm", 1) == 0;
 
 // Vectors of a pair as a caller lays them out: rows of components, or an array of sequences.
@@ -40,9 +41,9 @@ uint32_t dim_of(const Pair &pair) {
     return pair.element == RHUMB_ELEMENT_B1 ? 125 : 12;
 }
 
-// Copies of earlier vectors, with some components replaced by those of others: bits, sets and strings of which none is
-// like any other have no neighbours to find. Not copies of a few centres: clusters far from each other with nothing
-// between them are what HNSW is bad at, and copies of a centre as short as one element are all the same.
+// Copies of earlier vectors, with some components replaced by those of others: unrelated bits, sets and strings have no
+// neighbours to find. Not copies of a few centres: HNSW is weak at clusters far from each other with nothing between
+// them, and copies of a centre as short as one element are all the same.
 Collection descended(Random &random, const Pair &pair, size_t count) {
     Collection collection;
     const uint32_t dim = dim_of(pair), bytes = std::max(1u, rhumb__element_bits(pair.element) / 8);
@@ -67,7 +68,7 @@ Collection descended(Random &random, const Pair &pair, size_t count) {
     return collection;
 }
 
-// Takes the last vectors of a collection away from it.
+// Removes the last vectors of a collection and returns them.
 Collection split_last(Collection *from, size_t count) {
     Collection rest, last;
     const size_t rest_count = from->vectors.size() - count;
@@ -137,7 +138,7 @@ Answers search(rhumb_index *index, const Collection &queries, bool exact = false
     return answers;
 }
 
-// By distance, since many of these metrics have ties.
+// Compares by distance, since many of these metrics have ties.
 double recall(const Answers &found, const Answers &truth) {
     size_t hit_count = 0;
     for (size_t i = 0; i < QUERY_COUNT * K; i++) {
@@ -205,8 +206,8 @@ const Pair REMARKABLE[] = {
     {RHUMB_METRIC_JENSEN_SHANNON, RHUMB_ELEMENT_F32},
 };
 
-// A copy of the files of an open index is what a crash leaves.
-TEST(IndexOfRemarkablePairs, ComesBackFromTheLogFromRepairAndFromCompaction) {
+// Copies the files of an open index, which is what a crash leaves.
+TEST(IndexOfRemarkablePairs, SurvivesRecoveryRepairAndCompaction) {
     Random random(choose_seed());
     const ScratchDirectory directory;
     for (const Pair &pair : REMARKABLE) {
@@ -239,8 +240,7 @@ TEST(IndexOfRemarkablePairs, ComesBackFromTheLogFromRepairAndFromCompaction) {
     }
 }
 
-// Rows are not looked at when a file is opened, so anything may be in them. What comes out is worse answers or an
-// error.
+// Opening a file does not check rows, so they may hold anything. The result is worse answers or an error.
 TEST(IndexOfRemarkablePairs, SurvivesDamageToItsRows) {
     Random random(choose_seed());
     const ScratchDirectory directory;
@@ -293,8 +293,8 @@ TEST(IndexOfRemarkablePairs, SurvivesDamageToItsRows) {
     }
 }
 
-// The longest vectors there are just fit into a record of the log.
-TEST(IndexOfTheLongestVectors, ComesBackFromTheLog) {
+// The longest vectors just fit into a record of the log.
+TEST(IndexOfTheLongestVectors, SurvivesRecovery) {
     Random random(choose_seed());
     const ScratchDirectory directory;
     const std::string name = directory.file("long"), crashed = directory.file("crashed");
@@ -317,7 +317,7 @@ TEST(IndexOfTheLongestVectors, ComesBackFromTheLog) {
     EXPECT_LT(distance, 1e-6f);
 }
 
-// ---- what is refused ----
+// ---- refusals ----
 
 // The status of inserting and of searching, which is the same.
 rhumb_status try_vector(rhumb_index *index, const void *vector) {
@@ -330,7 +330,7 @@ rhumb_status try_vector(rhumb_index *index, const void *vector) {
     return status;
 }
 
-TEST(Refusal, OfVectorsOutsideOfTheDomain) {
+TEST(Refusal, VectorsOutsideTheDomainAreRefused) {
     const ScratchDirectory directory;
     for (rhumb_metric metric :
          {RHUMB_METRIC_HELLINGER, RHUMB_METRIC_JEFFREYS, RHUMB_METRIC_JENSEN_SHANNON, RHUMB_METRIC_JACCARD}) {
@@ -352,7 +352,7 @@ TEST(Refusal, OfVectorsOutsideOfTheDomain) {
     }
 }
 
-TEST(Refusal, OfNormalisingWhatIsNoProbability) {
+TEST(Refusal, NormalisingIsRefusedWhereVectorsAreNotProbabilities) {
     const ScratchDirectory directory;
     rhumb_index_options options = index_options(2, RHUMB_METRIC_L2);
     options.normalise = true;
@@ -399,7 +399,7 @@ TEST(Normalise, DividesByTheSumAndIsRemembered) {
     }
 }
 
-TEST(Refusal, OfFloatsThatAreNotFiniteOfEveryWidth) {
+TEST(Refusal, NanAndInfinityOfEveryWidthAreRefused) {
     const ScratchDirectory directory;
     const struct {
         rhumb_element element;
@@ -458,7 +458,7 @@ TEST(Sequences, KeepTheirLengths) {
     EXPECT_STATUS(RHUMB_E_INVALID, rhumb_index_create(directory.file("long").c_str(), &options, &none));
 }
 
-TEST(Bits, BehindTheLastDoNotCount) {
+TEST(Bits, UnusedBitsAfterTheLastAreIgnored) {
     const ScratchDirectory directory;
     rhumb_index_options options = index_options(9, RHUMB_METRIC_HAMMING);
     options.element = RHUMB_ELEMENT_B1;
@@ -493,7 +493,7 @@ template <class Options> Options with_chebyshev(void (*init)(Options *, size_t),
     return options;
 }
 
-TEST(Custom, IsOpenedWithTheFunctionOfItsNameAlone) {
+TEST(Custom, OpensOnlyWithTheFunctionOfItsName) {
     Random random(choose_seed());
     const ScratchDirectory directory;
     const std::string path = directory.file("custom"), repaired = directory.file("r"), compacted = directory.file("c");
@@ -551,7 +551,7 @@ TEST(Custom, IsOpenedWithTheFunctionOfItsNameAlone) {
     }
 }
 
-TEST(Custom, MayAnswerNanWithoutHarmToTheOthers) {
+TEST(Custom, MayReturnNanWithoutHarmToOtherVectors) {
     Random random(choose_seed());
     const ScratchDirectory directory;
     const Pair floats = {RHUMB_METRIC_L2, RHUMB_ELEMENT_F32};

@@ -56,7 +56,7 @@ TEST(Crc32c, MatchesTheVectorsOfRfc3720) {
     expect_both(0xE3069283u, {'1', '2', '3', '4', '5', '6', '7', '8', '9'});
 }
 
-TEST(Crc32c, NothingLeavesTheChecksumAsItIs) {
+TEST(Crc32c, AnEmptyBufferLeavesTheChecksumUnchanged) {
     EXPECT_EQ(rhumb__crc32c(0, nullptr, 0), 0u);
     EXPECT_EQ(rhumb__crc32c(0x12345678u, nullptr, 0), 0x12345678u);
     EXPECT_EQ(rhumb__crc32c_software(0x12345678u, nullptr, 0), 0x12345678u);
@@ -103,7 +103,7 @@ TEST(Crc32c, ContinuesAcrossSplits) {
     }
 }
 
-TEST(Crc32c, SeesEverySingleBitFlip) {
+TEST(Crc32c, DetectsEverySingleBitFlip) {
     std::vector<unsigned char> bytes = random_bytes(1000, choose_seed());
     const uint32_t whole = rhumb__crc32c(0, bytes.data(), bytes.size());
     for (size_t bit = 0; bit < bytes.size() * 8; bit++) {

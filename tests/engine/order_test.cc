@@ -95,7 +95,7 @@ TEST_F(Order, BisectionPutsClustersTogether) {
     EXPECT_LE(change_count, 250u) << "by insertion it is 4095";
 }
 
-TEST_F(Order, WithoutMemoryItFailsAndLeavesNothing) {
+TEST_F(Order, WithoutMemoryFailsAndLeavesNothing) {
     build(3, 300, 5, false);
     std::vector<uint32_t> slots(300);
     uint64_t count = 0;

@@ -31,7 +31,7 @@ uint32_t entry_slot(const rhumb__params &params, uint32_t slot_count) {
     return best;
 }
 
-TEST(EngineSearch, FollowsAnEntryPointThatWasRaisedBehindItsLimit) {
+TEST(EngineSearch, FollowsAnEntryPointThatWasRaisedBeyondItsLimit) {
     constexpr uint32_t slot_count = 4000;
     uint64_t seed = 0;
     while (entry_slot(params_with_seed(seed), slot_count) < slot_count - 500) seed++;

@@ -1,7 +1,7 @@
 // Goal: a repair saves everything that is provably intact and nothing else, never changes the old file, and the new
 // index is always whole: verify finds nothing, every vector has a path to it, searches are as good as in a fresh one.
-// Method: an index with deleted vectors, in two checkpoints, is damaged in one place at a time, of which it is known
-// what it must cost; then the content of the new index is compared with what was inserted, vector by vector.
+// Method: an index with deleted vectors, in two checkpoints, is damaged in one place at a time, for which the
+// expected loss is known; then the content of the new index is compared with what was inserted, vector by vector.
 #include "tests/support/repair_test_support.h"
 
 extern "C" {
@@ -153,7 +153,7 @@ TEST_F(Repair, WithoutTheNewestSuperblockOrItsDirectoryTheVersionBeforeIsTaken) 
         } else {
             for (uint32_t copy = 0; copy < 2; copy++) spoil_at(FileImage::superblock_offset(newest, copy) + 2000);
         }
-        // Which of the two was the newer nothing says but the epoch, if that is not what is damaged.
+        // Only the epoch tells which of the two is newer, unless the epoch is what is damaged.
         ASSERT_TRUE(repair());
         EXPECT_TRUE(report_.older_version);
         EXPECT_STRNE(report_.version_note, "");
@@ -163,7 +163,7 @@ TEST_F(Repair, WithoutTheNewestSuperblockOrItsDirectoryTheVersionBeforeIsTaken) 
     }
 }
 
-TEST_F(Repair, WithoutTheSuperblockBeforeTheNewestIsTaken) {
+TEST_F(Repair, WithoutTheSuperblockOfTheVersionBeforeTheNewestIsTaken) {
     for (uint32_t copy = 0; copy < 2; copy++) {
         spoil_at(FileImage::superblock_offset(1 - sound().newest_slot(), copy) + 2000);
     }
@@ -172,7 +172,7 @@ TEST_F(Repair, WithoutTheSuperblockBeforeTheNewestIsTaken) {
     expect_content(alive());
 }
 
-TEST_F(Repair, WhatIsNoIndexIsRefusedAndLeavesNothingBehind) {
+TEST_F(Repair, AFileThatIsNotAnIndexIsRefusedAndLeavesNothing) {
     for (uint32_t slot = 0; slot < 2; slot++) {
         for (uint32_t copy = 0; copy < 2; copy++) spoil_at(FileImage::superblock_offset(slot, copy) + 2000);
     }
@@ -189,7 +189,7 @@ TEST_F(Repair, WhatIsNoIndexIsRefusedAndLeavesNothingBehind) {
     EXPECT_FALSE(exists(new_path_));
 }
 
-TEST_F(Repair, NewerFormatsAreNotPassedOver) {
+TEST_F(Repair, ANewerFormatIsRefused) {
     const uint32_t newest = sound().newest_slot();
     for (uint32_t copy = 0; copy < 2; copy++) {
         rhumb__superblock superblock = image_.superblock(newest, copy);
@@ -217,11 +217,11 @@ TEST_F(Repair, WithoutChecksumsWhatIsPlausibleIsTaken) {
     EXPECT_FALSE(exists(new_path_));
 }
 
-TEST_F(Repair, WithoutChecksumsWhatContradictsItselfIsNot) {
+TEST_F(Repair, WithoutChecksumsWhatContradictsItselfIsLost) {
     spoil_at(checksum_offset());
     image_.put<uint32_t>(image_.locate_row(RHUMB__SECTION_VECTORS, 20), 0x7FC00000); // NaN
     spoil(RHUMB__SECTION_KEYS, 8 * 30);
-    image_.put<uint32_t>(image_.locate_row(RHUMB__SECTION_LISTS0, 40), 0x7FFFFFFF); // a slot that there is not
+    image_.put<uint32_t>(image_.locate_row(RHUMB__SECTION_LISTS0, 40), 0x7FFFFFFF); // a slot that does not exist
     ASSERT_TRUE(repair());
     std::set<uint64_t> expected = alive();
     expected.erase(20);
@@ -266,7 +266,7 @@ TEST_F(Repair, HalvesThatAreCutApartGrowTogether) {
     EXPECT_GT(report_.relinked_count, 0u);
 }
 
-TEST_F(Repair, FullListsAreNoObstacle) {
+TEST_F(Repair, ReconnectsNodesWithFullLists) {
     // Every list is full and leads to the same eight nodes, so almost nothing can be reached and no place is free.
     for (uint64_t slot = 0; slot < kCount; slot++) {
         edit_list(slot, [slot](std::vector<uint32_t> *list) {
@@ -282,9 +282,8 @@ TEST_F(Repair, FullListsAreNoObstacle) {
     expect_content(alive());
 }
 
-TEST_F(Repair, ListsOfTwoPlacesAreNoObstacle) {
-    // So few links, chosen so badly, that inserting leaves a good part of the nodes without a path, also the second
-    // time.
+TEST_F(Repair, ReconnectsNodesWithListsOfTwoEntries) {
+    // So few and bad links that inserting leaves many nodes without a path, even the second time.
     IndexShape tight = shape();
     tight.M = 2;
     tight.M0 = 2;
@@ -311,7 +310,7 @@ TEST_F(Repair, SearchesAsWellAsAFreshIndex) {
 }
 
 TEST_F(Repair, TruncatedFilesKeepWhatIsLeft) {
-    // Wherever the cut is: a whole index or none.
+    // At any cut: a whole index or none.
     for (uint64_t length = sound().bytes().size() - kBlock / 2; length > kBlock; length -= 5 * kBlock / 2) {
         start_again();
         image_.bytes().resize(length);
@@ -324,8 +323,8 @@ TEST_F(Repair, TruncatedFilesKeepWhatIsLeft) {
     }
 }
 
-TEST_F(Repair, WithoutTheVectorsBehindACutTheOthersRemain) {
-    // The last extent of the vectors comes to lie at the end of the file, and most of it is cut off.
+TEST_F(Repair, WithoutTheVectorsAfterACutTheOthersRemain) {
+    // The last extent of the vectors is moved to the end of the file, and most of it is cut off.
     const std::vector<rhumb__section_record> sections = sound().sections();
     const auto record =
         std::find_if(sections.begin(), sections.end(), [](auto &r) { return r.id == RHUMB__SECTION_VECTORS; });
@@ -349,7 +348,7 @@ TEST_F(Repair, WithoutTheVectorsBehindACutTheOthersRemain) {
     }
     image_.mend_superblocks();
     ASSERT_TRUE(repair());
-    expect_content(alive()); // it is moved well
+    expect_content(alive()); // it is moved correctly
 
     ASSERT_EQ(unlink(new_path_.c_str()), 0);
     opened_.reset();
@@ -378,7 +377,7 @@ TEST_F(Repair, ExistingFilesAreRefusedAndLeftAlone) {
     EXPECT_EQ(io_test::file_bytes(path_), image_.bytes());
 }
 
-TEST_F(Repair, WritersAreWaitedOutAndReadersDoNotMatter) {
+TEST_F(Repair, WaitsForWritersAndNotForReaders) {
     Index index;
     ASSERT_TRUE(image_.save(path_));
     ASSERT_EQ(rhumb_test::open_index(path_, false, &index), RHUMB_OK);
@@ -410,7 +409,7 @@ TEST_F(Repair, FilesThatMayNotBeWrittenAreReadAllTheSame) {
     expect_content(alive());
 }
 
-TEST_F(Repair, StoppedByTheCallerItLeavesNothingBehind) {
+TEST_F(Repair, StoppedByTheCallerLeavesNothing) {
     for (const bool at_the_end : {false, true}) {
         ASSERT_TRUE(image_.save(path_));
         rhumb_repair_options options;
@@ -462,7 +461,7 @@ class RandomDamage : public ::testing::Test {
 
     uint64_t draw(uint64_t limit) { return random_() % limit; }
 
-    // Somewhere in the file, and half of the time in what is in use.
+    // A random place in the file, half of the time in a used part.
     uint64_t draw_place() {
         const uint32_t section = 1 + static_cast<uint32_t>(draw(8));
         const uint64_t bytes = sound_.row_count(section) * sound_.row_stride(section);
@@ -497,7 +496,7 @@ class RandomDamage : public ::testing::Test {
         }
     }
 
-    // What has been made must be whole, and what is in it right unless the report says that nobody can know.
+    // The new index must be whole, and its content correct unless the report counts vectors that could not be proved.
     void check(const std::string &path, const rhumb_repair_report &report, bool mended) {
         Index index;
         rhumb_verify_report verified;
@@ -560,7 +559,7 @@ TEST_F(RandomDamage, GivesAWholeIndexOrNone) {
     EXPECT_GT(made_count, round_count / 2);
 }
 
-TEST_F(RandomDamage, EveryAllocationThatFailsLeavesNothingBehind) {
+TEST_F(RandomDamage, AnyRefusedAllocationLeavesNothing) {
     const std::string path = directory_.file("old.rhumb");
     const std::string new_path = directory_.file("new.rhumb");
     build(RHUMB_METRIC_L2);

@@ -1,4 +1,4 @@
-// Any bytes given to the readers of matrix files: an error, or rows that the bytes back. Never a crash, a hang, or
+// Any bytes given to the readers of matrix files: an error, or rows that match the bytes. Never a crash, a hang, or
 // memory in proportion to a number in them.
 //
 // The first byte of the input chooses format and part, the rest is the file (in memory, by memfd). HDF5 is left out:
@@ -18,7 +18,7 @@
 
 namespace {
 
-// Aborts, which is how libFuzzer learns of a broken promise.
+// Aborts, which reports a broken promise to libFuzzer.
 void Require(bool promise, const char *what) {
     if (promise) return;
     fprintf(stderr, "broken: %s\n", what);

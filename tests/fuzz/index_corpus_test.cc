@@ -1,4 +1,4 @@
-// Goal: what index_fuzz has found stays found, without clang. Method: the corpus through the fuzz target's own
+// Goal: inputs that index_fuzz has found stay harmless, without clang. Method: the corpus through the fuzz target's own
 // functions, and some hundred mutations of it by the target's own mutator. RHUMB_ITERS sets how many.
 #include <gtest/gtest.h>
 
@@ -33,6 +33,6 @@ TEST_F(IndexCorpus, SeedsAreWholeIndexes) {
 
 TEST_F(IndexCorpus, EveryInputKeepsThePromises) { fuzz_test::run_corpus("index"); }
 
-TEST_F(IndexCorpus, SoDoMutationsOfThem) { fuzz_test::run_mutations("index", 400, UINT64_C(1) << 20); }
+TEST_F(IndexCorpus, MutationsOfInputsKeepThePromises) { fuzz_test::run_mutations("index", 400, UINT64_C(1) << 20); }
 
 } // namespace

@@ -1,5 +1,5 @@
-// What the tests of the dataset readers share: temporary files, and writers of each format that know nothing of the
-// readers.
+// What the tests of the dataset readers share: temporary files, and writers of each format that share no code with
+// the readers.
 #ifndef RHUMB_TESTS_SUPPORT_DATASET_TEST_SUPPORT_H
 #define RHUMB_TESTS_SUPPORT_DATASET_TEST_SUPPORT_H
 
@@ -56,7 +56,7 @@ template <typename T> Bytes Bin(const Matrix &matrix) {
     return bytes;
 }
 
-// Magic, version, length and `text` as they are.
+// Magic, version, length and `text`, unchanged.
 inline Bytes NpyRaw(int version, const std::string &text) {
     Bytes bytes = {0x93, 'N', 'U', 'M', 'P', 'Y', static_cast<unsigned char>(version), 0};
     if (version == 1)
@@ -67,7 +67,7 @@ inline Bytes NpyRaw(int version, const std::string &text) {
     return bytes;
 }
 
-// As NumPy writes it: the rows begin at a multiple of 64.
+// Writes the header as NumPy does: the rows begin at a multiple of 64.
 inline Bytes NpyHeader(int version, const std::string &descr, const std::string &fortran_order,
                        const std::string &shape) {
     std::string text = "{'descr': '" + descr + "', 'fortran_order': " + fortran_order + ", 'shape': " + shape + ", }";
@@ -101,7 +101,7 @@ class TempFile {
     TempFile(const TempFile &) = delete;
     TempFile &operator=(const TempFile &) = delete;
 
-    // In place: the tests that change one byte after the other would else spend their time on the file system's
+    // In place: the tests that change one byte after the other would otherwise spend their time in the file system's
     // truncation.
     void Rewrite(const Bytes &bytes) const {
         const int file = open(path_.c_str(), O_RDWR | O_CREAT, 0600);

@@ -1,4 +1,4 @@
-// What the tests of damaged files share: a directory, the sample index, and how much is to be done.
+// What the tests of damaged files share: a directory, the sample index, and the number of iterations.
 #ifndef RHUMB_TESTS_SUPPORT_FAULT_TEST_SUPPORT_H
 #define RHUMB_TESTS_SUPPORT_FAULT_TEST_SUPPORT_H
 
@@ -32,7 +32,7 @@ using rhumb_test::IndexShape;
 using rhumb_test::kSanitized;
 using rhumb_test::Vectors;
 
-// RHUMB_FULL=1: everything instead of a sample. RHUMB_ITERS: how often, for what is done at random.
+// RHUMB_FULL=1: everything instead of a sample. RHUMB_ITERS: the number of random iterations.
 inline bool full_run() {
     const char *text = getenv("RHUMB_FULL");
     return text != nullptr && text[0] == '1';
@@ -43,7 +43,7 @@ inline uint64_t iteration_count(uint64_t standard) {
     return kSanitized ? (standard + 3) / 4 : standard;
 }
 
-// In memory where that can be had: some thousand files are made, and none has to last.
+// In memory where possible: some thousand files are made, and none has to last.
 class MemoryDirectory {
   public:
     MemoryDirectory() {
@@ -62,8 +62,8 @@ class MemoryDirectory {
 };
 
 // An index of 300 vectors of 16 components in three checkpoints, as bytes. It is built on the disk and damaged in
-// memory, where syncs cost nothing: path_ names a file of memfd_create. There is no place for a log beside such a file,
-// so handles that write to it are opened by open_for_writing.
+// memory, where syncs cost nothing: path_ names a file of memfd_create. There is no place for a log next to such a
+// file, so handles that write to it are opened by open_for_writing.
 class DamagedFile : public ::testing::Test {
   protected:
     static constexpr uint64_t kCount = 300;
@@ -82,7 +82,7 @@ class DamagedFile : public ::testing::Test {
     }
     void TearDown() override { close(fd_); }
 
-    // Leaves the bytes of an index in sound_.
+    // Stores the bytes of an index in sound_.
     void build(const IndexShape &shape, uint64_t count, uint32_t checkpoint_count) {
         const std::string path = directory_.file("sound.rhumb");
         rhumb_test::remove_index(path);
@@ -95,7 +95,7 @@ class DamagedFile : public ::testing::Test {
         return rhumb_test::open_index(path_, false, index, RHUMB_DURABILITY_NONE);
     }
 
-    // Changes bytes of the file in place, and takes the change back.
+    // Changes bytes of the file in place, and reverts the change.
     void put(uint64_t offset, const void *bytes, size_t count) {
         ASSERT_EQ(pwrite(fd_, bytes, count, static_cast<off_t>(offset)), static_cast<ssize_t>(count));
     }

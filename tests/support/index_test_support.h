@@ -1,5 +1,5 @@
-// What the tests of whole indexes share: handles that close themselves, generated vectors, and distances computed the
-// slow way.
+// What the tests of whole indexes share: handles that close themselves, generated vectors, and distances computed by
+// plain loops.
 #ifndef RHUMB_TESTS_SUPPORT_INDEX_TEST_SUPPORT_H
 #define RHUMB_TESTS_SUPPORT_INDEX_TEST_SUPPORT_H
 
@@ -88,7 +88,7 @@ inline Index open(const std::string &path, bool read_only) {
     return open_as(path, options);
 }
 
-// A handle whose operations are durable with the next checkpoint only.
+// A handle whose operations become durable with the next checkpoint.
 inline Index open_without_log(const std::string &path) {
     rhumb_open_options options;
     rhumb_open_options_init(&options, sizeof options);
@@ -96,7 +96,7 @@ inline Index open_without_log(const std::string &path) {
     return open_as(path, options);
 }
 
-// A handle that knows the graph and not the vectors.
+// A handle on the graph without the vectors.
 inline Index open_graph_only(const std::string &path) {
     rhumb_open_options options;
     rhumb_open_options_init(&options, sizeof options);
@@ -104,7 +104,7 @@ inline Index open_graph_only(const std::string &path) {
     return open_as(path, options);
 }
 
-// The status of an attempt to open; what did open is closed again.
+// The status of an attempt to open; a handle that opened is closed again.
 inline rhumb_status try_open(const std::string &path, bool read_only) {
     rhumb_open_options options;
     rhumb_open_options_init(&options, sizeof options);
@@ -184,7 +184,7 @@ inline double tolerance(rhumb_metric metric, uint32_t dim, const float *a, const
     return 2e-6 * terms;
 }
 
-// What one search answers.
+// The answer of one search.
 struct Answer {
     std::vector<uint64_t> keys;
     std::vector<float> distances;
@@ -290,8 +290,8 @@ inline void leave_in_log(const std::string &path, const Vectors &vectors, uint64
     ASSERT_EQ(exit_code, 128 + SIGKILL);
 }
 
-// Opens an index for writing after a process that was killed: its lock goes when the kernel has cleared away what it
-// had under way.
+// Opens an index for writing after a process that was killed: its lock is released when the kernel has cleaned up after
+// it.
 inline Index open_after_kill(const std::string &path) {
     rhumb_index *index = nullptr;
     rhumb_status status = RHUMB_E_LOCKED;

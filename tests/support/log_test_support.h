@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "storage/log/log.h"
+#include "storage/log/log_examine.h"
 #include "tests/support/io_test_support.h"
 #include "tests/support/log_image.h"
 
@@ -91,8 +92,9 @@ class Log {
         const uint32_t byte_count = static_cast<uint32_t>(payload.size());
         if (rhumb__log_reserve(log_, byte_count) != RHUMB_OK) return 0;
         const uint32_t head_bytes = std::min<uint32_t>(byte_count, 8);
-        return rhumb__log_append(log_, type, batch, payload.data(), head_bytes, payload.data() + head_bytes,
-                                 byte_count - head_bytes);
+        const rhumb__log_operation operation = {
+            type, batch, payload.data(), head_bytes, payload.data() + head_bytes, byte_count - head_bytes};
+        return rhumb__log_append(log_, &operation);
     }
 
     // The next operation with the payload that belongs to its number; only where one thread appends.
@@ -161,7 +163,7 @@ inline ::testing::AssertionResult is_range(const std::vector<Operation> &seen, u
 class LogTest : public ::testing::Test {
   protected:
     // What a new process finds there.
-    std::vector<Operation> replay_anew(uint64_t checkpoint_lsn) {
+    std::vector<Operation> replay_again(uint64_t checkpoint_lsn) {
         Log log;
         const rhumb_status status = log.open(path_, after(checkpoint_lsn));
         EXPECT_EQ(status, RHUMB_OK) << rhumb__error_last()->message;

@@ -1,4 +1,4 @@
-// What the tests of repair share: a sample index with a past, and what the index made from it must be.
+// What the tests of repair share: a sample index with several versions, and checks of the index made from it.
 #ifndef RHUMB_TESTS_SUPPORT_REPAIR_TEST_SUPPORT_H
 #define RHUMB_TESTS_SUPPORT_REPAIR_TEST_SUPPORT_H
 
@@ -132,7 +132,7 @@ class Repair : public ::testing::Test {
 
     // ---- repairing ----
 
-    // Writes the image, repairs it, and makes sure that it was not changed by that.
+    // Writes the image, repairs it, and checks that repairing did not change it.
     rhumb_status repair_status(bool strict = false) {
         EXPECT_TRUE(image_.save(path_));
         rhumb_repair_options options;
@@ -151,7 +151,7 @@ class Repair : public ::testing::Test {
         return status == RHUMB_OK;
     }
 
-    // ---- looking at the new index ----
+    // ---- checking the new index ----
 
     rhumb_index *opened() {
         if (opened_ == nullptr) {
@@ -174,7 +174,7 @@ class Repair : public ::testing::Test {
         EXPECT_EQ(rhumb_index_count(opened()), report_.count);
     }
 
-    // Exactly these vectors, as they were inserted, in a whole index.
+    // Checks that the index is whole and holds exactly these vectors, as they were inserted.
     void expect_content(const std::set<uint64_t> &expected) {
         expect_whole();
         EXPECT_EQ(rhumb_index_count(opened()), expected.size());
@@ -229,7 +229,7 @@ class Repair : public ::testing::Test {
         return static_cast<double>(hit_count) / static_cast<double>(query_count * 10);
     }
 
-    // As good as an index into which the same vectors have been inserted just now.
+    // Checks that recall is that of a fresh index of the same vectors.
     void expect_recall() {
         std::vector<uint64_t> keys;
         std::vector<float> rows;

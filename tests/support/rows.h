@@ -24,7 +24,7 @@ extern "C" {
 }
 #include "tests/support/seed.h"
 
-// `size_bytes` of memory whose last byte is followed by a page that nobody may touch: one byte too far is a crash. A
+// `size_bytes` of memory whose last byte is followed by a page without access rights: one byte too far is a crash. A
 // masked load may name such bytes but not read them, which is what heap checkers cannot tell apart.
 class GuardedBytes {
   public:
@@ -66,7 +66,7 @@ inline const std::vector<rhumb_metric> &all_metrics() {
     return metrics;
 }
 
-// Those that this machine can run, the scalar one first.
+// The tiers that this machine can run, the scalar one first.
 inline std::vector<rhumb__simd> tiers_of_this_machine() {
     std::vector<rhumb__simd> tiers;
     for (int tier = RHUMB__SIMD_SCALAR; tier <= rhumb__cpu_simd_best(); tier++) {

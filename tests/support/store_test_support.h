@@ -9,7 +9,7 @@ namespace store_test {
 
 using Rows = std::vector<std::vector<uint8_t>>; // by section: the bytes of its rows, one after the other
 
-// Both kinds, with strides that divide a block, that do not, and that make chunks of several blocks.
+// Both kinds, with strides that divide a block, that do not, and that lead to chunks of several blocks.
 const std::vector<store_harness_spec> kSpecs = {
     {1, false, 1, false, 8, 1 << 22},  {2, false, 1, false, 3136, 1 << 22}, {3, true, 1, false, 64, 1 << 22},
     {4, true, 1, false, 192, 1 << 22}, {5, true, 1, false, 256, 1 << 22},   {6, true, 1, false, 3136, 1 << 22},
@@ -114,7 +114,7 @@ class Model {
     Rows rows_;
 };
 
-// Whether a handle stands on a version with exactly these rows.
+// Whether a handle shows a version with exactly these rows.
 inline ::testing::AssertionResult holds(store_harness *store, const Rows &rows,
                                         const std::vector<store_harness_spec> &specs = kSpecs) {
     for (uint32_t i = 0; i < rows.size(); i++) {

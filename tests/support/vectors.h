@@ -67,7 +67,7 @@ template <class T> void append(Bytes *bytes, T value) {
     bytes->insert(bytes->end(), from, from + sizeof value);
 }
 
-// A number as the element type holds it, which for f16 and bf16 cuts digits off.
+// A number rounded to the element type, which for f16 and bf16 loses digits.
 inline void append_number(Bytes *bytes, rhumb_element element, double value) {
     float single = static_cast<float>(value);
     uint32_t bits, size_bits;
@@ -130,7 +130,7 @@ inline long double component(rhumb_element element, const Bytes &bytes, size_t i
     return 0;
 }
 
-// Fast and good enough; a test draws some hundred million numbers.
+// A fast generator of sufficient quality; a test draws some hundred million numbers.
 struct Random {
     explicit Random(uint64_t seed) : state(seed) {}
     uint64_t operator()() {
@@ -206,7 +206,7 @@ inline Vector vector_of(const Pair &pair, Bytes components) {
     return vector;
 }
 
-// Sequences are of any length up to dim.
+// Sequences have any length up to dim.
 inline Vector random_vector_of(Random &random, const Pair &pair, uint32_t dim) {
     const uint32_t length = pair.metric == RHUMB_METRIC_LEVENSHTEIN ? static_cast<uint32_t>(random() % (dim + 1)) : dim;
     return vector_of(pair, random_components(random, pair, length));

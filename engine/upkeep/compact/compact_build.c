@@ -34,6 +34,7 @@
 #include "engine/search/adjacency.h"
 #include "engine/search/scratch.h"
 #include "engine/upkeep/relink.h"
+#include "storage/publish/publish.h"
 
 /* Vectors of one run: placed, then written. */
 #define RUN_BYTES (UINT64_C(16) << 20)
@@ -135,7 +136,7 @@ static rhumb_status read_vector(compaction *c, uint32_t slot, const void **row_o
     rhumb_status status =
         rhumb__extent_list_read(&vectors->extents, c->old->store->io, offset, vectors->row_stride_bytes, c->row);
     if (status != RHUMB_OK) return status;
-    const rhumb__extent part = rhumb__extent_list_piece(&vectors->extents, offset, vectors->row_stride_bytes);
+    const rhumb__extent part = rhumb__extent_list_run(&vectors->extents, offset, vectors->row_stride_bytes);
     rhumb__io_forget(c->old->store->io, part.file_offset, part.bytes);
     *row_out = c->row;
     return RHUMB_OK;

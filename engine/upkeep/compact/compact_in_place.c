@@ -35,6 +35,7 @@
 #include "engine/search/scratch.h"
 #include "engine/upkeep/compact/carry_over.h"
 #include "engine/upkeep/compact/compactor.h"
+#include "storage/reclaim.h"
 
 /* Operations that may be left when the gate closes: placing them takes about a millisecond. */
 #define REST_COUNT_MAX 64u

@@ -27,6 +27,7 @@
 #include "base/log_message.h"
 #include "base/status.h"
 #include "base/thread.h"
+#include "storage/reclaim.h"
 
 #define DEAD_SHARE_DEFAULT 0.05
 #define DEAD_COUNT_MIN 1000u

@@ -99,10 +99,10 @@ static rhumb_status repair_begin(repair *r) {
     r->pool_ready = true;
     RHUMB_TRY(rhumb__salvage_load(r->salvage));
     result->checksums_lost = salvage->file->checksums_lost;
-    result->chunk_count = salvage->file->chunk_count;
-    result->damaged_chunk_count = salvage->file->damaged_count;
+    result->chunk_count = salvage->file->damage.chunk_count;
+    result->damaged_chunk_count = salvage->file->damage.damaged_count;
     result->slot_count = salvage->counts.slot_count;
-    memcpy(result->first_damage, salvage->file->first_damage, sizeof result->first_damage);
+    memcpy(result->first_damage, salvage->file->damage.first_damage, sizeof result->first_damage);
     if (r->spec->strict && salvage->file->checksums_lost) {
         status = rhumb__fail_at(RHUMB_E_CORRUPT, salvage->file->path, salvage->file->directory->checksum_offset,
                                 "the table of chunk checksums is damaged, so nothing can be proved to be intact");

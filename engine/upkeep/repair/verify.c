@@ -21,6 +21,8 @@
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/reachability.h"
 #include "engine/graph/tombstones.h"
+#include "storage/log/log_examine.h"
+#include "storage/store_verify.h"
 
 #define MARK_KEYED 1u /* the key table leads here */
 
