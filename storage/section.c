@@ -161,6 +161,7 @@ static void detach_tail(const rhumb__section *section) {
 rhumb_status rhumb__section_map(rhumb__section *section, rhumb__io *io, const rhumb__directory_entry *entry) {
     rhumb_status status;
     section->published_row_count = entry->record.row_count;
+    section->next_row_count = entry->record.row_count;
     RHUMB_TRY(rhumb__extent_list_append_range(&section->extents, &entry->extents, 0, entry->extents.bytes));
     const uint64_t mapped_bytes =
         section->spec.kind == RHUMB__SECTION_MUTABLE

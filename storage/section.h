@@ -62,6 +62,7 @@ typedef struct rhumb__section {
 
     /* The section in the newest version of the file. Guarded by the store's publishing lock. */
     uint64_t published_row_count;
+    uint64_t next_row_count; /* of the next version; set before a publication, by the thread that publishes */
     rhumb__extent_list extents;
     uint32_t *checksums; /* one per published chunk; a reader has none */
     uint64_t checksum_count;

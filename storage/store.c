@@ -195,9 +195,13 @@ static rhumb__directory_entry *store_find_entry(rhumb__store *store, uint32_t id
     return store->directory == NULL ? NULL : rhumb__directory_find(store->directory, id);
 }
 
+static bool store_is_known(const rhumb__section_spec *spec, const rhumb__section_record *record) {
+    return record->codec == spec->codec && record->version == spec->version;
+}
+
 static rhumb_status store_check_entry(const rhumb__store *store, const rhumb__section_spec *spec,
                                       const rhumb__section_record *record) {
-    if (record->codec != spec->codec || record->version != spec->version) {
+    if (!store_is_known(spec, record)) {
         return rhumb__fail_at(RHUMB_E_VERSION, store->path, store->directory_offset,
                               "section %u: codec %u version %u expected, codec %u version %u found", spec->id,
                               spec->codec, spec->version, record->codec, record->version);
@@ -220,7 +224,8 @@ rhumb_status rhumb__store_attach(rhumb__store *store, const rhumb__section_spec 
     RHUMB_ASSERT(store->section_count < RHUMB__SECTION_COUNT_MAX);
     RHUMB_ASSERT(spec->kind != RHUMB__SECTION_MUTABLE || spec->row_stride_bytes % 64 == 0);
     rhumb__directory_entry *entry = store_find_entry(store, spec->id);
-    if (entry == NULL && store->has_version && (spec->required || !store->writable)) {
+    if (entry != NULL && !spec->required && !store_is_known(spec, &entry->record)) entry = NULL;
+    if (entry == NULL && store->has_version && spec->required) {
         return rhumb__fail_at(RHUMB_E_CORRUPT, store->path, store->directory_offset, "section %u is missing", spec->id);
     }
     if (entry != NULL) {
@@ -253,7 +258,8 @@ static rhumb_status distribute_checksums(rhumb__store *store) {
     for (uint32_t i = 0; status == RHUMB_OK && i < store->section_count; i++) {
         rhumb__section *section = store->sections[i];
         const rhumb__directory_entry *entry = store_find_entry(store, section->spec.id);
-        section->checksum_count = entry == NULL ? 0 : rhumb__section_record_chunk_count(&entry->record);
+        section->checksum_count =
+            section->published_row_count == 0 ? 0 : rhumb__section_record_chunk_count(&entry->record);
         if (section->checksum_count == 0) continue;
         section->checksums = rhumb__alloc_zeroed(section->checksum_count, sizeof *checksums);
         if (section->checksums == NULL) {

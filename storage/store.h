@@ -72,9 +72,10 @@ rhumb_status rhumb__store_open(const rhumb__io_backend *backend, const char *pat
 rhumb_status rhumb__store_open_partial(const rhumb__io_backend *backend, const char *path,
                                        rhumb__store **store_out) RHUMB_NODISCARD;
 
-/* Binds `section` (the caller's, zeroed) to the section of that id and maps it; in a writer, one that the file does not
- * have is begun empty. RHUMB_E_CORRUPT when the file has it with another kind or stride, or not at all; RHUMB_E_VERSION
- * when with another codec or version. One that is not to be mapped has no row that may be touched. */
+/* Binds `section` (the caller's, zeroed) to the section of that id and maps it. One that is not required, and that the
+ * file does not have or has with another codec or version, is attached empty. RHUMB_E_CORRUPT when the file has it with
+ * another kind or stride, or, if it is required, not at all; RHUMB_E_VERSION when a required one has another codec or
+ * version. One that is not to be mapped has no row that may be touched. */
 rhumb_status rhumb__store_attach(rhumb__store *store, const rhumb__section_spec *spec,
                                  rhumb__section *section) RHUMB_NODISCARD;
 

@@ -175,7 +175,7 @@ static rhumb_status plan_section(rhumb__publisher *p, uint32_t index) {
     rhumb__section *section = p->sections[index];
     plan->section = section;
     if (rhumb__publish_skips(p, section)) return RHUMB_OK;
-    plan->row_count = p->publication->row_counts[index];
+    plan->row_count = section->next_row_count;
     RHUMB_ASSERT(plan->row_count >= section->published_row_count);
     RHUMB_ASSERT(plan->row_count <= atomic_load_explicit(&section->row_capacity, memory_order_relaxed));
     plan->checksum_count = rhumb__divide_up(plan->row_count * section->row_stride_bytes, section->chunk_bytes);
@@ -211,7 +211,7 @@ static uint64_t packed_end(const rhumb__publisher *p) {
     uint64_t bytes = RHUMB__BLOCK_BYTES;
     for (uint32_t i = 0; i < p->section_count; i++) {
         const rhumb__section *section = p->sections[i];
-        const uint64_t section_bytes = p->publication->row_counts[i] * section->row_stride_bytes;
+        const uint64_t section_bytes = section->next_row_count * section->row_stride_bytes;
         bytes += rhumb__round_up(section_bytes, section->chunk_bytes) + RHUMB__BLOCK_BYTES;
         if (section_bytes >= RHUMB__LARGE_PAGE_BYTES) bytes += RHUMB__LARGE_PAGE_BYTES;
     }
