@@ -7,10 +7,10 @@
 #include <stddef.h>
 
 #include "distances/count_kernels.h"
-#include "distances/f32_kernels.h"
-#include "distances/plain_kernels.h"
-#include "distances/small_kernels.h"
-#include "distances/wide_kernels.h"
+#include "distances/edit_kernels.h"
+#include "distances/sum_double_kernels.h"
+#include "distances/sum_f32_kernels.h"
+#include "distances/sum_narrow_kernels.h"
 
 enum { TIER_COUNT = RHUMB__SIMD_AVX512 + 1 };
 

@@ -1,4 +1,4 @@
-/* f32_scalar.c - kernels for f32 vectors in plain C, for machines without AVX2 and as the reference of the others; and
+/* sum_f32_scalar.c - kernels for f32 vectors in plain C, for machines without AVX2 and as the reference of the others; and
  * the way out that all tiers share for cosines that f32 cannot measure.
  *
  * Summation order, the same in both forms: eight sums take turns, then halves are added until one number is left. The
@@ -9,8 +9,8 @@
  */
 #include <math.h>
 
-#include "distances/f32_kernels.h"
 #include "distances/kernel.h"
+#include "distances/sum_f32_kernels.h"
 
 enum { SUMS = 8 };
 

@@ -1,7 +1,7 @@
-/* wide_body.h - the kernels that sum in double, for every element type but bits: the reference of the faster ones, and
+/* sum_double_body.h - the kernels that sum in double, for every element type but bits: the reference of the faster ones, and
  * the kernels of all pairs of metric and element type that have none of their own.
  *
- * wide_scalar.c, wide_avx2.c and wide_avx512.c include this file once each, after saying with RHUMB_WIDE(name) what its
+ * sum_double_scalar.c, sum_double_avx2.c and sum_double_avx512.c include this file once each, after saying with RHUMB_WIDE(name) what its
  * kernels are called; they differ only in what the compiler may make of it. Components are converted to double in
  * blocks, whose loops have fixed lengths and no branches, so that compilers make vector code of them.
  *
@@ -18,7 +18,7 @@
 
 #include "distances/element.h"
 #include "distances/kernel.h"
-#include "distances/wide_kernels.h"
+#include "distances/sum_double_kernels.h"
 
 /* What replaces a zero where a logarithm is taken. Below every product of it that a double tells from 0. */
 #define LOGARITHM_MIN 1e-300

@@ -1,4 +1,4 @@
-/* levenshtein.c - the edit distance of two sequences of u8 or u16.
+/* edit.c - the edit distance of two sequences of u8 or u16.
  *
  * Myers' bit-parallel form of the dynamic programme (J. ACM 46(3), 1999), in the blocks of Hyyrö (2003): the matrix of
  * distances between all beginnings of the two is cut into strips of 64 rows, one element of the first sequence each. A
@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "distances/edit_kernels.h"
 #include "distances/kernel.h"
-#include "distances/plain_kernels.h"
 
 enum { STRIP_ROWS = 64, TABLE_PLACES = 256 };
 

@@ -1,4 +1,4 @@
-/* f32_kernels.h - the kernels for vectors of f32, one file per instruction set, and what those files share.
+/* sum_f32_kernels.h - the kernels for vectors of f32, one file per instruction set, and what those files share.
  *
  * A row is `dim` floats; under cosine one more float follows them, the inverse of the vector's Euclidean norm (0 for a
  * zero vector, never infinite). Kernels ask for 4-byte alignment, read row_bytes and no byte more, and accept any bits:
@@ -11,8 +11,8 @@
  * Range: l2sq and ip lose what f32 cannot hold (squares under about 1e-45, sums above FLT_MAX). Cosine does not: where
  * a norm leaves the range in which an f32 dot product is sound, the pair is measured again in double.
  */
-#ifndef RHUMB_DISTANCES_F32_KERNELS_H
-#define RHUMB_DISTANCES_F32_KERNELS_H
+#ifndef RHUMB_DISTANCES_SUM_F32_KERNELS_H
+#define RHUMB_DISTANCES_SUM_F32_KERNELS_H
 
 #include "distances/dispatch.h"
 #include "distances/space.h"
@@ -40,4 +40,4 @@ extern const rhumb__kernels rhumb__f32_l2sq_avx512;
 extern const rhumb__kernels rhumb__f32_ip_avx512;
 extern const rhumb__kernels rhumb__f32_cosine_avx512;
 
-#endif /* RHUMB_DISTANCES_F32_KERNELS_H */
+#endif /* RHUMB_DISTANCES_SUM_F32_KERNELS_H */

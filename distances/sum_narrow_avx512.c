@@ -1,4 +1,4 @@
-/* small_avx512.c - the kernels for small components, with AVX-512 (F, BW): the instructions that small_body.h is
+/* sum_narrow_avx512.c - the kernels for small components, with AVX-512 (F, BW): the instructions that sum_narrow_body.h is
  * written in.
  */
 #include <immintrin.h>
@@ -45,4 +45,4 @@ RHUMB_INLINE integers bytes_larger(integers a, integers b) { return _mm512_max_e
 RHUMB_INLINE integers bytes_shift_sign(integers a) { return _mm512_xor_si512(a, _mm512_set1_epi8(-128)); }
 RHUMB_INLINE void integers_store(void *to, integers a) { _mm512_storeu_si512(to, a); }
 
-#include "distances/small_body.h"
+#include "distances/sum_narrow_body.h"

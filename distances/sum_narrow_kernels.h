@@ -1,6 +1,6 @@
-/* small_kernels.h - the kernels for components of 8 and 16 bits, and l1 of f32; see small_body.h. */
-#ifndef RHUMB_DISTANCES_SMALL_KERNELS_H
-#define RHUMB_DISTANCES_SMALL_KERNELS_H
+/* sum_narrow_kernels.h - the kernels for components of 8 and 16 bits, and l1 of f32; see sum_narrow_body.h. */
+#ifndef RHUMB_DISTANCES_SUM_NARROW_KERNELS_H
+#define RHUMB_DISTANCES_SUM_NARROW_KERNELS_H
 
 #include "distances/dispatch.h"
 
@@ -20,4 +20,4 @@ RHUMB_DECLARE_SMALL(i8, avx512)
 RHUMB_DECLARE_SMALL(u8, avx512)
 extern const rhumb__kernels rhumb__f32_l1_avx512, rhumb__u8_jaccard_avx512;
 
-#endif /* RHUMB_DISTANCES_SMALL_KERNELS_H */
+#endif /* RHUMB_DISTANCES_SUM_NARROW_KERNELS_H */

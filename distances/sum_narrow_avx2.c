@@ -1,4 +1,4 @@
-/* small_avx2.c - the kernels for small components, with AVX2, FMA and F16C: the instructions that small_body.h is
+/* sum_narrow_avx2.c - the kernels for small components, with AVX2, FMA and F16C: the instructions that sum_narrow_body.h is
  * written in.
  */
 #include <immintrin.h>
@@ -45,4 +45,4 @@ RHUMB_INLINE integers bytes_larger(integers a, integers b) { return _mm256_max_e
 RHUMB_INLINE integers bytes_shift_sign(integers a) { return _mm256_xor_si256(a, _mm256_set1_epi8(-128)); }
 RHUMB_INLINE void integers_store(void *to, integers a) { _mm256_storeu_si256(to, a); }
 
-#include "distances/small_body.h"
+#include "distances/sum_narrow_body.h"

@@ -1,6 +1,6 @@
-/* wide_kernels.h - the kernels that sum in double; see wide_body.h. */
-#ifndef RHUMB_DISTANCES_WIDE_KERNELS_H
-#define RHUMB_DISTANCES_WIDE_KERNELS_H
+/* sum_double_kernels.h - the kernels that sum in double; see sum_double_body.h. */
+#ifndef RHUMB_DISTANCES_SUM_DOUBLE_KERNELS_H
+#define RHUMB_DISTANCES_SUM_DOUBLE_KERNELS_H
 
 #include "distances/dispatch.h"
 
@@ -13,4 +13,4 @@ RHUMB_DECLARE_WIDE(scalar)
 RHUMB_DECLARE_WIDE(avx2)
 RHUMB_DECLARE_WIDE(avx512)
 
-#endif /* RHUMB_DISTANCES_WIDE_KERNELS_H */
+#endif /* RHUMB_DISTANCES_SUM_DOUBLE_KERNELS_H */

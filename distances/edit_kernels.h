@@ -1,6 +1,6 @@
-/* plain_kernels.h - the kernels of levenshtein and of custom metrics, which know no instruction sets. */
-#ifndef RHUMB_DISTANCES_PLAIN_KERNELS_H
-#define RHUMB_DISTANCES_PLAIN_KERNELS_H
+/* edit_kernels.h - the kernels of levenshtein and of custom metrics, which know no instruction sets. */
+#ifndef RHUMB_DISTANCES_EDIT_KERNELS_H
+#define RHUMB_DISTANCES_EDIT_KERNELS_H
 
 #include "distances/dispatch.h"
 
@@ -11,4 +11,4 @@ extern const rhumb__kernels rhumb__levenshtein_u16;
 /* Calls the function of the space. */
 extern const rhumb__kernels rhumb__custom;
 
-#endif /* RHUMB_DISTANCES_PLAIN_KERNELS_H */
+#endif /* RHUMB_DISTANCES_EDIT_KERNELS_H */

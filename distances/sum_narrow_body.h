@@ -1,4 +1,4 @@
-/* small_body.h - the kernels for vectors of f16, bf16, i8 and u8, and l1 of f32 and jaccard of u8, in the vector
+/* sum_narrow_body.h - the kernels for vectors of f16, bf16, i8 and u8, and l1 of f32 and jaccard of u8, in the vector
  * operations that the including file has named after one instruction set.
  *
  * f16 and bf16 become f32, and are summed as such by four sums that take turns, whose lanes are then added in double.
@@ -14,9 +14,9 @@
  *
  * No state, no locks, no failures.
  */
-#include "distances/f32_kernels.h"
-#include "distances/small_kernels.h"
-#include "distances/wide_kernels.h"
+#include "distances/sum_double_kernels.h"
+#include "distances/sum_f32_kernels.h"
+#include "distances/sum_narrow_kernels.h"
 
 enum term { TERM_SQUARE, TERM_PRODUCT, TERM_SIZE };
 

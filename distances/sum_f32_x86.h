@@ -1,17 +1,17 @@
-/* f32_x86.h - what the AVX2 and the AVX-512 kernels share: from four sums to four raw distances.
+/* sum_f32_x86.h - what the AVX2 and the AVX-512 kernels share: from four sums to four raw distances.
  *
  * Included only by files compiled for one of those instruction sets. Everything here is inlined into its caller, as in
  * kernel.h.
  *
  * The single forms use these too, with one sum in lane 0: that is how both forms round alike.
  */
-#ifndef RHUMB_DISTANCES_F32_X86_H
-#define RHUMB_DISTANCES_F32_X86_H
+#ifndef RHUMB_DISTANCES_SUM_F32_X86_H
+#define RHUMB_DISTANCES_SUM_F32_X86_H
 
 #include <immintrin.h>
 
-#include "distances/f32_kernels.h"
 #include "distances/kernel.h"
+#include "distances/sum_f32_kernels.h"
 
 /* What is summed over the components; cosine is a product that is scaled afterwards. */
 enum rhumb__f32_term { RHUMB__F32_SQUARED_DIFFERENCE, RHUMB__F32_PRODUCT };
@@ -108,4 +108,4 @@ RHUMB_INLINE void rhumb__f32_choose_rows(const void *const *rows, size_t count, 
     }                                                                                                                  \
     const rhumb__kernels rhumb__f32_##name##_##tier = {name, name##_many};
 
-#endif /* RHUMB_DISTANCES_F32_X86_H */
+#endif /* RHUMB_DISTANCES_SUM_F32_X86_H */

@@ -1,4 +1,4 @@
-/* f32_avx512.c - kernels for f32 vectors with AVX-512 (F, BW, DQ, VL) and FMA.
+/* sum_f32_avx512.c - kernels for f32 vectors with AVX-512 (F, BW, DQ, VL) and FMA.
  *
  * Summation order, the same in both forms: the components are taken in vectors of 16; four sums take turns (64
  * components a turn); of the vectors left over, the first three go to sums 0, 1 and 2 and the incomplete one to sum 3,
@@ -14,8 +14,8 @@
 #include <immintrin.h>
 #include <stddef.h>
 
-#include "distances/f32_kernels.h"
-#include "distances/f32_x86.h"
+#include "distances/sum_f32_kernels.h"
+#include "distances/sum_f32_x86.h"
 
 enum { LANES = 16, TURN = 4 * LANES };
 
