@@ -4,13 +4,14 @@
 
 #include "distances/dispatch.h"
 
-#define RHUMB_DECLARE_WIDE(tier)                                                                                       \
-    extern const rhumb__kernels rhumb__wide_l2sq_##tier, rhumb__wide_l2_##tier, rhumb__wide_l1_##tier,                 \
-        rhumb__wide_ip_##tier, rhumb__wide_cosine_##tier, rhumb__wide_jaccard_##tier, rhumb__wide_hellinger_##tier,    \
-        rhumb__wide_jeffreys_##tier, rhumb__wide_jensen_shannon_##tier;
+#define RHUMB__DECLARE_SUM_DOUBLE(tier)                                                                                \
+    extern const rhumb__kernels rhumb__sum_double_l2sq_##tier, rhumb__sum_double_l2_##tier,                            \
+        rhumb__sum_double_l1_##tier, rhumb__sum_double_ip_##tier, rhumb__sum_double_cosine_##tier,                     \
+        rhumb__sum_double_jaccard_##tier, rhumb__sum_double_hellinger_##tier, rhumb__sum_double_jeffreys_##tier,       \
+        rhumb__sum_double_jensen_shannon_##tier;
 
-RHUMB_DECLARE_WIDE(scalar)
-RHUMB_DECLARE_WIDE(avx2)
-RHUMB_DECLARE_WIDE(avx512)
+RHUMB__DECLARE_SUM_DOUBLE(scalar)
+RHUMB__DECLARE_SUM_DOUBLE(avx2)
+RHUMB__DECLARE_SUM_DOUBLE(avx512)
 
 #endif /* RHUMB_DISTANCES_SUM_DOUBLE_KERNELS_H */

@@ -139,17 +139,32 @@ RHUMB_API void rhumb_log_set(rhumb_log_fn function, void *context, rhumb_log_lev
 RHUMB_API const char *rhumb_metric_name(rhumb_metric metric);
 RHUMB_API rhumb_metric rhumb_metric_from_name(const char *name);
 
+/* Whether vectors of `element` can be measured by `metric`; false for numbers that name nothing. */
+RHUMB_API bool rhumb_metric_supports(rhumb_metric metric, rhumb_element element);
+
 /* "f32", "b1"...; NULL for a number that is no element type. */
 RHUMB_API const char *rhumb_element_name(rhumb_element element);
 RHUMB_API rhumb_element rhumb_element_from_name(const char *name);
+
+/* Bits of one component; 0 for a number that is not an element type. */
+RHUMB_API uint32_t rhumb_element_bits(rhumb_element element);
+
+/* Whether components are floating-point numbers; false for integers and bits. */
+RHUMB_API bool rhumb_element_is_float(rhumb_element element);
+
+/* Converts `count` components and returns how many it converted: it stops at the first that `to` cannot hold. Floats are
+ * rounded to the nearest float, ties to even, and become infinite if they are too large; nothing else is rounded:
+ * integers must be held exactly, and only whole numbers become integers. `source` and `target` do not overlap and may be
+ * at any addresses. Bits are not converted: 0. */
+RHUMB_API size_t rhumb_element_convert(rhumb_element from, const void *source, rhumb_element to, void *target,
+                                       size_t count);
 
 /* ---- creating, opening, closing ---------------------------------------------------------------------------------- */
 
 typedef struct rhumb_index rhumb_index;
 
-#define RHUMB_DIM_LIMIT 65535u /* largest dimension */
-#define RHUMB_M_LIMIT 256u     /* largest M; lists of level 0 hold at most twice as many */
-#define RHUMB_LEVEL_LIMIT 16u  /* largest number of levels above level 0 */
+#define RHUMB_M_LIMIT 256u    /* largest M; lists of level 0 hold at most twice as many */
+#define RHUMB_LEVEL_LIMIT 16u /* largest number of levels above level 0 */
 
 /* What an index is. All of it is fixed at creation and stored in the file. */
 typedef struct rhumb_index_options {

@@ -52,6 +52,8 @@ typedef struct rhumb_error {
     char message[512];    /* what failed, where, what was expected and what was found; one line, no newline */
 } rhumb_error;
 
+#define RHUMB_DIM_MAX 65535u /* largest dimension */
+
 /* How far apart two vectors are. Smaller is nearer in every metric. rhumb.h has the formulas, and which metric measures
  * which element types. */
 typedef enum rhumb_metric {
