@@ -45,6 +45,13 @@ DEFINE_FUSED(_mm_fnmadd_ps, __m128, 4, -)
 DEFINE_FUSED(_mm256_fmadd_ps, __m256, 8, +)
 DEFINE_FUSED(_mm512_fmadd_ps, __m512, 16, +)
 
+/* ---- where SIMDe's names are incomplete ---- */
+
+typedef simde__mmask16 __mmask16;
+
+#undef _mm512_madd_epi16
+#define _mm512_madd_epi16(a, b) simde_mm512_madd_epi16(a, b)
+
 /* ---- masked loads, which read only the floats whose bit is set: there may be no memory at the others ---- */
 
 #undef _mm256_maskload_ps
