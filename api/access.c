@@ -1,9 +1,11 @@
 /* access.c - inserting, deleting and looking up: argument checks, and the way from a handle to the engine.
  *
- * A call takes a piece of scratch memory, which also keeps the graph that it works on alive, and gives it back before
- * it returns.
+ * A call takes scratch memory, which also keeps the graph that it works on alive, and releases it before it returns. A
+ * call that changes something enters the writer's gate first: while the gate is held, the graph is not exchanged. It
+ * waits for the log after it has left the gate, so that threads share the sync.
  */
 #include "api/handle.h"
+#include "api/options.h"
 #include "base/status.h"
 #include "engine/build/batch_insert.h"
 #include "engine/build/insert.h"
@@ -21,7 +23,7 @@ static rhumb_status check_writable(rhumb_index *index) {
                           "an earlier failure to make a checkpoint durable forbids further writing");
 }
 
-/* Within the gate, so that the graph is the one of the moment until the operation is carried out. */
+/* Inside the gate, so that the graph is the current one until the operation has been carried out. */
 static rhumb_status add_within(rhumb_index *index, uint64_t key, const void *vector, bool replace, uint64_t *lsn_out) {
     rhumb_status status;
     rhumb__scratch *scratch = NULL;
@@ -34,7 +36,7 @@ static rhumb_status add_within(rhumb_index *index, uint64_t key, const void *vec
         status = rhumb__graph_insert(graph, scratch, key, 0, NULL, lsn_out);
     }
 done:
-    if (scratch != NULL) rhumb__scratch_give(scratch);
+    rhumb__handle_leave(scratch);
     return status;
 }
 
@@ -107,38 +109,32 @@ done:
     return status;
 }
 
-rhumb_status rhumb__handle_find(rhumb__graph *graph, uint64_t key, uint32_t *slot_out) {
-    *slot_out = rhumb__graph_await_live(graph, key);
-    if (*slot_out != RHUMB__SLOT_NONE) return RHUMB_OK;
-    return rhumb__fail(RHUMB_E_NOTFOUND, "key %llu is not in the index", (unsigned long long)key);
-}
-
 rhumb_status rhumb_index_get_vector(rhumb_index *index, uint64_t key, void *vector) {
+    rhumb_status status;
     rhumb__scratch *scratch = NULL;
     rhumb__graph *graph = NULL;
-    rhumb_status status = rhumb__handle_check(index, false);
-    if (status != RHUMB_OK) return status;
+    uint32_t slot = RHUMB__SLOT_NONE;
+    RHUMB_TRY(rhumb__handle_check(index, false));
     if (vector == NULL) return rhumb__fail(RHUMB_E_INVALID, "vector is NULL");
-    status = rhumb__handle_enter(index, &scratch, &graph);
-    if (status != RHUMB_OK) return status;
-    uint32_t slot;
-    status = rhumb__graph_check_vectors(graph);
-    if (status == RHUMB_OK) status = rhumb__handle_find(graph, key, &slot);
-    if (status == RHUMB_OK) status = rhumb__space_give(&graph->space, rhumb__graph_vector(graph, slot), vector);
-    rhumb__scratch_give(scratch);
+    RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
+    RHUMB_TRY(rhumb__graph_check_vectors(graph));
+    RHUMB_TRY(rhumb__handle_find(graph, key, &slot));
+    status = rhumb__space_give(&graph->space, rhumb__graph_vector(graph, slot), vector);
+done:
+    rhumb__handle_leave(scratch);
     return status;
 }
 
 rhumb_status rhumb_index_contains(rhumb_index *index, uint64_t key, bool *found) {
+    rhumb_status status;
     rhumb__scratch *scratch = NULL;
     rhumb__graph *graph = NULL;
-    rhumb_status status = rhumb__handle_check(index, false);
-    if (status != RHUMB_OK) return status;
+    RHUMB_TRY(rhumb__handle_check(index, false));
     if (found == NULL) return rhumb__fail(RHUMB_E_INVALID, "found is NULL");
-    status = rhumb__handle_enter(index, &scratch, &graph);
-    if (status != RHUMB_OK) return status;
+    RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
     *found = rhumb__graph_await_live(graph, key) != RHUMB__SLOT_NONE;
-    rhumb__scratch_give(scratch);
+done:
+    rhumb__handle_leave(scratch);
     return status;
 }
 
@@ -146,19 +142,19 @@ uint64_t rhumb_index_count(const rhumb_index *index) {
     if (index == NULL) return 0;
     rhumb__scratch *scratch = NULL;
     rhumb__graph *graph = NULL;
-    /* The handle's own content does not change; taking scratch keeps a refresh from closing the graph. So does the
-     * lock, which is for when there is no memory for scratch: a count has no way to say so. */
+    /* The handle's own content does not change. Scratch memory keeps a refresh from closing the graph; where there is
+     * no memory for it, the lock does, because a count cannot report a failure. */
     rhumb_index *handle = (rhumb_index *)index;
     const bool has_scratch = rhumb__handle_enter(handle, &scratch, &graph) == RHUMB_OK;
     if (!has_scratch) {
-        pthread_mutex_lock(&handle->refresh_lock);
+        rhumb__mutex_lock(&handle->refresh_lock);
         graph = atomic_load(&handle->scratch_pool.graph);
     }
     const uint64_t count = rhumb__graph_live_count(graph);
     if (has_scratch) {
         rhumb__scratch_give(scratch);
     } else {
-        pthread_mutex_unlock(&handle->refresh_lock);
+        rhumb__mutex_unlock(&handle->refresh_lock);
     }
     return count;
 }

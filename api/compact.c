@@ -1,7 +1,8 @@
-/* compact.c - compacting an index where it is, and into another file: argument checks, and the report in the caller's
- * words.
+/* compact.c - compacting an index in place and into another file: argument checks, and the engine's result as the
+ * interface's report. Stateless; a report is written only on success.
  */
 #include "api/handle.h"
+#include "api/options.h"
 #include "base/status.h"
 #include "engine/build/writer.h"
 #include "engine/upkeep/compact/compact_into.h"
@@ -16,7 +17,7 @@ static rhumb_status choose_order(rhumb_order order, rhumb__order_kind *kind_out)
     case RHUMB_ORDER_BREADTH: *kind_out = RHUMB__ORDER_BREADTH; return RHUMB_OK;
     case RHUMB_ORDER_RCM: *kind_out = RHUMB__ORDER_RCM; return RHUMB_OK;
     }
-    return rhumb__fail(RHUMB_E_INVALID, "order: %u is none of them", (unsigned)order);
+    return rhumb__fail(RHUMB_E_INVALID, "order: %u is not one of them", (unsigned)order);
 }
 
 static rhumb_status take_options(const rhumb_compact_options *options, const rhumb_compact_report *report,

@@ -6,7 +6,7 @@
  */
 #include "api/filter.h"
 
-#include "api/handle.h"
+#include "api/options.h"
 #include "base/status.h"
 
 /* Neighbouring keys whose order is checked. */

@@ -1,21 +1,32 @@
-/* handle.h - what an index handle is, and how the files of api/ share it.
- */
+/* handle.h - what an index handle is, and what every call on one begins with. */
 #ifndef RHUMB_API_HANDLE_H
 #define RHUMB_API_HANDLE_H
 
-#include <pthread.h>
-
+#include "base/lock.h"
 #include "engine/search/scratch.h"
 #include "include/rhumb.h"
 
 struct rhumb_index {
-    rhumb__scratch_pool scratch_pool; /* and in it the graph that calls work on */
-    pthread_mutex_t refresh_lock;     /* one exchange of the graph at a time: by a refresh or by a compaction */
-    rhumb__writer *writer;            /* NULL in a reader */
+    rhumb__scratch_pool scratch_pool; /* scratch memory, and the graph that new calls work on */
+    rhumb__mutex refresh_lock;        /* held while the graph is exchanged, by a refresh or by a compaction */
+    rhumb__writer *writer;            /* NULL in a read-only handle */
     bool read_only;
 };
 
-/* A graph that stays valid until the scratch is given back. */
+/* Creates a handle without a graph. RHUMB_E_NOMEM. */
+rhumb_status rhumb__handle_new(bool read_only, rhumb_index **index_out) RHUMB_NODISCARD;
+
+/* Gives a new handle its graph. From then on a compaction may exchange the graph of a handle that writes. */
+void rhumb__handle_attach(rhumb_index *index, rhumb__graph *graph);
+
+/* Releases a handle, but not its graph. NULL is allowed. */
+void rhumb__handle_free(rhumb_index *index);
+
+/* Fails for a NULL handle (RHUMB_E_INVALID) and, if `for_writing`, for a read-only one (RHUMB_E_READONLY). */
+rhumb_status rhumb__handle_check(const rhumb_index *index, bool for_writing) RHUMB_NODISCARD;
+
+/* Takes scratch memory and the handle's current graph, which stays valid until rhumb__handle_leave or
+ * rhumb__scratch_give. RHUMB_E_NOMEM. */
 static inline rhumb_status rhumb__handle_enter(rhumb_index *index, rhumb__scratch **scratch_out,
                                                rhumb__graph **graph_out) {
     rhumb_status status = rhumb__scratch_take(&index->scratch_pool, scratch_out);
@@ -23,31 +34,17 @@ static inline rhumb_status rhumb__handle_enter(rhumb_index *index, rhumb__scratc
     return status;
 }
 
-/* Refuses NULL handles and, when `for_writing`, read-only ones. */
-rhumb_status rhumb__handle_check(const rhumb_index *index, bool for_writing) RHUMB_NODISCARD;
+/* Releases what rhumb__handle_enter took. NULL is allowed, for the single exit of a function. */
+static inline void rhumb__handle_leave(rhumb__scratch *scratch) {
+    if (scratch != NULL) rhumb__scratch_give(scratch);
+}
 
-/* The slot of a key, whose node can be read; while it is being replaced, waits for the new one. RHUMB_E_NOTFOUND. */
+/* Finds the slot of a key whose node can be read; while the key is being replaced, waits for its new node.
+ * RHUMB_E_NOTFOUND. */
 rhumb_status rhumb__handle_find(rhumb__graph *graph, uint64_t key, uint32_t *slot_out) RHUMB_NODISCARD;
 
-/* Opens the newest version of a graph's file once more, as a reader. RHUMB_E_NOTFOUND: another index is at its path. */
+/* Opens the newest version of a graph's file again, as a reader. RHUMB_E_NOTFOUND: another index is at its path; what
+ * opening returns. */
 rhumb_status rhumb__handle_reopen(rhumb__graph *graph, rhumb__graph **fresh_out) RHUMB_NODISCARD;
-
-/* Refuses NULL and "". `name` is the argument's. RHUMB_E_INVALID. */
-rhumb_status rhumb__path_check(const char *path, const char *name) RHUMB_NODISCARD;
-
-/* Copies a caller's options over the defaults in `target`: as many bytes as the caller's struct has. A struct that is
- * larger than this library's must be zero behind what this library knows. NULL leaves the defaults. RHUMB_E_INVALID. */
-rhumb_status rhumb__options_take(void *target, size_t target_bytes, const void *options,
-                                 const char *name) RHUMB_NODISCARD;
-
-/* Refuses a caller's struct that is to be filled if it is NULL or cannot hold even its size. RHUMB_E_INVALID. */
-rhumb_status rhumb__struct_check(const void *target, size_t size, const char *name) RHUMB_NODISCARD;
-
-/* Copies what this library has filled into a caller's struct of `size` bytes: as many as both know. */
-void rhumb__struct_give(void *target, size_t size, const void *filled, size_t filled_bytes);
-
-/* The custom metric that a caller's options supply: name and function, or neither. RHUMB_E_INVALID. */
-rhumb_status rhumb__custom_take(const char *name, rhumb_distance_fn distance, void *context,
-                                rhumb__custom_metric *custom_out) RHUMB_NODISCARD;
 
 #endif /* RHUMB_API_HANDLE_H */

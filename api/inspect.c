@@ -1,36 +1,22 @@
-/* inspect.c - what an index says of itself: statistics and verification.
+/* inspect.c - statistics and verification: what the engine counts, in the structs of the interface.
+ *
+ * Locking: each group of statistics is read under the lock that guards it (publish_lock, append_lock, stats_lock), one
+ * at a time, so groups may be of slightly different moments. Verifying a handle that writes is the writer's work.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "api/handle.h"
+#include "api/options.h"
 #include "base/cpu.h"
 #include "base/status.h"
 #include "engine/build/writer.h"
 #include "engine/durability/recover.h"
 #include "engine/upkeep/repair/verify.h"
-
-static void fill_options(const rhumb__params *params, rhumb_index_options *options) {
-    *options = (rhumb_index_options){
-        .size = sizeof *options,
-        .dim = params->dim,
-        .metric = params->metric,
-        .element = params->element,
-        .M = params->M,
-        .M0 = params->M0,
-        .ef_construction = params->ef_construction,
-        .ef_search = params->ef_search,
-        .level_max = params->level_max,
-        .level_scale = params->level_scale,
-        .seed = params->seed,
-        .extend_candidates = params->extend_candidates,
-        .keep_pruned = params->keep_pruned,
-        .normalise = params->normalise,
-    };
-}
+#include "storage/log/log_examine.h"
 
 static void fill_store(rhumb__store *store, rhumb_index_stats *stats) {
-    pthread_mutex_lock(&store->publish_lock);
+    rhumb__mutex_lock(&store->publish_lock);
     stats->format_version = store->superblock.format_version;
     stats->creator_version = store->superblock.creator_version;
     memcpy(stats->uuid, store->superblock.uuid, sizeof stats->uuid);
@@ -43,28 +29,28 @@ static void fill_store(rhumb__store *store, rhumb_index_stats *stats) {
     }
     if (rhumb__io_size(store->io, &stats->file_bytes) != RHUMB_OK) stats->file_bytes = store->superblock.file_bytes;
     stats->file_free_bytes = stats->file_bytes > used_bytes ? stats->file_bytes - used_bytes : 0;
-    pthread_mutex_unlock(&store->publish_lock);
+    rhumb__mutex_unlock(&store->publish_lock);
     snprintf(stats->io_backend, sizeof stats->io_backend, "%s", store->io->backend->name);
 }
 
 static void fill_graph(rhumb__graph *graph, rhumb_index_stats *stats) {
-    pthread_mutex_lock(&graph->append_lock);
+    rhumb__mutex_lock(&graph->append_lock);
     stats->slot_count = graph->counts.slot_count;
     stats->key_next = graph->counts.key_next;
     memcpy(stats->level_counts, graph->counts.level_counts, sizeof stats->level_counts);
     const int32_t top = rhumb__counts_level_top(&graph->counts);
-    /* Under the lock, so that it is never more than the slots that were handed out. */
+    /* Under the lock, so that it never exceeds slot_count. */
     stats->count = rhumb__graph_live_count(graph);
-    pthread_mutex_unlock(&graph->append_lock);
+    rhumb__mutex_unlock(&graph->append_lock);
     stats->level_top = top < 0 ? 0 : (uint32_t)top;
     stats->unlinked_count = rhumb__recover_unlinked_count(graph);
 }
 
 static void fill_work(rhumb__writer *writer, rhumb_index_stats *stats) {
-    pthread_mutex_lock(&writer->stats_lock);
+    rhumb__mutex_lock(&writer->stats_lock);
     const rhumb__checkpoint_stats checkpoints = writer->checkpoint_stats;
     const rhumb__compaction_stats compactions = writer->compaction_stats;
-    pthread_mutex_unlock(&writer->stats_lock);
+    rhumb__mutex_unlock(&writer->stats_lock);
     stats->checkpoint_count = checkpoints.count;
     stats->checkpoint_bytes = checkpoints.bytes;
     stats->checkpoint_ns = checkpoints.ns;
@@ -107,15 +93,14 @@ static rhumb_status fill_log(rhumb__graph *graph, rhumb_index_stats *stats) {
 }
 
 rhumb_status rhumb_index_stats_get(rhumb_index *index, rhumb_index_stats *stats, size_t size) {
+    rhumb_status status;
     rhumb__scratch *scratch = NULL;
     rhumb__graph *graph = NULL;
-    rhumb_status status = rhumb__handle_check(index, false);
-    if (status != RHUMB_OK) return status;
-    status = rhumb__struct_check(stats, size, "stats");
-    if (status == RHUMB_OK) status = rhumb__handle_enter(index, &scratch, &graph);
-    if (status != RHUMB_OK) return status;
+    RHUMB_TRY(rhumb__handle_check(index, false));
+    RHUMB_TRY(rhumb__struct_check(stats, size, "stats"));
+    RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
     rhumb_index_stats filled = {.size = size, .read_only = index->read_only};
-    fill_options(&graph->params, &filled.options);
+    filled.options = rhumb__options_from_params(&graph->params);
     memcpy(filled.custom_name, graph->params.custom.name, sizeof filled.custom_name);
     fill_store(graph->store, &filled);
     fill_graph(graph, &filled);
@@ -124,19 +109,19 @@ rhumb_status rhumb_index_stats_get(rhumb_index *index, rhumb_index_stats *stats,
     snprintf(filled.simd, sizeof filled.simd, "%s", rhumb__simd_name(rhumb__cpu_simd()));
     rhumb__struct_give(stats, size, &filled, sizeof filled);
 done:
-    rhumb__scratch_give(scratch);
+    rhumb__handle_leave(scratch);
     return status;
 }
 
 rhumb_status rhumb_index_verify(rhumb_index *index, rhumb_verify_report *report, size_t size) {
+    rhumb_status status;
     rhumb__scratch *scratch = NULL;
     rhumb__graph *graph = NULL;
     rhumb__verify_result result;
-    rhumb_status status = rhumb__handle_check(index, false);
-    if (status != RHUMB_OK) return status;
+    RHUMB_TRY(rhumb__handle_check(index, false));
     RHUMB_TRY(rhumb__struct_check(report, size, "report"));
     if (index->writer != NULL) {
-        /* Not within a graph: the check waits for a compaction, which waits for those who use the old one. */
+        /* Without scratch memory: the check waits for a compaction, which waits until no call uses the old graph. */
         RHUMB_TRY(rhumb__writer_verify(index->writer, &result));
     } else {
         RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
@@ -161,6 +146,6 @@ rhumb_status rhumb_index_verify(rhumb_index *index, rhumb_verify_report *report,
         status = rhumb__fail_at(RHUMB_E_CORRUPT, store->path, RHUMB_OFFSET_NONE, "%s", result.first_error);
     }
 done:
-    if (scratch != NULL) rhumb__scratch_give(scratch);
+    rhumb__handle_leave(scratch);
     return status;
 }

@@ -1,4 +1,5 @@
-/* metadata.c - the caller's own bytes in an index: argument checks, and copies in and out. */
+/* metadata.c - the caller's own bytes in an index: argument checks, and copies in and out. Owns nothing; locks are the
+ * engine's (engine/durability/metadata.h). */
 #include <string.h>
 
 #include "api/handle.h"
@@ -6,7 +7,7 @@
 #include "base/status.h"
 #include "engine/durability/metadata.h"
 
-static_assert(RHUMB_METADATA_BYTES_LIMIT == RHUMB__METADATA_BYTES_MAX, "the manual tells the limit");
+static_assert(RHUMB_METADATA_BYTES_LIMIT == RHUMB__METADATA_BYTES_MAX, "the manual states the limit");
 
 rhumb_status rhumb_index_metadata_set(rhumb_index *index, const void *bytes, size_t bytes_count) {
     const rhumb_status status = rhumb__handle_check(index, true);
@@ -20,19 +21,19 @@ rhumb_status rhumb_index_metadata_set(rhumb_index *index, const void *bytes, siz
 }
 
 rhumb_status rhumb_index_metadata_get(rhumb_index *index, void *bytes, size_t capacity, size_t *bytes_count) {
+    rhumb_status status;
     rhumb__scratch *scratch = NULL;
     rhumb__graph *graph = NULL;
     rhumb__metadata metadata;
-    rhumb_status status = rhumb__handle_check(index, false);
-    if (status != RHUMB_OK) return status;
+    RHUMB_TRY(rhumb__handle_check(index, false));
     if (bytes_count == NULL || (bytes == NULL && capacity > 0)) {
         return rhumb__fail(RHUMB_E_INVALID, "%s is NULL", bytes_count == NULL ? "bytes_count" : "bytes");
     }
-    status = rhumb__handle_enter(index, &scratch, &graph);
-    if (status != RHUMB_OK) return status;
+    RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
     rhumb__metadata_get(graph, &metadata);
-    rhumb__scratch_give(scratch);
     if (capacity > 0) memcpy(bytes, metadata.bytes, rhumb__min_u64(capacity, metadata.bytes_count));
     *bytes_count = metadata.bytes_count;
-    return RHUMB_OK;
+done:
+    rhumb__handle_leave(scratch);
+    return status;
 }

@@ -1,21 +1,42 @@
-/* options.c - defaults of the options structs, how structs of other versions of the header are read and filled, and
- * arguments that many functions check alike.
+/* options.c - see options.h: defaults of the options structs, how structs of other versions of the header are read and
+ * filled, and shared checks of arguments. Stateless.
  *
  * Each struct begins with its size as the caller knows it. A smaller one comes from a program compiled earlier: the
- * fields it does not have keep their defaults. A larger one comes from a program compiled later: it is accepted if it
- * asks for nothing that this library does not know, that is, if its unknown bytes are zero. Structs that the library
- * fills are written as far as both know them.
+ * fields it lacks keep their defaults. A larger one comes from a program compiled later: it is accepted if it asks for
+ * nothing that this library does not know, that is, if its unknown bytes are zero. Structs that the library fills are
+ * written as far as both sides know them.
  */
+#include "api/options.h"
+
 #include <string.h>
 
-#include "api/handle.h"
 #include "base/bits.h"
 #include "base/status.h"
 
-static_assert(RHUMB_M_LIMIT == RHUMB__M_MAX, "the manual tells the limit");
-static_assert(RHUMB_LEVEL_LIMIT == RHUMB__LEVEL_LIMIT, "the manual tells the limit");
+static_assert(RHUMB_M_LIMIT == RHUMB__M_MAX, "the manual states the limit");
+static_assert(RHUMB_LEVEL_LIMIT == RHUMB__LEVEL_LIMIT, "the manual states the limit");
 
-/* What the defaults leave out is zero. */
+#define SYNC_INTERVAL_MS 100u
+
+/* The fields that rhumb_index_options and rhumb__params have in common, under the same names. */
+#define COPY_PARAMETERS(target, source)                                                                                \
+    do {                                                                                                               \
+        (target)->dim = (source)->dim;                                                                                 \
+        (target)->metric = (source)->metric;                                                                           \
+        (target)->element = (source)->element;                                                                         \
+        (target)->M = (source)->M;                                                                                     \
+        (target)->M0 = (source)->M0;                                                                                   \
+        (target)->ef_construction = (source)->ef_construction;                                                         \
+        (target)->ef_search = (source)->ef_search;                                                                     \
+        (target)->level_max = (source)->level_max;                                                                     \
+        (target)->level_scale = (source)->level_scale;                                                                 \
+        (target)->seed = (source)->seed;                                                                               \
+        (target)->extend_candidates = (source)->extend_candidates;                                                     \
+        (target)->keep_pruned = (source)->keep_pruned;                                                                 \
+        (target)->normalise = (source)->normalise;                                                                     \
+    } while (0)
+
+/* Sets every field to zero that the defaults do not have. */
 static void init(void *options, size_t size, const void *defaults, size_t defaults_bytes) {
     if (options == NULL) return;
     memset(options, 0, size);
@@ -103,4 +124,32 @@ rhumb_status rhumb__custom_take(const char *name, rhumb_distance_fn distance, vo
     }
     memcpy(custom_out->name, name, length);
     return RHUMB_OK;
+}
+
+rhumb_status rhumb__open_options_take(const rhumb_open_options *options, rhumb_open_options *resolved) {
+    rhumb_open_options_init(resolved, sizeof *resolved);
+    rhumb_status status = rhumb__options_take(resolved, sizeof *resolved, options, "rhumb_open_options");
+    if (status != RHUMB_OK) return status;
+    if ((unsigned)resolved->durability > RHUMB_DURABILITY_NONE) {
+        return rhumb__fail(RHUMB_E_INVALID, "durability: %u is none of the modes", (unsigned)resolved->durability);
+    }
+    if (!(resolved->compact_dead_share >= 0 && resolved->compact_dead_share <= 1)) {
+        return rhumb__fail(RHUMB_E_INVALID, "compact_dead_share: expected 0 to 1, found %g",
+                           resolved->compact_dead_share);
+    }
+    if (resolved->sync_interval_ms == 0) resolved->sync_interval_ms = SYNC_INTERVAL_MS;
+    return RHUMB_OK;
+}
+
+rhumb__params rhumb__params_from_options(const rhumb_index_options *options) {
+    rhumb__params params = {0};
+    COPY_PARAMETERS(&params, options);
+    if (params.M0 == 0) params.M0 = 2 * params.M;
+    return params;
+}
+
+rhumb_index_options rhumb__options_from_params(const rhumb__params *params) {
+    rhumb_index_options options = {.size = sizeof options};
+    COPY_PARAMETERS(&options, params);
+    return options;
 }

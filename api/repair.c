@@ -1,7 +1,9 @@
-/* repair.c - a new index from a damaged one: argument checks, and the report in the caller's words. */
+/* repair.c - a new index from a damaged one: argument checks, and the engine's result as the interface's report.
+ * Stateless; a report is written only on success.
+ */
 #include <string.h>
 
-#include "api/handle.h"
+#include "api/options.h"
 #include "base/status.h"
 #include "engine/upkeep/repair/repair.h"
 

@@ -5,6 +5,7 @@
 #include "api/search.h"
 
 #include "api/filter.h"
+#include "api/options.h"
 #include "base/status.h"
 #include "engine/search/batch_search.h"
 #include "engine/search/filter_search.h"

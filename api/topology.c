@@ -1,16 +1,18 @@
 /* topology.c - topology files for callers: exporting, argument checks, and answers into the caller's arrays.
  *
- * A handle is the engine's topology and nothing else; it never changes after the opening.
+ * A handle is the engine's topology under another name. It never changes after it was opened, so there are no locks. An
+ * export from a handle that writes makes a checkpoint and reads that through a graph of its own, so that it holds up
+ * neither a refresh nor a compaction.
  */
 #include <string.h>
 
 #include "api/handle.h"
+#include "api/options.h"
 #include "base/status.h"
 #include "engine/open.h"
 #include "engine/topology/topology.h"
 #include "engine/topology/topology_export.h"
 
-/* What callers hold is the engine's structure under another name. */
 static rhumb__topology *inner(const rhumb_topology *topology) { return (rhumb__topology *)topology; }
 
 static void fill_stats(const rhumb__topology_header *header, size_t size, rhumb_topology_stats *stats) {
@@ -73,17 +75,18 @@ rhumb_status rhumb_topology_export(rhumb_index *index, const char *path, const r
     if (stats != NULL) fill_stats(&header, stats_size, stats);
 done:
     rhumb__engine_close(snapshot);
-    if (scratch != NULL) rhumb__scratch_give(scratch);
+    rhumb__handle_leave(scratch);
     return status;
 }
 
 rhumb_status rhumb_topology_open(const char *path, rhumb_topology **topology_out) {
+    rhumb_status status;
     rhumb__topology *topology = NULL;
-    rhumb_status status = rhumb__path_check(path, "path");
-    if (status != RHUMB_OK) return status;
+    RHUMB_TRY(rhumb__path_check(path, "path"));
     if (topology_out == NULL) return rhumb__fail(RHUMB_E_INVALID, "topology_out is NULL");
-    status = rhumb__topology_open(path, &topology);
-    if (status == RHUMB_OK) *topology_out = (rhumb_topology *)topology;
+    RHUMB_TRY(rhumb__topology_open(path, &topology));
+    *topology_out = (rhumb_topology *)topology;
+done:
     return status;
 }
 
@@ -98,9 +101,11 @@ static rhumb_status check_handle(const rhumb_topology *topology) {
 }
 
 rhumb_status rhumb_topology_stats_get(const rhumb_topology *topology, rhumb_topology_stats *stats, size_t size) {
-    rhumb_status status = check_handle(topology);
-    if (status == RHUMB_OK) status = rhumb__struct_check(stats, size, "stats");
-    if (status == RHUMB_OK) fill_stats(&inner(topology)->header, size, stats);
+    rhumb_status status;
+    RHUMB_TRY(check_handle(topology));
+    RHUMB_TRY(rhumb__struct_check(stats, size, "stats"));
+    fill_stats(&inner(topology)->header, size, stats);
+done:
     return status;
 }
 
@@ -119,6 +124,22 @@ rhumb_status rhumb_topology_level(const rhumb_topology *topology, uint64_t key, 
     return status;
 }
 
+/* Copies the ends of `count` links, from number `begin` on; `distances` may be NULL. */
+static rhumb_status copy_links(const rhumb__topology *t, uint64_t begin, uint64_t count, uint64_t *keys,
+                               float *distances) {
+    for (uint64_t i = 0; i < count; i++) {
+        const uint32_t neighbour = t->neighbours[begin + i];
+        if (neighbour >= t->header.point_count) {
+            const uint64_t array = t->layout.arrays[RHUMB__TOPOLOGY_ARRAY_NEIGHBOURS].offset;
+            return rhumb__fail_at(RHUMB_E_CORRUPT, t->io->path, array + (begin + i) * sizeof neighbour,
+                                  "link to point %u, of %llu", neighbour, (unsigned long long)t->header.point_count);
+        }
+        keys[i] = t->keys[neighbour];
+        if (distances != NULL) distances[i] = t->distances[begin + i];
+    }
+    return RHUMB_OK;
+}
+
 rhumb_status rhumb_topology_neighbours(const rhumb_topology *topology, uint64_t key, uint64_t *keys, float *distances,
                                        size_t capacity, size_t *found_count) {
     rhumb_status status;
@@ -135,16 +156,7 @@ rhumb_status rhumb_topology_neighbours(const rhumb_topology *topology, uint64_t 
     }
     RHUMB_TRY(rhumb__topology_find(t, key, &position));
     RHUMB_TRY(rhumb__topology_range(t, position, &begin, &count));
-    for (uint64_t i = 0; i < count && i < capacity; i++) {
-        const uint32_t neighbour = t->neighbours[begin + i];
-        if (neighbour >= t->header.point_count) {
-            const uint64_t array = t->layout.arrays[RHUMB__TOPOLOGY_ARRAY_NEIGHBOURS].offset;
-            return rhumb__fail_at(RHUMB_E_CORRUPT, t->io->path, array + (begin + i) * sizeof neighbour,
-                                  "link to point %u, of %llu", neighbour, (unsigned long long)t->header.point_count);
-        }
-        keys[i] = t->keys[neighbour];
-        if (distances != NULL) distances[i] = t->distances[begin + i];
-    }
+    RHUMB_TRY(copy_links(t, begin, count < capacity ? count : capacity, keys, distances));
     *found_count = count;
 done:
     return status;
@@ -170,9 +182,9 @@ rhumb_status rhumb_topology_view(const rhumb_topology *topology, uint64_t positi
 }
 
 rhumb_status rhumb_topology_arrays_get(const rhumb_topology *topology, rhumb_topology_arrays *arrays, size_t size) {
-    rhumb_status status = check_handle(topology);
-    if (status == RHUMB_OK) status = rhumb__struct_check(arrays, size, "arrays");
-    if (status != RHUMB_OK) return status;
+    rhumb_status status;
+    RHUMB_TRY(check_handle(topology));
+    RHUMB_TRY(rhumb__struct_check(arrays, size, "arrays"));
     const rhumb__topology *t = inner(topology);
     const rhumb_topology_arrays filled = {
         .size = size,
@@ -185,7 +197,8 @@ rhumb_status rhumb_topology_arrays_get(const rhumb_topology *topology, rhumb_top
         .distances = t->distances,
     };
     rhumb__struct_give(arrays, size, &filled, sizeof filled);
-    return RHUMB_OK;
+done:
+    return status;
 }
 
 rhumb_status rhumb_topology_points(const rhumb_topology *topology, uint32_t level, uint64_t *position, size_t capacity,
@@ -210,11 +223,11 @@ rhumb_status rhumb_topology_points(const rhumb_topology *topology, uint32_t leve
 }
 
 rhumb_status rhumb_topology_verify(const rhumb_topology *topology, rhumb_topology_report *report, size_t size) {
+    rhumb_status status;
     rhumb__topology_verification result;
-    rhumb_status status = check_handle(topology);
-    if (status == RHUMB_OK) status = rhumb__struct_check(report, size, "report");
-    if (status == RHUMB_OK) status = rhumb__topology_verify(inner(topology), &result);
-    if (status != RHUMB_OK) return status;
+    RHUMB_TRY(check_handle(topology));
+    RHUMB_TRY(rhumb__struct_check(report, size, "report"));
+    RHUMB_TRY(rhumb__topology_verify(inner(topology), &result));
     rhumb_topology_report filled = {
         .size = size,
         .chunk_count = result.chunk_count,
@@ -223,6 +236,10 @@ rhumb_status rhumb_topology_verify(const rhumb_topology *topology, rhumb_topolog
     };
     memcpy(filled.first_error, result.first_error, sizeof filled.first_error);
     rhumb__struct_give(report, size, &filled, sizeof filled);
-    if (result.checksum_error_count + result.structure_error_count == 0) return RHUMB_OK;
-    return rhumb__fail_at(RHUMB_E_CORRUPT, inner(topology)->io->path, RHUMB_OFFSET_NONE, "%s", result.first_error);
+    if (result.checksum_error_count + result.structure_error_count > 0) {
+        status =
+            rhumb__fail_at(RHUMB_E_CORRUPT, inner(topology)->io->path, RHUMB_OFFSET_NONE, "%s", result.first_error);
+    }
+done:
+    return status;
 }

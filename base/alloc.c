@@ -1,9 +1,9 @@
 /* alloc.c - the library's heap: mimalloc, or the C library's with -DRHUMB_SYSTEM_MALLOC, and the injection of failures.
  *
- * Owns the counters of the injection. Invariant: every request, also one that is refused for its size, counts once, so
- * that a test which makes request 1, 2, 3... fail in turn meets every place that allocates. No locks: the counters are
- * atomics and the order in which concurrent requests count does not matter. Failure: NULL, without a record; the caller
- * knows what for.
+ * Owns the injection counters. Invariant: every request is counted once, including one that is refused for its size, so
+ * a test that makes request 1, 2, 3... fail in turn reaches every place that allocates. No locks: the counters are
+ * atomics, and the order of concurrent requests does not matter. A failure returns NULL and leaves no error record; the
+ * caller knows what the memory was for.
  */
 #include "base/alloc.h"
 
@@ -39,10 +39,10 @@ static void *heap_aligned(size_t bytes, size_t alignment_bytes) { return mi_mall
 
 static _Atomic uint64_t request_count;
 static _Atomic uint64_t failing_request; /* number of the request that fails; 0: none */
-static _Atomic bool failing_persistent;  /* the later ones too */
+static _Atomic bool failing_persistent;  /* later requests fail too */
 
-/* Counts one request and works out its size. False when it must fail: by injection, by overflow, or because it is for
- * nothing. */
+/* Counts one request and computes its size. Returns false when the request must fail: by injection, because the size
+ * overflows, or because it is 0. */
 static bool request_begin(size_t count, size_t size_bytes, size_t *bytes_out) {
     uint64_t request = atomic_fetch_add_explicit(&request_count, 1, memory_order_relaxed) + 1;
     uint64_t failing = atomic_load_explicit(&failing_request, memory_order_relaxed);

@@ -1,4 +1,4 @@
-/* alloc.h - all heap memory of the library passes here, so that a test can make the Nth request fail.
+/* alloc.h - the heap of the library. Every request goes through here, so a test can make the Nth request fail.
  *
  * Backed by mimalloc's mi_* functions; by the C library's when built with -DRHUMB_SYSTEM_MALLOC (sanitizer builds,
  * which do not see overflows inside another allocator). Thread-safe.
@@ -10,28 +10,30 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* `count` objects of `size_bytes`, zeroed, or NULL (also when the product overflows, and for a product of 0). */
+/* Allocates `count` zeroed objects of `size_bytes`. Returns NULL on failure, when the product overflows, or when it is
+ * 0. */
 void *rhumb__alloc_zeroed(size_t count, size_t size_bytes) __attribute__((malloc, warn_unused_result));
 
-/* `count` objects of `size_bytes`, not initialised, at a multiple of `alignment_bytes` (a power of two), or NULL. */
+/* Allocates `count` uninitialised objects of `size_bytes` at a multiple of `alignment_bytes` (a power of two), or
+ * returns NULL. */
 void *rhumb__alloc_aligned(size_t count, size_t size_bytes, size_t alignment_bytes)
     __attribute__((malloc, warn_unused_result));
 
-/* Grows or shrinks an array that came from rhumb__alloc_zeroed or from this function (NULL: a new one). The added part
- * is not initialised. On failure returns NULL and the old array stays as it was. */
+/* Resizes an array that came from rhumb__alloc_zeroed or from this function (NULL: allocates one). The added part is not
+ * initialised. On failure returns NULL and leaves the old array unchanged. */
 void *rhumb__alloc_resize(void *array, size_t count, size_t size_bytes) __attribute__((warn_unused_result));
 
-/* A copy of `text` with its terminator, or NULL. */
+/* Returns a copy of `text` with its terminator, or NULL. */
 char *rhumb__alloc_text(const char *text) __attribute__((malloc, warn_unused_result));
 
-/* Releases what any of the above returned. NULL is fine. */
+/* Releases memory that one of the above returned. NULL is allowed. */
 void rhumb__free(void *memory);
 
 /* For tests: the `countdown`-th request from now on (1 = the next) fails; with `persistent`, every one after it too.
  * 0 turns injection off. Affects all threads. */
 void rhumb__alloc_fail_after(uint64_t countdown, bool persistent);
 
-/* For tests: how many requests were made since the last call of rhumb__alloc_fail_after. */
+/* For tests: the number of requests since the last call of rhumb__alloc_fail_after. */
 uint64_t rhumb__alloc_request_count(void);
 
 #endif /* RHUMB_BASE_ALLOC_H */

@@ -1,9 +1,8 @@
-/* assert.h - three tiers of asserts. Asserts are for bugs of this code; the world (files, callers, disks) gets a
+/* assert.h - two tiers of asserts. Asserts are for bugs of this code; the world (files, callers, disks) gets a
  * status.
  *
  *   RHUMB_ASSERT        always on: cheap checks whose failure means memory or the file is about to be damaged
  *   RHUMB_ASSERT_DEBUG  on unless NDEBUG: checks too costly for hot paths
- *   RHUMB_ASSERT_SLOW   on with -DRHUMB_SLOW_ASSERTS: walks over whole structures
  */
 #ifndef RHUMB_BASE_ASSERT_H
 #define RHUMB_BASE_ASSERT_H
@@ -17,12 +16,6 @@ _Noreturn void rhumb__assert_failed(const char *expression, const char *file, in
 #define RHUMB_ASSERT_DEBUG(expression) ((void)0)
 #else
 #define RHUMB_ASSERT_DEBUG(expression) RHUMB_ASSERT(expression)
-#endif
-
-#ifdef RHUMB_SLOW_ASSERTS
-#define RHUMB_ASSERT_SLOW(expression) RHUMB_ASSERT(expression)
-#else
-#define RHUMB_ASSERT_SLOW(expression) ((void)0)
 #endif
 
 #endif /* RHUMB_BASE_ASSERT_H */

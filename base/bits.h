@@ -1,4 +1,4 @@
-/* bits.h - small arithmetic that every layer needs: powers of two, rounding, mixing. All functions are pure. */
+/* bits.h - powers of two, rounding, mixing, bit sets. All functions are pure. */
 #ifndef RHUMB_BASE_BITS_H
 #define RHUMB_BASE_BITS_H
 
@@ -7,7 +7,7 @@
 
 static inline bool rhumb__is_power_of_two(uint64_t value) { return value != 0 && (value & (value - 1)) == 0; }
 
-/* The smallest multiple of `unit` (a power of two) that is not below `value`. The caller knows that it fits. */
+/* Returns the smallest multiple of `unit` (a power of two) that is at least `value`. The result must fit. */
 static inline uint64_t rhumb__round_up(uint64_t value, uint64_t unit) { return (value + unit - 1) & ~(unit - 1); }
 
 static inline uint64_t rhumb__round_down(uint64_t value, uint64_t unit) { return value & ~(unit - 1); }
@@ -19,7 +19,7 @@ static inline uint64_t rhumb__divide_up(uint64_t value, uint64_t divisor) {
 static inline uint64_t rhumb__min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
 static inline uint64_t rhumb__max_u64(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
-/* The largest power of two that is not above `value`; 0 for 0. */
+/* Returns the largest power of two that is at most `value`; 0 for 0. */
 static inline uint64_t rhumb__floor_power_of_two(uint64_t value) {
     return value == 0 ? 0 : UINT64_C(1) << (63 - __builtin_clzll(value));
 }
@@ -33,7 +33,7 @@ static inline uint64_t rhumb__mix64(uint64_t value) {
     return value ^ (value >> 31);
 }
 
-/* One bit of many, in words of 64. */
+/* Returns one bit of a bit set stored in words of 64 bits. */
 static inline bool rhumb__bit_get(const uint64_t *bits, uint64_t i) { return (bits[i / 64] >> (i % 64) & 1) != 0; }
 static inline void rhumb__bit_set(uint64_t *bits, uint64_t i) { bits[i / 64] |= UINT64_C(1) << (i % 64); }
 

@@ -1,8 +1,7 @@
-/* cpu.c - finds out, once per process, which instruction sets may be used.
+/* cpu.c - determines, once per process, which instruction sets may be used.
  *
- * Owns the answer. Invariant: it never changes once given, so function pointers chosen by it stay right. Locking:
- * pthread_once; afterwards read-only. Cannot fail: where nothing is known about the machine, the scalar forms run
- * everywhere.
+ * Owns the answer. Invariant: it never changes, so function pointers chosen by it stay valid. Locking: pthread_once;
+ * read-only afterwards. Cannot fail: on an unknown machine the scalar code is used, which runs everywhere.
  */
 #include "base/cpu.h"
 
@@ -22,8 +21,8 @@ static bool crc32c_instruction;
 
 #if defined(__x86_64__)
 
-/* The builtin knows whether the system saves the wide registers; F16C is asked of the processor, as not all compilers
- * have a name for it. Every processor with AVX2 is known to have it, but kernels rely on it, so it is checked. */
+/* The builtin also checks that the system saves the wide registers. F16C is read from CPUID because some compilers have
+ * no name for it; every known processor with AVX2 has it, but the kernels rely on it, so it is checked. */
 static bool has_f16c(void) {
     unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
     return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
@@ -39,7 +38,7 @@ static rhumb__simd detect_simd(void) {
     return avx512 ? RHUMB__SIMD_AVX512 : RHUMB__SIMD_AVX2;
 }
 
-/* The fast form joins its lanes by carry-less multiplication, so it needs both instructions. */
+/* The fast version combines its lanes by carry-less multiplication, so it needs both instructions. */
 static bool detect_crc32c(void) { return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul"); }
 
 #else

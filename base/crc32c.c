@@ -1,9 +1,10 @@
 /* crc32c.c - CRC-32C by tables, and the choice between that and the processor's own instruction.
  *
- * Owns the tables, computed at first use. Invariants: both forms give the same result for all inputs; the checksum of
- * no bytes is the one it continues from. Locking: pthread_once for the tables, read-only afterwards. Cannot fail.
+ * Owns the tables, which are computed at first use. Invariants: both versions return the same result for all inputs;
+ * the checksum of zero bytes is the checksum it continues from. Locking: pthread_once for the tables; read-only
+ * afterwards. Cannot fail.
  *
- * The table form takes eight bytes per step ("slicing-by-8": Kounavis and Berry, "A systematic approach to building
+ * The table version takes eight bytes per step ("slicing-by-8": Kounavis and Berry, "A systematic approach to building
  * high performance software-based CRC generators", ISCC 2005): table k holds the effect of a byte that k more bytes
  * follow.
  */
@@ -34,7 +35,7 @@ static void compute_tables(void) {
     }
 }
 
-/* Eight bytes at once; their order in memory is that of increasing significance. */
+/* Loads eight bytes, the first in memory being the least significant. */
 static uint64_t load_little_endian(const unsigned char *bytes) {
     uint64_t word = 0;
     memcpy(&word, bytes, sizeof word);
@@ -60,4 +61,13 @@ uint32_t rhumb__crc32c_software(uint32_t crc, const void *bytes, size_t bytes_co
 uint32_t rhumb__crc32c(uint32_t crc, const void *bytes, size_t bytes_count) {
     if (rhumb__cpu_has_crc32c()) return rhumb__crc32c_sse42(crc, bytes, bytes_count);
     return rhumb__crc32c_software(crc, bytes, bytes_count);
+}
+
+uint32_t rhumb__crc32c_header(const void *header, size_t header_bytes, size_t crc_offset) {
+    const uint32_t zero = 0;
+    const unsigned char *bytes = header;
+    const size_t rest_offset = crc_offset + sizeof zero;
+    uint32_t crc = rhumb__crc32c(0, bytes, crc_offset);
+    crc = rhumb__crc32c(crc, &zero, sizeof zero);
+    return rhumb__crc32c(crc, bytes + rest_offset, header_bytes - rest_offset);
 }

@@ -7,11 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The checksum of `bytes_count` bytes, continuing from `crc` (0 for a new one): crc32c(crc32c(0, a), b) is that of ab.
- */
+/* Returns the checksum of `bytes_count` bytes, continuing from `crc` (0 to start): crc32c(crc32c(0, a), b) is the
+ * checksum of ab. */
 uint32_t rhumb__crc32c(uint32_t crc, const void *bytes, size_t bytes_count);
 
-/* The table-driven form, for comparison in tests. */
+/* Returns the checksum of a header that holds its own checksum, a u32 at `crc_offset`: computed as if that field were 0.
+ */
+uint32_t rhumb__crc32c_header(const void *header, size_t header_bytes, size_t crc_offset);
+
+/* The table-driven version, for comparison in tests. */
 uint32_t rhumb__crc32c_software(uint32_t crc, const void *bytes, size_t bytes_count);
 
 #endif /* RHUMB_BASE_CRC32C_H */

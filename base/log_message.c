@@ -1,32 +1,33 @@
 /* log_message.c - see log_message.h.
  *
- * Owns the one function of the process that is told, with its context and level. Invariant: `wanted` is 0 whenever
- * there is no function, so the usual case, in which nobody listens, reads one number and takes no lock. `wanted` alone
- * is a hint (relaxed: whoever reads an old value misses a message or takes the lock for nothing); function, context and
- * level go together under `lock`. It is held shared while the function runs, so setting another one waits for that.
+ * Owns the log callback of the process, with its context and level. Invariant: `wanted` is 0 whenever no callback is
+ * installed, so the usual case costs one load and no lock. `wanted` by itself is a hint (relaxed: a thread that reads an
+ * old value misses a message or takes the lock in vain); callback, context and level change together under `lock`, which
+ * is held shared while the callback runs, so installing another one waits for that.
  */
 #include "base/log_message.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
-static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
-static rhumb_log_fn told_function; /* guarded by lock, as the next */
+#include "base/lock.h"
+
+static rhumb__rwlock lock = RHUMB__RWLOCK_INITIALIZER(RHUMB__RANK_LOG_MESSAGE);
+static rhumb_log_fn told_function; /* guarded by lock, like the next */
 static void *told_context;
-static _Atomic int wanted; /* highest level that is told; 0: none. Written under lock */
+static _Atomic int wanted; /* the most verbose level that is delivered; 0: none. Written under lock */
 
 void rhumb__log_message_set(rhumb_log_fn function, void *context, rhumb_log_level level_max) {
-    pthread_rwlock_wrlock(&lock);
+    rhumb__rwlock_wrlock(&lock);
     told_function = function;
     told_context = context;
     atomic_store_explicit(&wanted, function == NULL ? 0 : (int)level_max, memory_order_relaxed);
-    pthread_rwlock_unlock(&lock);
+    rhumb__rwlock_unlock(&lock);
 }
 
-/* File names may hold anything; a message is one line all the same. */
+/* A file name may contain any byte; a message is still one line. */
 static void make_one_line(char *text) {
     for (; *text != '\0'; text++) {
         const unsigned char byte = (unsigned char)*text;
@@ -45,8 +46,8 @@ void rhumb__log_message(rhumb_log_level level, const char *path, const char *for
     vsnprintf(text + length, sizeof text - (size_t)length, format, arguments);
     va_end(arguments);
     make_one_line(text);
-    pthread_rwlock_rdlock(&lock);
+    rhumb__rwlock_rdlock(&lock);
     if ((int)level <= atomic_load_explicit(&wanted, memory_order_relaxed)) told_function(told_context, level, text);
-    pthread_rwlock_unlock(&lock);
+    rhumb__rwlock_unlock(&lock);
     errno = errno_before;
 }

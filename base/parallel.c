@@ -1,5 +1,8 @@
-/* parallel.c - see parallel.h. Threads live for one call; starting one costs some ten microseconds, which the batches
- * that come here do not notice, and nothing is left behind that a fork or an unload could trip over.
+/* parallel.c - see parallel.h.
+ *
+ * Threads live for one call. Starting one costs some ten microseconds, which is negligible for the batches that run
+ * here, and no thread is left that a fork or an unload of the library would have to deal with. Owns nothing, takes no
+ * lock.
  */
 #define _GNU_SOURCE
 #include "base/parallel.h"

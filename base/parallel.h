@@ -1,4 +1,4 @@
-/* parallel.h - running one function on several threads, the calling one among them.
+/* parallel.h - running one function on several threads, including the calling one.
  */
 #ifndef RHUMB_BASE_PARALLEL_H
 #define RHUMB_BASE_PARALLEL_H
@@ -8,11 +8,12 @@
 
 #include "include/rhumb_types.h"
 
-/* A worker; number 0 is the calling thread. Its failure details are passed on to the caller. */
+/* A worker. Worker 0 runs on the calling thread. */
 typedef rhumb_status (*rhumb__worker)(void *context, uint32_t worker_index);
 
-/* Runs `worker` on `thread_count` threads (0: one per processor that this process may use) and waits for all. Returns
- * the failure of the lowest-numbered worker that failed. When threads cannot be had, fewer do the work. */
+/* Runs `worker` on `thread_count` threads (0: one per processor that this process may use) and waits for all of them.
+ * Returns the failure of the lowest-numbered worker that failed, with its error record. When a thread cannot be started,
+ * fewer threads do the work. */
 rhumb_status rhumb__parallel_run(uint32_t thread_count, rhumb__worker worker, void *context) RHUMB_NODISCARD;
 
 #endif /* RHUMB_BASE_PARALLEL_H */

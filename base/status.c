@@ -1,8 +1,9 @@
-/* status.c - the record of what went wrong, one per thread.
+/* status.c - each thread's record of its last failure.
  *
  * Owns the thread's rhumb_error. Invariants: texts in it are always terminated; `message` is one line of printable
- * text; `status` is RHUMB_OK only before the first failure of the thread. No locking: nobody sees another thread's
- * record, except by a copy (rhumb__error_save). Nothing here can fail; texts that do not fit are cut.
+ * text; `status` is RHUMB_OK only before the first failure of the thread. No locking: a thread sees
+ * another thread's record only as a copy (rhumb__error_save). Nothing here can fail; texts that do not fit are
+ * truncated.
  */
 #include "base/status.h"
 
@@ -15,7 +16,7 @@
 
 static _Thread_local rhumb_error thread_record = {.file_offset = RHUMB_OFFSET_NONE};
 
-/* A long path keeps its end, which is what tells files apart. */
+/* A long path keeps its end, which is what distinguishes files. */
 static void copy_path(char *target, size_t target_bytes, const char *path) {
     static const char ellipsis[] = "...";
     size_t length = strlen(path);
@@ -28,7 +29,7 @@ static void copy_path(char *target, size_t target_bytes, const char *path) {
     memcpy(target + sizeof ellipsis - 1, path + length - kept, kept + 1);
 }
 
-/* Names and texts that a message quotes may hold anything; a message is one line all the same. */
+/* A quoted name or text may contain any byte; a message is still one line. */
 static void make_one_line(char *text) {
     for (; *text != '\0'; text++) {
         unsigned char byte = (unsigned char)*text;
@@ -37,7 +38,7 @@ static void make_one_line(char *text) {
 }
 
 /* Fills the record. The arguments may point into the record itself (a message that quotes the one before), so
- * everything is put together aside first. `reason` is the system's own text for os_errno, or NULL. */
+ * the new record is built in a copy first. `reason` is the system's own text for os_errno, or NULL. */
 static void record_failure(rhumb_status status, int os_errno, const char *path, uint64_t offset, const char *reason,
                            const char *format, va_list arguments) {
     RHUMB_ASSERT(status != RHUMB_OK);

@@ -1,13 +1,12 @@
-/* status.h - how a failure travels: a status upwards by return value, its details aside in a record of the thread.
+/* status.h - how a failure is reported: a status by return value, its details in a record of the thread.
  *
- * A function that can fail returns rhumb_status. At the place where the failure is noticed it calls rhumb__fail (or one
- * of its kin), which fills the thread's record and returns the status, so that a failure is one statement:
+ * A function that can fail returns rhumb_status. Where the failure is detected it calls rhumb__fail (or a variant
+ * of it), which fills the thread's record and returns the status, so that a failure is one statement:
  *
  *     if (bytes < RHUMB_SUPERBLOCK_BYTES)
  *         return rhumb__fail_at(RHUMB_E_TRUNCATED, path, 0, "superblock needs %u bytes, the file has %llu", ...);
  *
- * Callers above pass the status on untouched; they do not overwrite the record, so the first cause is what the user
- * reads.
+ * Callers pass the status on unchanged and do not overwrite the record, so the user reads the first cause.
  */
 #ifndef RHUMB_BASE_STATUS_H
 #define RHUMB_BASE_STATUS_H
@@ -16,7 +15,7 @@
 
 #define RHUMB_OFFSET_NONE UINT64_MAX
 
-/* Records a failure that concerns no file. Returns `status`. */
+/* Records a failure that does not concern a file. Returns `status`. */
 rhumb_status rhumb__fail(rhumb_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Records a failure at byte `offset` of `path`; RHUMB_OFFSET_NONE when it concerns the file as a whole. Returns
@@ -29,14 +28,14 @@ rhumb_status rhumb__fail_at(rhumb_status status, const char *path, uint64_t offs
 rhumb_status rhumb__fail_errno(int os_errno, const char *path, uint64_t offset, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Copies this thread's record out, or puts one in: how a worker's failure reaches the thread that waits for it. */
+/* Copy this thread's record out, or replace it: this is how a worker's failure reaches the thread that waits for it. */
 void rhumb__error_save(rhumb_error *record_out);
 void rhumb__error_restore(const rhumb_error *record);
 
-/* The record of the calling thread; status RHUMB_OK and an empty message before the first failure. */
+/* Returns the record of the calling thread; status RHUMB_OK and an empty message before the first failure. */
 const rhumb_error *rhumb__error_last(void);
 
-/* A short constant name such as "RHUMB_E_CORRUPT"; "RHUMB_E_UNKNOWN" for numbers that are not statuses. */
+/* Returns a constant name such as "RHUMB_E_CORRUPT"; "RHUMB_E_UNKNOWN" for a number that is not a status. */
 const char *rhumb__status_name(rhumb_status status);
 
 /* Goes to the function's single exit with `status` set when an expression fails. */

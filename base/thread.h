@@ -6,10 +6,9 @@
 #include <pthread.h>
 #include <signal.h>
 
-/* Starts a thread that takes no signals: they are the program's, and are for its own threads. Only those by which the
- * processor tells of the thread's own faults come through, since POSIX leaves undefined what happens when they are
- * raised while they are blocked, and a program's function that the thread calls may live on them (safepoints of a
- * garbage collector). Returns 0 or an errno. */
+/* Starts a thread with signals blocked: signals are for the program's own threads. The synchronous fault signals stay
+ * unblocked, since raising one while it is blocked is undefined in POSIX, and a callback of the program may rely on them
+ * (safepoints of a garbage collector). Returns 0 or an error number. */
 static inline int rhumb__thread_start(pthread_t *thread, void *(*main)(void *), void *argument) {
     sigset_t blocked;
     sigset_t before;

@@ -18,7 +18,7 @@ struct BuildParameters {
     uint32_t thread_count = 1;
 };
 
-// Told now and then how many rows are in. May be called by any thread, by one at a time. May be empty.
+// Receives the number of rows inserted, now and then. Any thread may call it, one at a time. May be empty.
 using Progress = std::function<void(size_t done, size_t total)>;
 
 // One index of one library. Failures are thrown as std::exception with a message for the user. Rows are identified by
@@ -27,7 +27,7 @@ class Adapter {
   public:
     virtual ~Adapter() = default;
 
-    // What the library calls itself, with its version.
+    // The library's name and version.
     virtual std::string version() const = 0;
 
     // Whether queries must be scaled to length 1 when the metric is cosine.
@@ -38,7 +38,7 @@ class Adapter {
     virtual void build(const Dataset &dataset, const BuildParameters &parameters, const std::string &path,
                        const Progress &progress) = 0;
 
-    // Makes the file at build's path complete. The object is not used for anything but destruction afterwards.
+    // Makes the file at build's path complete. Afterwards the object may only be destroyed.
     virtual void save(const std::string &path) = 0;
 
     // Opens a saved index for searching.
@@ -47,8 +47,8 @@ class Adapter {
     // The breadth of the searches that follow. Not called while searches run.
     virtual void set_ef(size_t ef) = 0;
 
-    // Lets only the rows with a nonzero byte be answers of the searches that follow; null: all. `matches` has a byte
-    // per training row. Returns false where the library has no such thing.
+    // Restricts the answers of the searches that follow to rows with a nonzero byte; null: all rows. `matches` has a
+    // byte per training row. Returns false where the library has no filters.
     virtual bool set_filter(const uint8_t *matches) {
         (void)matches;
         return false;
@@ -63,7 +63,7 @@ std::unique_ptr<Adapter> make_rhumb(size_t dim, bool cosine);
 std::unique_ptr<Adapter> make_hnswlib(size_t dim, bool cosine);
 std::unique_ptr<Adapter> make_faiss(size_t dim, bool cosine);
 
-// Which adapters a program has: makes one by its library's name, or returns null.
+// Makes the adapter of a library by its name, or returns null where the program has none.
 using AdapterFactory = std::function<std::unique_ptr<Adapter>(const std::string &library, size_t dim, bool cosine)>;
 
 } // namespace bench

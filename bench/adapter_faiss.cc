@@ -1,8 +1,8 @@
 // adapter_faiss.cc - FAISS's IndexHNSWFlat behind the benchmark's interface.
 //
-// FAISS has no search of a single query: each call sets up its work area anew. Queries are therefore handed over in as
-// large blocks as the driver has, which is FAISS's better side. OpenMP is held to one thread for searches; the driver
-// brings its own.
+// FAISS has no call for a single query: each call allocates its work area. Queries are therefore passed in blocks as
+// large as the driver has, which suits FAISS best. OpenMP is limited to one thread for searches, because the driver has
+// threads of its own.
 #include <omp.h>
 #include <stdexcept>
 #include <vector>

@@ -76,8 +76,8 @@ class HnswlibAdapter : public Adapter {
 
     void set_ef(size_t ef) override { index_->setEf(ef); }
 
-    // This version has no filters, but rows that are marked as deleted are treated as those that a filter turns down
-    // are in later ones: walked through, and kept out of the answers.
+    // This version has no filters, but rows that are marked as deleted are treated as rows that a filter rejects
+    // are in later versions: searches pass through them and do not return them.
     bool set_filter(const uint8_t *matches) override {
         marked_.resize(index_->cur_element_count, false);
         for (size_t row = 0; row < marked_.size(); row++) {

@@ -2,8 +2,8 @@
 //
 // Every library builds its index over the same rows with the same M and ef_construction, saves it, and is measured on
 // the index loaded from that file. Each pass goes through all values of ef, and at each through all libraries, in an
-// order that rotates from pass to pass: what else happens on the machine hits all alike. The median of the passes
-// counts.
+// order that rotates from pass to pass, so that other load on the machine affects all alike. The median of the passes
+// is reported.
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -26,6 +26,7 @@
 #include "bench/machine.h"
 #include "bench/measure.h"
 #include "bench/probe.h"
+#include "bench/record.h"
 
 extern char **environ;
 
@@ -156,7 +157,7 @@ Options parse_options(int argc, char **argv) {
 
 // ---- building and measuring ----------------------------------------------------------------------------------------
 
-// A folder for the index files: the user's, or a temporary one that goes away with this object.
+// A folder for the index files: the user's, or a temporary one that is removed with this object.
 class IndexFolder {
   public:
     explicit IndexFolder(const std::string &wanted) : path_(wanted), is_temporary_(wanted.empty()) {
@@ -387,6 +388,7 @@ void write_json(const std::vector<Library> &libraries, const Options &options, c
     Json json;
     json.begin_object();
     json.text("command", options.command);
+    json.text("commit", source_commit());
     json.text("date", utc_date());
     json.begin_object("machine");
     json.text("cpu", cpu_model());
@@ -434,7 +436,7 @@ void write_json(const std::vector<Library> &libraries, const Options &options, c
     json.save(options.json_path);
 }
 
-// Has plot.py draw the JSON file. It lies beside this program's runfiles under Bazel, or in the tree.
+// Has plot.py draw the JSON file. It is among this program's runfiles under Bazel, or in the tree.
 void draw(const Options &options) {
     std::string script = executable() + ".runfiles/rhumb/bench/plot.py";
     if (!file_exists(script)) script = "bench/plot.py";
@@ -485,7 +487,9 @@ void run(const Options &options) {
 int main(int argc, char **argv) {
     if (bench::is_probe(argc, argv)) return bench::run_probe(argc, argv, bench::make_adapter);
     try {
-        bench::run(bench::parse_options(argc, argv));
+        const bench::Options options = bench::parse_options(argc, argv);
+        bench::print_record("recall, speed, building and opening, compared with other libraries", "ann", argc, argv);
+        bench::run(options);
         return 0;
     } catch (const std::exception &error) {
         fprintf(stderr, "ann: %s\n", error.what());

@@ -8,12 +8,6 @@
 
 namespace bench {
 
-std::string command_text(const std::string &program, int argc, char **argv) {
-    std::string text = program;
-    for (int i = 1; i < argc; i++) text += std::string(" ") + argv[i];
-    return text;
-}
-
 std::vector<std::string> split(const std::string &text) {
     std::vector<std::string> parts;
     std::istringstream stream(text);

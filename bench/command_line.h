@@ -8,9 +8,6 @@
 
 namespace bench {
 
-// The command as it was typed, for the record of a measurement.
-std::string command_text(const std::string &program, int argc, char **argv);
-
 // The parts of a list with commas; empty ones are left out.
 std::vector<std::string> split(const std::string &text);
 

@@ -1,13 +1,13 @@
-// What a compaction gives back, and what it costs those who work beside it: three measurements of rhumb against itself.
+// What compacting in place gains, and what it costs concurrent searches and inserts: three measurements of rhumb.
 //
-//   deletes   size and recall after deleting a random 30% of a data set and compacting, beside an index built from the
-//             other 70%; and what a second pass over the lists gains
-//   beside    how long searches take (median, p99) with two inserting threads beside them, while a compaction is under
-//             way and while none is; the longest that any insert took, and the pause that the compaction reports
-//   rounds    ten rounds that each replace a random 20%, with compactions that begin by themselves: recall after each,
-//             and the largest size of the file at any moment, beside an index built from what is left in the end
+//   deletes      size and recall after deleting a random 30% of a data set and compacting, compared with an index built
+//                from the other 70%; and what a second pass over the lists gains
+//   concurrent   how long searches take (median, p99) while two threads insert, with and without a running compaction;
+//                the longest time of any insert, and the pause that the compaction reports
+//   rounds       ten rounds that each replace a random 20%, with automatic compactions: recall after each, and the
+//                largest size of the file, compared with an index built from the rows that remain at the end
 //
-// Run on a machine that does nothing else.
+// Run on an otherwise idle machine.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -23,6 +23,7 @@
 #include "bench/live_rows.h"
 #include "bench/machine.h"
 #include "bench/measure.h"
+#include "bench/record.h"
 #include "bench/rhumb_index.h"
 #include "include/rhumb.h"
 
@@ -35,7 +36,7 @@ struct Options {
     int passes = 5;
 };
 
-// An index of a data set that is gone when it is closed. It is compacted when told, or by itself.
+// Creates an index of a data set. It is compacted on request, or automatically.
 RhumbIndex make_index(const std::string &path, const Dataset &data, rhumb_durability durability, bool by_itself) {
     IndexSettings settings(data);
     settings.durability = durability;
@@ -114,15 +115,15 @@ void measure_deletes(const Options &options) {
     }
 }
 
-// ---- beside ----
+// ---- concurrent ----
 
-struct Beside {
+struct Concurrent {
     double p50, p99, insert_max, seconds;
     size_t search_count, insert_count;
 };
 
-// Two threads that search and two that insert and delete, until `going` says no more.
-template <typename Going> Beside work(const RhumbIndex &index, const Dataset &data, uint64_t round, Going going) {
+// Runs two threads that search and two that insert and delete, while `going` is true.
+template <typename Going> Concurrent work(const RhumbIndex &index, const Dataset &data, uint64_t round, Going going) {
     std::atomic<bool> stop{false};
     std::vector<double> times[2], inserts[2];
     std::vector<std::thread> threads;
@@ -157,17 +158,18 @@ template <typename Going> Beside work(const RhumbIndex &index, const Dataset &da
             whole.seconds(),         times[0].size(),          inserts[0].size()};
 }
 
-void measure_beside(const Options &options) {
+void measure_concurrent(const Options &options) {
     const Dataset data = read_dataset(options.data);
-    const RhumbIndex index = make_index(options.directory + "/beside.rhumb", data, RHUMB_DURABILITY_INTERVAL, false);
+    const RhumbIndex index =
+        make_index(options.directory + "/concurrent.rhumb", data, RHUMB_DURABILITY_INTERVAL, false);
     index.insert(nullptr, data.train.data(), data.train_count);
     index.checkpoint();
     std::vector<double> p50[2], p99[2], insert_max[2], pauses, seconds, carried;
     for (int pass = 0; pass < options.passes; pass++) {
         rhumb_compact_report report = {};
-        const Beside quiet = work(index, data, static_cast<uint64_t>(2 * pass),
-                                  [] { std::this_thread::sleep_for(std::chrono::seconds(8)); });
-        const Beside busy = work(index, data, static_cast<uint64_t>(2 * pass + 1), [&] {
+        const Concurrent quiet = work(index, data, static_cast<uint64_t>(2 * pass),
+                                      [] { std::this_thread::sleep_for(std::chrono::seconds(8)); });
+        const Concurrent busy = work(index, data, static_cast<uint64_t>(2 * pass + 1), [&] {
             rhumb_compact_options compact;
             rhumb_compact_options_init(&compact, sizeof compact);
             compact.thread_count = 1;
@@ -253,7 +255,7 @@ void measure_rounds(const Options &options) {
 }
 
 int usage() {
-    fprintf(stderr, "usage: compaction deletes|beside|rounds --data FILE.hdf5 [--dir DIR] [--passes N]\n");
+    fprintf(stderr, "usage: compaction deletes|concurrent|rounds --data FILE.hdf5 [--dir DIR] [--passes N]\n");
     return 2;
 }
 
@@ -271,16 +273,13 @@ int main(int argc, char **argv) {
     }
     try {
         const std::string what = argc < 2 ? "" : argv[1];
-        if (options.data.empty()) return usage();
-        if (what == "deletes") {
-            measure_deletes(options);
-        } else if (what == "beside") {
-            measure_beside(options);
-        } else if (what == "rounds") {
-            measure_rounds(options);
-        } else {
-            return usage();
-        }
+        void (*const measure)(const Options &) = what == "deletes"      ? measure_deletes
+                                                 : what == "concurrent" ? measure_concurrent
+                                                 : what == "rounds"     ? measure_rounds
+                                                                        : nullptr;
+        if (measure == nullptr || options.data.empty()) return usage();
+        print_record("what compacting in place gains and costs", "compaction", argc, argv);
+        measure(options);
     } catch (const std::exception &error) {
         fprintf(stderr, "compaction: %s\n", error.what());
         return 1;

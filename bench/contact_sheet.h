@@ -1,4 +1,4 @@
-// contact_sheet.h - a PNG picture of searches among images: each query beside the images that were found for it.
+// contact_sheet.h - a PNG picture of searches among images: each query next to the images that were found.
 #ifndef RHUMB_BENCH_CONTACT_SHEET_H
 #define RHUMB_BENCH_CONTACT_SHEET_H
 
@@ -16,8 +16,8 @@ struct SheetRow {
 };
 
 // Draws images of side x side pixels (side * side is the data set's dimension, values 0 to 255, light on dark) with the
-// distance under each, and where the data set has labels, the label's name beside the query and a mark under each
-// neighbour that tells whether its label is the same. `label_names` may be empty. Throws std::runtime_error.
+// distance under each, and where the data set has labels, the label's name next to the query and a mark under each
+// neighbour that shows whether its label is the same. `label_names` may be empty. Throws std::runtime_error.
 void write_contact_sheet(const std::string &path, const Dataset &dataset, size_t side,
                          const std::vector<std::string> &label_names, const std::vector<SheetRow> &rows);
 

@@ -9,8 +9,8 @@ NAME is one of
     synthetic-N-D                 N + 1,000 points of D dimensions in Gaussian clusters, euclidean; for tests of scale
 
 Each file holds `train` and `test` (float32), `neighbors` (int32) and `distances` (float32) of the 100 nearest, and
-the attributes `distance`, `type`, `point_type` and `dimension`. A file that is there and whole is left alone. A new one
-is written under another name and renamed when it is whole.
+the attributes `distance`, `type`, `point_type` and `dimension`. A complete file is left alone. A new one is written
+under another name and renamed when it is complete.
 
 The truth is exact: candidates are chosen by float32 matrix products, measured again in float64, and a bound on the
 float32 rounding error proves for every query that no candidate was missed; where the proof fails, more candidates are
@@ -156,7 +156,7 @@ def exact_truth(distance, train, test):
 
 
 def is_whole(path, distance):
-    """Whether the file is there with everything that a benchmark reads from it."""
+    """Whether the file exists and has everything that a benchmark reads."""
     try:
         with h5py.File(path, "r") as file:
             train, test = file["train"].shape, file["test"].shape
@@ -219,7 +219,7 @@ def fill_fashion(file):
 
 
 def words_rows(stream):
-    """Yields (word index, 100 components) from the package's JSON, read in pieces.
+    """Yields (word index, 100 components) from the package's JSON, read in parts.
 
     Its part "vectors" is {"word": [100 components, norm, word index], ...}; its part "unkVector" ends the file.
     """
@@ -282,7 +282,7 @@ def fill_synthetic(file, count, dim):
 
 
 def make(name, folder):
-    """Makes one data set unless it is there, and returns its path."""
+    """Makes one data set unless it exists, and returns its path."""
     synthetic = re.fullmatch(r"synthetic-(\d+)-(\d+)", name)
     if name == "fashion-mnist-784-euclidean":
         distance, fill = "euclidean", fill_fashion

@@ -1,4 +1,4 @@
-// demo.cc - rhumb at work on Fashion-MNIST, beside hnswlib: builds both indexes, closes and opens them again, searches
+// demo.cc - rhumb and hnswlib on Fashion-MNIST: builds both indexes, closes and opens them again, searches
 // all test images, reports what was measured, and draws a sheet of queries with what was found.
 #include <algorithm>
 #include <cerrno>

@@ -1,13 +1,13 @@
-// What durability costs, and what recovery takes: four measurements of rhumb against itself, in one run each.
+// What durability and recovery cost: four measurements of rhumb, one a run.
 //
 //   log          vectors inserted per second by many threads, one call each, in the modes none, interval and full; and
 //                how many operations shared a sync
 //   checkpoint   how long searches take (median, p99) while a checkpoint is being written and while none is
 //   recovery     from the call that opens an index with a log of 64 MiB to the first answer, in a process of its own;
-//                with a small and a large index behind the log
-//   deletes      recall after deleting a random 30% of a data set, beside an index built from the other 70%
+//                with a small and a large index that the log continues
+//   deletes      recall after deleting a random 30% of a data set, compared with an index of the other 70%
 //
-// Vectors are Gaussian clusters from a fixed seed, except for `deletes`. Run on a machine that does nothing else.
+// Vectors are Gaussian clusters from a fixed seed, except for `deletes`. Run on an otherwise idle machine.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,6 +28,7 @@
 #include "bench/live_rows.h"
 #include "bench/machine.h"
 #include "bench/measure.h"
+#include "bench/record.h"
 #include "bench/rhumb_index.h"
 #include "include/rhumb.h"
 
@@ -97,7 +98,7 @@ void measure_log(const Options &options) {
     std::vector<double> rates[3], groups[3];
     for (int pass = 0; pass < options.passes; pass++) {
         for (int m = 0; m < 3; m++) {
-            const int mode = (m + pass) % 3; // noise hits all alike
+            const int mode = (m + pass) % 3; // noise affects all alike
             const InsertRate rate = insert_rate(options, modes[mode], rows);
             rates[mode].push_back(rate.per_second);
             groups[mode].push_back(rate.group);
@@ -170,7 +171,7 @@ void measure_checkpoint(const Options &options) {
 
 // ---- recovery ----
 
-// Leaves an index of `base` vectors and a log of about 64 MiB as a killed process does.
+// Leaves an index of `base` vectors and a log of about 64 MiB, as a killed process would.
 void leave_log(const std::string &path, const std::vector<float> &rows, size_t base, size_t logged) {
     const pid_t child = fork();
     if (child == 0) {
@@ -280,17 +281,14 @@ int main(int argc, char **argv) {
     }
     try {
         const std::string what = argc < 2 ? "" : argv[1];
-        if (what == "log") {
-            measure_log(options);
-        } else if (what == "checkpoint") {
-            measure_checkpoint(options);
-        } else if (what == "recovery") {
-            measure_recovery(options);
-        } else if (what == "deletes") {
-            measure_deletes(options);
-        } else {
-            return usage();
-        }
+        void (*const measure)(const Options &) = what == "log"          ? measure_log
+                                                 : what == "checkpoint" ? measure_checkpoint
+                                                 : what == "recovery"   ? measure_recovery
+                                                 : what == "deletes"    ? measure_deletes
+                                                                        : nullptr;
+        if (measure == nullptr) return usage();
+        print_record("what the log, checkpoints and recovery cost; recall after deletes", "durability", argc, argv);
+        measure(options);
     } catch (const std::exception &error) {
         fprintf(stderr, "durability: %s\n", error.what());
         return 1;

@@ -1,4 +1,4 @@
-// filter.cc - what filtered searches cost, by the share of vectors that match and by where these lie.
+// filter.cc - speed and recall of filtered searches, by the share of matching vectors and by where they lie.
 //
 // One index of rhumb and one of hnswlib over the same rows. For each share and each placement there are groups of
 // queries with a filter each. Every setting of ef is searched in these ways, in changing order in one run on one
@@ -8,8 +8,8 @@
 //   scan      rhumb_index_search_exact with the filter: the same without looking keys up
 //   bridge    rhumb, walking over matching vectors
 //   walk      rhumb, walking over all vectors and keeping the matching ones
-//   hnswlib   the same as hnswlib does it (its rows that do not match are marked as deleted)
-// Compared is the number of queries per second at the same recall, against what an exact filtered search finds.
+//   hnswlib   hnswlib, with the rows that do not match marked as deleted
+// The result is the number of queries per second at the same recall, measured against exact filtered search.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -27,28 +27,28 @@
 #include "bench/json.h"
 #include "bench/machine.h"
 #include "bench/measure.h"
+#include "bench/record.h"
 #include "bench/rhumb_index.h"
 #include "include/rhumb.h"
 
 namespace bench {
 namespace {
 
-const char usage[] =
-    "usage: filter --data FILE.hdf5 --dir DIR [options]\n"
-    "\n"
-    "  --data FILE      data set (see datasets.py)\n"
-    "  --dir DIR        where the index files are kept, and used again\n"
-    "  --shares A,B,... shares of vectors that match (default 0.9,0.5,0.1,0.01,0.001)\n"
-    "  --cases A,B,...  of random, near, far, label, other (default: all that the data set has)\n"
-    "  --kind KIND      how rhumb gets the filter: bitmap, keys or callback (default bitmap)\n"
-    "  --ways A,B,...   of auto, exact, scan, bridge, walk, hnswlib (default: all)\n"
-    "  --ef A,B,...     (default 10,16,24,32,48,64,96,128,200,300,400,600)\n"
-    "  --groups N       groups of queries, each with a filter of its own (default 10)\n"
-    "  --queries N      queries per group (default 20)\n"
-    "  --passes N       of which the median counts (default 3)\n"
-    "  --clock CLOCK    wall, or cpu: the time of the processor, where others use it too (default wall)\n"
-    "  --m N, --efc N   of the indexes, when they are built (default 16, 200)\n"
-    "  --json FILE      write everything that was measured\n";
+const char usage[] = "usage: filter --data FILE.hdf5 --dir DIR [options]\n"
+                     "\n"
+                     "  --data FILE      data set (see datasets.py)\n"
+                     "  --dir DIR        where the index files are kept, and used again\n"
+                     "  --shares A,B,... shares of vectors that match (default 0.9,0.5,0.1,0.01,0.001)\n"
+                     "  --cases A,B,...  of random, near, far, label, other (default: all that the data set has)\n"
+                     "  --kind KIND      how rhumb gets the filter: bitmap, keys or callback (default bitmap)\n"
+                     "  --ways A,B,...   of auto, exact, scan, bridge, walk, hnswlib (default: all)\n"
+                     "  --ef A,B,...     (default 10,16,24,32,48,64,96,128,200,300,400,600)\n"
+                     "  --groups N       groups of queries, each with a filter of its own (default 10)\n"
+                     "  --queries N      queries per group (default 20)\n"
+                     "  --passes N       of which the median is reported (default 3)\n"
+                     "  --clock CLOCK    wall, or cpu: processor time, for machines with other load (default wall)\n"
+                     "  --m N, --efc N   of the indexes, when they are built (default 16, 200)\n"
+                     "  --json FILE      write everything that was measured\n";
 
 constexpr size_t k = 10;
 
@@ -108,7 +108,7 @@ Options parse(int argc, char **argv) {
     return options;
 }
 
-// ---- who is asked what ----------------------------------------------------------------------------------------------
+// ---- queries and filters --------------------------------------------------------------------------------------------
 
 struct Group {
     std::vector<size_t> queries;  // numbers of test rows
@@ -347,7 +347,7 @@ struct Cell {
     }
 };
 
-// These do not depend on ef. They are run with every third value of it, so that they meet the caches in as many states
+// These do not depend on ef. They are run with every third value of it, so that they find the caches in as many states
 // as the others do.
 bool has_one_speed(const std::string &way) { return way == "exact" || way == "scan"; }
 constexpr size_t one_speed_turns = 3;
@@ -445,6 +445,7 @@ void write_json(const Options &options, const Dataset &data, const std::vector<C
     json.integer("dim", data.dim);
     json.text("command", options.command);
     json.text("filter", options.kind);
+    json.text("commit", source_commit());
     json.text("date", utc_date());
     json.text("cpu", cpu_model());
     json.integer("processors", cpu_count());
@@ -535,7 +536,9 @@ void run(const Options &options) {
 
 int main(int argc, char **argv) {
     try {
-        bench::run(bench::parse(argc, argv));
+        const bench::Options options = bench::parse(argc, argv);
+        bench::print_record("filtered searches, by share and placement of the matching keys", "filter", argc, argv);
+        bench::run(options);
     } catch (const std::exception &error) {
         fprintf(stderr, "filter: %s\n", error.what());
         return 1;

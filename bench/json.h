@@ -1,4 +1,4 @@
-// json.h - writes JSON, indented, to a file. Commas and nesting are kept right; names and order are the caller's.
+// json.h - writes JSON, indented, to a file. It keeps commas and nesting correct; the caller chooses names and order.
 #ifndef RHUMB_BENCH_JSON_H
 #define RHUMB_BENCH_JSON_H
 
@@ -27,7 +27,7 @@ class Json {
         key(name);
         text_ += std::to_string(value);
     }
-    // Not a number and infinity are written as null.
+    // NaN and infinity are written as null.
     void number(const std::string &name, double value) {
         key(name);
         char digits[32];

@@ -1,5 +1,4 @@
-// live_rows.h - a data set of which some rows are not in the index: which are, and how many of their true neighbours
-// the index finds.
+// live_rows.h - which rows of a data set are in an index, and the recall of the index among them.
 #ifndef RHUMB_BENCH_LIVE_ROWS_H
 #define RHUMB_BENCH_LIVE_ROWS_H
 

@@ -1,4 +1,4 @@
-// machine.cc - reads /proc and asks the system; whatever cannot be found out is left empty or zero.
+// machine.cc - reads /proc and asks the system; what cannot be determined is left empty or zero.
 #include "bench/machine.h"
 
 #include <array>
@@ -18,7 +18,7 @@
 namespace bench {
 namespace {
 
-// The text behind "key" and a colon in a file of such lines.
+// The text after "key:" in a file of such lines.
 std::string value_of(const char *path, const std::string &key) {
     std::ifstream file(path);
     for (std::string line; std::getline(file, line);) {
@@ -29,6 +29,15 @@ std::string value_of(const char *path, const std::string &key) {
         return begin == std::string::npos ? "" : line.substr(begin);
     }
     return "";
+}
+
+// The first line that a shell command prints, without its end; "" if there is none.
+std::string first_line_of(const std::string &command) {
+    std::unique_ptr<FILE, int (*)(FILE *)> pipe(popen(command.c_str(), "r"), pclose);
+    char text[128] = "";
+    if (!pipe || fgets(text, sizeof text, pipe.get()) == nullptr) return "";
+    text[strcspn(text, "\n")] = '\0';
+    return text;
 }
 
 uint64_t kilobytes_of(const char *path, const std::string &key) {
@@ -84,12 +93,16 @@ std::string executable() {
     return length > 0 ? std::string(path.data(), static_cast<size_t>(length)) : "";
 }
 
+// Bazel's `run` names the tree. Elsewhere the working directory may be any, hence the look for a file of rhumb's.
+std::string source_commit() {
+    std::string commit =
+        first_line_of("cd \"${BUILD_WORKSPACE_DIRECTORY:-.}\" && git ls-files --error-unmatch :/include/rhumb.h "
+                      ">/dev/null 2>&1 && git describe --always --dirty --exclude='*' 2>/dev/null");
+    return commit.empty() ? "unknown" : commit;
+}
+
 std::string debian_package_version(const std::string &package) {
-    std::string command = "dpkg-query -W -f '${Version}' " + package + " 2>/dev/null";
-    std::unique_ptr<FILE, int (*)(FILE *)> pipe(popen(command.c_str(), "r"), pclose);
-    char text[128] = "";
-    if (!pipe || fgets(text, sizeof text, pipe.get()) == nullptr) return "";
-    return text;
+    return first_line_of("dpkg-query -W -f '${Version}' " + package + " 2>/dev/null");
 }
 
 Resident resident() {

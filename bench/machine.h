@@ -7,13 +7,14 @@
 
 namespace bench {
 
-std::string cpu_model();                                        // "model name" of /proc/cpuinfo, or "unknown"
-uint32_t cpu_count();                                           // processors that this process may run on
-uint64_t memory_bytes();                                        // of the machine
-std::string kernel();                                           // "Linux 6.1.0"
-std::string compiler();                                         // of this file, with the options that matter
-std::string utc_date();                                         // 2026-01-31T12:00:00Z
-std::string executable();                                       // path of this program
+std::string cpu_model();     // "model name" of /proc/cpuinfo, or "unknown"
+uint32_t cpu_count();        // processors that this process may run on
+uint64_t memory_bytes();     // of the machine
+std::string kernel();        // "Linux 6.1.0"
+std::string compiler();      // of this file, with the options that matter
+std::string utc_date();      // 2026-01-31T12:00:00Z
+std::string executable();    // path of this program
+std::string source_commit(); // of the tree around the working directory, or "unknown"
 std::string debian_package_version(const std::string &package); // "" where dpkg does not know it
 
 struct Resident {

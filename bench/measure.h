@@ -13,8 +13,8 @@
 
 namespace bench {
 
-// Seconds since its construction: of the clock on the wall, or of the processor's work for the calling thread, in which
-// what else the machine does is not.
+// Seconds since its construction: wall-clock time, or processor time of the calling thread, which excludes other load
+// on the machine.
 class Stopwatch {
   public:
     enum class Clock { wall, thread };
@@ -32,7 +32,7 @@ class Stopwatch {
     double begin_;
 };
 
-// The test queries as they are handed to the libraries: as they are, and scaled to length 1 where the metric is cosine.
+// The test queries as the libraries get them: unchanged, and scaled to length 1 where the metric is cosine.
 struct Queries {
     Queries(const Dataset &dataset, size_t count_limit);
     const float *rows_for(const Adapter &adapter) const;
@@ -50,7 +50,7 @@ double timed_pass(Adapter &adapter, const Dataset &dataset, const Queries &queri
                   std::vector<int64_t> &ids);
 
 // The share of the true k nearest that was found, averaged over the queries. A row that is as near as the k-th true
-// neighbour (within rounding) counts as one of them; a row that is returned twice counts once.
+// neighbour (within rounding) is one of them; a row that is returned twice is counted once.
 double recall(const Dataset &dataset, size_t query_count, size_t k, const std::vector<int64_t> &ids);
 
 double median(std::vector<double> values);

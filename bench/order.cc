@@ -1,6 +1,6 @@
-// What an order of the nodes is worth: one index, compacted once in each order, and the same queries to all of them in
-// one run, one thread, in rotating sequence. Prints queries per second, recall, and distinct pages of 4 KiB touched per
-// query, each beside the order of insertion.
+// What an order of the nodes gains: compacts one index once in each order, and searches all of them with the same
+// queries in one run, by one thread, in rotation. Prints queries per second, recall, and distinct pages of 4 KiB
+// touched per query, compared with the order of insertion.
 //
 //   order --data FILE.hdf5 --dir DIR [--orders insertion,bisection,...] [--ef N] [--passes N] [--m N] [--efc N]
 #include <algorithm>
@@ -14,6 +14,7 @@
 #include "bench/machine.h"
 #include "bench/measure.h"
 #include "bench/page_probe.h"
+#include "bench/record.h"
 #include "bench/rhumb_index.h"
 #include "include/rhumb.h"
 
@@ -50,8 +51,8 @@ double search(const RhumbIndex &index, const Dataset &data, uint32_t ef, size_t 
     return seconds;
 }
 
-// Short blocks in turns, so that whatever slows the machine for a while slows all alike; before each block half a block
-// of other queries, because the caches hold another index then.
+// The indexes alternate in short blocks, so that load on the machine slows all alike. Half a block of other queries
+// comes before each block, because the caches hold another index then.
 void measure(std::vector<Order> &orders, const std::vector<std::string> &paths, const Dataset &data, uint32_t ef,
              int passes) {
     const size_t block = std::min<size_t>(100, data.test_count);
@@ -132,7 +133,7 @@ void build(const std::string &path, const Dataset &data, IndexSettings settings)
     index.close();
 }
 
-// Queries that are spread over all: their order may mean something.
+// Chooses queries spread over all, since their order may carry meaning.
 std::vector<float> choose_probes(const Dataset &data, size_t count) {
     std::vector<float> probes;
     for (size_t i = 0; i < count; i++) {
@@ -176,7 +177,9 @@ void run(const Options &options) {
 
 int main(int argc, char **argv) {
     try {
-        bench::run(bench::parse(argc, argv));
+        const bench::Options options = bench::parse(argc, argv);
+        bench::print_record("what an order of the nodes gains: pages and time per search", "order", argc, argv);
+        bench::run(options);
     } catch (const std::exception &error) {
         fprintf(stderr, "order: %s\n", error.what());
         return 1;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/bits.h"
+#include "engine/open.h"
 #include "engine/search/scratch.h"
 #include "engine/search/search.h"
 

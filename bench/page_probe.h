@@ -1,5 +1,5 @@
-/* page_probe.h - how many pages of 4 KiB a search touches in the file: it looks into the engine, at the set of nodes
- * that a search has measured and at the nodes whose lists it has read.
+/* page_probe.h - how many pages of 4 KiB a search touches in the file. It reads the engine's scratch memory: the set of
+ * nodes that a search has measured, and the nodes whose lists it has read.
  */
 #ifndef RHUMB_BENCH_PAGE_PROBE_H
 #define RHUMB_BENCH_PAGE_PROBE_H

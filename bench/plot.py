@@ -185,7 +185,7 @@ def draw(result):
         colour, shape = style_of(library["name"], others)
         label = library.get("version", library["name"])
         x -= 7.0 * len(label) + 34
-        if len(thread_counts) > 1:  # a single panel has no room beside its title; its curves are labelled anyway
+        if len(thread_counts) > 1:  # a single panel has no room next to its title; its curves are labelled anyway
             out.append(f'<path d="M{x} 26h22" stroke="{colour}" stroke-width="2.2"/>')
             out.append(marker(shape, x + 11, 26, colour, label))
             out.append(text(x + 28, 30, label, 12.5))
@@ -205,7 +205,7 @@ def draw(result):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("result", metavar="RESULT.json")
-    parser.add_argument("--out", metavar="FILE.svg", help="default: beside the JSON file")
+    parser.add_argument("--out", metavar="FILE.svg", help="default: next to the JSON file")
     arguments = parser.parse_args()
     with open(arguments.result, encoding="utf-8") as file:
         result = json.load(file)

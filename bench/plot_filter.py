@@ -3,8 +3,8 @@
 
     bench/plot_filter.py RESULT.json [--recall 0.95|0.99] [--out RESULT.svg]
 
-One panel per case, at one recall; both axes are logarithmic, and up is better. "auto" is what a user of rhumb gets. Ways
-that do not reach the recall have no point. Needs nothing but Python.
+One panel per case, at one recall; both axes are logarithmic, and up is better. "auto" is what a user of rhumb gets.
+Ways that do not reach the recall have no point. Needs nothing but Python.
 """
 
 import argparse

@@ -41,7 +41,7 @@ Resident growth(const Resident &before, const Resident &after) {
 ProbeResult probe(const std::string &library, const std::string &path, const Dataset &dataset, const float *query,
                   size_t k, size_t ef, bool cold) {
     if (cold) drop_from_page_cache(path);
-    signal(SIGPIPE, SIG_IGN); // a child that dies early is an error below, not our end
+    signal(SIGPIPE, SIG_IGN); // a child that dies early is reported below
     std::vector<std::string> words = {executable(),
                                       "--probe",
                                       library,
@@ -122,7 +122,7 @@ int run_probe(int, char **argv, const AdapterFactory &factory) {
         Stopwatch open_watch;
         adapter->load(path);
         double open_seconds = open_watch.seconds();
-        Resident after_open = growth(before, resident()); // looking is not counted as time
+        Resident after_open = growth(before, resident()); // measuring memory is not part of the time
         Stopwatch search_watch;
         adapter->set_ef(std::strtoull(argv[7], nullptr, 10));
         adapter->search(query.data(), 1, k, ids.data());

@@ -1,4 +1,4 @@
-// rhumb_index.h - rhumb's public interface as the benchmarks use it: what fails is thrown, and an index closes itself.
+// rhumb_index.h - rhumb's public interface as the benchmarks use it: failures are thrown, and an index closes itself.
 #ifndef RHUMB_BENCH_RHUMB_INDEX_H
 #define RHUMB_BENCH_RHUMB_INDEX_H
 
@@ -16,7 +16,7 @@ namespace bench {
 // Throws std::runtime_error with `what` and the library's message, unless the status is RHUMB_OK.
 void check(rhumb_status status, const char *what);
 
-// What benchmarks choose of a new index; the rest is as the library has it.
+// What benchmarks choose of a new index; the rest are the library's defaults.
 struct IndexSettings {
     IndexSettings() = default;
     explicit IndexSettings(const Dataset &data) : dim(data.dim), cosine(data.cosine) {}
@@ -26,16 +26,16 @@ struct IndexSettings {
     uint32_t M = 16;
     uint32_t ef_construction = 200;
     rhumb_durability durability = RHUMB_DURABILITY_NONE;
-    uint64_t checkpoint_log_bytes = 0; // 0: as the library has it
-    double compact_dead_share = 0;     // 0: as the library has it
+    uint64_t checkpoint_log_bytes = 0; // 0: the default
+    double compact_dead_share = 0;     // 0: the default
     bool removed_when_closed = false;
 };
 
-// An open index, or none. Destruction closes it and does not tell whether that went well; close() does.
+// An open index, or none. Destruction closes it and ignores failures; close() reports them.
 class RhumbIndex {
   public:
     RhumbIndex() = default;
-    // A new index; an older one at `path` is removed.
+    // Creates an index; an older one at `path` is removed.
     RhumbIndex(const std::string &path, const IndexSettings &settings);
     static RhumbIndex open_read_only(const std::string &path);
 
@@ -44,7 +44,8 @@ class RhumbIndex {
     void checkpoint() const;
     void close();
 
-    // Inserts rows on all processors, under the keys given or, if these are null, numbers that go on from the largest.
+    // Inserts rows on all processors, under the keys given or, if these are null, numbers that continue after the
+    // largest.
     void insert(const uint64_t *keys, const float *rows, size_t count) const;
     // Inserts rows of a data set under their numbers.
     void insert(const Dataset &data, const std::vector<uint64_t> &rows) const;

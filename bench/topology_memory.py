@@ -4,14 +4,16 @@
     bazel build //:librhumb.so
     bench/topology_memory.py .out/bazel-bin/librhumb.so FILE.topology [PROCESSES]
 
-Each process opens the file, then reads every byte of its arrays in place. The kernel says what each has of the mapping
-(/proc/PID/smaps): Rss, all pages it has mapped, and Pss, its share of them; Pss adds up over processes to what the file
-costs the machine. /proc/PID/smaps_rollup says the same of the whole process, the interpreter included.
+Each process opens the file, then reads every byte of its arrays in place. The kernel reports what each has of the
+mapping (/proc/PID/smaps): Rss, all pages it has mapped, and Pss, its share of them; Pss adds up over processes to what
+the file costs the machine. /proc/PID/smaps_rollup reports the same of the whole process, the interpreter included.
 """
 
 import ctypes
 import os
+import platform
 import statistics
+import subprocess
 import sys
 import time
 import zlib
@@ -23,6 +25,18 @@ class Arrays(ctypes.Structure):
     _fields_ = [("size", ctypes.c_size_t), ("point_count", ctypes.c_uint64), ("link_count", ctypes.c_uint64),
                 ("keys", ctypes.c_void_p), ("starts", ctypes.c_void_p), ("levels", ctypes.c_void_p),
                 ("neighbours", ctypes.c_void_p), ("distances", ctypes.c_void_p)]
+
+
+def print_record():
+    """What bench/record.h prints for the programs in C++."""
+    commit = subprocess.run(
+        "git ls-files --error-unmatch :/include/rhumb.h >/dev/null 2>&1 && git describe --always --dirty --exclude='*'",
+        shell=True, stdout=subprocess.PIPE, check=False, cwd=os.path.dirname(os.path.abspath(__file__))
+    ).stdout.decode().strip()
+    print("what: topology files: size, time to open, memory of several processes")
+    print("machine: %s, %d processors" % (platform.processor() or platform.machine(), os.cpu_count()))
+    print("commit: %s" % (commit or "unknown"))
+    print("command: %s\n" % " ".join(sys.argv))
 
 
 def load(path):
@@ -111,6 +125,7 @@ def main():
     if len(sys.argv) not in (3, 4):
         sys.exit(__doc__)
     library_path, path = sys.argv[1:3]
+    print_record()
     process_count = int(sys.argv[3]) if len(sys.argv) == 4 else 4
     library = load(library_path)
     seconds = []

@@ -214,7 +214,7 @@ static rhumb_status write_sequence(const rhumb__space *space, const void *elemen
 }
 
 rhumb_status rhumb__space_prepare(const rhumb__space *space, const void *vector, void *row) {
-    RHUMB_ASSERT_DEBUG(vector != NULL && (uintptr_t)row % sizeof(float) == 0);
+    RHUMB_ASSERT_DEBUG(vector != NULL && row != NULL && vector != row);
     if (space->of_sequences) {
         rhumb_sequence sequence;
         memcpy(&sequence, vector, sizeof sequence);
@@ -225,7 +225,7 @@ rhumb_status rhumb__space_prepare(const rhumb__space *space, const void *vector,
 }
 
 rhumb_status rhumb__space_restore(const rhumb__space *space, const void *stored, void *row) {
-    RHUMB_ASSERT_DEBUG(stored != NULL && stored != row && (uintptr_t)row % sizeof(float) == 0);
+    RHUMB_ASSERT_DEBUG(stored != NULL && row != NULL && stored != row);
     if (space->of_sequences) {
         uint32_t length;
         memcpy(&length, stored, sizeof length);

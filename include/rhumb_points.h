@@ -1,8 +1,8 @@
-/* rhumb_points.h - the points of an index one by one: a part of the manual of its own. Include rhumb.h; it includes
- * this file.
+/* rhumb_points.h - the points of an index one by one: vectors, levels, neighbours, and walks over all points. Part of
+ * the manual; include rhumb.h, which includes this file.
  *
- *   Levels, neighbours, vectors in place, and walks over all points. For the graph as a whole, or without vectors, see
- * rhumb_topology.h.
+ *   For the graph as a whole, or without vectors, see rhumb_topology.h. A look-up of a key that another thread is
+ *   replacing waits for the new vector, up to a second.
  */
 #ifndef RHUMB_POINTS_H
 #define RHUMB_POINTS_H
@@ -13,45 +13,105 @@
 extern "C" {
 #endif
 
-/* The highest level that a key's node is on. RHUMB_E_NOTFOUND. */
-RHUMB_API rhumb_status rhumb_index_level(rhumb_index *index, uint64_t key, uint32_t *level) RHUMB_NODISCARD;
+/* ---- by key ------------------------------------------------------------------------------------------------------ */
 
-/* The vector of a key where it lies in the mapped file, without a copy: dim components, read-only. It stays valid, and
- * unchanged also when the key is deleted or replaced, until the handle is closed, refreshed to a newer checkpoint or
- * compacted in place. RHUMB_E_NOTFOUND, RHUMB_E_UNSUPPORTED (graph_only). */
+/* Returns how many vectors searches can find; 0 for a NULL handle. */
+RHUMB_API uint64_t rhumb_index_count(const rhumb_index *index);
+
+/* Sets *found to whether the key is in the index. */
+RHUMB_API rhumb_status rhumb_index_contains(rhumb_index *index, uint64_t key, bool *found) RHUMB_NODISCARD;
+
+/* Copies the vector of a key, as it was inserted or normalised.
+ *
+ * Parameters:
+ *   vector    room for dim components. Under levenshtein a rhumb_sequence whose elements point to room for `length` of
+ *             them; its length becomes that of the vector, also if the room is too small.
+ *
+ * Errors:
+ *   RHUMB_E_NOTFOUND       the key is not in the index
+ *   RHUMB_E_INVALID        the room for a sequence is too small
+ *   RHUMB_E_UNSUPPORTED    the handle was opened with graph_only
+ */
+RHUMB_API rhumb_status rhumb_index_get_vector(rhumb_index *index, uint64_t key, void *vector) RHUMB_NODISCARD;
+
+/* Sets *vector to the vector of a key in the mapped file, without a copy.
+ *
+ * The vector is read-only. It stays valid and unchanged, even when the key is deleted or replaced, until the handle is
+ * closed, refreshed to a newer checkpoint or compacted in place.
+ *
+ * Errors:
+ *   RHUMB_E_NOTFOUND       the key is not in the index
+ *   RHUMB_E_UNSUPPORTED    the handle was opened with graph_only
+ */
 RHUMB_API rhumb_status rhumb_index_vector_view(rhumb_index *index, uint64_t key, const void **vector) RHUMB_NODISCARD;
 
-#define RHUMB_LEVELS_ALL UINT32_MAX /* in the place of a level: all levels of the node, each neighbour once */
+/* Sets *level to the highest level that the node of a key is on.
+ *
+ * Errors:
+ *   RHUMB_E_NOTFOUND    the key is not in the index
+ */
+RHUMB_API rhumb_status rhumb_index_level(rhumb_index *index, uint64_t key, uint32_t *level) RHUMB_NODISCARD;
 
-/* The keys that a key's node has links to on a level, and how far they are, nearest first; deleted ones are left out.
- * `keys` and `distances` have `capacity` places; `distances` may be NULL. *found_count is how many there are; when it
- * is more than `capacity`, the nearest are given. A list of level 0 has at most M0, one of a level above at most M. In
- * a handle opened with graph_only the order is that of the slots, and distances must be NULL. Beside inserts and
- * deletes the answer is the list of some moment. RHUMB_E_NOTFOUND: no such key. RHUMB_E_INVALID: the node is not on
- * that level. RHUMB_E_UNSUPPORTED, RHUMB_E_NOMEM. */
+#define RHUMB_LEVELS_ALL UINT32_MAX /* in place of a level: all levels of the node, each neighbour once */
+
+/* Lists the keys that a key's node has links to on a level, nearest first.
+ *
+ * Deleted neighbours are left out. While inserts and deletes run, the answer is the list as it was at some moment. In a
+ * handle opened with graph_only the neighbours are in the order of their slots, and distances must be NULL.
+ *
+ * Parameters:
+ *   level          a level of the node, or RHUMB_LEVELS_ALL
+ *   keys           room for `capacity` keys. A list of level 0 has at most M0, one of a higher level at most M.
+ *   distances      room for `capacity` distances to the key's vector, or NULL
+ *   found_count    receives the number of neighbours; if it exceeds `capacity`, only the nearest are written
+ *
+ * Errors:
+ *   RHUMB_E_NOTFOUND       the key is not in the index
+ *   RHUMB_E_INVALID        the node is not on that level
+ *   RHUMB_E_UNSUPPORTED    distances in a handle opened with graph_only
+ */
 RHUMB_API rhumb_status rhumb_index_neighbours(rhumb_index *index, uint64_t key, uint32_t level, uint64_t *keys,
                                               float *distances, size_t capacity, size_t *found_count) RHUMB_NODISCARD;
 
-/* A walk over the points of an index, in the order of insertion (or in that which a compaction chose). It shows what
- * was there when it was opened: keys inserted later do not come, and keys deleted meanwhile do not come any more. One
- * that is replaced meanwhile comes once or not at all; one that was just being replaced at the opening, once or twice.
- * A cursor is for one thread at a time; there may be any number.
- */
+/* ---- all points -------------------------------------------------------------------------------------------------- */
+
+/* A walk over the points of an index, in the order of insertion or in the order that a compaction chose.
+ *
+ * It covers the points that existed when it was opened. Keys inserted later are not listed, nor are keys deleted before
+ * their turn. A key that is replaced during the walk is listed once or not at all; one that was being replaced at the
+ * opening, once or twice. A cursor belongs to one thread at a time; any number may be open. */
 typedef struct rhumb_point_cursor rhumb_point_cursor;
 
-/* Begins a walk over the points that are on `level`; level 0 has all. RHUMB_E_INVALID: there can be no such level.
- * RHUMB_E_NOMEM. */
+/* Begins a walk over the points that are on a level.
+ *
+ * Parameters:
+ *   level         0 for all points
+ *   cursor_out    receives the cursor; release it with rhumb_point_cursor_close
+ *
+ * Errors:
+ *   RHUMB_E_INVALID    the level is above RHUMB_LEVEL_LIMIT
+ */
 RHUMB_API rhumb_status rhumb_point_cursor_open(rhumb_index *index, uint32_t level,
                                                rhumb_point_cursor **cursor_out) RHUMB_NODISCARD;
 
-/* The next points, at most `capacity` of them: key, vector (as rhumb_index_vector_view gives it) and highest level.
- * Each array has `capacity` places or is NULL. *count is how many; 0: that was all. RHUMB_E_STALE: the handle was
- * refreshed to a newer checkpoint, or compacted, since the cursor was opened. RHUMB_E_UNSUPPORTED: vectors in a handle
- * opened with graph_only. */
+/* Lists the next points, at most `capacity` of them.
+ *
+ * Parameters:
+ *   capacity    room in each array, at least 1
+ *   keys        receives the keys; may be NULL
+ *   vectors     receives the vectors, in place as rhumb_index_vector_view returns them; may be NULL
+ *   levels      receives the highest level of each point; may be NULL
+ *   count       receives the number of points; 0: there are no more
+ *
+ * Errors:
+ *   RHUMB_E_STALE          the handle was refreshed to a newer checkpoint, or compacted, since the cursor was opened
+ *   RHUMB_E_UNSUPPORTED    vectors in a handle opened with graph_only
+ */
 RHUMB_API rhumb_status rhumb_point_cursor_next(rhumb_point_cursor *cursor, size_t capacity, uint64_t *keys,
                                                const void **vectors, uint32_t *levels, size_t *count) RHUMB_NODISCARD;
 
-/* NULL is fine; so is a cursor whose index has been closed, which is good for nothing else. */
+/* Releases a cursor. NULL is allowed. A cursor may also be closed after its index; no other call on it is allowed then.
+ */
 RHUMB_API void rhumb_point_cursor_close(rhumb_point_cursor *cursor);
 
 #ifdef __cplusplus

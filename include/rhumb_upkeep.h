@@ -1,5 +1,5 @@
-/* rhumb_upkeep.h - verifying, repairing and compacting: a part of the manual of its own. Include rhumb.h; it includes
- * this file.
+/* rhumb_upkeep.h - verifying, repairing, compacting and backing up an index. Part of the manual; include rhumb.h, which
+ * includes this file.
  */
 #ifndef RHUMB_UPKEEP_H
 #define RHUMB_UPKEEP_H
@@ -12,165 +12,232 @@ extern "C" {
 
 /* ---- verifying --------------------------------------------------------------------------------------------------- */
 
-/* What rhumb_index_verify found. A whole index has no checksum errors and no structure errors. Unreachable nodes are no
- * damage: an HNSW graph loses the last link to a node now and then when lists are pruned; such a node is not found by
- * searches. */
+/* What rhumb_index_verify found. An undamaged index has no checksum errors, structure errors or log errors. Unreachable
+ * nodes are not damage: when an HNSW graph prunes its lists, a node loses its last link now and then, and searches do
+ * not find it. A compaction links such nodes again. */
 typedef struct rhumb_verify_report {
-    size_t size;
-    uint64_t chunk_count;           /* chunks of the file whose checksum was computed */
-    uint64_t checksum_error_count;  /* of these, wrong */
-    uint64_t node_count;            /* nodes looked at */
-    uint64_t link_count;            /* links looked at, on all levels */
-    uint64_t structure_error_count; /* slots out of range, self links, duplicates, wrong levels, keys that lead
-                                       elsewhere... */
-    uint64_t unreachable_count;     /* nodes that no path on level 0 reaches from the entry point */
-    char first_error[512];          /* what the first error is and where, or "" */
-    uint64_t log_record_count;      /* whole records in the log beside the index */
-    uint64_t log_error_count;       /* records that had been durable and are damaged, or a log of another index */
+    size_t size;                    /* The size that the caller passed. */
+    uint64_t chunk_count;           /* Chunks of the file whose checksum was computed. */
+    uint64_t checksum_error_count;  /* Chunks whose checksum is wrong. */
+    uint64_t node_count;            /* Nodes that were checked. */
+    uint64_t link_count;            /* Links that were checked, on all levels. */
+    uint64_t structure_error_count; /* Slots out of range, links of a node to itself, duplicates, wrong levels, keys
+                                       that lead elsewhere... */
+    uint64_t unreachable_count;     /* Nodes that no path on level 0 leads to from the entry point. */
+    char first_error[512];          /* What the first error is and where, or "". */
+    uint64_t log_record_count;      /* Complete records in the log. */
+    uint64_t log_error_count;       /* Damaged records that had been durable, or 1 for the log of another index. */
 } rhumb_verify_report;
 
-/* Reads the whole index: every chunk's checksum, and every rule that the graph must keep. Takes time in proportion to
- * its size and some memory per slot. RHUMB_OK: whole. RHUMB_E_CORRUPT: errors were found; the report has them. `report`
- * is filled in both cases. On a writing handle a checkpoint is made first, and inserts wait until the check is done. */
+/* Reads a whole index and checks every checksum and every rule of the graph.
+ *
+ * It takes time in proportion to the size of the index, and some memory per slot. A writing handle makes a checkpoint
+ * first, and inserts wait until the check is done.
+ *
+ * Parameters:
+ *   report    filled on RHUMB_OK and on RHUMB_E_CORRUPT
+ *   size      sizeof(rhumb_verify_report) as the caller compiled it
+ *
+ * Errors:
+ *   RHUMB_E_CORRUPT        errors were found
+ *   RHUMB_E_UNSUPPORTED    the handle was opened with graph_only
+ *   RHUMB_E_IO             the file could not be read
+ *   RHUMB_E_NOSPACE, RHUMB_E_FULL, RHUMB_E_FATAL    as for rhumb_index_checkpoint
+ */
 RHUMB_API rhumb_status rhumb_index_verify(rhumb_index *index, rhumb_verify_report *report, size_t size) RHUMB_NODISCARD;
 
 /* ---- repairing --------------------------------------------------------------------------------------------------- */
 
+/* How to repair. */
 typedef struct rhumb_repair_options {
-    size_t size;
-    uint32_t thread_count;      /* threads to work with; default 0: one per processor of this process */
-    rhumb_progress_fn progress; /* as for batches, but its numbers are steps: two per slot; default NULL */
-    void *progress_context;
-    bool strict;             /* fail rather than take a vector that is doubtful or not proved; default false */
-    const char *custom_name; /* as for opening, if the index has a custom metric; default NULL */
-    rhumb_distance_fn custom_distance;
-    void *custom_context;
+    size_t size;                       /* sizeof(rhumb_repair_options), set by rhumb_repair_options_init. */
+    uint32_t thread_count;             /* Threads to work with. Default 0: one per processor of this process. */
+    rhumb_progress_fn progress;        /* Receives the number of steps done, two per slot. Default NULL. */
+    void *progress_context;            /* Passed to progress. */
+    bool strict;                       /* Fail instead of keeping a vector that is doubtful or unproved; see
+                                          rhumb_repair_report. Default false. */
+    const char *custom_name;           /* Name of the custom metric, as in rhumb_open_options. Default NULL. */
+    rhumb_distance_fn custom_distance; /* The custom metric's function. */
+    void *custom_context;              /* Passed to custom_distance. */
 } rhumb_repair_options;
 
+/* Sets the defaults. `size` is sizeof(rhumb_repair_options) as the caller compiled it. */
 RHUMB_API void rhumb_repair_options_init(rhumb_repair_options *options, size_t size);
 
 /* What a repair found and did. Nothing is lost if lost_count, duplicate_count, doubtful_count and unproved_count are 0,
  * older_version is false and log_note is empty. */
 typedef struct rhumb_repair_report {
-    size_t size;
-    uint64_t epoch;               /* of the checkpoint that was taken */
-    bool older_version;           /* it is not the newest, or may not be; version_note says why */
-    bool checksums_lost;          /* the table of checksums is damaged: everything that was taken is not proved */
-    uint64_t chunk_count;         /* chunks that were checked */
-    uint64_t damaged_chunk_count; /* of these, wrong or unreadable; the first is described in first_damage */
-    uint64_t slot_count;          /* slots of the checkpoint */
-    uint64_t dead_count;          /* of these, deleted before: not in the new index, and nothing is lost */
-    uint64_t saved_count;         /* in the new index */
-    uint64_t lost_count;          /* not in the new index: the sum of the next two */
-    uint64_t lost_vector_count;   /* because the vector is damaged */
-    uint64_t lost_key_count;      /* because nobody can tell whose the vector is */
-    uint64_t duplicate_count;     /* keys that were there twice: one of the two is not in the new index */
-    uint64_t doubtful_count;      /* saved, but may have been deleted before: tombstones and key table are damaged */
-    uint64_t unproved_count;      /* saved, but no checksum covers vector or key */
-    uint64_t lists_rebuilt_count; /* nodes whose neighbour list was damaged */
-    uint64_t relinked_count;      /* nodes linked anew: those, those that lost a neighbour or had no path to them, and
-                                     what came from the log */
-    uint64_t log_carried_count;   /* operations of the log that the new index has */
-    uint64_t log_left_out_count;  /* operations of the log that could be read, and not be carried over */
-    uint64_t count;               /* vectors in the new index */
-    uint64_t unreachable_count;   /* of these, without a path: 0 */
-    char version_note[512];       /* why the newest checkpoint was not taken, or "" */
-    char first_damage[512];       /* what the first damaged chunk is, or "" */
-    char log_note[512];           /* what is wrong with the log, so that all or a part of it was left out, or "" */
+    size_t size;                  /* The size that the caller passed. */
+    uint64_t epoch;               /* Number of the checkpoint that was used. */
+    bool older_version;           /* Whether it is not the newest, or may not be; version_note says why. */
+    bool checksums_lost;          /* Whether the table of checksums is damaged, so that nothing kept is proved. */
+    uint64_t chunk_count;         /* Chunks that were checked. */
+    uint64_t damaged_chunk_count; /* Chunks that are damaged or unreadable. */
+    uint64_t slot_count;          /* Slots of the checkpoint. */
+    uint64_t dead_count;          /* Slots of vectors that had been deleted, which is not a loss. */
+    uint64_t saved_count;         /* Vectors of the checkpoint that are in the new index. */
+    uint64_t lost_count;          /* Vectors that are not in the new index: the sum of the next two. */
+    uint64_t lost_vector_count;   /* Vectors lost because they are damaged. */
+    uint64_t lost_key_count;      /* Vectors lost because their key is damaged. */
+    uint64_t duplicate_count;     /* Keys that were there twice: one of the two vectors is not in the new index. */
+    uint64_t doubtful_count;      /* Vectors saved that may have been deleted: tombstones and key table are damaged. */
+    uint64_t unproved_count;      /* Vectors saved although no checksum covers them or their keys. */
+    uint64_t lists_rebuilt_count; /* Nodes whose neighbour list was damaged. */
+    uint64_t relinked_count;      /* Nodes that were linked again: those, those that lost a neighbour or had no path to
+                                     them, and those from the log. */
+    uint64_t log_carried_count;   /* Operations of the log that the new index has. */
+    uint64_t log_left_out_count;  /* Operations of the log that were read but could not be carried over. */
+    uint64_t count;               /* Vectors in the new index. */
+    uint64_t unreachable_count;   /* Vectors of the new index that no path leads to: 0. */
+    char version_note[512];       /* Why the newest checkpoint was not used, or "". */
+    char first_damage[512];       /* What the first damaged chunk is, or "". */
+    char log_note[512];           /* Why all or a part of the log was left out, or "". */
 } rhumb_repair_report;
 
-/* Makes a new index, in a new file, of what is left of a damaged one. The old file and its log are read, never changed.
- * A vector is saved if checksums prove that it and its key are what they were; where the marks of deletion are damaged,
- * the key table tells which are alive. If the newest checkpoint cannot be used at all, the one before it is taken. What
- * the log has beyond the checkpoint is carried over, up to the first damage in it. Links are taken over where they can
- * be and made anew where not; every vector of the new index can be found. It has the old one's options and an identity
- * of its own. Works on a sound index too, which it makes smaller by what was deleted. Memory: the new index.
+/* Builds a new index, in a new file, from whatever can still be verified in a damaged one.
  *
- * RHUMB_OK: the new index is there and durable; `report` (may be NULL; `report_size` is sizeof(rhumb_repair_report) at
- * the caller's) says what it lacks. On failure there is no new file. RHUMB_E_EXISTS: there is one of that name.
- * RHUMB_E_LOCKED: the old index is open for writing. RHUMB_E_NOTFOUND, RHUMB_E_NOT_AN_INDEX, RHUMB_E_CORRUPT,
- * RHUMB_E_TRUNCATED, RHUMB_E_VERSION: nothing can be made of the old file. RHUMB_E_METRIC as for opening.
- * RHUMB_E_CANCELLED, RHUMB_E_NOSPACE,
- * RHUMB_E_IO, RHUMB_E_NOMEM, RHUMB_E_FATAL. A crash meanwhile leaves an empty index in the new file. */
+ * The old file and its log are read, never changed. A vector is saved if checksums prove that it and its key are
+ * undamaged; where the marks of deletion are damaged, the key table shows which vectors are alive. If the newest
+ * checkpoint cannot be used at all, the previous one is. Operations that only the log has are carried over, up to the
+ * first damage in it. Undamaged links are kept and damaged ones made again; every vector of the new index can be found.
+ * The new index has the options of the old one and an identity of its own. An undamaged index can be repaired too: the
+ * new one lacks its deleted vectors. Needs memory for the whole new index. A crash leaves an empty index in the new
+ * file.
+ *
+ * Parameters:
+ *   path           the damaged index; no handle may have it open for writing
+ *   new_path       the file to create
+ *   options        NULL: the defaults
+ *   report         filled on success; may be NULL
+ *   report_size    sizeof(rhumb_repair_report) as the caller compiled it
+ *
+ * Errors: on failure there is no new file.
+ *   RHUMB_E_EXISTS       a file named new_path exists
+ *   RHUMB_E_LOCKED       the damaged index is open for writing
+ *   RHUMB_E_NOTFOUND     there is no file at path
+ *   RHUMB_E_METRIC       the index has a custom metric, and options do not supply the function of that name
+ *   RHUMB_E_CANCELLED    progress returned false
+ *   RHUMB_E_NOSPACE      the disk is full
+ *   RHUMB_E_FATAL        a sync of the new file failed
+ *   RHUMB_E_IO           another failure of the operating system
+ *   RHUMB_E_NOT_AN_INDEX, RHUMB_E_CORRUPT, RHUMB_E_TRUNCATED, RHUMB_E_VERSION    nothing can be saved
+ */
 RHUMB_API rhumb_status rhumb_index_repair(const char *path, const char *new_path, const rhumb_repair_options *options,
                                           rhumb_repair_report *report, size_t report_size) RHUMB_NODISCARD;
 
-/* ---- compacting -------------------------------------------------------------------------------------------------- */
+/* ---- compacting and backing up ----------------------------------------------------------------------------------- */
 
-/* In which order the nodes of a compacted index lie. Where neighbours lie close together a search touches fewer pages,
- * which matters when they are not in memory. */
+/* The order of the nodes in a compacted index. If neighbours lie close together, a search touches fewer pages, which
+ * matters when they are not in memory. */
 typedef enum rhumb_order {
-    RHUMB_ORDER_DEFAULT = 0,  /* the one with the fewest pages per search: RHUMB_ORDER_BISECTION */
-    RHUMB_ORDER_KEEP = 1,     /* as they lie now */
+    RHUMB_ORDER_DEFAULT = 0,  /* the order with the fewest pages per search: RHUMB_ORDER_BISECTION */
+    RHUMB_ORDER_KEEP = 1,     /* the present order */
     RHUMB_ORDER_BREADTH = 2,  /* breadth first from the entry point */
     RHUMB_ORDER_RCM = 3,      /* reverse Cuthill-McKee */
-    RHUMB_ORDER_WINDOW = 4,   /* Gorder: next the node that shares most neighbours with the last five */
-    RHUMB_ORDER_BISECTION = 5 /* cut in two again and again, so that sample searches stay within few parts */
+    RHUMB_ORDER_WINDOW = 4,   /* Gorder (Wei and others, SIGMOD 2016): next the node that shares most neighbours with
+                                 the last five */
+    RHUMB_ORDER_BISECTION = 5 /* recursive bisection (Dhulipala and others, KDD 2016), so that sample searches stay
+                                 within few parts */
 } rhumb_order;
 
+/* How to compact. */
 typedef struct rhumb_compact_options {
-    size_t size;
-    uint32_t thread_count; /* default 0: one per processor */
-    rhumb_order order;
-    bool second_pass;           /* search new neighbours for every node; takes as long as building. Default false */
-    rhumb_progress_fn progress; /* default NULL */
-    void *progress_context;
-    const char *custom_name; /* as for opening, if the index has a custom metric; default NULL */
-    rhumb_distance_fn custom_distance;
-    void *custom_context;
-    /* The rest is for rhumb_index_compact. */
-    uint64_t bytes_per_second; /* how fast vectors may be written; default 0: as fast as the disk */
-    bool background;           /* return at once and compact on a thread of the handle; default false */
-    bool shrink; /* at the end, move what lies at the end of the file into the gaps in front, and cut the file; writes
-                    everything once more. Default false: the gaps are given back to the file system as holes */
+    size_t size;                       /* sizeof(rhumb_compact_options), set by rhumb_compact_options_init. */
+    uint32_t thread_count;             /* Threads to work with. Default 0: one per processor of this process. */
+    rhumb_order order;                 /* The order of the nodes. Default RHUMB_ORDER_DEFAULT. */
+    bool second_pass;                  /* Search new neighbours for every node, which takes as long as building and
+                                          improves recall. Default false. */
+    rhumb_progress_fn progress;        /* Receives the number of steps done. Default NULL. */
+    void *progress_context;            /* Passed to progress. */
+    const char *custom_name;           /* Name of the custom metric, as in rhumb_open_options. Default NULL. */
+    rhumb_distance_fn custom_distance; /* The custom metric's function. */
+    void *custom_context;              /* Passed to custom_distance. */
+    uint64_t bytes_per_second;         /* rhumb_index_compact: how fast vectors may be written. Default 0: as fast as
+                                          the disk. */
+    bool background;                   /* rhumb_index_compact: return at once, and compact on a thread of the handle.
+                                          Default false. */
+    bool shrink;                       /* rhumb_index_compact: move the end of the file into the gaps before it and cut
+                                          the file, which writes everything a second time. Default false: gaps are
+                                          returned to the file system as holes. */
 } rhumb_compact_options;
 
+/* Sets the defaults. `size` is sizeof(rhumb_compact_options) as the caller compiled it. */
 RHUMB_API void rhumb_compact_options_init(rhumb_compact_options *options, size_t size);
 
+/* What a compaction did. */
 typedef struct rhumb_compact_report {
-    size_t size;
-    uint64_t epoch;             /* of the checkpoint that was read */
-    uint64_t count;             /* vectors of that checkpoint in the new index */
-    uint64_t dropped_count;     /* deleted nodes that it does not have any more */
-    uint64_t repaired_count;    /* neighbour lists that had named deleted nodes */
-    uint64_t reconnected_count; /* nodes that no path had led to */
-    uint64_t unreachable_count; /* of these, without a path still */
-    /* The rest is for rhumb_index_compact. */
-    uint64_t carried_count; /* operations that came meanwhile */
-    uint64_t pause_ns;      /* for which everybody was kept out who writes */
+    size_t size;                /* The size that the caller passed. */
+    uint64_t epoch;             /* Number of the checkpoint that was read. */
+    uint64_t count;             /* Vectors of that checkpoint in the new index. */
+    uint64_t dropped_count;     /* Deleted vectors that were dropped. */
+    uint64_t repaired_count;    /* Neighbour lists that had deleted nodes in them. */
+    uint64_t reconnected_count; /* Nodes that no path had led to. */
+    uint64_t unreachable_count; /* Nodes that no path leads to still. */
+    uint64_t carried_count;     /* rhumb_index_compact: operations that ran concurrently and were carried over. */
+    uint64_t pause_ns;          /* rhumb_index_compact: how long writers were blocked. */
 } rhumb_compact_report;
 
-/* Compacts an index where it is: deleted nodes go, the lists around them are mended, every node is reachable,
- * neighbours lie close together, and the space is given back. Searches, inserts, deletes and checkpoints go on
- * meanwhile; near the end writers are slowed down if they are faster than the compaction can carry over what they do,
- * and then kept out for some milliseconds (rhumb_index_stats.compaction_pause_ns). Keys and vectors stay what they are.
- * Other processes see it as one more checkpoint. A handle does this by itself when many vectors have been deleted
- * (rhumb_open_options.compact_dead_share), except in mode none.
+/* Compacts an index in place: drops deleted vectors, repairs the lists around them, links every node again that no path
+ * leads to, puts neighbours close together, and releases the space.
+ *
+ * Searches, inserts, deletes and checkpoints continue. Near the end, writers that are faster than the compaction can
+ * carry over are slowed down, and all writers are blocked for some milliseconds
+ * (rhumb_index_stats.compaction_pause_ns). Keys and vectors do not change. Other processes see one more checkpoint. A
+ * handle compacts by itself when many vectors have been deleted (rhumb_open_options.compact_dead_share), except in mode
+ * none.
  *
  * Needs free disk space for the live vectors once more, and memory for some numbers per vector, the new neighbour
- * lists, and 4 bytes per link for the default order. A crash at any moment leaves the index as it was, or compacted,
- * with every operation that had returned. The old blocks become holes in the file, or its end is cut off, as soon as no
- * reader needs them any more; that happens in the background. One compaction at a time: a second call waits for the
- * first. With options.background the call returns at once, `report` is not filled, and rhumb_index_wait_idle waits for
- * the end; progress is then told by another thread, also after the call.
+ * lists, and 4 bytes per link for the default order. A crash leaves the index as it was or compacted, with every
+ * operation that the handle's mode promises. Old blocks are released in the background, as soon as no reader needs
+ * them. One compaction runs at a time; a second call waits for the first. With options.background the call returns at
+ * once, `report` is not filled, progress is called by another thread, also after the call, and rhumb_index_wait_idle
+ * waits for the end.
  *
- * `report` may be NULL. RHUMB_E_CANCELLED: progress said so, or rhumb_index_compact_cancel; RHUMB_E_NOSPACE,
- * RHUMB_E_NOMEM, RHUMB_E_IO, RHUMB_E_CORRUPT (the index is damaged): the file is as before, nothing is lost, and
- * another compaction may succeed. RHUMB_E_FATAL, RHUMB_E_READONLY. */
+ * Parameters:
+ *   options        NULL: the defaults
+ *   report         filled on success; may be NULL
+ *   report_size    sizeof(rhumb_compact_report) as the caller compiled it
+ *
+ * Errors: except after RHUMB_E_FATAL, the index is as it was, and another compaction may succeed.
+ *   RHUMB_E_READONLY     the handle is read-only
+ *   RHUMB_E_CANCELLED    progress returned false, or rhumb_index_compact_cancel was called
+ *   RHUMB_E_INVALID      order is not one of rhumb_order
+ *   RHUMB_E_NOSPACE      the disk is full
+ *   RHUMB_E_CORRUPT      the index is damaged
+ *   RHUMB_E_IO           another failure of the operating system
+ *   RHUMB_E_FATAL        a sync failed, now or earlier
+ */
 RHUMB_API rhumb_status rhumb_index_compact(rhumb_index *index, const rhumb_compact_options *options,
                                            rhumb_compact_report *report, size_t report_size) RHUMB_NODISCARD;
 
-/* Stops a compaction of this handle that is under way, whoever began it; returns at once. Nothing is lost but its work.
- * RHUMB_E_READONLY. */
+/* Stops a running compaction of this handle, however it began, and returns at once. Only the compaction's work is lost.
+ *
+ * Errors:
+ *   RHUMB_E_READONLY    the handle is read-only
+ */
 RHUMB_API rhumb_status rhumb_index_compact_cancel(rhumb_index *index) RHUMB_NODISCARD;
 
-/* Writes the live vectors of the index at `path` into a new index at `new_path`, without deleted nodes, every node
- * reachable, neighbours close together; keys, parameters and vectors are the same, the identity is new. The old index
- * is only read, at its newest checkpoint, and may be open for writing here or elsewhere: so this is also a backup of a
- * live index. The new file has "-compacting" behind its name until it is whole and durable; after a failure there is
- * none. Memory: the neighbour lists of the new index, some bytes per node, and 8 bytes per link for the default order.
- * RHUMB_E_EXISTS: there is a file of either name. RHUMB_E_METRIC as for opening. RHUMB_E_CANCELLED; what opening and
- * creating return. */
+/* Writes the live vectors of an index into a new index: a compaction into another file, and a backup of a live index.
+ *
+ * The old index is only read, at its newest checkpoint, and may be open for writing here or elsewhere. What is only in
+ * its log is not copied: call rhumb_index_checkpoint first if that matters. The new index has the same keys, vectors,
+ * options and metadata, no deleted nodes, every node reachable, neighbours close together, and an identity of its own.
+ * The new file has "-compacting" after its name until it is complete and durable. Needs memory for the neighbour lists
+ * of the new index, some bytes per node, and 8 bytes per link for the default order.
+ *
+ * Parameters:
+ *   path           the index to read
+ *   new_path       the file to create
+ *   options        NULL: the defaults
+ *   report         filled on success; may be NULL
+ *   report_size    sizeof(rhumb_compact_report) as the caller compiled it
+ *
+ * Errors: on failure there is no new file.
+ *   RHUMB_E_EXISTS       a file named new_path, or new_path followed by "-compacting", exists
+ *   RHUMB_E_METRIC       the index has a custom metric, and options do not supply the function of that name
+ *   RHUMB_E_CANCELLED    progress returned false
+ *   and those of rhumb_index_open for a read-only handle and of rhumb_index_create
+ */
 RHUMB_API rhumb_status rhumb_index_compact_into(const char *path, const char *new_path,
                                                 const rhumb_compact_options *options, rhumb_compact_report *report,
                                                 size_t report_size) RHUMB_NODISCARD;

@@ -1,4 +1,7 @@
-/* file_mapping.c - see file_mapping.h. Addresses are reserved first, because rhumb__io_map maps over what is there.
+/* file_mapping.c - see file_mapping.h.
+ *
+ * Reserves addresses first, because rhumb__io_map replaces a mapping. The caller owns the mapping; nothing here keeps
+ * state or takes a lock. A failure leaves nothing mapped.
  */
 #define _GNU_SOURCE
 #include "storage/file_mapping.h"
@@ -10,7 +13,7 @@
 #include "base/bits.h"
 #include "base/status.h"
 
-/* Whole pages: what the last one has behind the end of the file reads as zeros. */
+/* Whole pages: the bytes of the last one after the end of the file read as zeros. */
 static uint64_t mapped_bytes(uint64_t bytes) { return rhumb__round_up(bytes, (uint64_t)sysconf(_SC_PAGESIZE)); }
 
 rhumb_status rhumb__file_mapping_make(rhumb__io *io, uint64_t bytes, const uint8_t **base_out) {

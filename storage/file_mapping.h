@@ -1,4 +1,4 @@
-/* file_mapping.h - a file mapped for reading as one piece, for files that are written once and have no versions.
+/* file_mapping.h - maps a whole file for reading: for files that are written once and have no versions.
  */
 #ifndef RHUMB_STORAGE_FILE_MAPPING_H
 #define RHUMB_STORAGE_FILE_MAPPING_H
@@ -9,7 +9,7 @@
  * are read when they are touched. RHUMB_E_NOMEM, RHUMB_E_IO. */
 rhumb_status rhumb__file_mapping_make(rhumb__io *io, uint64_t bytes, const uint8_t **base_out) RHUMB_NODISCARD;
 
-/* Unmaps it again. NULL is fine. */
+/* Unmaps what rhumb__file_mapping_make mapped. NULL is fine. */
 void rhumb__file_mapping_drop(const uint8_t *base, uint64_t bytes);
 
 #endif /* RHUMB_STORAGE_FILE_MAPPING_H */

@@ -1,5 +1,7 @@
-/* new_file.c - see new_file.h. Writes are waited for before their buffer is used again, so none is in flight outside
- * these functions.
+/* new_file.c - see new_file.h.
+ *
+ * Owns the handle and both names. Each function waits for its writes, so none is in flight between calls. Takes no lock.
+ * A failure leaves a file of the working name, which rhumb__new_file_abandon removes.
  */
 #include "storage/new_file.h"
 
@@ -13,7 +15,7 @@
 
 #define BUFFER_BYTES (8 * RHUMB__ARRAY_CHUNK_BYTES)
 
-/* A name that is taken should be told before the work, not after. */
+/* A name that is taken should be reported before the work, not after it. */
 static rhumb_status check_name_is_free(const rhumb__io_backend *backend, const char *path) {
     rhumb__io *io = NULL;
     rhumb_error before;
@@ -25,7 +27,7 @@ static rhumb_status check_name_is_free(const rhumb__io_backend *backend, const c
     }
     rhumb__io_close(io);
     if (status != RHUMB_OK && status != RHUMB_E_INVALID) return status;
-    return rhumb__fail_at(RHUMB_E_EXISTS, path, RHUMB_OFFSET_NONE, "there is a file of that name already");
+    return rhumb__fail_at(RHUMB_E_EXISTS, path, RHUMB_OFFSET_NONE, "a file of that name exists already");
 }
 
 rhumb_status rhumb__new_name_begin(const rhumb__io_backend *backend, const char *path, const char *suffix,
@@ -52,7 +54,7 @@ done:
     return status;
 }
 
-static void release(rhumb__new_file *file) {
+static void new_file_release(rhumb__new_file *file) {
     rhumb__io_close(file->io);
     rhumb__free(file->path);
     rhumb__free(file->working_path);
@@ -70,7 +72,7 @@ rhumb_status rhumb__new_file_begin(rhumb__new_file *file, const rhumb__io_backen
     }
     status = rhumb__io_open(backend, file->working_path, RHUMB__IO_CREATE, &file->io);
 done:
-    if (status != RHUMB_OK) release(file);
+    if (status != RHUMB_OK) new_file_release(file);
     return status;
 }
 
@@ -80,12 +82,12 @@ rhumb_status rhumb__new_file_finish(rhumb__new_file *file) {
     RHUMB_TRY(rhumb__io_sync(file->io));
     status = rhumb__new_name_take(file->io->backend, file->working_path, file->path, &named);
     if (named) {
-        /* From here on it is this name that an abandoned file is to lose. */
+        /* From here on the name to remove, if the file is abandoned, is the final one. */
         rhumb__free(file->working_path);
         file->working_path = file->path;
         file->path = NULL;
     }
-    if (status == RHUMB_OK) release(file);
+    if (status == RHUMB_OK) new_file_release(file);
 done:
     return status;
 }
@@ -96,7 +98,7 @@ void rhumb__new_file_abandon(rhumb__new_file *file) {
     rhumb__error_save(&cause);
     const rhumb_status removed = rhumb__io_remove(file->io->backend, file->working_path);
     (void)removed; /* nothing more can be done about it */
-    release(file);
+    new_file_release(file);
     rhumb__error_restore(&cause);
 }
 
@@ -109,7 +111,7 @@ rhumb_status rhumb__array_writer_begin(rhumb__array_writer *writer, rhumb__io *i
     return writer->buffer != NULL ? RHUMB_OK : rhumb__fail(RHUMB_E_NOMEM, "no memory for a buffer");
 }
 
-static rhumb_status flush(rhumb__array_writer *writer) {
+static rhumb_status array_flush(rhumb__array_writer *writer) {
     for (uint64_t begin = 0; begin < writer->used_bytes; begin += RHUMB__ARRAY_CHUNK_BYTES) {
         const uint64_t bytes = rhumb__min_u64(writer->used_bytes - begin, RHUMB__ARRAY_CHUNK_BYTES);
         *writer->checksums++ = rhumb__crc32c(0, writer->buffer + begin, bytes);
@@ -123,20 +125,20 @@ static rhumb_status flush(rhumb__array_writer *writer) {
 rhumb_status rhumb__array_writer_add(rhumb__array_writer *writer, const void *bytes, uint64_t bytes_count) {
     const uint8_t *source = bytes;
     while (bytes_count > 0) {
-        const uint64_t piece_bytes = rhumb__min_u64(bytes_count, BUFFER_BYTES - writer->used_bytes);
-        memcpy(writer->buffer + writer->used_bytes, source, piece_bytes);
-        writer->used_bytes += piece_bytes;
-        source += piece_bytes;
-        bytes_count -= piece_bytes;
+        const uint64_t part_bytes = rhumb__min_u64(bytes_count, BUFFER_BYTES - writer->used_bytes);
+        memcpy(writer->buffer + writer->used_bytes, source, part_bytes);
+        writer->used_bytes += part_bytes;
+        source += part_bytes;
+        bytes_count -= part_bytes;
         if (writer->used_bytes < BUFFER_BYTES) break;
-        const rhumb_status status = flush(writer);
+        const rhumb_status status = array_flush(writer);
         if (status != RHUMB_OK) return status;
     }
     return RHUMB_OK;
 }
 
 rhumb_status rhumb__array_writer_end(rhumb__array_writer *writer) {
-    return writer->used_bytes == 0 ? RHUMB_OK : flush(writer);
+    return writer->used_bytes == 0 ? RHUMB_OK : array_flush(writer);
 }
 
 void rhumb__array_writer_destroy(rhumb__array_writer *writer) {

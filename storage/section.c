@@ -1,13 +1,15 @@
-/* section.c - reserving, mapping and growing the memory of a section; see section.h.
+/* section.c - see section.h. Reserves, maps and grows the memory of a section.
  *
  * Invariants:
  *   1. base never changes between init and destroy, so no address that a search holds can move.
- *   2. [base, base + accessible_bytes) is readable (and writable in a writer); the rest of the reservation is
- * PROT_NONE, so a stray access faults instead of reading a neighbour's memory.
+ *   2. [base, base + accessible_bytes) is readable (and writable in a writer); the rest of the reservation is PROT_NONE,
+ *      so a stray access faults instead of reading other memory.
  *   3. row_capacity * row_stride_bytes <= accessible_bytes.
  *   4. No mapping is both shared and writable: the kernel can never write a half-done change back to the file.
  *
- * Fork: the memory is inherited copy-on-write; a child must not use the handle.
+ * Locking: growing takes the section's growth lock; mapping and destroying are for a thread that has the section to
+ * itself. A failure leaves the section as it was. Fork: the memory is inherited copy-on-write; a child must not use the
+ * handle.
  */
 #define _GNU_SOURCE
 #include "storage/section.h"
@@ -22,8 +24,8 @@
 #include "base/bits.h"
 #include "base/status.h"
 
-/* How much of the address space one section may reserve. ThreadSanitizer leaves a program far less of it than the
- * processor does. */
+/* The most address space that one section reserves. ThreadSanitizer leaves a program far less of it than the processor
+ * does. */
 #if defined(__SANITIZE_THREAD__)
 #define RESERVATION_BYTES_MAX (UINT64_C(64) << 30)
 #else
@@ -41,7 +43,7 @@ uint32_t rhumb__section_chunk_bytes(rhumb__section_kind kind, uint64_t row_strid
     return (uint32_t)(odd_part * rhumb__max_u64(two_power, RHUMB__BLOCK_BYTES));
 }
 
-/* Reserves between `bytes_min` and `bytes_max`, as much as can be had by halving. */
+/* Reserves `bytes_max` or, by halving, as much as the system grants; at least `bytes_min`. */
 static rhumb_status reserve(uint64_t bytes_max, uint64_t bytes_min, uint8_t **base_out, uint64_t *bytes_out) {
     uint64_t bytes = bytes_max;
     for (;;) {
@@ -61,13 +63,17 @@ static rhumb_status reserve(uint64_t bytes_max, uint64_t bytes_min, uint8_t **ba
 
 rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_spec *spec, bool writable,
                                  uint64_t row_count_min) {
+    RHUMB_ASSERT_DEBUG(spec->row_stride_bytes > 0 && row_count_min <= spec->row_limit);
     memset(section, 0, sizeof *section);
     section->spec = *spec;
     section->row_stride_bytes = spec->row_stride_bytes;
     section->writable = writable;
     section->chunk_bytes = rhumb__section_chunk_bytes(spec->kind, spec->row_stride_bytes);
     section->chunk_row_count = (uint32_t)(section->chunk_bytes / spec->row_stride_bytes);
-    if (pthread_mutex_init(&section->growth_lock, NULL) != 0) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a lock");
+    if (section->spec.chunk_rank == RHUMB__RANK_NONE) section->spec.chunk_rank = RHUMB__RANK_CHUNK;
+    if (rhumb__mutex_init(&section->growth_lock, RHUMB__RANK_GROWTH) != 0) {
+        return rhumb__fail(RHUMB_E_NOMEM, "no memory for a lock");
+    }
 
     const uint64_t unit = section->chunk_bytes;
     const uint64_t limit_bytes = RESERVATION_BYTES_MAX / spec->row_stride_bytes < spec->row_limit
@@ -87,8 +93,8 @@ rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_s
     if (status != RHUMB_OK || !writable || spec->kind != RHUMB__SECTION_MUTABLE) goto done;
 
     /* Chunk states come from zeroed pages; that is how glibc and musl define an unlocked mutex. */
-    const pthread_mutex_t unlocked = PTHREAD_MUTEX_INITIALIZER;
-    const pthread_mutex_t zeros = {0};
+    const rhumb__mutex unlocked = RHUMB__MUTEX_INITIALIZER(RHUMB__RANK_NONE);
+    const rhumb__mutex zeros = {0};
     RHUMB_ASSERT(memcmp(&unlocked, &zeros, sizeof zeros) == 0);
     uint8_t *states = NULL;
     const uint64_t state_count = section->reserved_bytes / section->chunk_bytes + 1;
@@ -103,7 +109,7 @@ done:
 void rhumb__section_destroy(rhumb__section *section) {
     if (section->reservation != NULL) munmap(section->reservation, section->reservation_bytes);
     if (section->chunks != NULL) munmap(section->chunks, section->chunks_reserved_bytes);
-    if (section->row_stride_bytes != 0) pthread_mutex_destroy(&section->growth_lock);
+    if (section->row_stride_bytes != 0) rhumb__mutex_destroy(&section->growth_lock);
     rhumb__extent_list_clear(&section->extents);
     rhumb__free(section->checksums);
     memset(section, 0, sizeof *section);
@@ -132,9 +138,9 @@ bool rhumb__section_exceeds_memory(const rhumb__section *section) {
     return published_bytes(section) > (uint64_t)page_count / 2 * (uint64_t)page_bytes;
 }
 
-/* How the kernel should read the section. One that memory cannot hold is read in single rows from all over the disk,
- * and read-ahead would fetch megabytes for each of them. One that fits is soon read as a whole anyway; in large pages
- * it is read with fewer faults, and mapped with fewer entries from then on. Advice only. */
+/* Advises the kernel how the section is read. Of one that memory cannot hold, single rows are read from all over the
+ * disk, and read-ahead would fetch megabytes for each of them. One that fits is soon read completely anyway; large pages
+ * mean fewer faults, and fewer entries of the page table afterwards. Advice only. */
 static void advise_access(const rhumb__section *section, uint64_t mapped_bytes) {
     if (mapped_bytes == 0) return;
     const bool fits = !rhumb__section_exceeds_memory(section);
@@ -142,8 +148,8 @@ static void advise_access(const rhumb__section *section, uint64_t mapped_bytes) 
     (void)madvise(section->base, mapped_bytes, fits ? MADV_HUGEPAGE : MADV_RANDOM);
 }
 
-/* Makes memory of the section's own of the block that its rows end in: rows are added to it, so it is never mapped
- * anew, and the block of the file may be used for something else one day. */
+/* Gives the block that the rows end in private memory: rows are added to it, so it is never mapped again, and the block
+ * of the file may come to hold something else. */
 static void detach_tail(const rhumb__section *section) {
     const uint64_t page_bytes = 4096;
     for (uint64_t offset = section->settled_bytes; offset < published_bytes(section); offset += page_bytes) {
@@ -172,7 +178,7 @@ rhumb_status rhumb__section_map(rhumb__section *section, rhumb__io *io, const rh
     section->settled_bytes = rhumb__round_down(published_bytes(section), RHUMB__BLOCK_BYTES);
     section->accessible_bytes = mapped_bytes;
     RHUMB_TRY(grow_states(section, mapped_bytes));
-    /* Behind the published rows lies whatever an interrupted checkpoint left there. New rows read as zeros. */
+    /* The bytes after the published rows are what an interrupted checkpoint has left. New rows read as zeros. */
     if (section->writable) {
         memset(section->base + published_bytes(section), 0, mapped_bytes - published_bytes(section));
         if (section->spec.kind == RHUMB__SECTION_APPEND) detach_tail(section);
@@ -187,16 +193,16 @@ done:
 rhumb_status rhumb__section_grow(rhumb__section *section, uint64_t row_count) {
     rhumb_status status = RHUMB_OK;
     RHUMB_ASSERT(section->writable);
-    pthread_mutex_lock(&section->growth_lock);
+    rhumb__mutex_lock(&section->growth_lock);
     if (row_count <= atomic_load_explicit(&section->row_capacity, memory_order_relaxed)) goto done;
     if (row_count > section->spec.row_limit || row_count > section->reserved_bytes / section->row_stride_bytes) {
         status = rhumb__fail(RHUMB_E_FULL,
-                             "section %u: %llu rows wanted, %llu possible; %llu bytes of address space are reserved",
+                             "section %u: %llu rows needed, %llu possible; %llu bytes of address space are reserved",
                              section->spec.id, (unsigned long long)row_count,
                              (unsigned long long)section->spec.row_limit, (unsigned long long)section->reserved_bytes);
         goto done;
     }
-    /* Growing by a share of the size keeps the number of calls logarithmic; memory is not used before it is touched. */
+    /* Growing in proportion to the size keeps the number of calls logarithmic; memory is not used before it is touched. */
     const uint64_t unit = section->chunk_bytes;
     const uint64_t needed_bytes = row_count * section->row_stride_bytes;
     const uint64_t step_bytes = rhumb__min_u64(section->accessible_bytes / 2, GROWTH_BYTES_MAX);
@@ -212,10 +218,11 @@ rhumb_status rhumb__section_grow(rhumb__section *section, uint64_t row_count) {
     /* Advice only: without large pages everything works, slower. */
     if (section->spec.large_pages && bytes >= RHUMB__LARGE_PAGE_BYTES) (void)madvise(begin, added_bytes, MADV_HUGEPAGE);
     RHUMB_TRY(grow_states(section, bytes));
+    RHUMB_ASSERT_DEBUG(bytes >= section->accessible_bytes && bytes <= section->reserved_bytes);
     section->accessible_bytes = bytes;
     /* Release pairs with the acquire in rhumb__section_ensure. */
     atomic_store_explicit(&section->row_capacity, bytes / section->row_stride_bytes, memory_order_release);
 done:
-    pthread_mutex_unlock(&section->growth_lock);
+    rhumb__mutex_unlock(&section->growth_lock);
     return status;
 }

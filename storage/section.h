@@ -1,13 +1,12 @@
 /* section.h - one array of rows of the file, contiguous in memory: row i begins at base + i * row_stride_bytes.
  *
- * A large address range is reserved for it and never moves. In a reader, the published rows are mapped over its
+ * A large address range is reserved for a section and never moves. In a reader, the published rows are mapped over its
  * beginning, shared and read-only. In a writer, they are mapped private (changes stay in this process's memory until a
  * checkpoint writes them through the io backend), and anonymous memory follows as the section grows.
  *
- * Mutable sections have a lock and a dirty mark per chunk. Rows never straddle chunks. The rule: every store to a row
- * of a mutable section happens under the chunk's lock, after rhumb__section_mark_dirty; loads need no lock when the
- * rows are made of atomics. Rows of append-only sections are written before their number is published anywhere, and
- * never again.
+ * Mutable sections have a lock and a dirty mark per chunk. No row crosses a chunk boundary. Every store to a row of a
+ * mutable section happens under the chunk's lock, after rhumb__section_mark_dirty; loads need no lock when the rows are
+ * made of atomics. Rows of append-only sections are written before their number is published anywhere, and never again.
  *
  * Locking order: at most one chunk lock of a section at a time, except where a caller documents ascending order; the
  * growth lock is taken inside none.
@@ -15,16 +14,17 @@
 #ifndef RHUMB_STORAGE_SECTION_H
 #define RHUMB_STORAGE_SECTION_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/assert.h"
+#include "base/lock.h"
 #include "storage/frame/directory.h"
 #include "storage/frame/extent_list.h"
 #include "storage/io/io.h"
 
-/* What a user of the store asks a section to be. */
+/* The section that a client of the store expects. */
 typedef struct rhumb__section_spec {
     uint32_t id;
     rhumb__section_kind kind;
@@ -32,46 +32,48 @@ typedef struct rhumb__section_spec {
     uint32_t version;
     bool required;             /* a reader that does not know the section must refuse the file */
     bool large_pages;          /* ask for large pages where the section is anonymous memory */
-    bool unmapped;             /* in a reader: only what the directory says of it is wanted, not its rows */
+    bool unmapped;             /* in a reader: do not map the rows; only the section's length is needed */
     uint64_t row_stride_bytes; /* a multiple of 64 for mutable sections */
-    uint64_t row_limit;        /* rows it may ever have: bounds the reservation */
+    uint64_t row_limit;        /* every row number is below it: bounds the reservation */
+    /* Of its chunk locks; RHUMB__RANK_NONE is RHUMB__RANK_CHUNK. */
+    rhumb__lock_rank chunk_rank;
 } rhumb__section_spec;
 
 typedef struct rhumb__chunk_state {
-    pthread_mutex_t lock;
+    rhumb__mutex lock;
     bool dirty; /* changed since its last copy into a checkpoint; guarded by `lock` */
 } rhumb__chunk_state;
 
 typedef struct rhumb__section {
     uint8_t *base;
     uint64_t row_stride_bytes;
-    _Atomic uint64_t row_capacity; /* rows that may be touched; only grows. Release by growth, acquire by its users. */
+    _Atomic uint64_t row_capacity; /* rows that may be touched; only grows. Stored with release, loaded with acquire. */
     rhumb__section_spec spec;
     uint32_t chunk_bytes;
     uint32_t chunk_row_count; /* rows per chunk; for mutable sections only */
     bool writable;
     uint64_t reserved_bytes;
-    uint8_t *reservation; /* what was mapped to get it: base and reserved_bytes lie within */
+    uint8_t *reservation; /* the whole mapping: contains [base, base + reserved_bytes) */
     uint64_t reservation_bytes;
     uint64_t accessible_bytes; /* guarded by growth_lock */
-    pthread_mutex_t growth_lock;
+    rhumb__mutex growth_lock;
     rhumb__chunk_state *chunks; /* mutable sections of a writer; reserved like the section, and grows with it */
     uint64_t chunks_reserved_bytes;
 
-    /* What the newest version of the file holds. Guarded by the store's publishing lock. */
+    /* The section in the newest version of the file. Guarded by the store's publishing lock. */
     uint64_t published_row_count;
     rhumb__extent_list extents;
     uint32_t *checksums; /* one per published chunk; a reader has none */
     uint64_t checksum_count;
-    uint64_t settled_bytes; /* append-only: this prefix is mapped from the file and has no pages of its own */
+    uint64_t settled_bytes; /* append-only: this prefix is mapped from the file and has no private pages */
 } rhumb__section;
 
-/* Prepares an empty section: reserves addresses, maps nothing. RHUMB_E_NOMEM when not even `row_count_min` rows of
- * address space can be had. */
+/* Prepares an empty section: reserves addresses, maps nothing. RHUMB_E_NOMEM when the address space has no room even for
+ * `row_count_min` rows. */
 rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_spec *spec, bool writable,
                                  uint64_t row_count_min) RHUMB_NODISCARD;
 
-/* Maps what `entry` describes and takes over a copy of its extents. */
+/* Maps the rows that `entry` describes and copies its extents. RHUMB_E_NOMEM, RHUMB_E_IO. */
 rhumb_status rhumb__section_map(rhumb__section *section, rhumb__io *io,
                                 const rhumb__directory_entry *entry) RHUMB_NODISCARD;
 
@@ -81,37 +83,47 @@ void rhumb__section_destroy(rhumb__section *section);
 /* Slow path of rhumb__section_ensure: makes the first `row_count` rows usable. RHUMB_E_FULL, RHUMB_E_NOMEM. */
 rhumb_status rhumb__section_grow(rhumb__section *section, uint64_t row_count) RHUMB_NODISCARD;
 
-/* Makes sure that the first `row_count` rows can be touched; new rows read as zeros. Thread-safe. */
+/* Makes the first `row_count` rows usable; new rows read as zeros. Thread-safe. RHUMB_E_FULL, RHUMB_E_NOMEM. */
 static inline rhumb_status rhumb__section_ensure(rhumb__section *section, uint64_t row_count) {
-    /* Acquire pairs with the release in rhumb__section_grow: whoever sees the capacity sees the mapping. */
+    /* Acquire pairs with the release in rhumb__section_grow: a thread that sees the capacity sees the mapping. */
     if (row_count <= atomic_load_explicit(&section->row_capacity, memory_order_acquire)) return RHUMB_OK;
     return rhumb__section_grow(section, row_count);
 }
 
 static inline void *rhumb__section_row(const rhumb__section *section, uint64_t row) {
+    RHUMB_ASSERT_DEBUG(row < atomic_load_explicit(&section->row_capacity, memory_order_relaxed));
     return section->base + row * section->row_stride_bytes;
 }
 
 static inline rhumb__chunk_state *rhumb__section_chunk(const rhumb__section *section, uint64_t row) {
+    RHUMB_ASSERT_DEBUG(section->writable && section->spec.kind == RHUMB__SECTION_MUTABLE);
+    RHUMB_ASSERT_DEBUG(row < atomic_load_explicit(&section->row_capacity, memory_order_relaxed));
     return &section->chunks[row / section->chunk_row_count];
+}
+
+/* Locks a chunk of the section; rhumb__mutex_unlock unlocks it. */
+static inline void rhumb__section_lock_chunk(const rhumb__section *section, rhumb__chunk_state *chunk) {
+    rhumb__mutex_lock_as(&chunk->lock, section->spec.chunk_rank);
 }
 
 /* Locks the chunk that holds `row`. */
 static inline void rhumb__section_lock(const rhumb__section *section, uint64_t row) {
-    pthread_mutex_lock(&rhumb__section_chunk(section, row)->lock);
+    rhumb__section_lock_chunk(section, rhumb__section_chunk(section, row));
 }
 
 static inline void rhumb__section_unlock(const rhumb__section *section, uint64_t row) {
-    pthread_mutex_unlock(&rhumb__section_chunk(section, row)->lock);
+    rhumb__mutex_unlock(&rhumb__section_chunk(section, row)->lock);
 }
 
 /* To be called with the lock of the row's chunk held, before the first store. */
 static inline void rhumb__section_mark_dirty(const rhumb__section *section, uint64_t row) {
-    rhumb__section_chunk(section, row)->dirty = true;
+    rhumb__chunk_state *chunk = rhumb__section_chunk(section, row);
+    rhumb__mutex_assert_held(&chunk->lock);
+    chunk->dirty = true;
 }
 
-/* Whether the published rows are more than memory should hold: more than half of it. Such a section is read in single
- * rows from all over the disk. */
+/* Whether the published rows are more than half of the machine's memory. Of such a section single rows are read from all
+ * over the disk. */
 bool rhumb__section_exceeds_memory(const rhumb__section *section);
 
 /* The chunk size of a section: the block for append-only sections; for mutable ones the smallest multiple of the block

@@ -1,18 +1,26 @@
 /* space.c - see space.h.
  *
- * Invariants: runs are ascending, none is empty, none touches the next or `end` (a run that reaches the end is the
- * end). All offsets and lengths are multiples of the block, because every caller's are.
+ * Invariants: runs are ascending, none is empty, none touches the next or `end` (the end moves down instead). All
+ * offsets and lengths are multiples of the block. A free byte is in exactly one run; taking removes it, so no block is
+ * ever taken twice.
+ *
+ * Locking: the store's publishing lock is held. How it fails: taking fails only at the largest file; a list that cannot
+ * grow loses free space until the next open.
  */
 #include "storage/space.h"
 
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/bits.h"
 #include "base/status.h"
+#include "storage/frame/format.h"
 
-/* Locks lie from here on (format.h). */
+/* The locks begin after this (format.h). */
 #define FILE_BYTES_MAX (UINT64_C(1) << 61)
+
+static inline bool is_whole(uint64_t bytes) { return bytes % RHUMB__BLOCK_BYTES == 0; }
 
 static void remove_run(rhumb__file_space *space, uint32_t index) {
     memmove(&space->runs[index], &space->runs[index + 1], (space->count - index - 1) * sizeof space->runs[0]);
@@ -33,8 +41,8 @@ static bool insert_run(rhumb__file_space *space, uint32_t index, uint64_t offset
     return true;
 }
 
-/* The index of the first run that ends behind `offset`; space->count when there is none. */
-static uint32_t first_run_behind(const rhumb__file_space *space, uint64_t offset) {
+/* The index of the first run that ends after `offset`; space->count when there is none. */
+static uint32_t first_run_after(const rhumb__file_space *space, uint64_t offset) {
     uint32_t low = 0;
     uint32_t high = space->count;
     while (low < high) {
@@ -48,16 +56,17 @@ static uint32_t first_run_behind(const rhumb__file_space *space, uint64_t offset
     return low;
 }
 
-/* The first offset from `offset` on with the wanted remainder. */
+/* The lowest offset at or after `offset` with the wanted remainder. */
 static uint64_t align_up(uint64_t offset, uint64_t alignment, uint64_t residue) {
     return offset + ((residue - offset) & (alignment - 1));
 }
 
-/* Cuts [offset, offset + bytes) out of a run that holds it. A rest that cannot be recorded for want of memory is lost
- * until the next open. */
+/* Cuts [offset, offset + bytes) out of a run that contains it. A remainder that cannot be recorded for want of memory is
+ * lost until the next open. */
 static void cut_run(rhumb__file_space *space, uint32_t index, uint64_t offset, uint64_t bytes) {
     rhumb__space_run *run = &space->runs[index];
     const uint64_t run_end = run->offset + run->bytes;
+    RHUMB_ASSERT_DEBUG(offset >= run->offset && offset + bytes <= run_end);
     const uint64_t tail_bytes = run_end - (offset + bytes);
     run->bytes = offset - run->offset;
     if (run->bytes == 0) {
@@ -71,6 +80,8 @@ static void cut_run(rhumb__file_space *space, uint32_t index, uint64_t offset, u
 
 rhumb_status rhumb__file_space_take(rhumb__file_space *space, uint64_t bytes, uint64_t alignment, uint64_t residue,
                                     uint64_t *offset_out) {
+    RHUMB_ASSERT_DEBUG(bytes > 0 && is_whole(bytes) && is_whole(space->end));
+    RHUMB_ASSERT_DEBUG(rhumb__is_power_of_two(alignment) && residue < alignment);
     for (uint32_t i = 0; i < space->count; i++) {
         const rhumb__space_run run = space->runs[i];
         const uint64_t offset = align_up(run.offset, alignment, residue);
@@ -91,11 +102,12 @@ rhumb_status rhumb__file_space_take(rhumb__file_space *space, uint64_t bytes, ui
 }
 
 bool rhumb__file_space_take_at(rhumb__file_space *space, uint64_t offset, uint64_t bytes) {
+    RHUMB_ASSERT_DEBUG(is_whole(offset) && is_whole(bytes));
     if (offset == space->end && bytes <= FILE_BYTES_MAX - space->end) {
         space->end += bytes;
         return true;
     }
-    const uint32_t i = first_run_behind(space, offset);
+    const uint32_t i = first_run_after(space, offset);
     if (i == space->count || space->runs[i].offset != offset || space->runs[i].bytes < bytes) return false;
     space->runs[i].offset += bytes;
     space->runs[i].bytes -= bytes;
@@ -104,6 +116,7 @@ bool rhumb__file_space_take_at(rhumb__file_space *space, uint64_t offset, uint64
 }
 
 rhumb_status rhumb__file_space_claim(rhumb__file_space *space, uint64_t offset, uint64_t bytes) {
+    RHUMB_ASSERT_DEBUG(is_whole(offset) && is_whole(bytes));
     if (offset > space->end && !insert_run(space, space->count, space->end, offset - space->end)) {
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for a list of %u free runs", space->count + 1);
     }
@@ -113,7 +126,11 @@ rhumb_status rhumb__file_space_claim(rhumb__file_space *space, uint64_t offset, 
 
 void rhumb__file_space_give(rhumb__file_space *space, uint64_t offset, uint64_t bytes) {
     if (bytes == 0) return;
-    uint32_t i = first_run_behind(space, offset);
+    uint32_t i = first_run_after(space, offset);
+    RHUMB_ASSERT_DEBUG(is_whole(offset) && is_whole(bytes));
+    /* The range is used: no run overlaps it, and it lies below the end. */
+    RHUMB_ASSERT_DEBUG(offset + bytes <= space->end);
+    RHUMB_ASSERT_DEBUG(i == space->count || space->runs[i].offset >= offset + bytes);
     const bool joins_left = i > 0 && space->runs[i - 1].offset + space->runs[i - 1].bytes == offset;
     const bool joins_right = i < space->count && space->runs[i].offset == offset + bytes;
     if (joins_left && joins_right) {

@@ -3,10 +3,10 @@
 import os
 import re
 
-SOURCE_FOLDERS = ("api", "base", "bench", "distances", "engine", "include", "storage", "tests")
+SOURCE_FOLDERS = ("api", "base", "bench", "distances", "engine", "examples", "include", "storage", "tests")
 SOURCE_ENDINGS = (".c", ".h", ".cc")
 
-_COMMENT_OR_LITERAL = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
+COMMENT_OR_LITERAL = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
 
 
 def source_files(root):
@@ -34,7 +34,7 @@ def blank(text):
             return token[0] + " " * (len(token) - 2) + token[-1]
         return re.sub(r"[^\n]", " ", token)
 
-    return _COMMENT_OR_LITERAL.sub(spaces, text)
+    return COMMENT_OR_LITERAL.sub(spaces, text)
 
 
 def line_of(text, position):

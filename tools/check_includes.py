@@ -5,10 +5,10 @@
   inside engine/:   open -> {upkeep, topology} -> durability -> build -> search -> graph (LAYERS has the exact lists)
   inside storage/:  storage, publish -> log -> frame -> io
 
-Bazel's visibility says the same of targets; this says it of files, and four more things: no two folders include each other,
-directly or through others; a quoted include is a path from the root of the repository to a file that exists, or the name of
-a file in the same folder; <mimalloc.h> is for base/ only, and <liburing.h> for storage/io/ only (tests and benchmarks are
-free). Prints what is wrong as `file:line: ...` and ends with 1 if anything is.
+Bazel's visibility says the same of targets; this says it of files, and four more things: no two folders include each
+other, directly or through others; a quoted include is a path from the root of the repository to a file that exists, or
+the name of a file in the same folder; <mimalloc.h> is for base/ only, and <liburing.h> for storage/io/ only (tests and
+benchmarks are free). Prints what is wrong as `file:line: ...` and ends with 1 if anything is.
 """
 
 import os

@@ -2,8 +2,8 @@
 """Checks the style rules that clang-format does not know.
 
 Errors (the exit code is 1):
-  - the library (api/ without api/cli/, engine/, storage/, distances/, base/) allocates through base/alloc.h only, and never prints
-    or ends the process;
+  - the library (api/ without api/cli/, engine/, storage/, distances/, base/) allocates through base/alloc.h only, and
+    never prints or ends the process;
   - every file begins with a comment;
   - no notes to self are left in comments.
 Warnings, for a human to judge: files longer than 600 lines and functions longer than 60.

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Counts the test cases of one `bazel test` run.
 
-Reads the build event file (--build_event_json_file) and the test.xml of each test it names, and prints two numbers, passed
-and failed; what failed goes to standard error. The rules:
+Reads the build event file (--build_event_json_file) and the test.xml of each test it names, and prints two numbers,
+passed and failed; what failed goes to standard error. The rules:
   - of several attempts at a test the last counts;
   - every <testcase> counts, except those that were not run or are skipped;
   - a test that did not pass but shows no failed case (a crash, a timeout) is one failure;

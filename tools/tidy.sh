@@ -9,7 +9,7 @@ if [ "${#files[@]}" -eq 0 ]; then
 fi
 status=0
 for file in "${files[@]}"; do
-    flags=(-std=gnu17 -I. -idirafter base -DRHUMB_SYSTEM_MALLOC)
+    flags=(-std=gnu17 -iquote . -Iinclude -DRHUMB_SYSTEM_MALLOC)
     case "$file" in
     *avx512*) flags+=(-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma -mf16c) ;;
     *avx2*) flags+=(-mavx2 -mfma -mf16c) ;;

@@ -101,7 +101,7 @@ static int insert_batch(struct ingest *ingest, size_t count) {
     batch.thread_count = ingest->options->thread_count;
     batch.progress = on_progress;
     batch.progress_context = ingest;
-    batch.partial = true; /* what an interruption has left is gone on with */
+    batch.partial = true; /* a batch that was interrupted is continued */
     size_t inserted_count = 0;
     const rhumb_status status =
         rhumb_index_insert_batch(ingest->index, ingest->keys, ingest->vectors, count, &batch, &inserted_count);

@@ -3,7 +3,7 @@
  *
  * Queries go to the library in batches; owns the buffers of one batch, bounded whatever the file and k are. Only the
  * searching is timed, not the reading, the counting of recall or the writing. Opens the index read-only, so it works
- * beside a writer.
+ * while another process writes.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -74,7 +74,7 @@ static int open_truth(struct search *search, rhumb_metric metric) {
         struct dataset_error error;
         const enum dataset_status status = dataset_open(queries->path, &wanted, &neighbors, &error);
         if (status != DATASET_OK && status != DATASET_E_ABSENT) return cli_fail_dataset(search->cli, &error);
-        /* Nobody asked for this truth, so one that is too narrow for k is no failure. */
+        /* The user did not ask for this truth, so it is not a failure if it is too narrow for k. */
         if (neighbors && dataset_info_get(neighbors)->dim >= arguments->k) {
             options.path = queries->path;
             options.format_name = "hdf5";

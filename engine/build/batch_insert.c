@@ -11,7 +11,6 @@
 #include "engine/build/batch_insert.h"
 #include "engine/build/writer.h"
 
-#include <pthread.h>
 #include <time.h>
 
 #include "base/alloc.h"
@@ -111,7 +110,8 @@ static rhumb_status run(insert_job *job) {
 
 rhumb_status rhumb__batch_boundary(rhumb__writer *writer, rhumb__log_type type, uint64_t batch, uint64_t *lsn_out) {
     const rhumb_status status = rhumb__log_reserve(writer->log, 0);
-    if (status == RHUMB_OK) *lsn_out = rhumb__log_append(writer->log, type, batch, NULL, 0, NULL, 0);
+    const rhumb__log_operation operation = {.type = type, .batch = batch};
+    if (status == RHUMB_OK) *lsn_out = rhumb__log_append(writer->log, &operation);
     return status;
 }
 
@@ -149,7 +149,7 @@ static rhumb_status insert_whole(insert_job *job) {
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for a batch of %llu", (unsigned long long)job->spec->count);
     }
     for (uint64_t i = 0; i < job->spec->count; i++) job->slots[i] = RHUMB__SLOT_NONE;
-    pthread_rwlock_rdlock(&writer->batch_lock);
+    rhumb__rwlock_rdlock(&writer->batch_lock);
     RHUMB_TRY(rhumb__batch_boundary(writer, RHUMB__LOG_BATCH_BEGIN, 0, &job->batch));
     status = run(job);
     if (status == RHUMB_OK) status = rhumb__batch_boundary(writer, RHUMB__LOG_BATCH_COMMIT, job->batch, &commit_lsn);
@@ -159,7 +159,7 @@ static rhumb_status insert_whole(insert_job *job) {
         take_back(job);
     }
 done:
-    pthread_rwlock_unlock(&writer->batch_lock);
+    rhumb__rwlock_unlock(&writer->batch_lock);
     rhumb__free(job->slots);
     return status;
 }

@@ -19,17 +19,17 @@ static bool has_room(rhumb__carry *carry) {
 
 void rhumb__carry_note(rhumb__carry *carry, rhumb__log_type type, uint64_t key, uint32_t slot, uint64_t lsn) {
     if (!atomic_load_explicit(&carry->recording, memory_order_relaxed)) return;
-    pthread_mutex_lock(&carry->lock);
+    rhumb__mutex_lock(&carry->lock);
     carry->lost = carry->lost || !has_room(carry);
     if (!carry->lost) {
         carry->items[carry->count++] = (rhumb__carry_item){key, lsn, slot, (uint32_t)type};
     }
-    pthread_mutex_unlock(&carry->lock);
+    rhumb__mutex_unlock(&carry->lock);
 }
 
 rhumb_status rhumb__carry_take(rhumb__carry *carry, rhumb__carry_item **items_out, uint64_t *count_out) {
     rhumb_status status = RHUMB_OK;
-    pthread_mutex_lock(&carry->lock);
+    rhumb__mutex_lock(&carry->lock);
     if (carry->lost) {
         status = rhumb__fail(RHUMB_E_NOMEM, "no memory to note what changes during a compaction");
     } else {
@@ -39,23 +39,23 @@ rhumb_status rhumb__carry_take(rhumb__carry *carry, rhumb__carry_item **items_ou
         carry->count = 0;
         carry->capacity = 0;
     }
-    pthread_mutex_unlock(&carry->lock);
+    rhumb__mutex_unlock(&carry->lock);
     return status;
 }
 
 uint64_t rhumb__carry_count(rhumb__carry *carry) {
-    pthread_mutex_lock(&carry->lock);
+    rhumb__mutex_lock(&carry->lock);
     const uint64_t count = carry->count;
-    pthread_mutex_unlock(&carry->lock);
+    rhumb__mutex_unlock(&carry->lock);
     return count;
 }
 
 void rhumb__carry_clear(rhumb__carry *carry) {
-    pthread_mutex_lock(&carry->lock);
+    rhumb__mutex_lock(&carry->lock);
     rhumb__free(carry->items);
     carry->items = NULL;
     carry->count = 0;
     carry->capacity = 0;
     carry->lost = false;
-    pthread_mutex_unlock(&carry->lock);
+    rhumb__mutex_unlock(&carry->lock);
 }

@@ -7,11 +7,11 @@
 #ifndef RHUMB_ENGINE_BUILD_CARRY_H
 #define RHUMB_ENGINE_BUILD_CARRY_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/lock.h"
 #include "storage/log/log.h"
 
 typedef struct rhumb__carry_item {
@@ -23,7 +23,7 @@ typedef struct rhumb__carry_item {
 
 typedef struct rhumb__carry {
     _Atomic bool recording; /* changes with the gate closed, so operations may look without a lock */
-    pthread_mutex_t lock;
+    rhumb__mutex lock;
     bool lost; /* guarded by lock, as the three below: an item could not be noted */
     rhumb__carry_item *items;
     uint64_t count;

@@ -89,14 +89,19 @@ static rhumb_status take_slot(rhumb__graph *graph, insertion *in) {
 /* Slot and log number are taken together, so that their orders are one. `row` begins with the vector as the caller gave
  * it. */
 static rhumb_status take_slot_and_lsn(rhumb__graph *graph, const void *row, insertion *in) {
-    pthread_mutex_lock(&graph->append_lock);
+    rhumb__mutex_lock(&graph->append_lock);
     rhumb_status status = take_slot(graph, in);
     if (status == RHUMB_OK) {
         rhumb__active_take_slot(graph, in->active, in->slot);
-        in->lsn = rhumb__log_append(graph->writer->log, in->replace ? RHUMB__LOG_UPSERT : RHUMB__LOG_INSERT, in->batch,
-                                    &in->key, sizeof in->key, row, graph->space.vector_bytes);
+        const rhumb__log_operation operation = {.type = in->replace ? RHUMB__LOG_UPSERT : RHUMB__LOG_INSERT,
+                                                .batch = in->batch,
+                                                .head = &in->key,
+                                                .head_bytes = sizeof in->key,
+                                                .body = row,
+                                                .body_bytes = graph->space.vector_bytes};
+        in->lsn = rhumb__log_append(graph->writer->log, &operation);
     }
-    pthread_mutex_unlock(&graph->append_lock);
+    rhumb__mutex_unlock(&graph->append_lock);
     return status;
 }
 
@@ -194,12 +199,12 @@ rhumb_status rhumb__graph_insert(rhumb__graph *graph, rhumb__scratch *scratch, u
 
 rhumb_status rhumb__graph_upsert(rhumb__graph *graph, rhumb__scratch *scratch, uint64_t key, uint64_t *lsn_out) {
     insertion in = {.key = key, .replace = true};
-    pthread_rwlock_rdlock(&graph->removal_lock);
+    rhumb__rwlock_rdlock(&graph->removal_lock);
     /* Searches compare the two numbers, see rhumb__graph_search. */
     atomic_fetch_add(&graph->replace_begun, 1);
     const rhumb_status status = insert(graph, scratch, &in);
     atomic_fetch_add(&graph->replace_done, 1);
-    pthread_rwlock_unlock(&graph->removal_lock);
+    rhumb__rwlock_unlock(&graph->removal_lock);
     if (status == RHUMB_OK) *lsn_out = in.lsn;
     return status;
 }
@@ -217,9 +222,9 @@ rhumb_status rhumb__graph_place(rhumb__graph *graph, uint64_t key, const void *r
         goto done;
     }
     RHUMB_TRY(rhumb__key_table_reserve(&graph->key_table, &place));
-    pthread_mutex_lock(&graph->append_lock);
+    rhumb__mutex_lock(&graph->append_lock);
     status = take_slot(graph, &in);
-    pthread_mutex_unlock(&graph->append_lock);
+    rhumb__mutex_unlock(&graph->append_lock);
     RHUMB_TRY(status);
     *(uint64_t *)rhumb__section_row(&graph->keys, in.slot) = key;
     rhumb__key_table_add(&graph->key_table, &place, in.slot);

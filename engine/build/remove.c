@@ -23,7 +23,7 @@ rhumb_status rhumb__removal_note(rhumb__graph *graph, uint64_t key, uint32_t slo
     rhumb_status status = RHUMB_OK;
     rhumb__removals *removals = &graph->removals;
     if (!removals->deferred) return RHUMB_OK;
-    pthread_mutex_lock(&removals->lock);
+    rhumb__mutex_lock(&removals->lock);
     if (removals->count == removals->capacity) {
         const uint64_t capacity = removals->capacity == 0 ? 64 : removals->capacity * 2;
         rhumb__removal *items = rhumb__alloc_resize(removals->items, capacity, sizeof *items);
@@ -37,7 +37,7 @@ rhumb_status rhumb__removal_note(rhumb__graph *graph, uint64_t key, uint32_t slo
     /* One whose operation fails after all does no harm: only slots of dead nodes are taken out. */
     removals->items[removals->count++] = (rhumb__removal){key, slot};
 done:
-    pthread_mutex_unlock(&removals->lock);
+    rhumb__mutex_unlock(&removals->lock);
     return status;
 }
 
@@ -57,20 +57,22 @@ static rhumb_status delete_key(rhumb__graph *graph, uint64_t key, uint32_t expec
     rhumb__key_place place;
     rhumb_status status = rhumb__log_reserve(graph->writer->log, sizeof key);
     if (status != RHUMB_OK) return status;
-    pthread_rwlock_rdlock(&graph->removal_lock);
+    rhumb__rwlock_rdlock(&graph->removal_lock);
     const uint32_t slot = rhumb__graph_lock_settled_key(graph, key, &place);
     if (slot == RHUMB__SLOT_NONE || (expected != RHUMB__SLOT_NONE && slot != expected)) {
         status = rhumb__fail(RHUMB_E_NOTFOUND, "key %llu is not in the index", (unsigned long long)key);
         goto done;
     }
     RHUMB_TRY(rhumb__removal_note(graph, key, slot));
-    *lsn_out = rhumb__log_append(graph->writer->log, RHUMB__LOG_DELETE, batch, &key, sizeof key, NULL, 0);
+    const rhumb__log_operation operation = {
+        .type = RHUMB__LOG_DELETE, .batch = batch, .head = &key, .head_bytes = sizeof key};
+    *lsn_out = rhumb__log_append(graph->writer->log, &operation);
     rhumb__removal_unlink_key(graph, &place, slot);
     rhumb__carry_note(&graph->writer->carry, RHUMB__LOG_DELETE, key, slot, *lsn_out);
     rhumb__removal_bury(graph, slot);
 done:
     rhumb__key_table_unlock(&graph->key_table, &place);
-    pthread_rwlock_unlock(&graph->removal_lock);
+    rhumb__rwlock_unlock(&graph->removal_lock);
     if (status != RHUMB_OK) rhumb__log_release(graph->writer->log, sizeof key);
     if (status == RHUMB_OK) rhumb__writer_note_logged(graph->writer, sizeof key);
     return status;
@@ -102,9 +104,9 @@ void rhumb__removals_defer(rhumb__graph *graph) { graph->removals.deferred = tru
 void rhumb__removals_catch_up(rhumb__graph *graph) {
     rhumb__removals *removals = &graph->removals;
     /* Whoever noted something held the lock shared until its node was dead. */
-    pthread_rwlock_wrlock(&graph->removal_lock);
+    rhumb__rwlock_wrlock(&graph->removal_lock);
     removals->deferred = false;
-    pthread_rwlock_unlock(&graph->removal_lock);
+    rhumb__rwlock_unlock(&graph->removal_lock);
     for (uint64_t i = 0; i < removals->count; i++) {
         const rhumb__removal removal = removals->items[i];
         if (!rhumb__graph_is_dead(graph, removal.slot)) continue;

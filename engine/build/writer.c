@@ -1,7 +1,7 @@
 /* writer.c - see writer.h.
  *
- * The order of the locks is in graph.h. The gate is a lock like any other; what is special is that operations hold it
- * shared and wait for little inside, so that closing it takes as long as the operations under way.
+ * The order of the locks is in base/lock_ranks.h. The gate is a lock like any other; what is special is that operations
+ * hold it shared and wait for little inside, so that closing it takes as long as the operations under way.
  */
 #define _GNU_SOURCE
 #include "engine/build/writer.h"
@@ -9,7 +9,6 @@
 #include <time.h>
 
 #include "base/alloc.h"
-#include "base/lock.h"
 #include "base/status.h"
 
 /* Deletes between two calls of the hook. */
@@ -20,10 +19,12 @@ rhumb_status rhumb__writer_new(const rhumb__graph_options *options, rhumb__write
     if (writer == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for an index");
     writer->options = *options;
     atomic_store(&writer->logged_limit_bytes, UINT64_MAX);
-    if (pthread_mutex_init(&writer->compact_lock, NULL) != 0 ||
-        pthread_mutex_init(&writer->checkpoint_lock, NULL) != 0 || pthread_mutex_init(&writer->stats_lock, NULL) != 0 ||
-        pthread_mutex_init(&writer->carry.lock, NULL) != 0 || rhumb__rwlock_init_fair(&writer->batch_lock) != 0 ||
-        rhumb__rwlock_init_fair(&writer->gate) != 0) {
+    if (rhumb__mutex_init(&writer->compact_lock, RHUMB__RANK_COMPACT) != 0 ||
+        rhumb__mutex_init(&writer->checkpoint_lock, RHUMB__RANK_CHECKPOINT) != 0 ||
+        rhumb__mutex_init(&writer->stats_lock, RHUMB__RANK_STATS) != 0 ||
+        rhumb__mutex_init(&writer->carry.lock, RHUMB__RANK_CARRY) != 0 ||
+        rhumb__rwlock_init(&writer->batch_lock, RHUMB__RANK_BATCH) != 0 ||
+        rhumb__rwlock_init(&writer->gate, RHUMB__RANK_GATE) != 0) {
         rhumb__free(writer);
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for locks");
     }
@@ -34,22 +35,22 @@ rhumb_status rhumb__writer_new(const rhumb__graph_options *options, rhumb__write
 void rhumb__writer_free(rhumb__writer *writer) {
     if (writer == NULL) return;
     rhumb__carry_clear(&writer->carry);
-    pthread_mutex_destroy(&writer->compact_lock);
-    pthread_mutex_destroy(&writer->checkpoint_lock);
-    pthread_mutex_destroy(&writer->stats_lock);
-    pthread_mutex_destroy(&writer->carry.lock);
-    pthread_rwlock_destroy(&writer->batch_lock);
-    pthread_rwlock_destroy(&writer->gate);
+    rhumb__mutex_destroy(&writer->compact_lock);
+    rhumb__mutex_destroy(&writer->checkpoint_lock);
+    rhumb__mutex_destroy(&writer->stats_lock);
+    rhumb__mutex_destroy(&writer->carry.lock);
+    rhumb__rwlock_destroy(&writer->batch_lock);
+    rhumb__rwlock_destroy(&writer->gate);
     rhumb__free(writer);
 }
 
 void rhumb__writer_enter(rhumb__writer *writer) {
     const uint64_t throttle_ns = atomic_load_explicit(&writer->throttle_ns, memory_order_relaxed);
     if (throttle_ns > 0) nanosleep(&(struct timespec){.tv_nsec = (long)throttle_ns}, NULL);
-    pthread_rwlock_rdlock(&writer->gate);
+    rhumb__rwlock_rdlock(&writer->gate);
 }
 
-void rhumb__writer_leave(rhumb__writer *writer) { pthread_rwlock_unlock(&writer->gate); }
+void rhumb__writer_leave(rhumb__writer *writer) { rhumb__rwlock_unlock(&writer->gate); }
 
 void rhumb__writer_note_logged(rhumb__writer *writer, uint64_t bytes) {
     const uint64_t limit = atomic_load_explicit(&writer->logged_limit_bytes, memory_order_relaxed);

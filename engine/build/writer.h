@@ -12,11 +12,11 @@
 #ifndef RHUMB_ENGINE_BUILD_WRITER_H
 #define RHUMB_ENGINE_BUILD_WRITER_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/lock.h"
 #include "engine/build/carry.h"
 #include "engine/graph/graph.h"
 #include "storage/log/log.h"
@@ -71,22 +71,22 @@ struct rhumb__writer {
     rhumb__background *background;
     rhumb__compactor *compactor;
     _Atomic(rhumb__graph *) graph; /* of the moment; changes under checkpoint_lock and with the gate closed */
-    rhumb__scratch_pool *pool;  /* of the handle, which is told when the graph is exchanged; NULL: there is none yet */
-    pthread_mutex_t *pool_lock; /* held while it is told and until the old graph is gone; NULL likewise */
+    rhumb__scratch_pool *pool; /* of the handle, which is told when the graph is exchanged; NULL: there is none yet */
+    rhumb__mutex *pool_lock;   /* held while it is told and until the old graph is gone; NULL likewise */
 
-    pthread_mutex_t compact_lock; /* one compaction at a time; the outermost of all locks */
-    pthread_mutex_t checkpoint_lock;
+    rhumb__mutex compact_lock; /* one compaction at a time; the outermost of all locks */
+    rhumb__mutex checkpoint_lock;
     bool exchanged; /* the graph is not that of the newest version any more; guarded by checkpoint_lock, as the next */
-    uint64_t published_lsn;      /* the last operation that the newest checkpoint holds; guarded by checkpoint_lock */
-    pthread_rwlock_t batch_lock; /* shared by batches that are all or nothing; exclusive for the beginning of a
+    uint64_t published_lsn;   /* the last operation that the newest checkpoint holds; guarded by checkpoint_lock */
+    rhumb__rwlock batch_lock; /* shared by batches that are all or nothing; exclusive for the beginning of a
                                     checkpoint and for an exchange of the graph */
-    pthread_rwlock_t gate;       /* shared by operations, exclusive for an exchange of the graph */
+    rhumb__rwlock gate;       /* shared by operations, exclusive for an exchange of the graph */
     _Atomic uint64_t throttle_ns;
     rhumb__carry carry; /* what a compaction under way has to carry over */
     _Atomic bool compact_cancelled;
     uint64_t recovered_lsn; /* the last operation that was there when the index was opened */
 
-    pthread_mutex_t stats_lock;
+    rhumb__mutex stats_lock;
     rhumb__checkpoint_stats checkpoint_stats; /* guarded by stats_lock, which is held for a copy only, as the next */
     rhumb__compaction_stats compaction_stats;
     _Atomic bool compacting;

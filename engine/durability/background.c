@@ -11,10 +11,12 @@
 #include "engine/durability/background.h"
 #include "engine/build/writer.h"
 
+#include <pthread.h>
 #include <stdio.h>
 
 #include "base/alloc.h"
 #include "base/bits.h"
+#include "base/lock.h"
 #include "base/log_message.h"
 #include "base/status.h"
 #include "base/thread.h"
@@ -31,10 +33,10 @@
 
 struct rhumb__background {
     pthread_t thread;
-    pthread_mutex_t lock;
+    rhumb__mutex lock;
     pthread_cond_t wake; /* the thread has something to do */
     pthread_cond_t idle; /* it has nothing to do any more */
-    pthread_mutex_t link_lock;
+    rhumb__mutex link_lock;
     _Atomic bool recovering; /* vectors from the log wait to be linked; those that a compaction leaves do not count */
     bool stop;               /* guarded by lock, as the three below */
     bool checkpoint_due;
@@ -46,19 +48,19 @@ struct rhumb__background {
 static uint64_t limit_bytes(rhumb__writer *writer) {
     if (writer->options.durability == RHUMB_DURABILITY_NONE) return UINT64_MAX;
     if (writer->options.checkpoint_log_bytes != 0) return writer->options.checkpoint_log_bytes;
-    pthread_mutex_lock(&writer->store->publish_lock);
+    rhumb__mutex_lock(&writer->store->publish_lock);
     const uint64_t index_bytes = writer->store->superblock.file_bytes;
-    pthread_mutex_unlock(&writer->store->publish_lock);
+    rhumb__mutex_unlock(&writer->store->publish_lock);
     return rhumb__max_u64(index_bytes / INDEX_SHARE, LOG_BYTES_MIN);
 }
 
 /* The writer's hook. */
 static void checkpoint_due(rhumb__writer *writer) {
     rhumb__background *b = writer->background;
-    pthread_mutex_lock(&b->lock);
+    rhumb__mutex_lock(&b->lock);
     b->checkpoint_due = true;
     pthread_cond_signal(&b->wake);
-    pthread_mutex_unlock(&b->lock);
+    rhumb__mutex_unlock(&b->lock);
 }
 
 static rhumb_status link_block(rhumb__writer *writer, bool *left_out) {
@@ -77,11 +79,11 @@ rhumb_status rhumb__background_finish_linking(rhumb__writer *writer) {
 }
 
 static void note_failure(rhumb__writer *writer) {
-    pthread_mutex_lock(&writer->stats_lock);
+    rhumb__mutex_lock(&writer->stats_lock);
     writer->checkpoint_stats.failed_count++;
     snprintf(writer->checkpoint_stats.failure, sizeof writer->checkpoint_stats.failure, "%.255s",
              rhumb__error_last()->message);
-    pthread_mutex_unlock(&writer->stats_lock);
+    rhumb__mutex_unlock(&writer->stats_lock);
     const rhumb_error *error = rhumb__error_last();
     rhumb__log_message(error->status == RHUMB_E_FATAL ? RHUMB_LOG_ERROR : RHUMB_LOG_WARNING, writer->store->path,
                        "a checkpoint in the background failed: %s", error->message);
@@ -107,10 +109,10 @@ static void count_unreachable_of(rhumb__writer *writer, rhumb__graph *graph) {
     uint64_t count = 0;
     rhumb__active_wait(graph, slot_count);
     if (rhumb__reachability_count(graph, slot_count, NULL, &count) != RHUMB_OK) return;
-    pthread_mutex_lock(&writer->stats_lock);
+    rhumb__mutex_lock(&writer->stats_lock);
     writer->checkpoint_stats.unreachable_count = count;
     writer->checkpoint_stats.unreachable_lsn = lsn;
-    pthread_mutex_unlock(&writer->stats_lock);
+    rhumb__mutex_unlock(&writer->stats_lock);
 }
 
 static void count_unreachable(rhumb__writer *writer) {
@@ -121,9 +123,9 @@ static void count_unreachable(rhumb__writer *writer) {
 }
 
 static bool is_stopped(rhumb__background *b) {
-    pthread_mutex_lock(&b->lock);
+    rhumb__mutex_lock(&b->lock);
     const bool stop = b->stop;
-    pthread_mutex_unlock(&b->lock);
+    rhumb__mutex_unlock(&b->lock);
     return stop;
 }
 
@@ -138,22 +140,22 @@ static void *thread_main(void *argument) {
                            rhumb__error_last()->message);
         break;
     }
-    pthread_mutex_lock(&b->lock);
+    rhumb__mutex_lock(&b->lock);
     while (!b->stop) {
         if (!b->checkpoint_due) {
             b->busy = false;
             pthread_cond_broadcast(&b->idle);
-            pthread_cond_wait(&b->wake, &b->lock);
+            rhumb__cond_wait(&b->wake, &b->lock);
             b->busy = true;
             continue;
         }
         b->checkpoint_due = false;
-        pthread_mutex_unlock(&b->lock);
+        rhumb__mutex_unlock(&b->lock);
         make_checkpoint(writer);
         count_unreachable(writer);
-        pthread_mutex_lock(&b->lock);
+        rhumb__mutex_lock(&b->lock);
     }
-    pthread_mutex_unlock(&b->lock);
+    rhumb__mutex_unlock(&b->lock);
     return NULL;
 }
 
@@ -161,23 +163,23 @@ rhumb_status rhumb__background_wait_idle(rhumb__writer *writer) {
     rhumb__background *b = writer->background;
     const rhumb_status status = rhumb__background_finish_linking(writer);
     if (status != RHUMB_OK) return status;
-    pthread_mutex_lock(&b->lock);
-    while (b->busy || b->checkpoint_due) pthread_cond_wait(&b->idle, &b->lock);
-    pthread_mutex_unlock(&b->lock);
+    rhumb__mutex_lock(&b->lock);
+    while (b->busy || b->checkpoint_due) rhumb__cond_wait(&b->idle, &b->lock);
+    rhumb__mutex_unlock(&b->lock);
     return RHUMB_OK;
 }
 
 void rhumb__background_exchange(rhumb__writer *writer, rhumb__graph *graph) {
     rhumb__background *b = writer->background;
-    pthread_mutex_lock(&b->link_lock);
+    rhumb__mutex_lock(&b->link_lock);
     (void)rhumb__scratch_pool_switch(&b->pool, graph);
-    pthread_mutex_unlock(&b->link_lock);
+    rhumb__mutex_unlock(&b->link_lock);
 }
 
 static void background_free(rhumb__background *b) {
     rhumb__scratch_pool_destroy(&b->pool);
-    pthread_mutex_destroy(&b->lock);
-    pthread_mutex_destroy(&b->link_lock);
+    rhumb__mutex_destroy(&b->lock);
+    rhumb__mutex_destroy(&b->link_lock);
     pthread_cond_destroy(&b->wake);
     pthread_cond_destroy(&b->idle);
     rhumb__free(b);
@@ -186,8 +188,9 @@ static void background_free(rhumb__background *b) {
 rhumb_status rhumb__background_start(rhumb__writer *writer) {
     rhumb__background *b = rhumb__alloc_zeroed(1, sizeof *b);
     if (b == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a thread");
-    if (pthread_mutex_init(&b->lock, NULL) != 0 || pthread_mutex_init(&b->link_lock, NULL) != 0 ||
-        pthread_cond_init(&b->wake, NULL) != 0 || pthread_cond_init(&b->idle, NULL) != 0) {
+    if (rhumb__mutex_init(&b->lock, RHUMB__RANK_BACKGROUND) != 0 ||
+        rhumb__mutex_init(&b->link_lock, RHUMB__RANK_LINK) != 0 || pthread_cond_init(&b->wake, NULL) != 0 ||
+        pthread_cond_init(&b->idle, NULL) != 0) {
         rhumb__free(b);
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for locks");
     }
@@ -209,10 +212,10 @@ rhumb_status rhumb__background_start(rhumb__writer *writer) {
 void rhumb__background_stop(rhumb__writer *writer) {
     rhumb__background *b = writer->background;
     if (b == NULL) return;
-    pthread_mutex_lock(&b->lock);
+    rhumb__mutex_lock(&b->lock);
     b->stop = true;
     pthread_cond_signal(&b->wake);
-    pthread_mutex_unlock(&b->lock);
+    rhumb__mutex_unlock(&b->lock);
     pthread_join(b->thread, NULL);
     writer->background = NULL;
     background_free(b);

@@ -34,6 +34,7 @@
 #include "engine/durability/recover.h"
 #include "engine/graph/active.h"
 #include "engine/graph/tombstones.h"
+#include "storage/publish/publish.h"
 
 /* Nodes from the log that are linked before a close, which then waits for a second or so; with more it leaves the log
  * as it is. */
@@ -143,10 +144,10 @@ static rhumb_status reserve_tombstones(version *v, uint64_t row_count) {
 
 /* Step 1, with everybody held up who must be. */
 static rhumb_status fix_held(rhumb__graph *graph, version *v) {
-    pthread_mutex_lock(&graph->append_lock);
+    rhumb__mutex_lock(&graph->append_lock);
     v->counts = graph->counts;
     if (graph->writer->log != NULL) v->log_end = rhumb__log_mark_now(graph->writer->log);
-    pthread_mutex_unlock(&graph->append_lock);
+    rhumb__mutex_unlock(&graph->append_lock);
     v->counts.lsn = v->log_end.lsn;
     /* Only a file that was made to say so comes near it; a version beyond it would not open again. */
     if (v->counts.lsn > RHUMB__LOG_LSN_MAX) {
@@ -166,23 +167,23 @@ static rhumb_status fix_held(rhumb__graph *graph, version *v) {
 static rhumb_status fix(rhumb__graph *graph, version *v) {
     rhumb_status status = reserve_tombstones(v, rhumb__tombstone_row_count(rhumb__graph_slot_count(graph)));
     if (status != RHUMB_OK) return status;
-    pthread_mutex_lock(&graph->key_table.split_lock);
+    rhumb__mutex_lock(&graph->key_table.split_lock);
     const uint64_t begin_ns = rhumb__clock_now_ns();
-    pthread_rwlock_wrlock(&graph->writer->batch_lock);
-    pthread_rwlock_wrlock(&graph->removal_lock);
+    rhumb__rwlock_wrlock(&graph->writer->batch_lock);
+    rhumb__rwlock_wrlock(&graph->removal_lock);
     status = fix_held(graph, v);
-    pthread_rwlock_unlock(&graph->removal_lock);
-    pthread_rwlock_unlock(&graph->writer->batch_lock);
+    rhumb__rwlock_unlock(&graph->removal_lock);
+    rhumb__rwlock_unlock(&graph->writer->batch_lock);
     v->pause_ns = rhumb__clock_now_ns() - begin_ns;
     if (status != RHUMB_OK) {
-        pthread_mutex_unlock(&graph->key_table.split_lock);
+        rhumb__mutex_unlock(&graph->key_table.split_lock);
         return status;
     }
     rhumb__active_wait(graph, v->counts.slot_count);
     v->counts.key_bucket_count = atomic_load_explicit(&graph->key_table.bucket_count, memory_order_acquire);
-    pthread_mutex_lock(&graph->key_table.overflow_lock);
+    rhumb__mutex_lock(&graph->key_table.overflow_lock);
     v->counts.key_overflow_count = graph->key_table.overflow_count;
-    pthread_mutex_unlock(&graph->key_table.overflow_lock);
+    rhumb__mutex_unlock(&graph->key_table.overflow_lock);
     return RHUMB_OK;
 }
 
@@ -191,14 +192,14 @@ static void note_success(rhumb__graph *graph, const version *v, uint64_t written
     writer->published_lsn = v->counts.lsn;
     writer->exchanged = false;
     rhumb__checkpoint_stats *stats = &writer->checkpoint_stats;
-    pthread_mutex_lock(&writer->stats_lock);
+    rhumb__mutex_lock(&writer->stats_lock);
     stats->count++;
     stats->lsn = v->counts.lsn;
     stats->bytes = written_bytes;
     stats->ns = rhumb__clock_now_ns() - v->begin_ns;
     stats->pause_ns = v->pause_ns;
     if (v->pause_ns > stats->pause_max_ns) stats->pause_max_ns = v->pause_ns;
-    pthread_mutex_unlock(&writer->stats_lock);
+    rhumb__mutex_unlock(&writer->stats_lock);
 }
 
 /* Step 3. */
@@ -235,7 +236,7 @@ static rhumb_status checkpoint(rhumb__graph *graph, bool pull_down) {
     status = publish(graph, &v, pull_down);
     if (status == RHUMB_OK && graph->writer->log != NULL) status = rhumb__log_cut(graph->writer->log, &v.log_end);
     rhumb__removals_catch_up(graph);
-    pthread_mutex_unlock(&graph->key_table.split_lock);
+    rhumb__mutex_unlock(&graph->key_table.split_lock);
     if (status != RHUMB_OK) goto done;
     rhumb__log_message(RHUMB_LOG_INFO, path,
                        "checkpoint made: operations up to %llu, %llu bytes, %.3f ms, writers held up for %.3f ms",
@@ -263,16 +264,16 @@ rhumb_status rhumb__checkpoint_locked(rhumb__writer *writer) {
 }
 
 rhumb_status rhumb__checkpoint(rhumb__writer *writer) {
-    pthread_mutex_lock(&writer->checkpoint_lock);
+    rhumb__mutex_lock(&writer->checkpoint_lock);
     const rhumb_status status = rhumb__checkpoint_locked(writer);
-    pthread_mutex_unlock(&writer->checkpoint_lock);
+    rhumb__mutex_unlock(&writer->checkpoint_lock);
     return status;
 }
 
 rhumb_status rhumb__checkpoint_forced(rhumb__writer *writer, bool pull_down) {
-    pthread_mutex_lock(&writer->checkpoint_lock);
+    rhumb__mutex_lock(&writer->checkpoint_lock);
     const rhumb_status status = rhumb__checkpoint_forced_locked(writer, pull_down);
-    pthread_mutex_unlock(&writer->checkpoint_lock);
+    rhumb__mutex_unlock(&writer->checkpoint_lock);
     return status;
 }
 

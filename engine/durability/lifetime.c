@@ -17,6 +17,7 @@
 #include "engine/durability/checkpoint.h"
 #include "engine/durability/metadata.h"
 #include "engine/durability/recover.h"
+#include "storage/log/log_examine.h"
 
 /* A graph with a writer of its own when `options` says that it is to be written. */
 static rhumb_status graph_new(const rhumb__graph_options *options, rhumb__graph **graph_out) {

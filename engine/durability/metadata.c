@@ -38,22 +38,22 @@ rhumb_status rhumb__metadata_decode(const rhumb__superblock *superblock, const c
 rhumb_status rhumb__metadata_set(rhumb__writer *writer, const void *bytes, uint32_t bytes_count) {
     rhumb__metadata next = {.bytes_count = bytes_count};
     if (bytes_count > 0) memcpy(next.bytes, bytes, bytes_count);
-    pthread_mutex_lock(&writer->checkpoint_lock);
+    rhumb__mutex_lock(&writer->checkpoint_lock);
     rhumb__graph *graph = atomic_load(&writer->graph);
     graph->metadata_next = &next;
     const rhumb_status status = rhumb__checkpoint_locked(writer);
     graph->metadata_next = NULL;
     if (status == RHUMB_OK) {
-        pthread_mutex_lock(&writer->stats_lock);
+        rhumb__mutex_lock(&writer->stats_lock);
         graph->metadata = next;
-        pthread_mutex_unlock(&writer->stats_lock);
+        rhumb__mutex_unlock(&writer->stats_lock);
     }
-    pthread_mutex_unlock(&writer->checkpoint_lock);
+    rhumb__mutex_unlock(&writer->checkpoint_lock);
     return status;
 }
 
 void rhumb__metadata_get(rhumb__graph *graph, rhumb__metadata *metadata) {
-    if (graph->writer != NULL) pthread_mutex_lock(&graph->writer->stats_lock);
+    if (graph->writer != NULL) rhumb__mutex_lock(&graph->writer->stats_lock);
     *metadata = graph->metadata;
-    if (graph->writer != NULL) pthread_mutex_unlock(&graph->writer->stats_lock);
+    if (graph->writer != NULL) rhumb__mutex_unlock(&graph->writer->stats_lock);
 }

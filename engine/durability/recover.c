@@ -112,9 +112,9 @@ done:
     return status;
 }
 
-rhumb_status rhumb__recover_link_block(rhumb__scratch_pool *pool, pthread_mutex_t *lock, bool *left_out) {
+rhumb_status rhumb__recover_link_block(rhumb__scratch_pool *pool, rhumb__mutex *lock, bool *left_out) {
     rhumb_status status = RHUMB_OK;
-    pthread_mutex_lock(lock);
+    rhumb__mutex_lock(lock);
     rhumb__graph *graph = atomic_load(&pool->graph); /* exchanged under the lock only */
     const uint64_t begin = atomic_load_explicit(&graph->unlinked_begin, memory_order_relaxed);
     const uint64_t end = rhumb__min_u64(begin + LINK_BLOCK_SLOTS, graph->unlinked_end);
@@ -127,7 +127,7 @@ rhumb_status rhumb__recover_link_block(rhumb__scratch_pool *pool, pthread_mutex_
         if (status == RHUMB_OK) atomic_store_explicit(&graph->unlinked_begin, end, memory_order_release);
     }
     *left_out = status == RHUMB_OK && end < graph->unlinked_end;
-    pthread_mutex_unlock(lock);
+    rhumb__mutex_unlock(lock);
     return status;
 }
 

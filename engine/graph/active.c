@@ -14,8 +14,8 @@ uint32_t rhumb__active_claim(rhumb__graph *graph) {
              * pause sees this insert. */
             if (!atomic_load(&graph->paused)) return i;
             atomic_store(&graph->active[i], RHUMB__ACTIVE_FREE);
-            pthread_mutex_lock(&graph->pause_lock);
-            pthread_mutex_unlock(&graph->pause_lock);
+            rhumb__mutex_lock(&graph->pause_lock);
+            rhumb__mutex_unlock(&graph->pause_lock);
             break;
         }
         sched_yield();
@@ -67,7 +67,7 @@ void rhumb__active_wait(rhumb__graph *graph, uint64_t slot_limit) {
 }
 
 void rhumb__active_pause(rhumb__graph *graph) {
-    pthread_mutex_lock(&graph->pause_lock);
+    rhumb__mutex_lock(&graph->pause_lock);
     atomic_store(&graph->paused, true);
     for (uint32_t i = 0; i < RHUMB__ACTIVE_INSERT_MAX; i++) {
         while (atomic_load(&graph->active[i]) != RHUMB__ACTIVE_FREE) sched_yield();
@@ -76,5 +76,5 @@ void rhumb__active_pause(rhumb__graph *graph) {
 
 void rhumb__active_resume(rhumb__graph *graph) {
     atomic_store(&graph->paused, false);
-    pthread_mutex_unlock(&graph->pause_lock);
+    rhumb__mutex_unlock(&graph->pause_lock);
 }

@@ -6,9 +6,9 @@
 
 #include "base/alloc.h"
 #include "base/bits.h"
-#include "base/lock.h"
 #include "base/status.h"
 #include "engine/graph/tombstones.h"
+#include "storage/next_sections.h"
 
 #define SECTION_VERSION 1u
 
@@ -20,10 +20,12 @@ rhumb_status rhumb__graph_new(rhumb__graph **graph_out) {
     if (graph == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for an index");
     graph->id = atomic_fetch_add(&graph_count, 1) + 1;
     atomic_store(&graph->entry, RHUMB__ENTRY_NONE);
-    if (pthread_mutex_init(&graph->append_lock, NULL) != 0 || pthread_mutex_init(&graph->pause_lock, NULL) != 0 ||
-        pthread_mutex_init(&graph->removals.lock, NULL) != 0 || rhumb__rwlock_init_fair(&graph->removal_lock) != 0 ||
-        pthread_mutex_init(&graph->key_table.split_lock, NULL) != 0 ||
-        pthread_mutex_init(&graph->key_table.overflow_lock, NULL) != 0) {
+    if (rhumb__mutex_init(&graph->append_lock, RHUMB__RANK_APPEND) != 0 ||
+        rhumb__mutex_init(&graph->pause_lock, RHUMB__RANK_PAUSE) != 0 ||
+        rhumb__mutex_init(&graph->removals.lock, RHUMB__RANK_REMOVALS) != 0 ||
+        rhumb__rwlock_init(&graph->removal_lock, RHUMB__RANK_REMOVAL) != 0 ||
+        rhumb__mutex_init(&graph->key_table.split_lock, RHUMB__RANK_SPLIT) != 0 ||
+        rhumb__mutex_init(&graph->key_table.overflow_lock, RHUMB__RANK_OVERFLOW) != 0) {
         rhumb__free(graph);
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for locks");
     }
@@ -45,6 +47,13 @@ typedef struct graph_section {
     uint64_t row_stride_bytes;
     uint64_t row_limit;
 } graph_section;
+
+/* A bucket is locked while the overflow rows of its chain are. */
+static rhumb__lock_rank chunk_rank(uint32_t section_id) {
+    if (section_id == RHUMB__SECTION_KEY_BUCKETS) return RHUMB__RANK_CHUNK_KEY_BUCKETS;
+    if (section_id == RHUMB__SECTION_KEY_OVERFLOW) return RHUMB__RANK_CHUNK_KEY_OVERFLOW;
+    return RHUMB__RANK_CHUNK;
+}
 
 rhumb_status rhumb__graph_attach(rhumb__graph *graph, bool next) {
     const rhumb__params *params = &graph->params;
@@ -77,6 +86,7 @@ rhumb_status rhumb__graph_attach(rhumb__graph *graph, bool next) {
             .unmapped = graph->graph_only && sections[i].id == RHUMB__SECTION_VECTORS,
             .row_stride_bytes = sections[i].row_stride_bytes,
             .row_limit = sections[i].row_limit,
+            .chunk_rank = chunk_rank(sections[i].id),
         };
         rhumb_status status = next ? rhumb__store_attach_next(graph->store, &spec, sections[i].section)
                                    : rhumb__store_attach(graph->store, &spec, sections[i].section);
@@ -161,12 +171,12 @@ void rhumb__graph_free(rhumb__graph *graph) {
     if (graph == NULL) return;
     rhumb__free(graph->key_table.overflow_free);
     rhumb__free(graph->removals.items);
-    pthread_mutex_destroy(&graph->append_lock);
-    pthread_mutex_destroy(&graph->pause_lock);
-    pthread_mutex_destroy(&graph->removals.lock);
-    pthread_rwlock_destroy(&graph->removal_lock);
-    pthread_mutex_destroy(&graph->key_table.split_lock);
-    pthread_mutex_destroy(&graph->key_table.overflow_lock);
+    rhumb__mutex_destroy(&graph->append_lock);
+    rhumb__mutex_destroy(&graph->pause_lock);
+    rhumb__mutex_destroy(&graph->removals.lock);
+    rhumb__rwlock_destroy(&graph->removal_lock);
+    rhumb__mutex_destroy(&graph->key_table.split_lock);
+    rhumb__mutex_destroy(&graph->key_table.overflow_lock);
     rhumb__free(graph);
 }
 

@@ -16,21 +16,16 @@
  *   5. In a file all of this may be violated. Every slot read from a list or from the key table is checked against
  * slot_limit before it is used, every level and upper row likewise. Damage makes answers worse, nothing else.
  *
- * LOCKS, in the order in which they may be taken:
- *   compact_lock -> checkpoint_lock -> key_table.split_lock -> batch_lock -> gate -> removal_lock -> pause_lock ->
- * chunk of key_buckets -> chunk of key_overflow, key_table.overflow_lock, append_lock -> growth lock of a section, the
- * log's locks, removals.lock, carry.lock, stats_lock. Chunks of lists0, lists_upper and tombstones: innermost, one at a
- * time. Searches take none of them. Inserts take split_lock only if it is free, so it matters not what they hold. Those
- * named first are the writer's (writer.h).
+ * LOCKS: base/lock_ranks.h has their order. Searches take none of them.
  */
 #ifndef RHUMB_ENGINE_GRAPH_GRAPH_H
 #define RHUMB_ENGINE_GRAPH_GRAPH_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/lock.h"
 #include "distances/space.h"
 #include "engine/graph/key_table.h"
 #include "engine/graph/params.h"
@@ -86,7 +81,7 @@ typedef struct rhumb__removal {
 
 typedef struct rhumb__removals {
     bool deferred; /* changes under removal_lock (exclusive) */
-    pthread_mutex_t lock;
+    rhumb__mutex lock;
     rhumb__removal *items; /* guarded by lock */
     uint64_t count;
     uint64_t capacity;
@@ -120,13 +115,13 @@ struct rhumb__graph {
     _Atomic uint64_t slot_limit; /* all slot sections can be read below it; release by growth, acquire by searches */
     _Atomic uint64_t upper_row_limit; /* the same for lists_upper */
 
-    pthread_mutex_t append_lock; /* guards counts (but not its key numbers) and the handing out of slots */
+    rhumb__mutex append_lock; /* guards counts (but not its key numbers) and the handing out of slots */
     rhumb__counts counts;
     _Atomic uint64_t finished_count; /* inserts that have finished */
     _Atomic uint64_t dead_count;     /* deletes that have finished: the difference is what rhumb_index_count shows */
     _Atomic uint64_t replace_begun;  /* upserts that have begun to replace a node, and those that have finished: */
     _Atomic uint64_t replace_done;   /* while they differ, a key may lead to two nodes that can be found */
-    pthread_rwlock_t removal_lock;   /* shared by deletes and upserts, exclusive for the beginning of a checkpoint */
+    rhumb__rwlock removal_lock;      /* shared by deletes and upserts, exclusive for the beginning of a checkpoint */
     rhumb__removals removals;
     /* The nodes in slots [unlinked_begin, unlinked_end) come from the log, or are the last that a compaction carried
      * over, and no link leads to them yet. Release by the threads that link them, acquire by searches, which look at
@@ -135,7 +130,7 @@ struct rhumb__graph {
     uint64_t unlinked_end; /* set before anybody else knows the graph */
     _Atomic uint64_t active[RHUMB__ACTIVE_INSERT_MAX];
     _Atomic bool paused; /* no insert may begin; set and cleared by the holder of pause_lock */
-    pthread_mutex_t pause_lock;
+    rhumb__mutex pause_lock;
     rhumb__metadata metadata;             /* of the newest version; to change it takes checkpoint_lock too */
     const rhumb__metadata *metadata_next; /* what the next version is to have, or NULL: the same */
 };
@@ -193,17 +188,17 @@ static inline uint64_t rhumb__graph_live_count(const rhumb__graph *graph) {
 
 /* One above the largest key ever inserted. */
 static inline uint64_t rhumb__graph_key_next(rhumb__graph *graph) {
-    pthread_mutex_lock(&graph->append_lock);
+    rhumb__mutex_lock(&graph->append_lock);
     const uint64_t key = graph->counts.key_next;
-    pthread_mutex_unlock(&graph->append_lock);
+    rhumb__mutex_unlock(&graph->append_lock);
     return key;
 }
 
 /* Slots handed out so far. */
 static inline uint64_t rhumb__graph_slot_count(rhumb__graph *graph) {
-    pthread_mutex_lock(&graph->append_lock);
+    rhumb__mutex_lock(&graph->append_lock);
     const uint64_t count = graph->counts.slot_count;
-    pthread_mutex_unlock(&graph->append_lock);
+    rhumb__mutex_unlock(&graph->append_lock);
     return count;
 }
 

@@ -126,7 +126,7 @@ static void clear_row(rhumb__key_table *table, uint64_t bucket, rhumb__key_bucke
 /* An empty overflow row that belongs to nobody. */
 static rhumb_status take_overflow_row(rhumb__key_table *table, uint32_t *row_out) {
     rhumb_status status = RHUMB_OK;
-    pthread_mutex_lock(&table->overflow_lock);
+    rhumb__mutex_lock(&table->overflow_lock);
     if (table->overflow_free_count > 0) {
         *row_out = table->overflow_free[--table->overflow_free_count];
     } else {
@@ -136,13 +136,13 @@ static rhumb_status take_overflow_row(rhumb__key_table *table, uint32_t *row_out
     /* In a damaged file some chain may have led here already. */
     clear_row(table, 0, rhumb__section_row(&table->overflow, *row_out));
 done:
-    pthread_mutex_unlock(&table->overflow_lock);
+    rhumb__mutex_unlock(&table->overflow_lock);
     return status;
 }
 
 /* Takes rows back. One that cannot be noted for want of memory stays unused. */
 static void give_overflow_row(rhumb__key_table *table, uint32_t row) {
-    pthread_mutex_lock(&table->overflow_lock);
+    rhumb__mutex_lock(&table->overflow_lock);
     if (table->overflow_free_count == table->overflow_free_capacity) {
         const uint32_t capacity = table->overflow_free_capacity == 0 ? 16 : table->overflow_free_capacity * 2;
         uint32_t *list = rhumb__alloc_resize(table->overflow_free, capacity, sizeof *list);
@@ -152,7 +152,7 @@ static void give_overflow_row(rhumb__key_table *table, uint32_t row) {
     }
     table->overflow_free[table->overflow_free_count++] = row;
 done:
-    pthread_mutex_unlock(&table->overflow_lock);
+    rhumb__mutex_unlock(&table->overflow_lock);
 }
 
 /* The first row of the bucket that has a free place, or NULL; *last_out is the end of the chain. */
@@ -299,8 +299,8 @@ static rhumb_status split_bucket(rhumb__key_table *table) {
     RHUMB_TRY(rhumb__section_ensure(&table->buckets, count + 1));
     rhumb__chunk_state *low = rhumb__section_chunk(&table->buckets, split);
     rhumb__chunk_state *high = rhumb__section_chunk(&table->buckets, added);
-    pthread_mutex_lock(&low->lock);
-    if (high != low) pthread_mutex_lock(&high->lock);
+    rhumb__section_lock_chunk(&table->buckets, low);
+    if (high != low) rhumb__section_lock_chunk(&table->buckets, high);
     status = read_bucket(table, split, &content);
     if (status == RHUMB_OK) {
         clear_row(table, split, rhumb__section_row(&table->buckets, split));
@@ -321,8 +321,8 @@ static rhumb_status split_bucket(rhumb__key_table *table) {
         /* Release pairs with the acquire in rhumb__key_table_lock: who sees the new bucket sees its content. */
         atomic_store_explicit(&table->bucket_count, count + 1, memory_order_release);
     }
-    if (high != low) pthread_mutex_unlock(&high->lock);
-    pthread_mutex_unlock(&low->lock);
+    if (high != low) rhumb__mutex_unlock(&high->lock);
+    rhumb__mutex_unlock(&low->lock);
 done:
     rhumb__free(content.slots);
     rhumb__free(content.spare_rows);
@@ -331,11 +331,11 @@ done:
 
 void rhumb__key_table_grow(rhumb__key_table *table, uint64_t key_count) {
     if (key_count / KEYS_PER_BUCKET < atomic_load_explicit(&table->bucket_count, memory_order_relaxed)) return;
-    if (pthread_mutex_trylock(&table->split_lock) != 0) return;
+    if (!rhumb__mutex_trylock(&table->split_lock)) return;
     /* After a checkpoint that held growth up there may be several to split; a few at a time keep the insert short. */
     for (uint32_t i = 0; i < 8; i++) {
         if (key_count / KEYS_PER_BUCKET < atomic_load_explicit(&table->bucket_count, memory_order_relaxed)) break;
         if (split_bucket(table) != RHUMB_OK) break;
     }
-    pthread_mutex_unlock(&table->split_lock);
+    rhumb__mutex_unlock(&table->split_lock);
 }

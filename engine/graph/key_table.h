@@ -16,12 +16,12 @@
 #ifndef RHUMB_ENGINE_GRAPH_KEY_TABLE_H
 #define RHUMB_ENGINE_GRAPH_KEY_TABLE_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/bits.h"
+#include "base/lock.h"
 #include "storage/section.h"
 
 #define RHUMB__KEY_BUCKET_PLACES 48u
@@ -51,10 +51,10 @@ typedef struct rhumb__key_table {
     bool writable;
     const _Atomic uint64_t *slot_limit; /* the graph's: slots that may be looked at are below it */
     _Atomic uint64_t bucket_count;      /* grows under split_lock and the lock of the bucket that is split */
-    pthread_mutex_t split_lock;
-    pthread_mutex_t overflow_lock; /* guards the three below */
-    uint64_t overflow_count;       /* overflow rows ever used */
-    uint32_t *overflow_free;       /* of these, rows that are empty and belong to no bucket; not kept across opens */
+    rhumb__mutex split_lock;
+    rhumb__mutex overflow_lock; /* guards the three below */
+    uint64_t overflow_count;    /* overflow rows ever used */
+    uint32_t *overflow_free;    /* of these, rows that are empty and belong to no bucket; not kept across opens */
     uint32_t overflow_free_count;
     uint32_t overflow_free_capacity;
 } rhumb__key_table;

@@ -49,13 +49,7 @@ bool rhumb__topology_lay_out(const rhumb__topology_header *header, rhumb__topolo
 }
 
 uint32_t rhumb__topology_header_crc(const rhumb__topology_header *header) {
-    const uint32_t zero = 0;
-    const uint8_t *bytes = (const uint8_t *)header;
-    const size_t crc_offset = offsetof(rhumb__topology_header, crc);
-    const size_t rest_offset = crc_offset + sizeof zero;
-    uint32_t crc = rhumb__crc32c(0, bytes, crc_offset);
-    crc = rhumb__crc32c(crc, &zero, sizeof zero);
-    return rhumb__crc32c(crc, bytes + rest_offset, sizeof *header - rest_offset);
+    return rhumb__crc32c_header(header, sizeof *header, offsetof(rhumb__topology_header, crc));
 }
 
 static rhumb_status check_header(const rhumb__topology *topology, const char *path, uint64_t file_bytes) {

@@ -1,8 +1,9 @@
 /* directory.c - see directory.h.
  *
- * Everything here works on bytes that anybody may have written. Each number is checked against what bounds it before it
+ * Everything here works on bytes that anyone may have written. Each number is checked against what bounds it before it
  * is used: counts against the length of the root, offsets and lengths against the length of the file, products for
- * overflow. Memory taken is in proportion to the root, and the root lies in the file.
+ * overflow. The memory used is proportional to the root, which the file contains. Holds no state and no lock; on failure
+ * nothing is left allocated.
  */
 #include "storage/frame/directory.h"
 
@@ -23,125 +24,143 @@ uint64_t rhumb__section_record_chunk_count(const rhumb__section_record *record) 
     return rhumb__divide_up(record->row_stride_bytes * record->row_count, record->chunk_bytes);
 }
 
-static rhumb_status check_record(const rhumb__section_record *record, uint64_t file_bytes, const char *path,
-                                 uint64_t offset) {
+/* A root that is being decoded. */
+typedef struct decoder {
+    const char *path;
+    const uint8_t *root;
+    uint64_t root_offset; /* in the file; for messages */
+    uint64_t file_bytes;
+    rhumb__directory_header header;
+    uint32_t next_extent; /* where the next record must begin in the tables of extents and of checksums */
+    uint64_t next_checksum;
+} decoder;
+
+static rhumb_status check_record(const decoder *d, const rhumb__section_record *record, uint64_t position) {
+    const uint64_t offset = d->root_offset + position;
     if (record->kind != RHUMB__SECTION_APPEND && record->kind != RHUMB__SECTION_MUTABLE) {
-        return rhumb__fail_at(RHUMB_E_CORRUPT, path, offset + offsetof(rhumb__section_record, kind),
+        return rhumb__fail_at(RHUMB_E_CORRUPT, d->path, offset + offsetof(rhumb__section_record, kind),
                               "section %u: kind expected 1 or 2, found %u", record->id, record->kind);
     }
     if (record->chunk_bytes == 0 || record->chunk_bytes % RHUMB__BLOCK_BYTES != 0 ||
         record->chunk_bytes > CHUNK_BYTES_MAX) {
-        return rhumb__fail_at(RHUMB_E_CORRUPT, path, offset + offsetof(rhumb__section_record, chunk_bytes),
+        return rhumb__fail_at(RHUMB_E_CORRUPT, d->path, offset + offsetof(rhumb__section_record, chunk_bytes),
                               "section %u: chunk of %u bytes is not a multiple of %u", record->id, record->chunk_bytes,
                               RHUMB__BLOCK_BYTES);
     }
     if (record->row_stride_bytes == 0 || record->row_stride_bytes > ROW_STRIDE_BYTES_MAX ||
-        record->row_count > file_bytes / record->row_stride_bytes) {
-        return rhumb__fail_at(RHUMB_E_CORRUPT, path, offset + offsetof(rhumb__section_record, row_stride_bytes),
+        record->row_count > d->file_bytes / record->row_stride_bytes) {
+        return rhumb__fail_at(RHUMB_E_CORRUPT, d->path, offset + offsetof(rhumb__section_record, row_stride_bytes),
                               "section %u: %llu rows of %llu bytes do not fit in a file of %llu bytes", record->id,
                               (unsigned long long)record->row_count, (unsigned long long)record->row_stride_bytes,
-                              (unsigned long long)file_bytes);
+                              (unsigned long long)d->file_bytes);
+    }
+    if (record->extent_first != d->next_extent || record->extent_count > d->header.extent_count - d->next_extent ||
+        record->checksum_first != d->next_checksum) {
+        return rhumb__fail_at(RHUMB_E_CORRUPT, d->path, offset,
+                              "section %u: extents %u+%u of %u, checksums from %llu; expected from %u and from %llu",
+                              record->id, record->extent_first, record->extent_count, d->header.extent_count,
+                              (unsigned long long)record->checksum_first, d->next_extent,
+                              (unsigned long long)d->next_checksum);
     }
     return RHUMB_OK;
 }
 
-static rhumb_status check_extent(const rhumb__extent *extent, uint64_t file_bytes, const char *path, uint64_t offset) {
+static rhumb_status check_extent(const decoder *d, const rhumb__extent *extent, uint64_t position) {
     if (extent->bytes == 0 || extent->bytes % RHUMB__BLOCK_BYTES != 0 ||
         extent->file_offset % RHUMB__BLOCK_BYTES != 0 || extent->file_offset < RHUMB__BLOCK_BYTES ||
-        extent->file_offset > file_bytes || extent->bytes > file_bytes - extent->file_offset) {
-        return rhumb__fail_at(RHUMB_E_CORRUPT, path, offset,
+        extent->file_offset > d->file_bytes || extent->bytes > d->file_bytes - extent->file_offset) {
+        return rhumb__fail_at(RHUMB_E_CORRUPT, d->path, d->root_offset + position,
                               "extent of %llu bytes at %llu is not made of blocks within the file's %llu bytes",
                               (unsigned long long)extent->bytes, (unsigned long long)extent->file_offset,
-                              (unsigned long long)file_bytes);
+                              (unsigned long long)d->file_bytes);
     }
     return RHUMB_OK;
 }
 
-/* Takes over one section of the root: its record, then its extents. `next_extent` and `next_checksum` are what the
- * record must begin with, because sections follow each other in both tables. */
-static rhumb_status decode_section(const uint8_t *root, uint32_t index, const rhumb__directory_header *header,
-                                   uint64_t file_bytes, const char *path, uint64_t root_offset,
-                                   rhumb__directory_entry *entry, uint32_t *next_extent, uint64_t *next_checksum) {
-    const uint64_t record_position = sizeof *header + (uint64_t)index * sizeof(rhumb__section_record);
-    const uint64_t extents_position = sizeof *header + (uint64_t)header->section_count * sizeof(rhumb__section_record);
-    rhumb__section_record *record = &entry->record;
-    memcpy(record, root + record_position, sizeof *record);
-    rhumb_status status = check_record(record, file_bytes, path, root_offset + record_position);
-    if (status != RHUMB_OK) return status;
-    if (record->extent_first != *next_extent || record->extent_count > header->extent_count - *next_extent ||
-        record->checksum_first != *next_checksum) {
-        return rhumb__fail_at(RHUMB_E_CORRUPT, path, root_offset + record_position,
-                              "section %u: extents %u+%u of %u, checksums from %llu; expected from %u and from %llu",
-                              record->id, record->extent_first, record->extent_count, header->extent_count,
-                              (unsigned long long)record->checksum_first, *next_extent,
-                              (unsigned long long)*next_checksum);
-    }
-    for (uint32_t i = 0; i < record->extent_count; i++) {
+/* Takes over the extents of one record, which has been checked. */
+static rhumb_status decode_extents(const decoder *d, rhumb__directory_entry *entry) {
+    rhumb_status status = RHUMB_OK;
+    const uint64_t extents_position =
+        sizeof d->header + (uint64_t)d->header.section_count * sizeof(rhumb__section_record);
+    for (uint32_t i = 0; i < entry->record.extent_count; i++) {
         rhumb__extent extent;
-        const uint64_t position = extents_position + (uint64_t)(*next_extent + i) * sizeof extent;
-        memcpy(&extent, root + position, sizeof extent);
-        status = check_extent(&extent, file_bytes, path, root_offset + position);
-        if (status != RHUMB_OK) return status;
-        status = rhumb__extent_list_append(&entry->extents, extent.file_offset, extent.bytes);
-        if (status != RHUMB_OK) return status;
+        const uint64_t position = extents_position + (uint64_t)(d->next_extent + i) * sizeof extent;
+        memcpy(&extent, d->root + position, sizeof extent);
+        RHUMB_TRY(check_extent(d, &extent, position));
+        RHUMB_TRY(rhumb__extent_list_append(&entry->extents, extent.file_offset, extent.bytes));
     }
+done:
+    return status;
+}
+
+/* Takes over the record at `index` of the root, and its extents. */
+static rhumb_status decode_section(decoder *d, uint32_t index, rhumb__directory_entry *entry) {
+    rhumb_status status;
+    const uint64_t position = sizeof d->header + (uint64_t)index * sizeof(rhumb__section_record);
+    rhumb__section_record *record = &entry->record;
+    memcpy(record, d->root + position, sizeof *record);
+    RHUMB_TRY(check_record(d, record, position));
+    RHUMB_TRY(decode_extents(d, entry));
     const uint64_t published_bytes = record->row_count * record->row_stride_bytes;
     const uint64_t needed_bytes = record->kind == RHUMB__SECTION_MUTABLE
                                       ? rhumb__section_record_chunk_count(record) * record->chunk_bytes
                                       : rhumb__round_up(published_bytes, RHUMB__BLOCK_BYTES);
     if (entry->extents.bytes < needed_bytes) {
-        return rhumb__fail_at(RHUMB_E_CORRUPT, path, root_offset + record_position,
-                              "section %u: its extents have %llu bytes, its rows need %llu", record->id,
-                              (unsigned long long)entry->extents.bytes, (unsigned long long)needed_bytes);
+        status = rhumb__fail_at(RHUMB_E_CORRUPT, d->path, d->root_offset + position,
+                                "section %u: its extents have %llu bytes, its rows need %llu", record->id,
+                                (unsigned long long)entry->extents.bytes, (unsigned long long)needed_bytes);
+        goto done;
     }
-    *next_extent += record->extent_count;
-    *next_checksum += rhumb__section_record_chunk_count(record);
-    return RHUMB_OK;
+    d->next_extent += record->extent_count;
+    d->next_checksum += rhumb__section_record_chunk_count(record);
+done:
+    return status;
 }
 
-static rhumb_status decode(const uint8_t *root, const rhumb__superblock *superblock, const char *path,
-                           rhumb__directory *directory) {
-    const uint64_t root_offset = superblock->directory_offset;
-    rhumb__directory_header header;
-    memcpy(&header, root, sizeof header);
-    const uint64_t expected_bytes = sizeof header + (uint64_t)header.section_count * sizeof(rhumb__section_record) +
-                                    (uint64_t)header.extent_count * sizeof(rhumb__extent);
-    if (header.magic != RHUMB__DIRECTORY_MAGIC || header.section_count > RHUMB__SECTION_COUNT_MAX ||
-        header.extent_count > RHUMB__EXTENT_COUNT_MAX || expected_bytes != superblock->root_bytes ||
-        header.epoch != superblock->epoch ||
-        header.checksum_count > (superblock->directory_bytes - superblock->root_bytes) / sizeof(uint32_t)) {
-        return rhumb__fail_at(
-            RHUMB_E_CORRUPT, path, root_offset,
-            "directory header: %u sections and %u extents in a root of %u bytes, epoch %llu (expected %llu)",
-            header.section_count, header.extent_count, superblock->root_bytes, (unsigned long long)header.epoch,
-            (unsigned long long)superblock->epoch);
+static rhumb_status check_header(const decoder *d, const rhumb__superblock *superblock) {
+    const rhumb__directory_header *header = &d->header;
+    const uint64_t expected_bytes = sizeof *header + (uint64_t)header->section_count * sizeof(rhumb__section_record) +
+                                    (uint64_t)header->extent_count * sizeof(rhumb__extent);
+    if (header->magic == RHUMB__DIRECTORY_MAGIC && header->section_count <= RHUMB__SECTION_COUNT_MAX &&
+        header->extent_count <= RHUMB__EXTENT_COUNT_MAX && expected_bytes == superblock->root_bytes &&
+        header->epoch == superblock->epoch &&
+        header->checksum_count <= (superblock->directory_bytes - superblock->root_bytes) / sizeof(uint32_t)) {
+        return RHUMB_OK;
     }
-    directory->epoch = header.epoch;
-    directory->checksum_crc = header.checksum_crc;
-    directory->checksum_count = header.checksum_count;
-    directory->checksum_offset = root_offset + superblock->root_bytes;
-    directory->file_offset = root_offset;
+    return rhumb__fail_at(
+        RHUMB_E_CORRUPT, d->path, d->root_offset,
+        "directory header: %u sections and %u extents in a root of %u bytes, epoch %llu (expected %llu)",
+        header->section_count, header->extent_count, superblock->root_bytes, (unsigned long long)header->epoch,
+        (unsigned long long)superblock->epoch);
+}
+
+static rhumb_status decode(decoder *d, const rhumb__superblock *superblock, rhumb__directory *directory) {
+    rhumb_status status;
+    memcpy(&d->header, d->root, sizeof d->header);
+    RHUMB_TRY(check_header(d, superblock));
+    directory->epoch = d->header.epoch;
+    directory->checksum_crc = d->header.checksum_crc;
+    directory->checksum_count = d->header.checksum_count;
+    directory->checksum_offset = d->root_offset + superblock->root_bytes;
+    directory->file_offset = d->root_offset;
     directory->file_bytes = rhumb__round_up(superblock->directory_bytes, RHUMB__BLOCK_BYTES);
-    uint32_t next_extent = 0;
-    uint64_t next_checksum = 0;
-    for (uint32_t i = 0; i < header.section_count; i++) {
+    for (uint32_t i = 0; i < d->header.section_count; i++) {
+        rhumb__directory_entry *entry = &directory->entries[i];
         directory->section_count = i + 1;
-        rhumb_status status = decode_section(root, i, &header, superblock->file_bytes, path, root_offset,
-                                             &directory->entries[i], &next_extent, &next_checksum);
-        if (status != RHUMB_OK) return status;
-        for (uint32_t k = 0; k < i; k++) {
-            if (directory->entries[k].record.id != directory->entries[i].record.id) continue;
-            return rhumb__fail_at(RHUMB_E_CORRUPT, path, root_offset, "section %u is there twice",
-                                  directory->entries[i].record.id);
-        }
+        RHUMB_TRY(decode_section(d, i, entry));
+        if (rhumb__directory_find(directory, entry->record.id) == entry) continue;
+        status =
+            rhumb__fail_at(RHUMB_E_CORRUPT, d->path, d->root_offset, "section %u is there twice", entry->record.id);
+        goto done;
     }
-    if (next_extent != header.extent_count || next_checksum != header.checksum_count) {
-        return rhumb__fail_at(RHUMB_E_CORRUPT, path, root_offset,
-                              "the sections use %u extents and %llu checksums, the directory has %u and %llu",
-                              next_extent, (unsigned long long)next_checksum, header.extent_count,
-                              (unsigned long long)header.checksum_count);
+    if (d->next_extent != d->header.extent_count || d->next_checksum != d->header.checksum_count) {
+        status = rhumb__fail_at(RHUMB_E_CORRUPT, d->path, d->root_offset,
+                                "the sections use %u extents and %llu checksums, the directory has %u and %llu",
+                                d->next_extent, (unsigned long long)d->next_checksum, d->header.extent_count,
+                                (unsigned long long)d->header.checksum_count);
     }
-    return RHUMB_OK;
+done:
+    return status;
 }
 
 rhumb_status rhumb__directory_read(rhumb__io *io, const rhumb__superblock *superblock,
@@ -169,7 +188,11 @@ rhumb_status rhumb__directory_read(rhumb__io *io, const rhumb__superblock *super
                                 "directory checksum: expected 0x%08x, found 0x%08x", superblock->root_crc, crc);
         goto done;
     }
-    RHUMB_TRY(decode(root, superblock, io->path, directory));
+    decoder d = {.path = io->path,
+                 .root = root,
+                 .root_offset = superblock->directory_offset,
+                 .file_bytes = superblock->file_bytes};
+    RHUMB_TRY(decode(&d, superblock, directory));
     RHUMB_TRY(rhumb__directory_ranges(directory, io->path, &ranges, &range_count));
     *directory_out = directory;
     directory = NULL;
@@ -180,11 +203,56 @@ done:
     return status;
 }
 
+rhumb_status rhumb__directory_read_checksums(rhumb__io *io, const rhumb__directory *directory,
+                                             uint32_t **checksums_out) {
+    rhumb_status status;
+    uint64_t file_bytes = 0;
+    uint32_t *checksums = NULL;
+    const uint64_t offset = directory->checksum_offset;
+    const uint64_t bytes = directory->checksum_count * sizeof *checksums;
+    *checksums_out = NULL;
+    if (bytes == 0) return RHUMB_OK;
+    /* The count is bounded by the length that the superblock names: memory is taken only for what the file has. */
+    RHUMB_TRY(rhumb__io_size(io, &file_bytes));
+    if (offset > file_bytes || bytes > file_bytes - offset) {
+        status = rhumb__fail_at(RHUMB_E_TRUNCATED, io->path, offset,
+                                "%llu bytes of chunk checksums expected here, the file has %llu in all",
+                                (unsigned long long)bytes, (unsigned long long)file_bytes);
+        goto done;
+    }
+    checksums = rhumb__alloc_zeroed(directory->checksum_count, sizeof *checksums);
+    if (checksums == NULL) {
+        status =
+            rhumb__fail(RHUMB_E_NOMEM, "no memory for %llu checksums", (unsigned long long)directory->checksum_count);
+        goto done;
+    }
+    RHUMB_TRY(rhumb__io_read(io, checksums, bytes, offset));
+    const uint32_t crc = rhumb__crc32c(0, checksums, bytes);
+    if (crc != directory->checksum_crc) {
+        status = rhumb__fail_at(RHUMB_E_CORRUPT, io->path, offset,
+                                "checksum of the chunk checksums: expected 0x%08x, found 0x%08x",
+                                directory->checksum_crc, crc);
+        goto done;
+    }
+    *checksums_out = checksums;
+    checksums = NULL;
+done:
+    rhumb__free(checksums);
+    return status;
+}
+
+rhumb__directory_entry *rhumb__directory_find(rhumb__directory *directory, uint32_t id) {
+    for (uint32_t i = 0; i < directory->section_count; i++) {
+        if (directory->entries[i].record.id == id) return &directory->entries[i];
+    }
+    return NULL;
+}
+
 rhumb_status rhumb__directory_encode(rhumb__directory *directory, uint8_t **root_out, uint32_t *root_bytes_out) {
     uint64_t extent_count = 0;
     for (uint32_t i = 0; i < directory->section_count; i++) extent_count += directory->entries[i].extents.count;
     if (extent_count > RHUMB__EXTENT_COUNT_MAX) {
-        return rhumb__fail(RHUMB_E_FULL, "the index lies in %llu pieces of the file, at most %u are possible",
+        return rhumb__fail(RHUMB_E_FULL, "the index lies in %llu extents of the file, at most %u are possible",
                            (unsigned long long)extent_count, RHUMB__EXTENT_COUNT_MAX);
     }
     const uint64_t extents_position =

@@ -1,4 +1,4 @@
-/* extent_list.h - where the bytes of a section lie in the file: extents in the order of the section, without gaps.
+/* extent_list.h - the positions of a section's bytes in the file: extents in the order of the section, without gaps.
  *
  * A plain value, not synchronised: the store's publishing lock guards every list that belongs to a section.
  */
@@ -13,7 +13,7 @@
 #include "storage/io/io.h"
 
 typedef struct rhumb__extent_item {
-    uint64_t section_offset; /* equals the sum of the bytes of all items before */
+    uint64_t section_offset; /* the sum of the bytes of all earlier items */
     uint64_t file_offset;
     uint64_t bytes;
 } rhumb__extent_item;
@@ -25,7 +25,7 @@ typedef struct rhumb__extent_list {
     uint64_t bytes; /* of all items together */
 } rhumb__extent_list;
 
-/* Adds a piece at the end; one that continues the last in the file becomes part of it. RHUMB_E_NOMEM. */
+/* Appends an extent; one that continues the last in the file is merged with it. RHUMB_E_NOMEM. */
 rhumb_status rhumb__extent_list_append(rhumb__extent_list *list, uint64_t file_offset, uint64_t bytes) RHUMB_NODISCARD;
 
 /* Appends to `list` the part of `source` that covers [section_offset, section_offset + bytes), which must lie within
@@ -36,16 +36,15 @@ rhumb_status rhumb__extent_list_append_range(rhumb__extent_list *list, const rhu
 /* The item that holds byte `section_offset`, which must be below list->bytes. */
 const rhumb__extent_item *rhumb__extent_list_find(const rhumb__extent_list *list, uint64_t section_offset);
 
-/* Where the bytes from `section_offset` on lie, as far as they follow each other in the file, and at most `bytes_max`
- * of them. The offset must be below list->bytes. */
-rhumb__extent rhumb__extent_list_piece(const rhumb__extent_list *list, uint64_t section_offset, uint64_t bytes_max);
+/* The longest contiguous range of the file that begins with byte `section_offset`, which must be below list->bytes; at
+ * most `bytes_max` bytes of it. */
+rhumb__extent rhumb__extent_list_run(const rhumb__extent_list *list, uint64_t section_offset, uint64_t bytes_max);
 
-/* Whether [section_offset, section_offset + bytes) lies in one piece in the file. The range must lie within the list.
- */
+/* Whether [section_offset, section_offset + bytes), which must lie within the list, is contiguous in the file. */
 bool rhumb__extent_list_is_contiguous(const rhumb__extent_list *list, uint64_t section_offset, uint64_t bytes);
 
-/* Reads [section_offset, section_offset + bytes), which must lie within the list, from the file. The failures of
- * rhumb__io_read. */
+/* Reads [section_offset, section_offset + bytes), which must lie within the list, from the file. Fails as rhumb__io_read
+ * does. */
 rhumb_status rhumb__extent_list_read(const rhumb__extent_list *list, rhumb__io *io, uint64_t section_offset,
                                      uint64_t bytes, uint8_t *target) RHUMB_NODISCARD;
 

@@ -1,7 +1,7 @@
 /* format.h - the bytes of a rhumb file: the structures of FORMAT.md, their sizes and their offsets.
  *
- * This is the only place that knows where a field lies. All numbers are little-endian; the structures are read and
- * written as they are, which the check below allows on little-endian machines only.
+ * The only file that knows the offset of a field. All numbers are little-endian; the structures are read and written as
+ * they are, which the check below allows on little-endian machines only.
  */
 #ifndef RHUMB_STORAGE_FRAME_FORMAT_H
 #define RHUMB_STORAGE_FRAME_FORMAT_H
@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "rhumb files are little-endian and mapped as they are; this machine would need a converting reader"
+#error "rhumb files are little-endian and mapped as they are; this machine would need a reader that converts"
 #endif
 
 #define RHUMB__FORMAT_VERSION 1u
@@ -20,18 +20,18 @@
  * machine can be mapped on every other. */
 #define RHUMB__BLOCK_BYTES 65536u
 
-/* Where the system maps a file through large pages, they are this big. A writer places large extents so that their
- * offset in the file and in the section agree modulo this size; readers do not depend on it. */
+/* The size of the large pages through which some systems map files. A writer places large extents so that their offsets
+ * in the file and in the section agree modulo this size; readers do not depend on it. */
 #define RHUMB__LARGE_PAGE_BYTES (UINT64_C(2) << 20)
 
-/* Block 0 holds the superblocks: two slots, used in turn, each in two copies. */
+/* Block 0 holds two superblocks, used in turn, each in two copies. The index of a superblock is 0 or 1. */
 #define RHUMB__SUPERBLOCK_BYTES 4096u
-#define RHUMB__SUPERBLOCK_SLOT_COUNT 2u
+#define RHUMB__SUPERBLOCK_COUNT 2u
 #define RHUMB__SUPERBLOCK_COPY_COUNT 2u
-#define RHUMB__SUPERBLOCK_SLOT_STRIDE 16384u
+#define RHUMB__SUPERBLOCK_STRIDE 16384u
 #define RHUMB__SUPERBLOCK_COPY_STRIDE 32768u
 
-/* A byte that is not text, the name, and both kinds of line end: a transfer that mangles text damages it visibly. */
+/* A byte that is not text, the name, and both kinds of line end: a transfer that converts text damages it visibly. */
 #define RHUMB__MAGIC UINT64_C(0x0A0D626D75687289)   /* 0x89 "rhumb" CR LF */
 #define RHUMB__DIRECTORY_MAGIC UINT32_C(0x52494452) /* "RDIR" */
 
@@ -39,7 +39,7 @@
 #define RHUMB__SECTION_COUNT_MAX 64u
 #define RHUMB__EXTENT_COUNT_MAX (1u << 20)
 
-/* Where the locks are: far behind any byte a file can have. */
+/* The positions of the locks: far beyond the end of any possible file. */
 #define RHUMB__LOCK_WRITER_OFFSET (UINT64_C(1) << 62)
 #define RHUMB__LOCK_EPOCH_OFFSET ((UINT64_C(1) << 62) + 16)
 
@@ -49,10 +49,10 @@
 typedef struct rhumb__superblock {
     uint64_t magic;
     uint32_t format_version;
-    uint32_t crc;                   /* CRC-32C of all 4,096 bytes with this field 0 */
-    uint64_t epoch;                 /* 1 for a new file, one more with every checkpoint; slot = epoch mod 2 */
-    uint64_t features_compatible;   /* unknown bits: ignore */
-    uint64_t features_read;         /* unknown bits: open read-only at most */
+    uint32_t crc;                 /* CRC-32C of all 4,096 bytes with this field 0 */
+    uint64_t epoch;               /* 1 for a new file, one more with every checkpoint; superblock index = epoch mod 2 */
+    uint64_t features_compatible; /* unknown bits: ignore */
+    uint64_t features_read;       /* unknown bits: open read-only at most */
     uint64_t features_incompatible; /* unknown bits: do not open */
     uint8_t uuid[16];
     uint64_t created_unix_ns;
@@ -64,7 +64,7 @@ typedef struct rhumb__superblock {
     uint32_t root_crc;                   /* CRC-32C of these */
     uint64_t directory_bytes;            /* root and chunk checksums */
     uint8_t reserved[400];               /* zero */
-    uint8_t client[RHUMB__CLIENT_BYTES]; /* what the engine publishes along with the sections */
+    uint8_t client[RHUMB__CLIENT_BYTES]; /* bytes that the engine publishes along with the sections */
 } rhumb__superblock;
 
 static_assert(sizeof(rhumb__superblock) == RHUMB__SUPERBLOCK_BYTES, "superblock size");
@@ -91,7 +91,7 @@ typedef struct rhumb__directory_header {
     uint32_t magic;
     uint32_t section_count;
     uint32_t extent_count;
-    uint32_t checksum_crc; /* CRC-32C of the chunk checksums behind the root */
+    uint32_t checksum_crc; /* CRC-32C of the chunk checksums, which follow the root */
     uint64_t checksum_count;
     uint64_t epoch; /* the superblock's */
 } rhumb__directory_header;
@@ -110,7 +110,7 @@ typedef struct rhumb__section_record {
     uint32_t id;
     uint32_t kind; /* rhumb__section_kind */
     uint32_t flags;
-    uint32_t codec;       /* what the rows are, in the engine's words */
+    uint32_t codec;       /* how to read the rows; the engine defines it */
     uint32_t version;     /* of that codec */
     uint32_t chunk_bytes; /* unit of checksums: a multiple of the block */
     uint64_t row_stride_bytes;
@@ -135,11 +135,11 @@ static_assert(offsetof(rhumb__section_record, extent_count) == 44, "section reco
 static_assert(offsetof(rhumb__section_record, checksum_first) == 48, "section record layout");
 static_assert(offsetof(rhumb__section_record, reserved) == 56, "section record layout");
 
-/* A piece of a section that is contiguous in the file. The extents of a section follow each other without gaps in the
- * section. */
+/* A contiguous range of the file that belongs to a section. The extents of a section follow each other without gaps in
+ * the section. */
 typedef struct rhumb__extent {
-    uint64_t file_offset; /* multiples of the block, both */
-    uint64_t bytes;
+    uint64_t file_offset; /* a multiple of the block */
+    uint64_t bytes;       /* a multiple of the block */
 } rhumb__extent;
 
 static_assert(sizeof(rhumb__extent) == 16, "extent size");
@@ -151,26 +151,26 @@ static_assert(offsetof(rhumb__extent, bytes) == 8, "extent layout");
 #define RHUMB__LOG_MAGIC UINT64_C(0x0A0D676F6C687289) /* 0x89 "rhlog" CR LF */
 #define RHUMB__LOG_FORMAT_VERSION 1u
 
-/* Its header has two slots, used in turn, each in two copies that lie side by side; the records follow. */
+/* The log begins with two headers, used in turn, each in two adjacent copies; the records follow. */
 #define RHUMB__LOG_HEADER_BYTES 4096u
-#define RHUMB__LOG_SLOT_COUNT 2u
+#define RHUMB__LOG_HEADER_COUNT 2u
 #define RHUMB__LOG_COPY_COUNT 2u
 #define RHUMB__LOG_RECORDS_OFFSET 16384u
 #define RHUMB__LOG_RECORD_ALIGNMENT 8u
 
-/* Higher numbers cannot be reached; a file that has them is damaged. */
+/* The highest LSN. It cannot be reached; a file that has a higher one is damaged. */
 #define RHUMB__LOG_LSN_MAX (UINT64_C(1) << 62)
 
 typedef struct rhumb__log_header {
     uint64_t magic;
     uint32_t format_version;
     uint32_t crc;        /* CRC-32C of all 4,096 bytes with this field 0 */
-    uint64_t generation; /* one more with every header; slot = generation mod 2 */
+    uint64_t generation; /* one more with every header; header index = generation mod 2 */
     uint8_t uuid[16];    /* the index's */
     uint64_t salt;       /* seeds the records' checksums */
     uint64_t first_offset;
-    uint64_t first_lsn;          /* of the record at first_offset, there or not */
-    uint32_t first_previous_crc; /* what that record says of the one before it */
+    uint64_t first_lsn;          /* of the record at first_offset, whether it exists yet or not */
+    uint32_t first_previous_crc; /* the previous_crc of that record */
     uint8_t reserved[4028];      /* zero */
 } rhumb__log_header;
 
@@ -188,8 +188,8 @@ static_assert(offsetof(rhumb__log_header, reserved) == 68, "log header layout");
 
 /* The payload follows, and zeros up to a multiple of the alignment. */
 typedef struct rhumb__log_record_header {
-    uint32_t crc;           /* of what follows this field, with payload and padding */
-    uint32_t previous_crc;  /* the crc of the record before */
+    uint32_t crc;           /* of everything after this field, including payload and padding */
+    uint32_t previous_crc;  /* the crc of the previous record */
     uint32_t payload_bytes; /* without the padding */
     uint32_t type;          /* rhumb__log_type */
     uint64_t lsn;

@@ -1,7 +1,8 @@
-/* superblock.h - the root of a version of the file. Publishing a checkpoint is writing one of these.
+/* superblock.h - the root of a version of the file. Publishing a version means writing its superblock.
  *
- * Two slots are used in turn, so the version before stays whole until the new one is; each slot has two copies, so that
- * a damaged sector does not silently turn the clock back by one version.
+ * Two superblocks are used in turn, so that the previous version stays complete until the new one is; each has two
+ * copies, so that one damaged sector does not silently lose a version. This file knows a single superblock;
+ * frame_reader.h finds those of a file.
  */
 #ifndef RHUMB_STORAGE_FRAME_SUPERBLOCK_H
 #define RHUMB_STORAGE_FRAME_SUPERBLOCK_H
@@ -13,24 +14,39 @@
 #include "storage/io/io.h"
 
 /* The feature bits that this version of rhumb knows. */
-#define RHUMB__FEATURE_READ_METADATA UINT64_C(1) /* there are the user's own bytes, which a writer must keep */
+#define RHUMB__FEATURE_READ_METADATA UINT64_C(1) /* the version has the user's own bytes, which a writer must keep */
 #define RHUMB__FEATURES_READ_KNOWN RHUMB__FEATURE_READ_METADATA
 #define RHUMB__FEATURES_INCOMPATIBLE_KNOWN UINT64_C(0)
 
-/* Reads all copies. `newest` is the valid one with the highest epoch; `previous` that of the other slot, *has_previous
- * tells whether it is valid and of the epoch before. Checks everything that either says about itself: magic, version,
- * checksum, block size, features, epoch, and that the directory lies within the file. RHUMB_E_NOT_AN_INDEX,
- * RHUMB_E_VERSION, RHUMB_E_CORRUPT, RHUMB_E_TRUNCATED, RHUMB_E_READONLY (features that forbid writing), RHUMB_E_IO. */
-rhumb_status rhumb__superblock_read(rhumb__io *io, bool for_writing, rhumb__superblock *newest,
-                                    rhumb__superblock *previous, bool *has_previous) RHUMB_NODISCARD;
+/* How much of the frame (superblocks and directory) has to be right. */
+typedef enum rhumb__frame_mode {
+    RHUMB__FRAME_READ = 0,    /* everything that reading needs */
+    RHUMB__FRAME_WRITE = 1,   /* as READ, and no feature that forbids writing */
+    RHUMB__FRAME_PARTIAL = 2, /* as READ, but the file may end before the version does */
+    RHUMB__FRAME_LENIENT = 3  /* as PARTIAL, and a copy that is damaged or cannot be read is a finding, not a failure */
+} rhumb__frame_mode;
 
-/* The same for reading a file whose end may be missing: nothing is said of its length. What lies behind the end is the
- * caller's care. */
-rhumb_status rhumb__superblock_read_short(rhumb__io *io, rhumb__superblock *newest, rhumb__superblock *previous,
-                                          bool *has_previous) RHUMB_NODISCARD;
+/* Where a copy of the superblock of that index lies. */
+static inline uint64_t rhumb__superblock_offset(uint32_t index, uint32_t copy) {
+    return (uint64_t)index * RHUMB__SUPERBLOCK_STRIDE + (uint64_t)copy * RHUMB__SUPERBLOCK_COPY_STRIDE;
+}
 
-/* Computes the checksum and writes both copies of the slot that the epoch belongs to. Not synced. `superblock` must
- * stay unchanged until the next drain or sync. */
+/* Whether a copy is valid: magic and checksum are right. */
+bool rhumb__superblock_is_valid(const rhumb__superblock *superblock);
+
+/* Checks what a valid superblock, read from byte `offset` of the file, says: format version, features, epoch and place,
+ * block size, and that the directory lies within a file of `file_bytes`. PARTIAL and LENIENT do not compare the length
+ * that the superblock asks for with `file_bytes`; LENIENT does not ask whether the epoch belongs to this place.
+ *
+ * RHUMB_E_VERSION   written by a newer library
+ * RHUMB_E_READONLY  WRITE: a feature forbids writing
+ * RHUMB_E_CORRUPT   it says something impossible
+ * RHUMB_E_TRUNCATED READ, WRITE: the file is shorter than it should be */
+rhumb_status rhumb__superblock_check(const rhumb__superblock *superblock, rhumb__frame_mode mode, uint64_t file_bytes,
+                                     const char *path, uint64_t offset) RHUMB_NODISCARD;
+
+/* Computes the checksum and queues both copies of the superblock that the epoch belongs to. Not synced. `superblock`
+ * must stay unchanged until the next drain or sync. */
 rhumb_status rhumb__superblock_write(rhumb__io *io, rhumb__superblock *superblock) RHUMB_NODISCARD;
 
 #endif /* RHUMB_STORAGE_FRAME_SUPERBLOCK_H */

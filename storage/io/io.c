@@ -1,8 +1,7 @@
 /* io.c - which backend serves a file, and the calls of io.h, each of which goes to the handle's own backend.
  *
- * Holds no state but the default backend, which is chosen once per process behind pthread_once, and what a test has
- * put in its place. Fails as the backends
- * do.
+ * Owns the choice of the default backend, made once per process behind pthread_once, and the backend that a test has put
+ * in its place. Every call fails as its backend does.
  */
 #define _GNU_SOURCE
 #include "storage/io/io.h"
@@ -11,14 +10,19 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/log_message.h"
+
+/* 80 milliseconds in all; see rhumb__io_lock_patiently. */
+#define LOCK_RETRY_COUNT_MAX 16
+#define LOCK_PAUSE_NS 5000000
 
 static pthread_once_t backend_once = PTHREAD_ONCE_INIT;
 static const rhumb__io_backend *backend_chosen;
 static _Atomic(const rhumb__io_backend *) backend_override;
 
-/* A value of RHUMB_IO that names no backend is ignored: a library has nowhere to complain. secure_getenv, so that the
+/* A value of RHUMB_IO that names no backend is ignored: there is no caller to report it to. secure_getenv, so that the
  * environment does not steer a process with more rights than its caller. */
 static void choose_backend(void) {
     const char *name = secure_getenv("RHUMB_IO");
@@ -26,7 +30,7 @@ static void choose_backend(void) {
     if (backend_chosen != NULL) return;
     backend_chosen = rhumb__io_uring_available() ? &rhumb__io_uring : &rhumb__io_plain;
     if (backend_chosen == &rhumb__io_plain) {
-        rhumb__log_message(RHUMB_LOG_WARNING, NULL, "io_uring cannot be had; plain system calls are used");
+        rhumb__log_message(RHUMB_LOG_WARNING, NULL, "io_uring is not available; plain system calls are used");
     }
 }
 
@@ -51,7 +55,7 @@ static const rhumb__io_backend *backend_or_default(const rhumb__io_backend *back
 
 rhumb_status rhumb__io_open(const rhumb__io_backend *backend, const char *path, rhumb__io_mode mode,
                             rhumb__io **io_out) {
-    /* A reader queues nothing, so it does not ask for a ring, not even whether there could be one. */
+    /* A reader queues nothing, so it needs no ring, and does not even test for one. */
     if (backend == NULL && mode == RHUMB__IO_READ && atomic_load(&backend_override) == NULL) {
         return rhumb__io_plain.open(path, mode, io_out);
     }
@@ -97,6 +101,16 @@ rhumb_status rhumb__io_map(rhumb__io *io, void *address, size_t bytes_count, uin
 rhumb_status rhumb__io_lock_range(rhumb__io *io, uint64_t offset, uint64_t bytes, rhumb__io_lock kind,
                                   bool *taken_out) {
     return io->backend->lock(io, offset, bytes, kind, taken_out);
+}
+
+rhumb_status rhumb__io_lock_patiently(rhumb__io *io, uint64_t offset, uint64_t bytes, rhumb__io_lock kind,
+                                      bool *taken_out) {
+    rhumb_status status = rhumb__io_lock_range(io, offset, bytes, kind, taken_out);
+    for (uint32_t retry = 0; status == RHUMB_OK && !*taken_out && retry < LOCK_RETRY_COUNT_MAX; retry++) {
+        nanosleep(&(struct timespec){.tv_nsec = LOCK_PAUSE_NS}, NULL);
+        status = rhumb__io_lock_range(io, offset, bytes, kind, taken_out);
+    }
+    return status;
 }
 
 rhumb_status rhumb__io_unlock_range(rhumb__io *io, uint64_t offset, uint64_t bytes) {

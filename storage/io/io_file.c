@@ -1,9 +1,9 @@
 /* io_file.c - see io_file.h.
  *
- * Invariants: `fd` is a regular file's, above the standard streams' numbers, closed on exec, and blocking;
- * `write_error` means something only while `write_failed`; `sync_failed` never goes back to false.
+ * Owns the descriptor and the path. Invariants: `fd` is a regular file's, above the standard streams' numbers, closed on
+ * exec, and blocking; `write_error` is meaningful only while `write_failed`; `sync_failed` never becomes false again.
  *
- * Holds no lock: the calls that io.h allows beside others only read the handle. Every failure names the path.
+ * Holds no lock: the calls that io.h allows several threads only read the handle. Every failure names the path.
  */
 #define _GNU_SOURCE
 #include "storage/io/io_file.h"
@@ -21,7 +21,7 @@
 
 #include "base/alloc.h"
 
-/* A regular file has no reason for EAGAIN, but some network and user-space file systems answer it under load. */
+/* A regular file has no reason for EAGAIN, but some network and user-space file systems return it under load. */
 #define EAGAIN_PAUSE_NS 1000000
 #define EAGAIN_COUNT_MAX 1000
 
@@ -30,7 +30,7 @@ static bool range_fits(uint64_t offset, uint64_t bytes) { return offset <= INT64
 
 static rhumb_status range_check(const rhumb__io *io, uint64_t offset, uint64_t bytes) {
     if (range_fits(offset, bytes)) return RHUMB_OK;
-    return rhumb__fail_at(RHUMB_E_INVALID, io->path, offset, "a range of %llu bytes here ends behind byte 2^63",
+    return rhumb__fail_at(RHUMB_E_INVALID, io->path, offset, "a range of %llu bytes here ends after byte 2^63",
                           (unsigned long long)bytes);
 }
 
@@ -41,8 +41,8 @@ static rhumb_status writable_check(const rhumb__io_file *file) {
 
 /* ---- open and close ---- */
 
-/* A descriptor of 0, 1 or 2, which a process that closed its standard streams is given, would sooner or later receive
- * somebody's message in the middle of the index. Returns the descriptor to use, or -1 with `fd` closed. */
+/* A process that has closed its standard streams is given a descriptor of 0, 1 or 2; then a message that some library
+ * prints would end up in the middle of the index. Returns the descriptor to use, or -1 with `fd` closed. */
 static int descriptor_above_standard_streams(int fd) {
     if (fd > STDERR_FILENO) return fd;
     const int moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
@@ -60,8 +60,8 @@ static rhumb_status fail_not_regular(const char *path, mode_t type) {
     return rhumb__fail_at(RHUMB_E_INVALID, path, RHUMB_OFFSET_NONE, "expected a regular file, found %s", found);
 }
 
-/* Checks that the descriptor is a regular file's, and makes it blocking again. O_NONBLOCK means nothing to a regular
- * file by itself, but io_uring takes it as a wish for EAGAIN wherever a write would have to wait. */
+/* Checks that the descriptor is a regular file's, and makes it blocking again. O_NONBLOCK has no effect on a regular file
+ * by itself, but makes io_uring return EAGAIN wherever a write would have to wait. */
 static rhumb_status descriptor_settle(int fd, const char *path) {
     struct stat info;
     if (fstat(fd, &info) != 0) return rhumb__fail_errno(errno, path, RHUMB_OFFSET_NONE, "cannot examine the file");
@@ -86,7 +86,7 @@ static rhumb_status fail_open(int os_errno, const char *path, rhumb__io_mode mod
 rhumb_status rhumb__io_file_open(rhumb__io_file *file, const rhumb__io_backend *backend, const char *path,
                                  rhumb__io_mode mode) {
     rhumb_status status = RHUMB_OK;
-    int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK; /* O_NONBLOCK: do not wait for a fifo's other end */
+    int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK; /* O_NONBLOCK: does not wait for a fifo's other end */
     flags |= mode == RHUMB__IO_READ ? O_RDONLY : O_RDWR;
     if (mode == RHUMB__IO_CREATE) flags |= O_CREAT | O_EXCL;
 
@@ -168,7 +168,7 @@ void rhumb__io_file_write_failed(rhumb__io_file *file, int os_errno, uint64_t le
     if (os_errno != 0)
         rhumb__fail_errno(os_errno, file->path, offset, "cannot write %llu bytes", (unsigned long long)left_bytes);
     else
-        rhumb__fail_at(RHUMB_E_IO, file->path, offset, "a write of %llu bytes wrote nothing and gave no reason",
+        rhumb__fail_at(RHUMB_E_IO, file->path, offset, "a write of %llu bytes wrote nothing and returned no error",
                        (unsigned long long)left_bytes);
     rhumb__error_save(&file->write_error);
     rhumb__error_restore(&before);
@@ -269,8 +269,7 @@ rhumb_status rhumb__io_file_punch(rhumb__io *io, uint64_t offset, uint64_t bytes
     if (bytes == 0) return RHUMB_OK;
     const int os_errno = fallocate_range(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, bytes);
     if (os_errno != 0 && !means_unsupported(os_errno))
-        status =
-            rhumb__fail_errno(os_errno, io->path, offset, "cannot give back %llu bytes", (unsigned long long)bytes);
+        status = rhumb__fail_errno(os_errno, io->path, offset, "cannot release %llu bytes", (unsigned long long)bytes);
 done:
     return status;
 }
@@ -287,7 +286,7 @@ rhumb_status rhumb__io_file_read(rhumb__io *io, void *bytes, size_t bytes_count,
     uint8_t *next = bytes;
     size_t left_bytes = bytes_count;
     while (left_bytes > 0) {
-        ssize_t got = 0; /* no file reaches behind 2^63, so a range that does is cut short */
+        ssize_t got = 0; /* no file is longer than 2^63 bytes, so a range beyond that is cut short */
         if (range_fits(offset, left_bytes)) got = pread(file->fd, next, left_bytes, (off_t)offset);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return rhumb__fail_errno(errno, io->path, offset, "cannot read %zu bytes", left_bytes);
@@ -303,8 +302,8 @@ rhumb_status rhumb__io_file_read(rhumb__io *io, void *bytes, size_t bytes_count,
     return RHUMB_OK;
 }
 
-/* ThreadSanitizer takes mmap for a store to the whole range. Where a writer puts the file's bytes in the place of equal
- * bytes in memory, that would make a race of every search that reads them; so it is not told. */
+/* ThreadSanitizer treats mmap as a store to the whole range. A writer maps the file over equal bytes in memory while
+ * searches read them; the raw system call keeps that from being reported as a race. */
 static void *map_call(void *address, size_t bytes_count, int protection, int flags, int fd, uint64_t offset) {
 #if defined(__SANITIZE_THREAD__) && defined(SYS_mmap)
     return (void *)syscall(SYS_mmap, address, bytes_count, protection, flags, fd, (off_t)offset);
@@ -342,7 +341,7 @@ static int lock_call(const rhumb__io_file *file, int command, struct flock *lock
     return result == 0 ? 0 : errno;
 }
 
-/* A length of 0 would mean "to the end of time" to fcntl. */
+/* fcntl takes a length of 0 for "to the end of the file, however long it grows". */
 static rhumb_status lock_range_check(const rhumb__io *io, uint64_t offset, uint64_t bytes) {
     if (bytes == 0) return rhumb__fail_at(RHUMB_E_INVALID, io->path, offset, "a lock needs at least 1 byte");
     return range_check(io, offset, bytes);
@@ -387,7 +386,7 @@ rhumb_status rhumb__io_file_lock_test(rhumb__io *io, uint64_t offset, uint64_t b
     if (os_errno == 0)
         *held_by_other_out = lock.l_type != F_UNLCK;
     else
-        status = rhumb__fail_errno(os_errno, io->path, offset, "cannot ask for locks on %llu bytes",
+        status = rhumb__fail_errno(os_errno, io->path, offset, "cannot test for locks on %llu bytes",
                                    (unsigned long long)bytes);
 done:
     return status;
@@ -395,8 +394,8 @@ done:
 
 /* ---- names ---- */
 
-/* A path that could be opened is shorter than PATH_MAX, so there is room for its directory without asking for memory: a
- * sync must not fail for want of it. */
+/* A path that could be opened is shorter than PATH_MAX, so its directory fits into a buffer on the stack: a sync must not
+ * fail for want of memory. */
 rhumb_status rhumb__io_file_sync_directory(const char *path) {
     rhumb_status status = RHUMB_OK;
     char directory[PATH_MAX] = ".";

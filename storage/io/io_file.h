@@ -1,5 +1,5 @@
-/* io_file.h - what the uring and the plain backend have in common: a descriptor, what it has failed at, and the calls
- * that go straight to the kernel. For the backends alone; everyone else uses io.h, where the contract stands.
+/* io_file.h - the part that the uring and the plain backend share: a descriptor, its kept failure, and the calls that go
+ * straight to the kernel. For the backends alone; all other code uses io.h, which has the contract.
  */
 #ifndef RHUMB_STORAGE_IO_IO_FILE_H
 #define RHUMB_STORAGE_IO_IO_FILE_H
@@ -19,7 +19,7 @@ typedef struct rhumb__io_file {
     rhumb_error write_error; /* the first failure since the last drain */
 } rhumb__io_file;
 
-/* Fills a zeroed handle. On failure nothing is left behind, no created file either. */
+/* Fills a zeroed handle. A failure leaves nothing behind, not even a file that was created. */
 rhumb_status rhumb__io_file_open(rhumb__io_file *file, const rhumb__io_backend *backend, const char *path,
                                  rhumb__io_mode mode) RHUMB_NODISCARD;
 
@@ -33,24 +33,24 @@ rhumb_status rhumb__io_file_write_check(const rhumb__io_file *file, size_t bytes
 /* Writes all of it before returning. A failure is kept for the next drain. */
 void rhumb__io_file_write_now(rhumb__io_file *file, const void *bytes, size_t bytes_count, uint64_t offset);
 
-/* Keeps a failure for the next drain unless one is kept already: with `left_bytes` still to be written at `offset`, the
- * kernel answered `os_errno`, or 0 when it wrote nothing and named no error. The thread's error record stays as it is.
+/* Keeps a failure for the next drain, unless one is kept already: with `left_bytes` still to be written at `offset` the
+ * kernel returned `os_errno`, or 0 when it wrote nothing without an error. The thread's error record stays as it is.
  */
 void rhumb__io_file_write_failed(rhumb__io_file *file, int os_errno, uint64_t left_bytes, uint64_t offset);
 
-/* Returns the failure that is kept, if any, and clears it. */
+/* Returns the kept failure, if there is one, and clears it. */
 rhumb_status rhumb__io_file_failure_take(rhumb__io_file *file) RHUMB_NODISCARD;
 
-/* RHUMB_E_FATAL when an earlier sync of this handle failed. To be asked before every sync. */
+/* RHUMB_E_FATAL when an earlier sync of this handle failed. To be called before every sync. */
 rhumb_status rhumb__io_file_sync_check(const rhumb__io_file *file) RHUMB_NODISCARD;
 
-/* What a sync that ended with `os_errno` (0: well) means; marks the handle when it failed. */
+/* The status of a sync that ended with `os_errno` (0: success); marks the handle when it failed. */
 rhumb_status rhumb__io_file_sync_result(rhumb__io_file *file, int os_errno) RHUMB_NODISCARD;
 
-/* fdatasync, and its result. */
+/* Calls fdatasync and returns its status as rhumb__io_file_sync_result does. */
 rhumb_status rhumb__io_file_sync_now(rhumb__io_file *file) RHUMB_NODISCARD;
 
-/* The entries of the tables that are the same in both. They expect that no write is in flight, where that matters. */
+/* The functions that both backends share. Those on the size expect that no write is in flight. */
 rhumb_status rhumb__io_file_size(rhumb__io *io, uint64_t *bytes_out) RHUMB_NODISCARD;
 rhumb_status rhumb__io_file_resize(rhumb__io *io, uint64_t bytes) RHUMB_NODISCARD;
 rhumb_status rhumb__io_file_allocate(rhumb__io *io, uint64_t offset, uint64_t bytes) RHUMB_NODISCARD;

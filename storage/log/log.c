@@ -1,16 +1,17 @@
-/* log.c - the log from its users' side: opening, replay, appending, waiting, and the thread of mode interval.
+/* log.c - see log.h: opening, replay, appending, waiting, and the thread of mode interval.
  *
- * What has been appended and not written lies in `buffer`. Room in it is reserved before an operation begins, so that
- * appending needs nothing: reservations are sums of bytes, not places, and stay good when the buffers are swapped,
- * because both are equally large. A buffer that is full (BUFFER_BYTES_MAX) is written before anything more is reserved;
- * it grows beyond that only while reservations alone need it, which is at most one record for each thread.
+ * `buffer` has what has been appended and not written. Room in it is reserved before an operation begins, so that
+ * appending needs nothing more. Reservations are sums of bytes, not places, and stay valid when the buffers are swapped,
+ * because both have the same capacity. A full buffer (BUFFER_BYTES_MAX) is written before anything more is reserved; it
+ * grows beyond that only if reservations alone need it, which is at most one record for each thread.
  *
- * The first of those who wait for durability takes the flusher's role and writes for all who have appended by then.
- * The others wait for the role to become free, and by then mostly find their operation durable: group commit, with
- * groups as large as what is appended during one sync.
+ * The first thread that waits for durability takes the flusher's role and writes for all that have appended by then. The
+ * others wait until the role is released, and usually find their operation durable then: group commit, with groups as
+ * large as what is appended during one sync.
  *
- * Locking: see log_state.h. How it fails: opening fails with everything released again; reserve fails without
- * memory, and nothing has happened; the rest fails as log_flush.c says.
+ * Invariants: used_bytes + reserved_bytes <= capacity_bytes; synced_lsn and durable_lsn are at most lsn, and none of the
+ * three ever decreases. Locking: see log_state.h. How it fails: a failed open releases everything; reserve fails for want
+ * of memory with nothing changed; the rest fails as log_flush.c says.
  */
 #define _GNU_SOURCE
 #include "storage/log/log.h"
@@ -24,37 +25,38 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "base/thread.h"
+#include "storage/log/log_reader.h"
 #include "storage/log/log_state.h"
 
 #define BUFFER_BYTES_MIN (UINT64_C(64) << 10)
 #define BUFFER_BYTES_MAX (UINT64_C(4) << 20)
 
-/* Numbers that are left unused at their end: more than there can be reservations at a time, each of which may become
- * an operation. */
+/* Numbers that are never used: more than the reservations that can exist at a time, each of which may become an
+ * operation. */
 #define LSN_RESERVE (UINT64_C(1) << 20)
 
 #define SECOND_NS UINT64_C(1000000000)
 
 /* ---- the thread of mode interval ---- */
 
-/* Waits for the end of an interval that begins now; false when the log is being closed. */
+/* Waits for one interval; false when the log is being closed. */
 static bool wait_interval(rhumb__log *log) {
     const uint64_t end_ns = rhumb__clock_now_ns() + rhumb__min_u64(log->interval_ns, UINT64_C(1) << 60);
     const struct timespec end = {.tv_sec = (time_t)(end_ns / SECOND_NS), .tv_nsec = (long)(end_ns % SECOND_NS)};
     while (!log->stopping) {
-        if (pthread_cond_timedwait(&log->tick, &log->lock, &end) == ETIMEDOUT) break;
+        if (rhumb__cond_timedwait(&log->tick, &log->lock, &end) == ETIMEDOUT) break;
     }
     return !log->stopping;
 }
 
-/* Sleeps while everything is durable; otherwise syncs at the end of an interval. A failure is kept for the others. */
+/* Sleeps while everything is durable; otherwise syncs at the end of an interval. A failure is kept for other threads. */
 static void *thread_main(void *argument) {
     rhumb__log *log = argument;
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     while (!log->stopping && !atomic_load(&log->failed)) {
         if (log->durable_lsn >= log->lsn) {
             log->thread_idle = true;
-            pthread_cond_wait(&log->tick, &log->lock);
+            rhumb__cond_wait(&log->tick, &log->lock);
             log->thread_idle = false;
             continue;
         }
@@ -62,7 +64,7 @@ static void *thread_main(void *argument) {
         rhumb__log_await_role(log);
         if (log->durable_lsn < log->lsn && rhumb__log_flush(log, true) != RHUMB_OK) break;
     }
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     return NULL;
 }
 
@@ -75,16 +77,16 @@ static rhumb_status start_thread(rhumb__log *log) {
 
 static void stop_thread(rhumb__log *log) {
     if (!log->thread_started) return;
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     log->stopping = true;
     pthread_cond_signal(&log->tick);
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     pthread_join(log->thread, NULL);
 }
 
 /* ---- opening ---- */
 
-static rhumb_status make(const rhumb__log_spec *spec, rhumb__log **log_out) {
+static rhumb_status log_new(const rhumb__log_spec *spec, rhumb__log **log_out) {
     rhumb__log *log = rhumb__alloc_zeroed(1, sizeof *log);
     if (log == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a log");
     log->path = rhumb__log_path_make(spec->index_path);
@@ -98,7 +100,7 @@ static rhumb_status make(const rhumb__log_spec *spec, rhumb__log **log_out) {
     pthread_cond_init(&log->tick, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_cond_init(&log->changed, NULL);
-    pthread_mutex_init(&log->lock, NULL);
+    rhumb__mutex_init(&log->lock, RHUMB__RANK_LOG);
     log->backend = spec->backend;
     log->durability = spec->durability;
     log->interval_ns = spec->interval_ns;
@@ -106,7 +108,7 @@ static rhumb_status make(const rhumb__log_spec *spec, rhumb__log **log_out) {
     return RHUMB_OK;
 }
 
-static void destroy(rhumb__log *log) {
+static void log_free(rhumb__log *log) {
     rhumb__io_close(log->io);
     rhumb__log_scan_clear(&log->found);
     rhumb__free(log->buffer);
@@ -114,7 +116,7 @@ static void destroy(rhumb__log *log) {
     rhumb__free(log->path);
     pthread_cond_destroy(&log->tick);
     pthread_cond_destroy(&log->changed);
-    pthread_mutex_destroy(&log->lock);
+    rhumb__mutex_destroy(&log->lock);
     rhumb__free(log);
 }
 
@@ -129,37 +131,31 @@ done:
     return status;
 }
 
-/* Opens the file and reads what it holds. Afterwards there is a handle if there is a log. */
+/* Opens the file and reads its records. Afterwards log->io is set if there is a log. */
 static rhumb_status find_file(rhumb__log *log, const rhumb__log_spec *spec) {
     rhumb_status status;
     rhumb_error before;
-    bool found = false;
+    rhumb__log_reading reading;
+    rhumb__log_owner owner = {.checkpoint_lsn = spec->checkpoint_lsn};
+    memcpy(owner.uuid, spec->uuid, sizeof owner.uuid);
     rhumb__error_save(&before);
-    status = rhumb__io_open(log->backend, log->path, RHUMB__IO_WRITE, &log->io);
-    if (status == RHUMB_E_NOTFOUND) {
-        rhumb__error_restore(&before);
-        return RHUMB_OK;
-    }
-    if (status != RHUMB_OK) return status;
-    RHUMB_TRY(rhumb__log_header_read(log->io, &log->header, &found));
-    if (!found) {
+    status = rhumb__log_file_open(log->backend, log->path, RHUMB__IO_WRITE, &log->io);
+    if (status != RHUMB_OK || log->io == NULL) return status;
+    status = rhumb__log_read(log->io, &owner, RHUMB__LOG_READ_STRICT, &reading);
+    log->header = reading.header;
+    log->found = reading.scan;
+    if (status == RHUMB_OK && !reading.exists) {
         log->remove_leftover = true;
         rhumb__io_close(log->io);
         log->io = NULL;
-        return RHUMB_OK;
-    }
-    status = rhumb__log_header_check_owner(&log->header, spec->uuid, spec->checkpoint_lsn, log->path);
-    if (status == RHUMB_E_LOG && spec->discard) {
+    } else if (status == RHUMB_E_LOG && spec->discard) {
         rhumb__error_restore(&before);
-        return discard(log);
+        status = discard(log);
     }
-    if (status != RHUMB_OK) return status;
-    status = rhumb__log_scan_run(log->io, &log->header, spec->checkpoint_lsn, &log->found);
-done:
     return status;
 }
 
-/* Decides how the log goes on: behind what was found, or anew behind the checkpoint. */
+/* Decides where the log continues: after the records found, or restarted after the checkpoint. */
 static rhumb_status choose_beginning(rhumb__log *log, const rhumb__log_spec *spec) {
     log->durable_lsn = spec->checkpoint_lsn;
     log->cut_lsn = spec->checkpoint_lsn;
@@ -185,7 +181,7 @@ static rhumb_status choose_beginning(rhumb__log *log, const rhumb__log_spec *spe
 rhumb_status rhumb__log_open(const rhumb__log_spec *spec, rhumb__log **log_out) {
     rhumb__log *log = NULL;
     rhumb_status status;
-    RHUMB_TRY(make(spec, &log));
+    RHUMB_TRY(log_new(spec, &log));
     if (spec->checkpoint_lsn > RHUMB__LOG_LSN_MAX) {
         status = rhumb__fail_at(RHUMB_E_CORRUPT, spec->index_path, RHUMB_OFFSET_NONE,
                                 "the checkpoint ends with operation %llu, which there cannot be",
@@ -198,7 +194,7 @@ rhumb_status rhumb__log_open(const rhumb__log_spec *spec, rhumb__log **log_out) 
     *log_out = log;
     log = NULL;
 done:
-    if (log != NULL) destroy(log);
+    if (log != NULL) log_free(log);
     return status;
 }
 
@@ -211,8 +207,9 @@ uint64_t rhumb__log_replay_count(const rhumb__log *log) { return log->found.oper
 
 /* ---- appending ---- */
 
-/* Makes both buffers at least that large. Nobody has the role, or the spare one would be somebody's. */
+/* Makes both buffers at least that large. No thread has the role: the spare buffer is the flusher's. */
 static rhumb_status grow_buffers(rhumb__log *log, uint64_t bytes) {
+    RHUMB_ASSERT_DEBUG(!log->flushing);
     uint64_t capacity = rhumb__max_u64(log->capacity_bytes * 2, BUFFER_BYTES_MIN);
     capacity = rhumb__max_u64(rhumb__min_u64(capacity, BUFFER_BYTES_MAX), bytes);
     uint8_t *buffer = rhumb__alloc_aligned(capacity, 1, RHUMB__LOG_HEADER_BYTES);
@@ -232,22 +229,22 @@ static rhumb_status grow_buffers(rhumb__log *log, uint64_t bytes) {
     return RHUMB_OK;
 }
 
-/* Room for so many bytes more, in memory and in a file that there is. */
+/* Whether the buffer has room for that many bytes more, and the file is ready. */
 static bool has_room(const rhumb__log *log, uint64_t bytes) {
     return log->ready && log->used_bytes + log->reserved_bytes + bytes <= log->capacity_bytes;
 }
 
-/* Waits, makes the file ready, writes or grows, one of them, so that there may be room for so many bytes more. */
+/* Takes one step towards room for that many bytes more: waits, makes the file ready, writes, or grows the buffers. */
 static rhumb_status make_room(rhumb__log *log, uint64_t bytes) {
     const uint64_t needed_bytes = log->used_bytes + log->reserved_bytes + bytes;
     if (log->flushing) {
-        pthread_cond_wait(&log->changed, &log->lock);
+        rhumb__cond_wait(&log->changed, &log->lock);
         return RHUMB_OK;
     }
     if (!log->ready) return rhumb__log_get_ready(log);
     if (needed_bytes > BUFFER_BYTES_MAX && log->used_bytes > 0) return rhumb__log_flush(log, false);
     const rhumb_status status = grow_buffers(log, needed_bytes);
-    /* Without the memory for more, what there is has to do. */
+    /* Without memory for more, make room in the present buffer. */
     return status == RHUMB_E_NOMEM && log->used_bytes > 0 ? rhumb__log_flush(log, false) : status;
 }
 
@@ -258,7 +255,7 @@ rhumb_status rhumb__log_reserve(rhumb__log *log, uint32_t payload_bytes) {
                            RHUMB__LOG_PAYLOAD_BYTES_MAX);
     }
     const uint64_t bytes = rhumb__log_record_bytes(payload_bytes);
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     if (log->lsn >= RHUMB__LOG_LSN_MAX - LSN_RESERVE) {
         status = rhumb__fail_at(RHUMB_E_FULL, log->path, RHUMB_OFFSET_NONE,
                                 "operation %llu is among the last there can be", (unsigned long long)log->lsn);
@@ -271,32 +268,34 @@ rhumb_status rhumb__log_reserve(rhumb__log *log, uint32_t payload_bytes) {
         status = rhumb__log_fail_again(log);
     } else {
         log->reserved_bytes += bytes;
+        RHUMB_ASSERT_DEBUG(log->durability == RHUMB_DURABILITY_NONE ||
+                           log->used_bytes + log->reserved_bytes <= log->capacity_bytes);
     }
 done:
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     return status;
 }
 
 void rhumb__log_release(rhumb__log *log, uint32_t payload_bytes) {
     const uint64_t bytes = rhumb__log_record_bytes(payload_bytes);
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     RHUMB_ASSERT(log->reserved_bytes >= bytes);
     log->reserved_bytes -= bytes;
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
 }
 
-/* Puts the next record at the end of the buffer. */
-static void put_record(rhumb__log *log, const rhumb__log_record_header *header, const void *head, uint32_t head_bytes,
-                       const void *body, uint32_t body_bytes) {
+/* Puts the next record at the end of the buffer. The inner lock is held. */
+static void put_record(rhumb__log *log, const rhumb__log_record_header *header, const rhumb__log_operation *operation) {
     const uint64_t bytes = rhumb__log_record_bytes(header->payload_bytes);
+    rhumb__mutex_assert_held(&log->lock);
     uint8_t *record = log->buffer + log->used_bytes;
     uint8_t *next = record + sizeof *header;
     RHUMB_ASSERT(log->used_bytes + bytes <= log->capacity_bytes);
     memcpy(record, header, sizeof *header);
-    if (head_bytes > 0) memcpy(next, head, head_bytes);
-    next += head_bytes;
-    if (body_bytes > 0) memcpy(next, body, body_bytes);
-    next += body_bytes;
+    if (operation->head_bytes > 0) memcpy(next, operation->head, operation->head_bytes);
+    next += operation->head_bytes;
+    if (operation->body_bytes > 0) memcpy(next, operation->body, operation->body_bytes);
+    next += operation->body_bytes;
     memset(next, 0, (size_t)(record + bytes - next));
     log->crc = rhumb__log_record_crc(rhumb__log_seed(log->header.salt), record, bytes);
     memcpy(record + offsetof(rhumb__log_record_header, crc), &log->crc, sizeof log->crc);
@@ -304,38 +303,42 @@ static void put_record(rhumb__log *log, const rhumb__log_record_header *header, 
     log->end_offset += bytes;
 }
 
-uint64_t rhumb__log_append(rhumb__log *log, rhumb__log_type type, uint64_t batch, const void *head, uint32_t head_bytes,
-                           const void *body, uint32_t body_bytes) {
-    RHUMB_ASSERT(type >= RHUMB__LOG_INSERT && type <= RHUMB__LOG_BATCH_COMMIT);
-    RHUMB_ASSERT(head_bytes <= RHUMB__LOG_PAYLOAD_BYTES_MAX && body_bytes <= RHUMB__LOG_PAYLOAD_BYTES_MAX - head_bytes);
-    const uint64_t bytes = rhumb__log_record_bytes(head_bytes + body_bytes);
-    pthread_mutex_lock(&log->lock);
+uint64_t rhumb__log_append(rhumb__log *log, const rhumb__log_operation *operation) {
+    const uint32_t head_bytes = operation->head_bytes;
+    RHUMB_ASSERT(operation->type >= RHUMB__LOG_INSERT && operation->type <= RHUMB__LOG_BATCH_COMMIT);
+    RHUMB_ASSERT(head_bytes <= RHUMB__LOG_PAYLOAD_BYTES_MAX &&
+                 operation->body_bytes <= RHUMB__LOG_PAYLOAD_BYTES_MAX - head_bytes);
+    const uint32_t payload_bytes = head_bytes + operation->body_bytes;
+    const uint64_t bytes = rhumb__log_record_bytes(payload_bytes);
+    rhumb__mutex_lock(&log->lock);
     RHUMB_ASSERT(log->reserved_bytes >= bytes);
     log->reserved_bytes -= bytes;
     const uint64_t lsn = ++log->lsn;
     if (log->durability != RHUMB_DURABILITY_NONE) {
-        const rhumb__log_record_header header = {.previous_crc = log->crc,
-                                                 .payload_bytes = head_bytes + body_bytes,
-                                                 .type = (uint32_t)type,
-                                                 .lsn = lsn,
-                                                 .synced_lsn = log->synced_lsn,
-                                                 .batch = type == RHUMB__LOG_BATCH_BEGIN ? lsn : batch};
-        put_record(log, &header, head, head_bytes, body, body_bytes);
+        const rhumb__log_record_header header = {
+            .previous_crc = log->crc,
+            .payload_bytes = payload_bytes,
+            .type = (uint32_t)operation->type,
+            .lsn = lsn,
+            .synced_lsn = log->synced_lsn,
+            .batch = operation->type == RHUMB__LOG_BATCH_BEGIN ? lsn : operation->batch,
+        };
+        put_record(log, &header, operation);
     }
     if (log->thread_idle) pthread_cond_signal(&log->tick);
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     return lsn;
 }
 
 /* ---- durability ---- */
 
-/* Flushes, or waits for whoever does, until the operation is durable. The lock is held. */
+/* Flushes, or waits for the thread that does, until the operation is durable. The lock is held. */
 static rhumb_status make_durable(rhumb__log *log, uint64_t lsn) {
     rhumb_status status = RHUMB_OK;
     while (status == RHUMB_OK && log->durable_lsn < lsn) {
         if (atomic_load(&log->failed)) return rhumb__log_fail_again(log);
         if (log->flushing) {
-            pthread_cond_wait(&log->changed, &log->lock);
+            rhumb__cond_wait(&log->changed, &log->lock);
         } else {
             status = rhumb__log_flush(log, true);
         }
@@ -345,19 +348,19 @@ static rhumb_status make_durable(rhumb__log *log, uint64_t lsn) {
 
 rhumb_status rhumb__log_wait(rhumb__log *log, uint64_t lsn) {
     rhumb_status status = RHUMB_OK;
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     if (log->durability == RHUMB_DURABILITY_FULL) {
         status = make_durable(log, lsn);
     } else if (atomic_load(&log->failed) && log->durable_lsn < lsn) {
         status = rhumb__log_fail_again(log);
     }
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     return status;
 }
 
 rhumb_status rhumb__log_sync(rhumb__log *log) {
     rhumb_status status = RHUMB_OK;
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     if (atomic_load(&log->failed)) {
         status = rhumb__log_fail_again(log);
     } else if (log->durability != RHUMB_DURABILITY_NONE) {
@@ -367,39 +370,39 @@ rhumb_status rhumb__log_sync(rhumb__log *log) {
                                 "without a log only a checkpoint makes operations durable; %llu of %llu are",
                                 (unsigned long long)log->durable_lsn, (unsigned long long)log->lsn);
     }
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     return status;
 }
 
-/* ---- what others ask ---- */
+/* ---- inquiries ---- */
 
 uint64_t rhumb__log_lsn(rhumb__log *log) {
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     const uint64_t lsn = log->lsn;
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     return lsn;
 }
 
 uint64_t rhumb__log_durable_lsn(rhumb__log *log) {
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     const uint64_t lsn = log->durable_lsn;
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     return lsn;
 }
 
 rhumb__log_mark rhumb__log_mark_now(rhumb__log *log) {
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     const rhumb__log_mark mark = {.lsn = log->lsn, .offset = log->end_offset, .previous_crc = log->crc};
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     return mark;
 }
 
 rhumb__log_stats rhumb__log_stats_get(rhumb__log *log) {
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     const rhumb__log_stats stats = {.bytes = log->end_offset - log->header.first_offset,
                                     .sync_count = log->sync_count,
                                     .synced_count = log->synced_count};
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     return stats;
 }
 
@@ -407,15 +410,15 @@ bool rhumb__log_failed(const rhumb__log *log) { return atomic_load(&log->failed)
 
 rhumb_status rhumb__log_check(rhumb__log *log) {
     rhumb_status status = RHUMB_OK;
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     if (atomic_load(&log->failed)) status = rhumb__log_fail_again(log);
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     return status;
 }
 
 /* ---- closing ---- */
 
-/* Removes the file of a log whose operations are all in a checkpoint. If that fails, it stays and says nothing new. */
+/* Removes the file of a log whose operations are all in a checkpoint. If that fails, it stays, and has no effect. */
 static void remove_file(rhumb__log *log) {
     rhumb_error before;
     rhumb__error_save(&before);
@@ -429,7 +432,7 @@ rhumb_status rhumb__log_close(rhumb__log *log, bool remove) {
     rhumb_status status = RHUMB_OK;
     if (log == NULL) return RHUMB_OK;
     stop_thread(log);
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     const bool failed = atomic_load(&log->failed);
     const bool removable = remove && !failed && log->lsn == log->cut_lsn;
     const bool unwritten = log->used_bytes > 0 || log->unsynced;
@@ -438,9 +441,9 @@ rhumb_status rhumb__log_close(rhumb__log *log, bool remove) {
     } else if (!failed && unwritten && !removable) {
         status = rhumb__log_flush(log, true);
     }
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     const bool file_exists = log->io != NULL || log->remove_leftover;
     if (removable && file_exists) remove_file(log);
-    destroy(log);
+    log_free(log);
     return status;
 }

@@ -1,15 +1,15 @@
 /* log_flush.c - the flusher's work: making the file ready, writing and syncing what has been appended, and cutting.
  *
  * Invariants:
- *   1. The bytes of `buffer` belong at end_offset - used_bytes of the file; everything before that has been written, or
- *      was found there, or is written by the flusher at the moment.
- *   2. No record is written before the header that it belongs to is durable, nor behind records that are not: what was
- *      found at open is made durable first.
- *   3. A header that gives records up is written only for those that a published checkpoint holds, and the space of
- *      these is touched only once that header is durable.
+ *   1. The bytes of `buffer` belong at end_offset - used_bytes of the file; everything before that has been written, was
+ *      found there, or is being written by the flusher.
+ *   2. No record is written before its header is durable, nor after records that are not durable: what was found at open
+ *      is made durable first.
+ *   3. A header that drops records is written only when a published checkpoint holds them, and their space is reused
+ *      only once that header is durable.
  *
- * Locking: see log_state.h. How it fails: whatever fails at the disk is kept as the cause, and nothing is written any
- * more. Only drawing a salt may fail without consequences, because nothing has happened then.
+ * Locking: see log_state.h. How it fails: the first failure of io is kept as the cause, and nothing is written any more.
+ * Only a failure to draw a salt has no consequences, because nothing has been changed by then.
  */
 #include "storage/log/log_state.h"
 
@@ -28,7 +28,7 @@ rhumb_status rhumb__log_fail_again(const rhumb__log *log) {
     return status;
 }
 
-/* Keeps the failure that the calling thread has just met. */
+/* Keeps the calling thread's last failure as the cause; the log has failed from now on. */
 static rhumb_status fail_for_good(rhumb__log *log) {
     rhumb__error_save(&log->cause);
     atomic_store(&log->failed, true);
@@ -36,22 +36,26 @@ static rhumb_status fail_for_good(rhumb__log *log) {
 }
 
 void rhumb__log_await_role(rhumb__log *log) {
-    while (log->flushing) pthread_cond_wait(&log->changed, &log->lock);
+    while (log->flushing) rhumb__cond_wait(&log->changed, &log->lock);
 }
 
 static void take_role(rhumb__log *log) {
+    rhumb__mutex_assert_held(&log->lock);
     RHUMB_ASSERT(!log->flushing);
     log->flushing = true;
 }
 
-static void give_role(rhumb__log *log) {
+static void release_role(rhumb__log *log) {
+    rhumb__mutex_assert_held(&log->lock);
+    RHUMB_ASSERT_DEBUG(log->flushing);
     log->flushing = false;
     pthread_cond_broadcast(&log->changed);
 }
 
-/* A sync has covered all records up to this one. */
+/* Notes that a sync has covered all records up to this one. */
 static void note_synced(rhumb__log *log, uint64_t lsn) {
     log->durable_lsn = rhumb__max_u64(log->durable_lsn, lsn);
+    RHUMB_ASSERT_DEBUG(log->durable_lsn <= log->lsn);
     if (lsn <= log->synced_lsn) return;
     log->sync_count++;
     log->synced_count += lsn - log->synced_lsn;
@@ -64,9 +68,9 @@ static void note_synced(rhumb__log *log, uint64_t lsn) {
 static rhumb_status advance_header(rhumb__log *log, rhumb__log_header *header) {
     const rhumb_status status = rhumb__log_file_advance(log->io, header, !log->name_durable);
     if (status != RHUMB_OK) return status;
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     log->header = *header;
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     log->name_durable = true;
     return RHUMB_OK;
 }
@@ -77,18 +81,18 @@ static rhumb_status make_ready(rhumb__log *log) {
     switch (log->file_state) {
     case RHUMB__LOG_FILE_ABSENT:
         RHUMB_TRY(rhumb__log_file_create(log->backend, log->path, log->remove_leftover, &header, &log->io));
-        pthread_mutex_lock(&log->lock);
+        rhumb__mutex_lock(&log->lock);
         log->header = header;
-        pthread_mutex_unlock(&log->lock);
+        rhumb__mutex_unlock(&log->lock);
         break;
     case RHUMB__LOG_FILE_FOUND:
         RHUMB_TRY(rhumb__log_file_settle(log->io, &header, &log->found));
         rhumb__free(log->found.window);
         log->found.window = NULL;
-        pthread_mutex_lock(&log->lock);
+        rhumb__mutex_lock(&log->lock);
         log->synced_lsn = rhumb__max_u64(log->synced_lsn, log->found.end.lsn);
         log->durable_lsn = rhumb__max_u64(log->durable_lsn, log->found.end.lsn);
-        pthread_mutex_unlock(&log->lock);
+        rhumb__mutex_unlock(&log->lock);
         break;
     case RHUMB__LOG_FILE_STALE:
         RHUMB_TRY(advance_header(log, &header));
@@ -120,9 +124,11 @@ done:
     return status;
 }
 
-/* ---- flushing: with role and lock; lets go of the lock meanwhile ---- */
+/* ---- flushing: with role and lock; releases the lock during io ---- */
 
 static rhumb_status flush_with_role(rhumb__log *log, bool sync) {
+    rhumb__mutex_assert_held(&log->lock);
+    RHUMB_ASSERT_DEBUG(log->flushing && log->used_bytes <= log->capacity_bytes);
     uint8_t *const bytes = log->buffer;
     const uint64_t bytes_count = log->used_bytes;
     const uint64_t offset = log->end_offset - bytes_count;
@@ -130,9 +136,9 @@ static rhumb_status flush_with_role(rhumb__log *log, bool sync) {
     log->buffer = log->spare;
     log->spare = bytes;
     log->used_bytes = 0;
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     const rhumb_status status = write_records(log, bytes, bytes_count, offset, sync);
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     if (status != RHUMB_OK) return fail_for_good(log);
     if (sync) note_synced(log, lsn);
     return RHUMB_OK;
@@ -142,7 +148,7 @@ rhumb_status rhumb__log_flush(rhumb__log *log, bool sync) {
     if (atomic_load(&log->failed)) return rhumb__log_fail_again(log);
     take_role(log);
     const rhumb_status status = flush_with_role(log, sync);
-    give_role(log);
+    release_role(log);
     return status;
 }
 
@@ -150,24 +156,25 @@ rhumb_status rhumb__log_get_ready(rhumb__log *log) {
     if (atomic_load(&log->failed)) return rhumb__log_fail_again(log);
     take_role(log);
     const bool absent = log->file_state == RHUMB__LOG_FILE_ABSENT;
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     rhumb_status status = make_ready(log);
     if (status != RHUMB_OK && absent) log->remove_leftover = true;
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     const bool harmless = status == RHUMB_E_NOMEM || (absent && status != RHUMB_E_FATAL);
     if (status == RHUMB_OK) {
         log->ready = true;
     } else if (!harmless) {
         status = fail_for_good(log);
     }
-    give_role(log);
+    release_role(log);
     return status;
 }
 
-/* ---- cutting: with role and lock; lets go of the lock meanwhile ---- */
+/* ---- cutting: with role and lock; releases the lock during io ---- */
 
-/* The checkpoint holds everything that is in the log: it begins anew. What is in the buffer need not be written. */
+/* The checkpoint holds every operation of the log, which is restarted. The records in the buffer need not be written. */
 static rhumb_status cut_everything(rhumb__log *log, uint64_t lsn) {
+    RHUMB_ASSERT_DEBUG(log->flushing && lsn <= log->lsn);
     const bool nothing_there = log->end_offset == log->header.first_offset;
     if (nothing_there && log->file_state != RHUMB__LOG_FILE_STALE) return RHUMB_OK;
     rhumb_status status = rhumb__log_header_renew(&log->header, lsn, log->path);
@@ -179,28 +186,29 @@ static rhumb_status cut_everything(rhumb__log *log, uint64_t lsn) {
     log->unsynced = false;
     if (log->file_state == RHUMB__LOG_FILE_ABSENT) return RHUMB_OK;
     log->file_state = RHUMB__LOG_FILE_STALE;
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     status = make_ready(log);
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     return status == RHUMB_OK ? RHUMB_OK : fail_for_good(log);
 }
 
-/* The records before the mark go. All records up to now are written before the header that speaks of them. */
+/* Drops the records before the mark. All records are written before the header that refers to them. */
 static rhumb_status cut_front(rhumb__log *log, const rhumb__log_mark *mark) {
     const uint64_t lsn = log->lsn;
+    RHUMB_ASSERT_DEBUG(mark->offset >= log->header.first_offset && mark->offset <= log->end_offset);
     rhumb_status status = flush_with_role(log, false);
     if (status != RHUMB_OK) return status;
     rhumb__log_header header = log->header;
     header.first_offset = mark->offset;
     header.first_lsn = mark->lsn + 1;
     header.first_previous_crc = mark->previous_crc;
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     status = advance_header(log, &header);
     if (status == RHUMB_OK) {
         log->unsynced = false;
         rhumb__log_file_trim(log->io, header.first_offset, false);
     }
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     if (status != RHUMB_OK) return fail_for_good(log);
     note_synced(log, lsn);
     return RHUMB_OK;
@@ -208,7 +216,7 @@ static rhumb_status cut_front(rhumb__log *log, const rhumb__log_mark *mark) {
 
 rhumb_status rhumb__log_cut(rhumb__log *log, const rhumb__log_mark *mark) {
     rhumb_status status = RHUMB_OK;
-    pthread_mutex_lock(&log->lock);
+    rhumb__mutex_lock(&log->lock);
     RHUMB_ASSERT(mark->lsn <= log->lsn);
     log->durable_lsn = rhumb__max_u64(log->durable_lsn, mark->lsn);
     pthread_cond_broadcast(&log->changed);
@@ -226,8 +234,8 @@ rhumb_status rhumb__log_cut(rhumb__log *log, const rhumb__log_mark *mark) {
         status = cut_front(log, mark);
     }
     if (status == RHUMB_OK) log->cut_lsn = rhumb__max_u64(log->cut_lsn, mark->lsn);
-    give_role(log);
+    release_role(log);
 done:
-    pthread_mutex_unlock(&log->lock);
+    rhumb__mutex_unlock(&log->lock);
     return status;
 }

@@ -1,28 +1,29 @@
-/* log_scan.c - reading the records of a log: which are valid, which count, and whether one that is not valid was never
- * whole or has been damaged.
+/* log_scan.c - reading the records of a log: which are valid, which are effective, and whether a record that is not valid
+ * was never completed or has been damaged.
  *
- * A record is *valid* if its checksum is right and it continues the chain: it has the next LSN and names the checksum
- * of the record before. The log ends before the first that is not. Normally that is a torn tail: nobody was told that
- * the record is durable. It is damage if a record further behind says that the missing one had been synced, which it
- * can say because its own checksum needs nothing but the salt.
+ * A record is *valid* if its checksum is right and it continues the chain: it has the next LSN and names the checksum of
+ * the previous record. The log ends before the first record that is not. Normally that is a torn tail, which was never
+ * acknowledged. It is damage if a later record says that the missing one had been synced; a later record can be checked
+ * without those between, because its checksum depends on nothing but the salt.
  *
- * Everything is read through a window of fixed size, and a record is judged by what is in the window, so that a file
- * that changes meanwhile can give a wrong answer but no impossible one. Memory grows with the batches of the log only.
- * Holds no lock; owns what is in rhumb__log_scan.
+ * Everything is read through a window of fixed size, and a record is checked in the window, so a file that changes
+ * during the scan can give a wrong result but not an inconsistent one. Memory grows only with the batches of the log.
+ * Holds no lock; owns the memory in rhumb__log_scan.
  */
-#include "storage/log/log_file.h"
+#include "storage/log/log_scan.h"
 
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/crc32c.h"
 #include "base/status.h"
 
-/* How far behind a missing record another one can be: the difference of their LSNs. */
+/* The largest difference between the LSNs of a missing record and of one that proves it was synced. */
 #define EVIDENCE_LSN_DISTANCE_MAX (UINT64_C(1) << 32)
 
-/* What looks like a record in places where there is none has to be looked at whole. Real logs have hardly any of that;
- * one that was made up to have it everywhere is called damaged after this many bytes instead of being read for days. */
+/* Bytes that look like a record where there is none have to be checked in full. Real logs have hardly any; a crafted log
+ * that has them everywhere is reported as damaged after this many bytes instead of being read for days. */
 #define EVIDENCE_BYTES_MAX (UINT64_C(1) << 30)
 
 #define BATCH_CAPACITY_MIN 16u
@@ -33,7 +34,7 @@ typedef struct window {
     rhumb__io *io;
     uint8_t *bytes; /* RHUMB__LOG_WINDOW_BYTES, not owned */
     uint64_t file_bytes;
-    uint64_t offset; /* what is in it */
+    uint64_t offset; /* of the first byte in the window */
     uint64_t count;
 } window;
 
@@ -43,6 +44,7 @@ static rhumb_status window_init(window *w, rhumb__io *io, uint8_t *bytes) {
 }
 
 static rhumb_status window_move(window *w, uint64_t offset) {
+    RHUMB_ASSERT_DEBUG(offset <= w->file_bytes);
     const uint64_t count = rhumb__min_u64(w->file_bytes - offset, RHUMB__LOG_WINDOW_BYTES);
     w->count = 0;
     const rhumb_status status = rhumb__io_read(w->io, w->bytes, count, offset);
@@ -63,6 +65,11 @@ static inline bool window_can_have(const window *w, uint64_t offset, uint64_t by
 
 /* ---- one record ---- */
 
+uint32_t rhumb__log_record_crc(uint32_t seed, const void *record, uint64_t record_bytes) {
+    const size_t skipped_bytes = sizeof(uint32_t);
+    return rhumb__crc32c(seed, (const uint8_t *)record + skipped_bytes, record_bytes - skipped_bytes);
+}
+
 typedef struct record_view {
     rhumb__log_record_header header;
     const uint8_t *payload; /* in the window */
@@ -70,7 +77,7 @@ typedef struct record_view {
     uint64_t bytes_count;
 } record_view;
 
-/* Looks at one place. The record is whole if its checksum is right, whatever it says. */
+/* Reads the record at `offset`, if there is one. It is whole if its checksum is right, whatever its fields say. */
 static rhumb_status view_record(window *w, uint32_t seed, uint64_t offset, record_view *view, bool *whole_out) {
     rhumb_status status = RHUMB_OK;
     *whole_out = false;
@@ -85,13 +92,13 @@ static rhumb_status view_record(window *w, uint32_t seed, uint64_t offset, recor
     if (status != RHUMB_OK) return status;
     view->bytes = w->bytes + (offset - w->offset);
     view->payload = view->bytes + sizeof view->header;
-    /* The window may have been read anew: what counts is what is checked. */
+    /* The window may have been read again, with other bytes: use only those that the checksum covers. */
     if (memcmp(&view->header, view->bytes, sizeof view->header) != 0) return RHUMB_OK;
     *whole_out = rhumb__log_record_crc(seed, view->bytes, view->bytes_count) == view->header.crc;
     return RHUMB_OK;
 }
 
-/* The record at a place of the chain, if it is valid; the place moves behind it. */
+/* Reads the record at a place of the chain. If it is valid, the place moves past it. */
 static rhumb_status next_record(window *w, uint32_t seed, rhumb__log_mark *place, record_view *view, bool *valid_out) {
     bool whole = false;
     *valid_out = false;
@@ -114,8 +121,9 @@ static bool is_operation(const record_view *view) { return view->header.type <= 
 
 /* ---- batches ---- */
 
-/* The batch's entry, or the empty one where it would be. The table is never full. */
+/* The batch's entry, or the empty entry where it would be. The table is never full. */
 static rhumb__log_batch *find_batch(const rhumb__log_scan *scan, uint64_t batch) {
+    RHUMB_ASSERT_DEBUG(batch != 0 && scan->batch_count < scan->batch_capacity);
     uint64_t i = rhumb__mix64(batch) & (scan->batch_capacity - 1);
     while (scan->batches[i].batch != 0 && scan->batches[i].batch != batch) i = (i + 1) & (scan->batch_capacity - 1);
     return &scan->batches[i];
@@ -137,7 +145,7 @@ static rhumb_status grow_batches(rhumb__log_scan *scan) {
     return RHUMB_OK;
 }
 
-/* The batch's entry, made if it is not there. `batch` is not 0. */
+/* The batch's entry, made if there is none. `batch` is not 0. */
 static rhumb_status take_batch(rhumb__log_scan *scan, uint64_t batch, rhumb__log_batch **entry_out) {
     if ((scan->batch_count + 1) * 2 > scan->batch_capacity) {
         const rhumb_status status = grow_batches(scan);
@@ -158,6 +166,7 @@ static bool is_committed(const rhumb__log_scan *scan, uint64_t batch) {
 /* ---- the scan ---- */
 
 static rhumb_status note_record(rhumb__log_scan *scan, const record_view *view) {
+    RHUMB_ASSERT_DEBUG(view->header.lsn == scan->end.lsn && view->header.crc == scan->end.previous_crc);
     scan->record_count++;
     scan->synced_lsn = rhumb__max_u64(scan->synced_lsn, rhumb__min_u64(view->header.synced_lsn, view->header.lsn - 1));
     scan->range_crc = rhumb__crc32c(scan->range_crc, view->bytes, view->bytes_count);
@@ -175,12 +184,13 @@ static rhumb_status note_record(rhumb__log_scan *scan, const record_view *view) 
     return RHUMB_OK;
 }
 
-/* Looks behind the end of the chain for a record saying that the next one, or the first behind the checkpoint if that
- * is later, had been synced. Most of what is looked at is zeros or torn records, and ends at the first comparison. */
+/* Searches the bytes after the end of the chain for a record saying that the next one, or the first after the checkpoint
+ * if that is later, had been synced. Most of those bytes are zeros or torn records, which the first comparison rejects.
+ */
 static rhumb_status find_evidence(window *w, const rhumb__log_scan *scan, bool *found_out, record_view *evidence,
                                   uint64_t *offset_out) {
     const uint64_t missing = rhumb__max_u64(scan->end.lsn, scan->checkpoint_lsn) + 1;
-    uint64_t looked_at_bytes = 0;
+    uint64_t checked_bytes = 0;
     for (uint64_t offset = scan->end.offset; window_can_have(w, offset, sizeof evidence->header);
          offset += RHUMB__LOG_RECORD_ALIGNMENT) {
         if (!window_has(w, offset, sizeof evidence->header)) {
@@ -196,8 +206,8 @@ static rhumb_status find_evidence(window *w, const rhumb__log_scan *scan, bool *
         if (synced_lsn < missing || synced_lsn >= lsn) continue;
         const rhumb_status status = view_record(w, scan->seed, offset, evidence, found_out);
         if (status != RHUMB_OK) return status;
-        looked_at_bytes += rhumb__min_u64(evidence->header.payload_bytes, RHUMB__LOG_PAYLOAD_BYTES_MAX);
-        *found_out = *found_out || looked_at_bytes > EVIDENCE_BYTES_MAX;
+        checked_bytes += rhumb__min_u64(evidence->header.payload_bytes, RHUMB__LOG_PAYLOAD_BYTES_MAX);
+        *found_out = *found_out || checked_bytes > EVIDENCE_BYTES_MAX;
         *offset_out = offset;
         if (*found_out) return RHUMB_OK;
     }
@@ -239,10 +249,11 @@ rhumb_status rhumb__log_scan_run(rhumb__io *io, const rhumb__log_header *header,
         if (valid) RHUMB_TRY(note_record(scan, &view));
     }
     RHUMB_TRY(check_tail(&w, scan));
+done:
+    /* Whatever has ended the chain, the batches committed before are effective. */
     for (uint64_t i = 0; i < scan->batch_capacity; i++) {
         if (scan->batches[i].committed) scan->operation_count += scan->batches[i].operation_count;
     }
-done:
     return status;
 }
 
@@ -255,6 +266,7 @@ rhumb_status rhumb__log_scan_visit(rhumb__io *io, const rhumb__log_scan *scan, r
     if (bytes == NULL) {
         return rhumb__fail_at(RHUMB_E_NOMEM, io->path, RHUMB_OFFSET_NONE, "no memory for reading the log");
     }
+    RHUMB_ASSERT_DEBUG(scan->begin.lsn <= scan->end.lsn && scan->begin.offset <= scan->end.offset);
     RHUMB_TRY(window_init(&w, io, bytes));
     while (place.lsn < scan->end.lsn) {
         bool valid = false;

@@ -1,11 +1,11 @@
-/* log_state.h - the log's state, shared by log.c (opening, appending, waiting) and log_flush.c (everything that touches
- * the file after that).
+/* log_state.h - the log's state, shared by log.c (opening, appending, waiting) and log_flush.c (all writing to the file),
+ * which implements the functions below.
  *
- * There are two locks. The *inner lock* is a mutex, held for a few instructions or one memcpy, and never while the disk
- * is at work. The *flusher's role* is the flag `flushing`: who has set it owns the handle, the file's state and the
- * spare buffer until he clears it, with or without the inner lock. It is taken and given back under the inner lock, and
- * `changed` is signalled when it is given back. Fields that only the flusher changes, and others read, he changes
- * under the inner lock.
+ * There are two locks. The *inner lock* is a mutex, held for a few instructions or one memcpy, and never during io. The
+ * *flusher's role* is the flag `flushing`: the thread that has set it owns the handle, the file's state and the spare
+ * buffer until it clears the flag, with or without the inner lock. The role is taken and released under the inner lock,
+ * and `changed` is signalled when it is released. Fields that only the flusher changes and other threads read are
+ * changed under the inner lock.
  */
 #ifndef RHUMB_STORAGE_LOG_LOG_STATE_H
 #define RHUMB_STORAGE_LOG_LOG_STATE_H
@@ -15,14 +15,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/lock.h"
 #include "storage/log/log_file.h"
 
-/* What has to happen to the file before records can be written to it. */
+/* What has to be done to the file before records can be written to it. */
 typedef enum rhumb__log_file_state {
     RHUMB__LOG_FILE_ABSENT = 0, /* to be created */
-    RHUMB__LOG_FILE_FOUND = 1,  /* holds operations behind the checkpoint, which are to be made durable again */
-    RHUMB__LOG_FILE_STALE = 2,  /* holds none; is to get the header in memory, with the next generation */
-    RHUMB__LOG_FILE_READY = 3   /* nothing */
+    RHUMB__LOG_FILE_FOUND = 1,  /* has operations after the checkpoint, which are to be made durable again */
+    RHUMB__LOG_FILE_STALE = 2,  /* has none; is to get the header that is in memory, with the next generation */
+    RHUMB__LOG_FILE_READY = 3   /* nothing is to be done */
 } rhumb__log_file_state;
 
 struct rhumb__log {
@@ -32,22 +33,22 @@ struct rhumb__log {
     rhumb_durability durability;
     uint64_t interval_ns;
 
-    pthread_mutex_t lock;
-    pthread_cond_t changed; /* the role is free; what waits looks again */
+    rhumb__mutex lock;
+    pthread_cond_t changed; /* the role has been released */
     atomic_bool failed;     /* changes under the lock, and only to true */
 
     /* the flusher's */
     rhumb__io *io;
     rhumb__log_file_state file_state;
-    bool remove_leftover; /* a creation that was cut short left a file */
+    bool remove_leftover; /* there is a file that an interrupted creation has left */
     bool name_durable;    /* the directory has been synced since the file was created */
-    bool unsynced;        /* records have been written that no sync has covered */
+    bool unsynced;        /* records have been written since the last sync */
     uint8_t *spare;       /* as large as `buffer` */
     rhumb__log_scan found;
 
     /* under the lock */
     bool flushing;
-    bool ready;               /* file_state is READY, or will be once a cut under way has ended */
+    bool ready;               /* file_state is READY, or will be once the current cut has ended */
     rhumb_error cause;        /* of failure, if failed */
     rhumb__log_header header; /* in the file, unless absent or stale */
     uint8_t *buffer;          /* records that are not in the file; `used_bytes + reserved_bytes <= capacity_bytes` */
@@ -56,10 +57,10 @@ struct rhumb__log {
     uint64_t reserved_bytes;
     uint64_t lsn;         /* the last operation numbered */
     uint32_t crc;         /* of the last record */
-    uint64_t end_offset;  /* where the next record goes, in the file or to be */
+    uint64_t end_offset;  /* of the next record in the file, which may not exist yet */
     uint64_t synced_lsn;  /* every record of the log up to this one has been synced */
-    uint64_t durable_lsn; /* the same, but counting what a checkpoint holds, and not what was only found at open */
-    uint64_t cut_lsn;     /* what the last cut, or the checkpoint at open, covers */
+    uint64_t durable_lsn; /* the same, including what a checkpoint holds, and without what was only found at open */
+    uint64_t cut_lsn;     /* the last operation that the last cut, or the checkpoint at open, covers */
     uint64_t sync_count;
     uint64_t synced_count;
 
@@ -71,21 +72,21 @@ struct rhumb__log {
     bool stopping;
 };
 
-/* All of these are called with the inner lock held, and hold it when they return; those that take the role let go of it
- * meanwhile. */
+/* All of these are called with the inner lock held, and hold it when they return; those that take the role release it in
+ * between. */
 
-/* Fails with the first cause, as RHUMB_E_FATAL. The log has failed. */
+/* Returns RHUMB_E_FATAL with the first cause in the message. The log has failed. */
 rhumb_status rhumb__log_fail_again(const rhumb__log *log) RHUMB_NODISCARD;
 
-/* Waits until nobody has the role. */
+/* Waits until no thread has the role. */
 void rhumb__log_await_role(rhumb__log *log);
 
-/* Makes the file ready, so that nothing that can fail without harm is left for later. What fails here before anything
- * has been promised (no memory; no space, no right to create the file) fails the caller's operation and nothing else;
- * the rest is RHUMB_E_FATAL for good. Nobody has the role. */
+/* Makes the file ready, so that everything that can fail harmlessly has been done. A failure to create the file (no
+ * memory, no space, no permission) fails only the caller's operation; any other is RHUMB_E_FATAL from then on. No thread
+ * has the role. */
 rhumb_status rhumb__log_get_ready(rhumb__log *log) RHUMB_NODISCARD;
 
-/* Writes what has been appended, after making the file ready; with `sync`, until it is durable. Nobody has the role.
+/* Makes the file ready and writes what has been appended; with `sync`, makes it durable. No thread has the role.
  * RHUMB_E_FATAL. */
 rhumb_status rhumb__log_flush(rhumb__log *log, bool sync) RHUMB_NODISCARD;
 

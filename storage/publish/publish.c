@@ -1,22 +1,25 @@
-/* publish.c - writing a new version of the file beside the newest one and making it the newest: the checkpoint.
+/* publish.c - see publish.h.
  *
- * The order is what makes it safe, and every step is there for a reason:
- *   1. plan      for each section, new blocks for what has to be written. No block is taken that the two newest
- * versions or a pinned reader use. Space is allocated now, so that a full disk is noticed before anything is written.
- *   2. write     tails of append-only sections behind their published length; changed granules of mutable sections to
- * their new blocks, each chunk copied under its lock; the directory with all checksums.
- *   3. sync      everything the superblock is going to refer to is on the disk.
- *   4. publish   the superblock into the slot of the version before the last; sync. From here on the new version
- * counts.
- *   5. settle    map what was written over the private pages that held it, which gives these back; retire the old
- * blocks.
+ * A publication has five steps, whose order makes it safe:
+ *   1. plan      Take new blocks for everything that has to be written: none that the two newest versions or a pinned
+ *                reader use. Allocate them now, so that a full disk is noticed before anything is written.
+ *   2. write     Write the new rows of append-only sections after the published ones, and the changed granules of
+ *                mutable sections to their new blocks, each chunk copied under its lock; then the directory with all
+ *                checksums.
+ *   3. sync      Everything that the superblock is going to refer to is on the disk.
+ *   4. publish   Write the superblock over that of the version before the previous one; sync. From here on the new
+ *                version is the newest.
+ *   5. settle    Map what was written over the private pages that held it, which releases these; retire the old blocks.
  *
- * A *granule* is a power of two of chunks, the unit that is rewritten and mapped as one: a chunk in small sections,
- * more in large ones, so that a section never lies in more than some thousand pieces.
+ * A *granule* is a power of two of chunks, the unit that is rewritten and mapped as one: one chunk in small sections,
+ * more in large ones, so that a section never has more than a few thousand extents.
  *
- * Invariants: until step 4 nothing that the older versions refer to has changed, so a failure before it costs nothing
- * but the blocks that were taken, which are given back. A granule is dirty whenever memory and newest version may
- * differ. Locking: the whole function runs under the store's publishing lock, which is taken before any chunk lock.
+ * Invariants: until step 4 nothing that older versions refer to has changed, so a failure before it costs nothing but
+ * the blocks that were taken, which become free again. A granule is dirty whenever memory and the newest version may
+ * differ.
+ *
+ * Locking: every step runs under the store's publishing lock, which is taken before any chunk lock. How it fails: before
+ * step 3 with nothing changed; from step 3 on it is unknown which version the disk has, and the store writes no more.
  */
 #include <errno.h>
 #include <string.h>
@@ -28,6 +31,7 @@
 #include "base/crc32c.h"
 #include "base/status.h"
 #include "storage/publish/publisher.h"
+#include "storage/reclaim.h"
 
 /* The directory of the new version as bytes: root, then all chunk checksums. The entries borrow the plans' extents. */
 static rhumb_status encode_directory(rhumb__publisher *p, rhumb__directory *directory, uint32_t *root_bytes_out,
@@ -73,7 +77,7 @@ static rhumb_status encode_directory(rhumb__publisher *p, rhumb__directory *dire
     return RHUMB_OK;
 }
 
-/* The end of the last block that the new version refers to: what the file must have of it. */
+/* The end of the last block that the new version refers to: the length that the file must have. */
 static uint64_t used_end(const rhumb__publisher *p) {
     uint64_t end = p->directory_offset + p->directory_block_bytes;
     for (uint32_t i = 0; i < p->section_count; i++) {
@@ -98,7 +102,7 @@ static rhumb_status write_directory(rhumb__publisher *p) {
     RHUMB_TRY(rhumb__file_space_take(&store->space, block_bytes, 1, 0, &p->directory_offset));
     p->directory_block_bytes = block_bytes;
     RHUMB_TRY(rhumb__io_allocate(store->io, p->directory_offset, block_bytes));
-    /* The last block may be one that the file has a part of only, as after somebody has added bytes to it. */
+    /* The file may end inside the last block, if another program has appended bytes to it. */
     RHUMB_TRY(rhumb__io_size(store->io, &file_bytes));
     if (file_bytes < store->space.end) RHUMB_TRY(rhumb__io_resize(store->io, store->space.end));
     RHUMB_TRY(rhumb__io_write(store->io, p->directory_bytes, bytes, p->directory_offset));
@@ -107,13 +111,14 @@ static rhumb_status write_directory(rhumb__publisher *p) {
     p->superblock.directory_bytes = bytes;
     p->superblock.root_bytes = root_bytes;
     p->superblock.file_bytes = used_end(p);
+    RHUMB_ASSERT_DEBUG(p->superblock.file_bytes <= store->space.end);
 done:
     rhumb__free(directory); /* not its extents: they are the plans' */
     return status;
 }
 
-/* After a failure: nothing refers to the blocks that were taken, and everything that was copied counts as changed
- * again. */
+/* After a failure: makes the blocks free that were taken, since nothing refers to them, and marks everything dirty that
+ * was copied. */
 static void roll_back(rhumb__publisher *p) {
     for (uint32_t i = 0; i < p->section_count; i++) {
         rhumb__section_plan *plan = &p->plans[i];
@@ -122,9 +127,9 @@ static void roll_back(rhumb__publisher *p) {
             const rhumb__range range = plan->moved.items[k];
             for (uint64_t offset = range.begin; offset < range.end; offset += plan->section->chunk_bytes) {
                 rhumb__chunk_state *chunk = &plan->section->chunks[offset / plan->section->chunk_bytes];
-                pthread_mutex_lock(&chunk->lock);
+                rhumb__section_lock_chunk(plan->section, chunk);
                 chunk->dirty = true;
-                pthread_mutex_unlock(&chunk->lock);
+                rhumb__mutex_unlock(&chunk->lock);
             }
         }
         for (uint32_t k = 0; k < plan->taken.count; k++) {
@@ -147,7 +152,7 @@ static void publisher_free(rhumb__publisher *p) {
     rhumb__free(p);
 }
 
-/* Buffers may still be on their way to the file; they must not be released before they have arrived. */
+/* Writes from the buffers may still be in flight; the buffers must not be released before these have ended. */
 static void wait_after_failure(rhumb__publisher *p) {
     rhumb_error cause;
     rhumb__error_save(&cause);
@@ -169,10 +174,11 @@ done:
     return status;
 }
 
-/* Steps 3 and 4. What fails here leaves it open which version the disk holds, so the handle writes no more. Only the
- * first version is another matter: its file is going to be removed. */
+/* Steps 3 and 4. After a failure here it is unknown which version the disk has, so the handle writes no more. Only at the
+ * first version the failure is returned as it is: that file is going to be removed. */
 static rhumb_status make_newest(rhumb__publisher *p) {
     rhumb_status status;
+    RHUMB_ASSERT_DEBUG(!p->ahead && p->superblock.epoch == p->store->superblock.epoch + 1);
     rhumb__io *io = p->store->io;
     RHUMB_TRY(rhumb__store_settle(p->store));
     RHUMB_TRY(rhumb__io_sync(io));
@@ -194,7 +200,7 @@ done:
     return status;
 }
 
-/* The blocks of the generation before are no part of the version that is the newest now. */
+/* The version that is the newest now does not refer to the blocks of replaced sections any more. */
 static void retire_outgoing(rhumb__store *store, uint64_t last_epoch) {
     for (uint32_t i = 0; i < store->outgoing.count; i++) {
         rhumb__store_retire(store, last_epoch, store->outgoing.items[i].file_offset, store->outgoing.items[i].bytes);
@@ -202,14 +208,15 @@ static void retire_outgoing(rhumb__store *store, uint64_t last_epoch) {
     rhumb__extent_list_clear(&store->outgoing);
 }
 
-/* Everything that a publication needs before it begins; `p` has been zeroed. */
-static rhumb_status prepare(rhumb__publisher *p, rhumb__store *store, rhumb__publication *publication) {
+/* Fills in a zeroed publisher, and makes blocks free that can be. */
+static rhumb_status publisher_init(rhumb__publisher *p, rhumb__store *store, rhumb__publication *publication) {
     p->store = store;
     p->publication = publication;
     p->sections = store->sections;
     p->section_count = store->section_count;
     p->begin_ns = rhumb__clock_now_ns();
     p->superblock = store->superblock;
+    rhumb__mutex_assert_held(&store->publish_lock);
     if (atomic_load(&store->failed)) {
         return rhumb__fail_at(RHUMB_E_FATAL, store->path, RHUMB_OFFSET_NONE,
                               "an earlier failure to make a version durable forbids further writing");
@@ -223,8 +230,8 @@ rhumb_status rhumb__store_publish(rhumb__store *store, rhumb__publication *publi
     RHUMB_ASSERT(store->writable);
     rhumb__publisher *p = rhumb__alloc_zeroed(1, sizeof *p);
     if (p == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a checkpoint");
-    pthread_mutex_lock(&store->publish_lock);
-    RHUMB_TRY(prepare(p, store, publication));
+    rhumb__mutex_lock(&store->publish_lock);
+    RHUMB_TRY(publisher_init(p, store, publication));
     if (store->superblock.epoch >= RHUMB__EPOCH_MAX) {
         status = rhumb__fail_at(RHUMB_E_FULL, store->path, RHUMB_OFFSET_NONE, "epoch %llu is the last there can be",
                                 (unsigned long long)store->superblock.epoch);
@@ -245,7 +252,7 @@ rhumb_status rhumb__store_publish(rhumb__store *store, rhumb__publication *publi
     store->has_version = true;
     publication->written_bytes = p->written_bytes;
 done:
-    pthread_mutex_unlock(&store->publish_lock);
+    rhumb__mutex_unlock(&store->publish_lock);
     publisher_free(p);
     return status;
 }
@@ -255,8 +262,8 @@ rhumb_status rhumb__store_write_ahead(rhumb__store *store, rhumb__publication *p
     RHUMB_ASSERT(store->writable);
     rhumb__publisher *p = rhumb__alloc_zeroed(1, sizeof *p);
     if (p == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for writing ahead");
-    pthread_mutex_lock(&store->publish_lock);
-    RHUMB_TRY(prepare(p, store, publication));
+    rhumb__mutex_lock(&store->publish_lock);
+    RHUMB_TRY(publisher_init(p, store, publication));
     p->ahead = true;
     if (store->next_section_count > 0) {
         p->sections = store->next_sections;
@@ -266,7 +273,7 @@ rhumb_status rhumb__store_write_ahead(rhumb__store *store, rhumb__publication *p
     rhumb__publish_settle(p);
     publication->written_bytes = p->written_bytes;
 done:
-    pthread_mutex_unlock(&store->publish_lock);
+    rhumb__mutex_unlock(&store->publish_lock);
     publisher_free(p);
     return status;
 }

@@ -1,12 +1,12 @@
-/* publish_plan.c - step 1 of a publication: where everything is going to be.
+/* publish_plan.c - step 1 of a publication: takes the blocks that everything is going to be written to.
  *
- * Append-only sections keep their extents and get more at the end. Mutable sections are looked at granule by granule:
- * one with a dirty chunk, or with rows that are new, moves to new blocks, the others stay where they are. When what
- * lies far behind is to be pulled down, what would stay in either kind of section is moved, but only further to the
- * front.
+ * Append-only sections keep their extents and get more at the end. Mutable sections are examined granule by granule: one
+ * with a dirty chunk, or with new rows, moves to new blocks; the others stay where they are. With pull_down, parts of
+ * either kind of section that would stay near the end of the file are moved as well, to lower offsets only.
  *
- * Locking: the store's publishing lock is held; each chunk's lock is taken for a look at its dirty mark. A chunk that
- * becomes dirty after that look waits for the next version.
+ * Invariants: the extents of a plan cover its rows; each of its blocks is either one of the section's or in `taken`.
+ * Locking: the store's publishing lock is held; each chunk's lock is taken to read its dirty mark. A chunk that becomes
+ * dirty after that waits for the next version. A failure leaves the blocks in `taken`, and roll_back makes them free.
  */
 #include "base/alloc.h"
 #include "base/assert.h"
@@ -18,11 +18,11 @@
 
 #define GRANULE_COUNT_MAX 2048u
 
-/* What is pulled down moves in pieces of at most this, so that it fits into more than one free run. */
-#define PULL_DOWN_PIECE_BYTES (UINT64_C(64) << 20)
+/* Parts that are pulled down are at most this long, so that they fit into more than one free run. */
+#define PULL_DOWN_BYTES_MAX (UINT64_C(64) << 20)
 
-/* Takes blocks for a piece of the section. A large piece lies so that large pages can map it: its offset in the file
- * and in the section agree modulo their size, as its address and its offset in the section do. */
+/* Takes blocks for a range of the section. A large range is placed so that large pages can map it: its offsets in the
+ * file and in the section agree modulo their size, as its address and its offset in the section do. */
 static rhumb_status take_blocks(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t section_offset, uint64_t bytes,
                                 uint64_t *offset_out) {
     const uint64_t alignment = bytes >= RHUMB__LARGE_PAGE_BYTES ? RHUMB__LARGE_PAGE_BYTES : 1;
@@ -39,7 +39,7 @@ static rhumb_status note_moved(rhumb__section_plan *plan, uint64_t begin, uint64
     if (moved->count == moved->capacity) {
         const uint32_t capacity = moved->capacity == 0 ? 8 : moved->capacity * 2;
         rhumb__range *items = rhumb__alloc_resize(moved->items, capacity, sizeof *items);
-        if (items == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a list of %u pieces", capacity);
+        if (items == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a list of %u ranges", capacity);
         moved->items = items;
         moved->capacity = capacity;
     }
@@ -47,52 +47,52 @@ static rhumb_status note_moved(rhumb__section_plan *plan, uint64_t begin, uint64
     return RHUMB_OK;
 }
 
-static bool lies_behind(const rhumb__publisher *p, const rhumb__extent *piece) {
-    return p->publication->pull_down && piece->file_offset + piece->bytes > p->pull_down_bytes;
+static bool is_to_be_pulled_down(const rhumb__publisher *p, const rhumb__extent *run) {
+    return p->publication->pull_down && run->file_offset + run->bytes > p->pull_down_bytes;
 }
 
-/* Takes blocks further in front than `piece`, if there are any; otherwise *offset_out stays as it is. */
+/* Takes free blocks at a lower offset than `run`, if there are any; otherwise *offset_out stays as it is. */
 static bool take_lower(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t section_offset,
-                       const rhumb__extent *piece, uint64_t *offset_out) {
-    const uint64_t alignment = piece->bytes >= RHUMB__LARGE_PAGE_BYTES ? RHUMB__LARGE_PAGE_BYTES : 1;
+                       const rhumb__extent *run, uint64_t *offset_out) {
+    const uint64_t alignment = run->bytes >= RHUMB__LARGE_PAGE_BYTES ? RHUMB__LARGE_PAGE_BYTES : 1;
     rhumb__file_space *space = &p->store->space;
     uint64_t offset = 0;
-    if (rhumb__file_space_take(space, piece->bytes, alignment, section_offset & (alignment - 1), &offset) != RHUMB_OK) {
+    if (rhumb__file_space_take(space, run->bytes, alignment, section_offset & (alignment - 1), &offset) != RHUMB_OK) {
         return false;
     }
-    if (offset < piece->file_offset && rhumb__extent_list_append(&plan->taken, offset, piece->bytes) == RHUMB_OK) {
+    if (offset < run->file_offset && rhumb__extent_list_append(&plan->taken, offset, run->bytes) == RHUMB_OK) {
         *offset_out = offset;
         return true;
     }
-    rhumb__file_space_give(space, offset, piece->bytes);
+    rhumb__file_space_give(space, offset, run->bytes);
     return false;
 }
 
-/* [begin, end) as it lies, but for what is to be pulled down: that goes piece by piece to blocks further in front, as
- * far as there are any, and otherwise stays too. A piece consists of whole units of `unit_bytes`, each of which must
- * lie in one piece in the file; `begin` is a multiple of it, `end` may lie within the last one. */
+/* Plans [begin, end) to stay where it is, except for parts that are to be pulled down: those move to free blocks at lower
+ * offsets, if there are any. A part consists of whole units of `unit_bytes`, each of which must be contiguous in the
+ * file; `begin` is a multiple of it, `end` may lie within the last unit. */
 static rhumb_status keep_or_pull_down(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t begin, uint64_t end,
                                       uint64_t unit_bytes) {
-    const uint64_t limit_bytes = rhumb__max_u64(PULL_DOWN_PIECE_BYTES / unit_bytes, 1) * unit_bytes;
+    const uint64_t part_bytes_max = rhumb__max_u64(PULL_DOWN_BYTES_MAX / unit_bytes, 1) * unit_bytes;
     rhumb_status status = RHUMB_OK;
     while (begin < end) {
-        rhumb__extent piece =
-            rhumb__extent_list_piece(&plan->section->extents, begin, rhumb__min_u64(end - begin, limit_bytes));
-        if (begin + piece.bytes < end) piece.bytes -= piece.bytes % unit_bytes;
-        RHUMB_ASSERT(piece.bytes > 0);
-        uint64_t offset = piece.file_offset;
-        if (lies_behind(p, &piece) && take_lower(p, plan, begin, &piece, &offset)) {
-            RHUMB_TRY(note_moved(plan, begin, begin + piece.bytes));
+        rhumb__extent run =
+            rhumb__extent_list_run(&plan->section->extents, begin, rhumb__min_u64(end - begin, part_bytes_max));
+        if (begin + run.bytes < end) run.bytes -= run.bytes % unit_bytes;
+        RHUMB_ASSERT(run.bytes > 0);
+        uint64_t offset = run.file_offset;
+        if (is_to_be_pulled_down(p, &run) && take_lower(p, plan, begin, &run, &offset)) {
+            RHUMB_TRY(note_moved(plan, begin, begin + run.bytes));
         }
-        RHUMB_TRY(rhumb__extent_list_append(&plan->extents, offset, piece.bytes));
-        begin += piece.bytes;
+        RHUMB_TRY(rhumb__extent_list_append(&plan->extents, offset, run.bytes));
+        begin += run.bytes;
     }
 done:
     return status;
 }
 
-/* New extents at the end for what the old ones cannot hold. They grow with the section, by at least a 64th of it, which
- * bounds their number, and in place when the blocks behind the last one are free. */
+/* Adds extents at the end for the rows that the present ones cannot hold. They grow with the section, by at least a 64th
+ * of it, which bounds their number; the last extent grows in place when the blocks after it are free. */
 static rhumb_status plan_append(rhumb__publisher *p, rhumb__section_plan *plan) {
     rhumb__section *section = plan->section;
     const uint64_t have_bytes = section->extents.bytes;
@@ -123,27 +123,27 @@ static bool granule_is_dirty(const rhumb__section *section, uint64_t begin, uint
     bool dirty = false;
     for (uint64_t offset = begin; offset < end && !dirty; offset += section->chunk_bytes) {
         rhumb__chunk_state *chunk = &section->chunks[offset / section->chunk_bytes];
-        pthread_mutex_lock(&chunk->lock);
+        rhumb__section_lock_chunk(section, chunk);
         dirty = chunk->dirty;
-        pthread_mutex_unlock(&chunk->lock);
+        rhumb__mutex_unlock(&chunk->lock);
     }
     return dirty;
 }
 
-/* Sorts the granules into those that may stay where they are and those that have to be written, and finds room for each
- * run of the latter. */
+/* Sorts the granules into those that may stay and those that have to be written, and takes blocks for each run of the
+ * latter. */
 static rhumb_status plan_mutable(rhumb__publisher *p, rhumb__section_plan *plan) {
     rhumb__section *section = plan->section;
     const uint64_t chunk_bytes = section->chunk_bytes;
     const uint64_t end_bytes = plan->checksum_count * chunk_bytes;
     plan->granule_bytes = chunk_bytes;
     while (end_bytes / plan->granule_bytes > GRANULE_COUNT_MAX) plan->granule_bytes *= 2;
-    /* Checksums cover published rows, so a chunk that gets more of them gets a new one, even if nobody touched it. */
+    /* A checksum covers the published rows, so a chunk with more of them gets a new one, even if it was not touched. */
     const bool grows = plan->row_count > section->published_row_count;
     const uint64_t old_bytes = section->published_row_count * section->row_stride_bytes;
     uint64_t begin = 0;
     while (begin < end_bytes) {
-        /* Extend [begin, end) over all granules that share the fate of the first. */
+        /* Extend [begin, end) over all granules that move, or stay, like the first. */
         bool moves = false;
         uint64_t end = begin;
         while (end < end_bytes) {
@@ -190,7 +190,7 @@ static rhumb_status plan_section(rhumb__publisher *p, uint32_t index) {
     return section->spec.kind == RHUMB__SECTION_APPEND ? plan_append(p, plan) : plan_mutable(p, plan);
 }
 
-/* Makes the file system set the blocks aside. */
+/* Allocates the taken blocks in the file system. */
 static rhumb_status allocate_taken(rhumb__publisher *p) {
     rhumb_status status = RHUMB_OK;
     for (uint32_t i = 0; i < p->section_count; i++) {
@@ -203,8 +203,8 @@ done:
     return status;
 }
 
-/* Where the file would end if everything lay close together, with something for the gaps that large pages leave. */
-static uint64_t close_end(const rhumb__publisher *p) {
+/* The end of the file if all sections were packed, with an allowance for the gaps that large pages leave. */
+static uint64_t packed_end(const rhumb__publisher *p) {
     uint64_t bytes = RHUMB__BLOCK_BYTES;
     for (uint32_t i = 0; i < p->section_count; i++) {
         const rhumb__section *section = p->sections[i];
@@ -217,7 +217,8 @@ static uint64_t close_end(const rhumb__publisher *p) {
 
 rhumb_status rhumb__publish_plan(rhumb__publisher *p) {
     rhumb_status status = RHUMB_OK;
-    p->pull_down_bytes = close_end(p);
+    rhumb__mutex_assert_held(&p->store->publish_lock);
+    p->pull_down_bytes = packed_end(p);
     for (uint32_t i = 0; i < p->section_count; i++) RHUMB_TRY(plan_section(p, i));
     status = allocate_taken(p);
 done:

@@ -1,16 +1,18 @@
-/* publish_write.c - step 2 of a publication: the rows go to the file, and their checksums into the plans.
+/* publish_write.c - step 2 of a publication: writes the rows to the file, and computes the checksums of the plans.
  *
- * Append-only rows are written from where they are, because they never change. Chunks of mutable sections are copied
- * under their lock, shown to the client's filter, and written from the copy. So searches wait for nothing, and writers
- * for the copying of one chunk at most.
+ * Append-only rows are written from the section itself, because they never change. Chunks of mutable sections are copied
+ * under their lock, passed to the client's filter, and written from the copy. So searches never wait, and writers at
+ * most for the copying of one chunk.
  *
- * Locking: the store's publishing lock is held; one chunk's lock at a time.
+ * Owns the pool of copies, whose bytes stay unchanged until the next drain. Locking: the store's publishing lock is held;
+ * one chunk's lock at a time. A failure may leave writes in flight; publish.c waits for them and rolls back.
  */
 #define _GNU_SOURCE
 #include <string.h>
 #include <time.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/bits.h"
 #include "base/clock.h"
 #include "base/crc32c.h"
@@ -33,26 +35,27 @@ static void keep_to_rate(const rhumb__publisher *p) {
               NULL);
 }
 
-/* Writes `bytes` of memory to the place that the new extents give them. The memory must stay unchanged until the next
- * drain. */
+/* Writes `bytes` of memory to the blocks that the new extents assign to them. The memory must stay unchanged until the
+ * next drain. */
 static rhumb_status write_range(rhumb__publisher *p, const rhumb__section_plan *plan, const uint8_t *memory,
                                 uint64_t section_offset, uint64_t bytes) {
-    const uint64_t limit_bytes = p->publication->bytes_per_second == 0 ? WRITE_BYTES_MAX : RATED_WRITE_BYTES_MAX;
+    const uint64_t write_bytes_max = p->publication->bytes_per_second == 0 ? WRITE_BYTES_MAX : RATED_WRITE_BYTES_MAX;
+    RHUMB_ASSERT_DEBUG(section_offset + bytes <= plan->extents.bytes);
     while (bytes > 0) {
-        const rhumb__extent piece =
-            rhumb__extent_list_piece(&plan->extents, section_offset, rhumb__min_u64(bytes, limit_bytes));
-        rhumb_status status = rhumb__io_write(p->store->io, memory, piece.bytes, piece.file_offset);
+        const rhumb__extent run =
+            rhumb__extent_list_run(&plan->extents, section_offset, rhumb__min_u64(bytes, write_bytes_max));
+        rhumb_status status = rhumb__io_write(p->store->io, memory, run.bytes, run.file_offset);
         if (status != RHUMB_OK) return status;
-        p->written_bytes += piece.bytes;
+        p->written_bytes += run.bytes;
         keep_to_rate(p);
-        memory += piece.bytes;
-        section_offset += piece.bytes;
-        bytes -= piece.bytes;
+        memory += run.bytes;
+        section_offset += run.bytes;
+        bytes -= run.bytes;
     }
     return RHUMB_OK;
 }
 
-/* Rows that are published never change again, so they are written from where they are. */
+/* Published rows never change again, so they are written from the section itself. */
 static rhumb_status write_append(rhumb__publisher *p, rhumb__section_plan *plan) {
     const rhumb__section *section = plan->section;
     const uint64_t old_bytes = section->published_row_count * section->row_stride_bytes;
@@ -64,8 +67,8 @@ static rhumb_status write_append(rhumb__publisher *p, rhumb__section_plan *plan)
         if (status != RHUMB_OK) return status;
     }
     if (new_bytes == old_bytes) return RHUMB_OK;
-    /* The checksum of a chunk that was published in part goes on from what it was: taken anew, it would hide damage
-     * that the published rows have suffered since. The plan begins with the old checksums, and zero for new chunks. */
+    /* The checksum of a partly published chunk continues from its previous value: computed from the beginning, it would
+     * hide damage that the published rows have suffered since. The plan has the old checksums, and zero for new chunks. */
     for (uint64_t i = old_bytes / section->chunk_bytes; i < plan->checksum_count; i++) {
         const uint64_t begin = rhumb__max_u64(i * section->chunk_bytes, old_bytes);
         const uint64_t end = rhumb__min_u64((i + 1) * section->chunk_bytes, new_bytes);
@@ -74,7 +77,7 @@ static rhumb_status write_append(rhumb__publisher *p, rhumb__section_plan *plan)
     return write_range(p, plan, section->base + old_bytes, old_bytes, new_bytes - old_bytes);
 }
 
-/* A place in the pool for some chunks; waits for the writes in flight when the pool is used up. */
+/* Takes room for some chunks from the pool; waits for the writes in flight when the pool is used up. */
 static rhumb_status pool_take(rhumb__publisher *p, uint64_t bytes, uint8_t **buffer_out) {
     rhumb_status status = RHUMB_OK;
     if (p->pool_bytes < bytes) {
@@ -94,39 +97,40 @@ static rhumb_status pool_take(rhumb__publisher *p, uint64_t bytes, uint8_t **buf
         RHUMB_TRY(rhumb__io_drain(p->store->io));
         p->pool_used_bytes = 0;
     }
+    RHUMB_ASSERT_DEBUG(p->pool_used_bytes + bytes <= p->pool_bytes);
     *buffer_out = p->pool + p->pool_used_bytes;
     p->pool_used_bytes += bytes;
 done:
     return status;
 }
 
-/* Copies one chunk under its lock, lets the filter have it, and notes its checksum. */
+/* Copies one chunk under its lock, passes it to the filter, and notes its checksum. */
 static void copy_chunk(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t offset, uint8_t *copy) {
     const rhumb__section *section = plan->section;
     const uint64_t bytes = section->chunk_bytes;
     const uint64_t index = offset / bytes;
+    RHUMB_ASSERT_DEBUG(offset % bytes == 0 && index < plan->checksum_count);
     rhumb__chunk_state *chunk = &section->chunks[index];
-    pthread_mutex_lock(&chunk->lock);
+    rhumb__section_lock_chunk(section, chunk);
     memcpy(copy, section->base + offset, bytes);
     chunk->dirty = false;
-    pthread_mutex_unlock(&chunk->lock);
+    rhumb__mutex_unlock(&chunk->lock);
     const uint64_t first_row = index * section->chunk_row_count;
     if (p->publication->filter != NULL &&
         p->publication->filter(p->publication->filter_context, section, first_row, copy, section->chunk_row_count)) {
-        pthread_mutex_lock(&chunk->lock);
+        rhumb__section_lock_chunk(section, chunk);
         chunk->dirty = true;
-        pthread_mutex_unlock(&chunk->lock);
+        rhumb__mutex_unlock(&chunk->lock);
     }
-    /* Only published rows count for the checksum, as in append-only sections; what is behind them is zero in the copy.
-     */
+    /* The checksum covers only published rows, as in append-only sections; the copy has zeros after them. */
     const uint64_t published_bytes = plan->row_count * section->row_stride_bytes;
     const uint64_t used_bytes = rhumb__min_u64(bytes, published_bytes - offset);
     memset(copy + used_bytes, 0, bytes - used_bytes);
     plan->checksums[index] = rhumb__crc32c(0, copy, used_bytes);
 }
 
-/* Chunks that follow each other go to the file together, up to the next boundary of a large page: what is written in
- * one piece is what the page cache can keep, and map, in one piece. */
+/* Writes adjacent chunks together, up to the next boundary of a large page: the page cache can keep, and map, as one unit
+ * what is written as one unit. */
 static rhumb_status write_mutable_run(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t begin, uint64_t end) {
     const uint64_t chunk_bytes = plan->section->chunk_bytes;
     while (begin < end) {

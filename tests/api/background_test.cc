@@ -1,6 +1,6 @@
-// Goal: checkpoints that begin by themselves: when the log says so, beside inserts, deletes, upserts and searches,
-// without holding them up for longer than an operation takes; and what the statistics say of them. Method: small
-// limits, threads, and the file as a reader sees it.
+// Goal: automatic checkpoints run when the log reaches its limit, concurrently with inserts, deletes, upserts and
+// searches, and delay these for no longer than one operation takes; the statistics report them. Method: small limits,
+// threads, and the file as a reader sees it.
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -8,7 +8,7 @@
 #include <mutex>
 #include <thread>
 
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 
 namespace index_test {
 namespace {
@@ -58,7 +58,7 @@ TEST_F(Background, ALongLogStartsACheckpointAndIsCut) {
     EXPECT_GE(rhumb_index_count(reader.get()), 1000u);
 }
 
-TEST_F(Background, AnEndlessLimitStartsNone) {
+TEST_F(Background, AnUnlimitedLogStartsNoCheckpoint) {
     const Index index = create_with(UINT64_MAX);
     for (size_t i = 0; i < 3000; i++) ASSERT_OK(rhumb_index_insert(index.get(), i, vectors_.row(i)));
     EXPECT_OK(rhumb_index_wait_idle(index.get()));
@@ -66,8 +66,8 @@ TEST_F(Background, AnEndlessLimitStartsNone) {
     EXPECT_GE(stats(index).log_bytes, 300u << 10);
 }
 
-// A checkpoint that is made to take a while by its rate: what it shows is exactly one moment.
-TEST_F(Background, DeletesAndUpsertsGoOnBesideACheckpointThatShowsOneMoment) {
+// A checkpoint that its rate slows down: it shows exactly one moment.
+TEST_F(Background, DeletesAndUpsertsContinueDuringACheckpointOfOneMoment) {
     const Index index = create_with(UINT64_MAX, 2 << 20);
     const uint64_t count = 8000;
     rhumb_batch_options batch;
@@ -134,7 +134,7 @@ TEST_F(Background, ReachabilityIsCountedAfterManyDeletes) {
     EXPECT_LT(now.unreachable_count, 20u);
 }
 
-TEST_F(Background, CallsFromManyThreadsBesideCheckpoints) {
+TEST_F(Background, CallsFromManyThreadsSucceedDuringCheckpoints) {
     const Index index = create_with(32 << 10);
     std::vector<std::thread> threads;
     std::atomic<bool> stop{false};
@@ -167,7 +167,7 @@ TEST_F(Background, CallsFromManyThreadsBesideCheckpoints) {
     expect_sound(index);
 }
 
-// What the library tells: "LEVEL: MESSAGE" each. Nobody is told any more when it goes out of scope.
+// The messages of the library, each as "LEVEL: MESSAGE". The callback is removed at the end of the scope.
 class Listener {
   public:
     explicit Listener(rhumb_log_level level_max) { rhumb_log_set(&Listener::hear, this, level_max); }
@@ -192,7 +192,7 @@ class Listener {
     std::vector<std::pair<rhumb_log_level, std::string>> heard_;
 };
 
-TEST_F(Background, MessagesTellOfCheckpointsCompactionsAndRecoveryByLevel) {
+TEST_F(Background, MessagesReportCheckpointsCompactionsAndRecoveryByLevel) {
     Index index = create_with(UINT64_MAX);
     const std::string copy = path_ + "-copy";
     for (size_t i = 0; i < 400; i++) ASSERT_OK(rhumb_index_insert(index.get(), i, vectors_.row(i)));
@@ -227,7 +227,7 @@ TEST_F(Background, MessagesTellOfCheckpointsCompactionsAndRecoveryByLevel) {
     EXPECT_EQ(some.count(RHUMB_LOG_INFO, "checkpoint made"), 1u) << "another function took its place";
 }
 
-TEST_F(Background, WhatACompactionCarriesOverIsNotToldAsARecovery) {
+TEST_F(Background, OperationsCarriedOverByACompactionAreNotReportedAsRecovered) {
     struct Adding {
         rhumb_index *index;
         const Vectors *vectors;
@@ -259,7 +259,7 @@ TEST_F(Background, WhatACompactionCarriesOverIsNotToldAsARecovery) {
 }
 
 // The file may not grow any more, as on a full disk, when a checkpoint is due.
-TEST_F(Background, ACheckpointThatFailsInTheBackgroundIsToldAndCounted) {
+TEST_F(Background, ACheckpointThatFailsInTheBackgroundIsReportedAndCounted) {
     const Index index = create_with(16 << 10);
     Listener listener(RHUMB_LOG_WARNING);
     const auto before = signal(SIGXFSZ, SIG_IGN);

@@ -1,12 +1,12 @@
-// Goal: compacting an index where it is loses nothing, whatever goes on meanwhile, gives the space back, and leaves the
-// index as it was when it is stopped. Method: compactions between and beside inserts, deletes, upserts, batches and
-// searches, each thread with keys of its own, so that it knows what must be there; readers that keep their version.
+// Goal: compacting in place loses no concurrent operation, releases the space, and leaves the index as it was when it
+// is cancelled. Method: compactions between and during inserts, deletes, upserts, batches and searches, each thread
+// with keys of its own, so that it knows what must be there; readers that keep their version.
 #include <atomic>
 #include <chrono>
 #include <map>
 #include <thread>
 
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 #include "tests/support/sanitized.h"
 
 namespace index_test {
@@ -32,7 +32,7 @@ class CompactInPlace : public ::testing::Test {
         options.open = &never();
         return options;
     }
-    // Compactions begin when the test says so.
+    // Compactions begin only on request.
     static const rhumb_open_options &never() {
         static rhumb_open_options options = [] {
             rhumb_open_options value;
@@ -78,7 +78,7 @@ class CompactInPlace : public ::testing::Test {
         return static_cast<uint64_t>(status.st_blocks) * 512;
     }
 
-    // An operation drawn at random, which goes as it must for what is there.
+    // A random operation; its status must be the one that the content implies.
     void change_something(const Index &index, Churner *churner, std::mt19937_64 &random) {
         const uint64_t key = churner->first_key + random() % 300;
         const size_t row = random() % 12000;
@@ -133,7 +133,7 @@ TEST_F(CompactInPlace, DropsWhatIsDeletedAndKeepsTheRest) {
         EXPECT_EQ(rhumb_index_lsn(index.get()), lsn) << "a compaction is no operation";
         expect_thinned(index, count);
         EXPECT_EQ(expect_sound(index).unreachable_count, 0u);
-        // It goes on like any other.
+        // The index continues to work.
         ASSERT_OK(rhumb_index_insert_batch(index.get(), nullptr, vectors_.row(count), 500, nullptr, nullptr));
         EXPECT_TRUE(contains(index, count)) << "keys go on above the largest ever inserted";
         for (size_t i = 0; i < 500; i++) ASSERT_OK(rhumb_index_delete(index.get(), count + i));
@@ -144,7 +144,7 @@ TEST_F(CompactInPlace, DropsWhatIsDeletedAndKeepsTheRest) {
     expect_sound(again);
 }
 
-TEST_F(CompactInPlace, GivesTheSpaceBackAsHolesOrAsAShorterFile) {
+TEST_F(CompactInPlace, ReleasesTheSpaceAsHolesOrAsAShorterFile) {
     const size_t count = kCount * 3 / 2;
     const Index index = build(count);
     ASSERT_OK(rhumb_index_checkpoint(index.get()));
@@ -161,23 +161,23 @@ TEST_F(CompactInPlace, GivesTheSpaceBackAsHolesOrAsAShorterFile) {
     EXPECT_LT(std::filesystem::file_size(path_), limit_bytes);
     expect_sound(index);
     for (size_t i = 0; i < count; i += 3) expect_vector(index, i, i);
-    // What is open for reading now sees the same.
+    // A reader that is open now sees the same.
     const Index reader = open(path_, true);
     for (size_t i = 0; i < count; i += 3) expect_vector(reader, i, i);
     EXPECT_EQ(expect_sound(reader).unreachable_count, 0u);
 }
 
-// Two sections once came to lie in the same blocks when there was nothing in front to move them to.
+// Two sections were once placed in the same blocks when there was no free space before them.
 TEST_F(CompactInPlace, MovesNothingToTheFrontWhereThereIsNoRoom) {
     Index index = build(100);
-    std::vector<Index> readers; // which pin what would be room
+    std::vector<Index> readers; // which pin the space
     for (size_t round = 0; round < 8; round++) {
         ASSERT_OK(rhumb_index_insert_batch(index.get(), nullptr, vectors_.row(100 * round), 100, nullptr, nullptr));
         ASSERT_OK(rhumb_index_checkpoint(index.get()));
         readers.push_back(open(path_, true));
         compact(index, true);
         index.reset();
-        index = open(path_, false); // which looks at every extent
+        index = open(path_, false); // which checks every extent
         expect_sound(index);
     }
     EXPECT_EQ(rhumb_index_count(index.get()), 900u);
@@ -195,7 +195,7 @@ TEST_F(CompactInPlace, AnEmptyIndexAndOneOfDeletedNodesOnlyAreCompactedToo) {
     expect_sound(index);
 }
 
-TEST_F(CompactInPlace, AReaderKeepsItsVersionAndTheSpaceComesBackWhenItGoes) {
+TEST_F(CompactInPlace, AReaderKeepsItsVersionAndItsSpaceIsReleasedAfterwards) {
     const size_t count = kCount;
     const Index index = build(count);
     ASSERT_OK(rhumb_index_checkpoint(index.get()));
@@ -215,7 +215,7 @@ TEST_F(CompactInPlace, AReaderKeepsItsVersionAndTheSpaceComesBackWhenItGoes) {
         ASSERT_OK(rhumb_index_refresh(reader.get(), &changed));
         EXPECT_TRUE(changed);
         EXPECT_EQ(rhumb_index_count(reader.get()), count / 3);
-        // The space comes back by itself; a slow machine has a minute for it.
+        // The space is released automatically, within a minute even on a slow machine.
         for (int i = 0; i < 600 && allocated_bytes(path_) >= pinned_bytes / 2; i++) {
             std::this_thread::sleep_for(std::chrono::milliseconds(100));
         }
@@ -225,7 +225,7 @@ TEST_F(CompactInPlace, AReaderKeepsItsVersionAndTheSpaceComesBackWhenItGoes) {
     expect_sound(index);
 }
 
-TEST_F(CompactInPlace, AStoppedOneLeavesTheIndexAsItWasAndTheNextOneWorks) {
+TEST_F(CompactInPlace, StoppedLeavesTheIndexAsItWasAndTheNextOneWorks) {
     const size_t count = kCount;
     const Index index = build(count);
     for (size_t i = 0; i < count; i += 3) ASSERT_OK(rhumb_index_delete(index.get(), i));
@@ -249,8 +249,8 @@ TEST_F(CompactInPlace, AStoppedOneLeavesTheIndexAsItWasAndTheNextOneWorks) {
     EXPECT_EQ(expect_sound(index).unreachable_count, 0u);
 }
 
-// What the rate allows is counted from where vectors begin to be written: the time that ordering has taken would let
-// as much be written in one go.
+// The budget of the rate begins when vectors begin to be written: otherwise the time that ordering took would allow as
+// much to be written at once.
 TEST_F(CompactInPlace, KeepsToItsRateHoweverLongOrderingHasTaken) {
     using Clock = std::chrono::steady_clock;
     const Index index = build(1000);
@@ -291,7 +291,7 @@ TEST_F(CompactInPlace, BeginsByItselfWhenManyAreDeleted) {
     expect_sound(index);
 }
 
-TEST_F(CompactInPlace, LosesNoOperationThatComesMeanwhile) {
+TEST_F(CompactInPlace, KeepsTheOperationsThatArriveWhileItRuns) {
     const uint64_t seed = 403;
     const size_t count = kCount * 2 / 3;
     const Index index = build(count);
@@ -326,7 +326,7 @@ TEST_F(CompactInPlace, LosesNoOperationThatComesMeanwhile) {
         const rhumb_compact_report report = compact(index);
         EXPECT_LT(report.pause_ns, 5000000000u);
     }
-    // Where others had the processors meanwhile, there are too few searches to take a share of.
+    // On a busy machine there may be too few searches to compute a share.
     while (search_count < 500 && !HasFailure()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     stop = true;
     for (std::thread &thread : threads) thread.join();

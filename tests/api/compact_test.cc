@@ -1,10 +1,11 @@
-// Goal: a compacted copy holds exactly the live vectors, finds them as well as an index built of nothing else, reaches
-// all of them, is no larger, and appears whole or not at all; and the old index can be written on meanwhile. Method:
-// indexes with and without deletes, in every order, beside a fresh build; cancelled and killed compactions.
+// Goal: a compacted copy holds exactly the live vectors, finds them as well as an index that was built from them,
+// reaches all of them, is not larger, and appears whole or not at all; in the meantime the old index can be written.
+// Method: indexes with and without deletes, in every order, compared with a fresh build; cancelled and killed
+// compactions.
 #include <csignal>
 #include <thread>
 
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 
 namespace index_test {
 namespace {
@@ -32,8 +33,8 @@ class Compact : public ::testing::Test {
         options.seed = 3;
         return options;
     }
-    // `count` vectors of which every third is deleted. By one thread the graph is the same each time, as long as no
-    // compaction begins by itself while vectors are being deleted.
+    // `count` vectors of which every third is deleted. With one thread the graph is the same each time, as long as
+    // no automatic compaction begins while vectors are being deleted.
     void build(rhumb_metric metric, size_t count, uint32_t thread_count = 0) {
         rhumb_open_options open_options;
         rhumb_open_options_init(&open_options, sizeof open_options);
@@ -59,7 +60,7 @@ class Compact : public ::testing::Test {
             }
         }
     }
-    // Superblocks say when a file was made, and which it is.
+    // Superblocks hold the time of creation and the identity of the file.
     static std::string bytes_behind_superblocks(const std::string &path) {
         std::ifstream file(path, std::ios::binary);
         file.seekg(65536); // a block
@@ -100,7 +101,7 @@ TEST_P(CompactOrders, HoldsTheLiveVectorsAndReachesAllOfThem) {
         expect_live_ones(index, count);
         EXPECT_EQ(expect_sound(index).unreachable_count, 0u);
         EXPECT_NE(memcmp(stats(index).uuid, stats(open(path_, true)).uuid, 16), 0);
-        // It goes on like any other.
+        // The index continues to work.
         ASSERT_OK(rhumb_index_insert_batch(index.get(), nullptr, vectors_.row(count), 500, nullptr, nullptr));
         EXPECT_TRUE(contains(index, count)) << "keys go on above the largest ever inserted";
         ASSERT_OK(rhumb_index_insert(index.get(), 0, vectors_.row(0)));
@@ -108,7 +109,7 @@ TEST_P(CompactOrders, HoldsTheLiveVectorsAndReachesAllOfThem) {
     }
 }
 
-TEST_P(CompactOrders, ByOneThreadComesOutTheSameEachTime) {
+TEST_P(CompactOrders, WithOneThreadGivesTheSameResultEachTime) {
     build(RHUMB_METRIC_L2, 1500);
     for (const bool second_pass : {false, true}) {
         rhumb_compact_options options = compact_options(GetParam(), 1);
@@ -124,7 +125,7 @@ TEST_P(CompactOrders, ByOneThreadComesOutTheSameEachTime) {
     }
 }
 
-TEST_F(Compact, FindsAsMuchAsAFreshBuildOfTheRestAndIsNoLarger) {
+TEST_F(Compact, MatchesAFreshBuildOfTheRestInRecallAndSize) {
     const size_t count = 6000;
     build(RHUMB_METRIC_L2, count, 1);
     compact(compact_options(RHUMB_ORDER_DEFAULT, 1));
@@ -146,7 +147,7 @@ TEST_F(Compact, FindsAsMuchAsAFreshBuildOfTheRestAndIsNoLarger) {
     const Index compacted = open(new_path_, true);
     const Vectors queries = clustered_vectors(500, kDim, 30, 100, 102);
     printf("recall %.4f, fresh %.4f\n", recall(compacted, queries, 10, 32), recall(fresh, queries, 10, 32));
-    // Clusters this far apart are lost as a whole now and then: over 15 seeds a copy had 0.9956 to 0.9982 and a fresh
+    // Clusters this far apart are sometimes lost as a whole: over 15 seeds a copy had 0.9956 to 0.9982 and a fresh
     // build 0.9966 to 0.9990. With one seed and one thread it is the same each time, but for how distances are rounded.
     // This seed shows it when nodes of upper levels are linked in the order of their slots: 0.9916.
     EXPECT_GE(recall(compacted, queries, 10, 32), recall(fresh, queries, 10, 32) - 0.005);
@@ -186,7 +187,7 @@ TEST_F(Compact, EmptyAndNearlyEmptyIndexesCompactToo) {
     }
 }
 
-TEST_F(Compact, ALiveIndexIsCopiedAsItsNewestCheckpointShowsIt) {
+TEST_F(Compact, CopiesTheNewestCheckpointOfALiveIndex) {
     const Index writer = create(path_, build_options(RHUMB_METRIC_L2));
     ASSERT_OK(rhumb_index_insert_batch(writer.get(), nullptr, vectors_.components.data(), 2000, nullptr, nullptr));
     ASSERT_OK(rhumb_index_checkpoint(writer.get()));
@@ -215,7 +216,7 @@ TEST_F(Compact, ALiveIndexIsCopiedAsItsNewestCheckpointShowsIt) {
     other.join();
 }
 
-TEST_F(Compact, NamesThatAreTakenAreRefused) {
+TEST_F(Compact, RefusesToReplaceAFile) {
     build(RHUMB_METRIC_L2, 300);
     const rhumb_compact_options options = compact_options();
     compact(options);
@@ -229,7 +230,7 @@ TEST_F(Compact, NamesThatAreTakenAreRefused) {
     EXPECT_EQ(rhumb_index_compact_into(path_.c_str(), "x", &wrong, nullptr, 0), RHUMB_E_INVALID);
 }
 
-TEST_F(Compact, CancellingLeavesNothingBehind) {
+TEST_F(Compact, CancelledLeavesNothing) {
     build(RHUMB_METRIC_L2, 6000);
     rhumb_compact_options options = compact_options();
     options.progress = [](void *, uint64_t, uint64_t) { return false; };
@@ -239,7 +240,7 @@ TEST_F(Compact, CancellingLeavesNothingBehind) {
     compact(compact_options());
 }
 
-TEST_F(Compact, AKillLeavesTheOldIndexAsItWasAndNoHalfANewOne) {
+TEST_F(Compact, AKillLeavesTheOldIndexUnchangedAndNoPartialNewOne) {
     build(RHUMB_METRIC_L2, 3000);
     const uint64_t seed = choose_seed();
     std::mt19937_64 random(seed);

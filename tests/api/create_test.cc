@@ -1,13 +1,13 @@
-// Goal: what an index can be told at its creation is checked, kept and reported as rhumb.h says, and options structs of
-// other versions of the header are understood. Method: every option at and beyond its limits; structs that are cut
-// short or longer than the library's.
-#include "tests/api/index_test_support.h"
+// Goal: the options of a new index are checked, kept and reported as rhumb.h says, and options structs of other
+// versions of the header are understood. Method: every option at and beyond its limits; structs that are cut short or
+// longer than the library's.
+#include "tests/support/index_test_support.h"
 
 namespace index_test {
 namespace {
 
 struct BadOption {
-    const char *name; // as the message must have it
+    const char *name; // as the message must name it
     std::function<void(rhumb_index_options &)> spoil;
 };
 
@@ -136,7 +136,7 @@ TEST(Create, RefusesAFileThatExistsAndLeavesItAlone) {
         EXPECT_EQ(index, nullptr);
         EXPECT_EQ(file_bytes(path), before);
     }
-    // Nor does it matter that somebody has it open.
+    // Nor does it matter that a handle has it open.
     const Index holder = open(indexed, false);
     const rhumb_index_options options = index_options(2);
     rhumb_index *index = nullptr;
@@ -176,7 +176,7 @@ TEST(OptionsSize, AnOlderStructLeavesTheFieldsItLacksAtTheirDefaults) {
     ScratchDirectory directory;
     rhumb_index_options options = index_options(5, RHUMB_METRIC_IP);
     options.M = 9;
-    options.ef_construction = 77; // behind the end of the struct, as its size says
+    options.ef_construction = 77; // after the end of the struct, as given by its size
     options.size = offsetof(rhumb_index_options, ef_construction);
     const Index index = create(directory.file("older"), options);
     ASSERT_NE(index, nullptr);
@@ -266,7 +266,7 @@ TEST(OptionsSize, RulesHoldForEveryStruct) {
 
 // ---- names and versions ----
 
-TEST(Names, OfMetricsAndElementsGoBothWays) {
+TEST(Names, MetricsAndElementsAreFoundByTheirNames) {
     for (rhumb_metric metric : all_metrics()) EXPECT_EQ(rhumb_metric_from_name(rhumb_metric_name(metric)), metric);
     EXPECT_STREQ(rhumb_metric_name(RHUMB_METRIC_L2SQ), "l2sq");
     EXPECT_STREQ(rhumb_metric_name(RHUMB_METRIC_L2), "l2");
@@ -287,14 +287,14 @@ TEST(Names, OfMetricsAndElementsGoBothWays) {
     EXPECT_EQ(rhumb_element_name(static_cast<rhumb_element>(0)), nullptr);
 }
 
-TEST(Names, OfStatusesAreTheConstants) {
+TEST(Names, StatusesAreNamedLikeTheirConstants) {
     EXPECT_STREQ(rhumb_status_name(RHUMB_OK), "RHUMB_OK");
     EXPECT_STREQ(rhumb_status_name(RHUMB_E_CORRUPT), "RHUMB_E_CORRUPT");
     EXPECT_STREQ(rhumb_status_name(RHUMB_E_NOT_FINITE), "RHUMB_E_NOT_FINITE");
     EXPECT_STREQ(rhumb_status_name(static_cast<rhumb_status>(-9999)), "RHUMB_E_UNKNOWN");
 }
 
-TEST(Names, TheVersionIsTheHeaders) {
+TEST(Names, TheVersionIsThatOfTheHeader) {
     EXPECT_EQ(rhumb_version(), RHUMB_VERSION_MAJOR * 1000000u + RHUMB_VERSION_MINOR * 1000u + RHUMB_VERSION_PATCH);
     EXPECT_GE(rhumb_format_version(), 1u);
 }

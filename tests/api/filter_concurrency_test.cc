@@ -1,10 +1,10 @@
-// Goal: the oracle for filters: whatever is inserted, deleted and replaced meanwhile, a filtered search lets out
-// matching keys only, each once, and keys that stay are found; an iterator lists each key at most once, and all that
-// stay. The presubmit asks some thousand times; RHUMB_FILTER_QUERIES sets another number.
+// Goal: during inserts, deletes and upserts, a filtered search returns matching keys only, each once, and finds the
+// keys that stay; an iterator lists each key at most once, and all that stay. The presubmit runs some thousand queries;
+// RHUMB_FILTER_QUERIES sets another number.
 #include <atomic>
 #include <thread>
 
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 
 namespace index_test {
 namespace {
@@ -107,7 +107,7 @@ class FilterConcurrency : public ::testing::Test {
     std::thread writer_;
 };
 
-TEST_F(FilterConcurrency, NothingThatDoesNotMatchGetsOut) {
+TEST_F(FilterConcurrency, ReturnsMatchingKeysOnly) {
     const char *text = getenv("RHUMB_FILTER_QUERIES");
     const size_t query_limit = text != nullptr ? strtoull(text, nullptr, 0) : kQueryCount;
     std::atomic<size_t> query_count{0};

@@ -1,20 +1,20 @@
 // Goal: a filtered search returns matching keys only, all of them when they are fewer than k, and as near ones as exact
-// measuring finds, whichever way it goes about it and whatever happens to the index meanwhile. Method: indexes of a few
-// thousand vectors against brute force over the keys that match; each plan by itself and the choice among them.
+// search finds, with each plan and after any change of the index. Method: indexes of a few thousand vectors against
+// brute force over the matching keys; each plan by itself and the choice among them.
 #include <pthread.h>
 
 #include <atomic>
 #include <chrono>
 #include <thread>
 
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 
 namespace index_test {
 namespace {
 
 constexpr uint32_t kDim = 24;
 
-// A filter in all its shapes, over a set of keys.
+// A filter of each kind over a set of keys.
 class Filter {
   public:
     Filter(rhumb_filter_kind kind, bool negate, std::set<uint64_t> matching, uint64_t key_limit,
@@ -111,7 +111,7 @@ class Filtered : public ::testing::Test {
         for (size_t i = 0; i < std::min(k, order.size()); i++) keys.push_back(order[i].second);
         return keys;
     }
-    // What must hold whatever the plan: matching keys, each once, nearest first, with their distances, padded.
+    // Checks what every plan must return: matching keys, each once, nearest first, with their distances, padded.
     void expect_sound(const float *query, const Answer &answer, const std::set<uint64_t> &matching) const {
         std::set<uint64_t> seen;
         for (size_t i = 0; i < answer.found_count; i++) {
@@ -223,7 +223,7 @@ TEST_F(Filtered, DeletedKeysStayAwayAndWhatIsLeftIsFound) {
     }
 }
 
-TEST_F(Filtered, WhatTheLogBroughtBackIsFilteredBeforeItIsLinked) {
+TEST_F(Filtered, RecoveredVectorsAreFilteredBeforeTheyAreLinked) {
     fill(2000);
     index_.reset();
     const Vectors added = clustered_vectors(6000, kDim, 10, 300, 306);
@@ -284,7 +284,7 @@ TEST_F(Filtered, BatchesTakeOneFilterForAllOrOneForEach) {
     }
 }
 
-TEST_F(Filtered, MoreLikeThisLeavesTheKeyItselfOut) {
+TEST_F(Filtered, SearchLikeAKeyOmitsTheKeyItself) {
     fill(3000);
     std::mt19937_64 random(310);
     const Filter filter(RHUMB_FILTER_BITMAP, false, draw_keys(3000, 0.2, random), 3000);
@@ -326,7 +326,7 @@ TEST_F(Filtered, AnEmptyIndexAndASingleVectorAreSearchedToo) {
     }
 }
 
-TEST_F(Filtered, WhatIsNoFilterIsRefused) {
+TEST_F(Filtered, InvalidFiltersAreRefused) {
     fill(20);
     std::vector<uint64_t> keys(5);
     const uint64_t descending[] = {3, 2}, equal[] = {3, 3};
@@ -361,7 +361,8 @@ TEST_F(Filtered, WhatIsNoFilterIsRefused) {
     both.filters = filters;
     EXPECT_STATUS(RHUMB_E_INVALID,
                   rhumb_index_search_batch(index_.get(), vectors_.row(0), 1, 5, &both, keys.data(), nullptr, nullptr));
-    // Disorder that the check of a long array does not see is found on the way, or hides keys; it lets none out.
+    // Disorder that the sampled check of a long array misses is found during the search, or hides keys; no key that
+    // does not match is returned.
     std::vector<uint64_t> long_keys(20000);
     for (size_t i = 0; i < long_keys.size(); i++) long_keys[i] = 2 * i;
     std::swap(long_keys[10003], long_keys[10004]);
@@ -397,7 +398,7 @@ TEST_F(Filtered, BitmapsAndKeysReachToTheEndOfTheNumbers) {
     }
 }
 
-// A filter that notes which signals the thread takes that it runs on, unless that is the caller's.
+// A filter that records which signals its thread accepts, unless that is the caller's.
 struct WorkerMask {
     pthread_t caller;
     std::atomic<bool> seen{false};
@@ -407,7 +408,7 @@ struct WorkerMask {
     static bool note(void *context, uint64_t) {
         auto &self = *static_cast<WorkerMask *>(context);
         if (pthread_equal(pthread_self(), self.caller) != 0) {
-            // So that the other one gets its turn.
+            // Lets the other thread run.
             for (int i = 0; i < 10000 && !self.seen; i++) std::this_thread::sleep_for(std::chrono::milliseconds(1));
             return true;
         }
@@ -422,7 +423,7 @@ struct WorkerMask {
     }
 };
 
-TEST(BatchThreads, LeaveTheProgramsSignalsToTheProgram) {
+TEST(BatchThreads, BlockTheSignalsOfTheProgram) {
     const ScratchDirectory directory;
     const Index index = create(directory.file("index.rhumb"), index_options(4));
     const Vectors vectors = random_vectors(64, 4, 12);

@@ -1,8 +1,8 @@
 // Goal: inserting many vectors in one call does what rhumb.h says: keys, failures half way, threads, progress and
-// cancellation. Method: batches whose course is known, with one thread exactly and with several within bounds.
+// cancellation. Method: batches whose outcome is known, exactly with one thread and within bounds with several.
 #include <atomic>
 
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 
 namespace index_test {
 namespace {
@@ -26,7 +26,7 @@ TEST_F(InsertBatch, RefusesMissingArguments) {
     EXPECT_EQ(rhumb_index_count(index.get()), 0u);
 }
 
-TEST_F(InsertBatch, ABatchWithoutKeysNumbersThemFromZeroInANewIndexAndGoesOn) {
+TEST_F(InsertBatch, ABatchWithoutKeysNumbersThemFromZeroAndTheNextOneContinues) {
     const Index index = create(path_, index_options(4));
     const Vectors vectors = random_vectors(20, 4, 2);
     size_t inserted_count = 0;
@@ -41,7 +41,7 @@ TEST_F(InsertBatch, ABatchWithoutKeysNumbersThemFromZeroInANewIndexAndGoesOn) {
     }
 }
 
-TEST_F(InsertBatch, NothingStaysOfABatchThatFails) {
+TEST_F(InsertBatch, ABatchThatFailsLeavesNothing) {
     for (uint32_t thread_count : {1u, 3u}) {
         const Index index = create(path_ + std::to_string(thread_count), index_options(8));
         Vectors vectors = random_vectors(500, 8, 4);
@@ -233,7 +233,7 @@ TEST_F(InsertBatch, ACallbackThatStopsABatchLeavesNothingOfIt) {
     expect_sound(index);
 }
 
-TEST_F(InsertBatch, ACallbackThatStopsAPartialBatchAtItsEndCancelsNothingButSaysSo) {
+TEST_F(InsertBatch, ACallbackThatStopsAPartialBatchAtItsEndIsReportedAndCancelsNothing) {
     const Index index = create(path_, index_options(64));
     const Vectors vectors = random_vectors(10, 64, 9);
     Progress progress;

@@ -1,7 +1,7 @@
 // Goal: inserting does what rhumb.h says, one at a time and in batches, and refuses what it must without a trace.
 // Method: small indexes whose content is known exactly; indexes of every extreme shape, checked by the verifier and by
 // searching for every vector.
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 
 namespace index_test {
 namespace {

@@ -1,10 +1,10 @@
-// Goal: what an index says of itself is true and goes only where it may: statistics, vectors, keys, verification, and
-// the error record of the calling thread. Method: indexes whose content is known; structs of other sizes with bytes
-// behind them that must not change.
+// Goal: what an index reports is correct and stays within the caller's buffers: statistics, vectors, keys,
+// verification, and the error record of the calling thread. Method: indexes whose content is known; structs of other
+// sizes, followed by bytes that must not change.
 #include <chrono>
 #include <thread>
 
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 
 namespace index_test {
 namespace {
@@ -48,7 +48,7 @@ TEST_F(Inspect, StatisticsDescribeTheIndex) {
     EXPECT_EQ(node_count, 3000u);
     EXPECT_EQ(full.level_top, top);
     EXPECT_GE(top, 3u);
-    // A quarter of the nodes go up a level, as M is 4.
+    // A quarter of the nodes have another level above, as M is 4.
     EXPECT_NEAR(static_cast<double>(full.level_counts[0]), 3000 * 0.75, 150);
     EXPECT_EQ(full.epoch, 2u);
     EXPECT_EQ(full.checkpoint_count, empty.checkpoint_count + 1);
@@ -131,7 +131,7 @@ TEST_F(Inspect, VerifyingAWriterMakesACheckpointFirst) {
     EXPECT_EQ(read.chunk_count, report.chunk_count);
 }
 
-TEST_F(Inspect, VectorsComeBackBitForBit) {
+TEST_F(Inspect, ReturnsVectorsBitForBit) {
     const std::vector<float> odd = {-0.0f, std::numeric_limits<float>::denorm_min(), std::numeric_limits<float>::max(),
                                     -std::numeric_limits<float>::min(), 1.0f + std::numeric_limits<float>::epsilon()};
     for (rhumb_metric metric : all_metrics()) {

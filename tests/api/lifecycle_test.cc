@@ -1,9 +1,9 @@
-// Goal: what rhumb.h says about opening, closing, checkpoints, refreshing and who may write holds, in one process and
-// between processes. Method: handles side by side on one file, children that die at a chosen moment, and a look at the
+// Goal: what rhumb.h says about opening, closing, checkpoints, refreshing and the single writer holds, within one
+// process and between processes. Method: several handles on one file, children that die at a chosen moment, and the
 // bytes of the file. Runs once for every io backend.
 #include <csignal>
 
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 
 namespace index_test {
 namespace {
@@ -20,7 +20,7 @@ class Lifecycle : public ::testing::Test {
     void insert_range(const Index &index, size_t begin, size_t end) {
         for (size_t i = begin; i < end; i++) ASSERT_OK(rhumb_index_insert(index.get(), i, vectors_.row(i)));
     }
-    // What a fixed set of searches answers.
+    // The answers of a fixed set of searches.
     static std::vector<Answer> answers(const Index &index) {
         const Vectors queries = random_vectors(25, 16, 41);
         std::vector<Answer> all;
@@ -63,7 +63,7 @@ TEST_P(Reopen, GivesTheSameAnswersBitForBit) {
     }
 }
 
-TEST_P(Reopen, GoesOnWhereItStopped) {
+TEST_P(Reopen, ContinuesWhereItStopped) {
     vectors_ = random_vectors(900, 16, 43);
     const std::string straight = directory_.file("straight.rhumb");
     std::vector<Answer> expected;
@@ -83,7 +83,7 @@ TEST_P(Reopen, GoesOnWhereItStopped) {
 
 TEST_F(Lifecycle, ClosingNothingIsFine) { EXPECT_OK(rhumb_index_close(nullptr)); }
 
-TEST_F(Lifecycle, OpeningWhatIsNoIndexSaysSo) {
+TEST_F(Lifecycle, RefusesToOpenAFileThatIsNotAnIndex) {
     EXPECT_EQ(try_open(path_, true), RHUMB_E_NOTFOUND);
     EXPECT_EQ(try_open(path_, false), RHUMB_E_NOTFOUND);
     EXPECT_NE(std::string(rhumb_error_last()->path).find("index.rhumb"), std::string::npos);
@@ -117,7 +117,7 @@ TEST_F(Lifecycle, OpeningWithoutOptionsOpensForWriting) {
     EXPECT_OK(rhumb_index_insert(index, 99, vectors_.row(99)));
 }
 
-// ---- who may write ----
+// ---- one writer ----
 
 TEST_F(Lifecycle, AReadOnlyHandleRefusesWrites) {
     build(10);
@@ -226,7 +226,7 @@ TEST_F(Lifecycle, ACheckpointRaisesTheEpochByOne) {
     }
 }
 
-TEST_F(Lifecycle, NothingNewIsNotWritten) {
+TEST_F(Lifecycle, ACheckpointWithoutChangesWritesNothing) {
     build(10);
     const std::vector<uint8_t> before = file_bytes(path_);
     {
@@ -249,7 +249,7 @@ TEST_F(Lifecycle, ACheckpointDoesNotChangeWhatTheOneBeforeWrote) {
         const Index writer = open(path_, false);
         insert_range(writer, 700, 1400);
     }
-    // The superblocks put back as they were, the version before is there again, whole.
+    // With the old superblocks restored, the previous version is there again, whole.
     std::vector<uint8_t> after = file_bytes(path_);
     ASSERT_GE(after.size(), before.size());
     std::copy(before.begin(), before.begin() + 65536, after.begin());
@@ -379,7 +379,7 @@ TEST_F(Lifecycle, BlocksAreUsedAgainOnceNoReaderNeedsThem) {
         return stats(writer).file_bytes;
     };
     const uint64_t settled_bytes = checkpoints(10);
-    EXPECT_LE(checkpoints(60), settled_bytes + 4 * 65536) << "versions that nobody reads cost nothing";
+    EXPECT_LE(checkpoints(60), settled_bytes + 4 * 65536) << "versions without a reader cost nothing";
     {
         const Index reader = open(path_, true);
         const std::vector<Answer> before = answers(reader);

@@ -1,11 +1,11 @@
-// Goal: an index of every metric and element type finds what it should, keeps it over closing, a crash, repair and
+// Goal: an index of every metric and element type finds what it should, keeps it across closing, a crash, repair and
 // compaction, and refuses what the metric is not defined for. Method: one index for each pair, of generated vectors
 // that suit it, against an exact search of the same index; tables of refused vectors. Random inputs; the seed is
 // printed and RHUMB_SEED repeats it.
 #include <filesystem>
 
-#include "tests/api/index_test_support.h"
-#include "tests/distances/vectors.h"
+#include "tests/support/index_test_support.h"
+#include "tests/support/vectors.h"
 
 namespace {
 
@@ -15,15 +15,9 @@ using namespace vectors;
 constexpr size_t COUNT = 300, K = 10, QUERY_COUNT = 25;
 constexpr uint32_t EF = 100;
 
-// Some hundred indexes are created here, and what their syncs cost says nothing about metrics: memory, if there is any.
+// Some hundred indexes are created here, and their syncs test nothing about metrics: in memory, if there is such a
+// folder.
 const bool in_memory = access("/dev/shm", W_OK) == 0 && setenv("TEST_TMPDIR", "/dev/shm", 1) == 0;
-
-uint64_t seed() {
-    const char *text = getenv("RHUMB_SEED");
-    const uint64_t value = text != nullptr ? strtoull(text, nullptr, 0) : std::random_device{}();
-    printf("RHUMB_SEED=%llu\n", static_cast<unsigned long long>(value));
-    return value;
-}
 
 // Vectors of a pair as a caller lays them out: rows of components, or an array of sequences.
 struct Collection {
@@ -47,9 +41,9 @@ uint32_t dim_of(const Pair &pair) {
     return pair.element == RHUMB_ELEMENT_B1 ? 125 : 12;
 }
 
-// Copies of earlier vectors, with some components replaced by those of others: bits, sets and strings of which none is
-// like any other have no neighbours to find. Not copies of a few centres: clusters far from each other with nothing
-// between them are what HNSW is bad at, and copies of a centre as short as one element are all the same.
+// Copies of earlier vectors, with some components replaced by those of others: unrelated bits, sets and strings have no
+// neighbours to find. Not copies of a few centres: HNSW is weak at clusters far from each other with nothing between
+// them, and copies of a centre as short as one element are all the same.
 Collection descended(Random &random, const Pair &pair, size_t count) {
     Collection collection;
     const uint32_t dim = dim_of(pair), bytes = std::max(1u, rhumb__element_bits(pair.element) / 8);
@@ -74,7 +68,7 @@ Collection descended(Random &random, const Pair &pair, size_t count) {
     return collection;
 }
 
-// Takes the last vectors of a collection away from it.
+// Removes the last vectors of a collection and returns them.
 Collection split_last(Collection *from, size_t count) {
     Collection rest, last;
     const size_t rest_count = from->vectors.size() - count;
@@ -89,13 +83,11 @@ Collection generate(Random &random, const Pair &pair, size_t count) {
         return descended(random, pair, count);
     Collection collection;
     for (size_t i = 0; i < count; i++) {
-        if (rhumb__metric_is_of_probabilities(pair.metric)) {
+        if (is_of_probabilities(pair.metric)) {
             add(&collection, random_vector_of(random, pair, dim_of(pair)));
             continue;
         }
-        const bool is_signed = is_float(pair.element) || pair.element == RHUMB_ELEMENT_I8 ||
-                               pair.element == RHUMB_ELEMENT_I16 || pair.element == RHUMB_ELEMENT_I32 ||
-                               pair.element == RHUMB_ELEMENT_I64;
+        const bool is_signed = is_float(pair.element) || is_signed_integer(pair.element);
         std::vector<double> values(dim_of(pair));
         double squares = 0;
         for (double &value : values) {
@@ -144,7 +136,7 @@ Answers search(rhumb_index *index, const Collection &queries, bool exact = false
     return answers;
 }
 
-// By distance, since many of these metrics have ties.
+// Compares by distance, since many of these metrics have ties.
 double recall(const Answers &found, const Answers &truth) {
     size_t hit_count = 0;
     for (size_t i = 0; i < QUERY_COUNT * K; i++) {
@@ -169,7 +161,7 @@ Bytes as_stored(const Pair &pair, const Vector &vector) {
 }
 
 TEST(IndexOfEveryPair, FindsNeighboursAndIsTheSameAfterReopening) {
-    Random random(seed());
+    Random random(choose_seed());
     const ScratchDirectory directory;
     const rhumb_open_options open_options = open_options_without_log();
     double worst = 1;
@@ -212,9 +204,9 @@ const Pair REMARKABLE[] = {
     {RHUMB_METRIC_JENSEN_SHANNON, RHUMB_ELEMENT_F32},
 };
 
-// A copy of the files of an open index is what a crash leaves.
-TEST(IndexOfRemarkablePairs, ComesBackFromTheLogFromRepairAndFromCompaction) {
-    Random random(seed());
+// Copies the files of an open index, which is what a crash leaves.
+TEST(IndexOfRemarkablePairs, SurvivesRecoveryRepairAndCompaction) {
+    Random random(choose_seed());
     const ScratchDirectory directory;
     for (const Pair &pair : REMARKABLE) {
         SCOPED_TRACE(name_of(pair));
@@ -246,10 +238,9 @@ TEST(IndexOfRemarkablePairs, ComesBackFromTheLogFromRepairAndFromCompaction) {
     }
 }
 
-// Rows are not looked at when a file is opened, so anything may be in them. What comes out is worse answers or an
-// error.
+// Opening a file does not check rows, so they may hold anything. The result is worse answers or an error.
 TEST(IndexOfRemarkablePairs, SurvivesDamageToItsRows) {
-    Random random(seed());
+    Random random(choose_seed());
     const ScratchDirectory directory;
     for (const Pair &pair : REMARKABLE) {
         SCOPED_TRACE(name_of(pair));
@@ -300,12 +291,12 @@ TEST(IndexOfRemarkablePairs, SurvivesDamageToItsRows) {
     }
 }
 
-// The longest vectors there are just fit into a record of the log.
-TEST(IndexOfTheLongestVectors, ComesBackFromTheLog) {
-    Random random(seed());
+// The longest vectors just fit into a record of the log.
+TEST(IndexOfTheLongestVectors, SurvivesRecovery) {
+    Random random(choose_seed());
     const ScratchDirectory directory;
     const std::string name = directory.file("long"), crashed = directory.file("crashed");
-    rhumb_index_options options = index_options(65535, RHUMB_METRIC_COSINE);
+    rhumb_index_options options = index_options(RHUMB_DIM_MAX, RHUMB_METRIC_COSINE);
     options.element = RHUMB_ELEMENT_F64;
     std::vector<double> vector(options.dim);
     Index index = create(name, options);
@@ -324,7 +315,7 @@ TEST(IndexOfTheLongestVectors, ComesBackFromTheLog) {
     EXPECT_LT(distance, 1e-6f);
 }
 
-// ---- what is refused ----
+// ---- refusals ----
 
 // The status of inserting and of searching, which is the same.
 rhumb_status try_vector(rhumb_index *index, const void *vector) {
@@ -337,7 +328,7 @@ rhumb_status try_vector(rhumb_index *index, const void *vector) {
     return status;
 }
 
-TEST(Refusal, OfVectorsOutsideOfTheDomain) {
+TEST(Refusal, VectorsOutsideTheDomainAreRefused) {
     const ScratchDirectory directory;
     for (rhumb_metric metric :
          {RHUMB_METRIC_HELLINGER, RHUMB_METRIC_JEFFREYS, RHUMB_METRIC_JENSEN_SHANNON, RHUMB_METRIC_JACCARD}) {
@@ -359,7 +350,7 @@ TEST(Refusal, OfVectorsOutsideOfTheDomain) {
     }
 }
 
-TEST(Refusal, OfNormalisingWhatIsNoProbability) {
+TEST(Refusal, NormalisingIsRefusedWhereVectorsAreNotProbabilities) {
     const ScratchDirectory directory;
     rhumb_index_options options = index_options(2, RHUMB_METRIC_L2);
     options.normalise = true;
@@ -406,7 +397,7 @@ TEST(Normalise, DividesByTheSumAndIsRemembered) {
     }
 }
 
-TEST(Refusal, OfFloatsThatAreNotFiniteOfEveryWidth) {
+TEST(Refusal, NanAndInfinityOfEveryWidthAreRefused) {
     const ScratchDirectory directory;
     const struct {
         rhumb_element element;
@@ -465,7 +456,7 @@ TEST(Sequences, KeepTheirLengths) {
     EXPECT_STATUS(RHUMB_E_INVALID, rhumb_index_create(directory.file("long").c_str(), &options, &none));
 }
 
-TEST(Bits, BehindTheLastDoNotCount) {
+TEST(Bits, UnusedBitsAfterTheLastAreIgnored) {
     const ScratchDirectory directory;
     rhumb_index_options options = index_options(9, RHUMB_METRIC_HAMMING);
     options.element = RHUMB_ELEMENT_B1;
@@ -500,8 +491,8 @@ template <class Options> Options with_chebyshev(void (*init)(Options *, size_t),
     return options;
 }
 
-TEST(Custom, IsOpenedWithTheFunctionOfItsNameAlone) {
-    Random random(seed());
+TEST(Custom, OpensOnlyWithTheFunctionOfItsName) {
+    Random random(choose_seed());
     const ScratchDirectory directory;
     const std::string path = directory.file("custom"), repaired = directory.file("r"), compacted = directory.file("c");
     const Pair floats = {RHUMB_METRIC_L2, RHUMB_ELEMENT_F32};
@@ -558,8 +549,8 @@ TEST(Custom, IsOpenedWithTheFunctionOfItsNameAlone) {
     }
 }
 
-TEST(Custom, MayAnswerNanWithoutHarmToTheOthers) {
-    Random random(seed());
+TEST(Custom, MayReturnNanWithoutHarmToOtherVectors) {
+    Random random(choose_seed());
     const ScratchDirectory directory;
     const Pair floats = {RHUMB_METRIC_L2, RHUMB_ELEMENT_F32};
     const Collection collection = generate(random, floats, 300), queries = generate(random, floats, QUERY_COUNT);

@@ -1,6 +1,6 @@
-// Goal: points can be looked at one by one: levels, vectors in place, neighbours and cursors say what the index holds,
-// also beside inserts and deletes; a graph can be asked without its vectors, whatever has become of them; metadata are
-// durable and stay through reopening, compaction and repair.
+// Goal: points can be read one by one: levels, vectors in place, neighbours and cursors show what the index holds, also
+// during inserts and deletes; a graph can be read without its vectors, whatever their state; metadata are durable and
+// survive reopening, compaction and repair.
 // Method: small indexes compared with what was inserted; files whose vectors are punched out, damaged or cut off.
 #include <fcntl.h>
 
@@ -8,8 +8,8 @@
 #include <map>
 #include <thread>
 
-#include "tests/api/index_test_support.h"
 #include "tests/support/file_image.h"
+#include "tests/support/index_test_support.h"
 
 namespace index_test {
 namespace {
@@ -73,7 +73,7 @@ class Points : public ::testing::Test {
         keys.resize(count);
         return keys;
     }
-    // That a handle without vectors says of the graph what one with them says, and refuses the rest.
+    // Checks that a handle without vectors shows the same graph as one with them, and refuses the rest.
     void expect_same_graph(rhumb_index *with, rhumb_index *without) {
         const Walk points = walk(with, 0, 100);
         EXPECT_EQ(walk(without, 0, 64).levels, points.levels);
@@ -170,7 +170,7 @@ TEST_F(Points, NeighboursAreThoseOfTheListsNearestFirstWithoutDeletedOnes) {
                 merged.insert(keys[k]);
             }
             upper_count += level > 0 ? count : 0;
-            // With less room the nearest come, and the count is that of all.
+            // With less room the nearest are returned, and the count is that of all.
             std::vector<uint64_t> first(2, 1);
             size_t all_count = 0;
             ASSERT_OK(rhumb_index_neighbours(index.get(), key_of(i), level, first.data(), nullptr, 1, &all_count));
@@ -190,7 +190,7 @@ TEST_F(Points, NeighboursAreThoseOfTheListsNearestFirstWithoutDeletedOnes) {
     EXPECT_EQ(rhumb_index_neighbours(index.get(), key_of(2), 0, nullptr, nullptr, 0, &count), RHUMB_E_NOTFOUND);
 }
 
-TEST_F(Points, CursorsWorkBesideInsertsAndDeletes) {
+TEST_F(Points, CursorsWorkDuringInsertsAndDeletes) {
     const Index index = build();
     std::atomic<bool> stop{false};
     std::thread writer([&] {
@@ -301,7 +301,7 @@ TEST_F(Points, VectorsThatWerePunchedOutOrDamagedDoNotMatterToTheGraph) {
 TEST_F(Points, VectorsThatWereCutOffDoNotMatterToTheGraphAndAnythingElseDoes) {
     build().reset();
     const Index with = open(path_, true);
-    // Moves the vectors behind everything else, as a file may have them, and cuts there.
+    // Moves the vectors to the end of the file, where a file may have them, and cuts them off.
     FileImage image = FileImage::load(path_);
     const uint64_t length = image.bytes().size();
     for (const rhumb__section_record &section : image.sections()) {
@@ -329,7 +329,7 @@ TEST_F(Points, VectorsThatWereCutOffDoNotMatterToTheGraphAndAnythingElseDoes) {
         EXPECT_EQ(try_open(copy, true), RHUMB_E_TRUNCATED);
         ASSERT_NO_FATAL_FAILURE(expect_same_graph(with.get(), open_graph_only(copy).get()));
     }
-    // What is cut off now belongs to something else: an error, never a signal.
+    // The cut removes other sections too: an error, never a signal.
     rhumb_open_options options;
     rhumb_open_options_init(&options, sizeof options);
     options.graph_only = true;
@@ -358,7 +358,7 @@ class Metadata : public Points {
     }
 };
 
-TEST_F(Metadata, AreThereAfterReopeningCheckpointsCompactionAndRepair) {
+TEST_F(Metadata, SurviveReopeningCheckpointsCompactionAndRepair) {
     Index index = build();
     EXPECT_EQ(get(index.get()), "");
     std::string longest(RHUMB_METADATA_BYTES_LIMIT, 'x');
@@ -396,7 +396,7 @@ TEST_F(Metadata, AreThereAfterReopeningCheckpointsCompactionAndRepair) {
         << "an index without metadata is one that older versions may write";
 }
 
-TEST_F(Metadata, SurviveAKillAsTheyWereOrAsTheyWereToBe) {
+TEST_F(Metadata, AreOldOrNewAfterAKill) {
     build().reset();
     for (int round = 0; round < 8; round++) {
         int pipes[2];
@@ -430,7 +430,7 @@ TEST_F(Metadata, SurviveAKillAsTheyWereOrAsTheyWereToBe) {
     expect_sound(open_after_kill(path_));
 }
 
-TEST_F(Metadata, ALengthThatCannotBeIsAnErrorAndRepairGoesOnWithoutThem) {
+TEST_F(Metadata, AnImpossibleLengthIsAnErrorAndRepairContinuesWithoutThem) {
     Index index = build();
     ASSERT_OK(set(index.get(), "text"));
     index.reset();

@@ -1,6 +1,6 @@
 // Goal: a search within a radius finds what is within it, and an iterator lists every vector once, nearly in the order
 // of distance; both with filters, after deletes, upserts and refreshes. Method: small indexes against brute force.
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 
 namespace index_test {
 namespace {
@@ -70,7 +70,7 @@ class RangeIterator : public ::testing::Test {
         if (distances != nullptr) distances->insert(distances->end(), own.begin(), own.end());
         return keys;
     }
-    // To the end, in batches.
+    // Lists to the end, in batches.
     static std::vector<uint64_t> drain(const Iterator &iterator, size_t batch,
                                        std::vector<float> *distances = nullptr) {
         std::vector<uint64_t> keys;
@@ -106,7 +106,7 @@ TEST_F(RangeIterator, RadiusFindsWhatIsWithinItUnderEveryMetric) {
             for (const bool filtered : {false, true}) {
                 const auto order = all(query, filtered);
                 for (const size_t wanted : {0u, 1u, 30u, 200u, 700u}) {
-                    // Between two distances, so that roundings do not matter.
+                    // A radius between two distances, so that rounding does not matter.
                     const double radius =
                         wanted == 0 ? order[0].first - 1e-3 : (order[wanted - 1].first + order[wanted].first) / 2;
                     const Answer answer = within(query, static_cast<float>(radius), 1000, filtered ? &filter : nullptr);
@@ -124,7 +124,8 @@ TEST_F(RangeIterator, RadiusFindsWhatIsWithinItUnderEveryMetric) {
                     EXPECT_EQ(found.size(), answer.found_count);
                     EXPECT_LE(answer.found_count, wanted + 1);
                     for (size_t i = answer.found_count; i < 1000; i++) ASSERT_EQ(answer.keys[i], UINT64_MAX);
-                    // Inner products have no balls: what is within is not where a walk comes through.
+                    // The set within an inner-product radius is a half-space, not a ball, so a walk may miss parts of
+                    // it.
                     if (metric == RHUMB_METRIC_IP) continue;
                     EXPECT_GE(static_cast<double>(answer.found_count) + 1, 0.95 * static_cast<double>(wanted))
                         << rhumb_metric_name(metric) << " " << radius;
@@ -155,7 +156,7 @@ TEST_F(RangeIterator, RadiusIsInclusiveAndBoundedByTheMaximum) {
     expect_distinct(std::set<uint64_t>(everything.keys.begin(), everything.keys.begin() + everything.found_count));
 }
 
-TEST_F(RangeIterator, RadiusDoesNotShowWhatIsDeletedAndGoesThroughIt) {
+TEST_F(RangeIterator, RadiusOmitsDeletedVectorsAndPassesThroughThem) {
     fill(3000);
     for (uint64_t key = 0; key < 3000; key++) {
         if (key % 4 == 0) continue;
@@ -230,7 +231,7 @@ TEST_F(RangeIterator, IteratorListsEveryMatchingKeyOnceNearlyInOrder) {
     }
 }
 
-TEST_F(RangeIterator, IteratorGoesOnAfterARefreshWithoutRepeatingKeys) {
+TEST_F(RangeIterator, IteratorContinuesAfterARefreshWithoutRepeatingKeys) {
     fill(1500);
     const float *query = vectors_.row(0);
     EXPECT_OK(rhumb_index_checkpoint(index_.get()));
@@ -270,7 +271,7 @@ TEST_F(RangeIterator, IteratorShowsAReplacedKeyOnce) {
     EXPECT_EQ(keys.size(), 1500u);
 }
 
-TEST_F(RangeIterator, WhatTheLogBroughtBackIsFoundBeforeItIsLinked) {
+TEST_F(RangeIterator, RecoveredVectorsAreFoundBeforeTheyAreLinked) {
     fill(500);
     index_.reset();
     const Vectors added = clustered_vectors(5000, kDim, 8, 400, 406);

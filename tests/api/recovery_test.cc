@@ -1,11 +1,10 @@
-// Goal: what rhumb.h promises about the log holds for whole processes: what was acknowledged is there after a kill, at
-// once and in every search, whatever the mode promises; batches are whole or absent; and a log that does not belong to
-// its index is refused. Method: children that are killed, copies of files put in each other's places, and the
-// statistics.
+// Goal: what rhumb.h promises about the log holds for whole processes: after a kill, acknowledged operations are there
+// immediately and in every search, as far as the mode promises; batches are whole or absent; and a log that does not
+// belong to its index is refused. Method: children that are killed, files swapped with copies, and the statistics.
 #include <csignal>
 #include <fstream>
 
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 #include "tests/support/sanitized.h"
 
 namespace index_test {
@@ -48,7 +47,7 @@ class Recovery : public ::testing::Test {
                   128 + SIGKILL);
     }
     bool log_exists() const { return access((path_ + "-wal").c_str(), F_OK) == 0; }
-    // Every vector is the nearest to itself.
+    // Checks that every vector is the nearest to itself.
     void expect_all_found(const Index &index, size_t begin, size_t end, size_t step = 1) {
         for (size_t i = begin; i < end; i += step) {
             const Answer answer = search(index, vectors_.row(i), 1, 100);
@@ -66,7 +65,7 @@ const rhumb_durability kFull = RHUMB_DURABILITY_FULL;
 const rhumb_durability kInterval = RHUMB_DURABILITY_INTERVAL;
 const rhumb_durability kNone = RHUMB_DURABILITY_NONE;
 
-TEST_F(Recovery, EveryKindOfOperationComesBack) {
+TEST_F(Recovery, RestoresEveryKindOfOperation) {
     create_empty();
     die_after(open_options(kFull), [&](const Index &index) {
         insert(index, 0, 100);
@@ -97,7 +96,7 @@ TEST_F(Recovery, EveryKindOfOperationComesBack) {
     expect_sound(index);
 }
 
-TEST_F(Recovery, WhatIsNotLinkedYetIsFoundByEverySearchAndLinkedInTheBackground) {
+TEST_F(Recovery, UnlinkedVectorsAreFoundByEverySearchAndLinkedInTheBackground) {
     create_empty();
     const size_t count = kSanitized ? 6000 : 12000, deleted = count - 1000;
     die_after(open_options(kInterval), [&](const Index &index) {
@@ -118,7 +117,7 @@ TEST_F(Recovery, WhatIsNotLinkedYetIsFoundByEverySearchAndLinkedInTheBackground)
         EXPECT_EQ(truth.keys[0] == deleted || nearest.keys[0] == deleted, false) << "deleted";
     }
     expect_all_found(index, 1000, deleted, 37);
-    insert(index, count, count + 100); // beside the linking
+    insert(index, count, count + 100); // while vectors are linked
     expect_all_found(index, count, count + 100, 7);
     EXPECT_OK(rhumb_index_wait_idle(index.get()));
     EXPECT_EQ(stats(index).unlinked_count, 0u);
@@ -163,7 +162,7 @@ TEST_F(Recovery, AKillDuringRecoveryChangesNothing) {
     expect_sound(index);
 }
 
-TEST_F(Recovery, ABatchThatWasCutShortIsNotThere) {
+TEST_F(Recovery, DropsABatchThatWasCutShort) {
     create_empty();
     struct Context {
         int calls = 0;
@@ -194,7 +193,7 @@ TEST_F(Recovery, ABatchThatWasCutShortIsNotThere) {
     }
 }
 
-TEST_F(Recovery, KeysGivenOutAfterABatchThatWasCutShortAreNotGivenOutAgain) {
+TEST_F(Recovery, KeysAssignedAfterABatchThatWasCutShortAreNotAssignedAgain) {
     create_empty();
     die_after(open_options(kFull), [&](const Index &index) {
         std::vector<float> bad(vectors_.row(0), vectors_.row(100));
@@ -210,7 +209,7 @@ TEST_F(Recovery, KeysGivenOutAfterABatchThatWasCutShortAreNotGivenOutAgain) {
     EXPECT_EQ(rhumb_index_count(index.get()), 100u);
 }
 
-TEST_F(Recovery, TheLogGoesAtACleanCloseAndIsThereWhileThereIsSomethingInIt) {
+TEST_F(Recovery, TheLogIsRemovedAtACleanCloseAndExistsWhileItHoldsOperations) {
     create_empty();
     EXPECT_FALSE(log_exists());
     {
@@ -259,7 +258,7 @@ TEST_F(Recovery, DurableNumbersFollowTheMode) {
     EXPECT_EQ(rhumb_index_lsn(nullptr), 0u);
 }
 
-TEST_F(Recovery, AReaderShowsTheLastCheckpointAndSaysThatThereIsMore) {
+TEST_F(Recovery, AReaderShowsTheLastCheckpointAndReportsThatThereIsMore) {
     create_empty();
     die_after(open_options(kFull), [&](const Index &index) {
         insert(index, 0, 10);
@@ -294,7 +293,7 @@ TEST_F(Recovery, ALogOfAnotherIndexIsRefusedUnlessItIsToBeDiscarded) {
     EXPECT_EQ(try_open(other, false), RHUMB_OK);
 }
 
-TEST_F(Recovery, AnOldCopyOfTheIndexBesideANewerLogIsRefused) {
+TEST_F(Recovery, AnOldCopyOfTheIndexWithANewerLogIsRefused) {
     const std::string old = directory_.file("old.rhumb");
     create_empty();
     std::filesystem::copy_file(path_, old);
@@ -308,7 +307,7 @@ TEST_F(Recovery, AnOldCopyOfTheIndexBesideANewerLogIsRefused) {
     EXPECT_EQ(rhumb_index_count(open(path_, false).get()), 10u);
 }
 
-TEST_F(Recovery, AnOldLogBesideANewerIndexIsNoHarm) {
+TEST_F(Recovery, AnOldLogWithANewerIndexIsIgnored) {
     create_empty();
     die_after(open_options(kFull), [&](const Index &index) { insert(index, 0, 5); });
     std::filesystem::copy_file(path_ + "-wal", path_ + "-copy");
@@ -325,7 +324,7 @@ TEST_F(Recovery, AnOldLogBesideANewerIndexIsNoHarm) {
     expect_sound(index);
 }
 
-TEST_F(Recovery, CreatingWhereALogWasLeftBehindIsRefusedUnlessItIsToBeDiscarded) {
+TEST_F(Recovery, CreatingWhereALogWasLeftIsRefusedUnlessItIsToBeDiscarded) {
     create_empty();
     die_after(open_options(kFull), [&](const Index &index) { insert(index, 0, 5); });
     std::filesystem::remove(path_);

@@ -1,10 +1,11 @@
-// Deleting and replacing through the public interface: what is gone is not found, what was acknowledged stays gone, and
-// what remains is found as well as before. Randomised parts print their seed.
+// Goal: deleting and replacing hold what rhumb.h says: deleted keys are not found, acknowledged deletes last, and
+// recall of the rest is as before. Method: small indexes against their known content, concurrently with searches and
+// checkpoints. Randomised parts print their seed.
 #include <atomic>
 #include <chrono>
 #include <thread>
 
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 
 namespace {
 
@@ -27,7 +28,7 @@ void expect_whole(const Index &index) {
     EXPECT_OK(rhumb_index_verify(index.get(), &report, sizeof report)) << report.first_error;
 }
 
-TEST(Delete, KeyIsNotFoundAnyMore) {
+TEST(Delete, RemovesTheKeyFromAllAnswers) {
     const ScratchDirectory directory;
     const Vectors vectors = random_vectors(500, kDim, 1);
     const Index index = filled(directory, vectors);
@@ -69,7 +70,7 @@ TEST(Delete, SurvivesReopeningOnceCheckpointed) {
     }
 }
 
-TEST(Delete, OfEverythingLeavesAnIndexThatCanBeFilledAgain) {
+TEST(Delete, LeavesAnIndexThatCanBeFilledAgain) {
     const ScratchDirectory directory;
     const Vectors vectors = random_vectors(200, kDim, 3);
     const Index index = filled(directory, vectors);
@@ -117,9 +118,9 @@ TEST(Upsert, ReplacesTheVectorAndInsertsWhatIsNew) {
     EXPECT_EQ(rhumb_index_count(open(directory.file("index.rhumb"), true).get()), 401u);
 }
 
-// One thread replaces a few vectors again and again; an exact search that asks for more than there is must give every
-// key, and give it once.
-TEST(Upsert, BesideAnExactSearchLetsItFindAKeyOnce) {
+// One thread replaces a few vectors again and again; an exact search for more keys than exist must return every
+// key, and return it once.
+TEST(Upsert, DuringAnExactSearchShowsTheKeyOnce) {
     constexpr size_t kCount = 50;
     constexpr size_t kNearest = 2 * kCount;
     const ScratchDirectory directory;
@@ -146,7 +147,7 @@ TEST(Upsert, BesideAnExactSearchLetsItFindAKeyOnce) {
     writer.join();
 }
 
-// Key 1 is replaced by a thread of its own without a break; nobody changes key 0.
+// A thread replaces key 1 continuously; no thread changes key 0.
 class ReplacedKey : public ::testing::Test {
   protected:
     void SetUp() override {
@@ -179,7 +180,7 @@ class ReplacedKey : public ::testing::Test {
     std::thread writer_;
 };
 
-TEST_F(ReplacedKey, IsFoundByWhoeverAsksForIt) {
+TEST_F(ReplacedKey, IsFoundByConcurrentLookups) {
     std::vector<float> vector(kWide);
     while (goes_on()) {
         uint64_t nearest = 0;
@@ -189,7 +190,7 @@ TEST_F(ReplacedKey, IsFoundByWhoeverAsksForIt) {
     }
 }
 
-// The iterator has looked at everything when it meets a node that has been replaced more than once since.
+// The iterator has visited everything when it meets a node that was replaced more than once since.
 TEST_F(ReplacedKey, IsNotMissedByAnIteratorThatIsComplete) {
     rhumb_filter everything;
     rhumb_filter_init(&everything, sizeof everything);
@@ -214,8 +215,8 @@ TEST_F(ReplacedKey, IsNotMissedByAnIteratorThatIsComplete) {
 }
 
 // Recall@10 of the live vectors after a random 30% were deleted is that of an index that never had them, within a
-// little.
-TEST(Delete, OfAThirdCostsNoRecall) {
+// small tolerance.
+TEST(Delete, KeepsTheRecallWhenAThirdIsDeleted) {
     const uint64_t seed = choose_seed();
     const ScratchDirectory directory;
     const Vectors vectors = clustered_vectors(4000, kDim, 40, 7, seed);
@@ -248,7 +249,7 @@ TEST(Delete, OfAThirdCostsNoRecall) {
 
 // Threads delete, re-insert and replace keys of their own while others search and one makes checkpoints. A search must
 // not return a key that was gone before it began and has not come back, nor a key twice.
-TEST(Delete, HoldsBesideInsertsSearchesAndCheckpoints) {
+TEST(Delete, HoldsDuringInsertsSearchesAndCheckpoints) {
     const uint64_t seed = choose_seed();
     const ScratchDirectory directory;
     const Vectors vectors = clustered_vectors(1200, kDim, 10, 8, seed);

@@ -1,7 +1,7 @@
 // Goal: searches answer as rhumb.h says under every metric: exact search exactly, approximate search well and with true
 // distances, and both with the padding, the order and the refusals that are promised. Method: small indexes measured
 // against distances in double. Runs once for every io backend and every set of kernels.
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 
 namespace index_test {
 namespace {
@@ -15,7 +15,7 @@ class Search : public ::testing::TestWithParam<rhumb_metric> {
         ASSERT_NE(index_, nullptr);
         insert_all(index_, vectors_, 100);
     }
-    // The distance that an answer states must be that of the vector it names.
+    // Checks that the distance of an answer is that of the vector it names.
     void expect_true_distances(const float *query, const Answer &answer) const {
         for (size_t i = 0; i < answer.found_count; i++) {
             const float *row = vectors_.row(answer.keys[i] - 100);
@@ -38,7 +38,7 @@ INSTANTIATE_TEST_SUITE_P(Metrics, Search, ::testing::ValuesIn(all_metrics()), me
 
 TEST_P(Search, ExactSearchFindsTheTruth) {
     for (uint32_t dim : {1u, 3u, 17u, 96u}) {
-        index_.reset(); // takes its log away
+        index_.reset(); // removes its log
         std::filesystem::remove(directory_.file("index.rhumb"));
         fill(500, dim);
         const Vectors queries = random_vectors(20, dim, 21);
@@ -148,8 +148,8 @@ TEST_P(Search, FindsAsManyAsTenThousand) {
     const Answer exact = search_exact(index_, query.row(0), 10000);
     EXPECT_EQ(exact.found_count, 10000u);
     expect_true_distances(query.row(0), exact);
-    // The breadth follows k: it finds k although the index's own breadth is 64. Inner products lead to the longest
-    // vectors from everywhere, so that under them few links lead to the short ones.
+    // The breadth follows k: it finds k although the index's own breadth is 64. Under inner products
+    // links lead to the longest vectors, and few lead to the short ones.
     const Answer answer = search(index_, query.row(0), 10000);
     EXPECT_GE(answer.found_count, GetParam() == RHUMB_METRIC_IP ? 1000u : 10000u);
     expect_true_distances(query.row(0), answer);
@@ -211,7 +211,7 @@ TEST_P(Search, ExactSearchOrdersEqualDistancesByInsertion) {
             EXPECT_GT(answer.keys[i - 1], answer.keys[i]);
         }
     }
-    // The approximate search gives equal ones in any order, but gives them.
+    // The approximate search returns equal ones in any order, but returns all.
     const Answer approximate = search(index_, rows.row(0), 30, 100);
     EXPECT_EQ(approximate.found_count, 30u);
     for (size_t i = 0; i < 30; i++) EXPECT_EQ(approximate.distances[i], answer.distances[i]);

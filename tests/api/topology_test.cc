@@ -1,6 +1,6 @@
-// Goal: a topology file says of the graph exactly what the index says, for every key; it is found by key, walked by
-// position and by level, read in place, verified; it appears whole or not at all; and damaged or cut, it is an error or
-// found by verification, never a crash.
+// Goal: a topology file equals the graph of the index for every key; it can be searched by key, walked by position and
+// by level, read in place and verified; it appears whole or not at all; damage is an error or found by verification,
+// never a crash.
 // Method: small indexes with deleted keys compared with their live graph; every byte of a file flipped, every length
 // cut; every io call of an export made to fail; exports killed.
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 extern "C" {
 #include "base/alloc.h"
 }
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 #include "tests/support/io_fault.h"
 
 namespace index_test {
@@ -97,7 +97,7 @@ class TopologyFile : public ::testing::Test {
         return result;
     }
 
-    // Compares everything the file says with what the index says.
+    // Compares everything in the file with the index.
     void expect_equal(rhumb_index *index, const Topology &topology, size_t count, bool all_levels, bool has_distances) {
         const uint32_t level_asked = all_levels ? RHUMB_LEVELS_ALL : 0;
         rhumb_topology_stats stats = {};
@@ -125,7 +125,7 @@ class TopologyFile : public ::testing::Test {
             Neighbours expected = of_index(index, key_of(i), level_asked);
             if (!has_distances) expected.distances.assign(expected.distances.size(), 0);
             ASSERT_TRUE(of_file(topology, key_of(i), has_distances) == expected) << i;
-            // In place, the same.
+            // The same, in place.
             const uint32_t *row = nullptr;
             const float *distances = nullptr;
             size_t row_count = 0;
@@ -165,7 +165,7 @@ class TopologyFile : public ::testing::Test {
     const Vectors vectors_ = random_vectors(1500, kDim, 21);
 };
 
-TEST_F(TopologyFile, SaysWhatTheLiveGraphSays) {
+TEST_F(TopologyFile, EqualsTheLiveGraph) {
     for (const rhumb_metric metric : {RHUMB_METRIC_L2, RHUMB_METRIC_IP, RHUMB_METRIC_COSINE}) {
         std::filesystem::remove(path_);
         const size_t count = metric == RHUMB_METRIC_L2 ? 900 : 300;
@@ -195,7 +195,7 @@ TEST_F(TopologyFile, SaysWhatTheLiveGraphSays) {
     }
 }
 
-TEST_F(TopologyFile, EmptyAndTinyGraphsAreFilesToo) {
+TEST_F(TopologyFile, OfEmptyAndTinyGraphsIsValid) {
     for (const size_t count : {0u, 1u, 2u, 3u}) { // of one and of two, the second one is deleted
         std::filesystem::remove(path_);
         std::filesystem::remove(topology_path_);
@@ -231,7 +231,7 @@ TEST_F(TopologyFile, KeysAreFoundWhereverTheyLie) {
     }
 }
 
-TEST_F(TopologyFile, IsWrittenBesideAWriterThatGoesOn) {
+TEST_F(TopologyFile, IsWrittenWhileAWriterContinues) {
     const Index index = build(1500);
     std::atomic<bool> stop{false};
     std::thread other([&] {
@@ -253,7 +253,7 @@ TEST_F(TopologyFile, IsWrittenBesideAWriterThatGoesOn) {
     other.join();
 }
 
-TEST_F(TopologyFile, NamesThatAreTakenAndOtherFilesAreRefused) {
+TEST_F(TopologyFile, RefusesToReplaceAFileAndToOpenOtherFiles) {
     const Index index = build(50);
     ASSERT_OK(write(index.get(), export_options()));
     const std::vector<uint8_t> before = file_bytes(topology_path_);
@@ -261,7 +261,7 @@ TEST_F(TopologyFile, NamesThatAreTakenAndOtherFilesAreRefused) {
     EXPECT_EQ(file_bytes(topology_path_), before);
     std::filesystem::rename(topology_path_, topology_path_ + "-exporting");
     EXPECT_EQ(write(index.get(), export_options()), RHUMB_E_EXISTS);
-    EXPECT_FALSE(no_working_file()) << "it belongs to somebody else";
+    EXPECT_FALSE(no_working_file()) << "it belongs to another export";
     std::filesystem::remove(topology_path_ + "-exporting");
     EXPECT_EQ(rhumb_topology_export(index.get(), "/nonexistent/x", nullptr, nullptr, 0), RHUMB_E_NOTFOUND);
     EXPECT_EQ(rhumb_topology_export(index.get(), "", nullptr, nullptr, 0), RHUMB_E_INVALID);
@@ -279,7 +279,7 @@ TEST_F(TopologyFile, NamesThatAreTakenAndOtherFilesAreRefused) {
     EXPECT_TRUE(no_file());
 }
 
-// Puts a byte of a file back at the end of a scope.
+// Restores a byte of a file at the end of a scope.
 struct Restore {
     int file;
     off_t offset;
@@ -319,7 +319,7 @@ TEST_F(TopologyFile, EveryFlippedByteAndEveryCutIsFound) {
             ASSERT_EQ(verify(topology, &report), RHUMB_E_CORRUPT) << i;
             ASSERT_GT(report.checksum_error_count, 0u) << i;
             ASSERT_STRNE(report.first_error, "");
-            // It answers, or says that it cannot.
+            // It answers, or returns an error.
             for (size_t k = 0; k < kSmall; k++) {
                 uint64_t keys[200];
                 size_t count = 0;
@@ -363,7 +363,7 @@ TEST_F(TopologyFile, AFailureOfTheDiskLeavesNoFile) {
                 continue;
             }
             ASSERT_TRUE(status == RHUMB_E_IO || status == RHUMB_E_FATAL) << last_error();
-            // With a disk that fails for good, what was begun cannot be removed either; it has another name.
+            // When the disk keeps failing, the unfinished file cannot be removed either; it has another name.
             ASSERT_TRUE(persistent
                             ? access(topology_path_.c_str(), F_OK) != 0 || hit == rhumb_test::IoCall::kSyncDirectory
                             : no_file())

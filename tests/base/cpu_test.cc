@@ -27,7 +27,7 @@ class CpuDeathTest : public ::testing::Test {
     void SetUp() override { ::testing::FLAGS_gtest_death_test_style = "threadsafe"; }
 };
 
-TEST_F(CpuDeathTest, ScalarIsAlwaysToBeHad) {
+TEST_F(CpuDeathTest, ScalarIsAlwaysAvailable) {
     EXPECT_EXIT(exit_with_tier_check("scalar", RHUMB__SIMD_SCALAR), ::testing::ExitedWithCode(0), "");
 }
 
@@ -36,7 +36,7 @@ TEST_F(CpuDeathTest, LowersToTheTierNamed) {
     EXPECT_EXIT(exit_with_tier_check("avx512", RHUMB__SIMD_AVX512), ::testing::ExitedWithCode(0), "");
 }
 
-TEST_F(CpuDeathTest, IgnoresWhatItDoesNotKnow) {
+TEST_F(CpuDeathTest, IgnoresUnknownNames) {
     EXPECT_EXIT(exit_with_tier_check("", RHUMB__SIMD_AVX512), ::testing::ExitedWithCode(0), "");
     EXPECT_EXIT(exit_with_tier_check("AVX2", RHUMB__SIMD_AVX512), ::testing::ExitedWithCode(0), "");
     EXPECT_EXIT(exit_with_tier_check("neon", RHUMB__SIMD_AVX512), ::testing::ExitedWithCode(0), "");

@@ -15,7 +15,7 @@ extern "C" {
 
 namespace {
 
-uint64_t test_seed() {
+uint64_t choose_seed() {
     const char *text = getenv("RHUMB_SEED");
     uint64_t seed = text != nullptr ? strtoull(text, nullptr, 0) : std::random_device{}();
     printf("RHUMB_SEED=%llu\n", static_cast<unsigned long long>(seed));
@@ -56,14 +56,14 @@ TEST(Crc32c, MatchesTheVectorsOfRfc3720) {
     expect_both(0xE3069283u, {'1', '2', '3', '4', '5', '6', '7', '8', '9'});
 }
 
-TEST(Crc32c, NothingLeavesTheChecksumAsItIs) {
+TEST(Crc32c, AnEmptyBufferLeavesTheChecksumUnchanged) {
     EXPECT_EQ(rhumb__crc32c(0, nullptr, 0), 0u);
     EXPECT_EQ(rhumb__crc32c(0x12345678u, nullptr, 0), 0x12345678u);
     EXPECT_EQ(rhumb__crc32c_software(0x12345678u, nullptr, 0), 0x12345678u);
 }
 
 TEST(Crc32c, MatchesTheBitwiseModelAtEveryShortLengthAndAlignment) {
-    const uint64_t seed = test_seed();
+    const uint64_t seed = choose_seed();
     const std::vector<unsigned char> bytes = random_bytes(300, seed);
     for (size_t begin = 0; begin < 16; begin++) {
         for (size_t count = 0; count + begin <= bytes.size(); count++) {
@@ -76,7 +76,7 @@ TEST(Crc32c, MatchesTheBitwiseModelAtEveryShortLengthAndAlignment) {
 }
 
 TEST(Crc32c, TheTwoFormsAgreeAroundTheStridesOfTheFastOne) {
-    const std::vector<unsigned char> bytes = random_bytes(200000, test_seed());
+    const std::vector<unsigned char> bytes = random_bytes(200000, choose_seed());
     for (size_t stride : {768u, 1536u, 4096u, 12288u, 24576u, 65536u, 196608u}) {
         for (size_t count = stride - 17; count <= stride + 17; count++) {
             for (size_t begin : {0u, 1u, 7u}) {
@@ -89,7 +89,7 @@ TEST(Crc32c, TheTwoFormsAgreeAroundTheStridesOfTheFastOne) {
 }
 
 TEST(Crc32c, ContinuesAcrossSplits) {
-    const uint64_t seed = test_seed();
+    const uint64_t seed = choose_seed();
     const std::vector<unsigned char> bytes = random_bytes(50000, seed);
     const uint32_t whole = model_crc32c(0, bytes.data(), bytes.size());
     std::mt19937_64 random(seed + 1);
@@ -103,8 +103,8 @@ TEST(Crc32c, ContinuesAcrossSplits) {
     }
 }
 
-TEST(Crc32c, SeesEverySingleBitFlip) {
-    std::vector<unsigned char> bytes = random_bytes(1000, test_seed());
+TEST(Crc32c, DetectsEverySingleBitFlip) {
+    std::vector<unsigned char> bytes = random_bytes(1000, choose_seed());
     const uint32_t whole = rhumb__crc32c(0, bytes.data(), bytes.size());
     for (size_t bit = 0; bit < bytes.size() * 8; bit++) {
         bytes[bit / 8] ^= static_cast<unsigned char>(1u << (bit % 8));

@@ -31,7 +31,7 @@ TEST(Status, FailAtRecordsPathAndOffset) {
     EXPECT_STREQ(rhumb__error_last()->path, "");
 }
 
-TEST(Status, ALaterFailureLeavesNothingOfTheOneBefore) {
+TEST(Status, ALaterFailureReplacesThePreviousOne) {
     (void)rhumb__fail_errno(EIO, "a.rhumb", 10, "reading");
     (void)rhumb__fail(RHUMB_E_FULL, "full");
     EXPECT_STREQ(rhumb__error_last()->path, "");
@@ -82,7 +82,7 @@ TEST(Status, AMessageIsOneLineWhateverItQuotes) {
     EXPECT_STREQ(rhumb__error_last()->message, "no metric is called \"a?b??[2J??ü\"");
 }
 
-TEST(Status, AMessageMayQuoteTheOneBefore) {
+TEST(Status, AMessageMayQuoteThePreviousOne) {
     (void)rhumb__fail_at(RHUMB_E_IO, "inner.rhumb", 1, "inner");
     (void)rhumb__fail_at(RHUMB_E_CORRUPT, rhumb__error_last()->path, 2, "outer (%s)", rhumb__error_last()->message);
     EXPECT_STREQ(rhumb__error_last()->message, "outer (inner)");

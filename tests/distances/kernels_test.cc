@@ -5,14 +5,14 @@
 #include <algorithm>
 #include <numeric>
 
-#include "tests/distances/rows.h"
+#include "tests/support/rows.h"
 
 namespace {
 
 class Kernels : public testing::TestWithParam<TierAndMetric> {
   protected:
     rhumb__space space(uint32_t dim) const { return space_for(GetParam().tier, GetParam().metric, dim); }
-    std::mt19937_64 random{test_seed()};
+    std::mt19937_64 random{choose_seed()};
 };
 
 INSTANTIATE_TEST_SUITE_P(, Kernels, testing::ValuesIn(all_tiers_and_metrics()), tier_and_metric_name);
@@ -148,7 +148,7 @@ INSTANTIATE_TEST_SUITE_P(, KernelsOfL2, testing::ValuesIn(tiers_to_test()),
                          [](const auto &info) { return std::string(rhumb__simd_name(info.param)); });
 
 TEST_P(KernelsOfL2, KeepTheTriangleInequality) {
-    std::mt19937_64 random(test_seed());
+    std::mt19937_64 random(choose_seed());
     for (int round = 0; round < 300; round++) {
         uint32_t dim = 1 + static_cast<uint32_t>(random() % 200);
         rhumb__space in = space_for(GetParam(), RHUMB_METRIC_L2, dim);

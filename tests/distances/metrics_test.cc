@@ -9,8 +9,8 @@
 #include <functional>
 #include <limits>
 
-#include "tests/distances/rows.h"
-#include "tests/distances/vectors.h"
+#include "tests/support/rows.h"
+#include "tests/support/vectors.h"
 
 extern "C" {
 #include "base/status.h"
@@ -160,7 +160,7 @@ TEST(Metrics, HaveKernelsInEveryTierForTheSamePairs) {
 }
 
 TEST(Metrics, AgreeWithTheReferenceAreSymmetricAndZeroForAVectorAndItself) {
-    Random random(test_seed());
+    Random random(choose_seed());
     for (uint32_t dim : dims_to_test(random)) {
         for (const Pair &pair : all_pairs()) {
             if (too_slow(pair, dim)) continue;
@@ -192,7 +192,7 @@ TEST(Metrics, AgreeWithTheReferenceAreSymmetricAndZeroForAVectorAndItself) {
 }
 
 TEST(Metrics, GiveTheSameBitsForOneRowAndForMany) {
-    Random random(test_seed());
+    Random random(choose_seed());
     for (uint32_t dim : {1u, 17u, 64u, 100u, 333u}) {
         for_each_pair_and_tier(dim, [&](const Pair &pair, const rhumb__space &space, const std::string &what) {
             std::vector<GuardedBytes> rows;
@@ -216,7 +216,7 @@ TEST(Metrics, GiveTheSameBitsForOneRowAndForMany) {
 }
 
 TEST(Metrics, KeepTheTriangleInequality) {
-    Random random(test_seed());
+    Random random(choose_seed());
     for (uint32_t dim : {1u, 2u, 5u, 33u, 128u}) {
         for_each_pair_and_tier(dim, [&](const Pair &pair, const rhumb__space &space, const std::string &what) {
             if (!is_true_metric(pair.metric)) return;
@@ -324,8 +324,8 @@ TEST(Metrics, MeasureCosinesOfDoublesOfEverySize) {
     }
 }
 
-TEST(Metrics, ReturnNumbersThatSortForAnyBytes) {
-    Random random(test_seed());
+TEST(Metrics, MakeNumbersThatSortOfAnyBytes) {
+    Random random(choose_seed());
     for (int round = 0; round < 40; round++) {
         const uint32_t dim = 1 + static_cast<uint32_t>(random() % 140);
         for_each_pair_and_tier(dim, [&](const Pair &pair, const rhumb__space &space, const std::string &what) {
@@ -374,7 +374,7 @@ TEST(Levenshtein, MatchesTextbookExamples) {
 
 // Many different elements fill the hash table of a strip; few make long diagonals.
 TEST(Levenshtein, AgreesWithTheDynamicProgramme) {
-    Random random(test_seed());
+    Random random(choose_seed());
     for (int round = 0; round < 400; round++) {
         const Pair pair = {RHUMB_METRIC_LEVENSHTEIN, random() % 2 == 0 ? U8 : U16};
         const uint64_t alphabet = 1 + random() % (random() % 2 == 0 ? 4 : 65536);

@@ -3,7 +3,7 @@
 // Method: tables of expected layouts, a bad component at every position, and random distances with their neighbours. The seed is printed and RHUMB_SEED repeats it.
 #include <limits>
 
-#include "tests/distances/rows.h"
+#include "tests/support/rows.h"
 
 extern "C" {
 #include "base/status.h"
@@ -116,7 +116,7 @@ TEST(Space, RejectsNumbersThatNameNothing) {
 }
 
 TEST(Prepare, KeepsTheComponentsAndTakesVectorsAtAnyAddress) {
-    std::mt19937_64 random(test_seed());
+    std::mt19937_64 random(choose_seed());
     for (rhumb_metric metric : all_metrics()) {
         rhumb__space space = space_for(RHUMB__SIMD_SCALAR, metric, 53);
         std::vector<float> vector = random_vector(random, 53);
@@ -194,7 +194,7 @@ TEST(Finish, IsTheRootForL2AndNothingElsewhere) {
 
 // A row lies within a radius by its raw distance exactly when it does by the distance that the user sees.
 TEST(Raw, DrawsTheSameCircleAsTheFinishedDistance) {
-    std::mt19937_64 random(test_seed());
+    std::mt19937_64 random(choose_seed());
     std::vector<float> radii = {0.0f, 1.0f, 3.0f, 1e-30f, 1e-22f, 1.8446743e19f, 1.9e19f, FLT_MAX};
     for (int i = 0; i < 20000; i++) {
         radii.push_back(std::ldexp(1.0f + static_cast<float>(random() % 8388608) / 8388608.0f,

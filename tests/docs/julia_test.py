@@ -1,6 +1,6 @@
-"""Goal: the Julia module in docs/julia.md declares the C interface as it is, and docs/hnsw_rs.md names nothing that is not there.
+"""Goal: bindings/julia/Rhumb.jl declares the C interface as it is, and docs/hnsw_rs.md names nothing that is not there.
 
-Method: the ccall forms and structs of the module's text are compared with the prototypes in the headers, and with sizes and
+Method: the ccall forms and structs of the module are compared with the prototypes in the headers, and with sizes and
 offsets that the C compiler is asked for. The same comparison must object to a module with one thing wrong, for each kind of thing.
 """
 
@@ -75,10 +75,9 @@ class C:
 class Julia:
     """What a module declares: ccalls as (name, return type, [types], number of arguments), and structs by their C names."""
 
-    def __init__(self, document):
-        blocks = re.findall(r"^```julia\n(.*?)^```", document, re.DOTALL | re.MULTILINE)
+    def __init__(self, module):
         # Neither comments nor texts of several lines hold code. Other texts stay: none has a parenthesis of its own.
-        self.code = re.sub(r'"""(.*?)"""', "", "\n".join(blocks), flags=re.DOTALL)
+        self.code = re.sub(r'"""(.*?)"""', "", module, flags=re.DOTALL)
         self.calls = []
         for match in re.finditer(r"\bccall\(", self.code):
             inside = self.code[match.end() : closing(self.code, match.end() - 1)]
@@ -194,11 +193,11 @@ class JuliaModule(unittest.TestCase):
     def setUp(self):
         self.root = os.getcwd()
         self.headers = "\n".join(c_text.read_text(self.root, header) for header in HEADERS)
-        self.document = c_text.read_text(self.root, "docs/julia.md")
+        self.module = c_text.read_text(self.root, "bindings/julia/Rhumb.jl")
         self.c = C(self.headers)
 
     def wrong(self, old=None, new=None):
-        text = self.document
+        text = self.module
         if old is not None:
             self.assertIn(old, text, "this test's own example is gone")
             text = text.replace(old, new, 1)
@@ -209,7 +208,7 @@ class JuliaModule(unittest.TestCase):
         self.assertEqual(self.wrong(), [])
 
     def test_everything_was_looked_at(self):
-        julia = Julia(self.document)
+        julia = Julia(self.module)
         self.assertEqual(len(julia.calls), julia.code.count("ccall("))
         self.assertEqual(len(julia.structs), len(re.findall(r"^# C: ", julia.code, re.MULTILINE)))
         self.assertGreaterEqual(
@@ -239,8 +238,8 @@ class JuliaModule(unittest.TestCase):
             ("(Cstring, Ref{IndexOptions}, Ref{Ptr{Cvoid}})", "(Cstring, Ref{IndexOptions}, Ptr{Cvoid})"),
             ("Ref{SearchOptions}, Ptr{UInt64}, Ptr{Float32}", "Ref{SearchOptions}, Ptr{UInt64}, Ptr{Float64}"),
         ):
-            self.assertIn(old, self.document)
-            self.assertNotEqual(wrong_calls(self.c, Julia(self.document.replace(old, new, 1))), [], new)
+            self.assertIn(old, self.module)
+            self.assertNotEqual(wrong_calls(self.c, Julia(self.module.replace(old, new, 1))), [], new)
         for old, new in (
             ("    seed::UInt64\n", ""),
             ("    seed::UInt64\n", "    seed::UInt32\n"),
@@ -260,7 +259,7 @@ class JuliaModule(unittest.TestCase):
         self.assertGreater(len(names), 60)
         self.assertEqual(sorted(names - words), [])
         functions = set(re.findall(r"\bRhumb\.(\w+!?)", table))
-        defined = set(re.findall(r"^(?:function )?(\w+!?)\(", Julia(self.document).code, re.MULTILINE))
+        defined = set(re.findall(r"^(?:function )?(\w+!?)\(", Julia(self.module).code, re.MULTILINE))
         self.assertGreater(len(functions), 5)
         self.assertEqual(sorted(functions - defined), [])
 

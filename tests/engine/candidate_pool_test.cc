@@ -12,8 +12,8 @@ extern "C" {
 #include "engine/search/candidate_pool.h"
 }
 
-#include "tests/api/index_test_support.h"
 #include "tests/engine/engine_probe.h"
+#include "tests/support/index_test_support.h"
 
 namespace {
 

@@ -7,7 +7,7 @@
 #include <mutex>
 #include <thread>
 
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 
 namespace {
 
@@ -218,7 +218,7 @@ double found_share(const Index &index, uint64_t count) {
     return static_cast<double>(found_count) / static_cast<double>(tried_count);
 }
 
-TEST_P(Concurrency, InsertsSearchesAndCheckpointsBesideEachOther) {
+TEST_P(Concurrency, InsertsSearchesAndCheckpointsRunTogether) {
     rhumb_index_options options = index_options(kDim, metric_);
     options.ef_construction = 64; // with the default M, which keeps clusters as far apart as these together
     uint64_t inserted_count = 0;
@@ -404,7 +404,7 @@ TEST_P(Concurrency, SearchesOfAReaderAnswerFromOneCheckpointEachWhileItRefreshes
     expect_sound(writer);
 }
 
-TEST_P(Concurrency, VerifyAndStatisticsRunBesideInserts) {
+TEST_P(Concurrency, VerifyAndStatisticsRunDuringInserts) {
     rhumb_index_options options = index_options(kDim, metric_);
     options.M = 8;
     options.ef_construction = 30;

@@ -1,7 +1,7 @@
 // Goal: the same vectors under the same keys, seed and order make the same file, byte by byte, but for what tells files
 // apart: the UUID, the time of creation, and the checksum of the superblock that holds both. Method: build twice, mask
 // exactly these fields, compare everything.
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 
 extern "C" {
 #include "storage/frame/format.h"
@@ -64,9 +64,9 @@ std::vector<uint8_t> build(const Variant &variant) {
 // Overwrites the fields that differ by design, in all copies of the superblock.
 void mask(std::vector<uint8_t> &bytes) {
     ASSERT_GE(bytes.size(), RHUMB__BLOCK_BYTES);
-    for (uint32_t slot = 0; slot < RHUMB__SUPERBLOCK_SLOT_COUNT; slot++) {
+    for (uint32_t slot = 0; slot < RHUMB__SUPERBLOCK_COUNT; slot++) {
         for (uint32_t copy = 0; copy < RHUMB__SUPERBLOCK_COPY_COUNT; copy++) {
-            uint8_t *superblock = &bytes[slot * RHUMB__SUPERBLOCK_SLOT_STRIDE + copy * RHUMB__SUPERBLOCK_COPY_STRIDE];
+            uint8_t *superblock = &bytes[slot * RHUMB__SUPERBLOCK_STRIDE + copy * RHUMB__SUPERBLOCK_COPY_STRIDE];
             memset(superblock + offsetof(rhumb__superblock, crc), 0, sizeof(uint32_t));
             memset(superblock + offsetof(rhumb__superblock, uuid), 0, 16);
             memset(superblock + offsetof(rhumb__superblock, created_unix_ns), 0, sizeof(uint64_t));

@@ -13,8 +13,8 @@ extern "C" {
 #include "base/bits.h"
 }
 
-#include "tests/api/index_test_support.h"
 #include "tests/engine/engine_probe.h"
+#include "tests/support/index_test_support.h"
 
 namespace {
 
@@ -158,7 +158,7 @@ TEST_F(KeyTable, OverflowRowsThatASplitEmptiesAreUsedAgain) {
     }
 }
 
-TEST_F(KeyTable, OfManyThreadsThatAddTheSameKeyExactlyOneWins) {
+TEST_F(KeyTable, ExactlyOneOfManyThreadsAddsTheSameKey) {
     constexpr int thread_count = 4;
     constexpr uint64_t key_count = 8000;
     std::atomic<uint32_t> next_slot{0};
@@ -183,7 +183,7 @@ TEST_F(KeyTable, OfManyThreadsThatAddTheSameKeyExactlyOneWins) {
     for (uint64_t key = 0; key < key_count; key++) ASSERT_EQ(wins[key].load(), 1) << key;
 }
 
-TEST(KeyTableInIndex, OfManyThreadsThatInsertTheSameKeyExactlyOneWins) {
+TEST(KeyTableInIndex, ExactlyOneOfManyThreadsInsertsTheSameKey) {
     ScratchDirectory directory;
     const index_test::Index index = index_test::create(directory.file("race"), index_test::index_options(2));
     constexpr uint64_t key_count = 400;

@@ -3,8 +3,8 @@
 #include <set>
 #include <string>
 
-#include "tests/api/index_test_support.h"
 #include "tests/engine/engine_probe.h"
+#include "tests/support/index_test_support.h"
 
 namespace {
 
@@ -76,7 +76,7 @@ class Link : public ::testing::Test {
 
 // The first node sees nobody. The second sees it, but leaves it to the third, which is nearer; the third sees only a
 // fourth, which has not looked yet. Nobody would link to the first.
-TEST_F(Link, ANodeThatSawNobodyAndIsNotTheFirstSearchesAgain) {
+TEST_F(Link, ANodeThatFoundNoOtherAndIsNotTheFirstSearchesAgain) {
     announce(0, 11);
     const bool first_had_start = probe_link_search(users_[0]);
     EXPECT_FALSE(first_had_start);
@@ -131,7 +131,7 @@ TEST_F(Link, InsertsThatMeetAboveDoNotBeginAtEachOtherBelow) {
 
 // Opening a file takes the lowest slot of the highest level for the entry point. If memory kept whichever insert ended
 // first, answers at equal distances came in another order after reopening.
-TEST_F(Link, TheEntryPointIsTheLowestSlotWhoeverEndsFirst) {
+TEST_F(Link, TheEntryPointIsTheLowestSlotInAnyOrderOfEnding) {
     announce(0, 0);
     announce(1, 1);
     announce(2, 2);

@@ -10,8 +10,8 @@
 #include <thread>
 #include <vector>
 
-#include "tests/api/index_test_support.h"
 #include "tests/engine/engine_probe.h"
+#include "tests/support/index_test_support.h"
 
 namespace {
 

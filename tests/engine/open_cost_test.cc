@@ -4,7 +4,7 @@
 #include <chrono>
 #include <sstream>
 
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 
 namespace {
 
@@ -113,7 +113,7 @@ TEST_F(OpenCost, NoHandleMapsTheFileSharedAndWritable) {
     EXPECT_GT(private_count, 0u) << "the writer's";
 }
 
-TEST_F(OpenCost, ClosingGivesBackMappingsAndMemory) {
+TEST_F(OpenCost, ClosingReleasesMappingsAndMemory) {
     const std::string path = build(2000);
     const std::string name = std::filesystem::path(path).filename();
     for (int i = 0; i < 3; i++) {

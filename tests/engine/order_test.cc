@@ -3,8 +3,8 @@
 extern "C" {
 #include "base/alloc.h"
 }
-#include "tests/api/index_test_support.h"
 #include "tests/engine/engine_probe.h"
+#include "tests/support/index_test_support.h"
 
 namespace {
 
@@ -95,7 +95,7 @@ TEST_F(Order, BisectionPutsClustersTogether) {
     EXPECT_LE(change_count, 250u) << "by insertion it is 4095";
 }
 
-TEST_F(Order, WithoutMemoryItFailsAndLeavesNothing) {
+TEST_F(Order, WithoutMemoryFailsAndLeavesNothing) {
     build(3, 300, 5, false);
     std::vector<uint32_t> slots(300);
     uint64_t count = 0;

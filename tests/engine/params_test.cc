@@ -15,7 +15,7 @@ extern "C" {
 #include "engine/graph/params.h"
 }
 
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 
 namespace {
 
@@ -119,7 +119,7 @@ TEST(Params, SurviveARoundTrip) {
     }
 }
 
-TEST(Params, TheRecordIsZeroBehindItsEnd) {
+TEST(Params, TheRecordIsZeroAfterItsEnd) {
     const Client client = encode(valid_params(), counts_of({10, 3}));
     for (size_t i = 296; i < client.size(); i++) ASSERT_EQ(client[i], 0) << i;
 }

@@ -7,7 +7,7 @@
 #include <csignal>
 #include <thread>
 
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 
 namespace {
 

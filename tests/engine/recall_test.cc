@@ -1,7 +1,7 @@
 // Goal: the graph finds what it should, as well when several threads build it as when one does. Method: generated
 // vectors with clusters, answers compared with an exact search; floors with room for the luck of the draw. The vectors
 // have fixed seeds, so a single-threaded build gives the same numbers on every run.
-#include "tests/api/index_test_support.h"
+#include "tests/support/index_test_support.h"
 
 namespace {
 

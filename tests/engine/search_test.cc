@@ -1,7 +1,7 @@
 // Goal: a search that another thread overtakes between two of its steps still finds its way. Method: the steps one by
 // one, with the inserts of the other thread in between.
-#include "tests/api/index_test_support.h"
 #include "tests/engine/engine_probe.h"
+#include "tests/support/index_test_support.h"
 
 namespace {
 
@@ -31,7 +31,7 @@ uint32_t entry_slot(const rhumb__params &params, uint32_t slot_count) {
     return best;
 }
 
-TEST(EngineSearch, FollowsAnEntryPointThatWasRaisedBehindItsLimit) {
+TEST(EngineSearch, FollowsAnEntryPointThatWasRaisedBeyondItsLimit) {
     constexpr uint32_t slot_count = 4000;
     uint64_t seed = 0;
     while (entry_slot(params_with_seed(seed), slot_count) < slot_count - 500) seed++;

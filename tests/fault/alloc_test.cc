@@ -1,8 +1,8 @@
-// Goal: wherever memory runs out, a call fails with RHUMB_E_NOMEM and nothing else: no crash, no leak (under
-// AddressSanitizer), what was there before is whole, and the next opening finds what was acknowledged and nothing else.
-// Method: each call again and again, each time with the next request for memory refused (base/alloc.h), until one
-// passes without meeting the refusal; then a whole life, from the opening after a crash to the close, in the same way.
-#include "tests/fault/fault_test_support.h"
+// Goal: wherever memory runs out, a call fails with RHUMB_E_NOMEM and has no other effect: no crash, no leak (under
+// AddressSanitizer), the previous state is whole, and the next opening finds what was acknowledged and nothing else.
+// Method: each call is repeated with the next request for memory refused (base/alloc.h), until one run passes without
+// meeting the refusal; then a whole life, from the opening after a crash to the close, in the same way.
+#include "tests/support/fault_test_support.h"
 
 #include <atomic>
 #include <thread>
@@ -67,21 +67,21 @@ class Memory : public ::testing::TestWithParam<bool> {
 INSTANTIATE_TEST_SUITE_P(Refusals, Memory, ::testing::Bool(),
                          [](const ::testing::TestParamInfo<bool> &info) { return info.param ? "FromThenOn" : "Once"; });
 
-TEST_P(Memory, Creating) {
+TEST_P(Memory, RefusedWhileCreatingLeavesNoFile) {
     refuse_each(
         [&] {
             Index index;
             return rhumb_test::create_index(path_, shape_, &index);
         },
         [&](rhumb_status status) {
-            // What could not be created whole is not there.
+            // An index that could not be created whole leaves no file.
             ASSERT_EQ(access(path_.c_str(), F_OK) == 0, status == RHUMB_OK);
             rhumb_test::remove_index(path_);
         });
     EXPECT_GE(failure_count_, 10u);
 }
 
-TEST_P(Memory, Opening) {
+TEST_P(Memory, RefusedWhileOpeningChangesNothing) {
     ASSERT_EQ(rhumb_test::build_index(path_, shape_, vectors_, 100, 2), RHUMB_OK);
     for (const bool read_only : {true, false}) {
         refuse_each(
@@ -95,12 +95,13 @@ TEST_P(Memory, Opening) {
     }
 }
 
-TEST_P(Memory, Inserting) {
+TEST_P(Memory, RefusedWhileInsertingInsertsNothing) {
     shape_.extend_candidates = true;
     shape_.keep_pruned = true;
     Index index;
     ASSERT_EQ(rhumb_test::create_index(path_, shape_, &index), RHUMB_OK);
-    // Over growth of sections, visited sets and key table. An insert that failed has not happened, and is repeated.
+    // Covers the growth of sections, visited sets and key table. An insert that failed has not happened, and is
+    // repeated.
     uint64_t count = 0;
     uint64_t failure_count = 0;
     for (uint64_t n = 1; count < 600; n++) {
@@ -124,7 +125,7 @@ TEST_P(Memory, Inserting) {
     expect_whole(path_, count);
 }
 
-TEST_P(Memory, CheckpointAndClose) {
+TEST_P(Memory, RefusedWhilePublishingLeavesTheLastCheckpoint) {
     for (const rhumb_durability durability : {RHUMB_DURABILITY_FULL, RHUMB_DURABILITY_NONE}) {
         rhumb_test::remove_index(path_);
         Index index;
@@ -166,7 +167,7 @@ TEST_P(Memory, CheckpointAndClose) {
     }
 }
 
-TEST_P(Memory, SearchingAndVerifying) {
+TEST_P(Memory, RefusedWhileReadingGivesAnErrorAndNoWrongAnswer) {
     ASSERT_EQ(rhumb_test::build_index(path_, shape_, vectors_, 200, 1), RHUMB_OK);
     for (const bool read_only : {true, false}) {
         Answers expected;
@@ -175,7 +176,7 @@ TEST_P(Memory, SearchingAndVerifying) {
             ASSERT_EQ(rhumb_test::open_index(path_, read_only, &index), RHUMB_OK);
             ASSERT_EQ(rhumb_test::ask(index, vectors_, 200, false, &expected), RHUMB_OK);
         }
-        // A handle whose scratch memory is there already allocates nothing, so each attempt is a fresh one.
+        // A handle that already has scratch memory allocates nothing, so each attempt opens a new one.
         Answers answers;
         refuse_each(
             [&] {
@@ -195,7 +196,7 @@ TEST_P(Memory, SearchingAndVerifying) {
     }
 }
 
-TEST_P(Memory, Refreshing) {
+TEST_P(Memory, RefusedWhileRefreshingKeepsTheReadersVersion) {
     Index writer;
     ASSERT_EQ(rhumb_test::create_index(path_, shape_, &writer), RHUMB_OK);
     Index reader;
@@ -217,7 +218,7 @@ TEST_P(Memory, Refreshing) {
     EXPECT_GE(failure_count_, 5u);
 }
 
-TEST_P(Memory, Batches) {
+TEST_P(Memory, RefusedWithinABatchKeepsOnlyWhatIsReportedInserted) {
     uint64_t path_number = 0;
     for (const bool partial : {false, true}) {
         const std::string path = path_ + std::to_string(path_number++);
@@ -247,8 +248,8 @@ TEST_P(Memory, Batches) {
     }
 }
 
-// One that is taken back after its records have filled the log's buffer, with and without memory by then.
-TEST_P(Memory, ALongBatchIsThereOrNot) {
+// A batch that is rolled back after its records have filled the log's buffer, with and without memory by then.
+TEST_P(Memory, RefusedWithinALongBatchInsertsAllOfItOrNothing) {
     constexpr uint64_t kBatch = 1200;
     const std::vector<float> rows = vectors_.vectors(0, kBatch);
     const std::vector<uint64_t> keys = vectors_.keys(0, kBatch);
@@ -277,8 +278,8 @@ TEST_P(Memory, ALongBatchIsThereOrNot) {
     EXPECT_GE(failure_count_, 10u);
 }
 
-// Taking a batch back once waited for a checkpoint that waited for the end of the batch.
-TEST_P(Memory, BatchesBesideCheckpointsAreThereOrNot) {
+// Rolling a batch back once waited for a checkpoint that waited for the end of the batch.
+TEST_P(Memory, RefusedWithinABatchDuringCheckpointsInsertsAllOfItOrNothing) {
     constexpr uint64_t kBatch = 1200;
     const std::vector<float> rows = vectors_.vectors(0, kBatch);
     const std::vector<uint64_t> keys = vectors_.keys(0, kBatch);
@@ -329,13 +330,13 @@ TEST_P(Memory, BatchesBesideCheckpointsAreThereOrNot) {
 
 using rhumb_test::Oracle;
 
-// A fixed sequence of operations on an index that was left by a crash, with an oracle beside it.
+// A fixed sequence of operations on an index that was left by a crash, and an oracle that records them.
 class MemoryLife : public Memory {
   protected:
     static constexpr uint64_t kPublished = 40; // vectors in the checkpoint that the crash left
     static constexpr uint64_t kLogged = 20;    // and in the log
 
-    // What a process leaves that ends without closing.
+    // Leaves the files of a process that ended without closing.
     void SetUp() override {
         const int code = io_test::run_in_child([&] {
             Index index;
@@ -360,7 +361,7 @@ class MemoryLife : public Memory {
         failed_ = false;
     }
 
-    // Whether the operation has happened; if not, memory ran out, and the oracle forgets it.
+    // Whether the operation has happened; if not, memory ran out, and the oracle drops it.
     bool happened(rhumb_status status) {
         EXPECT_TRUE(status == RHUMB_OK || status == RHUMB_E_NOMEM)
             << rhumb_status_name(status) << ": " << rhumb_error_last()->message;
@@ -395,7 +396,7 @@ class MemoryLife : public Memory {
         if (!done) oracle_.withdraw();
     }
 
-    // Everything between an opening and the closing. A handle that could not be had ends it.
+    // Everything between an opening and the closing. It ends early if the index does not open.
     void live() {
         if (!happened(rhumb_test::open_index(path_, false, &index_))) return;
         insert(100);
@@ -437,7 +438,7 @@ TEST_P(MemoryLife, EveryOperationFailsOrHappensAndTheNextOpeningIsRight) {
         ASSERT_NO_FATAL_FAILURE(begin());
         rhumb__alloc_fail_after(n, GetParam());
         live();
-        // In turn: the state is right at once, or the handle closes first, with the refusals going on.
+        // Alternates: the state is checked in the handle, or the handle closes first, with memory still refused.
         const bool look_first = n % 2 == 0;
         if (look_first) {
             rhumb__alloc_fail_after(0, false);

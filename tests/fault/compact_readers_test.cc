@@ -1,9 +1,9 @@
-// Goal: processes that read an index while another compacts it again and again see one version each, whole, until they
-// refresh; versions only get newer; and what a version occupied comes back when nobody looks at it any more, also when
-// its reader was killed. Method: four reader processes search and refresh while the parent replaces vectors and
-// compacts. Generation g of key k has a vector from which k and g can be told, and every version holds, for each key,
-// one of the generations that were current while it was made. RHUMB_ITERS sets how many compactions there are.
-#include "tests/fault/fault_test_support.h"
+// Goal: processes that read an index while another compacts it repeatedly see one version each, whole, until they
+// refresh; versions only get newer; and the space of a version is released when its last reader leaves, also when that
+// reader was killed. Method: four reader processes search and refresh while the parent replaces vectors and compacts.
+// Generation g of key k has a vector from which k and g can be computed, and every version holds, for each key, one of
+// the generations that were current while it was made. RHUMB_ITERS sets the number of compactions.
+#include "tests/support/fault_test_support.h"
 #include "tests/support/io_fault.h"
 
 #include <signal.h>
@@ -46,10 +46,10 @@ class CompactReaders : public ::testing::Test {
     }
     void TearDown() override { munmap(shared_, sizeof(Shared)); }
 
-    // What a reader may find wrong, as its exit code.
+    // The faults that a reader can find, as its exit code.
     enum Wrong { kNothing = 0, kFailed = 10, kNotFound, kWrongGeneration, kTwoVersions, kEpochFell, kVerify };
 
-    // Every key has a generation within bounds, and looking twice gives the same.
+    // Checks that every key has a generation within bounds, and that a second search returns the same.
     static int check_version(rhumb_index *index, uint64_t lowest, uint64_t highest, std::mt19937_64 *random) {
         for (int i = 0; i < 150; i++) {
             const uint64_t key = (*random)() % kKeys;
@@ -110,7 +110,7 @@ class CompactReaders : public ::testing::Test {
         }
     }
 
-    // Lets time pass until something is so, or for a minute.
+    // Waits until a condition holds, for a minute at most.
     template <typename Condition> static void wait_for(Condition condition) {
         for (int i = 0; i < 6000 && !condition(); i++) std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
@@ -126,7 +126,7 @@ class CompactReaders : public ::testing::Test {
     Shared *shared_ = nullptr;
 };
 
-TEST_F(CompactReaders, SeeOneVersionEachAndGiveItsSpaceBack) {
+TEST_F(CompactReaders, SeeOneVersionEachAndReleaseItsSpace) {
     const uint64_t seed = choose_seed();
     Index index;
     IndexShape shape;
@@ -153,13 +153,13 @@ TEST_F(CompactReaders, SeeOneVersionEachAndGiveItsSpaceBack) {
         ASSERT_EQ(rhumb_index_compact(index, &options, nullptr, 0), RHUMB_OK) << rhumb_error_last()->message;
         shared_->generation_finished = round;
         if (round == rounds / 2) {
-            // One of them dies with a version pinned.
+            // Kills one of them while it pins a version.
             ASSERT_EQ(kill(children.back(), SIGKILL), 0);
             ASSERT_EQ(waitpid(children.back(), nullptr, 0), children.back());
             children.pop_back();
         }
     }
-    // Where the readers have hardly come to their turn yet: each of them still has a newer version to go to.
+    // On a busy machine the readers may have run little: each of them still has a newer version to refresh to.
     wait_for([&] { return shared_->refresh_count > rounds / 2; });
     shared_->stop = true;
     for (const pid_t child : children) {
@@ -168,7 +168,7 @@ TEST_F(CompactReaders, SeeOneVersionEachAndGiveItsSpaceBack) {
         EXPECT_TRUE(WIFEXITED(state) && WEXITSTATUS(state) == kNothing)
             << "a reader ended with " << state << ", seed " << seed;
     }
-    // Everything comes back without another compaction.
+    // All space is released without another compaction.
     wait_for([&] { return allocated_bytes() <= fresh_bytes * 3 / 2; });
     EXPECT_LE(allocated_bytes(), fresh_bytes * 3 / 2);
     printf("%llu compactions, %llu searches, %llu refreshes\n", static_cast<unsigned long long>(rounds),
@@ -180,9 +180,8 @@ TEST_F(CompactReaders, SeeOneVersionEachAndGiveItsSpaceBack) {
     ASSERT_EQ(index.close(), RHUMB_OK);
 }
 
-// Blocks are let go of by two versions that do not use them, so moving them in the last version is moving them too
-// late.
-TEST_F(CompactReaders, ShrinkingGivesAllBackWhereTheReaderLeavesWhileItMoves) {
+// A block is released once two versions do not use it, so moving it in the last version would be too late.
+TEST_F(CompactReaders, AReaderThatLeavesDuringTheMoveLetsTheFileShrinkFully) {
     static Index reader;
     static int checkpoint_count;
     Index index;
@@ -217,8 +216,8 @@ TEST_F(CompactReaders, ShrinkingGivesAllBackWhereTheReaderLeavesWhileItMoves) {
     ASSERT_EQ(index.close(), RHUMB_OK);
 }
 
-// Nobody tells the caller that giving back has failed, so it is tried again without him.
-TEST_F(CompactReaders, SpaceThatCouldNotBeGivenBackAtOnceComesBackLater) {
+// A failure to release space is not reported to the caller, so the library retries by itself.
+TEST_F(CompactReaders, SpaceThatCouldNotBePunchedAtOnceIsReleasedLater) {
     rhumb__io_backend_set_default(&rhumb_test::io_fault_backend);
     Index index, reader;
     IndexShape shape;

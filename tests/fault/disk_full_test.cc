@@ -1,8 +1,8 @@
-// Goal: on a full disk a checkpoint fails with RHUMB_E_NOSPACE and costs nothing: searches and inserts go on, the last
-// checkpoint is whole, and once there is room again the next one succeeds. A log that finds the disk full ends writing
-// with RHUMB_E_FATAL, and nothing that was acknowledged is lost. Method: a small tmpfs, mounted in a child with
+// Goal: on a full disk a checkpoint fails with RHUMB_E_NOSPACE and has no other effect: searches and inserts continue,
+// the last checkpoint is whole, and once there is room again the next one succeeds. A log that finds the disk full ends
+// writing with RHUMB_E_FATAL, and nothing that was acknowledged is lost. Method: a small tmpfs, mounted in a child with
 // namespaces of its own. Where no file system can be mounted, the test is skipped and says so.
-#include "tests/fault/fault_test_support.h"
+#include "tests/support/fault_test_support.h"
 
 #include <sched.h>
 #include <sys/mount.h>
@@ -38,7 +38,7 @@ class DiskFull : public ::testing::TestWithParam<const char *> {
         close(fd);
     }
 
-    // Leaves so much room on the disk and no more.
+    // Fills the disk except for this much room.
     void fill_disk_but(uint64_t spare_bytes) const {
         const int fd = open(ballast_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
         CHILD_CHECK(fd >= 0);
@@ -59,7 +59,7 @@ class DiskFull : public ::testing::TestWithParam<const char *> {
 
 INSTANTIATE_TEST_SUITE_P(Backends, DiskFull, ::testing::Values("plain", "uring"), io_test::backend_name);
 
-TEST_P(DiskFull, CostsNothingButTheCheckpoint) {
+TEST_P(DiskFull, LosesNothingButTheCheckpoint) {
     const int code = run_on_small_disk(UINT64_C(4) << 20, [&] {
         const std::string ballast(UINT64_C(1) << 20, 'x');
         io_test::put_file(ballast_, ballast);
@@ -86,7 +86,7 @@ TEST_P(DiskFull, CostsNothingButTheCheckpoint) {
         CHILD_CHECK(strcmp(rhumb_error_last()->path, path_.c_str()) == 0);
         CHILD_CHECK(published > 0);
 
-        // The handle works on, and fails the same way as often as it is asked.
+        // The handle continues to work, and fails the same way on each attempt.
         for (int i = 0; i < 3; i++) {
             CHILD_CHECK(rhumb_index_checkpoint(index) == RHUMB_E_NOSPACE);
             CHILD_CHECK(rhumb_test::insert_range(index, vectors_, inserted, 10) == RHUMB_OK);
@@ -116,8 +116,8 @@ TEST_P(DiskFull, CostsNothingButTheCheckpoint) {
     EXPECT_EQ(code, 0);
 }
 
-// However much room there is, a checkpoint succeeds or finds the disk full before it has changed anything. Superblocks
-// that were written for the first time could once meet the full disk themselves, which was the end of the handle.
+// With any amount of room, a checkpoint succeeds or finds the disk full before it has changed anything. Superblocks
+// that were written for the first time could once meet the full disk themselves, which made the handle fail for good.
 TEST_P(DiskFull, IsNeverFatal) {
     const int code = run_on_small_disk(UINT64_C(4) << 20, [&] {
         uint64_t full_count = 0;
@@ -146,7 +146,7 @@ TEST_P(DiskFull, IsNeverFatal) {
 }
 
 // Wherever a compaction finds the disk full, everything is there as before, and the next one works.
-TEST_P(DiskFull, CostsNothingButTheCompaction) {
+TEST_P(DiskFull, LosesNothingButTheCompaction) {
     const int code = run_on_small_disk(UINT64_C(12) << 20, [&] {
         uint64_t full_count = 0;
         for (uint64_t round = 0; round < 14; round++) {
@@ -220,7 +220,7 @@ TEST_P(DiskFull, EndsWritingWithALogAndLosesNothing) {
         CHILD_CHECK(status == RHUMB_E_FATAL);
         CHILD_CHECK(rhumb_error_last()->os_errno == ENOSPC);
         CHILD_CHECK(path_ + "-wal" == rhumb_error_last()->path);
-        // Searches go on; nothing that writes does, also when there is room again.
+        // Searches continue; writes fail, even when there is room again.
         CHILD_CHECK(unlink(ballast_.c_str()) == 0);
         Answers answers;
         CHILD_CHECK(rhumb_test::ask(index, vectors_, count, false, &answers) == RHUMB_OK);
@@ -231,7 +231,7 @@ TEST_P(DiskFull, EndsWritingWithALogAndLosesNothing) {
         CHILD_CHECK(rhumb_index_sync(index) == RHUMB_E_FATAL);
         CHILD_CHECK(index.close() == RHUMB_E_FATAL);
 
-        // The next handle has everything at once, although there is no room for a checkpoint.
+        // The next handle has everything immediately, although there is no room for a checkpoint.
         fill_disk_but(4096);
         CHILD_CHECK(rhumb_test::open_index(path_, false, &index) == RHUMB_OK);
         const uint64_t recovered = rhumb_index_count(index);

@@ -1,8 +1,8 @@
 // Goal: no number in the frame of a file (superblock, client record, directory) can make the library crash, hang, take
 // memory out of proportion, or publish a version that does not open. Method: each field in turn is set to extreme and
-// to random values and all checksums are mended, so that only the checks of the content stand in the way; then the file
+// to random values and all checksums are corrected, so that only the checks of the content can reject it; then the file
 // is used in every way (tests/support/exercise.h) under a limit on memory.
-#include "tests/fault/fault_test_support.h"
+#include "tests/support/fault_test_support.h"
 
 #include <sys/resource.h>
 
@@ -93,7 +93,7 @@ class Extreme : public DamagedFile {
         EXPECT_LT(peak_bytes() - before_bytes, UINT64_C(600) << 20);
     }
 
-    // Some of the fields, others each time; all of them with RHUMB_FULL=1.
+    // Keeps a random part of the fields; all of them with RHUMB_FULL=1.
     void sample(std::vector<Field> *fields, size_t count) {
         if (full_run()) return;
         std::shuffle(fields->begin(), fields->end(), random_);
@@ -126,21 +126,21 @@ class Extreme : public DamagedFile {
     uint64_t opened_count_ = 0;
 };
 
-TEST_F(Extreme, FieldsOfTheNewestSuperblock) {
+TEST_F(Extreme, FieldsOfTheNewestSuperblockAreChecked) {
     try_all(superblock_fields(FileImage::superblock_offset(sound_.newest_slot(), 0)), RHUMB__SUPERBLOCK_COPY_STRIDE);
     EXPECT_GT(refused_count_, 100u);
     EXPECT_GT(opened_count_, 20u);
 }
 
-// Only writers look at this one, to spare its blocks.
-TEST_F(Extreme, FieldsOfThePreviousSuperblock) {
+// Only writers read this one, to keep its blocks.
+TEST_F(Extreme, FieldsOfThePreviousSuperblockDoNoHarm) {
     try_all(superblock_fields(FileImage::superblock_offset(1 - sound_.newest_slot(), 0)),
             RHUMB__SUPERBLOCK_COPY_STRIDE);
     EXPECT_GT(opened_count_, 100u);
 }
 
-// Every 32-bit and 64-bit word of the record, whatever it means.
-TEST_F(Extreme, WordsOfTheClientRecord) {
+// Every 32-bit and 64-bit word of the record, regardless of its meaning.
+TEST_F(Extreme, WordsOfTheClientRecordAreChecked) {
     const uint64_t base = FileImage::superblock_offset(sound_.newest_slot(), 0) + offsetof(rhumb__superblock, client);
     std::vector<Field> fields;
     for (uint32_t at = 0; at < 320; at += 4) fields.push_back({"client+" + std::to_string(at), base + at, 4});
@@ -152,7 +152,7 @@ TEST_F(Extreme, WordsOfTheClientRecord) {
     EXPECT_GT(opened_count_, 5u);
 }
 
-TEST_F(Extreme, FieldsOfTheDirectoryHeader) {
+TEST_F(Extreme, FieldsOfTheDirectoryHeaderAreChecked) {
     const uint64_t base = sound_.directory_offset();
     try_all({{"header.magic", base + offsetof(rhumb__directory_header, magic), 4},
              {"header.section_count", base + offsetof(rhumb__directory_header, section_count), 4},
@@ -164,7 +164,7 @@ TEST_F(Extreme, FieldsOfTheDirectoryHeader) {
     EXPECT_GT(refused_count_, 50u);
 }
 
-TEST_F(Extreme, FieldsOfSectionRecords) {
+TEST_F(Extreme, FieldsOfSectionRecordsAreChecked) {
     std::vector<Field> fields;
     for (uint32_t i = 0; i < sound_.directory_header().section_count; i++) {
         const uint64_t base = sound_.section_record_offset(i);
@@ -191,7 +191,7 @@ TEST_F(Extreme, FieldsOfSectionRecords) {
     EXPECT_GT(refused_count_, 200u);
 }
 
-TEST_F(Extreme, FieldsOfExtents) {
+TEST_F(Extreme, FieldsOfExtentsAreChecked) {
     std::vector<Field> fields;
     for (uint32_t i = 0; i < sound_.directory_header().extent_count; i++) {
         fields.push_back({"extent[" + std::to_string(i) + "].file_offset", sound_.extent_offset(i), 8});
@@ -202,8 +202,8 @@ TEST_F(Extreme, FieldsOfExtents) {
 }
 
 // The directory in the last block of the file, and the file ending in the middle of that block: what a writer takes for
-// the end of the file lies behind it. Its next version once said so, and did not open.
-TEST_F(Extreme, AFileThatEndsInsideItsLastBlock) {
+// the end of the file lies after it. Its next version once recorded that, and did not open.
+TEST_F(Extreme, AFileThatEndsInsideItsLastBlockStaysWritable) {
     FileImage image = sound_;
     const uint32_t slot = sound_.newest_slot();
     const uint64_t bytes = sound_.superblock(slot).directory_bytes;
@@ -222,8 +222,8 @@ TEST_F(Extreme, AFileThatEndsInsideItsLastBlock) {
     EXPECT_EQ(opened_count_, 1u);
 }
 
-// Two fields at a time, so that what contradicts one field alone may fit together.
-TEST_F(Extreme, RandomPairsOfWords) {
+// Several fields at a time, so that values that contradict the others alone may agree.
+TEST_F(Extreme, RandomPairsOfWordsAreChecked) {
     const uint64_t superblock = FileImage::superblock_offset(sound_.newest_slot(), 0);
     const uint64_t root_bytes = sound_.superblock(sound_.newest_slot()).root_bytes;
     for (uint64_t i = 0; i < iteration_count(300); i++) {

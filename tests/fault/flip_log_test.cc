@@ -1,19 +1,19 @@
-// Goal: damage to an index that has a log beside it, and to that log, gives either an error that names the file and the
-// place, or exactly the operations before the damage; never fewer than those that a record behind it proves to have
-// been synced. Readers see the checkpoint all the while. An opening that fails changes neither file. Logs of another
-// index, or of another moment of this one, are refused or passed over.
+// Goal: damage to an index with a log, and to that log, gives either an error that names the file and the place, or
+// exactly the operations before the damage; never fewer than those that a later record proves to have been synced.
+// Readers always see the checkpoint. An opening that fails changes neither file. Logs of another index, or of another
+// moment of this one, are refused or ignored.
 //
 // Method: an index is copied with its log at several moments of its life, while it is open, as a crash would leave
 // both. One change at a time is made to a copy, which is then opened by a reader and by a writer and compared with an
-// oracle. What must come of a change follows from the records as FORMAT.md describes them (log_image.h). RHUMB_FULL=1
-// takes every byte and every length.
+// oracle. The expected result of a change follows from the records as FORMAT.md describes them (log_image.h).
+// RHUMB_FULL=1 takes every byte and every length.
 #include <map>
 #include <memory>
 #include <set>
 
-#include "tests/fault/fault_test_support.h"
-#include "tests/storage/log_image.h"
+#include "tests/support/fault_test_support.h"
 #include "tests/support/io_fault.h"
+#include "tests/support/log_image.h"
 #include "tests/support/oracle.h"
 
 namespace fault_test {
@@ -79,7 +79,7 @@ class Life {
         oracle_.batch(operations);
         note(insert_all(vectors_.keys(first_id, count)));
     }
-    // Its last key is there already, so that its records get no commit.
+    // Its last key exists already, so that its records get no commit.
     void failing_batch(uint64_t first_id, uint64_t count, uint64_t existing_id) {
         std::vector<uint64_t> keys = vectors_.keys(first_id, count);
         keys.push_back(vectors_.key(existing_id));
@@ -101,7 +101,7 @@ class Life {
         return moment;
     }
 
-    // How many entries are whole with the operations up to this one.
+    // The number of entries that are complete with the operations up to this one.
     uint64_t entries_up_to(uint64_t lsn) const {
         return static_cast<uint64_t>(std::upper_bound(lsns_.begin(), lsns_.end(), lsn) - lsns_.begin());
     }
@@ -131,13 +131,13 @@ class Life {
     Index index_;
 };
 
-// The moments that the tests make use of. Built once.
+// The moments that the tests use. Built once.
 struct Sample {
     Life life{397};
-    Moment early;   // one group behind the first checkpoint
+    Moment early;   // one group after the first checkpoint
     Moment late;    // two more groups, same checkpoint
-    Moment main;    // several groups behind the second checkpoint: what most tests damage
-    Moment newer;   // one group behind the third
+    Moment main;    // several groups after the second checkpoint: what most tests damage
+    Moment newer;   // one group after the third
     Moment foreign; // another index
 
     Sample() {
@@ -200,7 +200,7 @@ const Sample &sample() {
     return built;
 }
 
-// What is to come of opening for writing.
+// The expected result of opening for writing.
 struct Verdict {
     rhumb_status status;
     uint64_t count;  // entries it holds, if it opens
@@ -228,7 +228,7 @@ class FlipLog : public ::testing::Test {
     bool index_is(const FileImage &index) const { return io_test::file_bytes(path_) == index.bytes(); }
     std::string compare(rhumb_index *index, uint64_t count) { return oracle_->compare(index, {count}, 1); }
 
-    // What must come of a log whose record `i` is not valid any more (records.size(): all are), by FORMAT.md, 14.
+    // The expected result for a log whose record `i` is not valid any more (records.size(): all are), by FORMAT.md, 14.
     Verdict judge_by_records(const std::vector<LogImage::Place> &records, size_t i) const {
         const uint64_t first_lsn = records[0].header.lsn;
         const uint64_t checkpoint_lsn = moment_->checkpoint_lsn;
@@ -240,7 +240,7 @@ class FlipLog : public ::testing::Test {
         return {RHUMB_OK, sample().life.entries_up_to(std::max(first_lsn + i - 1, checkpoint_lsn)), 0};
     }
 
-    // A reader shows the checkpoint, whatever the log is; verification tells whether a writer would refuse it.
+    // A reader shows the checkpoint, whatever the log holds; verification reports whether a writer would refuse it.
     void read(bool log_is_sound) {
         Index index;
         ASSERT_EQ(rhumb_test::open_index(path_, true, &index), RHUMB_OK) << rhumb_error_last()->message;
@@ -303,7 +303,7 @@ class FlipLog : public ::testing::Test {
         ASSERT_EQ(index->close(), RHUMB_OK);
     }
 
-    // Everything about this log beside the sound index.
+    // Checks everything about this log together with the sound index.
     void judge_log(const LogImage &log, const Verdict &verdict) {
         put_log(log);
         judged_count_++;
@@ -313,7 +313,7 @@ class FlipLog : public ::testing::Test {
         ASSERT_NO_FATAL_FAILURE(write(log, verdict, judged_count_ % 8 == 1));
     }
 
-    // One bit of a byte of the log, the one that the seed chooses.
+    // Flips one bit of a byte of the log, chosen by the seed.
     void flip_log(uint64_t offset, const Verdict &verdict) {
         LogImage log = moment_->log;
         const uint32_t bit = static_cast<uint32_t>(random_() % 8);
@@ -399,7 +399,7 @@ TEST_F(FlipLog, ALogCutShortAnywhereHoldsTheOperationsBeforeTheCut) {
 
 // ---- logs in the wrong place ----
 
-// Leaves in `moment` the index of `early` after a recovery, with the log of `late` beside it: the first records of that
+// Leaves in `moment` the index of `early` after a recovery, with the log of `late`: the first records of that
 // log are in the checkpoint.
 class FlipOverlappingLog : public FlipLog {
   protected:
@@ -426,7 +426,7 @@ TEST_F(FlipOverlappingLog, OnlyWhatTheCheckpointLacksIsReplayed) {
 
 TEST_F(FlipOverlappingLog, RecordsOfTheCheckpointMatterIfTheyHideLaterOnes) { flip_records(3); }
 
-TEST_F(FlipLog, ALogThatEndsBeforeTheCheckpointIsPassedOver) {
+TEST_F(FlipLog, ALogThatEndsBeforeTheCheckpointIsIgnored) {
     judge_log(sample().early.log, {RHUMB_OK, moment_->checkpoint_count, 0});
     judge_log(sample().late.log, {RHUMB_OK, moment_->checkpoint_count, 0});
     use(sample().newer);
@@ -458,7 +458,7 @@ TEST_F(FlipLog, ALogThatLacksOperationsOrIsAnothersIsRefusedUnlessDiscarded) {
     }
 }
 
-TEST_F(FlipLog, AFileWithoutRoomForARecordIsNoLogAndALongerOneWithoutHeaderIsDamaged) {
+TEST_F(FlipLog, AFileWithoutRoomForARecordIsNotALogAndALongerOneWithoutHeaderIsDamaged) {
     for (const bool zeros : {true, false}) {
         for (const uint64_t length : {0, 1, 4095, 4096, 16383, 16384, 16385, 100000}) {
             LogImage garbage(io_test::random_bytes(length, length));
@@ -476,9 +476,9 @@ TEST_F(FlipLog, AFileWithoutRoomForARecordIsNoLogAndALongerOneWithoutHeaderIsDam
 
 // ---- a damaged index with a sound log ----
 
-class FlipIndexBesideLog : public FlipLog {
+class FlipIndexWithLog : public FlipLog {
   protected:
-    // What opening a damaged index came to. A refusal names one of the two files and leaves both as they are.
+    // The result of opening a damaged index. A refusal names one of the two files and leaves both as they are.
     rhumb_status open(const FileImage &damaged, bool read_only, Index *index) {
         const rhumb_status status = rhumb_test::open_index(path_, read_only, index);
         if (status == RHUMB_OK) return status;
@@ -540,7 +540,7 @@ class FlipIndexBesideLog : public FlipLog {
     }
 };
 
-TEST_F(FlipIndexBesideLog, OneFlippedSuperblockCopyIsHarmless) {
+TEST_F(FlipIndexWithLog, OneFlippedSuperblockCopyIsHarmless) {
     for (uint32_t copy = 0; copy < 4; copy++) {
         const uint64_t begin = FileImage::superblock_offset(copy / 2, copy % 2);
         const auto check = [&](const FileImage &) {
@@ -552,7 +552,7 @@ TEST_F(FlipIndexBesideLog, OneFlippedSuperblockCopyIsHarmless) {
     }
 }
 
-TEST_F(FlipIndexBesideLog, WithoutTheNewestSuperblockTheLogDoesNotFit) {
+TEST_F(FlipIndexWithLog, WithoutTheNewestSuperblockTheLogDoesNotFit) {
     FileImage damaged = moment_->index;
     for (uint32_t copy = 0; copy < 2; copy++) {
         damaged.bytes()[FileImage::superblock_offset(damaged.newest_slot(), copy) + 100] ^= 1;
@@ -570,12 +570,12 @@ TEST_F(FlipIndexBesideLog, WithoutTheNewestSuperblockTheLogDoesNotFit) {
     EXPECT_TRUE(index_is(damaged));
 }
 
-TEST_F(FlipIndexBesideLog, AFlippedDirectoryIsAnErrorThatLeavesTheLog) {
+TEST_F(FlipIndexWithLog, AFlippedDirectoryIsAnErrorThatLeavesTheLog) {
     const rhumb__superblock superblock = moment_->index.superblock(moment_->index.newest_slot());
     const uint64_t root_end = superblock.directory_offset + superblock.root_bytes;
     ASSERT_NO_FATAL_FAILURE(flip_each(superblock.directory_offset, root_end, 7,
                                       [&](const FileImage &damaged) { expect_refused(damaged); }));
-    // The table of checksums, which readers open without.
+    // The table of checksums, which readers do not need.
     ASSERT_NO_FATAL_FAILURE(
         flip_each(root_end, superblock.directory_offset + superblock.directory_bytes, 3, [&](const FileImage &damaged) {
             Index index;
@@ -585,9 +585,9 @@ TEST_F(FlipIndexBesideLog, AFlippedDirectoryIsAnErrorThatLeavesTheLog) {
         }));
 }
 
-// A writer may go on with damaged rows, and what it changes anyway gets new checksums. In sections that only grow the
+// A writer may continue with damaged rows, and what it changes gets new checksums. In sections that only grow the
 // published rows keep theirs, so that damage to vectors and keys stays known.
-TEST_F(FlipIndexBesideLog, FlippedRowsAreReportedAndNothingCrashes) {
+TEST_F(FlipIndexWithLog, FlippedRowsAreReportedAndNothingCrashes) {
     for (const rhumb__section_record &section : moment_->index.sections()) {
         const uint64_t bytes = section.row_count * section.row_stride_bytes;
         if (bytes == 0) continue;
@@ -601,7 +601,7 @@ TEST_F(FlipIndexBesideLog, FlippedRowsAreReportedAndNothingCrashes) {
     }
 }
 
-TEST_F(FlipIndexBesideLog, AnIndexCutShortIsAnErrorThatLeavesTheLog) {
+TEST_F(FlipIndexWithLog, AnIndexCutShortIsAnErrorThatLeavesTheLog) {
     const uint64_t length = moment_->index.bytes().size();
     for (uint64_t cut = 0; cut < length; cut += 512) {
         if (!full_run() && cut % 65536 != 0 && random_() % 40 != 0) continue;

@@ -1,9 +1,9 @@
 // Goal: any single changed bit, a file cut short anywhere, and a file with bytes added, each give either an error that
-// names the file or right answers. Damage to the frame (superblocks, directory) never changes an answer; damage to rows
-// may make answers worse, but verify reports it. Method: one change at a time to a sample index, which is then opened
-// read-only and for writing and asked everything. RHUMB_FULL=1 takes every bit of every published byte and every
+// names the file or correct answers. Damage to the frame (superblocks, directory) never changes an answer; damage to
+// rows may make answers worse, but verify reports it. Method: one change at a time to a sample index, which is then
+// opened read-only and for writing and compared in full. RHUMB_FULL=1 takes every bit of every published byte and every
 // length.
-#include "tests/fault/fault_test_support.h"
+#include "tests/support/fault_test_support.h"
 
 namespace fault_test {
 namespace {
@@ -12,7 +12,7 @@ class Flip : public DamagedFile {
   protected:
     enum Outcome { kRefused, kSameAnswers, kOtherAnswers };
 
-    // What an open handle has to say for itself.
+    // The checks of an open handle.
     Outcome look(bool read_only, bool *reported) {
         Index index;
         const rhumb_status status = rhumb_test::open_index(path_, read_only, &index, RHUMB_DURABILITY_NONE);
@@ -47,7 +47,7 @@ class Flip : public DamagedFile {
         put(offset, &byte, 1);
     }
 
-    // One bit of each of these bytes in turn, or all eight; calls `check` while it is flipped.
+    // Flips one bit of each of these bytes in turn, or all eight, and calls `check` while it is flipped.
     template <typename Check> void flip_each(uint64_t begin, uint64_t end, uint64_t step, const Check &check) {
         for (uint64_t offset = begin; offset < end; offset += step) {
             const uint32_t chosen = static_cast<uint32_t>(random_() % 8);
@@ -211,7 +211,7 @@ TEST_F(Flip, BytesAddedAtTheEndAreNoHarm) {
         EXPECT_FALSE(reported);
         ASSERT_EQ(ftruncate(fd_, static_cast<off_t>(length)), 0);
     }
-    // And writing goes on as if they were not there.
+    // Writing continues as if they were not there.
     const std::vector<uint8_t> garbage = io_test::random_bytes(100000, 1);
     put(length, garbage.data(), garbage.size());
     for (int session = 0; session < 3; session++) {

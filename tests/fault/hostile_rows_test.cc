@@ -1,8 +1,8 @@
-// Goal: whatever rows hold (lists, node records, key buckets, vectors), with checksums that are right, nothing crashes,
-// hangs or writes where it should not: searches, inserts, checkpoints and verify go on, and the file they leave opens.
+// Goal: whatever rows hold (lists, node records, key buckets, vectors), with correct checksums, nothing crashes,
+// hangs or writes out of bounds: searches, inserts, checkpoints and verify continue, and the file they leave opens.
 // Method: hand-made damage of the kinds that a reader is most likely to trust, and random damage, each used in every
 // way (tests/support/exercise.h).
-#include "tests/fault/fault_test_support.h"
+#include "tests/support/fault_test_support.h"
 
 #include <atomic>
 #include <cmath>
@@ -38,7 +38,7 @@ class HostileRows : public DamagedFile {
         last_ = reading;
     }
 
-    // Puts a 32-bit number into every place of every row of a section of lists.
+    // Writes a 32-bit number to every entry of every row of a section of lists.
     template <typename Slot> FileImage fill_lists(uint32_t section, uint32_t place_count, const Slot &slot) {
         FileImage image = sound_;
         for (uint64_t row = 0; row < image.row_count(section); row++) {
@@ -53,15 +53,15 @@ class HostileRows : public DamagedFile {
     std::mt19937_64 random_{choose_seed()};
 };
 
-TEST_F(HostileRows, ListsFullOfOneSlot) {
+TEST_F(HostileRows, SurvivesListsFullOfOneSlot) {
     FileImage image = fill_lists(kLists0, 8, [](uint64_t, uint32_t) { return 5u; });
     use(&image, "every list of level 0 is eight times slot 5");
     EXPECT_GT(last_.report.structure_error_count, 0u);
 }
 
-// A list that is full of duplicates and overflows: pruning keeps one of each, and there seems to be no place for the
-// new entry. It once went behind the end of the row.
-TEST_F(HostileRows, DuplicatesDoNotPushEntriesBehindTheEndOfAList) {
+// A list that is full of duplicates and overflows: pruning keeps one of each, and there seems to be no room for the
+// new entry. It was once written after the end of the row.
+TEST_F(HostileRows, DuplicatesDoNotPushEntriesBeyondTheEndOfAList) {
     for (const uint32_t M0 : {4u, 8u, 16u, 512u}) {
         IndexShape shape;
         shape.M0 = M0;
@@ -83,7 +83,7 @@ TEST_F(HostileRows, DuplicatesDoNotPushEntriesBehindTheEndOfAList) {
     }
 }
 
-TEST_F(HostileRows, ListsOfSlotsThatDoNotExist) {
+TEST_F(HostileRows, SurvivesListsOfSlotsThatDoNotExist) {
     for (const uint32_t slot : {300u, 301u, 511u, 65536u, (1u << 31) - 1, 1u << 31, UINT32_MAX - 1}) {
         FileImage image = fill_lists(kLists0, 8, [&](uint64_t, uint32_t i) { return slot + i % 2; });
         use(&image, "every list points to " + std::to_string(slot));
@@ -93,7 +93,7 @@ TEST_F(HostileRows, ListsOfSlotsThatDoNotExist) {
     }
 }
 
-TEST_F(HostileRows, ListsThatPointToThemselvesOrNowhere) {
+TEST_F(HostileRows, SurvivesListsThatPointToThemselvesOrNowhere) {
     FileImage image = fill_lists(kLists0, 8, [](uint64_t row, uint32_t) { return static_cast<uint32_t>(row); });
     use(&image, "every node is its own neighbour");
     image = fill_lists(kLists0, 8, [](uint64_t, uint32_t i) { return i % 2 == 0 ? UINT32_MAX : 3u; });
@@ -106,7 +106,7 @@ TEST_F(HostileRows, ListsThatPointToThemselvesOrNowhere) {
     use(&image, "entries behind the capacity of a list");
 }
 
-TEST_F(HostileRows, NodeRecordsThatCannotBe) {
+TEST_F(HostileRows, SurvivesImpossibleNodeRecords) {
     const uint64_t present = UINT64_C(1) << 40;
     for (const uint64_t record :
          {UINT64_C(0), present, present | UINT64_C(16) << 32, present | UINT64_C(255) << 32,
@@ -122,7 +122,7 @@ TEST_F(HostileRows, NodeRecordsThatCannotBe) {
     }
 }
 
-TEST_F(HostileRows, VectorsThatAreNotNumbers) {
+TEST_F(HostileRows, SurvivesVectorsOfNanAndInfinity) {
     const float nan = std::numeric_limits<float>::quiet_NaN();
     for (const float value : {nan, -nan, INFINITY, -INFINITY, 3e38f, -3e38f, 1e-45f}) {
         for (const rhumb_metric metric : {RHUMB_METRIC_L2SQ, RHUMB_METRIC_L2, RHUMB_METRIC_IP, RHUMB_METRIC_COSINE}) {
@@ -139,15 +139,15 @@ TEST_F(HostileRows, VectorsThatAreNotNumbers) {
     }
 }
 
-TEST_F(HostileRows, KeysThatAreAllTheSame) {
+TEST_F(HostileRows, SurvivesEqualKeysInAllRows) {
     FileImage image = sound_;
     for (uint64_t row = 0; row < kCount; row++) image.put<uint64_t>(image.locate_row(kKeys, row), 42);
     use(&image, "every key is 42");
     EXPECT_GT(last_.report.structure_error_count, 0u);
 }
 
-// Key buckets of every kind that could lead a walk astray.
-TEST_F(HostileRows, KeyBucketsThatLeadAstray) {
+// Key buckets of every kind that could mislead a walk.
+TEST_F(HostileRows, SurvivesKeyBucketsWithWrongLinksCountsAndSlots) {
     // Keys chosen so that a bucket overflows do not come about by chance, so an overflow section is made by hand: see
     // RandomDamage for files that have one.
     for (const uint32_t next : {1u, 2u, 7u, 256u, 257u, UINT32_MAX}) {
@@ -212,7 +212,7 @@ class HostileChains : public HostileRows {
     uint64_t overflow_count_ = 0;
 };
 
-TEST_F(HostileChains, AreFoundAndVerified) {
+TEST_F(HostileChains, UndamagedOnesAreFoundAndVerified) {
     Index index;
     ASSERT_EQ(rhumb_test::open_index(path_, true, &index), RHUMB_OK);
     rhumb_verify_report report;
@@ -224,7 +224,7 @@ TEST_F(HostileChains, AreFoundAndVerified) {
     }
 }
 
-TEST_F(HostileChains, InCircles) {
+TEST_F(HostileChains, CircularOnesEndEveryWalk) {
     struct Shape {
         const char *what;
         uint32_t (*next)(uint64_t row, uint64_t count);
@@ -243,7 +243,7 @@ TEST_F(HostileChains, InCircles) {
                 image.put<uint32_t>(image.locate_row(kOverflow, row), shape.next(row, overflow_count_));
                 image.put<uint32_t>(image.locate_row(kOverflow, row) + 4, count);
             }
-            // All buckets lead there, and are full.
+            // All buckets link to that row, and are full.
             for (uint64_t row = 0; row < image.row_count(kBuckets); row++) {
                 image.put<uint32_t>(image.locate_row(kBuckets, row), 1 + static_cast<uint32_t>(row % overflow_count_));
                 image.put<uint32_t>(image.locate_row(kBuckets, row) + 4, kBucketPlaces);
@@ -256,7 +256,7 @@ TEST_F(HostileChains, InCircles) {
 
 // Chains that share rows, changed by several threads at once: each bucket has its own lock, the row has none of its
 // own.
-TEST_F(HostileChains, SharedByBucketsUnderManyThreads) {
+TEST_F(HostileChains, SharedOnesHaltNoThread) {
     for (int round = 0; round < 3; round++) {
         FileImage image = sound_;
         for (uint64_t row = 0; row < image.row_count(kBuckets); row++) {
@@ -287,8 +287,8 @@ TEST_F(HostileChains, SharedByBucketsUnderManyThreads) {
     }
 }
 
-// Random damage of random sections; the kind that a worn disk with a helpful controller makes.
-TEST_F(HostileChains, RandomDamage) {
+// Random damage of random sections; the kind that a failing disk makes whose controller corrects the checksums.
+TEST_F(HostileChains, SurviveRandomDamage) {
     for (uint64_t i = 0; i < iteration_count(80); i++) {
         FileImage image = sound_;
         const uint32_t section = kVectors + static_cast<uint32_t>(random_() % 8);
@@ -305,10 +305,10 @@ TEST_F(HostileChains, RandomDamage) {
     }
 }
 
-// What an interrupted checkpoint leaves behind the published rows is no part of the index, also once new slots reach
-// there: an exact search goes over all slots up to the newest, and the first insert of a session raises that by a
+// What an interrupted checkpoint leaves after the published rows is not part of the index, even when new slots reach
+// that far: an exact search goes over all slots up to the newest, and the first insert of a session raises that by a
 // block.
-TEST_F(HostileRows, NodesBehindThePublishedOnesAreNotFound) {
+TEST_F(HostileRows, NodesAfterThePublishedOnesAreNotFound) {
     FileImage image = sound_;
     const uint64_t node = image.get<uint64_t>(image.locate_row(kNodes, 0));
     for (uint64_t row = kCount; row < kCount + 700; row++) {

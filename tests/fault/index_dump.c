@@ -1,19 +1,19 @@
-/* index_dump.c - writes an index with the library and tells what is in it, for second_reader_test.py, which must find
+/* index_dump.c - writes an index with the library and prints its content, for second_reader_test.py, which must find
  * the same by reading the file on its own.
  *
  *     index_dump PATH METRIC DIM M M0 COUNT SEED KEYS
  *
  * KEYS is "spread", or "crowded" for keys that all belong into two buckets. Creates the index PATH in several sessions
- * and checkpoints, deletes some keys, closes it, opens it read-only, and prints one JSON object: what the library says
+ * and checkpoints, deletes some keys, closes it, opens it read-only, and prints one JSON object: the library's view
  * of the index, its vectors by key, its lists by slot and level, and the nearest neighbours of a few queries.
  *
  *     index_dump crash PATH COUNT SEED CHECKPOINT_COUNT
  *
- * Opens the index, carries out COUNT operations of all kinds beside so many checkpoints, and ends without closing it.
+ * Opens the index, carries out COUNT operations of all kinds during so many checkpoints, and ends without closing it.
  *
  *     index_dump recover PATH
  *
- * Opens the index for writing and prints a JSON object: what a reader was told of its log before, the number of the
+ * Opens the index for writing and prints a JSON object: what a reader reported of its log before, the number of the
  * last operation, and all vectors by key; or the status with which it did not open.
  */
 #include <inttypes.h>

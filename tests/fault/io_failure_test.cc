@@ -1,9 +1,9 @@
-// Goal: whichever call to the disk fails, the operation that needed it fails with a status of its documentation, or
-// does not need it; the handle goes on answering; nothing leaks (under AddressSanitizer); and the next opening finds a
+// Goal: when any call to the disk fails, the operation that made it fails with a documented status, or succeeds without
+// it; the handle continues to answer; nothing leaks (under AddressSanitizer); and the next opening finds a
 // prefix of the operations with everything in it that was acknowledged.
 //
-// Method: a scripted life again and again, each time with the next call of the io backend made to fail
-// (tests/support/io_fault.h), once or from then on, until a run has no call left to fail. An EINTR that comes out of a
+// Method: a scripted life is repeated, each time with the next call of the io backend made to fail
+// (tests/support/io_fault.h), once or from then on, until a run has no call left to fail. An EINTR returned by a
 // backend is an error like any other: the backends themselves repeat what was interrupted.
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@
 #include <functional>
 #include <memory>
 
-#include "tests/fault/fault_test_support.h"
+#include "tests/support/fault_test_support.h"
 #include "tests/support/index_life.h"
 #include "tests/support/io_fault.h"
 
@@ -73,7 +73,7 @@ class IoFailure : public ::testing::TestWithParam<Case> {
         fatal_count_ += status == RHUMB_E_FATAL;
     }
 
-    // Between operations: everything that has been done can be found, whatever failed.
+    // Checks, between operations, that everything done so far can be found, whatever failed.
     void expect_answers(IndexLife *life) {
         if (!life->has_handle()) return;
         Oracle::Prefix shown;
@@ -84,7 +84,7 @@ class IoFailure : public ::testing::TestWithParam<Case> {
         ASSERT_EQ(missing_count, 0u);
     }
 
-    // After an opening: what was acknowledged is there, and life goes on with it.
+    // Checks, after an opening, that what was acknowledged is there, and continues with it.
     void expect_prefix(IndexLife *life) {
         const LifeBounds bounds = life->bounds(0);
         Oracle::Prefix found;
@@ -94,7 +94,7 @@ class IoFailure : public ::testing::TestWithParam<Case> {
         life->resume(found, false);
     }
 
-    // One call after another; the handle may be lost by the way, and is opened again.
+    // Makes the calls of the script; the handle may fail for good, and is opened again.
     void live(IndexLife *life) {
         using Step = std::function<rhumb_status()>;
         const std::vector<Step> steps = {
@@ -131,7 +131,7 @@ class IoFailure : public ::testing::TestWithParam<Case> {
                 ASSERT_NO_FATAL_FAILURE(expect_prefix(life));
             }
             const rhumb_status status = steps[i]();
-            // After what failed some keys are there that would not be, and some are not.
+            // After failures, some keys exist that would not, and some are missing.
             if (status == RHUMB_E_EXISTS || status == RHUMB_E_NOTFOUND) {
                 ASSERT_NE(rhumb_test::io_fault_hit(), IoCall::kCount);
                 continue;
@@ -183,7 +183,7 @@ class IoFailure : public ::testing::TestWithParam<Case> {
     uint64_t fatal_count_ = 0;
 };
 
-TEST_P(IoFailure, InALife) {
+TEST_P(IoFailure, AtAnyCallKeepsWhatWasAcknowledged) {
     fail_each([&](uint64_t number) {
         IndexLife life(path_, 5, nullptr);
         rhumb_test::io_fault_arm(fault_of(number));
@@ -192,7 +192,7 @@ TEST_P(IoFailure, InALife) {
         if (status != RHUMB_OK) {
             rhumb_test::io_fault_disarm();
             if (access(path_.c_str(), F_OK) == 0) {
-                // Only where removing it failed too is something left: a file that says what it is, or an empty index.
+                // A file is left only if removing it failed too: one that is reported as incomplete, or an empty index.
                 ASSERT_TRUE(GetParam().persistent);
                 status = life.open(options());
                 if (status == RHUMB_OK) {
@@ -213,7 +213,7 @@ TEST_P(IoFailure, InALife) {
 }
 
 // The same with an index whose process was killed: its log holds a batch without an end, and what came after.
-TEST_P(IoFailure, InALifeAfterACrash) {
+TEST_P(IoFailure, AtAnyCallAfterACrashKeepsWhatWasAcknowledged) {
     rhumb_test::io_fault_arm(IoFault());
     auto past = std::make_unique<IndexLife>(path_, 5, nullptr);
     ASSERT_EQ(past->create(IndexLife::fill_options(RHUMB_DURABILITY_FULL)), RHUMB_OK);

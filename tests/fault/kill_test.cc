@@ -1,10 +1,10 @@
-// Goal: a process that is killed at any moment leaves an index that opens at once and can be written on. With a log it
-// holds all that any thread was told is done, of each thread exactly a prefix, batches whole or not at all; without
-// one, exactly the vectors of a checkpoint that is not older than the last one it was told about. Method: a child
-// writes with several threads and tells what it has been told, over shared memory or a pipe; it is killed with SIGKILL
-// at a random moment; the parent looks at the file, and the next child goes on with it. Between the two, other children
-// may be killed in the middle of the recovery. RHUMB_ITERS sets how often.
-#include "tests/fault/fault_test_support.h"
+// Goal: a process that is killed at any moment leaves an index that opens immediately and can be written. With a log it
+// holds everything that was acknowledged to any thread, of each thread exactly a prefix, batches whole or not at all;
+// without one, exactly the vectors of a checkpoint that is not older than the last acknowledged one. Method: a child
+// writes with several threads and reports acknowledgements over shared memory or a pipe; it is killed with SIGKILL at a
+// random moment; the parent checks the file, and the next child continues with it. In between, other children may be
+// killed during the recovery. RHUMB_ITERS sets the number of rounds.
+#include "tests/support/fault_test_support.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -43,7 +43,7 @@ class Kill : public ::testing::TestWithParam<const char *> {
             });
         }
         for (;;) {
-            // What had returned before the checkpoint began is in it.
+            // The checkpoint has what had returned before it began.
             uint64_t acknowledged[kThreads];
             for (uint32_t t = 0; t < kThreads; t++) acknowledged[t] = done[t];
             if (rhumb_index_checkpoint(index) != RHUMB_OK) _exit(4);
@@ -53,8 +53,8 @@ class Kill : public ::testing::TestWithParam<const char *> {
         }
     }
 
-    // Starts a child and kills it after a while, which begins with its start or, however slow the machine is, with its
-    // first report; leaves in acknowledged_ what it had reported.
+    // Starts a child and kills it a while after its start or, on a slow machine, after its first report; leaves in
+    // acknowledged_ what it had reported.
     void kill_one_child(bool after_a_report) {
         int ends[2];
         ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
@@ -107,8 +107,8 @@ class Kill : public ::testing::TestWithParam<const char *> {
         return present_count;
     }
 
-    // All that an exact search finds is what was inserted: nothing of the checkpoint that was cut short, also once new
-    // slots reach where it had begun to write.
+    // All that an exact search finds is what was inserted: nothing of the interrupted checkpoint, even when new slots
+    // reach where it had begun to write.
     void check_nothing_else_is_found(rhumb_index *index, uint64_t fresh_key) {
         ASSERT_EQ(rhumb_index_insert(index, fresh_key, vectors_.vector(1).data()), RHUMB_OK);
         const size_t count = rhumb_index_count(index);
@@ -123,7 +123,7 @@ class Kill : public ::testing::TestWithParam<const char *> {
         EXPECT_EQ(std::set<uint64_t>(keys.begin(), keys.end()).size(), found_count);
     }
 
-    void begin_anew() {
+    void start_over() {
         rhumb_test::remove_index(path_);
         IndexShape shape;
         shape.dim = kDim;
@@ -134,7 +134,7 @@ class Kill : public ::testing::TestWithParam<const char *> {
 
     void run_round(uint64_t round) {
         ASSERT_NO_FATAL_FAILURE(kill_one_child(round % 2 == 0));
-        Index index; // for writing, at once: the lock went with the process
+        Index index; // for writing, at once: the lock was released with the process
         ASSERT_EQ(rhumb_test::open_index(path_, false, &index), RHUMB_OK) << rhumb_error_last()->message;
         rhumb_verify_report verified;
         ASSERT_EQ(rhumb_test::verify_index(index, &verified), RHUMB_OK) << verified.first_error;
@@ -148,7 +148,7 @@ class Kill : public ::testing::TestWithParam<const char *> {
     void run_rounds(uint64_t rounds) {
         for (uint64_t round = 0; round < rounds && !HasFailure(); round++) {
             SCOPED_TRACE("round " + std::to_string(round));
-            if (round % 40 == 0) begin_anew(); // rounds should not get longer and longer
+            if (round % 40 == 0) start_over(); // rounds should not get longer and longer
             run_round(round);
         }
         EXPECT_GE(report_count_, rounds / 2) << "hardly any child came as far as a checkpoint";
@@ -166,8 +166,8 @@ class Kill : public ::testing::TestWithParam<const char *> {
 
 INSTANTIATE_TEST_SUITE_P(Backends, Kill, ::testing::Values("plain", "uring"), io_test::backend_name);
 
-// A process decides for a backend once, so each has one of its own.
-TEST_P(Kill, WithoutALogLeavesACheckpointThatTheNextWriterGoesOnWith) {
+// A process chooses its backend once, so each backend has a process of its own.
+TEST_P(Kill, WithoutALogLeavesACheckpointThatTheNextWriterContinues) {
     const int code = io_test::run_in_child([&] {
         setenv("RHUMB_IO", GetParam(), 1);
         run_rounds(iteration_count(8));
@@ -225,7 +225,7 @@ class KillLogged : public ::testing::TestWithParam<const char *> {
     static constexpr uint32_t kThreads = 4;
     static constexpr uint32_t kDim = 12;
 
-    // What a child tells its parent, in memory that outlives it.
+    // What a child reports to its parent, in memory that outlives it.
     struct Shared {
         std::atomic<uint64_t> acknowledged[kThreads]; // steps that have returned
         std::atomic<bool> opened;
@@ -258,8 +258,8 @@ class KillLogged : public ::testing::TestWithParam<const char *> {
         return status == RHUMB_OK || status == RHUMB_E_EXISTS || status == RHUMB_E_NOTFOUND;
     }
 
-    // Opens the index, after a process that has just been killed: its lock goes when the kernel has cleared away what
-    // it had under way.
+    // Opens the index, after a process that has just been killed: its lock is released when the kernel has
+    // cleaned up after it.
     rhumb_status open_after_kill(Index *index, uint64_t checkpoint_log_bytes) const {
         rhumb_open_options options;
         rhumb_open_options_init(&options, sizeof options);
@@ -273,10 +273,10 @@ class KillLogged : public ::testing::TestWithParam<const char *> {
         return status;
     }
 
-    // Goes on with all scripts until it is killed.
+    // Continues all scripts until it is killed.
     [[noreturn]] void write_until_killed(uint64_t round) const {
         Index index;
-        // Now and then the log is short, so that checkpoints begin by themselves all the time.
+        // Sometimes the log is short, so that automatic checkpoints run all the time.
         if (open_after_kill(&index, round % 3 == 0 ? 8192 : 0) != RHUMB_OK) _exit(2);
         std::vector<std::thread> threads;
         for (uint32_t t = 0; t < kThreads; t++) {
@@ -309,7 +309,7 @@ class KillLogged : public ::testing::TestWithParam<const char *> {
         }
     }
 
-    // Opens the index, which makes whole what is left of the one before, and goes on doing so until it is killed.
+    // Opens the index, which recovers what the previous child left, again and again until it is killed.
     [[noreturn]] void recover_until_killed(uint64_t depth) const {
         Index index;
         if (open_after_kill(&index, 0) != RHUMB_OK) _exit(5);
@@ -343,7 +343,7 @@ class KillLogged : public ::testing::TestWithParam<const char *> {
         shared_->compacting = false;
     }
 
-    // Puts what the child may have done into the oracle: what was acknowledged, and one step more.
+    // Records what the child may have done in the oracle: what was acknowledged, and one step more.
     void record(Oracle::Prefix *low) {
         for (uint32_t t = 0; t < kThreads; t++) {
             const uint64_t done = shared_->acknowledged[t];
@@ -363,7 +363,7 @@ class KillLogged : public ::testing::TestWithParam<const char *> {
         }
     }
 
-    void begin_anew() {
+    void start_over() {
         rhumb_test::remove_index(path_);
         IndexShape shape;
         shape.dim = kDim;
@@ -403,7 +403,7 @@ class KillLogged : public ::testing::TestWithParam<const char *> {
     void run_rounds(uint64_t rounds) {
         for (uint64_t round = 0; round < rounds && !HasFailure(); round++) {
             SCOPED_TRACE("round " + std::to_string(round));
-            if (round % 12 == 0) begin_anew(); // rounds should not get longer and longer
+            if (round % 12 == 0) start_over(); // rounds should not get longer and longer
             run_round(round);
         }
         printf("%llu steps acknowledged, %llu recoveries\n", static_cast<unsigned long long>(acknowledged_count_),
@@ -415,13 +415,13 @@ class KillLogged : public ::testing::TestWithParam<const char *> {
     ScratchDirectory directory_;
     std::string path_ = directory_.file("killed.rhumb");
     std::mt19937_64 random_{choose_seed()};
-    std::vector<Script> scripts_; // where the next child goes on
+    std::vector<Script> scripts_; // where the next child continues
     std::unique_ptr<Oracle> oracle_;
     Shared *shared_ = nullptr;
     bool compacts_ = false; // children compact all the time
     uint64_t cut_compaction_count_ = 0;
     uint64_t acknowledged_count_ = 0;
-    uint64_t recovered_count_ = 0; // rounds in which there was something in the log
+    uint64_t recovered_count_ = 0; // rounds with operations in the log
 };
 
 INSTANTIATE_TEST_SUITE_P(Backends, KillLogged, ::testing::Values("plain", "uring"), io_test::backend_name);

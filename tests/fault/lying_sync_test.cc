@@ -1,15 +1,15 @@
-// Goal: a sync that fails once, after which the kernel says that all is well, costs nothing that was acknowledged. The
-// operation that met it fails, the handle writes no more and goes on answering; what is acknowledged after the index
+// Goal: a sync that fails once, after which the kernel reports success, loses nothing that was acknowledged. The
+// operation that met it fails, the handle writes no more and continues to answer; what is acknowledged after the index
 // has been opened again is not lost, although until then the page cache shows bytes that no later sync will write.
 //
 // Method: the simulated disk (tests/support/io_sim.h) lies at each sync of a scripted life in turn, of the log's and
-// the index's; afterwards the index is opened, used, and the power is cut: at each moment behind the lie, or at some.
+// the index's; afterwards the index is opened, used, and the power is cut: at each moment after the lie, or at some.
 #include <gtest/gtest.h>
 
 #include <functional>
 #include <random>
 
-#include "tests/fault/fault_test_support.h"
+#include "tests/support/fault_test_support.h"
 #include "tests/support/index_life.h"
 #include "tests/support/io_sim.h"
 
@@ -27,7 +27,7 @@ constexpr const char *kPath = "/sim/lie.rhumb";
 
 using Step = std::function<rhumb_status(IndexLife *)>;
 
-// What is done before and beside the lie: every kind of operation, with the log new, filled, cut, found and stale.
+// The operations before and during the lie: every kind, with the log new, filled, cut, found and stale.
 std::vector<Step> script(const rhumb_open_options &options) {
     std::vector<Step> steps;
     steps.push_back([options](IndexLife *life) { return life->create(options); });
@@ -54,7 +54,7 @@ std::vector<Step> script(const rhumb_open_options &options) {
 struct Case {
     const char *name;
     rhumb_durability durability;
-    const char *path_end; // whose syncs count
+    const char *path_end; // whose syncs are counted
     bool survivors;       // some of what was not synced reaches the disk all the same
 };
 
@@ -77,7 +77,7 @@ class Lies : public ::testing::Test {
         ASSERT_EQ(life->batch(300, 2, false), RHUMB_E_FATAL);
         ASSERT_EQ(life->batch(300, 2, true), RHUMB_E_FATAL);
         ASSERT_EQ(life->checkpoint(), RHUMB_E_FATAL);
-        // When the lie was the index's, the log may be as good as ever.
+        // When the lie was the index's, the log may still be valid.
         const rhumb_status synced = life->sync();
         ASSERT_TRUE(synced == RHUMB_E_FATAL || (synced == RHUMB_OK && !log_lied)) << synced;
         const LifeBounds bounds = life->bounds(rhumb_test::sim_position());
@@ -106,7 +106,7 @@ class Lies : public ::testing::Test {
         ASSERT_EQ(life.close(), RHUMB_OK) << rhumb_error_last()->message;
     }
 
-    // Opens what the page cache shows after the lie, goes on with it, and cuts the power.
+    // Opens what the page cache shows after the lie, continues with it, and cuts the power.
     void go_on(IndexLife *life, uint64_t variant) {
         const LifeBounds bounds = life->bounds(rhumb_test::sim_position());
         // After every other lie in another mode; not in mode none, where nothing is acknowledged before a checkpoint.
@@ -120,7 +120,7 @@ class Lies : public ::testing::Test {
         life->resume(found, false);
         const uint64_t opened_at = rhumb_test::sim_position();
         if (variant % 7 == 0) {
-            // Nothing is done at all: closing may not throw away a log that is still needed.
+            // Without any operation: closing must not remove a log that is still needed.
             ASSERT_EQ(life->close(), RHUMB_OK) << rhumb_error_last()->message;
             ASSERT_EQ(life->open(IndexLife::fill_options(RHUMB_DURABILITY_FULL)), RHUMB_OK);
         }
@@ -152,12 +152,12 @@ class Lies : public ::testing::Test {
 
     uint64_t seed_ = 0;
     uint64_t disk_count_ = 0;
-    uint64_t missing_count_ = 0; // in the last look at a handle; see verify in power_cut_test.cc
+    uint64_t missing_count_ = 0; // in the last check of a handle; see verify in power_cut_test.cc
 };
 
 class LyingSync : public Lies, public ::testing::WithParamInterface<Case> {};
 
-TEST_P(LyingSync, CostsNothingThatWasAcknowledged) {
+TEST_P(LyingSync, LosesNothingThatWasAcknowledged) {
     const Case &c = GetParam();
     const std::vector<Step> steps = script(IndexLife::fill_options(c.durability));
     uint64_t lie_count = 0;
@@ -199,7 +199,7 @@ TEST_P(LyingSync, CostsNothingThatWasAcknowledged) {
 }
 
 // Any operations, any modes, and checkpoints in the background that may be the ones to meet the lie.
-TEST_F(Lies, CostNothingInARandomLife) {
+TEST_F(Lies, LoseNothingInARandomLife) {
     std::mt19937_64 random(seed_);
     uint64_t lie_count = 0;
     for (uint64_t done = 0; done < iteration_count(30); done++) {

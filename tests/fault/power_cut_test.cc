@@ -1,9 +1,10 @@
-// Goal: whatever a power cut leaves opens, holds exactly a prefix of the operations with everything in it that was
+// Goal: after a power cut, the index opens, holds exactly a prefix of the operations with everything in it that was
 // promised by then, answers searches before and after it has been linked, and passes verification; a reader sees a
-// checkpoint, which is such a prefix too. Cuts of the recovery, and of the recovery from that, do no harm either.
+// checkpoint, which is such a prefix too. The same holds for cuts of the recovery, and of the recovery from that.
 //
-// Method: an index lives on the simulated disk (tests/support/io_sim.h), beside an oracle. Afterwards disks are rebuilt
-// as cuts at many places of its history may have left them. 1,500 of them, or as many as RHUMB_ITERS says.
+// Method: an index lives on the simulated disk (tests/support/io_sim.h), and an oracle records its operations.
+// Afterwards disks are rebuilt as cuts at many places of its history may have left them: 1,500 of them, or as many as
+// RHUMB_ITERS says.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -12,7 +13,7 @@
 #include <random>
 #include <thread>
 
-#include "tests/fault/fault_test_support.h"
+#include "tests/support/fault_test_support.h"
 #include "tests/support/index_life.h"
 #include "tests/support/io_sim.h"
 
@@ -47,10 +48,10 @@ class PowerCut : public ::testing::Test {
                static_cast<unsigned long long>(missing_count_));
     }
 
-    // How many disks a test is to look at, as its share of the whole.
+    // The number of disks that a test checks, as its share of the whole.
     static uint64_t image_count(uint64_t percent) { return iteration_count(1500) * percent / 100; }
 
-    // A disk on which no index has to be: what is there instead must be one of two things, and a new index can be made.
+    // A disk that need not hold an index: it must then hold one of two things, and a new index can be made.
     void judge_absence(rhumb_status opened) {
         if (opened == RHUMB_E_NOTFOUND) {
             absent_count_++;
@@ -60,14 +61,14 @@ class PowerCut : public ::testing::Test {
             ASSERT_NE(std::string(rhumb_error_last()->message).find("creation was interrupted"), std::string::npos)
                 << rhumb_error_last()->message;
         }
-        IndexLife anew(kPath, 1, rhumb_test::sim_position);
+        IndexLife fresh(kPath, 1, rhumb_test::sim_position);
         if (opened != RHUMB_E_NOTFOUND) {
-            ASSERT_EQ(anew.create(IndexLife::fill_options(RHUMB_DURABILITY_FULL)), RHUMB_E_EXISTS);
+            ASSERT_EQ(fresh.create(IndexLife::fill_options(RHUMB_DURABILITY_FULL)), RHUMB_E_EXISTS);
             ASSERT_EQ(rhumb_test::io_sim_backend.remove(kPath), RHUMB_OK);
         }
         ASSERT_FALSE(rhumb_test::sim_file_exists(kLogPath)) << "a log of an index that is not there";
-        ASSERT_EQ(anew.create(IndexLife::fill_options(RHUMB_DURABILITY_FULL)), RHUMB_OK);
-        ASSERT_EQ(anew.close(), RHUMB_OK);
+        ASSERT_EQ(fresh.create(IndexLife::fill_options(RHUMB_DURABILITY_FULL)), RHUMB_OK);
+        ASSERT_EQ(fresh.close(), RHUMB_OK);
     }
 
     // A reader finds a checkpoint.
@@ -85,7 +86,7 @@ class PowerCut : public ::testing::Test {
     }
 
     // A vector may be missing from searches only where the graph has lost its last link to it. With lists as short as
-    // these that happens when lists are pruned, and when a checkpoint is made beside inserts, because it leaves out
+    // these that happens when lists are pruned, and when a checkpoint is made during inserts, because it leaves out
     // links to nodes that came after it had begun.
     void verify(rhumb_index *index, uint64_t missing_count) {
         rhumb_verify_report report;
@@ -95,7 +96,7 @@ class PowerCut : public ::testing::Test {
         missing_count_ += missing_count;
     }
 
-    // Opens for writing what the disk holds; no handle is left in `life` if there is no index, as there may not be.
+    // Opens for writing what the disk holds; leaves no handle in `life` if there need not be an index and is none.
     void judge_writer(IndexLife *life, const LifeBounds &bounds, std::mt19937_64 *random, Oracle::Prefix *found) {
         const rhumb_status status = life->open_somehow(random);
         if (status != RHUMB_OK) {
@@ -112,7 +113,7 @@ class PowerCut : public ::testing::Test {
             << "as it was opened";
     }
 
-    // The rest of what must be true of an index that has been opened: once linked, verified and closed.
+    // Checks the rest of an opened index: once linked, verified and closed.
     void judge_whole(IndexLife *life, const Oracle::Prefix &found) {
         Oracle::Prefix again;
         ASSERT_EQ(rhumb_index_wait_idle(life->index()), RHUMB_OK) << rhumb_error_last()->message;
@@ -158,7 +159,7 @@ class PowerCut : public ::testing::Test {
                           << ", seed " << seed;
     }
 
-    // Lives at random: `step_count` operations, with some closings in between.
+    // Performs `step_count` random operations, with some closings in between.
     void live(IndexLife *life, uint64_t step_count, std::mt19937_64 *random) {
         for (uint64_t i = 0; i < step_count; i++) {
             ASSERT_EQ(life->step(random, kIdCount), RHUMB_OK) << rhumb_error_last()->message;
@@ -176,7 +177,7 @@ class PowerCut : public ::testing::Test {
 };
 
 // One of each kind of operation, in each state that the log can be in, cut after every single change of the disk.
-TEST_F(PowerCut, AfterEveryChangeOfAScriptedLife) {
+TEST_F(PowerCut, LeavesAPrefixAfterEveryChangeOfAScriptedLife) {
     std::mt19937_64 random(choose_seed());
     const uint64_t share = image_count(40);
     for (const rhumb_durability durability :
@@ -207,14 +208,14 @@ TEST_F(PowerCut, AfterEveryChangeOfAScriptedLife) {
         const uint64_t stride = 3 * recording.size() / (share + 1) + 1;
         for (uint64_t at = 0; at <= recording.size(); at += stride)
             judge_cut(life, &recording, at, SimTear::kAny, &random);
-        // What a long run has left over goes to all kinds of tears at all places.
+        // The remaining share of a long run goes to all kinds of tears at all places.
         for (uint64_t i = recording.size(); i < share / 3; i++)
             judge_cut(life, &recording, i % (recording.size() + 1), static_cast<SimTear>(i % 5), &random);
     }
 }
 
-// A batch goes to the log in one write, of which any part may get to the disk: then nothing of it has happened.
-TEST_F(PowerCut, InTheMiddleOfABatch) {
+// A batch is logged in one write, of which any part may reach the disk: then nothing of it has happened.
+TEST_F(PowerCut, LeavesAllOfABatchOrNothing) {
     std::mt19937_64 random(choose_seed());
     IndexLife life(kPath, random(), rhumb_test::sim_position);
     ASSERT_EQ(life.create(IndexLife::fill_options(RHUMB_DURABILITY_FULL)), RHUMB_OK);
@@ -229,7 +230,7 @@ TEST_F(PowerCut, InTheMiddleOfABatch) {
     }
 }
 
-TEST_F(PowerCut, AnywhereInARandomLife) {
+TEST_F(PowerCut, LeavesAPrefixAnywhereInARandomLife) {
     std::mt19937_64 random(choose_seed());
     for (uint64_t done = 0; done < image_count(40) && !HasFatalFailure(); done += 20) {
         rhumb_test::sim_reset();
@@ -245,7 +246,7 @@ TEST_F(PowerCut, AnywhereInARandomLife) {
 }
 
 // Compactions, with and without moving everything to the front of the file, with little else in between.
-TEST_F(PowerCut, AnywhereInALifeOfCompactions) {
+TEST_F(PowerCut, LeavesAPrefixAnywhereInALifeOfCompactions) {
     std::mt19937_64 random(choose_seed());
     for (uint64_t done = 0; done < image_count(20) && !HasFatalFailure(); done += 20) {
         rhumb_test::sim_reset();
@@ -261,8 +262,8 @@ TEST_F(PowerCut, AnywhereInALifeOfCompactions) {
     }
 }
 
-// The power goes, comes back, and goes again while the index is recovering or has just gone on: three times.
-TEST_F(PowerCut, DuringTheRecoveryFromTheRecoveryFromOne) {
+// The power fails, returns, and fails again while the index is recovering or has just continued: three times.
+TEST_F(PowerCut, LeavesAPrefixDuringNestedRecoveries) {
     std::mt19937_64 random(choose_seed());
     for (uint64_t done = 0; done < image_count(15); done += 3) {
         rhumb_test::sim_reset();
@@ -298,8 +299,8 @@ TEST_F(PowerCut, DuringTheRecoveryFromTheRecoveryFromOne) {
     }
 }
 
-// Three threads that write at once, beside a checkpoint and a compaction: what each of them did is a prefix of its own.
-TEST_F(PowerCut, WhileThreeThreadsWrite) {
+// Three threads write during a checkpoint and a compaction: each must keep a prefix of its own operations.
+TEST_F(PowerCut, LeavesAPrefixOfEachOfThreeWritingThreads) {
     std::mt19937_64 random(choose_seed());
     for (uint64_t done = 0; done < image_count(5); done += 25) {
         rhumb_test::sim_reset();
@@ -324,8 +325,8 @@ TEST_F(PowerCut, WhileThreeThreadsWrite) {
     }
 }
 
-// That all this can fail: the disk of a moment before a promise does not keep it.
-TEST_F(PowerCut, WouldBeNoticed) {
+// Shows that all this can fail: the disk of a moment before a promise does not keep it.
+TEST_F(PowerCut, ThatLosesAPromiseIsDetected) {
     IndexLife life(kPath, 7, rhumb_test::sim_position);
     ASSERT_EQ(life.create(IndexLife::fill_options(RHUMB_DURABILITY_FULL)), RHUMB_OK);
     ASSERT_EQ(life.insert(1), RHUMB_OK);

@@ -1,10 +1,10 @@
 // Goal: a repair carries over what only the log has: all of it, or up to the first damage, and nothing that does not
-// follow on the checkpoint it took; and it changes neither index nor log.
-// Method: an index and its log are copied while their writer is still at work, as a crash would leave them, and
+// continue the checkpoint it took; and it changes neither index nor log.
+// Method: an index and its log are copied while their writer is still running, as a crash would leave them, and
 // damaged; the new index is compared with the operations applied to a map.
 #include <map>
 
-#include "tests/fault/repair_test_support.h"
+#include "tests/support/repair_test_support.h"
 
 namespace fault_test {
 namespace {
@@ -126,7 +126,7 @@ TEST_F(RepairLog, WhatTheLogHasNeedsNothingOfTheCheckpoint) {
     expect_content(expected(0, operations_.size()));
 }
 
-TEST_F(RepairLog, DamagedLogsCountAsFarAsTheyAreSound) {
+TEST_F(RepairLog, DamagedLogsAreCarriedOverUpToTheDamage) {
     uint64_t carried_before = 0;
     for (const uint64_t share : {0, 1, 2, 3}) {
         const FileImage sound = log_;
@@ -148,8 +148,8 @@ TEST_F(RepairLog, DamagedLogsCountAsFarAsTheyAreSound) {
     EXPECT_GT(carried_before, 0u);
 }
 
-TEST_F(RepairLog, OfABatchThatIsCutShortNothingCounts) {
-    // In the last record but a few: the commit is behind it.
+TEST_F(RepairLog, NothingOfABatchThatIsCutShortIsCarriedOver) {
+    // In the last record but a few: the commit comes after it.
     log_.bytes().resize(log_.bytes().size() - 400);
     repair();
     EXPECT_EQ(report_.log_carried_count, 70u);
@@ -211,7 +211,7 @@ TEST_F(RepairLog, OperationsThatDoNotFitEndTheLog) {
     expect_content(expected(kCount, 0));
 }
 
-TEST_F(RepairLog, WhatIsNoLogIsLeftOut) {
+TEST_F(RepairLog, AFileThatIsNotALogIsLeftOut) {
     log_.bytes().assign(100000, 0x11);
     repair();
     EXPECT_EQ(report_.log_carried_count, 0u);

@@ -1,8 +1,8 @@
 // Goal: a repair saves everything that is provably intact and nothing else, never changes the old file, and the new
 // index is always whole: verify finds nothing, every vector has a path to it, searches are as good as in a fresh one.
-// Method: an index with deleted vectors, in two checkpoints, is damaged in one place at a time, of which it is known
-// what it must cost; then the content of the new index is compared with what was inserted, vector by vector.
-#include "tests/fault/repair_test_support.h"
+// Method: an index with deleted vectors, in two checkpoints, is damaged in one place at a time, for which the
+// expected loss is known; then the content of the new index is compared with what was inserted, vector by vector.
+#include "tests/support/repair_test_support.h"
 
 extern "C" {
 #include "base/alloc.h"
@@ -152,7 +152,7 @@ TEST_F(Repair, WithoutTheNewestSuperblockOrItsDirectoryTheVersionBeforeIsTaken) 
         } else {
             for (uint32_t copy = 0; copy < 2; copy++) spoil_at(FileImage::superblock_offset(newest, copy) + 2000);
         }
-        // Which of the two was the newer nothing says but the epoch, if that is not what is damaged.
+        // Only the epoch tells which of the two is newer, unless the epoch is what is damaged.
         ASSERT_TRUE(repair());
         EXPECT_TRUE(report_.older_version);
         EXPECT_STRNE(report_.version_note, "");
@@ -162,7 +162,7 @@ TEST_F(Repair, WithoutTheNewestSuperblockOrItsDirectoryTheVersionBeforeIsTaken) 
     }
 }
 
-TEST_F(Repair, WithoutTheSuperblockBeforeTheNewestIsTaken) {
+TEST_F(Repair, WithoutTheSuperblockOfTheVersionBeforeTheNewestIsTaken) {
     for (uint32_t copy = 0; copy < 2; copy++) {
         spoil_at(FileImage::superblock_offset(1 - sound().newest_slot(), copy) + 2000);
     }
@@ -171,7 +171,7 @@ TEST_F(Repair, WithoutTheSuperblockBeforeTheNewestIsTaken) {
     expect_content(alive());
 }
 
-TEST_F(Repair, WhatIsNoIndexIsRefusedAndLeavesNothingBehind) {
+TEST_F(Repair, AFileThatIsNotAnIndexIsRefusedAndLeavesNothing) {
     for (uint32_t slot = 0; slot < 2; slot++) {
         for (uint32_t copy = 0; copy < 2; copy++) spoil_at(FileImage::superblock_offset(slot, copy) + 2000);
     }
@@ -188,7 +188,7 @@ TEST_F(Repair, WhatIsNoIndexIsRefusedAndLeavesNothingBehind) {
     EXPECT_FALSE(exists(new_path_));
 }
 
-TEST_F(Repair, NewerFormatsAreNotPassedOver) {
+TEST_F(Repair, ANewerFormatIsRefused) {
     const uint32_t newest = sound().newest_slot();
     for (uint32_t copy = 0; copy < 2; copy++) {
         rhumb__superblock superblock = image_.superblock(newest, copy);
@@ -216,11 +216,11 @@ TEST_F(Repair, WithoutChecksumsWhatIsPlausibleIsTaken) {
     EXPECT_FALSE(exists(new_path_));
 }
 
-TEST_F(Repair, WithoutChecksumsWhatContradictsItselfIsNot) {
+TEST_F(Repair, WithoutChecksumsWhatContradictsItselfIsLost) {
     spoil_at(checksum_offset());
     image_.put<uint32_t>(image_.locate_row(kVectors, 20), 0x7FC00000); // NaN
     spoil(kKeys, 8 * 30);
-    image_.put<uint32_t>(image_.locate_row(kLists0, 40), 0x7FFFFFFF); // a slot that there is not
+    image_.put<uint32_t>(image_.locate_row(kLists0, 40), 0x7FFFFFFF); // a slot that does not exist
     ASSERT_TRUE(repair());
     std::set<uint64_t> expected = alive();
     expected.erase(20);
@@ -265,7 +265,7 @@ TEST_F(Repair, HalvesThatAreCutApartGrowTogether) {
     EXPECT_GT(report_.relinked_count, 0u);
 }
 
-TEST_F(Repair, FullListsAreNoObstacle) {
+TEST_F(Repair, ReconnectsNodesWithFullLists) {
     // Every list is full and leads to the same eight nodes, so almost nothing can be reached and no place is free.
     for (uint64_t slot = 0; slot < kCount; slot++) {
         edit_list(slot, [slot](std::vector<uint32_t> *list) {
@@ -281,15 +281,14 @@ TEST_F(Repair, FullListsAreNoObstacle) {
     expect_content(alive());
 }
 
-TEST_F(Repair, ListsOfTwoPlacesAreNoObstacle) {
-    // So few links, chosen so badly, that inserting leaves a good part of the nodes without a path, also the second
-    // time.
+TEST_F(Repair, ReconnectsNodesWithListsOfTwoEntries) {
+    // So few and bad links that inserting leaves many nodes without a path, even the second time.
     IndexShape tight = shape();
     tight.M = 2;
     tight.M0 = 2;
     tight.ef_construction = 1;
     Index index;
-    ASSERT_EQ(create_fast(path_, tight, &index), RHUMB_OK);
+    ASSERT_EQ(create_without_log(path_, tight, &index), RHUMB_OK);
     ASSERT_EQ(insert_batch(index, vectors().keys(0, 2000), vectors().vectors(0, 2000)), RHUMB_OK);
     ASSERT_EQ(index.close(), RHUMB_OK);
     image_ = FileImage::load(path_);
@@ -310,7 +309,7 @@ TEST_F(Repair, SearchesAsWellAsAFreshIndex) {
 }
 
 TEST_F(Repair, TruncatedFilesKeepWhatIsLeft) {
-    // Wherever the cut is: a whole index or none.
+    // At any cut: a whole index or none.
     for (uint64_t length = sound().bytes().size() - kBlock / 2; length > kBlock; length -= 5 * kBlock / 2) {
         start_again();
         image_.bytes().resize(length);
@@ -323,8 +322,8 @@ TEST_F(Repair, TruncatedFilesKeepWhatIsLeft) {
     }
 }
 
-TEST_F(Repair, WithoutTheVectorsBehindACutTheOthersRemain) {
-    // The last extent of the vectors comes to lie at the end of the file, and most of it is cut off.
+TEST_F(Repair, WithoutTheVectorsAfterACutTheOthersRemain) {
+    // The last extent of the vectors is moved to the end of the file, and most of it is cut off.
     const std::vector<rhumb__section_record> sections = sound().sections();
     const auto record = std::find_if(sections.begin(), sections.end(), [](auto &r) { return r.id == kVectors; });
     std::vector<rhumb__extent> extents = sound().extents(*record);
@@ -347,7 +346,7 @@ TEST_F(Repair, WithoutTheVectorsBehindACutTheOthersRemain) {
     }
     image_.mend_superblocks();
     ASSERT_TRUE(repair());
-    expect_content(alive()); // it is moved well
+    expect_content(alive()); // it is moved correctly
 
     ASSERT_EQ(unlink(new_path_.c_str()), 0);
     opened_.reset();
@@ -376,7 +375,7 @@ TEST_F(Repair, ExistingFilesAreRefusedAndLeftAlone) {
     EXPECT_EQ(io_test::file_bytes(path_), image_.bytes());
 }
 
-TEST_F(Repair, WritersAreWaitedOutAndReadersDoNotMatter) {
+TEST_F(Repair, WaitsForWritersAndNotForReaders) {
     Index index;
     ASSERT_TRUE(image_.save(path_));
     ASSERT_EQ(rhumb_test::open_index(path_, false, &index), RHUMB_OK);
@@ -408,7 +407,7 @@ TEST_F(Repair, FilesThatMayNotBeWrittenAreReadAllTheSame) {
     expect_content(alive());
 }
 
-TEST_F(Repair, StoppedByTheCallerItLeavesNothingBehind) {
+TEST_F(Repair, StoppedByTheCallerLeavesNothing) {
     for (const bool at_the_end : {false, true}) {
         ASSERT_TRUE(image_.save(path_));
         rhumb_repair_options options;
@@ -449,7 +448,7 @@ class RandomDamage : public ::testing::Test {
         shape.metric = metric;
         Index index;
         unlink(path.c_str());
-        ASSERT_EQ(create_fast(path, shape, &index), RHUMB_OK);
+        ASSERT_EQ(create_without_log(path, shape, &index), RHUMB_OK);
         ASSERT_EQ(insert_batch(index, vectors_.keys(0, 400), vectors_.vectors(0, 400)), RHUMB_OK);
         ASSERT_EQ(rhumb_index_checkpoint(index), RHUMB_OK);
         ASSERT_EQ(insert_batch(index, vectors_.keys(400, kCount - 400), vectors_.vectors(400, kCount - 400)), RHUMB_OK);
@@ -460,7 +459,7 @@ class RandomDamage : public ::testing::Test {
 
     uint64_t draw(uint64_t limit) { return random_() % limit; }
 
-    // Somewhere in the file, and half of the time in what is in use.
+    // A random place in the file, half of the time in a used part.
     uint64_t draw_place() {
         const uint32_t section = 1 + static_cast<uint32_t>(draw(8));
         const uint64_t bytes = sound_.row_count(section) * sound_.row_stride(section);
@@ -495,7 +494,7 @@ class RandomDamage : public ::testing::Test {
         }
     }
 
-    // What has been made must be whole, and what is in it right unless the report says that nobody can know.
+    // The new index must be whole, and its content correct unless the report counts vectors that could not be proved.
     void check(const std::string &path, const rhumb_repair_report &report, bool mended) {
         Index index;
         rhumb_verify_report verified;
@@ -558,7 +557,7 @@ TEST_F(RandomDamage, GivesAWholeIndexOrNone) {
     EXPECT_GT(made_count, round_count / 2);
 }
 
-TEST_F(RandomDamage, EveryAllocationThatFailsLeavesNothingBehind) {
+TEST_F(RandomDamage, AnyRefusedAllocationLeavesNothing) {
     const std::string path = directory_.file("old.rhumb");
     const std::string new_path = directory_.file("new.rhumb");
     build(RHUMB_METRIC_L2);

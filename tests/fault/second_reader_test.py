@@ -1,8 +1,8 @@
-"""Reads index files and their logs from storage/FORMAT.md alone and compares what it finds with what the library says.
+"""Reads index files and their logs from storage/FORMAT.md alone and compares what it finds with the library.
 
-The reader below shares nothing with the library but that page: it is the proof that the page is complete and true. It
-checks everything that section 11 asks for, every chunk checksum, every list, and that each key leads to its slot. What a
-log adds to an index it works out as section 14 says.
+The reader below shares nothing with the library but that page: it proves that the page is complete and correct. It
+checks everything that section 11 asks for, every chunk checksum, every list, and that each key leads to its slot. It
+applies the log as section 14 describes.
 
     second_reader_test.py INDEX_DUMP     (the program made from index_dump.c)
 """
@@ -337,7 +337,7 @@ class Index:
 
 
 class Log:
-    """The operations that count behind the newest version of an index."""
+    """The valid operations after the newest version of an index."""
 
     RECORDS = 16384
     HEADER = 40
@@ -423,7 +423,7 @@ class Log:
                 yield type_, payload
 
     def state(self):
-        """Vectors by key, as bits, after all operations that count."""
+        """Vectors by key, as bits, after all valid operations."""
         index = self.index
         state = {index.key(slot): index.vector_bits(slot) for slot in range(index.slot_count) if not index.is_dead(slot)}
         for type_, payload in self.operations():

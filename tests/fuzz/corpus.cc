@@ -9,7 +9,7 @@
 #include <random>
 
 #include "tests/fuzz/fuzz_target.h"
-#include "tests/storage/io_test_support.h"
+#include "tests/support/io_test_support.h"
 
 // Stands in for libFuzzer's: some bytes change, or the end is cut off.
 extern "C" size_t LLVMFuzzerMutate(uint8_t *bytes, size_t byte_count, size_t) {

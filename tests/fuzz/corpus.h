@@ -13,10 +13,10 @@ namespace fuzz_test {
 std::vector<std::string> corpus_paths(const std::string &name);
 std::vector<std::vector<uint8_t>> corpus(const std::string &name);
 
-// Gives every input to the target.
+// Passes every input to the target.
 void run_corpus(const std::string &name);
 
-// Gives mutations of the inputs, by the target's own mutator, to the target: as many as RHUMB_ITERS says, or
+// Passes mutations of the inputs, by the target's own mutator, to the target: RHUMB_ITERS of them, or
 // `iterations`, of at most `byte_count_max` bytes. Prints its seed.
 void run_mutations(const std::string &name, uint64_t iterations, size_t byte_count_max);
 

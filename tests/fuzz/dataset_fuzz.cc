@@ -1,4 +1,4 @@
-// Any bytes given to the readers of matrix files: an error, or rows that the bytes back. Never a crash, a hang, or
+// Any bytes given to the readers of matrix files: an error, or rows that match the bytes. Never a crash, a hang, or
 // memory in proportion to a number in them.
 //
 // The first byte of the input chooses format and part, the rest is the file (in memory, by memfd). HDF5 is left out:
@@ -18,7 +18,7 @@
 
 namespace {
 
-// Aborts, which is how libFuzzer learns of a broken promise.
+// Aborts, which reports a broken promise to libFuzzer.
 void Require(bool promise, const char *what) {
     if (promise) return;
     fprintf(stderr, "broken: %s\n", what);
@@ -40,7 +40,7 @@ void ReadEverything(struct dataset *dataset, uint64_t byte_count) {
         const size_t count = static_cast<size_t>(std::min<uint64_t>(batch, info->row_count - first));
         if (dataset_read_f32(dataset, first, count, floats.data(), &error) != DATASET_OK) break;
         if (dataset_read_raw(dataset, first, count, integers.data(), &error) != DATASET_OK) break;
-        if (!dataset_element_is_integer(info->element)) continue;
+        if (rhumb_element_is_float(info->element)) continue;
         if (dataset_read_u64(dataset, first, count, integers.data(), &error) != DATASET_OK) break;
     }
     Require(dataset_read_f32(dataset, info->row_count, 1, floats.data(), &error) == DATASET_E_INVALID,

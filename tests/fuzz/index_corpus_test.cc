@@ -1,12 +1,12 @@
-// Goal: what index_fuzz has found stays found, without clang. Method: the corpus through the fuzz target's own
+// Goal: inputs that index_fuzz has found stay harmless, without clang. Method: the corpus through the fuzz target's own
 // functions, and some hundred mutations of it by the target's own mutator. RHUMB_ITERS sets how many.
 #include <gtest/gtest.h>
 
 #include "tests/fuzz/corpus.h"
 #include "tests/fuzz/fuzz_target.h"
-#include "tests/storage/io_test_support.h"
 #include "tests/support/exercise.h"
 #include "tests/support/file_image.h"
+#include "tests/support/io_test_support.h"
 
 namespace {
 
@@ -33,6 +33,6 @@ TEST_F(IndexCorpus, SeedsAreWholeIndexes) {
 
 TEST_F(IndexCorpus, EveryInputKeepsThePromises) { fuzz_test::run_corpus("index"); }
 
-TEST_F(IndexCorpus, SoDoMutationsOfThem) { fuzz_test::run_mutations("index", 400, UINT64_C(1) << 20); }
+TEST_F(IndexCorpus, MutationsOfInputsKeepThePromises) { fuzz_test::run_mutations("index", 400, UINT64_C(1) << 20); }
 
 } // namespace

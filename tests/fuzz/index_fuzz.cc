@@ -1,9 +1,9 @@
 // Any bytes as an index file: an error that names the file, or an index that can be searched, verified and written, and
 // that opens again after a checkpoint. Never a crash, a hang, or memory in proportion to a number in the file.
 //
-// The input is a packed image (tests/support/file_image.h): a length and the pieces that are not zero, because index
-// files are mostly zeros. The mutator changes fields and rows where they are and makes the checksums right again most
-// of the time; nearly all changes would end at a checksum otherwise. Build and run with
+// The input is a packed image (tests/support/file_image.h): a length and the runs that are not zero, because index
+// files are mostly zeros. The mutator changes fields and rows where they are and corrects the checksums most of
+// the time; otherwise nearly all changes would end at a checksum. Build and run with
 //     bazel run --config=fuzz //tests/fuzz:index_fuzz -- -max_total_time=300 -timeout=20 $PWD/tests/fuzz/corpus/index
 // (libFuzzer adds what it finds to the first folder named; put another one before it to keep the corpus as it is).
 #include <sys/mman.h>
@@ -29,7 +29,7 @@ using rhumb_test::FileImage;
 
 constexpr uint64_t kLengthMax = UINT64_C(4) << 20;
 
-// Aborts, which is how libFuzzer learns of a broken promise.
+// Aborts, which reports a broken promise to libFuzzer.
 void require_kept(const Exercise &exercise, const char *how) {
     if (exercise.broken.empty()) return;
     fprintf(stderr, "broken while %s: %s\n", how, exercise.broken.c_str());
@@ -48,7 +48,7 @@ bool put_into_file(int file, const FileImage &image) {
     return true;
 }
 
-// A number that is likely to matter: small, extreme, or near what is there.
+// A number that is likely to matter: small, extreme, or near the present one.
 uint64_t interesting(std::mt19937 *random, uint64_t now) {
     const auto pick = [&](uint32_t limit) { return static_cast<uint64_t>((*random)() % limit); };
     switch (pick(9)) {
@@ -64,7 +64,7 @@ uint64_t interesting(std::mt19937 *random, uint64_t now) {
     }
 }
 
-// A place in the image where something is: in a superblock, the directory or the rows of a section.
+// A used place in the image: in a superblock, the directory or the rows of a section.
 uint64_t interesting_place(std::mt19937 *random, const FileImage &image) {
     const auto pick = [&](uint64_t limit) { return limit == 0 ? 0 : (*random)() % limit; };
     const uint32_t slot = static_cast<uint32_t>(pick(4) == 0 ? 1 - image.newest_slot() : image.newest_slot());
@@ -115,7 +115,7 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t byte_count, siz
         const bool wide = random() % 2 == 0;
         const uint64_t value = interesting(&random, wide ? image.get<uint64_t>(place) : image.get<uint32_t>(place));
         for (uint32_t copy = 0; copy < 2; copy++) {
-            // What one copy of a superblock says, the other one usually says too.
+            // The two copies of a superblock are usually equal.
             const uint64_t target = copy == 0 ? place : place ^ RHUMB__SUPERBLOCK_COPY_STRIDE;
             if (copy == 1 && (place >= RHUMB__BLOCK_BYTES || random() % 8 == 0)) continue;
             if (wide) {

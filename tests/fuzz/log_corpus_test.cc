@@ -1,10 +1,10 @@
-// Goal: what log_fuzz has found stays found, without clang. Method: the corpus through the fuzz target's own functions,
-// and some thousand mutations of it by the target's own mutator. RHUMB_ITERS sets how many.
+// Goal: inputs that log_fuzz has found stay harmless, without clang. Method: the corpus through the fuzz target's own
+// functions, and some thousand mutations of it by the target's own mutator. RHUMB_ITERS sets how many.
 #include <gtest/gtest.h>
 
 #include "tests/fuzz/corpus.h"
-#include "tests/storage/log_image.h"
 #include "tests/support/file_image.h"
+#include "tests/support/log_image.h"
 
 namespace {
 
@@ -27,6 +27,6 @@ TEST(LogCorpus, SeedsAreWholeLogs) {
 
 TEST(LogCorpus, EveryInputKeepsThePromises) { fuzz_test::run_corpus("log"); }
 
-TEST(LogCorpus, SoDoMutationsOfThem) { fuzz_test::run_mutations("log", 2000, UINT64_C(1) << 18); }
+TEST(LogCorpus, MutationsOfInputsKeepThePromises) { fuzz_test::run_mutations("log", 2000, UINT64_C(1) << 18); }
 
 } // namespace

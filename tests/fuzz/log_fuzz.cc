@@ -1,9 +1,9 @@
 // Any bytes as a log file: an error that names the file, or operations in the order of their numbers, and a log that
-// takes more, can be cut, and gives back what it took. rhumb__log_examine says the same without changing anything.
-// Never a crash, a hang, or memory in proportion to a number in the file.
+// accepts more, can be cut, and returns what was appended. rhumb__log_examine reports the same without changing
+// anything. Never a crash, a hang, or memory in proportion to a number in the file.
 //
 // The input is the LSN of a checkpoint (8 bytes) and a packed image (tests/support/file_image.h). The mutator changes
-// fields where they are, moves records about, and makes the checksums right again most of the time. Build and run with
+// fields where they are, moves records about, and corrects the checksums most of the time. Build and run with
 //     bazel run --config=fuzz //tests/fuzz:log_fuzz -- -max_total_time=300 -timeout=20 $PWD/tests/fuzz/corpus/log
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,10 +17,11 @@
 #include <string>
 
 #include "storage/log/log.h"
+#include "storage/log/log_examine.h"
 #include "tests/fuzz/fuzz_target.h"
-#include "tests/storage/log_image.h"
 #include "tests/support/file_image.h"
 #include "tests/support/io_fault.h"
+#include "tests/support/log_image.h"
 
 extern "C" {
 #include "base/status.h"
@@ -34,14 +35,14 @@ using rhumb_test::FileImage;
 constexpr uint64_t kLengthMax = UINT64_C(1) << 20;
 constexpr uint64_t kCheckpointMax = UINT64_C(1) << 60;
 
-// Aborts, which is how libFuzzer learns of a broken promise.
+// Aborts, which reports a broken promise to libFuzzer.
 void require(bool promise, const char *what) {
     if (promise) return;
     fprintf(stderr, "broken: %s (last error: %s)\n", what, rhumb__error_last()->message);
     abort();
 }
 
-// A folder in memory where there is one; it goes with the process.
+// A folder in memory if possible; it is removed with the process.
 class Folder {
   public:
     Folder() {
@@ -103,7 +104,7 @@ Seen replay(rhumb__log *log, uint64_t checkpoint_lsn) {
     return seen;
 }
 
-// Whether a write went well; the only reason why not is that generations or operations have come to their last number.
+// Whether a write succeeded; it may fail only because generations or operations have reached their last number.
 bool went_well(rhumb_status status, const char *what) {
     const bool at_the_end =
         (status == RHUMB_E_FATAL && strstr(rhumb__error_last()->message, "is the last there can be") != nullptr) ||
@@ -115,11 +116,13 @@ bool went_well(rhumb_status status, const char *what) {
 bool add(rhumb__log *log, uint32_t payload_bytes) {
     static const uint8_t payload[1000] = {1, 2, 3};
     if (!went_well(rhumb__log_reserve(log, payload_bytes), "room")) return false;
-    const uint64_t lsn = rhumb__log_append(log, RHUMB__LOG_UPSERT, 0, payload, payload_bytes, nullptr, 0);
+    const rhumb__log_operation operation = {RHUMB__LOG_UPSERT, 0, payload, payload_bytes, nullptr, 0};
+    const uint64_t lsn = rhumb__log_append(log, &operation);
     return went_well(rhumb__log_wait(log, lsn), "a durable operation");
 }
 
-// What was found stays, what is added comes behind it, and a cut takes away what it should.
+// Checks that found operations stay, that new ones are appended after them, and that a cut removes exactly what it
+// should.
 void go_on(rhumb__log *log, uint64_t checkpoint_lsn) {
     const Seen before = replay(log, checkpoint_lsn);
     if (!add(log, 100) || !add(log, 0)) {
@@ -138,7 +141,7 @@ void go_on(rhumb__log *log, uint64_t checkpoint_lsn) {
     require(rhumb__log_close(log, false) == RHUMB_OK, "a close");
 }
 
-// A number that is likely to matter: small, extreme, or near what is there.
+// A number that is likely to matter: small, extreme, or near the present one.
 uint64_t interesting(std::mt19937 *random, uint64_t now) {
     const auto pick = [&](uint32_t limit) { return static_cast<uint64_t>((*random)() % limit); };
     switch (pick(8)) {

@@ -1,4 +1,4 @@
-// Writes the seeds of log_fuzz into a folder: short logs of different shapes, packed, behind a checkpoint's LSN.
+// Writes the seeds of log_fuzz into a folder: short logs of different shapes, packed, after a checkpoint's LSN.
 //     bazel run //tests/fuzz:log_seeds -- $PWD/tests/fuzz/corpus/log
 #include <unistd.h>
 
@@ -24,7 +24,8 @@ uint64_t append(rhumb__log *log, rhumb__log_type type, uint64_t batch, uint32_t 
     static const uint8_t payload[400] = {9, 8, 7, 6, 5, 4, 3, 2, 1};
     failed = failed || rhumb__log_reserve(log, byte_count) != RHUMB_OK;
     if (failed) return 0;
-    const uint64_t lsn = rhumb__log_append(log, type, batch, payload, byte_count, nullptr, 0);
+    const rhumb__log_operation operation = {type, batch, payload, byte_count, nullptr, 0};
+    const uint64_t lsn = rhumb__log_append(log, &operation);
     failed = failed || (wait && rhumb__log_wait(log, lsn) != RHUMB_OK);
     return lsn;
 }
@@ -54,7 +55,7 @@ void write_and_cut(rhumb__log *log) {
     append(log, RHUMB__LOG_UPSERT, 0, 16, true);
 }
 
-void write_and_begin_anew(rhumb__log *log) {
+void write_and_restart(rhumb__log *log) {
     write_operations(log);
     cut(log, rhumb__log_mark_now(log));
     append(log, RHUMB__LOG_UPSERT, 0, 16, true);
@@ -68,8 +69,8 @@ struct Seed {
 };
 
 const Seed kSeeds[] = {
-    {"operations", 0, write_operations}, {"behind", 3, write_operations},         {"batches", 0, write_batches},
-    {"cut", 6, write_and_cut},           {"begun_anew", 6, write_and_begin_anew},
+    {"operations", 0, write_operations}, {"behind", 3, write_operations},     {"batches", 0, write_batches},
+    {"cut", 6, write_and_cut},           {"restarted", 6, write_and_restart},
 };
 
 } // namespace

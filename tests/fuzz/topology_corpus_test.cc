@@ -1,5 +1,5 @@
-// Goal: what topology_fuzz has found stays found, without clang. Method: the corpus through the fuzz target's own
-// functions, and mutations of it by the target's own mutator. RHUMB_ITERS sets how many.
+// Goal: inputs that topology_fuzz has found stay harmless, without clang. Method: the corpus through the fuzz target's
+// own functions, and mutations of it by the target's own mutator. RHUMB_ITERS sets how many.
 #include <gtest/gtest.h>
 
 #include "tests/fuzz/corpus.h"
@@ -24,6 +24,8 @@ TEST_F(TopologyCorpus, SeedsAreWholeTopologies) {
 
 TEST_F(TopologyCorpus, EveryInputKeepsThePromises) { fuzz_test::run_corpus("topology"); }
 
-TEST_F(TopologyCorpus, SoDoMutationsOfThem) { fuzz_test::run_mutations("topology", 2000, UINT64_C(1) << 16); }
+TEST_F(TopologyCorpus, MutationsOfInputsKeepThePromises) {
+    fuzz_test::run_mutations("topology", 2000, UINT64_C(1) << 16);
+}
 
 } // namespace

@@ -1,8 +1,8 @@
 // Any bytes as a topology file: an error that names the file, or answers; what verifies answers everything. Never a
 // crash, a hang, or memory in proportion to a number in the file.
 //
-// The mutator changes numbers of the header and elements of the arrays where they are, and makes the length and the
-// checksums right again most of the time; nearly all changes would end at a checksum otherwise. It knows the layout
+// The mutator changes numbers of the header and elements of the arrays where they are, and corrects the length and the
+// checksums most of the time; otherwise nearly all changes would end at a checksum. It knows the layout
 // from storage/FORMAT.md and shares no code with the reader but the header's structure. Build and run with
 //     bazel run --config=fuzz //tests/fuzz:topology_fuzz -- -max_total_time=600 -timeout=20 -rss_limit_mb=1024
 //         -max_len=65536 $PWD/tests/fuzz/corpus/topology
@@ -68,7 +68,7 @@ Header header_of(const std::vector<uint8_t> &bytes) {
 
 void put_header(std::vector<uint8_t> *bytes, const Header &header) { memcpy(bytes->data(), &header, sizeof header); }
 
-// Makes length and checksums what the header's counts ask for, as far as that is possible.
+// Sets length and checksums as the header's counts require, as far as possible.
 void mend(std::vector<uint8_t> *bytes, uint64_t byte_count_max, bool level_counts_too) {
     Header header = header_of(*bytes);
     if (is_small(header, byte_count_max)) {
@@ -98,7 +98,7 @@ void mend(std::vector<uint8_t> *bytes, uint64_t byte_count_max, bool level_count
     put_header(bytes, header);
 }
 
-// A number that is likely to matter: small, extreme, or near what is there.
+// A number that is likely to matter: small, extreme, or near the present one.
 uint64_t interesting(std::mt19937 *random, uint64_t now, const Header &header) {
     const auto pick = [&](uint32_t limit) { return static_cast<uint64_t>((*random)() % limit); };
     switch (pick(9)) {
@@ -109,7 +109,7 @@ uint64_t interesting(std::mt19937 *random, uint64_t now, const Header &header) {
     case 4: return UINT64_C(1) << pick(64);
     case 5: return header.link_count + 1 - pick(3);
     case 6: return header.point_count + 1 - pick(3);
-    case 7: return 0x7FC00000; // as a float, not a number
+    case 7: return 0x7FC00000; // as a float, NaN
     default: return now * 2;
     }
 }

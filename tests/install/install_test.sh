@@ -1,7 +1,7 @@
 #!/bin/bash
-# Goal: what is installed is complete, exports what it should and no more, and a user's program can be built with it.
-# Method: install into an empty folder; look at the libraries with the linker's tools; compile, link and run a program as C and
-# as C++, against the shared and against the static library.
+# Goal: what is installed is complete, exports the public functions and nothing else, and a user's program can be built
+# with it. Method: install into an empty folder; inspect the libraries with the linker's tools; compile, link and run a
+# program as C and as C++, against the shared and against the static library.
 set -euo pipefail
 prefix=$TEST_TMPDIR/prefix
 fail() {

@@ -1,7 +1,7 @@
-// Goal: four inserters, four searchers, a deleter who also replaces, and checkpoints and compactions one after the
-// other do not disturb each other: no data race (this is a test for ThreadSanitizer), no wrong status, no deleted key
-// found, and a sound index at the end. Method: all of them at once on one index for a while, each thread with keys of
-// its own. RHUMB_SECONDS sets how long; 60 under ThreadSanitizer, otherwise 5.
+// Goal: four inserters, four searchers, a thread that deletes and replaces, and successive checkpoints and compactions
+// do not disturb each other: no data race (this is a test for ThreadSanitizer), no wrong status, no deleted key found,
+// and a sound index at the end. Method: all of them at once on one index for a while, each thread with keys of its own.
+// RHUMB_SECONDS sets how long; 60 under ThreadSanitizer, otherwise 5.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -10,7 +10,7 @@
 #include <random>
 #include <thread>
 
-#include "tests/storage/io_test_support.h"
+#include "tests/support/io_test_support.h"
 #include "tests/support/small_index.h"
 
 namespace {
@@ -22,7 +22,7 @@ using rhumb_test::Vectors;
 constexpr uint64_t kInserters = 4;
 constexpr uint64_t kSearchers = 4;
 constexpr uint32_t kDim = 12;
-// An index that only grows gets slower, and the test is about meetings, so inserters rest when there are so many.
+// An index that only grows gets slower, and the test is about concurrency, so inserters pause at this many.
 constexpr uint64_t kEnough = 40000;
 
 Clock::duration how_long() {
@@ -56,7 +56,7 @@ class Churn : public ::testing::TestWithParam<rhumb_durability> {
 
     bool going() const { return Clock::now() < end_; }
 
-    // Inserts its keys in order, single and in batches, and tells how far it has come.
+    // Inserts its keys in order, single and in batches, and publishes how far it has come.
     void insert(uint64_t thread) {
         uint64_t i = 0;
         const auto key_of = [&](uint64_t n) { return n * kInserters + thread; };
@@ -160,7 +160,7 @@ class Churn : public ::testing::TestWithParam<rhumb_durability> {
     std::atomic<uint64_t> deleted_count_{0}, search_count_{0}, checkpoint_count_{0}, compaction_count_{0};
 };
 
-TEST_P(Churn, NobodyDisturbsAnybody) {
+TEST_P(Churn, ConcurrentOperationsKeepEveryPromise) {
     ASSERT_NO_FATAL_FAILURE(create());
     end_ = Clock::now() + how_long() / 2;
     std::vector<std::thread> threads;

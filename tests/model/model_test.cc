@@ -1,9 +1,9 @@
-// Goal: whatever is done to an index, in whatever order, it holds what a map would hold, answers with exact distances,
-// and finds what it should. Method: random operations on the index and on a model of it (tests/support/oracle.h), with
-// checkpoints in the background and the index closed and opened again now and then; every status is compared at once,
+// Goal: after any operations in any order, an index holds what a map would hold, returns exact distances, and finds the
+// nearest. Method: random operations on the index and on a model of it (tests/support/oracle.h), with
+// checkpoints in the background and the index occasionally closed and opened again; every status is compared at once,
 // everything else every few thousand operations. RHUMB_ITERS sets how many operations, RHUMB_SEED which.
 //
-// Deleted nodes stay in the graph until a compaction, so an index that is mostly deleted nodes is begun anew.
+// Deleted nodes stay in the graph until a compaction, so an index of mostly deleted nodes is replaced by a new one.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -12,7 +12,7 @@
 #include <random>
 #include <unordered_map>
 
-#include "tests/storage/io_test_support.h"
+#include "tests/support/io_test_support.h"
 #include "tests/support/oracle.h"
 #include "tests/support/small_index.h"
 
@@ -66,7 +66,7 @@ class Model : public ::testing::TestWithParam<rhumb_metric> {
         index_ = Index(index);
     }
 
-    void begin_anew_if_mostly_deleted() {
+    void replace_if_mostly_deleted() {
         rhumb_index_stats stats = {};
         ASSERT_EQ(rhumb_index_stats_get(index_, &stats, sizeof stats), RHUMB_OK);
         if (stats.slot_count < 3 * stats.count + 1000) return;
@@ -189,7 +189,7 @@ TEST_P(Model, RandomOperationsLeaveWhatAMapWouldHold) {
         ASSERT_NO_FATAL_FAILURE(step()) << "operation " << i;
         if (i % kCompareEvery != 0) continue;
         ASSERT_NO_FATAL_FAILURE(compare()) << "operation " << i;
-        ASSERT_NO_FATAL_FAILURE(begin_anew_if_mostly_deleted());
+        ASSERT_NO_FATAL_FAILURE(replace_if_mostly_deleted());
     }
     rhumb_verify_report report;
     ASSERT_EQ(rhumb_test::verify_index(index_, &report), RHUMB_OK) << report.first_error;

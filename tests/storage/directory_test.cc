@@ -1,7 +1,7 @@
-// Goal: a directory comes back from its bytes as it was, and bytes that say something impossible are refused with the
-// place of the contradiction. Method: random directories through encode and read; then single fields changed, with the
-// checksum mended, so that only the checks of the content stand in the way.
-#include "tests/storage/io_test_support.h"
+// Goal: a directory is read back as it was encoded, and bytes that say something impossible are refused with the offset
+// of the contradiction. Method: random directories through encode and read; then single fields changed, with the
+// checksum corrected, so that only the checks of the content can refuse them.
+#include "tests/support/io_test_support.h"
 
 #include <cstddef>
 
@@ -32,7 +32,7 @@ class Directory : public ::testing::Test {
         rhumb__io_close(io_);
     }
 
-    // Adds a section whose extents lie behind all earlier ones, in pieces.
+    // Adds a section whose extents lie after all earlier ones, with gaps.
     void add(uint32_t id, rhumb__section_kind kind, uint32_t chunk_bytes, uint64_t stride, uint64_t row_count,
              uint64_t spare_blocks) {
         rhumb__directory_entry *entry = &encoded_->entries[encoded_->section_count++];
@@ -47,11 +47,11 @@ class Directory : public ::testing::Test {
         entry->record.row_count = row_count;
         uint64_t bytes = (row_count * stride + chunk_bytes - 1) / chunk_bytes * chunk_bytes + spare_blocks * kBlock;
         while (bytes > 0) {
-            const uint64_t piece = std::min(bytes, (1 + random_() % 4) * kBlock);
+            const uint64_t part = std::min(bytes, (1 + random_() % 4) * kBlock);
             next_ += (random_() % 3) * kBlock;
-            ASSERT_EQ(rhumb__extent_list_append(&entry->extents, next_, piece), RHUMB_OK);
-            next_ += piece;
-            bytes -= piece;
+            ASSERT_EQ(rhumb__extent_list_append(&entry->extents, next_, part), RHUMB_OK);
+            next_ += part;
+            bytes -= part;
         }
         ASSERT_LT(next_, kFileBytes);
     }
@@ -110,7 +110,7 @@ class Directory : public ::testing::Test {
     uint64_t next_ = 5 * kBlock;
 };
 
-TEST_F(Directory, ComesBackAsItWas) {
+TEST_F(Directory, IsReadAsItWasEncoded) {
     ASSERT_NO_FATAL_FAILURE(add_standard());
     ASSERT_NO_FATAL_FAILURE(encode());
     ASSERT_EQ(read(), RHUMB_OK) << rhumb__error_last()->message;
@@ -137,7 +137,7 @@ TEST_F(Directory, ComesBackAsItWas) {
     EXPECT_EQ(read_->checksum_count, checksum_count);
 }
 
-TEST_F(Directory, AnEmptyOneIsFine) {
+TEST_F(Directory, MayHaveNoSections) {
     encoded_->epoch = 1;
     ASSERT_NO_FATAL_FAILURE(encode());
     ASSERT_EQ(read(), RHUMB_OK) << rhumb__error_last()->message;
@@ -162,7 +162,7 @@ TEST_F(Directory, RangesAreAscendingAndIncludeTheDirectory) {
     rhumb__free(ranges);
 }
 
-TEST_F(Directory, ADamagedRootIsRefusedByItsChecksum) {
+TEST_F(Directory, RefusesARootWithAWrongChecksum) {
     ASSERT_NO_FATAL_FAILURE(add_standard());
     ASSERT_NO_FATAL_FAILURE(encode());
     ASSERT_EQ(read(), RHUMB_OK);
@@ -176,7 +176,7 @@ TEST_F(Directory, ADamagedRootIsRefusedByItsChecksum) {
     }
 }
 
-TEST_F(Directory, ImpossibleFieldsAreRefused) {
+TEST_F(Directory, RefusesImpossibleFields) {
     ASSERT_NO_FATAL_FAILURE(add_standard());
     ASSERT_NO_FATAL_FAILURE(encode());
     const std::vector<uint8_t> sound = root_;
@@ -214,8 +214,8 @@ TEST_F(Directory, ImpossibleFieldsAreRefused) {
         {"checksums begin elsewhere", record_at(1, offsetof(rhumb__section_record, checksum_first)), 0, true},
         {"extent in block 0", extent_at(0, offsetof(rhumb__extent, file_offset)), 0, true},
         {"extent not at a block", extent_at(0, offsetof(rhumb__extent, file_offset)), kBlock + 512, true},
-        {"extent behind the end", extent_at(0, offsetof(rhumb__extent, file_offset)), kFileBytes, true},
-        {"extent far behind", extent_at(0, offsetof(rhumb__extent, file_offset)), UINT64_MAX - kBlock + 1, true},
+        {"extent after the end", extent_at(0, offsetof(rhumb__extent, file_offset)), kFileBytes, true},
+        {"extent far after the end", extent_at(0, offsetof(rhumb__extent, file_offset)), UINT64_MAX - kBlock + 1, true},
         {"extent of nothing", extent_at(0, offsetof(rhumb__extent, bytes)), 0, true},
         {"extent of half a block", extent_at(0, offsetof(rhumb__extent, bytes)), kBlock / 2, true},
         {"extent too long", extent_at(0, offsetof(rhumb__extent, bytes)), UINT64_MAX - kBlock + 1, true},
@@ -237,7 +237,7 @@ TEST_F(Directory, ImpossibleFieldsAreRefused) {
     EXPECT_EQ(read(), RHUMB_OK);
 }
 
-TEST_F(Directory, TakesMemoryOnlyForARootThatCanBe) {
+TEST_F(Directory, AllocatesOnlyForARootOfPossibleLength) {
     ASSERT_NO_FATAL_FAILURE(add_standard());
     ASSERT_NO_FATAL_FAILURE(encode());
     superblock_.root_bytes = UINT32_MAX;
@@ -246,7 +246,7 @@ TEST_F(Directory, TakesMemoryOnlyForARootThatCanBe) {
     EXPECT_EQ(rhumb__directory_read(io_, &superblock_, &huge), RHUMB_E_CORRUPT);
 }
 
-TEST_F(Directory, EveryAllocationMayFail) {
+TEST_F(Directory, FailsCleanlyAtEveryAllocation) {
     ASSERT_NO_FATAL_FAILURE(add_standard());
     ASSERT_NO_FATAL_FAILURE(encode());
     ASSERT_EQ(read(), RHUMB_OK);

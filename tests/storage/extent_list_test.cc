@@ -1,6 +1,6 @@
-// Goal: a list of extents maps every byte of a section to its place in the file. Method: a table with the place of
+// Goal: a list of extents maps every byte of a section to its offset in the file. Method: a table with the offset of
 // every block is the model.
-#include "tests/storage/io_test_support.h"
+#include "tests/support/io_test_support.h"
 
 extern "C" {
 #include "base/alloc.h"
@@ -18,10 +18,10 @@ class List {
     rhumb__extent_list value = {};
 };
 
-// Random pieces; about half of them continue the one before in the file.
-std::vector<uint64_t> fill(List *target, std::mt19937_64 *random, uint32_t piece_count) {
+// Random extents; about half of them continue the previous one in the file.
+std::vector<uint64_t> fill(List *target, std::mt19937_64 *random, uint32_t extent_count) {
     std::vector<uint64_t> places;
-    for (uint32_t i = 0; i < piece_count; i++) {
+    for (uint32_t i = 0; i < extent_count; i++) {
         const uint64_t count = 1 + (*random)() % 5;
         const bool continues = !places.empty() && (*random)() % 2 == 0;
         const uint64_t first = continues ? places.back() + 1 : 1000 * (1 + (*random)() % 1000);
@@ -39,7 +39,7 @@ void expect_maps(const rhumb__extent_list &list, const std::vector<uint64_t> &pl
         ASSERT_GT(list.items[i].bytes, 0u);
         if (i > 0) {
             ASSERT_NE(list.items[i].file_offset, list.items[i - 1].file_offset + list.items[i - 1].bytes)
-                << "two items that continue each other should be one";
+                << "two items that continue each other should be merged";
         }
         offset += list.items[i].bytes;
     }
@@ -54,7 +54,7 @@ void expect_maps(const rhumb__extent_list &list, const std::vector<uint64_t> &pl
     }
 }
 
-TEST(ExtentList, FindsThePlaceOfEveryByte) {
+TEST(ExtentList, FindsTheOffsetOfEveryByte) {
     std::mt19937_64 random(io_test::choose_seed());
     for (int round = 0; round < 100; round++) {
         List list;
@@ -79,7 +79,7 @@ TEST(ExtentList, AppendsAnyPartOfAnother) {
     }
 }
 
-TEST(ExtentList, KnowsWhatIsContiguous) {
+TEST(ExtentList, ReportsWhatIsContiguous) {
     std::mt19937_64 random(io_test::choose_seed());
     for (int round = 0; round < 50; round++) {
         List list;
@@ -93,14 +93,14 @@ TEST(ExtentList, KnowsWhatIsContiguous) {
     }
 }
 
-TEST(ExtentList, TakesNothingForAnEmptyPiece) {
+TEST(ExtentList, IgnoresAnEmptyExtent) {
     List list;
     EXPECT_EQ(rhumb__extent_list_append(&list.value, kBlock, 0), RHUMB_OK);
     EXPECT_EQ(list.value.count, 0u);
     EXPECT_EQ(list.value.bytes, 0u);
 }
 
-TEST(ExtentList, WithoutMemoryStaysAsItWas) {
+TEST(ExtentList, StaysAsItWasWithoutMemory) {
     List list;
     ASSERT_EQ(rhumb__extent_list_append(&list.value, kBlock, kBlock), RHUMB_OK);
     while (list.value.count < list.value.capacity) {

@@ -1,8 +1,8 @@
 // Goal: full disks, limits, failed syncs and forbidden system calls end in the documented status, with path and offset,
 // and leave the handle as io.h says; without io_uring everything works. Method: the descriptor of a handle is swapped
 // for one that fails; limits, system call filters and a small tmpfs are set up in a child. rhumb__io_backend_default is
-// called in children only, because it decides once per process.
-#include "tests/storage/io_test_support.h"
+// called only in children, because it decides once per process.
+#include "tests/support/io_test_support.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -44,7 +44,7 @@ TEST_P(IoBackend, AFailedWriteIsReportedOnceByTheNextDrain) {
     EXPECT_TRUE(file_bytes(path_) == source);
 }
 
-TEST_P(IoBackend, AFailedSyncIsForEver) {
+TEST_P(IoBackend, AFailedSyncIsPermanent) {
     Handle io(backend_, path_, RHUMB__IO_CREATE);
     ASSERT_EQ(io.status(), RHUMB_OK);
     ASSERT_EQ(rhumb__io_write(io, "abc", 3, 0), RHUMB_OK);
@@ -67,7 +67,7 @@ TEST_P(IoBackend, AFailedSyncIsForEver) {
 }
 
 // The kernel answers EINVAL to a sync of a pipe, which from a ring may also mean that it does not know the operation.
-TEST_P(IoBackend, ASyncThatTheFileDoesNotKnowFailsToo) {
+TEST_P(IoBackend, AnUnsupportedSyncFailsToo) {
     Handle io(backend_, path_, RHUMB__IO_CREATE);
     ASSERT_EQ(io.status(), RHUMB_OK);
     int ends[2];
@@ -117,14 +117,14 @@ TEST_P(IoBackend, TheFileSizeLimitStopsOneWriteAndNotTheOthers) {
     EXPECT_EQ(code, 0);
 }
 
-// Mounts a tmpfs that nobody else sees.
+// Mounts a tmpfs that no other process sees.
 bool mount_small_disk(const std::string &place, const char *options) {
     if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
     mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
     return mount("none", place.c_str(), "tmpfs", 0, options) == 0;
 }
 
-TEST_P(IoBackend, AFullDiskIsReportedAndRoomHelps) {
+TEST_P(IoBackend, AFullDiskIsReportedAndUsableAgainOnceThereIsRoom) {
     const int code = run_in_child([&] {
         if (!mount_small_disk(directory_.path(), "size=4m")) _exit(kChildSkipped);
         const std::vector<uint8_t> source = random_bytes(3 * kMiB + 500, 3);
@@ -154,7 +154,7 @@ TEST_P(IoBackend, AFullDiskIsReportedAndRoomHelps) {
     EXPECT_EQ(code, 0);
 }
 
-TEST_P(IoBackend, AWriteOfNothingIsAnError) {
+TEST_P(IoBackend, AWriteThatWritesNothingIsAnError) {
     const int code = run_in_child([&] {
         rhumb__io *io = nullptr;
         CHILD_CHECK(rhumb__io_open(backend_, path_.c_str(), RHUMB__IO_CREATE, &io) == RHUMB_OK);
@@ -234,7 +234,7 @@ TEST_P(IoBackend, EveryRefusedCallIsReportedWithItsReasonAndPath) {
     free(place);
 }
 
-TEST_P(IoBackend, AFileThatIsNeverReadyFailsInTheEnd) {
+TEST_P(IoBackend, AFileThatIsNeverReadyFailsEventually) {
     const int code = run_in_child([&] {
         rhumb__io *io = nullptr;
         CHILD_CHECK(rhumb__io_open(backend_, path_.c_str(), RHUMB__IO_CREATE, &io) == RHUMB_OK);
@@ -258,7 +258,7 @@ TEST_P(IoBackend, ADirectoryThatFailsToSyncIsReported) {
     EXPECT_EQ(code, 0);
 }
 
-TEST_P(IoBackend, WorksWhereTheFileSystemNeitherAllocatesNorPunches) {
+TEST_P(IoBackend, WorksWithoutAllocationAndPunchingInTheFileSystem) {
     const int code = run_in_child([&] {
         rhumb__io *io = nullptr;
         if (!refuse_call(SYS_fallocate, EOPNOTSUPP)) _exit(kChildSkipped);
@@ -276,7 +276,7 @@ TEST_P(IoBackend, WorksWhereTheFileSystemNeitherAllocatesNorPunches) {
     EXPECT_EQ(code, 0);
 }
 
-TEST_P(IoBackend, KeepsOffTheStandardStreams) {
+TEST_P(IoBackend, AvoidsTheDescriptorsOfTheStandardStreams) {
     const int code = run_in_child([&] {
         for (int fd = 0; fd <= STDERR_FILENO; fd++) ::close(fd);
         rhumb__io *io = nullptr;
@@ -289,7 +289,7 @@ TEST_P(IoBackend, KeepsOffTheStandardStreams) {
     EXPECT_EQ(code, 0);
 }
 
-TEST_P(IoBackend, OutOfDescriptorsIsACleanFailure) {
+TEST_P(IoBackend, FailsCleanlyWithoutDescriptors) {
     const int code = run_in_child([&] {
         rlimit limits = {};
         CHILD_CHECK(getrlimit(RLIMIT_NOFILE, &limits) == 0);

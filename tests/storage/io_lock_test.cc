@@ -1,8 +1,10 @@
-// Goal: the locks of storage/io/io.h exclude whom they should, across handles and across processes, and end with their
+// Goal: the locks of storage/io/io.h conflict as they should, across handles and across processes, and end with their
 // holder. Method: two handles of one process; a child that takes a lock and is killed while it holds it.
-#include "tests/storage/io_test_support.h"
+#include "tests/support/io_test_support.h"
 
+#include <chrono>
 #include <csignal>
+#include <thread>
 
 namespace io_test {
 namespace {
@@ -28,12 +30,12 @@ TEST_P(IoBackend, ExclusiveLocksOfTwoHandlesConflict) {
     Handle second(backend_, path_, RHUMB__IO_WRITE);
     for (uint64_t offset : {UINT64_C(0), UINT64_C(4096), kFar}) {
         EXPECT_TRUE(take(first, offset, 1, RHUMB__IO_LOCK_EXCLUSIVE));
-        EXPECT_TRUE(take(first, offset, 1, RHUMB__IO_LOCK_EXCLUSIVE)) << "one's own lock is no obstacle";
+        EXPECT_TRUE(take(first, offset, 1, RHUMB__IO_LOCK_EXCLUSIVE)) << "the handle's own lock does not conflict";
         EXPECT_FALSE(take(second, offset, 1, RHUMB__IO_LOCK_EXCLUSIVE));
         EXPECT_FALSE(take(second, offset, 1, RHUMB__IO_LOCK_SHARED));
         EXPECT_TRUE(held_by_other(second, offset, 1));
         EXPECT_FALSE(held_by_other(first, offset, 1));
-        EXPECT_TRUE(take(second, offset + 1, 10, RHUMB__IO_LOCK_EXCLUSIVE)) << "the byte beside it is free";
+        EXPECT_TRUE(take(second, offset + 1, 10, RHUMB__IO_LOCK_EXCLUSIVE)) << "the next byte is free";
         EXPECT_EQ(rhumb__io_unlock_range(second, offset + 1, 10), RHUMB_OK);
 
         EXPECT_EQ(rhumb__io_unlock_range(first, offset, 1), RHUMB_OK);
@@ -61,7 +63,7 @@ TEST_P(IoBackend, SharedLocksCoexistAlsoOnReadOnlyHandles) {
     EXPECT_TRUE(held_by_other(other, kFar, 1)) << "a read-only handle may ask";
 }
 
-TEST_P(IoBackend, ASharedLockIsRaisedOnlyWhenAlone) {
+TEST_P(IoBackend, ASharedLockBecomesExclusiveOnlyWithoutOtherHolders) {
     Handle first(backend_, path_, RHUMB__IO_CREATE);
     Handle second(backend_, path_, RHUMB__IO_WRITE);
     EXPECT_TRUE(take(first, 0, 8, RHUMB__IO_LOCK_SHARED));
@@ -80,7 +82,7 @@ TEST_P(IoBackend, ClosingAnotherHandleOfTheFileKeepsTheLock) {
     EXPECT_TRUE(held_by_other(other, 0, 1));
 }
 
-TEST_P(IoBackend, RefusesLockRangesThatAreEmptyOrEndBehindTheLastByte) {
+TEST_P(IoBackend, RefusesLockRangesThatAreEmptyOrEndAfterTheLastByte) {
     Handle io(backend_, path_, RHUMB__IO_CREATE);
     bool flag = false;
     EXPECT_EQ(rhumb__io_lock_range(io, 5, 0, RHUMB__IO_LOCK_SHARED, &flag), RHUMB_E_INVALID);
@@ -122,6 +124,27 @@ TEST_P(IoBackend, TheLockOfAKilledProcessIsFree) {
     EXPECT_FALSE(held_by_other(io, 0, 1));
     EXPECT_FALSE(held_by_other(io, kFar, 1));
     EXPECT_TRUE(take(io, 0, 1, RHUMB__IO_LOCK_EXCLUSIVE));
+}
+
+TEST_P(IoBackend, APatientHandleGetsALockThatIsReleasedSoon) {
+    Handle first(backend_, path_, RHUMB__IO_CREATE);
+    Handle second(backend_, path_, RHUMB__IO_WRITE);
+    ASSERT_TRUE(take(first, kFar, 1, RHUMB__IO_LOCK_EXCLUSIVE));
+    bool taken = true;
+    const auto begin = std::chrono::steady_clock::now();
+    EXPECT_EQ(rhumb__io_lock_patiently(second, kFar, 1, RHUMB__IO_LOCK_EXCLUSIVE, &taken), RHUMB_OK);
+    EXPECT_FALSE(taken) << "it is held throughout";
+    EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(80));
+    std::thread release([&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        EXPECT_EQ(rhumb__io_unlock_range(first, kFar, 1), RHUMB_OK);
+    });
+    for (int i = 0; i < 100 && !taken; i++) { // the other thread may be late
+        EXPECT_EQ(rhumb__io_lock_patiently(second, kFar, 1, RHUMB__IO_LOCK_EXCLUSIVE, &taken), RHUMB_OK);
+    }
+    release.join();
+    EXPECT_TRUE(taken);
+    EXPECT_TRUE(held_by_other(first, kFar, 1));
 }
 
 } // namespace

@@ -1,5 +1,5 @@
-// Goal: the simulated disk keeps what a disk must keep, and loses, tears and reorders what it may, each outcome for
-// some seed; it is a backend like any other meanwhile. Method: small files whose bytes tell which write they are from,
+// Goal: the simulated disk keeps what a disk must keep, and loses, tears and reorders what it may, with each outcome for
+// some seed; otherwise it is a backend like any other. Method: small files whose bytes identify the write they are from,
 // and images over many seeds; a random workload is compared with snapshots of the page cache (RHUMB_SEED).
 #include "tests/support/io_sim.h"
 
@@ -8,7 +8,7 @@
 #include <set>
 #include <thread>
 
-#include "tests/storage/io_test_support.h"
+#include "tests/support/io_test_support.h"
 
 namespace {
 
@@ -85,7 +85,7 @@ TEST_F(SimDisk, KeepsWhatWasSyncedUnderEveryTear) {
     EXPECT_EQ(outcomes(SimTear::kAllKept), Outcomes{"cccccc"});
 }
 
-TEST_F(SimDisk, LosesTearsAndReordersWhatWasNot) {
+TEST_F(SimDisk, LosesTearsAndReordersWhatWasNotSynced) {
     Handle io(&io_sim_backend, kPath, RHUMB__IO_CREATE);
     ASSERT_EQ(io.status(), RHUMB_OK);
     put(io, 0, 3, 'o');
@@ -121,7 +121,7 @@ TEST_F(SimDisk, WritesSectorsAsThePageCacheHeldThem) {
     EXPECT_EQ(found, (std::set<std::pair<char, char>>{{'o', 'o'}, {'x', 'o'}, {'x', 'y'}}));
 }
 
-TEST_F(SimDisk, SizesAndHolesHappenWholeOrNotAtAll) {
+TEST_F(SimDisk, AppliesSizesAndHolesCompletelyOrNotAtAll) {
     Handle io(&io_sim_backend, kPath, RHUMB__IO_CREATE);
     ASSERT_EQ(io.status(), RHUMB_OK);
     put(io, 0, 2, 'o');
@@ -190,7 +190,7 @@ TEST_F(SimDisk, ARenameReplacesInOneStep) {
     EXPECT_EQ(found, (std::set<std::string>{"ab", "b-", "bc"}));
 }
 
-TEST_F(SimDisk, ASyncDoesNotCoverWhatAnotherHandleHasOnItsWay) {
+TEST_F(SimDisk, ASyncDoesNotCoverWritesInFlightOfAnotherHandle) {
     Handle first(&io_sim_backend, kPath, RHUMB__IO_CREATE);
     ASSERT_EQ(first.status(), RHUMB_OK);
     put(first, 0, 2, 'o');
@@ -277,7 +277,7 @@ TEST_F(SimDisk, ARestoredImageIsADiskWithAHistoryOfItsOwn) {
 
 // ---- a backend like any other ----
 
-TEST_F(SimDisk, OpensAndFailsAsFilesDo) {
+TEST_F(SimDisk, OpensAndFailsLikeAFile) {
     rhumb__io *none = nullptr;
     EXPECT_EQ(rhumb__io_open(&io_sim_backend, kPath, RHUMB__IO_READ, &none), RHUMB_E_NOTFOUND);
     EXPECT_EQ(rhumb__io_open(&io_sim_backend, "", RHUMB__IO_CREATE, &none), RHUMB_E_NOTFOUND);
@@ -337,7 +337,7 @@ TEST_F(SimDisk, MapsShowThePageCacheAndPrivateOnesKeepTheirChanges) {
     munmap(range, 2 * page);
 }
 
-TEST_F(SimDisk, NoticesWhatTheContractForbids) {
+TEST_F(SimDisk, ReportsBreachesOfTheContract) {
     Handle io(&io_sim_backend, kPath, RHUMB__IO_CREATE);
     SimBytes bytes = filled(kSector, 'a');
     ASSERT_EQ(rhumb__io_write(io, bytes.data(), bytes.size(), 0), RHUMB_OK);
@@ -416,7 +416,7 @@ TEST_F(SimDisk, EverySectorIsFromTheTimeSinceTheLastSync) {
     }
 }
 
-TEST_F(SimDisk, IsOfUseToManyThreadsAtOnce) {
+TEST_F(SimDisk, ServesManyThreadsAtOnce) {
     constexpr int kThreadCount = 4;
     std::vector<std::thread> threads;
     for (int t = 0; t < kThreadCount; t++) {

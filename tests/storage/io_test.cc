@@ -1,7 +1,7 @@
-// Goal: both io backends keep the contract of storage/io/io.h on a healthy disk, and refuse what they must.
-// Method: every test runs once per backend on real files; what was written is read back around the code under test. The
-// round trip is randomised (RHUMB_SEED).
-#include "tests/storage/io_test_support.h"
+// Goal: both io backends keep the contract of storage/io/io.h on a healthy disk, and refuse what they must. Method: every
+// test runs once per backend on real files; what was written is read back without the code under test. The round trip is
+// randomised (RHUMB_SEED).
+#include "tests/support/io_test_support.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -19,23 +19,23 @@ namespace {
 
 INSTANTIATE_TEST_SUITE_P(Backends, IoBackend, ::testing::Values("plain", "uring"), backend_name);
 
-struct Piece {
+struct Part {
     size_t offset;
     size_t count;
 };
 
-// Cuts [0, total) into pieces of 0 bytes to 5 MiB, small and large ones alike often, with a gap here and there, in any
+// Cuts [0, total) into parts of 0 bytes to 5 MiB, small and large ones alike often, with a gap here and there, in any
 // order.
-std::vector<Piece> cut_randomly(size_t total, std::mt19937_64 &random) {
-    std::vector<Piece> pieces;
+std::vector<Part> cut_randomly(size_t total, std::mt19937_64 &random) {
+    std::vector<Part> parts;
     for (size_t offset = 0; offset < total;) {
         const size_t limit = random() % 2 == 0 ? 5 * kMiB : 9 * kKiB;
         const size_t count = std::min(total - offset, static_cast<size_t>(random() % (limit + 1)));
-        pieces.push_back({offset, count});
+        parts.push_back({offset, count});
         offset += count + (random() % 4 == 0 ? random() % 5000 : 0);
     }
-    std::shuffle(pieces.begin(), pieces.end(), random);
-    return pieces;
+    std::shuffle(parts.begin(), parts.end(), random);
+    return parts;
 }
 
 TEST_P(IoBackend, ReadsBackWhatWasWrittenInAnyOrder) {
@@ -48,11 +48,11 @@ TEST_P(IoBackend, ReadsBackWhatWasWrittenInAnyOrder) {
         EXPECT_STREQ(io->backend->name, GetParam());
         const std::vector<uint8_t> source = random_bytes(16 * kMiB, random());
         std::vector<uint8_t> expected;
-        for (const Piece &piece : cut_randomly(source.size(), random)) {
-            ASSERT_EQ(rhumb__io_write(io, &source[piece.offset], piece.count, piece.offset), RHUMB_OK);
-            if (piece.count == 0) continue;
-            if (expected.size() < piece.offset + piece.count) expected.resize(piece.offset + piece.count);
-            std::copy_n(&source[piece.offset], piece.count, &expected[piece.offset]);
+        for (const Part &part : cut_randomly(source.size(), random)) {
+            ASSERT_EQ(rhumb__io_write(io, &source[part.offset], part.count, part.offset), RHUMB_OK);
+            if (part.count == 0) continue;
+            if (expected.size() < part.offset + part.count) expected.resize(part.offset + part.count);
+            std::copy_n(&source[part.offset], part.count, &expected[part.offset]);
             if (random() % 8 == 0) {
                 ASSERT_EQ(rhumb__io_drain(io), RHUMB_OK);
             }
@@ -69,7 +69,7 @@ TEST_P(IoBackend, ReadsBackWhatWasWrittenInAnyOrder) {
     }
 }
 
-TEST_P(IoBackend, TakesManyMoreWritesThanFitItsQueue) {
+TEST_P(IoBackend, AcceptsManyMoreWritesThanItsQueueHolds) {
     Handle io(backend_, path_, RHUMB__IO_CREATE);
     ASSERT_EQ(io.status(), RHUMB_OK);
     const std::vector<uint8_t> source = random_bytes(200000, 1);
@@ -141,7 +141,7 @@ TEST_P(IoBackend, RefusesWritesOutsideItsLimits) {
     EXPECT_TRUE(file_bytes(path_).empty());
 }
 
-TEST_P(IoBackend, ReportsReadsBehindTheEndAsTruncated) {
+TEST_P(IoBackend, ReportsReadsPastTheEndAsTruncated) {
     put_file(path_, std::string(1000, 'x'));
     Handle io(backend_, path_, RHUMB__IO_READ);
     ASSERT_EQ(io.status(), RHUMB_OK);
@@ -156,7 +156,7 @@ TEST_P(IoBackend, ReportsReadsBehindTheEndAsTruncated) {
     EXPECT_EQ(rhumb__io_read(io, bytes.data(), 2000, UINT64_MAX - 5), RHUMB_E_TRUNCATED);
 }
 
-TEST_P(IoBackend, CreateRefusesWhatExistsAndOpenWhatDoesNot) {
+TEST_P(IoBackend, CreateRefusesAnExistingFileAndOpenAMissingOne) {
     rhumb__io *io = nullptr;
     EXPECT_EQ(rhumb__io_open(backend_, path_.c_str(), RHUMB__IO_READ, &io), RHUMB_E_NOTFOUND);
     EXPECT_EQ(rhumb__io_open(backend_, path_.c_str(), RHUMB__IO_WRITE, &io), RHUMB_E_NOTFOUND);
@@ -178,7 +178,7 @@ TEST_P(IoBackend, CreatesWithThePermissionsOfTheUmask) {
     EXPECT_EQ(info.st_mode & 0777, 0640u);
 }
 
-TEST_P(IoBackend, RefusesWhatIsNotARegularFileWithoutWaiting) {
+TEST_P(IoBackend, RefusesAnythingButARegularFileWithoutWaiting) {
     const std::string fifo = directory_.file("fifo");
     const std::string socket_path = directory_.file("socket");
     ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
@@ -283,7 +283,7 @@ uint64_t disk_bytes(const std::string &path) {
     return stat(path.c_str(), &info) == 0 ? static_cast<uint64_t>(info.st_blocks) * 512 : 0;
 }
 
-TEST_P(IoBackend, AllocateTakesSpaceAndPunchGivesItBack) {
+TEST_P(IoBackend, AllocateTakesSpaceAndPunchReleasesIt) {
     Handle io(backend_, path_, RHUMB__IO_CREATE);
     ASSERT_EQ(io.status(), RHUMB_OK);
     if (!file_system_gives_back(directory_)) GTEST_SKIP() << "this file system does not allocate and punch";
@@ -321,7 +321,7 @@ class Reservation {
     uint8_t *base_;
 };
 
-TEST_P(IoBackend, MapsSharedOrPrivateAtTheGivenPlace) {
+TEST_P(IoBackend, MapsSharedOrPrivateAtTheGivenAddress) {
     const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
     Handle io(backend_, path_, RHUMB__IO_CREATE);
     ASSERT_EQ(io.status(), RHUMB_OK);
@@ -368,7 +368,7 @@ TEST_P(IoBackend, RefusesMappingsThatAreNotWholePages) {
     EXPECT_EQ(rhumb__io_map(io, range.base(), page, UINT64_MAX - page + 1, RHUMB__IO_MAP_PRIVATE), RHUMB_E_INVALID);
 }
 
-TEST_P(IoBackend, ReadsMapsAndLockTestsRunBesideAWriter) {
+TEST_P(IoBackend, ReadsMapsAndLockTestsRunConcurrentlyWithAWriter) {
     Handle io(backend_, path_, RHUMB__IO_CREATE);
     ASSERT_EQ(io.status(), RHUMB_OK);
     const std::vector<uint8_t> source = random_bytes(kMiB, 7);
@@ -418,9 +418,9 @@ TEST_P(IoBackend, RenamesRemovesAndSyncsDirectories) {
     EXPECT_EQ(rhumb__error_last()->path, directory_.path() + "/none");
 }
 
-TEST(Io, CloseOfNothingIsFine) { rhumb__io_close(nullptr); }
+TEST(Io, ClosesNull) { rhumb__io_close(nullptr); }
 
-TEST(Io, KnowsItsBackendsByName) {
+TEST(Io, FindsItsBackendsByName) {
     EXPECT_EQ(rhumb__io_backend_named("plain"), &rhumb__io_plain);
     EXPECT_EQ(rhumb__io_backend_named("uring"), &rhumb__io_uring);
     EXPECT_EQ(rhumb__io_backend_named("floppy"), nullptr);

@@ -1,11 +1,11 @@
-// Goal: a power cut at any moment leaves a log in which everything acknowledged is found, in order, and nothing that an
-// earlier process had given up. Method: lives of a log on a simulated disk (tests/support/io_sim.h), a power cut after
+// Goal: a power cut at any moment leaves a log in which every acknowledged operation is found, in order, and none that an
+// earlier process had abandoned. Method: lives of a log on a simulated disk (tests/support/io_sim.h), a power cut after
 // each change of the disk with different losses, a next life on what is left, and power cuts in that one too. Each
-// operation carries the number of the life that appended it. RHUMB_ITERS sets how many different first lives there are.
+// operation carries the number of the life that appended it. RHUMB_ITERS sets the number of different first lives.
 #include <map>
 
-#include "tests/storage/log_test_support.h"
 #include "tests/support/io_sim.h"
+#include "tests/support/log_test_support.h"
 
 namespace log_test {
 namespace {
@@ -22,7 +22,7 @@ using rhumb_test::SimTear;
 
 const char *const kPath = "/sim/index";
 
-// What must be found: operations behind the checkpoint up to at least the acknowledged one, with these tags.
+// What must be found: operations after the checkpoint up to at least the acknowledged one, with these tags.
 struct Truth {
     uint64_t checkpoint_lsn = 0;
     uint64_t acknowledged_lsn = 0;

@@ -1,7 +1,7 @@
-// Goal: a tail that was never acknowledged is cut off between two records, damage is told from it, and what is not this
-// index's log is not taken for one. Method: logs written by the code under test, then changed with log_image.h, byte by
-// byte where that is possible.
-#include "tests/storage/log_test_support.h"
+// Goal: a tail that was never acknowledged is cut off between two records, damage is distinguished from it, and a file
+// that is not this index's log is recognised. Method: logs written by the code under test, then changed with
+// log_image.h, byte by byte where that is possible.
+#include "tests/support/log_test_support.h"
 
 namespace log_test {
 namespace {
@@ -28,12 +28,12 @@ TEST_F(LogDamage, ATornTailOfAnyLengthLeavesAPrefix) {
         ASSERT_TRUE(is_range(log.replay(), 1, left)) << length;
         if (length % 5 != 0) continue;
         ASSERT_EQ(log.add_durably(2), RHUMB_OK) << length << ": " << rhumb__error_last()->message;
-        ASSERT_TRUE(is_range(replay_anew(0), 1, left + 2)) << length;
+        ASSERT_TRUE(is_range(replay_again(0), 1, left + 2)) << length;
     }
 }
 
 // The log's next header would have a number that no opening accepts, so it is not written.
-TEST_F(LogDamage, AHeaderOfTheLastGenerationIsNotFollowedByOneThatCannotBeOpened) {
+TEST_F(LogDamage, TheLastGenerationIsNotFollowedByAHeaderThatCannotBeOpened) {
     {
         Log log;
         ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
@@ -54,10 +54,10 @@ TEST_F(LogDamage, AHeaderOfTheLastGenerationIsNotFollowedByOneThatCannotBeOpened
         EXPECT_EQ(log.cut_now(), RHUMB_E_FATAL);
         EXPECT_NE(strstr(rhumb__error_last()->message, "is the last there can be"), nullptr);
     }
-    EXPECT_TRUE(is_range(replay_anew(0), 1, 5));
+    EXPECT_TRUE(is_range(replay_again(0), 1, 5));
 }
 
-TEST_F(LogDamage, NumbersOfOperationsComeToAnEndBeforeTheyCannotBeOpened) {
+TEST_F(LogDamage, OperationsAreRefusedBeforeTheirNumbersCannotBeOpened) {
     Log log;
     ASSERT_EQ(log.open(path_, after((UINT64_C(1) << 62) - (UINT64_C(1) << 20))), RHUMB_OK);
     EXPECT_EQ(rhumb__log_reserve(log, 8), RHUMB_E_FULL);
@@ -91,7 +91,7 @@ TEST_F(LogDamage, ATailOfZerosOrNoiseIsCutOff) {
         ASSERT_TRUE(image.save(log_path_));
         uint64_t left = 3;
         while (left < 12 && records[left].offset + records[left].byte_count <= lost) left++;
-        ASSERT_TRUE(is_range(replay_anew(0), 1, left)) << "seed " << seed << " round " << round;
+        ASSERT_TRUE(is_range(replay_again(0), 1, left)) << "seed " << seed << " round " << round;
     }
 }
 
@@ -127,7 +127,7 @@ TEST_F(LogDamage, DamageToARecordThatHadBeenSyncedIsReported) {
     }
 }
 
-TEST_F(LogDamage, DamageBeforeTheCheckpointMattersIfItHidesWhatCameAfter) {
+TEST_F(LogDamage, DamageBeforeTheCheckpointIsReportedIfItHidesLaterRecords) {
     {
         Log log;
         ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
@@ -139,7 +139,7 @@ TEST_F(LogDamage, DamageBeforeTheCheckpointMattersIfItHidesWhatCameAfter) {
     for (uint64_t checkpoint_lsn = 0; checkpoint_lsn <= 9; checkpoint_lsn++) {
         Log log;
         const rhumb_status status = log.open(path_, after(checkpoint_lsn));
-        // Record 6 says that 5 had been synced; that 6 had been, nobody says.
+        // Record 6 says that 5 had been synced; no record says so of 6.
         EXPECT_EQ(status, checkpoint_lsn < 5 ? RHUMB_E_CORRUPT : RHUMB_OK) << checkpoint_lsn;
         if (status != RHUMB_OK) continue;
         EXPECT_EQ(rhumb__log_lsn(log), checkpoint_lsn);
@@ -164,7 +164,7 @@ TEST_F(LogDamage, ARecordOfAnUnknownTypeNeedsANewerLibrary) {
     }
 }
 
-TEST_F(LogDamage, HeadersAreCheckedBeforeTheyAreBelieved) {
+TEST_F(LogDamage, HeadersAreCheckedBeforeUse) {
     {
         Log log;
         ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
@@ -200,7 +200,7 @@ TEST_F(LogDamage, HeadersAreCheckedBeforeTheyAreBelieved) {
         LogImage image = whole;
         image.bytes[LogImage::header_offset(copy / 2, copy % 2) + 60] ^= 1;
         ASSERT_TRUE(image.save(log_path_));
-        EXPECT_TRUE(is_range(replay_anew(3), 4, 6));
+        EXPECT_TRUE(is_range(replay_again(3), 4, 6));
     }
     LogImage image = whole;
     for (uint32_t copy = 0; copy < 4; copy++) image.bytes[LogImage::header_offset(copy / 2, copy % 2) + 60] ^= 1;
@@ -209,7 +209,7 @@ TEST_F(LogDamage, HeadersAreCheckedBeforeTheyAreBelieved) {
     EXPECT_EQ(log.open(path_, after(3)), RHUMB_E_CORRUPT);
 }
 
-TEST_F(LogDamage, ACreationThatWasCutShortCountsAsAbsent) {
+TEST_F(LogDamage, AnInterruptedCreationIsTreatedAsNoLog) {
     {
         Log log;
         ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
@@ -237,10 +237,10 @@ TEST_F(LogDamage, ACreationThatWasCutShortCountsAsAbsent) {
     newer.put<uint32_t>(8, 2);
     ASSERT_TRUE(newer.save(log_path_));
     Log log;
-    EXPECT_EQ(log.open(path_, {}), RHUMB_E_VERSION) << "that is somebody else's to judge";
+    EXPECT_EQ(log.open(path_, {}), RHUMB_E_VERSION) << "only a newer library can judge that";
 }
 
-TEST_F(LogDamage, AnotherIndexsLogIsRefusedOrDiscarded) {
+TEST_F(LogDamage, TheLogOfAnotherIndexIsRefusedOrDiscarded) {
     {
         Log log;
         ASSERT_EQ(log.open(path_, after(10)), RHUMB_OK);
@@ -268,7 +268,7 @@ TEST_F(LogDamage, AnotherIndexsLogIsRefusedOrDiscarded) {
     EXPECT_FALSE(file_exists());
     EXPECT_EQ(rhumb__log_lsn(log), 9u);
     ASSERT_EQ(log.add_durably(2), RHUMB_OK);
-    EXPECT_TRUE(is_range(replay_anew(9), 10, 11));
+    EXPECT_TRUE(is_range(replay_again(9), 10, 11));
 }
 
 TEST_F(LogDamage, ExamineCountsAndChangesNothing) {

@@ -1,10 +1,10 @@
-// Goal: whatever the disk or the allocator refuses, the log says so, keeps saying so, and a later process finds
-// everything that was acknowledged, and nothing out of order. Method: one life of a log, again and again, each time
-// with the next call to the disk (tests/support/io_fault.h) or for memory (base/alloc.h) made to fail.
+// Goal: whatever the disk or the allocator refuses, the log reports it, keeps reporting it, and a later process finds
+// everything that was acknowledged, and nothing out of order. Method: one life of a log, repeated; each time the next
+// call to the disk (tests/support/io_fault.h) or for memory (base/alloc.h) fails.
 #include <cerrno>
 
-#include "tests/storage/log_test_support.h"
 #include "tests/support/io_fault.h"
+#include "tests/support/log_test_support.h"
 
 extern "C" {
 #include "base/alloc.h"
@@ -40,7 +40,7 @@ class LogFault : public LogTest {
         rhumb__alloc_fail_after(0, false);
     }
 
-    // A log with operations 1 to 8 behind a checkpoint at 2.
+    // A log with operations 1 to 8 and a checkpoint at 2.
     void prepare() {
         unlink(log_path_.c_str());
         if (!existing_) return;
@@ -114,7 +114,7 @@ class LogFault : public LogTest {
         ASSERT_GE(last, std::max(life.acknowledged_lsn, life.checkpoint_lsn));
         ASSERT_TRUE(is_range(log.replay(), life.checkpoint_lsn + 1, last));
         ASSERT_EQ(log.add_durably(1), RHUMB_OK) << rhumb__error_last()->message;
-        ASSERT_TRUE(is_range(replay_anew(life.checkpoint_lsn), life.checkpoint_lsn + 1, last + 1));
+        ASSERT_TRUE(is_range(replay_again(life.checkpoint_lsn), life.checkpoint_lsn + 1, last + 1));
     }
 
     // Fails each call in turn.
@@ -144,14 +144,14 @@ class LogFault : public LogTest {
     bool existing_ = false;
 };
 
-TEST_F(LogFault, AnyCallMayFailOnce) {
+TEST_F(LogFault, SurvivesASingleFailureOfAnyCall) {
     for (const bool existing : {false, true}) {
         existing_ = existing;
         fail_each({});
     }
 }
 
-TEST_F(LogFault, AnyCallMayFailForGood) {
+TEST_F(LogFault, SurvivesAPermanentFailureOfAnyCall) {
     IoFault fault;
     fault.persistent = true;
     fault.os_errno = ENOSPC;
@@ -161,7 +161,7 @@ TEST_F(LogFault, AnyCallMayFailForGood) {
     }
 }
 
-TEST_F(LogFault, WritesMayEndInTheMiddle) {
+TEST_F(LogFault, SurvivesWritesThatEndInTheMiddle) {
     IoFault fault;
     fault.short_write = true;
     fault.calls = io_call_bit(IoCall::kWrite);
@@ -171,7 +171,7 @@ TEST_F(LogFault, WritesMayEndInTheMiddle) {
     }
 }
 
-TEST_F(LogFault, AFullDiskIsReportedWithItsNumber) {
+TEST_F(LogFault, AFullDiskIsReportedWithItsErrno) {
     Settings settings;
     settings.backend = &io_fault_backend;
     Log log;
@@ -197,10 +197,10 @@ TEST_F(LogFault, AFullDiskIsReportedWithItsNumber) {
     EXPECT_EQ(rhumb__log_wait(log, 4), RHUMB_OK);
     EXPECT_EQ(log.close(true), RHUMB_OK) << "nothing is lost";
     EXPECT_TRUE(file_exists()) << "a log that has failed is kept";
-    EXPECT_TRUE(is_range(replay_anew(0), 1, 3));
+    EXPECT_TRUE(is_range(replay_again(0), 1, 3));
 }
 
-TEST_F(LogFault, WhatWasReservedCanBeAppendedAfterAFailure) {
+TEST_F(LogFault, ReservedRoomCanBeUsedAfterAFailure) {
     Settings settings;
     settings.backend = &io_fault_backend;
     Log log;
@@ -212,13 +212,14 @@ TEST_F(LogFault, WhatWasReservedCanBeAppendedAfterAFailure) {
     io_fault_arm(fault);
     EXPECT_EQ(log.add_durably(1), RHUMB_E_FATAL);
     const uint64_t key[2] = {1, 2};
-    EXPECT_EQ(rhumb__log_append(log, RHUMB__LOG_DELETE, 0, key, 8, key, 8), 2u);
+    const rhumb__log_operation operation = {RHUMB__LOG_DELETE, 0, key, 8, key, 8};
+    EXPECT_EQ(rhumb__log_append(log, &operation), 2u);
     EXPECT_EQ(rhumb__log_wait(log, 2), RHUMB_E_FATAL);
     EXPECT_EQ(rhumb__log_durable_lsn(log), 0u);
     EXPECT_EQ(log.close(), RHUMB_E_FATAL) << "operations are lost";
 }
 
-TEST_F(LogFault, AFileThatCannotBeCreatedFailsTheOperationAndNothingElse) {
+TEST_F(LogFault, AFailureToCreateTheFileFailsOnlyTheOperation) {
     Settings settings;
     settings.backend = &io_fault_backend;
     Log log;
@@ -236,10 +237,10 @@ TEST_F(LogFault, AFileThatCannotBeCreatedFailsTheOperationAndNothingElse) {
     }
     EXPECT_EQ(log.add_durably(1), RHUMB_OK);
     EXPECT_EQ(log.close(), RHUMB_OK);
-    EXPECT_TRUE(is_range(replay_anew(0), 1, 1));
+    EXPECT_TRUE(is_range(replay_again(0), 1, 1));
 }
 
-TEST_F(LogFault, TheThreadsFailureIsReportedToTheOthers) {
+TEST_F(LogFault, AFailureOfTheIntervalThreadIsReportedToCallers) {
     Settings settings;
     settings.backend = &io_fault_backend;
     settings.durability = RHUMB_DURABILITY_INTERVAL;
@@ -259,7 +260,7 @@ TEST_F(LogFault, TheThreadsFailureIsReportedToTheOthers) {
     EXPECT_EQ(log.close(), RHUMB_E_FATAL);
 }
 
-TEST_F(LogFault, AnyRequestForMemoryMayBeRefused) {
+TEST_F(LogFault, FailsCleanlyAtEveryAllocation) {
     for (const bool existing : {false, true}) {
         for (const bool persistent : {false, true}) {
             existing_ = existing;
@@ -289,7 +290,7 @@ TEST_F(LogFault, AnyRequestForMemoryMayBeRefused) {
     }
 }
 
-TEST_F(LogFault, LookingMayBeRefusedMemoryAndReading) {
+TEST_F(LogFault, ExaminingFailsCleanlyWithoutMemoryOrReading) {
     existing_ = true;
     ASSERT_NO_FATAL_FAILURE(prepare());
     uint8_t uuid[16];

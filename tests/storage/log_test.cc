@@ -1,12 +1,12 @@
-// Goal: what the log has acknowledged comes back in order, and a cut takes away what it should and nothing else.
-// Method: logs written by the code under test and looked at with log_image.h, and a backend that writes down in which
-// order the disk was asked to do what.
-#include "tests/storage/log_test_support.h"
+// Goal: acknowledged operations are replayed in order, and a cut removes the operations that it should and no others.
+// Method: logs written by the code under test and inspected with log_image.h, and a backend that records the order of
+// its calls.
+#include "tests/support/log_test_support.h"
 
 namespace log_test {
 namespace {
 
-TEST_F(LogTest, EveryTypeComesBackInOrder) {
+TEST_F(LogTest, EveryTypeIsReplayedInOrder) {
     const std::vector<Operation> written = {{RHUMB__LOG_INSERT, 1, 0, payload_of(1)},
                                             {RHUMB__LOG_DELETE, 2, 0, std::vector<uint8_t>(8, 3)},
                                             {RHUMB__LOG_UPSERT, 3, 0, payload_of(300)},
@@ -24,12 +24,12 @@ TEST_F(LogTest, EveryTypeComesBackInOrder) {
         }
         EXPECT_EQ(rhumb__log_reserve(log, RHUMB__LOG_PAYLOAD_BYTES_MAX + 1), RHUMB_E_INVALID);
     }
-    EXPECT_EQ(replay_anew(0), written);
-    EXPECT_EQ(replay_anew(4), std::vector<Operation>(written.begin() + 4, written.end()));
-    EXPECT_TRUE(replay_anew(6).empty());
+    EXPECT_EQ(replay_again(0), written);
+    EXPECT_EQ(replay_again(4), std::vector<Operation>(written.begin() + 4, written.end()));
+    EXPECT_TRUE(replay_again(6).empty());
 }
 
-TEST_F(LogTest, TheFileIsAsDescribed) {
+TEST_F(LogTest, TheFileHasTheDocumentedLayout) {
     Log log;
     ASSERT_EQ(log.open(path_, after(41)), RHUMB_OK);
     ASSERT_EQ(log.add_durably(2), RHUMB_OK);
@@ -69,8 +69,8 @@ TEST_F(LogTest, NumberingContinuesOverReopening) {
         ASSERT_EQ(log.add_group(4), RHUMB_OK);
         EXPECT_EQ(rhumb__log_durable_lsn(log), round * 7 + 7);
     }
-    EXPECT_TRUE(is_range(replay_anew(0), 1, 35));
-    EXPECT_TRUE(is_range(replay_anew(20), 21, 35));
+    EXPECT_TRUE(is_range(replay_again(0), 1, 35));
+    EXPECT_TRUE(is_range(replay_again(20), 21, 35));
 }
 
 TEST_F(LogTest, ReplayEndsAtTheFirstVisitThatFails) {
@@ -87,7 +87,7 @@ TEST_F(LogTest, ReplayEndsAtTheFirstVisitThatFails) {
     EXPECT_EQ(visit_count, 3u);
 }
 
-TEST_F(LogTest, BatchesCountOnlyWithTheirCommit) {
+TEST_F(LogTest, BatchesAreEffectiveOnlyWithTheirCommit) {
     {
         Log log;
         ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
@@ -108,16 +108,16 @@ TEST_F(LogTest, BatchesCountOnlyWithTheirCommit) {
         }
         ASSERT_EQ(rhumb__log_sync(log), RHUMB_OK);
     }
-    const std::vector<Operation> seen = replay_anew(0);
+    const std::vector<Operation> seen = replay_again(0);
     ASSERT_EQ(seen.size(), 3u + 50u);
     EXPECT_EQ(seen[0], (Operation{RHUMB__LOG_INSERT, 4, 2, payload_of(4)}));
     EXPECT_EQ(seen[1].lsn, 5u);
     EXPECT_EQ(seen[2].lsn, 6u);
     for (size_t i = 4; i < seen.size(); i++) EXPECT_GT(seen[i].lsn, seen[i - 1].lsn);
-    EXPECT_EQ(replay_anew(4).size(), 2u + 50u) << "a checkpoint between begin and commit";
+    EXPECT_EQ(replay_again(4).size(), 2u + 50u) << "a checkpoint between begin and commit";
 }
 
-TEST_F(LogTest, ACutKeepsWhatCameLater) {
+TEST_F(LogTest, ACutKeepsLaterOperations) {
     Log log;
     ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
     ASSERT_EQ(log.add_durably(300), RHUMB_OK);
@@ -132,17 +132,17 @@ TEST_F(LogTest, ACutKeepsWhatCameLater) {
     EXPECT_EQ(header.first_offset, mark.offset);
     EXPECT_EQ(header.salt, salt);
     EXPECT_EQ(rhumb__log_stats_get(log).bytes, rhumb__log_mark_now(log).offset - mark.offset);
-    EXPECT_TRUE(is_range(replay_anew(300), 301, 320));
+    EXPECT_TRUE(is_range(replay_again(300), 301, 320));
     EXPECT_EQ(LogImage::load(log_path_).bytes[16384 + 8], 0) << "the space has been given back";
     ASSERT_EQ(log.add_durably(5), RHUMB_OK);
-    EXPECT_TRUE(is_range(replay_anew(305), 306, 325));
+    EXPECT_TRUE(is_range(replay_again(305), 306, 325));
     Log older;
     EXPECT_EQ(older.open(path_, after(299)), RHUMB_E_LOG);
     ASSERT_EQ(rhumb__log_cut(log, &mark), RHUMB_OK) << "again";
     EXPECT_EQ(LogImage::load(log_path_).newest().generation, 2u) << "it begins there already";
 }
 
-TEST_F(LogTest, AnEmptiedLogBeginsAnewUnderAnotherSalt) {
+TEST_F(LogTest, AnEmptiedLogRestartsUnderAnotherSalt) {
     Log log;
     ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
     ASSERT_EQ(log.add_durably(10), RHUMB_OK);
@@ -153,9 +153,9 @@ TEST_F(LogTest, AnEmptiedLogBeginsAnewUnderAnotherSalt) {
     EXPECT_EQ(emptied.newest().first_lsn, 11u);
     EXPECT_NE(emptied.newest().salt, before.newest().salt);
     EXPECT_EQ(rhumb__log_stats_get(log).bytes, 0u);
-    EXPECT_TRUE(replay_anew(10).empty());
+    EXPECT_TRUE(replay_again(10).empty());
 
-    // Should the old records still be there, nobody takes them for new ones.
+    // Old records that are still in the file are not taken for new ones.
     emptied.bytes.insert(emptied.bytes.end(), before.bytes.begin() + 16384, before.bytes.end());
     for (uint64_t first_lsn = 1; first_lsn <= 11; first_lsn += 10) {
         rhumb__log_header header = emptied.newest();
@@ -167,13 +167,13 @@ TEST_F(LogTest, AnEmptiedLogBeginsAnewUnderAnotherSalt) {
         EXPECT_TRUE(other.replay().empty());
     }
     ASSERT_EQ(log.add_durably(2), RHUMB_OK);
-    EXPECT_TRUE(is_range(replay_anew(10), 11, 12));
+    EXPECT_TRUE(is_range(replay_again(10), 11, 12));
     ASSERT_EQ(log.cut_now(), RHUMB_OK);
     ASSERT_EQ(log.cut_now(), RHUMB_OK);
     EXPECT_EQ(LogImage::load(log_path_).newest().generation, 3u) << "there was nothing to cut the second time";
 }
 
-TEST_F(LogTest, ALogThatEndsBeforeTheCheckpointBeginsAnew) {
+TEST_F(LogTest, ALogThatEndsBeforeTheCheckpointRestarts) {
     {
         Log log;
         ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
@@ -185,7 +185,7 @@ TEST_F(LogTest, ALogThatEndsBeforeTheCheckpointBeginsAnew) {
         EXPECT_EQ(rhumb__log_lsn(log), checkpoint_lsn);
         EXPECT_EQ(rhumb__log_stats_get(log).bytes, 0u);
         ASSERT_EQ(log.add_durably(2), RHUMB_OK);
-        EXPECT_TRUE(is_range(replay_anew(checkpoint_lsn), checkpoint_lsn + 1, checkpoint_lsn + 2));
+        EXPECT_TRUE(is_range(replay_again(checkpoint_lsn), checkpoint_lsn + 1, checkpoint_lsn + 2));
     }
 }
 
@@ -210,7 +210,7 @@ TEST_F(LogTest, AnEmptyLogIsRemovedAtClose) {
     EXPECT_FALSE(examine(0).exists);
 }
 
-TEST_F(LogTest, CloseWritesWhatIsInMemory) {
+TEST_F(LogTest, CloseWritesTheBuffer) {
     Settings settings;
     settings.durability = RHUMB_DURABILITY_INTERVAL;
     Log log;
@@ -218,7 +218,7 @@ TEST_F(LogTest, CloseWritesWhatIsInMemory) {
     for (int i = 0; i < 5; i++) ASSERT_EQ(rhumb__log_wait(log, log.add()), RHUMB_OK);
     EXPECT_EQ(rhumb__log_durable_lsn(log), 0u);
     EXPECT_EQ(log.close(), RHUMB_OK);
-    EXPECT_TRUE(is_range(replay_anew(0), 1, 5));
+    EXPECT_TRUE(is_range(replay_again(0), 1, 5));
 }
 
 TEST_F(LogTest, AFullBufferIsWrittenBeforeMoreIsReserved) {
@@ -236,14 +236,15 @@ TEST_F(LogTest, AFullBufferIsWrittenBeforeMoreIsReserved) {
     EXPECT_NE(calls.find("write write write write sync sync_directory write"), std::string::npos) << calls;
     EXPECT_EQ(calls.find("sync", calls.find("sync_directory") + 5), std::string::npos) << "records were synced";
     const std::vector<uint8_t> small(100, 1);
-    EXPECT_EQ(rhumb__log_append(log, RHUMB__LOG_DELETE, 0, small.data(), 100, nullptr, 0), 31u);
+    const rhumb__log_operation operation = {RHUMB__LOG_DELETE, 0, small.data(), 100, nullptr, 0};
+    EXPECT_EQ(rhumb__log_append(log, &operation), 31u);
     rhumb__log_release(log, 200);
     EXPECT_EQ(rhumb__log_durable_lsn(log), 0u);
     ASSERT_EQ(rhumb__log_sync(log), RHUMB_OK);
     EXPECT_EQ(rhumb__log_durable_lsn(log), 31u);
     EXPECT_EQ(rhumb__log_stats_get(log).sync_count, 1u);
     EXPECT_EQ(rhumb__log_stats_get(log).synced_count, 31u);
-    const std::vector<Operation> seen = replay_anew(0);
+    const std::vector<Operation> seen = replay_again(0);
     ASSERT_EQ(seen.size(), 31u);
     EXPECT_EQ(seen[29], (Operation{RHUMB__LOG_UPSERT, 30, 0, large}));
     EXPECT_EQ(seen[30], (Operation{RHUMB__LOG_DELETE, 31, 0, small}));
@@ -280,13 +281,13 @@ TEST_F(LogTest, ModeNoneReadsALogAndCutsIt) {
     ASSERT_EQ(log.open(path_, settings), RHUMB_OK);
     EXPECT_TRUE(is_range(log.replay(), 3, 5));
     EXPECT_EQ(log.add(), 6u);
-    EXPECT_TRUE(is_range(replay_anew(2), 3, 5)) << "the log is kept";
+    EXPECT_TRUE(is_range(replay_again(2), 3, 5)) << "the log is kept";
     const rhumb__log_mark mark = rhumb__log_mark_now(log);
     EXPECT_EQ(log.add(), 7u);
     ASSERT_EQ(rhumb__log_cut(log, &mark), RHUMB_OK);
     EXPECT_EQ(rhumb__log_durable_lsn(log), 6u);
     EXPECT_EQ(LogImage::load(log_path_).newest().first_lsn, 7u);
-    EXPECT_TRUE(replay_anew(6).empty());
+    EXPECT_TRUE(replay_again(6).empty());
     EXPECT_EQ(log.add(), 8u);
     ASSERT_EQ(log.cut_now(), RHUMB_OK);
     EXPECT_EQ(log.close(true), RHUMB_OK);
@@ -307,7 +308,7 @@ TEST_F(LogTest, TheFirstRecordFollowsADurableFile) {
     EXPECT_EQ(calls_of(recorder.take()), "open remove open write write write write sync sync_directory write sync");
 }
 
-TEST_F(LogTest, WhatWasFoundIsWrittenAgainBeforeAnythingNew) {
+TEST_F(LogTest, RecordsFoundAtOpenAreWrittenAgainBeforeNewOnes) {
     {
         Log log;
         ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
@@ -336,7 +337,7 @@ TEST_F(LogTest, WhatWasFoundIsWrittenAgainBeforeAnythingNew) {
     EXPECT_EQ(events[3].offset, 8192u) << "the header's slot";
     EXPECT_EQ(events[7].offset, end);
     EXPECT_EQ(rhumb__log_durable_lsn(log), 4u);
-    EXPECT_EQ(replay_anew(0).size(), 4u);
+    EXPECT_EQ(replay_again(0).size(), 4u);
 
     // A sync without anything new makes durable what was found.
     ASSERT_EQ(log.open(path_, settings), RHUMB_OK);
@@ -344,7 +345,7 @@ TEST_F(LogTest, WhatWasFoundIsWrittenAgainBeforeAnythingNew) {
     EXPECT_EQ(rhumb__log_durable_lsn(log), 4u);
 }
 
-TEST_F(LogTest, WhatWasFoundMustStillBeThereWhenItIsMadeDurable) {
+TEST_F(LogTest, RecordsFoundAtOpenMustNotChangeBeforeTheyAreMadeDurable) {
     {
         Log log;
         ASSERT_EQ(log.open(path_, {}), RHUMB_OK);

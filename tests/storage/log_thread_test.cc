@@ -1,10 +1,9 @@
-// Goal: many threads append, wait, cut and look at once, and everything acknowledged is there afterwards, in the order
-// of its numbers. Method: threads over a short time, also under ThreadSanitizer; syncs are counted by a backend that
-// takes its time over them.
+// Goal: many threads append, wait, cut and examine at once, and every acknowledged operation is in the log afterwards, in
+// the order of the numbers. Method: threads over a short time, also under ThreadSanitizer; a slow backend counts syncs.
 #include <atomic>
 #include <map>
 
-#include "tests/storage/log_test_support.h"
+#include "tests/support/log_test_support.h"
 
 namespace log_test {
 namespace {
@@ -45,7 +44,7 @@ void expect_orderly(const std::vector<Operation> &seen, uint64_t first_lsn) {
     }
 }
 
-TEST_F(LogTest, ThoseWhoWaitTogetherShareASync) {
+TEST_F(LogTest, ThreadsThatWaitTogetherShareASync) {
     constexpr uint64_t kEach = 60;
     Recorder recorder;
     recorder.delay_sync(microseconds(500));
@@ -65,12 +64,12 @@ TEST_F(LogTest, ThoseWhoWaitTogetherShareASync) {
     EXPECT_EQ(stats.synced_count, kThreadCount * kEach);
     EXPECT_LT(stats.sync_count, kThreadCount * kEach * 2 / 3);
     EXPECT_GE(stats.sync_count, kEach);
-    const std::vector<Operation> seen = replay_anew(0);
+    const std::vector<Operation> seen = replay_again(0);
     EXPECT_EQ(seen.size(), kThreadCount * kEach);
     expect_orderly(seen, 1);
 }
 
-TEST_F(LogTest, IntervalsMakeDurableByThemselves) {
+TEST_F(LogTest, TheIntervalThreadMakesOperationsDurable) {
     Settings settings;
     settings.durability = RHUMB_DURABILITY_INTERVAL;
     settings.interval_ns = 2000000;
@@ -83,7 +82,7 @@ TEST_F(LogTest, IntervalsMakeDurableByThemselves) {
         for (int i = 0; i < 5000 && rhumb__log_durable_lsn(log) < round * 4; i++)
             std::this_thread::sleep_for(milliseconds(1));
         ASSERT_EQ(rhumb__log_durable_lsn(log), round * 4);
-        ASSERT_TRUE(is_range(replay_anew(0), 1, round * 4));
+        ASSERT_TRUE(is_range(replay_again(0), 1, round * 4));
     }
     // What was found becomes durable too, while it is replayed.
     ASSERT_EQ(log.open(path_, settings), RHUMB_OK);
@@ -101,7 +100,7 @@ INSTANTIATE_TEST_SUITE_P(All, LogModes,
                                                                               : "None";
                          });
 
-TEST_P(LogModes, CutsBesideAppenders) {
+TEST_P(LogModes, CutsConcurrentlyWithAppends) {
     constexpr uint64_t kEach = 400;
     Settings settings;
     settings.durability = GetParam();
@@ -136,13 +135,13 @@ TEST_P(LogModes, CutsBesideAppenders) {
     EXPECT_GT(cut_count, 1u);
     EXPECT_EQ(rhumb__log_lsn(log), kThreadCount * kEach);
     EXPECT_EQ(log.close(), RHUMB_OK) << rhumb__error_last()->message;
-    const std::vector<Operation> seen = replay_anew(last.lsn);
+    const std::vector<Operation> seen = replay_again(last.lsn);
     const bool logged = GetParam() != RHUMB_DURABILITY_NONE;
     EXPECT_EQ(seen.size(), logged ? kThreadCount * kEach - last.lsn : 0);
     expect_orderly(seen, last.lsn + 1);
 }
 
-TEST_F(LogTest, ManyReservationsBesideAFullBuffer) {
+TEST_F(LogTest, ReservesBeyondAFullBuffer) {
     Settings settings;
     settings.durability = RHUMB_DURABILITY_INTERVAL;
     Log log;
@@ -153,15 +152,16 @@ TEST_F(LogTest, ManyReservationsBesideAFullBuffer) {
         for (int i = 0; i < 6; i++) {
             ASSERT_EQ(rhumb__log_reserve(log, 400000), RHUMB_OK);
             ASSERT_NE(log.append(RHUMB__LOG_INSERT, 0, large), 0u);
-            rhumb__log_append(log, RHUMB__LOG_DELETE, 0, nullptr, 0, large.data(), 400000);
+            const rhumb__log_operation operation = {RHUMB__LOG_DELETE, 0, nullptr, 0, large.data(), 400000};
+            rhumb__log_append(log, &operation);
         }
     });
     ASSERT_EQ(rhumb__log_sync(log), RHUMB_OK);
     EXPECT_EQ(rhumb__log_durable_lsn(log), 144u);
-    EXPECT_EQ(replay_anew(0).size(), 144u);
+    EXPECT_EQ(replay_again(0).size(), 144u);
 }
 
-TEST_F(LogTest, ExamineBesideAWriterFindsNothingWrong) {
+TEST_F(LogTest, ExamineFindsNothingWrongWhileAWriterAppends) {
     Settings settings;
     Log log;
     ASSERT_EQ(log.open(path_, settings), RHUMB_OK);
@@ -183,7 +183,7 @@ TEST_F(LogTest, ExamineBesideAWriterFindsNothingWrong) {
         const uint64_t before = cut_lsn;
         const rhumb__log_report report = examine(before);
         EXPECT_TRUE(report.exists);
-        if (cut_lsn != before) continue; // it may begin behind that by now, which is an error
+        if (cut_lsn != before) continue; // it may begin after that by now, which is an error
         EXPECT_EQ(report.error_count, 0u) << report.first_error;
         look_count++;
     }

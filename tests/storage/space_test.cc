@@ -1,6 +1,6 @@
 // Goal: the list of free blocks is right after any sequence of operations. Method: a bitmap of blocks is the model;
-// random operations are carried out on both, and every answer and the whole list compared after each.
-#include "tests/storage/io_test_support.h"
+// random operations are applied to both, and every result and the whole list are compared after each.
+#include "tests/support/io_test_support.h"
 
 extern "C" {
 #include "base/alloc.h"
@@ -142,7 +142,7 @@ TEST(FileSpace, ClaimsByAscendingOffsetLeaveTheGapsFree) {
     }
 }
 
-TEST(FileSpace, GivingNothingBackChangesNothing) {
+TEST(FileSpace, ReleasingAnEmptyRangeChangesNothing) {
     Space space;
     uint64_t offset = 1;
     ASSERT_EQ(rhumb__file_space_take(&space.value, 4 * kBlock, 1, 0, &offset), RHUMB_OK);
@@ -152,7 +152,7 @@ TEST(FileSpace, GivingNothingBackChangesNothing) {
     EXPECT_EQ(space.value.end, 4 * kBlock);
 }
 
-TEST(FileSpace, RefusesToGrowBeyondWhatAFileCanBe) {
+TEST(FileSpace, RefusesToGrowBeyondTheLargestFile) {
     Space space;
     uint64_t offset = 7;
     space.value.end = (UINT64_C(1) << 61) - kBlock;
@@ -163,7 +163,7 @@ TEST(FileSpace, RefusesToGrowBeyondWhatAFileCanBe) {
 }
 
 // For want of memory a gap is lost or the claim fails; the list stays sound.
-TEST(FileSpace, WithoutMemoryBlocksAreLostButNeverHandedOutTwice) {
+TEST(FileSpace, WithoutMemoryBlocksAreLostButNeverTakenTwice) {
     Space space;
     uint64_t offset = 0;
     ASSERT_EQ(rhumb__file_space_take(&space.value, 10 * kBlock, 1, 0, &offset), RHUMB_OK);

@@ -1,9 +1,9 @@
-// Goal: whatever call of a publication fails, and however, the version before stays whole; what is not a sync may be
-// tried again, and succeeds once the disk is well; what is makes the handle RHUMB_E_FATAL. Method: the same step of a
-// store's life again and again, each time with the next io call made to fail (see tests/support/io_fault.h), until one
-// passes without meeting the fault.
-#include "tests/storage/store_test_support.h"
+// Goal: whatever call of a publication fails, and however, the previous version stays complete; a failure before the sync
+// may be tried again and succeeds once the disk works, a failure of the sync makes the handle RHUMB_E_FATAL. Method: the
+// same step of a store's life, repeated; each time the next io call fails (see tests/support/io_fault.h), until one run
+// ends before the fault.
 #include "tests/support/io_fault.h"
+#include "tests/support/store_test_support.h"
 
 #include <fcntl.h>
 
@@ -90,7 +90,7 @@ INSTANTIATE_TEST_SUITE_P(Modes, StoreFault,
                                            Mode{"FullFromThenOn", ENOSPC, true, true}),
                          [](const ::testing::TestParamInfo<Mode> &info) { return std::string(info.param.name); });
 
-// A store with two versions behind it, and changes of every kind to publish.
+// A store with two published versions, and changes of every kind to publish.
 void prepare(const std::string &path, Model *model, Handle *writer, Rows *published) {
     *writer = create(&io_fault_backend, path, kFew);
     for (uint32_t i = 0; i < kFew.size(); i++) ASSERT_NO_FATAL_FAILURE(model->append(*writer, i, 400));
@@ -104,7 +104,7 @@ void prepare(const std::string &path, Model *model, Handle *writer, Rows *publis
     }
 }
 
-TEST_P(StoreFault, AFailedPublicationLeavesTheVersionBefore) {
+TEST_P(StoreFault, AFailedPublicationLeavesThePreviousVersion) {
     uint64_t sync_failure_count = 0;
     uint64_t other_failure_count = 0;
     for (uint64_t n = 1;; n++) {
@@ -122,7 +122,7 @@ TEST_P(StoreFault, AFailedPublicationLeavesTheVersionBefore) {
             EXPECT_EQ(status, RHUMB_OK);
             break;
         }
-        // What makes a version visible is a sync, or a superblock on its way to the disk: then nobody knows any more.
+        // What makes a version visible is a sync, or a superblock on its way to the disk: then it is unknown.
         const bool fatal = store_harness_failed(writer);
         if (hit == IoCall::kSync) {
             EXPECT_TRUE(fatal);
@@ -154,7 +154,7 @@ TEST_P(StoreFault, AFailedPublicationLeavesTheVersionBefore) {
 
 // At every moment two versions are whole, so that one may be damaged: also when everything of the next one but its
 // superblock has been written.
-TEST_P(StoreFault, BothVersionsOnTheDiskStayWhole) {
+TEST_P(StoreFault, BothVersionsOnTheDiskStayComplete) {
     Model model(22, kFew);
     Handle writer;
     Rows newest;
@@ -207,7 +207,7 @@ TEST_P(StoreFault, AFailedCreationLeavesNoFile) {
         }
         EXPECT_NE(status, RHUMB_OK) << n;
         EXPECT_EQ(harness, nullptr);
-        // The file itself can stay behind only if removing it is what fails as well.
+        // The file can be left only if removing it fails as well.
         if (!GetParam().persistent) {
             EXPECT_NE(access(path_.c_str(), F_OK), 0) << n;
         }
@@ -249,7 +249,7 @@ TEST_P(StoreFault, AFailedOpeningChangesNothing) {
     }
 }
 
-TEST_P(StoreFault, AFailedVerificationIsAStatus) {
+TEST_P(StoreFault, AFailedVerificationReturnsAStatus) {
     Model model(18, kFew);
     Handle writer;
     Rows published;
@@ -275,7 +275,7 @@ TEST_P(StoreFault, AFailedVerificationIsAStatus) {
 }
 
 // When many publications fail, the blocks they took are given back.
-TEST_P(StoreFault, FailedPublicationsLeaveNoSpaceBehind) {
+TEST_P(StoreFault, FailedPublicationsLoseNoSpace) {
     Model model(19, kFew);
     Handle writer;
     Rows published;
@@ -310,7 +310,7 @@ class StoreMemory : public ::testing::Test {
     std::string path_ = directory_.file("data");
 };
 
-TEST_F(StoreMemory, EveryAllocationOfAPublicationMayFail) {
+TEST_F(StoreMemory, PublishingFailsCleanlyAtEveryAllocation) {
     for (const bool persistent : {false, true}) {
         uint64_t failure_count = 0;
         Model model(20, kFew);
@@ -344,7 +344,7 @@ TEST_F(StoreMemory, EveryAllocationOfAPublicationMayFail) {
     }
 }
 
-TEST_F(StoreMemory, EveryAllocationOfAnOpeningMayFail) {
+TEST_F(StoreMemory, OpeningFailsCleanlyAtEveryAllocation) {
     Model model(21, kFew);
     Handle writer;
     Rows published;

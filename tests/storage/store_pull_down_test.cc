@@ -1,7 +1,7 @@
-// Goal: what lies far behind goes to the front, where there is room, and nowhere else. Method: sections that leave
-// known gaps behind, and what the file is like afterwards.
-#include "tests/storage/store_test_support.h"
+// Goal: pulling down moves what lies near the end of the file to free blocks at lower offsets, and nowhere else. Method:
+// sections that leave known gaps, and the layout of the file afterwards.
 #include "tests/support/io_fault.h"
+#include "tests/support/store_test_support.h"
 
 #include <sys/stat.h>
 
@@ -18,7 +18,7 @@ class PullDown : public ::testing::Test {
         return static_cast<uint64_t>(info.st_size);
     }
 
-    const rhumb__io_backend *backend_ = &rhumb_test::io_fault_backend; // never told to fail: plain without waiting
+    const rhumb__io_backend *backend_ = &rhumb_test::io_fault_backend; // no fault is armed: plain without waiting
     io_test::ScratchDirectory directory_;
     std::string path_ = directory_.file("data");
 };
@@ -31,8 +31,8 @@ void change_all(store_harness *store, uint32_t section, uint64_t row_count, uint
     }
 }
 
-// A section goes to the front only where there is room in front of it.
-TEST_F(PullDown, MovesNothingFurtherBack) {
+// A section moves only if there is room at a lower offset.
+TEST_F(PullDown, MovesNothingToAHigherOffset) {
     const std::vector<store_harness_spec> specs = {{1, true, 1, false, 4096, 1 << 20},
                                                    {2, true, 1, false, 4096, 1 << 20}};
     const std::vector<uint64_t> counts = {160, 16};
@@ -63,7 +63,7 @@ TEST_F(PullDown, MovesNothingFurtherBack) {
     EXPECT_TRUE(is_whole(open(backend_, path_, false, specs)));
 }
 
-// A large section goes to the front in pieces, which fit where all of it does not.
+// A large section moves in parts, which fit where all of it does not.
 TEST_F(PullDown, FillsMoreThanOneGap) {
     constexpr uint64_t kMiBRows = kMiB / 4096;
     const std::vector<store_harness_spec> specs = {{1, true, 1, false, 4096, 1 << 20},

@@ -1,8 +1,8 @@
 // Goal: what is published is what is read, by the writer, by readers and after reopening; only what changed is written;
-// space is reused, but never that of a version which somebody still reads. Method: synthetic sections of both kinds
-// against a model in memory, on both io backends where that can make a difference.
-#include "tests/storage/store_test_support.h"
+// space is reused, but never that of a version that is still read. Method: synthetic sections of both kinds against a
+// model in memory, on both io backends where that can make a difference.
 #include "tests/support/io_fault.h"
+#include "tests/support/store_test_support.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -17,7 +17,7 @@ INSTANTIATE_TEST_SUITE_P(Backends, IoBackend, ::testing::Values("plain", "uring"
 
 class Store : public ::testing::Test {
   protected:
-    const rhumb__io_backend *backend_ = &rhumb_test::io_fault_backend; // never told to fail: plain without waiting
+    const rhumb__io_backend *backend_ = &rhumb_test::io_fault_backend; // no fault is armed: plain without waiting
     io_test::ScratchDirectory directory_;
     std::string path_ = directory_.file("data");
 };
@@ -69,7 +69,7 @@ TEST_F(Store, UnpublishedChangesAreGoneAfterClosing) {
     EXPECT_TRUE(holds(writer, published));
 }
 
-TEST_F(Store, AFileWithoutAVersionIsNoIndex) {
+TEST_F(Store, AFileWithoutAVersionIsNotAnIndex) {
     Handle writer = create(backend_, path_);
     store_harness *reader = nullptr;
     EXPECT_EQ(store_harness_open(backend_, path_.c_str(), false, kSpecs.data(), kSpecs.size(), &reader),
@@ -77,7 +77,7 @@ TEST_F(Store, AFileWithoutAVersionIsNoIndex) {
     EXPECT_EQ(reader, nullptr);
 }
 
-TEST_F(Store, EpochsCountUpAndTheClientRecordGoesAlong) {
+TEST_F(Store, EpochsIncreaseAndTheClientRecordIsPublished) {
     Handle writer = create(backend_, path_);
     const std::vector<uint64_t> counts(kSpecs.size(), 0);
     for (uint8_t i = 1; i <= 5; i++) {
@@ -118,11 +118,11 @@ TEST_F(Store, OnlyWhatChangedIsWritten) {
     EXPECT_EQ(store_harness_dirty_count(writer, 2), 0u);
 
     before = written();
-    ASSERT_NO_FATAL_FAILURE(model.append(writer, 0, 3)); // 24 bytes behind the published ones
+    ASSERT_NO_FATAL_FAILURE(model.append(writer, 0, 3)); // 24 bytes after the published ones
     EXPECT_EQ(written(), before + 24);
 }
 
-TEST_F(Store, AChunkOfSeveralBlocksIsWrittenWhole) {
+TEST_F(Store, AChunkOfSeveralBlocksIsWrittenCompletely) {
     Model model(3);
     Handle writer = create(backend_, path_);
     ASSERT_EQ(store_harness_chunk_bytes(writer, 3), 3u * RHUMB__BLOCK_BYTES);
@@ -185,7 +185,7 @@ TEST_F(Store, FewerRowsThanInMemoryCanBePublished) {
 }
 
 // Rows may count without ever having been written. Their chunk gets a new checksum, because that covers published rows.
-TEST_F(Store, RowsThatNobodyWroteArePublishedAsZeros) {
+TEST_F(Store, RowsThatWereNeverWrittenArePublishedAsZeros) {
     const std::vector<store_harness_spec> specs = {{1, true, 1, false, 64, 1 << 20}};
     Handle writer = create(backend_, path_, specs);
     for (const uint64_t row_count : {10, 20, 1024, 1025, 3000}) {
@@ -199,15 +199,15 @@ TEST_F(Store, RowsThatNobodyWroteArePublishedAsZeros) {
     }
 }
 
-// A row behind the published ones reads as zeros in a writer, whatever a checkpoint that was cut short left there:
-// whoever interprets rows would otherwise find nodes that were never acknowledged.
+// A row after the published ones reads as zeros in a writer, whatever an interrupted checkpoint has left there: readers
+// of rows would otherwise find nodes that were never acknowledged.
 TEST_F(Store, NewRowsReadAsZerosAfterAnInterruptedPublication) {
     Model model(6);
     Handle writer = create(backend_, path_);
     for (uint32_t i = 0; i < kSpecs.size(); i++) ASSERT_NO_FATAL_FAILURE(model.append(writer, i, 10));
     ASSERT_EQ(model.publish(writer), RHUMB_OK);
     writer.close();
-    // The extents of all sections are blocks, so everything that is zero now lies behind published rows (or in block
+    // The extents of all sections are blocks, so everything that is zero now lies after published rows (or in block
     // 0).
     std::vector<uint8_t> bytes = io_test::file_bytes(path_);
     for (size_t i = RHUMB__BLOCK_BYTES; i + 4096 <= bytes.size(); i += 4096) {
@@ -223,12 +223,12 @@ TEST_F(Store, NewRowsReadAsZerosAfterAnInterruptedPublication) {
         ASSERT_EQ(store_harness_ensure(writer, i, row_count), RHUMB_OK);
         const uint8_t *row = store_harness_row(writer, i, 10);
         for (uint64_t k = 0; k < (row_count - 10) * stride; k++) {
-            ASSERT_EQ(row[k], 0) << "section " << i << ", byte " << k << " behind the published rows";
+            ASSERT_EQ(row[k], 0) << "section " << i << ", byte " << k << " after the published rows";
         }
     }
 }
 
-TEST_F(Store, GrowsOverManyPublicationsInFewPieces) {
+TEST_F(Store, GrowsOverManyPublicationsInFewExtents) {
     const std::vector<store_harness_spec> specs = {{1, false, 1, false, 128, 1 << 22},
                                                    {2, true, 1, false, 128, 1 << 22}};
     Model model(7, specs);
@@ -248,9 +248,9 @@ TEST_F(Store, GrowsOverManyPublicationsInFewPieces) {
     EXPECT_TRUE(is_whole(reader));
 }
 
-// A section of a gigabyte, nearly all of it never touched, changed everywhere bit by bit: the number of pieces is what
+// A section of a gigabyte, nearly all of it never touched, changed everywhere bit by bit: the number of extents is what
 // a process has mappings for.
-TEST_F(Store, PiecesStayBoundedInALargeSection) {
+TEST_F(Store, TheExtentsOfALargeSectionStayFew) {
     const std::vector<store_harness_spec> specs = {{1, true, 1, false, 4096, 1 << 22}};
     Model model(8, specs);
     Handle writer = create(backend_, path_, specs);
@@ -331,7 +331,7 @@ TEST_P(IoBackend, PinnedVersionsStayReadable) {
     EXPECT_TRUE(holds(writer, model.rows()));
 }
 
-TEST_F(Store, SpaceComesBackWhenTheLastReaderLeaves) {
+TEST_F(Store, SpaceIsFreeAgainWhenTheLastReaderCloses) {
     const std::vector<store_harness_spec> specs = {{1, true, 1, false, 64, 1 << 20}};
     Model model(10, specs);
     Handle writer = create(backend_, path_, specs);
@@ -356,7 +356,7 @@ TEST_F(Store, SpaceComesBackWhenTheLastReaderLeaves) {
 }
 
 // Whoever trims comes again while blocks are left, so there must be an end to it.
-TEST_F(Store, TrimmingLeavesNothingToComeBackForUnlessAReaderKeepsBlocks) {
+TEST_F(Store, TrimmingReportsOnlyBlocksThatAReaderKeeps) {
     Model model(12);
     bool left = false;
     Handle writer = create(backend_, path_);
@@ -379,7 +379,7 @@ TEST_F(Store, TrimmingLeavesNothingToComeBackForUnlessAReaderKeepsBlocks) {
 }
 
 // What a writer that is gone left to the version before the newest is no less retired than what it retires itself.
-TEST_F(Store, AWriterThatOpensLaterGivesBackWhatTheVersionBeforeTheNewestHad) {
+TEST_F(Store, AWriterThatOpensLaterFreesTheBlocksOfThePreviousVersion) {
     uint64_t used_bytes[2] = {0, 0};
     for (const bool reopens : {false, true}) {
         const std::string path = directory_.file(reopens ? "reopened" : "kept");
@@ -405,7 +405,7 @@ TEST_F(Store, AWriterThatOpensLaterGivesBackWhatTheVersionBeforeTheNewestHad) {
     EXPECT_EQ(used_bytes[true], used_bytes[false]);
 }
 
-TEST_F(Store, AWriterThatOpensLaterSparesTheVersionBeforeTheNewest) {
+TEST_F(Store, AWriterThatOpensLaterSparesThePreviousVersion) {
     Model model(14);
     Handle writer = create(backend_, path_);
     for (uint32_t i = 0; i < kSpecs.size(); i++) ASSERT_NO_FATAL_FAILURE(model.append(writer, i, 3000));
@@ -455,7 +455,7 @@ TEST_F(Store, AWriterThatOpensLaterSparesAnAncientPinnedVersion) {
     EXPECT_TRUE(holds(reader, ancient));
 }
 
-TEST_F(Store, OneWriterAtATime) {
+TEST_F(Store, AllowsOneWriterAtATime) {
     Handle writer = create(backend_, path_);
     Model model(12);
     ASSERT_EQ(model.publish(writer), RHUMB_OK);
@@ -468,7 +468,7 @@ TEST_F(Store, OneWriterAtATime) {
     EXPECT_NE(static_cast<store_harness *>(next), nullptr);
 }
 
-TEST_F(Store, SectionsOfAnotherShapeAreRefused) {
+TEST_F(Store, RefusesSectionsOfAnotherShape) {
     const std::vector<store_harness_spec> specs = {{1, false, 1, false, 8, 1 << 20}, {2, true, 1, false, 64, 1 << 20}};
     Model model(13, specs);
     Handle writer = create(backend_, path_, specs);
@@ -528,12 +528,12 @@ TEST_F(Store, UnknownOptionalSectionsAreSkippedByReadersAndDroppedByWriters) {
     ASSERT_EQ(store_harness_publish(writer, &count, nullptr, nullptr, nullptr, nullptr), RHUMB_OK);
     writer.close();
 
-    // A writer that knows the section begins it anew.
+    // A writer that knows the section begins it again, empty.
     writer = open(backend_, path_, true, both);
     EXPECT_TRUE(holds(writer, {kept[0], {}}, both));
 }
 
-TEST_F(Store, RowLimitsAreKept) {
+TEST_F(Store, RowLimitsAreEnforced) {
     const std::vector<store_harness_spec> specs = {{1, true, 1, false, 64, 1000}};
     Handle writer = create(backend_, path_, specs);
     EXPECT_EQ(store_harness_ensure(writer, 0, 1000), RHUMB_OK);
@@ -542,7 +542,7 @@ TEST_F(Store, RowLimitsAreKept) {
 
 // Somebody appended bytes to the file that are not a block. The last block is then one that the file has only a part
 // of, and a version whose length counted it whole would not open.
-TEST_F(Store, AFileOfOddLengthStaysOpenable) {
+TEST_F(Store, AFileOfOddLengthCanBeOpened) {
     Model model(15);
     Handle writer = create(backend_, path_);
     for (uint32_t i = 0; i < kSpecs.size(); i++) ASSERT_NO_FATAL_FAILURE(model.append(writer, i, 100));
@@ -563,9 +563,10 @@ TEST_F(Store, AFileOfOddLengthStaysOpenable) {
     }
 }
 
-// The superblock that a writer finds may be in the page cache only, if the sync of whoever wrote it failed. What the
-// disk has in its place then is put there here, behind the writer's back; its next version must not be built on that.
-TEST_F(Store, TheVersionFoundIsMadeDurableBeforeTheNext) {
+// The superblock that a writer finds may be in the page cache only, if the sync of the process that wrote it failed.
+// Here the disk gets what it would have in that case, without the writer's knowledge; the next version must not be built
+// on that.
+TEST_F(Store, TheVersionFoundIsMadeDurableBeforeTheNextOne) {
     Model model(23);
     Handle writer = create(backend_, path_);
     for (int i = 0; i < 3; i++) ASSERT_EQ(model.publish(writer), RHUMB_OK);

@@ -16,7 +16,7 @@ constexpr uint64_t kFirstKey = UINT64_C(0xABCDEF0000000000);
 
 void note(Exercise *exercise, const std::string &what) { rhumb_test::note(&exercise->broken, what); }
 
-// What an opening may answer, and that it says of which file.
+// Checks the status of an opening, and that the message names the file.
 void check_refusal(Exercise *exercise, const std::string &path) {
     const rhumb_error *error = rhumb_error_last();
     if (!is_refusal(exercise->opened) && exercise->opened != RHUMB_E_READONLY) {
@@ -37,7 +37,7 @@ void check_found(Exercise *exercise, const char *what, const std::vector<float> 
     }
 }
 
-// With a filter in each of its ways, within a radius, and one after the other to the end.
+// Searches with each kind of filter, within a radius, and with an iterator to its end.
 void search_otherwise(Exercise *exercise, rhumb_index *index, const float *query) {
     std::vector<uint64_t> keys(kNearest);
     std::vector<float> distances(kNearest);
@@ -101,7 +101,7 @@ void read_everything(Exercise *exercise, rhumb_index *index) {
         }
         check_found(exercise, "search", distances, found_count);
         for (size_t k = 0; k < found_count; k++) {
-            // A key that the search knows may be lost to the key table of a damaged file, but not in another way.
+            // The key table of a damaged file may lack a key that a search returns; no other inconsistency is allowed.
             const rhumb_status status = rhumb_index_get_vector(index, keys[k], vector.data());
             if (status != RHUMB_OK && status != RHUMB_E_NOTFOUND) note(exercise, "get: " + describe_last());
         }

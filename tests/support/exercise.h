@@ -1,5 +1,5 @@
-// Using an index file of unknown content in every way there is, and telling whether the library kept its promises:
-// an error that names the file, or answers that make sense, and after a successful checkpoint a file that opens.
+// Uses an index file of unknown content in every way, and checks that the library keeps its promises: an error that
+// names the file, or consistent answers, and after a successful checkpoint a file that opens.
 #ifndef RHUMB_TESTS_SUPPORT_EXERCISE_H
 #define RHUMB_TESTS_SUPPORT_EXERCISE_H
 
@@ -11,8 +11,8 @@
 namespace rhumb_test {
 
 struct Exercise {
-    rhumb_status opened = RHUMB_OK;   // what opening answered
-    rhumb_status verified = RHUMB_OK; // what verify answered, if it was opened
+    rhumb_status opened = RHUMB_OK;   // status of opening
+    rhumb_status verified = RHUMB_OK; // status of verify, if it was opened
     rhumb_verify_report report = {};
     std::string broken; // the first promise that was not kept, or ""
 };

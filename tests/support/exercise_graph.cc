@@ -11,14 +11,14 @@
 namespace rhumb_test {
 namespace {
 
-// Points that are asked for one by one; walks go over all.
+// Points that are read one by one; walks cover all.
 constexpr size_t kAskedCount = 16;
 constexpr size_t kCapacity = 5000; // more than a point can have neighbours
 
 void ask_key(std::string *broken, rhumb_index *index, uint64_t key, bool graph_only) {
     uint32_t level = 0;
     const rhumb_status status = rhumb_index_level(index, key, &level);
-    // A key that a walk shows may be lost to the key table of a damaged file.
+    // The key table of a damaged file may lack a key that a walk returns.
     if (status == RHUMB_E_NOTFOUND) return;
     if (status != RHUMB_OK) note(broken, "level: " + describe_last());
     static std::vector<uint64_t> keys(kCapacity);
@@ -87,7 +87,7 @@ void export_graph(std::string *broken, rhumb_index *index, const std::string &pa
     unlink(path.c_str());
 }
 
-// All points by position. Returns whether every answer was sound.
+// Reads all points by position. Returns whether every answer was sound.
 bool view_all(std::string *broken, const rhumb_topology *topology, const rhumb_topology_arrays &arrays) {
     bool sound = true;
     for (uint64_t position = 0; position < arrays.point_count; position++) {
@@ -98,7 +98,7 @@ bool view_all(std::string *broken, const rhumb_topology *topology, const rhumb_t
         if (status == RHUMB_E_CORRUPT) sound = false;
         if (status != RHUMB_OK && status != RHUMB_E_CORRUPT) note(broken, "view: " + describe_last());
         if (status != RHUMB_OK) continue;
-        // What a view hands out can be read.
+        // Reads everything that a view points to.
         uint64_t sum = 0;
         for (size_t i = 0; i < count; i++) {
             sum += neighbours[i];
@@ -111,7 +111,7 @@ bool view_all(std::string *broken, const rhumb_topology *topology, const rhumb_t
     return sound;
 }
 
-// Some keys, through the calls that take them. Returns whether every answer was sound.
+// Looks up some keys, through the calls that take them. Returns whether every answer was sound.
 bool ask_keys(std::string *broken, const rhumb_topology *topology, const rhumb_topology_arrays &arrays) {
     bool sound = true;
     std::vector<uint64_t> keys(kCapacity);

@@ -1,5 +1,5 @@
-// Asking an index file of unknown content for its graph, with its vectors and without, and a topology file of unknown
-// content for everything; telling whether the library kept its promises.
+// Reads the graph of an index file of unknown content, with and without its vectors, and all of a topology file of
+// unknown content, and checks that the library keeps its promises.
 #ifndef RHUMB_TESTS_SUPPORT_EXERCISE_GRAPH_H
 #define RHUMB_TESTS_SUPPORT_EXERCISE_GRAPH_H
 

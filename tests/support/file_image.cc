@@ -62,7 +62,7 @@ bool FileImage::save(const std::string &path) const {
 }
 
 uint64_t FileImage::superblock_offset(uint32_t slot, uint32_t copy) {
-    return slot * uint64_t{RHUMB__SUPERBLOCK_SLOT_STRIDE} + copy * uint64_t{RHUMB__SUPERBLOCK_COPY_STRIDE};
+    return slot * uint64_t{RHUMB__SUPERBLOCK_STRIDE} + copy * uint64_t{RHUMB__SUPERBLOCK_COPY_STRIDE};
 }
 
 rhumb__superblock FileImage::superblock(uint32_t slot, uint32_t copy) const {
@@ -160,7 +160,7 @@ void FileImage::mend_chunks() {
     const uint64_t table = superblock.directory_offset + superblock.root_bytes;
     for (const rhumb__section_record &section : sections()) {
         if (section.chunk_bytes < RHUMB__BLOCK_BYTES || section.chunk_bytes > (UINT32_C(16) << 20)) continue;
-        // What the rows say they take up, as far as there are extents for it.
+        // The bytes that the rows take according to the record, limited by the extents.
         uint64_t published = section.row_stride_bytes * section.row_count;
         uint64_t covered = 0;
         const std::vector<rhumb__extent> extents = this->extents(section);

@@ -1,8 +1,8 @@
-// The bytes of an index file in memory, to be damaged: where things are in it, and checksums that can be made right
-// again afterwards, so that damage reaches the checks behind the checksums.
+// The bytes of an index file in memory, for tests that damage it: finds the parts of the file, and corrects the
+// checksums afterwards, so that the damage reaches the checks after those of the checksums.
 //
-// Knows the format from storage/frame/format.h alone and shares no code with storage/. All functions take any bytes:
-// places that do not exist are answered with nothing, and mended is what can be found.
+// Knows the format from storage/frame/format.h alone and shares no code with storage/. All functions accept any bytes:
+// they return nothing for places that do not exist, and correct the checksums of what they find.
 #ifndef RHUMB_TESTS_SUPPORT_FILE_IMAGE_H
 #define RHUMB_TESTS_SUPPORT_FILE_IMAGE_H
 
@@ -53,7 +53,7 @@ class FileImage {
     }
     template <typename T> void put(uint64_t offset, const T &value) { write(offset, &value, sizeof value); }
 
-    // Make the checksums right: of the chunks (with the table's own), of the root, of the four superblocks.
+    // Corrects the checksums: of the chunks (with the table's own), of the root, of the four superblocks.
     void mend_chunks();
     void mend_root();
     void mend_superblocks();
@@ -63,7 +63,7 @@ class FileImage {
         mend_superblocks();
     }
 
-    // A short form for corpora: the length, and the pieces of 64 bytes that are not zero.
+    // A short form for corpora: the length, and the runs of 64 bytes that are not zero.
     std::vector<uint8_t> pack() const;
     static FileImage unpack(const uint8_t *bytes, size_t byte_count, uint64_t length_max);
 

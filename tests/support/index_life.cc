@@ -78,13 +78,13 @@ rhumb_status IndexLife::close() {
     return status;
 }
 
-// ---- keeping count ----
+// ---- counting ----
 
 std::vector<float> IndexLife::fresh_vector(uint32_t lane) {
     return vectors_.vector(lane * kLaneVectors + lanes_[lane].vector_count++);
 }
 
-// Entries have been put into the oracle; they may happen from now on.
+// Entries were recorded in the oracle; they may happen from now on.
 void IndexLife::begin(uint32_t lane, uint64_t entry_count) {
     const Guard guard(mutex_);
     const uint64_t count = oracle_.count(lane);
@@ -184,7 +184,7 @@ void IndexLife::resume(const Oracle::Prefix &found, bool durable) {
         lane.begun.push_back({position, count});
         lane.lsns.resize(count);
         if (durable) {
-            // What is there stays there, but whether in log or checkpoint is not known.
+            // The content stays the same, whether it is in the log or in the checkpoint.
             lane.promised = {{0, count}};
             lane.begun = {{0, count}};
             lane.in_checkpoint.clear();
@@ -305,7 +305,7 @@ rhumb_status IndexLife::step(std::mt19937_64 *random, uint64_t id_count, uint32_
 
 namespace {
 
-// What a search that stops at nothing finds from `query`.
+// What a search of unlimited breadth finds from `query`.
 std::string search_all(rhumb_index *index, const float *query, std::set<uint64_t> *found) {
     std::vector<uint64_t> keys(rhumb_index_count(index) + 1);
     size_t found_count = 0;
@@ -320,8 +320,8 @@ std::string search_all(rhumb_index *index, const float *query, std::set<uint64_t
     return "";
 }
 
-// Vectors that not even a search for themselves finds. What one search does not come to, another may: links have a
-// direction, and where a search enters level 0 depends on its query.
+// Counts the vectors that even a search for themselves does not find. One search may reach what another does not: links
+// have a direction, and the place where a search enters level 0 depends on its query.
 std::string count_missing(rhumb_index *index, uint64_t *missing_count) {
     const std::vector<float> query(IndexLife::kDim, 0.5f);
     std::set<uint64_t> found;

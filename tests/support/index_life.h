@@ -1,5 +1,5 @@
-// A life of an index: what is asked of it is entered into an oracle at the same time, together with the moments at
-// which it was begun, and was promised to survive. On the simulated disk moments are positions in the disk's history
+// A life of an index: every operation is also recorded in an oracle, together with the moments at which it began and at
+// which its survival was promised. On the simulated disk moments are positions in the disk's history
 // (sim_position), so that afterwards a power cut at any of them can be judged.
 //
 // What a call promises is what include/rhumb.h says: in mode full, everything that has returned; in the other modes,
@@ -29,22 +29,22 @@ namespace rhumb_test {
 // What an index must hold after a power cut.
 struct LifeBounds {
     bool created = false;      // there must be an index
-    Oracle::Prefix low;        // at least so much of each lane
-    Oracle::Prefix checkpoint; // and so much in a checkpoint, for readers
-    Oracle::Prefix high;       // at most so much
+    Oracle::Prefix low;        // at least these entries of each lane
+    Oracle::Prefix checkpoint; // and these in a checkpoint, for readers
+    Oracle::Prefix high;       // at most these
 };
 
 class IndexLife {
   public:
     static constexpr uint32_t kDim = 8;
 
-    // `clock` tells the moment; NULL: it is always 0.
+    // `clock` returns the moment; NULL: always 0.
     IndexLife(std::string path, uint64_t seed, uint64_t (*clock)(), uint32_t lane_count = 1);
 
     // Another life with the same past and no handle.
     IndexLife(const IndexLife &past);
 
-    // As the API's functions. `fill_options` for a durability and an otherwise default handle.
+    // Like the API's functions. `fill_options` for a durability and an otherwise default handle.
     static rhumb_open_options fill_options(rhumb_durability durability);
     rhumb_status create(const rhumb_open_options &options);
     rhumb_status open(const rhumb_open_options &options);
@@ -61,7 +61,7 @@ class IndexLife {
     rhumb_status checkpoint();
     rhumb_status compact(bool shrink);
 
-    // One of all these, at random, but for sync, checkpoint and compact with several lanes. Failures because of a key
+    // A random one of all these, except for sync, checkpoint and compact with several lanes. Failures because of a key
     // that is there, or is not, are RHUMB_OK.
     rhumb_status step(std::mt19937_64 *random, uint64_t id_count, uint32_t lane = 0);
 
@@ -73,7 +73,7 @@ class IndexLife {
     // Entries whose calls have returned: what the open handle must show.
     Oracle::Prefix returned_counts();
 
-    // The index has been found to hold `found`. Life goes on from there: what was not in it has not happened.
+    // The index has been found to hold `found`. Life continues from there: what was not in it has not happened.
     // `durable`: the clock begins at 0 again with a disk that holds all of this.
     void resume(const Oracle::Prefix &found, bool durable);
 
@@ -122,8 +122,8 @@ class IndexLife {
     bool failed_ = false; // the handle has returned RHUMB_E_FATAL
 };
 
-// Compares the index of an open handle with what it must hold, and says how many live vectors a search of the greatest
-// breadth does not find.
+// Compares the index of an open handle with what it must hold, and returns how many live vectors a search of the
+// greatest breadth does not find.
 std::string judge_handle(IndexLife *life, rhumb_index *index, const Oracle::Prefix &low, const Oracle::Prefix &high,
                          Oracle::Prefix *found, uint64_t *missing_count);
 

@@ -1,5 +1,5 @@
-// See io_fault.h. Each call asks trip() whether it is the chosen one before it goes on to the plain backend. The plain
-// backend's queue is always empty, so a sync that is not carried out leaves nothing undone.
+// See io_fault.h. Each call asks trip() whether it is the chosen one, and otherwise continues in the plain backend. The
+// plain backend's queue is always empty, so skipping a sync leaves nothing undone.
 #include "tests/support/io_fault.h"
 
 #include <atomic>
@@ -21,15 +21,15 @@ struct FaultHandle {
     rhumb_error write_error;
 };
 
-IoFault fault; // what it says of calls and their number is in the next two, which change while other threads call
+IoFault fault; // its calls and their number are in the next two, which change while other threads call
 std::atomic<uint32_t> counted_calls{kAllIoCalls};
-std::atomic<uint64_t> failing_number{0}; // set last, so whoever sees one sees the rest of the fault
+std::atomic<uint64_t> failing_number{0}; // set last, so a thread that reads one sees the rest of the fault
 std::atomic<uint64_t> call_count{0};
 std::atomic<IoCall> hit{IoCall::kCount};
 
 FaultHandle *handle_of(rhumb__io *io) { return reinterpret_cast<FaultHandle *>(io); }
 
-// Counts a call; whether it must fail.
+// Counts a call. Returns whether it must fail.
 bool trip(IoCall call) {
     if ((counted_calls & io_call_bit(call)) == 0) return false;
     const uint64_t number = ++call_count;

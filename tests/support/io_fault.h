@@ -1,5 +1,5 @@
 // An io backend that fails on request: everything goes to the plain backend, except the call that a test has chosen,
-// and except syncs, which are counted but not carried out: no test can pull the plug, so they would only take time.
+// and except syncs, which are counted but not carried out: no test can cut the power, so they would only take time.
 //
 // Calls are counted from io_fault_arm on. One fault at a time, for all handles of this backend. Threads of the index
 // may call while a fault is armed or disarmed, as long as none is failing at that moment.
@@ -41,14 +41,14 @@ struct IoFault {
     bool persistent = false;      // every counted call after it fails too
     bool short_write = false;     // a write that fails has written its first half
     int os_errno = 5;             // EIO
-    uint32_t calls = kAllIoCalls; // which calls count, as io_call_bit
+    uint32_t calls = kAllIoCalls; // which calls are counted, as io_call_bit
 };
 
-// Begins to count anew. A write that fails does so as io.h says: its error is reported by the next drain. A sync that
+// Restarts the count. A write that fails does so as io.h says: its error is reported by the next drain. A sync that
 // fails makes its handle RHUMB_E_FATAL for good.
 void io_fault_arm(const IoFault &fault);
 
-// Nothing fails any more; counting goes on.
+// Nothing fails any more; counting continues.
 void io_fault_disarm();
 
 // Counted calls since io_fault_arm, and the first of them that was made to fail (kCount: none was).

@@ -1,5 +1,5 @@
-// See io_sim.h. Every call goes to the plain backend on a descriptor of the file's memfd; what changes something is
-// carried out and entered into the history under one lock, so the order of the history is that of the page cache.
+// See io_sim.h. Every call goes to the plain backend on a descriptor of the file's memfd; a change is
+// carried out and recorded in the history under one lock, so the order of the history is that of the page cache.
 #include "tests/support/io_sim.h"
 
 #include <fcntl.h>
@@ -21,7 +21,7 @@ extern "C" {
 namespace rhumb_test {
 namespace {
 
-// A simulation that cannot go on proves nothing.
+// A simulation that cannot continue proves nothing.
 void require(bool condition, const char *what) {
     if (condition) return;
     fprintf(stderr, "simulated disk: %s (errno %d)\n", what, errno);
@@ -42,7 +42,7 @@ struct CachedFile {
         require(fstat(fd, &info) == 0, "cannot see a file's size");
         return static_cast<uint64_t>(info.st_size);
     }
-    // [begin, end), zeros behind the end of the file.
+    // [begin, end), zeros after the end of the file.
     SimBytes bytes(uint64_t begin, uint64_t end) const {
         SimBytes all(end - begin);
         for (uint64_t done = 0; done < all.size();) {
@@ -58,13 +58,13 @@ struct CachedFile {
     const int fd;
 };
 
-// A write that nobody has waited for.
+// A write that no call has waited for.
 struct QueuedWrite {
     uint64_t sequence;
     uint64_t offset;
     SimBytes bytes;
     const void *source;
-    bool in_flight; // may still be on its way: a call on the size has not waited for it either
+    bool in_flight; // may be in flight: a call on the size has not waited for it either
 };
 
 struct SimHandle {
@@ -91,7 +91,7 @@ struct Disk {
 };
 
 Disk &disk() {
-    static Disk *the_disk = new Disk; // never destroyed: a thread may still be at it when the process ends
+    static Disk *the_disk = new Disk; // never destroyed: a thread may still use it when the process ends
     return *the_disk;
 }
 
@@ -99,7 +99,7 @@ using Guard = std::lock_guard<std::mutex>;
 
 SimHandle *handle_of(rhumb__io *io) { return reinterpret_cast<SimHandle *>(io); }
 
-// The lock is held by the caller here and below, wherever the history is touched.
+// Here and below, the caller holds the lock wherever the history is touched.
 uint64_t record(SimEvent event) {
     event.sequence = disk().history.size() + 1;
     disk().history.push_back(std::make_shared<const SimEvent>(std::move(event)));
@@ -117,7 +117,7 @@ SimEvent event_of(SimEventKind kind, const SimHandle *handle) {
 constexpr uint64_t sector_begin(uint64_t offset) { return offset / kSimSectorBytes * kSimSectorBytes; }
 constexpr uint64_t sector_end(uint64_t offset) { return sector_begin(offset + kSimSectorBytes - 1); }
 
-// Enters the sectors around [begin, end) as the page cache holds them now.
+// Records the sectors around [begin, end) as the page cache holds them now.
 uint64_t record_sectors(const SimHandle *handle, uint64_t begin, uint64_t end) {
     SimEvent event = event_of(SimEventKind::kWrite, handle);
     event.offset = sector_begin(begin);
@@ -131,7 +131,7 @@ void record_size(const SimHandle *handle, uint64_t before_bytes) {
     SimEvent event = event_of(SimEventKind::kSize, handle);
     event.size_bytes = now_bytes;
     if (now_bytes < before_bytes) {
-        // What is left of the last sector is a matter of content, which may be lost by itself.
+        // The rest of the last sector is content, which may be lost by itself.
         if (now_bytes % kSimSectorBytes != 0) record_sectors(handle, now_bytes, now_bytes + 1);
         event.zero_begin = sector_end(now_bytes);
         event.zero_end = sector_end(before_bytes);
@@ -139,7 +139,7 @@ void record_size(const SimHandle *handle, uint64_t before_bytes) {
     record(std::move(event));
 }
 
-// Failures of the page cache's descriptor are told of the path that the caller knows.
+// Failures of the page cache's descriptor are reported with the path that the caller knows.
 rhumb_status relabel(const SimHandle *handle, rhumb_status status) {
     if (status == RHUMB_OK) return status;
     rhumb_error error;
@@ -332,7 +332,7 @@ rhumb_status sim_sync_directory(const char *path) {
     return RHUMB_OK;
 }
 
-// Takes a name off the disk and enters that; `to` is the new one, if there is one.
+// Removes a name from the disk and records that; `to` is the new name, if any.
 rhumb_status unname(SimEventKind kind, const char *path, const char *to) {
     const Guard guard(disk().mutex);
     const auto found = disk().names.find(path);
@@ -364,7 +364,7 @@ const rhumb__io_backend io_sim_backend = {
     sim_lock_test, sim_sync_directory, sim_remove, sim_rename, nullptr,
 };
 
-// ---- what tests ask ----
+// ---- for tests ----
 
 void sim_restore(const SimImage &image) {
     const Guard guard(disk().mutex);

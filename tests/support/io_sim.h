@@ -1,10 +1,10 @@
 // A simulated disk: an io backend whose files live in memory, which records every change, so that a test can see what a
-// power cut at any moment could have left. The fault model stands in sim_recording.h.
+// power cut at any moment could have left. sim_recording.h defines the fault model.
 //
-// There is one disk per process. A file is a memfd, the "page cache": every handle opens it anew, so that reads, maps
-// and locks are the kernel's own, with an open file description per handle. All of the backend may be used by any
-// number of threads, as io.h allows; so may the functions here, but for sim_reset and sim_restore, which need a disk
-// without handles. Directories need not be made: every path is as good as any other.
+// There is one disk per process. A file is a memfd, the "page cache": every handle opens it with a new open, so that
+// reads, maps and locks are the kernel's own, with an open file description per handle. All of the backend may be used
+// by any number of threads, as io.h allows; so may the functions here, except for sim_reset and sim_restore, which need
+// a disk without handles. Directories need not be made: any path works.
 //
 //     rhumb__io_backend_set_default(&io_sim_backend);
 //     sim_reset();
@@ -12,10 +12,10 @@
 //     SimRecording recording = sim_recording();
 //     for (uint64_t at = 0; at <= recording.size(); at++) {
 //         sim_restore(recording.crash(at, seed, SimTear::kSectors));
-//         ... open, check, close; sim_recording() now tells of the recovery, for cuts in that ...
+//         ... open, check, close; sim_recording() now has the recovery, for cuts in that ...
 //     }
 //
-// Writes are in the page cache and in the history as soon as they are queued, but count as on their way until the
+// Writes are in the page cache and in the history as soon as they are queued, but are in flight until the
 // handle has waited for them: a sync of another handle does not cover them.
 #ifndef RHUMB_TESTS_SUPPORT_IO_SIM_H
 #define RHUMB_TESTS_SUPPORT_IO_SIM_H
@@ -43,7 +43,7 @@ uint64_t sim_position();
 // The history so far, and what it began with. Handles may be open, and the disk may change afterwards.
 SimRecording sim_recording();
 
-// sim_recording().crash(...): for single images, as every call begins anew.
+// sim_recording().crash(...): for single images, as every call starts from scratch.
 SimImage sim_crash(uint64_t at_sequence, uint64_t seed, SimTear tear);
 
 // What programs see now (the page cache), of the disk or of one file. A file that does not exist has no bytes.
@@ -52,16 +52,16 @@ SimBytes sim_file_bytes(const std::string &path);
 bool sim_file_exists(const std::string &path);
 
 // A lying fsync, as Linux does it after a failed write-back: one sync fails (RHUMB_E_FATAL for its handle, for good),
-// the writes that it should have covered will never be durable, and yet the page cache goes on showing them and later
+// the writes that it should have covered will never be durable, and yet the page cache continues to show them and later
 // syncs, through new handles, succeed: the pages count as clean. Sectors that are written again are dirty again, whole.
 // Sizes and holes are in the journal, so the next sync makes those durable.
 struct SimLie {
     uint64_t sync_number = 0;    // the counted sync that fails; 1 is the next. 0: none
-    std::string path_end;        // only syncs of files whose path ends so count
+    std::string path_end;        // only syncs of files whose path ends are counted
     uint64_t survivors_seed = 0; // 0: no write reaches the disk; else: about half of the sectors do
 };
 
-// Begins to count syncs anew.
+// Restarts the count of syncs.
 void sim_lie_arm(const SimLie &lie);
 uint64_t sim_lie_sync_count();
 uint64_t sim_lie_position(); // the sequence number of the sync that lied; 0: none has yet

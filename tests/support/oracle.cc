@@ -198,7 +198,7 @@ std::string Oracle::compare(rhumb_index *index, const Prefix &prefix, uint32_t q
     const uint64_t count = rhumb_index_count(index);
     if (count != live.size())
         return std::to_string(live.size()) + " keys are there, but the index counts " + std::to_string(count);
-    // Queries lie beside live vectors, spread over the keys; without any, somewhere.
+    // Queries lie near live vectors, spread over the keys; anywhere if there are none.
     for (uint32_t i = 0; i < query_count; i++) {
         Vector query(dim_, 1.0f);
         if (!live.empty()) {

@@ -9,7 +9,7 @@
 // An entry is best recorded before the call is made, so that it is there when a power cut hits the call; withdraw takes
 // it back when the call failed.
 //
-// Lanes may be recorded in by different threads at once; everything else wants the object for itself.
+// Lanes may be recorded in by different threads at once; everything else needs exclusive use of the object.
 #ifndef RHUMB_TESTS_SUPPORT_ORACLE_H
 #define RHUMB_TESTS_SUPPORT_ORACLE_H
 
@@ -52,9 +52,9 @@ class Oracle {
     uint64_t count(uint32_t lane = 0) const { return lanes_.at(lane).entries.size(); }
     Prefix counts() const;
 
-    // Asks the index for everything: the count; every key that was ever used, present or absent, and its vector bit for
-    // bit; exact searches, whose distances must be those of brute force, and approximate ones, which must find nothing
-    // but live keys at their exact distances. Returns "" or what is wrong.
+    // Compares everything with the index: the count; every key that was ever used, present or absent, and its vector
+    // bit for bit; exact searches, whose distances must be those of brute force, and approximate ones, which must find
+    // nothing but live keys at their exact distances. Returns "" or what is wrong.
     //
     // Distances may differ from brute force by (dim + 8) * FLT_EPSILON times the sum of the magnitudes that were added
     // up: the bound on the error of adding `dim` products in f32, in whatever order a kernel does.
@@ -69,7 +69,7 @@ class Oracle {
     // taken, and numbers begin at 1 again. Keys remain known.
     void rebase(const Prefix &prefix);
 
-    // Forgets the entries behind this prefix, as those that a power cut has taken. Their numbers are given out again.
+    // Forgets the entries behind this prefix, as those that a power cut has taken. Their numbers are assigned again.
     void truncate(const Prefix &prefix);
 
     // The vectors of all live keys after a prefix.

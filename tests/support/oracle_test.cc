@@ -1,5 +1,5 @@
 // Goal: the oracle agrees with an index that did what was recorded, finds the prefix that an index holds, and notices
-// every kind of difference: a campaign is worth what its judge is. Method: small indexes, on which some of the recorded
+// every kind of difference, on which all campaigns with it rely. Method: small indexes, on which some of the recorded
 // operations are not carried out, or others are.
 #include "tests/support/oracle.h"
 
@@ -100,7 +100,7 @@ TEST_P(OracleTest, FindsThePrefixThatTheIndexHolds) {
     EXPECT_EQ(oracle_.compare(index_, oracle_.counts()), "");
 }
 
-TEST_P(OracleTest, TakesABatchWholeOrNotAtAll) {
+TEST_P(OracleTest, AcceptsABatchWholeOrNotAtAll) {
     perform_some();
     const uint64_t before = oracle_.count();
     std::vector<Oracle::Operation> batch;
@@ -136,7 +136,7 @@ TEST_P(OracleTest, NoticesEveryDifference) {
     perform_some();
     const Oracle::Prefix held = oracle_.counts();
     ASSERT_EQ(rhumb_index_insert(index_, 12345, vectors_.vector(1).data()), RHUMB_OK);
-    EXPECT_NE(oracle_.compare(index_, held).find("counts"), std::string::npos) << "a key that nobody used";
+    EXPECT_NE(oracle_.compare(index_, held).find("counts"), std::string::npos) << "a key that no operation used";
     ASSERT_EQ(rhumb_index_delete(index_, 12345), RHUMB_OK);
     EXPECT_EQ(oracle_.compare(index_, held), "");
     ASSERT_EQ(rhumb_index_delete(index_, 3), RHUMB_OK);

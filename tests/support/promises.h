@@ -21,7 +21,7 @@ inline std::string describe_last() {
     return std::string(rhumb_status_name(error->status)) + " \"" + error->message + "\"";
 }
 
-// What opening a damaged file may answer.
+// The statuses that opening a damaged file may return.
 inline bool is_refusal(rhumb_status status) {
     return status == RHUMB_E_CORRUPT || status == RHUMB_E_VERSION || status == RHUMB_E_TRUNCATED ||
            status == RHUMB_E_NOT_AN_INDEX;

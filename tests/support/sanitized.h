@@ -1,5 +1,5 @@
-// Whether this is built with a sanitizer that makes everything take ten times as long. The plain run beside it has the
-// larger sample then.
+// Whether this is built with a sanitizer, which makes everything take ten times as long. Samples may then be smaller:
+// the plain run has the larger one.
 #ifndef RHUMB_TESTS_SUPPORT_SANITIZED_H
 #define RHUMB_TESTS_SUPPORT_SANITIZED_H
 

@@ -9,6 +9,7 @@
 
 #include "tests/support/io_sim.h"
 #include "tests/support/oracle.h"
+#include "tests/support/seed.h"
 #include "tests/support/small_index.h"
 
 namespace {
@@ -18,14 +19,7 @@ using namespace rhumb_test;
 constexpr const char *kPath = "/sim/a.rhumb";
 constexpr uint32_t kDim = 16;
 
-uint64_t choose_seed() {
-    const char *text = getenv("RHUMB_SEED");
-    const uint64_t seed = text != nullptr ? strtoull(text, nullptr, 0) : std::random_device{}();
-    printf("RHUMB_SEED=%llu\n", static_cast<unsigned long long>(seed));
-    return seed;
-}
-
-// From this place of the history on, at least so many operations are promised.
+// From this position of the history on, at least this many operations are promised.
 struct Promise {
     uint64_t position;
     uint64_t operation_count;
@@ -84,7 +78,7 @@ class SimIndex : public ::testing::Test {
         if (status != RHUMB_OK) {
             ASSERT_FALSE(created) << rhumb_error_last()->message;
             if (status == RHUMB_E_NOTFOUND) return;
-            // What a creation has left that did not get to its end.
+            // What an unfinished creation has left.
             ASSERT_TRUE(status == RHUMB_E_NOT_AN_INDEX || status == RHUMB_E_CORRUPT) << rhumb_error_last()->message;
             const std::string message = rhumb_error_last()->message;
             ASSERT_NE(message.find("creation was interrupted"), std::string::npos) << message;
@@ -120,7 +114,7 @@ TEST_F(SimIndex, ComesBackAfterAPowerCutAtAnyMoment) {
     EXPECT_GT(half_created_count_, 0u);
 }
 
-// That the test above can fail: the disk of a moment before a promise does not keep it.
+// Shows that the test above can fail: the disk of a moment before a promise does not keep it.
 TEST_F(SimIndex, AnEarlierDiskDoesNotKeepALaterPromise) {
     live();
     const Promise &last = promises_.back();

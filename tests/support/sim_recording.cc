@@ -46,7 +46,7 @@ class SimRecording::Survival {
         if (kept_count < pending.size()) first_lost_ = pending[kept_count];
     }
 
-    // Whether a change that can only happen as a whole did.
+    // Whether a change that happens as a whole or not at all has happened.
     bool keeps(const SimEvent &event) {
         switch (tear_) {
         case SimTear::kAllLost: return false;
@@ -56,7 +56,7 @@ class SimRecording::Survival {
         }
     }
 
-    // To be called before the sectors of a write are asked for.
+    // Must be called before keeps_sector for the sectors of a write.
     void begin_write(const SimEvent &event) {
         whole_ = tear_ != SimTear::kSectors;
         keep_whole_ = whole_ && keeps(event);
@@ -126,7 +126,7 @@ void SimRecording::apply(const SimEvent &event) {
     }
 }
 
-// Empties what a cut or a hole takes away, but for sectors that hold something younger.
+// Clears what a cut or a hole removes, except for sectors with younger content.
 void SimRecording::zero_sectors(const File &file, const SimEvent &event, SimBytes *bytes) {
     const uint64_t end = std::min<uint64_t>(event.zero_end, bytes->size());
     for (uint64_t at = event.zero_begin; at < end; at += kSimSectorBytes) {
@@ -162,8 +162,8 @@ void SimRecording::make_durable(File *file, const SimEvent &event, Survival *sec
     if (event.kind == SimEventKind::kSize) file->durable_bytes = event.size_bytes;
 }
 
-// A sync takes what it covers off the list. One that failed takes the writes off too, but for the sectors that its seed
-// chooses they go nowhere; what the file system's journal carries (sizes and holes) is pending as before.
+// A sync removes what it covers from the list. One that failed takes the writes off too, but for the sectors that its
+// seed chooses they go nowhere; what the file system's journal carries (sizes and holes) is pending as before.
 void SimRecording::sync_file(const SimEvent &event) {
     File &file = files_[event.file];
     std::vector<const SimEvent *> still_pending;

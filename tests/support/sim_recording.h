@@ -1,21 +1,22 @@
-// The history of a simulated disk (see io_sim.h), and what a power cut at any place of it could have left.
+// The history of a simulated disk (see io_sim.h), and what a power cut at any position of it could have left.
 //
 // THE FAULT MODEL. A power cut right after entry S of the history leaves:
-//   - of every file at least what a sync had covered by S. A sync covers the changes whose end somebody has waited for:
+//   - of every file at least what a sync had covered by S. A sync covers the changes whose completion has been waited
+//   for:
 //     those of its own handle, which it drains first, and those that other handles have drained. It covers the file's
 //     content and size, not its name.
 //   - of the changes that no sync had covered, any part, in any order. A write is cut into sectors of 512 bytes; each
 //     holds what it held before, or what any of the pending writes made of it, not necessarily the last. Sectors are
 //     never torn within, and writing one does no harm to its neighbours. A sector is written as a whole, as the page
-//     cache held it at the time, so bytes beside a small write go along.
+//     cache held it at the time, so the bytes next to a small write are written with it.
 //   - a size change, and a punched hole, as a whole or not at all, and without regard to the writes around: a file may
-//     have its new size with zeros where data is missing, or data but the old size, which cuts the data off.
+//     have its new size with zeros where data is missing, or data but the old size, which cuts the data.
 //   - a name that was created, renamed or removed as before or after, until the directory is synced (for a rename: the
 //     directory of the new name). Syncing the file does not help its name, though on most file systems it would.
 //     Changes of one name happen in their order, as every journal keeps it; those of different names in any.
 //
-// A recording is immutable but for the place where reconstruction stopped last: one thread at a time may call crash,
-// which is fastest in ascending order of `at_sequence`.
+// A recording is immutable except for the position where reconstruction stopped last: one thread at a time may call
+// crash, which is fastest in ascending order of `at_sequence`.
 #ifndef RHUMB_TESTS_SUPPORT_SIM_RECORDING_H
 #define RHUMB_TESTS_SUPPORT_SIM_RECORDING_H
 
@@ -57,7 +58,7 @@ enum class SimEventKind {
     kLostSync,  // failed: what it should have covered is lost, see io_sim.h
     kCreate,    // `path` is the file
     kRename,    // `path` is `path_to` now
-    kRemove,    // there is no `path` any more
+    kRemove,    // `path` does not exist any more
     kDirectory, // covers changes of names in directory `path`
 };
 
@@ -99,7 +100,7 @@ class SimRecording {
 
   private:
     struct File {
-        SimBytes durable;                      // whole sectors; behind durable_bytes only zeros
+        SimBytes durable;                      // whole sectors; after durable_bytes only zeros
         uint64_t durable_bytes = 0;            // the size that is durable
         std::vector<uint64_t> sector_sequence; // the entry that a sector's durable content is from
         std::vector<const SimEvent *> pending; // writes, sizes and punches, in their order
@@ -118,15 +119,15 @@ class SimRecording {
     std::shared_ptr<const SimImage> base_;
     std::map<std::string, uint64_t> base_files_;
     SimHistory history_;
-    // The state after entry at_, but for what no sync has covered.
+    // The state after entry at_, except for what no sync has covered.
     uint64_t at_ = 0;
     std::map<uint64_t, File> files_;
     std::map<std::string, uint64_t> names_;
     std::vector<const SimEvent *> pending_names_;
 };
 
-// Writes the files of an image into a real directory, under the last part of their names, to be looked at. Whether that
-// went well.
+// Writes the files of an image into a real directory, under the last part of their names, for inspection. Returns
+// whether that succeeded.
 bool sim_write_image(const SimImage &image, const std::string &directory);
 
 } // namespace rhumb_test

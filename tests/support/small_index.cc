@@ -100,7 +100,7 @@ rhumb_status ask(rhumb_index *index, const Vectors &vectors, uint64_t count, boo
     rhumb_search_options options;
     rhumb_search_options_init(&options, sizeof options);
     options.thread_count = 1;
-    // Queries lie beside the vectors of the index, not on them.
+    // Queries lie near the vectors of the index, not on them.
     std::vector<float> queries;
     for (uint64_t i = 0; i < query_count; i++) {
         std::vector<float> query = vectors.vector(i * count / query_count);

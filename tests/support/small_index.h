@@ -1,4 +1,4 @@
-// Small indexes made of random vectors, and the questions that tests ask of them.
+// Small indexes of random vectors, and a fixed set of queries to compare them by.
 #ifndef RHUMB_TESTS_SUPPORT_SMALL_INDEX_H
 #define RHUMB_TESTS_SUPPORT_SMALL_INDEX_H
 
@@ -57,13 +57,13 @@ class Index {
     rhumb_index *index_ = nullptr;
 };
 
-// Handles that write have a log beside the index, unless their durability is none.
+// Handles that write have a log next to the index, unless their durability is none.
 rhumb_status create_index(const std::string &path, const IndexShape &shape, Index *index,
                           rhumb_durability durability = RHUMB_DURABILITY_FULL);
 rhumb_status open_index(const std::string &path, bool read_only, Index *index,
                         rhumb_durability durability = RHUMB_DURABILITY_FULL);
 
-// Removes an index with its log, whether they are there or not.
+// Removes an index with its log, whether they exist or not.
 void remove_index(const std::string &path);
 
 // Inserts vectors [first, first + count) one by one.
@@ -73,7 +73,7 @@ rhumb_status insert_range(rhumb_index *index, const Vectors &vectors, uint64_t f
 rhumb_status build_index(const std::string &path, const IndexShape &shape, const Vectors &vectors, uint64_t count,
                          uint32_t checkpoint_count);
 
-// Everything that an index answers to a fixed set of questions, to compare before and after.
+// The answers of an index to a fixed set of queries, to compare before and after.
 struct Answers {
     std::vector<uint64_t> keys;
     std::vector<float> distances;

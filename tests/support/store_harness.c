@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "storage/publish/publish.h"
+#include "storage/reclaim.h"
 #include "storage/store.h"
+#include "storage/store_verify.h"
 
 struct store_harness {
     rhumb__store *store;

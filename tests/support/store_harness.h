@@ -1,7 +1,7 @@
 /* store_harness.h - a store with sections of a test's own, for tests in C++, which cannot include the store's headers
  * (these use C's atomics).
  *
- * One thread per harness, except store_harness_write and store_harness_publish, which may run beside each other.
+ * One thread per harness, except store_harness_write and store_harness_publish, which may run concurrently.
  */
 #ifndef RHUMB_TESTS_SUPPORT_STORE_HARNESS_H
 #define RHUMB_TESTS_SUPPORT_STORE_HARNESS_H
@@ -52,7 +52,7 @@ rhumb_status store_harness_publish(store_harness *harness, const uint64_t *row_c
                                    store_harness_filter filter, void *context,
                                    uint64_t *written_bytes_out) RHUMB_NODISCARD;
 
-/* Publishes and moves what lies far behind to free blocks further in front. */
+/* Publishes, and moves blocks from the end of the file to free ones nearer to its beginning. */
 rhumb_status store_harness_pull_down(store_harness *harness, const uint64_t *row_counts,
                                      uint64_t *written_bytes_out) RHUMB_NODISCARD;
 

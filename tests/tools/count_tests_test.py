@@ -1,6 +1,7 @@
 """Goal: tools/count_tests.py counts as its rules say, so that ./test cannot call a bad run good.
 
-Method: event files as Bazel writes them, reduced to what is read, with test.xml files in the shapes of GoogleTest and Bazel.
+Method: event files as Bazel writes them, reduced to what is read, with test.xml files in the shapes of GoogleTest and
+Bazel.
 """
 
 import json

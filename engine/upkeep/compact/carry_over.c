@@ -19,6 +19,7 @@
 
 #include "base/alloc.h"
 #include "base/bits.h"
+#include "base/lock.h"
 #include "base/status.h"
 #include "engine/build/insert.h"
 #include "engine/build/remove.h"
@@ -83,7 +84,7 @@ static rhumb_status place_noted(rhumb__carry_over *over, uint64_t *count_out) {
 
 static rhumb_status link_placed(rhumb__carry_over *over) {
     rhumb_status status = RHUMB_OK;
-    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    rhumb__mutex lock = RHUMB__MUTEX_INITIALIZER(RHUMB__RANK_LINK);
     bool left = true;
     over->graph->unlinked_end = rhumb__graph_slot_count(over->graph);
     while (status == RHUMB_OK && left) {
@@ -93,7 +94,7 @@ static rhumb_status link_placed(rhumb__carry_over *over) {
             status = rhumb__recover_link_block(over->pool, &lock, &left);
         }
     }
-    pthread_mutex_destroy(&lock);
+    rhumb__mutex_destroy(&lock);
     return status;
 }
 

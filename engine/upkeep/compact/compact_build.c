@@ -29,6 +29,7 @@
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/tombstones.h"
 #include "engine/search/adjacency.h"
+#include "storage/publish/publish.h"
 
 /* Vectors that are placed before they are written. */
 #define PIECE_BYTES (UINT64_C(16) << 20)
@@ -130,7 +131,7 @@ static rhumb_status read_vector(compaction *c, uint32_t slot, const void **row_o
     rhumb_status status =
         rhumb__extent_list_read(&vectors->extents, c->old->store->io, offset, vectors->row_stride_bytes, c->row);
     if (status != RHUMB_OK) return status;
-    const rhumb__extent piece = rhumb__extent_list_piece(&vectors->extents, offset, vectors->row_stride_bytes);
+    const rhumb__extent piece = rhumb__extent_list_run(&vectors->extents, offset, vectors->row_stride_bytes);
     rhumb__io_forget(c->old->store->io, piece.file_offset, piece.bytes);
     *row_out = c->row;
     return RHUMB_OK;
@@ -270,9 +271,9 @@ static rhumb_status run(compaction *c) {
     RHUMB_TRY(rhumb__parallel_run(c->work->thread_count, list_worker, c));
     c->result->repaired_count = atomic_load(&c->repaired_count);
     RHUMB_TRY(link_all(c));
-    pthread_mutex_lock(&c->graph->append_lock);
+    rhumb__mutex_lock(&c->graph->append_lock);
     c->graph->counts.key_next = rhumb__max_u64(c->graph->counts.key_next, c->old->counts.key_next);
-    pthread_mutex_unlock(&c->graph->append_lock);
+    rhumb__mutex_unlock(&c->graph->append_lock);
     status = rhumb__progress_report(&c->progress, c->progress.total_count);
 done:
     return status;

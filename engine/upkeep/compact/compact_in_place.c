@@ -33,6 +33,7 @@
 #include "engine/durability/checkpoint.h"
 #include "engine/upkeep/compact/carry_over.h"
 #include "engine/upkeep/compact/compactor.h"
+#include "storage/reclaim.h"
 
 /* Operations that may be left when the gate closes: placing so many takes about a millisecond. */
 #define REST_COUNT_MAX 64u
@@ -76,9 +77,9 @@ static bool tell(void *context, uint64_t done_count, uint64_t total_count) {
 
 /* Under the gate, so that an operation is either in the checkpoint that follows or noted. */
 static void set_recording(rhumb__writer *writer, bool recording) {
-    pthread_rwlock_wrlock(&writer->gate);
+    rhumb__rwlock_wrlock(&writer->gate);
     atomic_store_explicit(&writer->carry.recording, recording, memory_order_relaxed);
-    pthread_rwlock_unlock(&writer->gate);
+    rhumb__rwlock_unlock(&writer->gate);
 }
 
 static rhumb_status open_old(in_place *c) {
@@ -104,13 +105,13 @@ static rhumb_status close_batches(rhumb__writer *writer, rhumb__carry_over *over
     uint64_t wait_ns = BATCH_WAIT_FIRST_NS;
     for (;;) {
         const struct timespec until = rhumb__clock_after(wait_ns);
-        if (pthread_rwlock_timedwrlock(&writer->batch_lock, &until) == 0) break;
+        if (rhumb__rwlock_timedwrlock(&writer->batch_lock, &until)) break;
         wait_ns *= 2;
         status = rhumb__carry_over_most(over, REST_COUNT_MAX);
         if (status != RHUMB_OK) return status;
     }
     status = rhumb__carry_over_most(over, REST_COUNT_MAX);
-    if (status != RHUMB_OK) pthread_rwlock_unlock(&writer->batch_lock);
+    if (status != RHUMB_OK) rhumb__rwlock_unlock(&writer->batch_lock);
     return status;
 }
 
@@ -132,9 +133,9 @@ static rhumb_status replace(in_place *c, rhumb__carry_over *over) {
 static rhumb_status replace_held(in_place *c, rhumb__carry_over *over) {
     rhumb__writer *writer = c->writer;
     const uint64_t begin_ns = rhumb__clock_now_ns();
-    pthread_rwlock_wrlock(&writer->gate);
+    rhumb__rwlock_wrlock(&writer->gate);
     const rhumb_status status = replace(c, over);
-    pthread_rwlock_unlock(&writer->gate);
+    rhumb__rwlock_unlock(&writer->gate);
     c->result->pause_ns = rhumb__clock_now_ns() - begin_ns;
     atomic_store_explicit(&writer->throttle_ns, 0, memory_order_relaxed);
     return status;
@@ -150,16 +151,16 @@ static rhumb_status exchange(in_place *c) {
     atomic_store(&c->work->graph->unlinked_begin, rhumb__graph_slot_count(c->work->graph));
     RHUMB_TRY(rhumb__carry_over_most(&over, REST_COUNT_MAX));
     RHUMB_TRY(close_batches(writer, &over));
-    if (writer->pool_lock != NULL) pthread_mutex_lock(writer->pool_lock);
+    if (writer->pool_lock != NULL) rhumb__mutex_lock(writer->pool_lock);
     status = replace_held(c, &over);
-    pthread_rwlock_unlock(&writer->batch_lock);
+    rhumb__rwlock_unlock(&writer->batch_lock);
     if (status == RHUMB_OK) {
         if (writer->pool != NULL) rhumb__scratch_pool_wait(writer->pool, old);
         rhumb__background_exchange(writer, c->work->graph);
         rhumb__graph_replaced(old);
         c->work->graph = NULL; /* the writer's now */
     }
-    if (writer->pool_lock != NULL) pthread_mutex_unlock(writer->pool_lock);
+    if (writer->pool_lock != NULL) rhumb__mutex_unlock(writer->pool_lock);
 done:
     c->result->carried_count = over.carried_count;
     c->delay_max_ns = rhumb__max_u64(c->delay_max_ns, over.delay_max_ns);
@@ -200,10 +201,10 @@ static rhumb_status run(in_place *c, bool shrink) {
     RHUMB_TRY(rhumb__graph_next(atomic_load(&writer->graph), &c->work->graph));
     RHUMB_TRY(rhumb__compact_build(c->work, c->result));
     rhumb__scratch_pool_init(&c->pool, c->work->graph);
-    pthread_mutex_lock(&writer->checkpoint_lock);
+    rhumb__mutex_lock(&writer->checkpoint_lock);
     status = exchange(c);
     if (status == RHUMB_OK) status = publish(c, shrink);
-    pthread_mutex_unlock(&writer->checkpoint_lock);
+    rhumb__mutex_unlock(&writer->checkpoint_lock);
     rhumb__scratch_pool_destroy(&c->pool);
 done:
     return status;
@@ -227,7 +228,7 @@ static void clean_up(in_place *c) {
 static void note_result(const in_place *c) {
     rhumb__writer *writer = c->writer;
     rhumb__compaction_stats *stats = &writer->compaction_stats;
-    pthread_mutex_lock(&writer->stats_lock);
+    rhumb__mutex_lock(&writer->stats_lock);
     stats->count++;
     stats->dropped_count = c->result->dropped_count;
     stats->carried_count = c->result->carried_count;
@@ -235,7 +236,7 @@ static void note_result(const in_place *c) {
     stats->pause_ns = c->result->pause_ns;
     stats->pause_max_ns = rhumb__max_u64(stats->pause_max_ns, c->result->pause_ns);
     stats->delay_max_ns = rhumb__max_u64(stats->delay_max_ns, c->delay_max_ns);
-    pthread_mutex_unlock(&writer->stats_lock);
+    rhumb__mutex_unlock(&writer->stats_lock);
     rhumb__log_message(RHUMB_LOG_INFO, writer->store->path,
                        "compacted: %llu deleted vectors dropped, %llu operations carried over, %.3f ms, writers kept "
                        "out for %.3f ms",
@@ -251,7 +252,7 @@ rhumb_status rhumb__compact_in_place(rhumb__writer *writer, rhumb__compact_work 
     work->old = work->graph = NULL;
     work->tell = tell;
     work->tell_context = &c;
-    pthread_mutex_lock(&writer->compact_lock);
+    rhumb__mutex_lock(&writer->compact_lock);
     atomic_store(&writer->compact_cancelled, false);
     atomic_store(&writer->compacting, true);
     c.begin_ns = rhumb__clock_now_ns();
@@ -260,6 +261,6 @@ rhumb_status rhumb__compact_in_place(rhumb__writer *writer, rhumb__compact_work 
     clean_up(&c);
     if (status == RHUMB_OK) note_result(&c);
     atomic_store(&writer->compacting, false);
-    pthread_mutex_unlock(&writer->compact_lock);
+    rhumb__mutex_unlock(&writer->compact_lock);
     return status;
 }

@@ -14,15 +14,18 @@
 #include "engine/upkeep/compact/compactor.h"
 #include "engine/build/writer.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <time.h>
 
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "base/clock.h"
+#include "base/lock.h"
 #include "base/log_message.h"
 #include "base/status.h"
 #include "base/thread.h"
+#include "storage/reclaim.h"
 
 #define DEAD_SHARE_DEFAULT 0.05
 #define DEAD_COUNT_MIN 1000u
@@ -34,7 +37,7 @@
 struct rhumb__compactor {
     rhumb__writer *writer;
     pthread_t thread;
-    pthread_mutex_t lock;
+    rhumb__mutex lock;
     pthread_cond_t wake;
     pthread_cond_t idle;
     bool started;
@@ -66,12 +69,12 @@ static rhumb__compact_work policy_work(const rhumb__writer *writer) {
 
 /* After a failure the next attempt waits for more; after a success the share counts again from nothing. */
 static void set_threshold(rhumb__compactor *c, bool failed) {
-    pthread_mutex_lock(&c->writer->compact_lock); /* keeps the graph */
+    rhumb__mutex_lock(&c->writer->compact_lock); /* keeps the graph */
     const rhumb__graph *graph = atomic_load(&c->writer->graph);
     const uint64_t live_count = rhumb__graph_live_count(graph);
     const uint64_t more = (uint64_t)((double)live_count * RETRY_SHARE) + DEAD_COUNT_MIN;
     const uint64_t dead_count = atomic_load(&graph->dead_count);
-    pthread_mutex_unlock(&c->writer->compact_lock);
+    rhumb__mutex_unlock(&c->writer->compact_lock);
     uint64_t threshold = threshold_of(c->writer, live_count);
     if (threshold != UINT64_MAX) threshold = failed ? dead_count + more : 0;
     atomic_store_explicit(&c->threshold, threshold, memory_order_relaxed);
@@ -80,11 +83,11 @@ static void set_threshold(rhumb__compactor *c, bool failed) {
 /* ---- the thread ---- */
 
 static void note_failure(rhumb__writer *writer) {
-    pthread_mutex_lock(&writer->stats_lock);
+    rhumb__mutex_lock(&writer->stats_lock);
     writer->compaction_stats.failed_count++;
     snprintf(writer->compaction_stats.failure, sizeof writer->compaction_stats.failure, "%.255s",
              rhumb__error_last()->message);
-    pthread_mutex_unlock(&writer->stats_lock);
+    rhumb__mutex_unlock(&writer->stats_lock);
     const rhumb_error *error = rhumb__error_last();
     rhumb_log_level level = RHUMB_LOG_WARNING;
     if (error->status == RHUMB_E_FATAL) level = RHUMB_LOG_ERROR;
@@ -97,34 +100,34 @@ static void do_work(rhumb__compactor *c) {
     rhumb__compact_result result;
     rhumb__compact_work work = c->work;
     const bool shrink = c->shrink;
-    pthread_mutex_unlock(&c->lock);
+    rhumb__mutex_unlock(&c->lock);
     const rhumb_status status = rhumb__compact_in_place(c->writer, &work, shrink, &result);
     if (status != RHUMB_OK) note_failure(c->writer);
     set_threshold(c, status != RHUMB_OK);
-    pthread_mutex_lock(&c->lock);
+    rhumb__mutex_lock(&c->lock);
 }
 
 /* Waits until there is something to do, or to look for. */
 static void wait_for_work(rhumb__compactor *c) {
     if (!c->trim_due) {
-        pthread_cond_wait(&c->wake, &c->lock);
+        rhumb__cond_wait(&c->wake, &c->lock);
         return;
     }
     const struct timespec until = rhumb__clock_after(TRIM_INTERVAL_NS);
-    pthread_cond_timedwait(&c->wake, &c->lock, &until);
+    rhumb__cond_timedwait(&c->wake, &c->lock, &until);
     if (c->stop || c->due) return;
     c->trim_due = false; /* somebody may ask for another while this one is under way */
-    pthread_mutex_unlock(&c->lock);
+    rhumb__mutex_unlock(&c->lock);
     bool left = false;
     /* Nobody else would come back for what could not be given back this time. */
     if (rhumb__store_trim(c->writer->store, &left) != RHUMB_OK) left = true;
-    pthread_mutex_lock(&c->lock);
+    rhumb__mutex_lock(&c->lock);
     c->trim_due = c->trim_due || left;
 }
 
 static void *thread_main(void *argument) {
     rhumb__compactor *c = argument;
-    pthread_mutex_lock(&c->lock);
+    rhumb__mutex_lock(&c->lock);
     while (!c->stop) {
         if (!c->due) {
             c->busy = false;
@@ -138,7 +141,7 @@ static void *thread_main(void *argument) {
     }
     c->busy = false;
     pthread_cond_broadcast(&c->idle);
-    pthread_mutex_unlock(&c->lock);
+    rhumb__mutex_unlock(&c->lock);
     return NULL;
 }
 
@@ -165,9 +168,9 @@ static rhumb_status put_work(rhumb__compactor *c, const rhumb__compact_work *wor
 
 rhumb_status rhumb__compactor_request(rhumb__writer *writer, const rhumb__compact_work *work, bool shrink) {
     rhumb__compactor *c = writer->compactor;
-    pthread_mutex_lock(&c->lock);
+    rhumb__mutex_lock(&c->lock);
     const rhumb_status status = put_work(c, work, shrink);
-    pthread_mutex_unlock(&c->lock);
+    rhumb__mutex_unlock(&c->lock);
     return status;
 }
 
@@ -185,28 +188,28 @@ static void deleted(rhumb__graph *graph, uint64_t dead_count) {
     const rhumb__compact_work work = policy_work(writer);
     rhumb_error before;
     rhumb__error_save(&before);
-    pthread_mutex_lock(&c->lock);
+    rhumb__mutex_lock(&c->lock);
     /* What somebody has asked for does as well, and is done his way. */
     if (!c->due && !c->busy && put_work(c, &work, false) != RHUMB_OK) rhumb__error_restore(&before);
-    pthread_mutex_unlock(&c->lock);
+    rhumb__mutex_unlock(&c->lock);
 }
 
 void rhumb__compactor_trim_later(rhumb__writer *writer) {
     rhumb__compactor *c = writer->compactor;
-    pthread_mutex_lock(&c->lock);
+    rhumb__mutex_lock(&c->lock);
     /* Without a thread the space is used again by the index, and given back by the next compaction. */
     if (start_thread(c) == RHUMB_OK) {
         c->trim_due = true;
         pthread_cond_signal(&c->wake);
     }
-    pthread_mutex_unlock(&c->lock);
+    rhumb__mutex_unlock(&c->lock);
 }
 
 void rhumb__compactor_wait_idle(rhumb__writer *writer) {
     rhumb__compactor *c = writer->compactor;
-    pthread_mutex_lock(&c->lock);
-    while (c->due || c->busy) pthread_cond_wait(&c->idle, &c->lock);
-    pthread_mutex_unlock(&c->lock);
+    rhumb__mutex_lock(&c->lock);
+    while (c->due || c->busy) rhumb__cond_wait(&c->idle, &c->lock);
+    rhumb__mutex_unlock(&c->lock);
 }
 
 /* ---- beginning and end ---- */
@@ -214,7 +217,7 @@ void rhumb__compactor_wait_idle(rhumb__writer *writer) {
 rhumb_status rhumb__compactor_new(rhumb__writer *writer) {
     rhumb__compactor *c = rhumb__alloc_zeroed(1, sizeof *c);
     if (c == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for compacting");
-    if (pthread_mutex_init(&c->lock, NULL) != 0 || pthread_cond_init(&c->wake, NULL) != 0 ||
+    if (rhumb__mutex_init(&c->lock, RHUMB__RANK_COMPACTOR) != 0 || pthread_cond_init(&c->wake, NULL) != 0 ||
         pthread_cond_init(&c->idle, NULL) != 0) {
         rhumb__free(c);
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for locks");
@@ -225,7 +228,7 @@ rhumb_status rhumb__compactor_new(rhumb__writer *writer) {
     return RHUMB_OK;
 }
 
-void rhumb__compactor_bind(rhumb__writer *writer, rhumb__scratch_pool *pool, pthread_mutex_t *pool_lock) {
+void rhumb__compactor_bind(rhumb__writer *writer, rhumb__scratch_pool *pool, rhumb__mutex *pool_lock) {
     writer->pool = pool;
     writer->pool_lock = pool_lock;
     set_threshold(writer->compactor, false);
@@ -234,33 +237,33 @@ void rhumb__compactor_bind(rhumb__writer *writer, rhumb__scratch_pool *pool, pth
 void rhumb__compactor_stop(rhumb__writer *writer) {
     rhumb__compactor *c = writer->compactor;
     if (c == NULL) return;
-    pthread_mutex_lock(&c->lock);
+    rhumb__mutex_lock(&c->lock);
     c->stop = true;
     c->due = false;
     pthread_cond_signal(&c->wake);
     const bool started = c->started;
-    pthread_mutex_unlock(&c->lock);
+    rhumb__mutex_unlock(&c->lock);
     /* A compaction that begins at this moment forgets an earlier cancel, so this one is repeated until it has effect.
      */
     while (started) {
         atomic_store(&writer->compact_cancelled, true);
-        pthread_mutex_lock(&c->lock);
+        rhumb__mutex_lock(&c->lock);
         const bool busy = c->busy;
-        pthread_mutex_unlock(&c->lock);
+        rhumb__mutex_unlock(&c->lock);
         if (!busy) break;
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
     if (started) pthread_join(c->thread, NULL);
-    pthread_mutex_lock(&c->lock);
+    rhumb__mutex_lock(&c->lock);
     c->started = false;
-    pthread_mutex_unlock(&c->lock);
+    rhumb__mutex_unlock(&c->lock);
 }
 
 void rhumb__compactor_free(rhumb__writer *writer) {
     rhumb__compactor *c = writer->compactor;
     if (c == NULL) return;
     rhumb__compactor_stop(writer);
-    pthread_mutex_destroy(&c->lock);
+    rhumb__mutex_destroy(&c->lock);
     pthread_cond_destroy(&c->wake);
     pthread_cond_destroy(&c->idle);
     rhumb__free(c);

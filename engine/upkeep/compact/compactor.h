@@ -4,6 +4,7 @@
 #ifndef RHUMB_ENGINE_UPKEEP_COMPACT_COMPACTOR_H
 #define RHUMB_ENGINE_UPKEEP_COMPACT_COMPACTOR_H
 
+#include "base/lock.h"
 #include "engine/upkeep/compact/compact_in_place.h"
 
 /* What is needed to compact on another thread. Its own thread begins with the first compaction. RHUMB_E_NOMEM. */
@@ -11,7 +12,7 @@ rhumb_status rhumb__compactor_new(rhumb__writer *writer) RHUMB_NODISCARD;
 
 /* Tells who is to be told when a graph is exchanged: `pool` gives out the graph, `pool_lock` is held until the old one
  * is gone. From then on compactions begin by themselves. */
-void rhumb__compactor_bind(rhumb__writer *writer, rhumb__scratch_pool *pool, pthread_mutex_t *pool_lock);
+void rhumb__compactor_bind(rhumb__writer *writer, rhumb__scratch_pool *pool, rhumb__mutex *pool_lock);
 
 /* Has a compaction done, after the one that may be under way. RHUMB_E_NOMEM. */
 rhumb_status rhumb__compactor_request(rhumb__writer *writer, const rhumb__compact_work *work,

@@ -92,10 +92,10 @@ static rhumb_status begin(repair *r) {
     r->pool_ready = true;
     RHUMB_TRY(rhumb__salvage_load(r->salvage));
     result->checksums_lost = salvage->file->checksums_lost;
-    result->chunk_count = salvage->file->chunk_count;
-    result->damaged_chunk_count = salvage->file->damaged_count;
+    result->chunk_count = salvage->file->damage.chunk_count;
+    result->damaged_chunk_count = salvage->file->damage.damaged_count;
     result->slot_count = salvage->counts.slot_count;
-    memcpy(result->first_damage, salvage->file->first_damage, sizeof result->first_damage);
+    memcpy(result->first_damage, salvage->file->damage.first_damage, sizeof result->first_damage);
     if (r->spec->strict && salvage->file->checksums_lost) {
         status = rhumb__fail_at(RHUMB_E_CORRUPT, salvage->file->path, salvage->file->directory->checksum_offset,
                                 "the table of chunk checksums is damaged, so nothing can be proved to be intact");
@@ -281,9 +281,9 @@ static rhumb_status publish(repair *r, uint64_t batch) {
     uint64_t lsn = 0;
     rhumb__graph *graph = r->graph;
     RHUMB_TRY(rhumb__progress_report(&r->progress, r->progress.total_count));
-    pthread_mutex_lock(&graph->append_lock);
+    rhumb__mutex_lock(&graph->append_lock);
     graph->counts.key_next = rhumb__max_u64(graph->counts.key_next, r->salvage->counts.key_next);
-    pthread_mutex_unlock(&graph->append_lock);
+    rhumb__mutex_unlock(&graph->append_lock);
     take_metadata(r);
     RHUMB_TRY(rhumb__batch_boundary(graph->writer, RHUMB__LOG_BATCH_COMMIT, batch, &lsn));
     RHUMB_TRY(rhumb__checkpoint(graph->writer));

@@ -114,7 +114,7 @@ static rhumb_status take_newest(rhumb__salvage *salvage, const rhumb__custom_met
     rhumb_status status = RHUMB_OK;
     rhumb__error_save(&before);
     first = before;
-    for (uint32_t i = 0; i < salvage->file->candidate_count; i++) {
+    for (uint32_t i = 0; i < salvage->file->versions.count; i++) {
         status = take(salvage, i, custom);
         if (status == RHUMB_OK || ends_the_choice(status)) break;
         if (i == 0) rhumb__error_save(&first);
@@ -128,7 +128,7 @@ static rhumb_status take_newest(rhumb__salvage *salvage, const rhumb__custom_met
     if (salvage->older) {
         snprintf(salvage->version_note, sizeof salvage->version_note, "the newest version cannot be used: %.400s",
                  first.message);
-    } else if (salvage->file->newest_lost) {
+    } else if (salvage->file->versions.newest_lost) {
         salvage->older = true;
         snprintf(salvage->version_note, sizeof salvage->version_note,
                  "the other superblock is damaged; it may have been that of a newer version");

@@ -1,11 +1,9 @@
 /* salvage_log.c - see salvage_log.h.
  *
- * The scan stops where the chain of records ends, whether that is the end of the log, damage, a record of an unknown
- * kind or a place that the disk cannot read. What it has found until then is sound in each of these cases, so the
- * reason is noted and the rest is as in a log that simply ends there; batches whose commit lies behind it do not count.
+ * Reads with storage/log in its lenient mode: whatever ends the chain of records, those before it are sound.
  *
- * A log that begins behind the version continues a newer one, which cannot be read any more. Its operations are counted
- * and left out: without those between, they would give an index that never was.
+ * A log that begins after the version continues a newer one, which cannot be read any more. Its operations are counted
+ * and left out: without those between, they would give an index that never existed.
  */
 #include "engine/upkeep/repair/salvage_log.h"
 
@@ -14,56 +12,37 @@
 
 #include "base/alloc.h"
 #include "base/status.h"
+#include "storage/log/log_file.h"
 
-static void note_last_error(rhumb__salvage_log *log) {
-    if (log->note[0] == '\0') snprintf(log->note, sizeof log->note, "%.500s", rhumb__error_last()->message);
-}
-
-/* The scan counts the operations of committed batches when it has come to a good end; otherwise they are counted here.
- */
-static uint64_t count_operations(const rhumb__log_scan *scan, bool ended_well) {
-    uint64_t count = scan->operation_count;
-    for (uint64_t i = 0; !ended_well && i < scan->batch_capacity; i++) {
-        if (scan->batches[i].committed) count += scan->batches[i].operation_count;
-    }
-    return count;
-}
-
-static rhumb_status read_log(const rhumb__salvage_file *file, uint64_t checkpoint_lsn, rhumb__salvage_log *log) {
-    rhumb__log_header header;
-    bool found = false;
-    rhumb_status status = rhumb__log_header_read(log->io, &header, &found);
-    if (status != RHUMB_OK || !found) return status;
-    status = rhumb__log_header_check_owner(&header, file->superblock.uuid, checkpoint_lsn, log->io->path);
-    const bool follows = status == RHUMB_OK;
-    if (!follows) note_last_error(log);
-    if (memcmp(header.uuid, file->superblock.uuid, sizeof header.uuid) != 0) return RHUMB_OK;
-    status = rhumb__log_scan_run(log->io, &header, checkpoint_lsn, &log->scan);
-    const uint64_t count = count_operations(&log->scan, status == RHUMB_OK);
-    if (follows) {
-        log->operation_count = count;
+/* Takes over what a reading of the log has found; the scan becomes the salvage log's. */
+static void take_reading(rhumb__salvage_log *log, const rhumb__log_reading *reading) {
+    log->scan = reading->scan;
+    if (reading->follows) {
+        log->operation_count = reading->scan.operation_count;
     } else {
-        log->left_out_count = count;
+        log->left_out_count = reading->scan.operation_count;
     }
-    return status;
+    if (reading->error.status != RHUMB_OK) snprintf(log->note, sizeof log->note, "%.500s", reading->error.message);
 }
 
 rhumb_status rhumb__salvage_log_open(const rhumb__salvage_file *file, uint64_t checkpoint_lsn,
                                      rhumb__salvage_log *log) {
     rhumb_error before;
+    rhumb__log_reading reading;
+    rhumb__log_owner owner = {.checkpoint_lsn = checkpoint_lsn};
+    memcpy(owner.uuid, file->superblock.uuid, sizeof owner.uuid);
     memset(log, 0, sizeof *log);
     rhumb__error_save(&before);
     char *path = rhumb__log_path_make(file->path);
     if (path == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for the log's path");
-    rhumb_status status = rhumb__io_open(NULL, path, RHUMB__IO_READ, &log->io);
+    rhumb_status status = rhumb__log_file_open(NULL, path, RHUMB__IO_READ, &log->io);
     rhumb__free(path);
-    if (status == RHUMB_OK) {
-        status = read_log(file, checkpoint_lsn, log);
-    } else if (status == RHUMB_E_NOTFOUND) {
-        status = RHUMB_OK;
+    if (status == RHUMB_OK && log->io != NULL) {
+        status = rhumb__log_read(log->io, &owner, RHUMB__LOG_READ_LENIENT, &reading);
+        take_reading(log, &reading);
     }
     if (status == RHUMB_E_NOMEM) return status;
-    if (status != RHUMB_OK) note_last_error(log);
+    if (status != RHUMB_OK) snprintf(log->note, sizeof log->note, "%.500s", rhumb__error_last()->message);
     rhumb__error_restore(&before);
     return RHUMB_OK;
 }

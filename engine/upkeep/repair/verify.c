@@ -18,6 +18,8 @@
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/reachability.h"
 #include "engine/graph/tombstones.h"
+#include "storage/log/log_examine.h"
+#include "storage/store_verify.h"
 
 #define MARK_KEYED 1u /* the key table leads here */
 
@@ -175,8 +177,8 @@ rhumb_status rhumb__graph_verify(rhumb__graph *graph, rhumb__verify_result *resu
     rhumb_status status = RHUMB_OK;
     verifier v = {.graph = graph, .result = result};
     memset(result, 0, sizeof *result);
-    pthread_mutex_lock(&graph->key_table.split_lock);
-    pthread_rwlock_wrlock(&graph->removal_lock);
+    rhumb__mutex_lock(&graph->key_table.split_lock);
+    rhumb__rwlock_wrlock(&graph->removal_lock);
     rhumb__active_pause(graph);
     v.slot_count = graph->counts.slot_count;
     RHUMB_TRY(
@@ -195,8 +197,8 @@ rhumb_status rhumb__graph_verify(rhumb__graph *graph, rhumb__verify_result *resu
     status = check_log(&v);
 done:
     rhumb__active_resume(graph);
-    pthread_rwlock_unlock(&graph->removal_lock);
-    pthread_mutex_unlock(&graph->key_table.split_lock);
+    rhumb__rwlock_unlock(&graph->removal_lock);
+    rhumb__mutex_unlock(&graph->key_table.split_lock);
     rhumb__free(v.marks);
     return status;
 }
@@ -204,9 +206,9 @@ done:
 rhumb_status rhumb__writer_verify(rhumb__writer *writer, rhumb__verify_result *result) {
     memset(result, 0, sizeof *result);
     /* A checkpoint first, so that there is something to compare with the file; none while the check goes on. */
-    pthread_mutex_lock(&writer->checkpoint_lock);
+    rhumb__mutex_lock(&writer->checkpoint_lock);
     rhumb_status status = rhumb__checkpoint_locked(writer);
     if (status == RHUMB_OK) status = rhumb__graph_verify(atomic_load(&writer->graph), result);
-    pthread_mutex_unlock(&writer->checkpoint_lock);
+    rhumb__mutex_unlock(&writer->checkpoint_lock);
     return status;
 }

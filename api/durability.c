@@ -1,0 +1,78 @@
+/* durability.c - what is on the disk, and which version of it a handle shows: sync, checkpoint, operation numbers,
+ * refresh. Checks arguments; the work is done by the engine.
+ *
+ * Locking: refresh_lock of the handle, while a read-only handle exchanges its graph or reads a number from it. On
+ * failure a handle keeps the graph it had.
+ */
+#include "api/handle.h"
+#include "base/status.h"
+#include "engine/durability/background.h"
+#include "engine/durability/checkpoint.h"
+#include "engine/open.h"
+#include "engine/upkeep/compact/compactor.h"
+
+rhumb_status rhumb_index_sync(rhumb_index *index) {
+    rhumb_status status = rhumb__handle_check(index, true);
+    if (status != RHUMB_OK) return status;
+    rhumb__writer *writer = index->writer;
+    return writer->options.durability == RHUMB_DURABILITY_NONE ? rhumb__checkpoint(writer)
+                                                               : rhumb__log_sync(writer->log);
+}
+
+rhumb_status rhumb_index_checkpoint(rhumb_index *index) {
+    rhumb_status status = rhumb__handle_check(index, true);
+    if (status != RHUMB_OK) return status;
+    return rhumb__checkpoint(index->writer);
+}
+
+rhumb_status rhumb_index_wait_idle(rhumb_index *index) {
+    rhumb_status status = rhumb__handle_check(index, false);
+    if (status != RHUMB_OK || index->read_only) return status;
+    rhumb__compactor_wait_idle(index->writer);
+    return rhumb__background_wait_idle(index->writer);
+}
+
+/* The number that `of_log` returns, or that of the checkpoint which a read-only handle shows. A refresh may close that
+ * handle's graph at any time, so the number is read under the lock that a refresh holds. */
+static uint64_t read_lsn(const rhumb_index *index, uint64_t (*of_log)(rhumb__log *log)) {
+    if (index == NULL) return 0;
+    if (index->writer != NULL) return of_log(index->writer->log);
+    rhumb_index *handle = (rhumb_index *)index;
+    rhumb__mutex_lock(&handle->refresh_lock);
+    const rhumb__graph *graph = atomic_load(&handle->scratch_pool.graph);
+    const uint64_t lsn = graph->counts.lsn;
+    rhumb__mutex_unlock(&handle->refresh_lock);
+    return lsn;
+}
+
+uint64_t rhumb_index_lsn(const rhumb_index *index) { return read_lsn(index, rhumb__log_lsn); }
+
+uint64_t rhumb_index_durable_lsn(const rhumb_index *index) { return read_lsn(index, rhumb__log_durable_lsn); }
+
+/* With refresh_lock held. */
+static rhumb_status refresh_reader(rhumb_index *index, bool *newer_out) {
+    rhumb_status status;
+    rhumb__graph *fresh = NULL;
+    rhumb__mutex_assert_held(&index->refresh_lock);
+    rhumb__graph *graph = atomic_load(&index->scratch_pool.graph);
+    RHUMB_TRY(rhumb__store_has_newer(graph->store, newer_out));
+    if (*newer_out) {
+        RHUMB_TRY(rhumb__handle_reopen(graph, &fresh));
+        rhumb__engine_close(rhumb__scratch_pool_switch(&index->scratch_pool, fresh));
+    }
+done:
+    return status;
+}
+
+rhumb_status rhumb_index_refresh(rhumb_index *index, bool *changed) {
+    bool newer = false;
+    rhumb_status status = rhumb__handle_check(index, false);
+    if (status != RHUMB_OK) return status;
+    if (index->read_only) {
+        rhumb__mutex_lock(&index->refresh_lock);
+        status = refresh_reader(index, &newer);
+        rhumb__mutex_unlock(&index->refresh_lock);
+    }
+    if (status == RHUMB_OK && changed != NULL) *changed = newer;
+    return status;
+}

@@ -1,0 +1,72 @@
+/* handle.c - the handle: its parts, and what every call on one begins with; see handle.h.
+ *
+ * Owns the scratch pool and the refresh lock of each handle. A call works on the graph that it found when it began: a
+ * refresh or a compaction exchanges the pool's graph, and the old one is closed when the last call that uses it has
+ * returned.
+ *
+ * Locking: none here; the pool is lock-free, and refresh_lock is taken by those who exchange the graph. Failures leave
+ * nothing allocated.
+ */
+#include "api/handle.h"
+
+#include "base/alloc.h"
+#include "base/status.h"
+#include "engine/graph/live_key.h"
+#include "engine/open.h"
+#include "engine/upkeep/compact/compactor.h"
+
+rhumb_status rhumb__handle_new(bool read_only, rhumb_index **index_out) {
+    rhumb_index *index = rhumb__alloc_zeroed(1, sizeof *index);
+    if (index == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a handle");
+    if (rhumb__mutex_init(&index->refresh_lock, RHUMB__RANK_REFRESH) != 0) {
+        rhumb__free(index);
+        return rhumb__fail(RHUMB_E_NOMEM, "no memory for a lock");
+    }
+    index->read_only = read_only;
+    *index_out = index;
+    return RHUMB_OK;
+}
+
+void rhumb__handle_attach(rhumb_index *index, rhumb__graph *graph) {
+    rhumb__scratch_pool_init(&index->scratch_pool, graph);
+    index->writer = graph->writer;
+    if (index->writer != NULL) rhumb__compactor_bind(index->writer, &index->scratch_pool, &index->refresh_lock);
+}
+
+void rhumb__handle_free(rhumb_index *index) {
+    if (index == NULL) return;
+    rhumb__scratch_pool_destroy(&index->scratch_pool);
+    rhumb__mutex_destroy(&index->refresh_lock);
+    rhumb__free(index);
+}
+
+rhumb_status rhumb__handle_check(const rhumb_index *index, bool for_writing) {
+    if (index == NULL) return rhumb__fail(RHUMB_E_INVALID, "index is NULL");
+    if (for_writing && index->read_only) {
+        return rhumb__fail(RHUMB_E_READONLY, "the index was opened read-only");
+    }
+    return RHUMB_OK;
+}
+
+rhumb_status rhumb__handle_find(rhumb__graph *graph, uint64_t key, uint32_t *slot_out) {
+    *slot_out = rhumb__graph_await_live(graph, key);
+    if (*slot_out != RHUMB__SLOT_NONE) return RHUMB_OK;
+    return rhumb__fail(RHUMB_E_NOTFOUND, "key %llu is not in the index", (unsigned long long)key);
+}
+
+rhumb_status rhumb__handle_reopen(rhumb__graph *graph, rhumb__graph **fresh_out) {
+    rhumb_status status;
+    rhumb__graph *fresh = NULL;
+    RHUMB_TRY(graph->graph_only ? rhumb__graph_open_without_vectors(graph->store->path, &fresh)
+                                : rhumb__engine_open(graph->store->path, NULL, &graph->params.custom, &fresh));
+    if (!rhumb__store_is_same(graph->store, fresh->store)) {
+        status = rhumb__fail_at(RHUMB_E_NOTFOUND, graph->store->path, RHUMB_OFFSET_NONE,
+                                "another index is at this path now");
+        goto done;
+    }
+    *fresh_out = fresh;
+    fresh = NULL;
+done:
+    rhumb__engine_close(fresh);
+    return status;
+}

@@ -1,0 +1,40 @@
+/* options.h - structs that cross the interface: how callers' options are read, how callers' structs are filled, and the
+ * checks of arguments that several functions share.
+ *
+ * Everything here is stateless and fails with RHUMB_E_INVALID alone.
+ */
+#ifndef RHUMB_API_OPTIONS_H
+#define RHUMB_API_OPTIONS_H
+
+#include "engine/graph/params.h"
+#include "include/rhumb.h"
+
+/* Fails for NULL and "". `name` is the argument's name. */
+rhumb_status rhumb__path_check(const char *path, const char *name) RHUMB_NODISCARD;
+
+/* Copies a caller's options over the defaults in `target`: as many bytes as the caller's struct has. A struct that is
+ * larger than this library's must be zero after the fields that this library knows. NULL leaves the defaults. `name` is
+ * that of the struct's type. */
+rhumb_status rhumb__options_take(void *target, size_t target_bytes, const void *options,
+                                 const char *name) RHUMB_NODISCARD;
+
+/* Fails for a caller's struct that is to be filled if it is NULL or too small for its own size field. */
+rhumb_status rhumb__struct_check(const void *target, size_t size, const char *name) RHUMB_NODISCARD;
+
+/* Copies a struct that this library has filled into a caller's struct of `size` bytes: as many bytes as both have. */
+void rhumb__struct_give(void *target, size_t size, const void *filled, size_t filled_bytes);
+
+/* Reads the custom metric of a caller's options: name and function, or neither. */
+rhumb_status rhumb__custom_take(const char *name, rhumb_distance_fn distance, void *context,
+                                rhumb__custom_metric *custom_out) RHUMB_NODISCARD;
+
+/* Resolves the defaults of opening and checks ranges. NULL stands for the defaults. */
+rhumb_status rhumb__open_options_take(const rhumb_open_options *options, rhumb_open_options *resolved) RHUMB_NODISCARD;
+
+/* The engine's parameters for options whose defaults are resolved; without a custom metric. */
+rhumb__params rhumb__params_from_options(const rhumb_index_options *options);
+
+/* The inverse: the options that an index was created with, `open` being NULL. */
+rhumb_index_options rhumb__options_from_params(const rhumb__params *params);
+
+#endif /* RHUMB_API_OPTIONS_H */

@@ -1,0 +1,153 @@
+/* rhumb_write.h - changing an index: inserting, deleting and replacing vectors; making changes durable. Part of the
+ * manual; include rhumb.h, which includes this file.
+ *
+ *   Every function here needs a handle that is open for writing, unless it says otherwise, and may be called by any
+ *   number of threads at the same time.
+ */
+#ifndef RHUMB_WRITE_H
+#define RHUMB_WRITE_H
+
+#include "rhumb.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- inserting --------------------------------------------------------------------------------------------------- */
+
+/* Inserts one vector.
+ *
+ * When it has returned RHUMB_OK, searches that begin afterwards can find the vector, and it is as durable as the
+ * handle's mode promises (rhumb_open_options.durability). After RHUMB_E_FATAL, searches of this handle may see the
+ * vector, but it need not be there at the next opening.
+ *
+ * Parameters:
+ *   key       any number that is not in the index
+ *   vector    dim components, or a rhumb_sequence under levenshtein; copied
+ *
+ * Errors:
+ *   RHUMB_E_EXISTS        the key is in the index; nothing changed
+ *   RHUMB_E_NOT_FINITE    a component is NaN or infinite
+ *   RHUMB_E_DOMAIN        the metric is not defined for the vector
+ *   RHUMB_E_INVALID       a sequence is longer than dim
+ *   RHUMB_E_FULL          all 2,147,483,647 slots, or the reserved address space, are used
+ *   RHUMB_E_READONLY      the handle is read-only
+ *   RHUMB_E_NOSPACE       there is no room to create the log; a later call may succeed
+ *   RHUMB_E_IO            the log could not be created; a later call may succeed
+ *   RHUMB_E_FATAL         the log could not be written or a sync failed, now or earlier
+ */
+RHUMB_API rhumb_status rhumb_index_insert(rhumb_index *index, uint64_t key, const void *vector) RHUMB_NODISCARD;
+
+/* How a batch is inserted. */
+typedef struct rhumb_batch_options {
+    size_t size;                /* sizeof(rhumb_batch_options), set by rhumb_batch_options_init. */
+    uint32_t thread_count;      /* Threads to work with. Default 0: one per processor of this process. */
+    rhumb_progress_fn progress; /* Receives the number of vectors inserted. Default NULL. */
+    void *progress_context;     /* Passed to progress. */
+    bool partial;               /* Keep what was inserted before a failure or a stop. Default false: all or nothing. */
+} rhumb_batch_options;
+
+/* Sets the defaults. `size` is sizeof(rhumb_batch_options) as the caller compiled it. */
+RHUMB_API void rhumb_batch_options_init(rhumb_batch_options *options, size_t size);
+
+/* Inserts `count` vectors with several threads, and waits for the disk once, at the end.
+ *
+ * A batch is all or nothing: after a failure, a stop or a crash, none of its vectors is in the index. Searches that run
+ * concurrently may have seen some of them, and the slots of a failed batch stay used until a compaction. No checkpoint
+ * begins while the batch runs. Needs 4 bytes of memory per vector. With options.partial the vectors inserted before a
+ * failure stay, and no memory is needed; with several threads it is not defined which vectors those are. The first
+ * failure ends the batch and is returned.
+ *
+ * Parameters:
+ *   keys              `count` keys; or NULL for consecutive numbers from one above the largest key ever inserted, 0 in
+ *                     a new index. Two batches without keys must not run at the same time: they would draw the same
+ *                     keys.
+ *   vectors           `count` vectors, one after the other; copied
+ *   options           NULL: the defaults
+ *   inserted_count    receives how many of the vectors are in the index, on failure too; may be NULL
+ *
+ * Errors:
+ *   RHUMB_E_CANCELLED    progress returned false
+ *   RHUMB_E_FULL         there are not enough slots, or not enough keys above the largest
+ *   RHUMB_E_EXISTS, RHUMB_E_NOT_FINITE, RHUMB_E_DOMAIN, RHUMB_E_INVALID    as for rhumb_index_insert
+ *   RHUMB_E_READONLY, RHUMB_E_NOSPACE, RHUMB_E_IO, RHUMB_E_FATAL           as for rhumb_index_insert
+ */
+RHUMB_API rhumb_status rhumb_index_insert_batch(rhumb_index *index, const uint64_t *keys, const void *vectors,
+                                                size_t count, const rhumb_batch_options *options,
+                                                size_t *inserted_count) RHUMB_NODISCARD;
+
+/* ---- deleting and replacing -------------------------------------------------------------------------------------- */
+
+/* Deletes the vector of a key.
+ *
+ * Searches that begin after it has returned do not find the vector, and the key may be inserted again. The node stays
+ * in the graph as a waypoint, and its space in the file stays used, until a compaction.
+ *
+ * Errors:
+ *   RHUMB_E_NOTFOUND    the key is not in the index
+ *   RHUMB_E_READONLY, RHUMB_E_NOSPACE, RHUMB_E_IO, RHUMB_E_FATAL    as for rhumb_index_insert
+ */
+RHUMB_API rhumb_status rhumb_index_delete(rhumb_index *index, uint64_t key) RHUMB_NODISCARD;
+
+/* Inserts a vector, or replaces the vector of a key that is in the index.
+ *
+ * A search that runs concurrently finds the old vector or the new one: exactly one of the two, subject to the recall of
+ * approximate search.
+ *
+ * Parameters:
+ *   key       any number
+ *   vector    dim components, or a rhumb_sequence under levenshtein; copied
+ *
+ * Errors:
+ *   RHUMB_E_NOT_FINITE, RHUMB_E_DOMAIN, RHUMB_E_INVALID, RHUMB_E_FULL    as for rhumb_index_insert
+ *   RHUMB_E_READONLY, RHUMB_E_NOSPACE, RHUMB_E_IO, RHUMB_E_FATAL         as for rhumb_index_insert
+ */
+RHUMB_API rhumb_status rhumb_index_upsert(rhumb_index *index, uint64_t key, const void *vector) RHUMB_NODISCARD;
+
+/* ---- durability -------------------------------------------------------------------------------------------------- */
+
+/* Makes every operation that returned before the call durable, whatever the handle's mode.
+ *
+ * In mode none it makes a checkpoint.
+ *
+ * Errors:
+ *   RHUMB_E_READONLY    the handle is read-only
+ *   RHUMB_E_FATAL       the log could not be written or a sync failed, now or earlier
+ *   RHUMB_E_NOSPACE, RHUMB_E_FULL, RHUMB_E_IO    in mode none, as for rhumb_index_checkpoint
+ */
+RHUMB_API rhumb_status rhumb_index_sync(rhumb_index *index) RHUMB_NODISCARD;
+
+/* Writes every operation that returned before the call to the index itself, and publishes it for readers.
+ *
+ * Inserts, deletes and searches continue while it runs. RHUMB_OK means that these operations survive a power cut; if
+ * there is nothing new, nothing is written.
+ *
+ * Errors:
+ *   RHUMB_E_READONLY    the handle is read-only
+ *   RHUMB_E_NOSPACE     the disk is full: the index stays usable, the last checkpoint is intact, and a later call may
+ *                       succeed
+ *   RHUMB_E_FATAL       a sync failed, now or earlier: the handle accepts no more writes
+ *   RHUMB_E_FULL        the numbers of checkpoints or operations are used up
+ *   RHUMB_E_IO          another failure of the operating system; the last checkpoint is intact
+ */
+RHUMB_API rhumb_status rhumb_index_checkpoint(rhumb_index *index) RHUMB_NODISCARD;
+
+/* Returns the number of the last operation; 0 for NULL.
+ *
+ * Operations (inserts, upserts, deletes, and the beginning and end of a batch) are numbered from 1 over the life of an
+ * index. For a read-only handle it is the last operation in the checkpoint that the handle shows. */
+RHUMB_API uint64_t rhumb_index_lsn(const rhumb_index *index);
+
+/* Returns the number of the last operation that a power cut can no longer undo; 0 for NULL. For a read-only handle it
+ * equals rhumb_index_lsn. */
+RHUMB_API uint64_t rhumb_index_durable_lsn(const rhumb_index *index);
+
+/* Waits until the handle has nothing to do in the background: all vectors from the log are linked, and no checkpoint or
+ * compaction is due or running there. Returns at once for a read-only handle. */
+RHUMB_API rhumb_status rhumb_index_wait_idle(rhumb_index *index) RHUMB_NODISCARD;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* RHUMB_WRITE_H */

@@ -1,0 +1,158 @@
+/* frame_reader.c - see frame_reader.h.
+ *
+ * Reads through the io backend, while a writer may be replacing the older superblock: the checksum of a copy tells a
+ * complete one from one that is being written. Holds no state and no lock.
+ */
+#include "storage/frame/frame_reader.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/bits.h"
+#include "base/status.h"
+
+/* The copies as they are in the file; zeros where the file ends before. */
+typedef struct superblock_copies {
+    rhumb__superblock items[RHUMB__SUPERBLOCK_COUNT][RHUMB__SUPERBLOCK_COPY_COUNT];
+    rhumb_error unreadable; /* LENIENT: the first failure to read one; status RHUMB_OK: none */
+} superblock_copies;
+
+static rhumb_status read_copy(rhumb__io *io, uint64_t file_bytes, uint64_t offset, rhumb__superblock *copy) {
+    if (offset >= file_bytes) return RHUMB_OK;
+    return rhumb__io_read(io, copy, rhumb__min_u64(file_bytes - offset, sizeof *copy), offset);
+}
+
+static rhumb_status read_copies(rhumb__io *io, bool lenient, superblock_copies *copies) {
+    uint64_t file_bytes = 0;
+    rhumb_error before;
+    rhumb__error_save(&before);
+    memset(copies, 0, sizeof *copies);
+    rhumb_status status = rhumb__io_size(io, &file_bytes);
+    if (status != RHUMB_OK) return status;
+    for (uint32_t i = 0; i < RHUMB__SUPERBLOCK_COUNT * RHUMB__SUPERBLOCK_COPY_COUNT; i++) {
+        const uint32_t index = i / RHUMB__SUPERBLOCK_COPY_COUNT;
+        const uint32_t copy = i % RHUMB__SUPERBLOCK_COPY_COUNT;
+        rhumb__superblock *superblock = &copies->items[index][copy];
+        status = read_copy(io, file_bytes, rhumb__superblock_offset(index, copy), superblock);
+        if (status == RHUMB_OK) continue;
+        if (!lenient || !rhumb__frame_is_damage(status)) return status;
+        if (copies->unreadable.status == RHUMB_OK) rhumb__error_save(&copies->unreadable);
+        memset(superblock, 0xFF, sizeof *superblock); /* neither valid nor blank */
+        rhumb__error_restore(&before);
+    }
+    return RHUMB_OK;
+}
+
+/* The reason why a file has no version. */
+static rhumb_status explain_none_valid(const superblock_copies *copies, const char *path) {
+    bool all_zero = true;
+    bool has_magic = false;
+    bool has_second = false; /* anything where the version of epoch 2 belongs */
+    uint32_t version = RHUMB__FORMAT_VERSION;
+    if (copies->unreadable.status != RHUMB_OK) {
+        rhumb__error_restore(&copies->unreadable);
+        return copies->unreadable.status;
+    }
+    for (uint32_t index = 0; index < RHUMB__SUPERBLOCK_COUNT; index++) {
+        for (uint32_t copy = 0; copy < RHUMB__SUPERBLOCK_COPY_COUNT; copy++) {
+            const rhumb__superblock *superblock = &copies->items[index][copy];
+            all_zero = all_zero && superblock->magic == 0;
+            if (superblock->magic != RHUMB__MAGIC) continue;
+            has_magic = true;
+            has_second = has_second || index == 2 % RHUMB__SUPERBLOCK_COUNT;
+            version = superblock->format_version;
+        }
+    }
+    if (all_zero) {
+        return rhumb__fail_at(RHUMB_E_NOT_AN_INDEX, path, 0,
+                              "no superblock: not a rhumb index, or one whose creation was interrupted");
+    }
+    if (!has_magic) {
+        return rhumb__fail_at(RHUMB_E_NOT_AN_INDEX, path, 0, "not a rhumb index: the file begins with other bytes");
+    }
+    if (version != RHUMB__FORMAT_VERSION) {
+        return rhumb__fail_at(RHUMB_E_VERSION, path, offsetof(rhumb__superblock, format_version),
+                              "format version: expected %u, found %u", RHUMB__FORMAT_VERSION, version);
+    }
+    return rhumb__fail_at(RHUMB_E_CORRUPT, path, 0,
+                          "all superblocks are damaged: none has the checksum it should have%s",
+                          has_second ? "" : ", unless the index's creation was interrupted before it returned");
+}
+
+/* Adds the valid copy of a superblock, if there is one, to the versions found, which stay sorted. */
+static void add_version(const superblock_copies *copies, uint32_t index, rhumb__frame_versions *found) {
+    const rhumb__superblock *best = NULL;
+    uint64_t offset = 0;
+    for (uint32_t copy = 0; copy < RHUMB__SUPERBLOCK_COPY_COUNT; copy++) {
+        const rhumb__superblock *candidate = &copies->items[index][copy];
+        if (!rhumb__superblock_is_valid(candidate)) continue;
+        if (best != NULL && candidate->epoch <= best->epoch) continue;
+        best = candidate;
+        offset = rhumb__superblock_offset(index, copy);
+    }
+    if (best == NULL) return;
+    RHUMB_ASSERT_DEBUG(found->count < RHUMB__SUPERBLOCK_COUNT);
+    uint32_t at = found->count++;
+    for (; at > 0 && found->items[at - 1].epoch < best->epoch; at--) {
+        found->items[at] = found->items[at - 1];
+        found->offsets[at] = found->offsets[at - 1];
+    }
+    found->items[at] = *best;
+    found->offsets[at] = offset;
+}
+
+static bool is_blank(const rhumb__superblock *superblock) {
+    static const rhumb__superblock blank;
+    return memcmp(superblock, &blank, sizeof blank) == 0;
+}
+
+/* Whether a superblock without a valid copy may have been of a newer epoch than `epoch`. One that was never written is
+ * blank, and a damaged one may still name its epoch: damage rarely hits that very field. */
+static bool may_be_newer(const rhumb__superblock *copies, uint64_t epoch) {
+    bool blank = true;
+    bool was_older = false;
+    for (uint32_t copy = 0; copy < RHUMB__SUPERBLOCK_COPY_COUNT; copy++) {
+        blank = blank && is_blank(&copies[copy]);
+        was_older = was_older || (copies[copy].magic == RHUMB__MAGIC && copies[copy].epoch + 1 == epoch);
+    }
+    return !blank && !was_older;
+}
+
+/* Keeps the older version only if it is sound and directly precedes the newest. */
+static void check_previous(const rhumb__io *io, rhumb__frame_mode mode, rhumb__frame_versions *found) {
+    rhumb_error before;
+    if (found->count < 2) return;
+    found->count = 1;
+    if (found->items[1].epoch + 1 != found->items[0].epoch) return;
+    rhumb__error_save(&before);
+    if (rhumb__superblock_check(&found->items[1], mode, found->file_bytes, io->path, found->offsets[1]) == RHUMB_OK) {
+        found->count = 2;
+    }
+    rhumb__error_restore(&before);
+}
+
+rhumb_status rhumb__frame_find(rhumb__io *io, rhumb__frame_mode mode, rhumb__frame_versions *found) {
+    rhumb_status status;
+    superblock_copies copies;
+    memset(found, 0, sizeof *found);
+    RHUMB_TRY(read_copies(io, mode == RHUMB__FRAME_LENIENT, &copies));
+    /* Asked again: a writer may have made the file longer before it wrote the superblock that was just read. */
+    RHUMB_TRY(rhumb__io_size(io, &found->file_bytes));
+    for (uint32_t index = 0; index < RHUMB__SUPERBLOCK_COUNT; index++) add_version(&copies, index, found);
+    if (found->count == 0) return explain_none_valid(&copies, io->path);
+    if (found->count == 1) {
+        const uint64_t other = found->offsets[0] / RHUMB__SUPERBLOCK_STRIDE % RHUMB__SUPERBLOCK_COUNT == 0 ? 1 : 0;
+        found->newest_lost = may_be_newer(copies.items[other], found->items[0].epoch);
+    }
+    if (mode == RHUMB__FRAME_LENIENT) return RHUMB_OK;
+    check_previous(io, mode, found);
+    status = rhumb__superblock_check(&found->items[0], mode, found->file_bytes, io->path, found->offsets[0]);
+done:
+    return status;
+}
+
+rhumb_status rhumb__frame_check(const rhumb__io *io, const rhumb__frame_versions *found, uint32_t index) {
+    RHUMB_ASSERT_DEBUG(index < found->count);
+    return rhumb__superblock_check(&found->items[index], RHUMB__FRAME_LENIENT, found->file_bytes, io->path,
+                                   found->offsets[index]);
+}

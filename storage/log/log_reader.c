@@ -1,0 +1,40 @@
+/* log_reader.c - see log_reader.h.
+ *
+ * Owns nothing but the memory of the scan. Takes no lock: a log that a writer changes while it is read may look damaged
+ * (log_examine.c reads it again then). No number of the file is trusted; log_header.c and log_scan.c check them.
+ */
+#include "storage/log/log_reader.h"
+
+#include <string.h>
+
+#include "base/status.h"
+
+/* Reads until something is wrong. A lenient reading continues after a log that begins too late has been noted. */
+static rhumb_status read_parts(rhumb__io *io, const rhumb__log_owner *owner, rhumb__log_read_mode mode,
+                               rhumb__log_reading *log) {
+    rhumb_status status;
+    RHUMB_TRY(rhumb__log_header_read(io, &log->header, &log->exists));
+    if (!log->exists) return RHUMB_OK;
+    status = rhumb__log_header_check_owner(&log->header, owner, io->path);
+    log->follows = status == RHUMB_OK;
+    if (status != RHUMB_OK && mode == RHUMB__LOG_READ_LENIENT) rhumb__error_save(&log->error);
+    const bool is_owners = memcmp(log->header.uuid, owner->uuid, sizeof log->header.uuid) == 0;
+    if (status != RHUMB_OK && (mode == RHUMB__LOG_READ_STRICT || !is_owners)) return status;
+    status = rhumb__log_scan_run(io, &log->header, owner->checkpoint_lsn, &log->scan);
+done:
+    return status;
+}
+
+rhumb_status rhumb__log_read(rhumb__io *io, const rhumb__log_owner *owner, rhumb__log_read_mode mode,
+                             rhumb__log_reading *log) {
+    rhumb_error before;
+    rhumb__error_save(&before);
+    memset(log, 0, sizeof *log);
+    const rhumb_status status = read_parts(io, owner, mode, log);
+    if (mode == RHUMB__LOG_READ_STRICT || status == RHUMB_E_NOMEM) return status;
+    if (status != RHUMB_OK && log->error.status == RHUMB_OK) rhumb__error_save(&log->error);
+    rhumb__error_restore(&before);
+    return RHUMB_OK;
+}
+
+void rhumb__log_reading_clear(rhumb__log_reading *log) { rhumb__log_scan_clear(&log->scan); }

@@ -1,0 +1,62 @@
+/* next_sections.c - see next_sections.h.
+ *
+ * The next sections begin empty. Their rows are written ahead to free blocks (publish.h), which no version refers to, so
+ * a crash or a cancelled compaction leaves nothing but free blocks. When they are complete they replace the current
+ * sections in memory. The newest version on the disk still consists of the old sections, whose blocks are *outgoing*:
+ * they stay untouched until the next publication, an ordinary one, has made a version of the new sections. Then they are
+ * retired like any others (reclaim.c).
+ *
+ * Invariants: next_sections[i] has the id of sections[i]; a block of a next section is in no version. Owns neither set of
+ * sections: they are the client's. Only attaching can fail, for want of address space; nothing is attached then.
+ */
+#include "storage/next_sections.h"
+
+#include "base/assert.h"
+#include "base/status.h"
+
+rhumb_status rhumb__store_attach_next(rhumb__store *store, const rhumb__section_spec *spec, rhumb__section *section) {
+    RHUMB_ASSERT(store->writable);
+    RHUMB_ASSERT(store->next_section_count < store->section_count);
+    RHUMB_ASSERT(store->sections[store->next_section_count]->spec.id == spec->id);
+    const rhumb_status status = rhumb__section_init(section, spec, true, 0);
+    if (status != RHUMB_OK) return status;
+    rhumb__mutex_lock(&store->publish_lock);
+    store->next_sections[store->next_section_count++] = section;
+    rhumb__mutex_unlock(&store->publish_lock);
+    return RHUMB_OK;
+}
+
+void rhumb__store_switch_next(rhumb__store *store) {
+    rhumb__mutex_lock(&store->publish_lock);
+    RHUMB_ASSERT(store->next_section_count == store->section_count);
+    for (uint32_t i = 0; i < store->section_count; i++) {
+        rhumb__section *section = store->sections[i];
+        const rhumb__extent_list *extents = &section->extents;
+        for (uint32_t k = 0; k < extents->count; k++) {
+            /* Without memory for the list the blocks stay unused until the next open. */
+            if (rhumb__extent_list_append(&store->outgoing, extents->items[k].file_offset, extents->items[k].bytes) !=
+                RHUMB_OK) {
+                break;
+            }
+        }
+        rhumb__section_destroy(section);
+        store->sections[i] = store->next_sections[i];
+    }
+    store->next_section_count = 0;
+    rhumb__mutex_unlock(&store->publish_lock);
+}
+
+void rhumb__store_drop_next(rhumb__store *store) {
+    rhumb__mutex_lock(&store->publish_lock);
+    for (uint32_t i = 0; i < store->next_section_count; i++) {
+        rhumb__section *section = store->next_sections[i];
+        const rhumb__extent_list *extents = &section->extents;
+        /* No publication can take them before the lock is released, and by then nothing is mapped from them. */
+        for (uint32_t k = 0; k < extents->count; k++) {
+            rhumb__file_space_give(&store->space, extents->items[k].file_offset, extents->items[k].bytes);
+        }
+        rhumb__section_destroy(section);
+    }
+    store->next_section_count = 0;
+    rhumb__mutex_unlock(&store->publish_lock);
+}

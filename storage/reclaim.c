@@ -1,0 +1,155 @@
+/* reclaim.c - see reclaim.h.
+ *
+ * A block that the newest version does not refer to may still be needed: by the previous version, which a crash during
+ * the next publication falls back to, and by a reader that pins an older one. So a block is *retired* with the epoch of
+ * the last version that refers to it, and becomes free when that version is neither of the two on the disk and no
+ * version up to it is pinned.
+ *
+ * Invariant: a block is in a version, retired, outgoing (next_sections.c), taken by a publication or free; never in two
+ * of these. Owns the list of retired runs. Locking: the publishing lock. How it fails: a list that cannot grow for want
+ * of memory loses blocks until the next open, nothing worse.
+ */
+#include "storage/reclaim.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/bits.h"
+#include "base/status.h"
+#include "storage/frame/directory.h"
+#include "storage/frame/file_locks.h"
+
+/* Retires the blocks that the previous version refers to and the newest does not. Both lists are ascending and free of
+ * overlaps. */
+static void retire_previous(rhumb__store *store, const rhumb__extent *previous, uint32_t previous_count,
+                            const rhumb__extent *newest, uint32_t newest_count) {
+    uint32_t next = 0;
+    for (uint32_t i = 0; i < previous_count; i++) {
+        uint64_t begin = previous[i].file_offset;
+        const uint64_t end = begin + previous[i].bytes;
+        while (begin < end) {
+            while (next < newest_count && newest[next].file_offset + newest[next].bytes <= begin) next++;
+            const uint64_t shared_begin = next < newest_count ? rhumb__min_u64(newest[next].file_offset, end) : end;
+            if (begin < shared_begin) {
+                rhumb__store_retire(store, store->superblock.epoch - 1, begin, shared_begin - begin);
+            }
+            begin = shared_begin < end ? newest[next].file_offset + newest[next].bytes : end;
+        }
+    }
+}
+
+/* Marks the ranges of both versions as used, by ascending offsets: the gaps become free runs. */
+static rhumb_status claim_ranges(rhumb__file_space *space, rhumb__extent *const ranges[2], const uint32_t counts[2]) {
+    rhumb_status status = RHUMB_OK;
+    uint32_t next[2] = {0, 0};
+    while (next[0] < counts[0] || next[1] < counts[1]) {
+        const bool take_second = next[0] == counts[0] || (next[1] < counts[1] && ranges[1][next[1]].file_offset <
+                                                                                     ranges[0][next[0]].file_offset);
+        const rhumb__extent *range = &ranges[take_second][next[take_second]++];
+        RHUMB_TRY(rhumb__file_space_claim(space, range->file_offset, range->bytes));
+    }
+done:
+    return status;
+}
+
+/* A block outside both versions is free once no reader pins a version older than both, since it is not known which
+ * blocks those refer to. So all of them are retired with the epoch before these two. */
+rhumb_status rhumb__store_find_free(rhumb__store *store, const rhumb__superblock *previous) {
+    rhumb_status status;
+    rhumb__directory *older = NULL;
+    rhumb__extent *ranges[2] = {NULL, NULL}; /* of the newest and of the previous version */
+    uint32_t counts[2] = {0, 0};
+    uint64_t file_bytes = 0;
+    const uint64_t epoch = store->superblock.epoch;
+    uint64_t retired_epoch = epoch >= 2 ? epoch - 2 : 0;
+    RHUMB_ASSERT_DEBUG(store->writable && store->retired_count == 0);
+    RHUMB_TRY(rhumb__io_size(store->io, &file_bytes));
+    RHUMB_TRY(rhumb__directory_ranges(store->directory, store->path, &ranges[0], &counts[0]));
+    if (previous != NULL && rhumb__directory_read(store->io, previous, &older) == RHUMB_OK) {
+        RHUMB_TRY(rhumb__directory_ranges(older, store->path, &ranges[1], &counts[1]));
+    } else {
+        /* The previous version cannot be read, so a reader that pins it may need any of these blocks. */
+        retired_epoch = epoch - 1;
+    }
+    store->space.end = RHUMB__BLOCK_BYTES;
+    RHUMB_TRY(claim_ranges(&store->space, ranges, counts));
+    RHUMB_TRY(rhumb__file_space_claim(&store->space, rhumb__round_up(file_bytes, RHUMB__BLOCK_BYTES), 0));
+    for (uint32_t i = 0; i < store->space.count; i++) {
+        rhumb__store_retire(store, retired_epoch, store->space.runs[i].offset, store->space.runs[i].bytes);
+    }
+    store->space.count = 0;
+    retire_previous(store, ranges[1], counts[1], ranges[0], counts[0]);
+done:
+    rhumb__free(ranges[0]);
+    rhumb__free(ranges[1]);
+    rhumb__directory_free(older);
+    return status;
+}
+
+void rhumb__store_retire(rhumb__store *store, uint64_t last_epoch, uint64_t offset, uint64_t bytes) {
+    if (bytes == 0) return;
+    RHUMB_ASSERT_DEBUG(offset % RHUMB__BLOCK_BYTES == 0 && bytes % RHUMB__BLOCK_BYTES == 0);
+    RHUMB_ASSERT_DEBUG(offset >= RHUMB__BLOCK_BYTES && offset + bytes <= store->space.end);
+    if (store->retired_count == store->retired_capacity) {
+        const uint32_t capacity = store->retired_capacity == 0 ? 64 : store->retired_capacity * 2;
+        rhumb__retired_run *retired = rhumb__alloc_resize(store->retired, capacity, sizeof *retired);
+        if (retired == NULL) return;
+        store->retired = retired;
+        store->retired_capacity = capacity;
+    }
+    store->retired[store->retired_count++] = (rhumb__retired_run){last_epoch, offset, bytes};
+}
+
+bool rhumb__store_reclaim(rhumb__store *store) {
+    uint64_t free_epoch = 0;            /* no reader pins this epoch or an older one */
+    uint64_t pinned_epoch = UINT64_MAX; /* some reader pins this epoch or an older one */
+    uint32_t kept_count = 0;
+    bool readers_keep = false;
+    rhumb__mutex_assert_held(&store->publish_lock);
+    for (uint32_t i = 0; i < store->retired_count; i++) {
+        const rhumb__retired_run run = store->retired[i];
+        const bool version_needs = run.last_epoch + 2 > store->superblock.epoch && run.last_epoch != 0;
+        bool needed = version_needs || run.last_epoch >= pinned_epoch;
+        if (!needed && run.last_epoch > free_epoch) {
+            /* A test that fails is taken for a pin: a block is reused only if it is known to be free. */
+            if (rhumb__version_pins_test(store->io, run.last_epoch, &needed) != RHUMB_OK) needed = true;
+            if (needed) {
+                pinned_epoch = run.last_epoch;
+            } else {
+                free_epoch = run.last_epoch;
+            }
+        }
+        readers_keep = readers_keep || (needed && !version_needs);
+        if (needed) {
+            store->retired[kept_count++] = run;
+        } else {
+            rhumb__file_space_give(&store->space, run.offset, run.bytes);
+        }
+    }
+    store->retired_count = kept_count;
+    return readers_keep;
+}
+
+/* Cuts the file after the last byte that a version on the disk asks for or that is in use. */
+static rhumb_status cut_end(rhumb__store *store) {
+    uint64_t file_bytes = 0;
+    uint64_t needed_bytes = rhumb__max_u64(store->superblock.file_bytes, store->previous_file_bytes);
+    needed_bytes = rhumb__max_u64(needed_bytes, store->space.end);
+    rhumb_status status = rhumb__io_size(store->io, &file_bytes);
+    if (status == RHUMB_OK && file_bytes > needed_bytes) status = rhumb__io_resize(store->io, needed_bytes);
+    return status;
+}
+
+rhumb_status rhumb__store_trim(rhumb__store *store, bool *left_out) {
+    rhumb_status status = RHUMB_OK;
+    *left_out = false;
+    rhumb__mutex_lock(&store->publish_lock);
+    if (atomic_load(&store->failed)) goto done;
+    *left_out = rhumb__store_reclaim(store);
+    for (uint32_t i = 0; i < store->space.count; i++) {
+        RHUMB_TRY(rhumb__io_punch(store->io, store->space.runs[i].offset, store->space.runs[i].bytes));
+    }
+    status = cut_end(store);
+done:
+    rhumb__mutex_unlock(&store->publish_lock);
+    return status;
+}

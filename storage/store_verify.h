@@ -1,0 +1,15 @@
+/* store_verify.h - compares the chunks of a version with their checksums. */
+#ifndef RHUMB_STORAGE_STORE_VERIFY_H
+#define RHUMB_STORAGE_STORE_VERIFY_H
+
+#include <stdint.h>
+
+#include "storage/store.h"
+
+/* Reads every chunk of the version that this handle stands on from the file and compares checksums. A wrong one, or a
+ * damaged table of them, is counted and is not a failure; the first is described in `first_error` (may be NULL; at least
+ * 512 bytes). RHUMB_E_IO, RHUMB_E_TRUNCATED, RHUMB_E_NOMEM. */
+rhumb_status rhumb__store_verify(rhumb__store *store, uint64_t *chunk_count_out, uint64_t *error_count_out,
+                                 char *first_error) RHUMB_NODISCARD;
+
+#endif /* RHUMB_STORAGE_STORE_VERIFY_H */
