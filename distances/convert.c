@@ -1,8 +1,8 @@
 /* convert.c - components of one element type as those of another.
  *
  * A component on its way is a long double, which holds every number of every type exactly: its 64 bits of fraction are
- * enough for integers of 64. Types are read and written by what the table of element.h says of them, so there is nothing
- * here for a single type. No state, no locks; fails by stopping at the component that the target cannot hold.
+ * enough for integers of 64. Types are read and written by what the table of element.h says of them, so there is
+ * nothing here for a single type. No state, no locks; fails by stopping at the component that the target cannot hold.
  */
 #include <assert.h>
 #include <float.h>

@@ -16,8 +16,8 @@
 
 enum { VECTOR_BYTES = 32, TURNS_MAX = 255 };
 
-/* Defines count_<name>: how many elements differ. Comparing two vectors gives -1 in each lane that differs. What is left
- * after the last whole vector is compared in two vectors that are otherwise zero. */
+/* Defines count_<name>: how many elements differ. Comparing two vectors gives -1 in each lane that differs. What is
+ * left after the last whole vector is compared in two vectors that are otherwise zero. */
 #define DEFINE_DIFFERENT(name, type, lane_type)                                                                        \
     typedef type name##_vector __attribute__((vector_size(VECTOR_BYTES)));                                             \
     typedef lane_type name##_lanes __attribute__((vector_size(VECTOR_BYTES)));                                         \

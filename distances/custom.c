@@ -1,4 +1,5 @@
-/* custom.c - the kernels of a custom metric: calls of the caller's function, whose results are clamped so that they sort.
+/* custom.c - the kernels of a custom metric: calls of the caller's function, whose results are clamped so that they
+ * sort.
  *
  * The function sees the components of a row alone, at the row's alignment. No state, no locks, no failures.
  */

@@ -71,24 +71,30 @@ struct entry {
 #define PROBABILITIES (E(F32) | E(F64))
 #define EVERYTHING UINT32_MAX
 
-/* l2 has the kernels of l2sq where those return squares as f32: the two differ in rhumb__space_finish alone. For wider
- * types there are kernels that take the root, as the squares of their distances need not fit into an f32. */
-/* clang-format off: it takes entries after a macro for a part of it */
+/* The formatter does not know that a macro is an entry. l2 has the kernels of l2sq where those return squares as f32:
+ * the two differ in rhumb__space_finish alone. For wider types there are kernels that take the root, as the squares of
+ * their distances need not fit into an f32. */
+/* clang-format off */
 static const struct entry TABLE[] = {
     {RHUMB_METRIC_L2SQ, E(F32), SUM_F32(l2sq)},
-    NARROW_ENTRIES(RHUMB_METRIC_L2SQ, l2sq){RHUMB_METRIC_L2SQ, NUMBERS, SUM_DOUBLE(l2sq)},
+    NARROW_ENTRIES(RHUMB_METRIC_L2SQ, l2sq)
+    {RHUMB_METRIC_L2SQ, NUMBERS, SUM_DOUBLE(l2sq)},
 
     {RHUMB_METRIC_L2, E(F32), SUM_F32(l2sq)},
-    NARROW_ENTRIES(RHUMB_METRIC_L2, l2sq){RHUMB_METRIC_L2, NUMBERS, SUM_DOUBLE(l2)},
+    NARROW_ENTRIES(RHUMB_METRIC_L2, l2sq)
+    {RHUMB_METRIC_L2, NUMBERS, SUM_DOUBLE(l2)},
 
     {RHUMB_METRIC_IP, E(F32), SUM_F32(ip)},
-    NARROW_ENTRIES(RHUMB_METRIC_IP, ip){RHUMB_METRIC_IP, NUMBERS_FOR_DOT, SUM_DOUBLE(ip)},
+    NARROW_ENTRIES(RHUMB_METRIC_IP, ip)
+    {RHUMB_METRIC_IP, NUMBERS_FOR_DOT, SUM_DOUBLE(ip)},
 
     {RHUMB_METRIC_COSINE, E(F32), SUM_F32(cosine)},
-    NARROW_ENTRIES(RHUMB_METRIC_COSINE, cosine){RHUMB_METRIC_COSINE, NUMBERS_FOR_DOT, SUM_DOUBLE(cosine)},
+    NARROW_ENTRIES(RHUMB_METRIC_COSINE, cosine)
+    {RHUMB_METRIC_COSINE, NUMBERS_FOR_DOT, SUM_DOUBLE(cosine)},
 
     {RHUMB_METRIC_L1, E(F32), SUM_F32_L1},
-    NARROW_ENTRIES(RHUMB_METRIC_L1, l1){RHUMB_METRIC_L1, NUMBERS, SUM_DOUBLE(l1)},
+    NARROW_ENTRIES(RHUMB_METRIC_L1, l1)
+    {RHUMB_METRIC_L1, NUMBERS, SUM_DOUBLE(l1)},
 
     {RHUMB_METRIC_HAMMING, E(U8), COUNT(hamming8)},
     {RHUMB_METRIC_HAMMING, E(U16) | E(I16), COUNT(hamming16)},

@@ -2,10 +2,10 @@
  *
  * Myers' bit-parallel form of the dynamic programme (J. ACM 46(3), 1999), in the blocks of Hyyrö (2003). The matrix of
  * the distances between all prefixes of the two sequences is cut into strips of 64 rows; each row is one element of the
- * first sequence. A strip is walked along the second sequence with its vertical differences in two words, one bit a row;
- * the horizontal differences of its last row are the input of the strip below. So one step computes 64 cells. Memory is
- * one byte per element of the second sequence and a table of the at most 64 different elements of a strip, some 17 KiB
- * of stack.
+ * first sequence. A strip is walked along the second sequence with its vertical differences in two words, one bit a
+ * row; the horizontal differences of its last row are the input of the strip below. So one step computes 64 cells.
+ * Memory is one byte per element of the second sequence and a table of the at most 64 different elements of a strip,
+ * some 17 KiB of stack.
  *
  * Common prefixes and suffixes do not change the distance and are cut off first. No state, no locks, no failures.
  */

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "distances/dispatch.h"
 #include "distances/space.h"
 
@@ -41,6 +42,7 @@ RHUMB__INLINE void rhumb__prefetch_row(const rhumb__space *space, const void *ro
 #define RHUMB__DEFINE_KERNELS(symbol, measure)                                                                         \
     static void measure##_many(const rhumb__space *space, const void *query, const void *const *rows, size_t count,    \
                                float *distances) {                                                                     \
+        RHUMB_ASSERT_DEBUG(count == 0 || (query != NULL && rows != NULL));                                             \
         if (count > 1) rhumb__prefetch_row(space, rows[1]);                                                            \
         for (size_t i = 0; i < count; i++) {                                                                           \
             if (i + 2 < count) rhumb__prefetch_row(space, rows[i + 2]);                                                \

@@ -100,6 +100,7 @@ RHUMB__INLINE void rhumb__sum_f32_choose_rows(const void *const *rows, size_t co
  * constant and costs nothing. */
 #define RHUMB__SUM_F32_DEFINE_KERNELS(name, metric, tier)                                                              \
     static float name(const rhumb__space *space, const void *a, const void *b) {                                       \
+        RHUMB_ASSERT_DEBUG((uintptr_t)a % sizeof(float) == 0 && (uintptr_t)b % sizeof(float) == 0);                    \
         return measure_one(space, metric, a, b, NULL);                                                                 \
     }                                                                                                                  \
     static void name##_many(const rhumb__space *space, const void *query, const void *const *rows, size_t count,       \

@@ -1,8 +1,8 @@
 /* build_command.c - `rhumb build`: a new index from the rows of a file.
  *
  * The order of the steps keeps a failure from costing anything: the input is opened and checked before a file is
- * created, and an existing file is removed (--force) only when it is an index that no process is writing. Fails with the exit
- * codes of cli.h.
+ * created, and an existing file is removed (--force) only when it is an index that no process is writing. Fails with
+ * the exit codes of cli.h.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* cli.h - what the commands of the tool share: exit codes, the two ways of output, and how failures are reported.
  *
  * A command is a function that returns an exit code. On a failure it calls cli_fail or a variant of it, which reports
- * the failure (on stderr, or as the member "error" of the JSON object) and returns the exit code. Only the first failure
- * is reported, not those of cleaning up after it.
+ * the failure (on stderr, or as the member "error" of the JSON object) and returns the exit code. Only the first
+ * failure is reported, not those of cleaning up after it.
  *
  * The tool uses nothing of rhumb but its public header, as any other program would.
  */

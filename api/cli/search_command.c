@@ -316,11 +316,10 @@ const struct cli_command cli_search_command = {
     .summary = "find the nearest neighbours of the vectors of a file",
     .usage = "[OPTIONS] INDEX QUERIES",
     .description =
-        "Prints one line per row of QUERIES: its number, a tab, and KEY:DISTANCE of its neighbours, nearest first. "
-        "How\n"
-        "fast it went is told at the end, and with the truth at hand also the recall: the share of the k neighbours\n"
-        "that is no farther than the true k-th (\"by distance\", safe with ties), or, where true distances are\n"
-        "not known, the share of true ids that was found (\"by ids\").\n",
+        "Prints one line per row of QUERIES: its number, a tab, and KEY:DISTANCE of its neighbours, nearest first.\n"
+        "At the end it prints the speed and, if the truth is known, the recall: the share of the k neighbours\n"
+        "that are no farther than the true k-th (\"by distance\", safe with ties), or, where true distances are\n"
+        "not known, the share of true ids that were found (\"by ids\").\n",
     .examples = "  rhumb search images.rhumb fashion-mnist-784-euclidean.hdf5 -k 10 --ef 100 --summary\n"
                 "  rhumb search big.rhumb query.u8bin -k 100 --truth groundtruth.ibin --truth-metric l2sq --summary\n"
                 "  rhumb search words.rhumb queries.npy --out keys.npy --out-distances distances.npy\n"

@@ -1,9 +1,9 @@
 /* vectors.h - the rows of a file as vectors of an index: of its element type and dimension.
  *
- * The library converts the components (rhumb_element_convert): a number that the index's type does not hold is a failure
- * that names row and column, and floats are rounded to the nearest one of the index's type. For an index of f32 integers
- * are rounded too. Vectors of bits are read from bytes, eight components in each, the first in the lowest
- * bit (numpy.packbits with bitorder='little').
+ * The library converts the components (rhumb_element_convert): a number that the index's type does not hold is a
+ * failure that names row and column, and floats are rounded to the nearest one of the index's type. For an index of f32
+ * integers are rounded too. Vectors of bits are read from bytes, eight components in each, the first in the lowest bit
+ * (numpy.packbits with bitorder='little').
  */
 #ifndef RHUMB_CLI_VECTORS_H
 #define RHUMB_CLI_VECTORS_H
