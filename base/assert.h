@@ -7,8 +7,16 @@
 #ifndef RHUMB_BASE_ASSERT_H
 #define RHUMB_BASE_ASSERT_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Writes one line to standard error and aborts. The one place where the library does either. */
-_Noreturn void rhumb__assert_failed(const char *expression, const char *file, int line);
+__attribute__((noreturn)) void rhumb__assert_failed(const char *expression, const char *file, int line);
+
+#ifdef __cplusplus
+}
+#endif
 
 #define RHUMB_ASSERT(expression) ((expression) ? (void)0 : rhumb__assert_failed(#expression, __FILE__, __LINE__))
 
