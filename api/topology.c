@@ -11,7 +11,6 @@
 #include "base/status.h"
 #include "engine/open.h"
 #include "engine/topology/topology.h"
-#include "engine/topology/topology_export.h"
 
 static rhumb__topology *inner(const rhumb_topology *topology) { return (rhumb__topology *)topology; }
 

@@ -1,14 +1,15 @@
 /* topology.c - opening topology files, and finding things in them; see topology.h.
  *
- * The places of the arrays follow from point_count, link_count and flags, and add up to file_bytes, which the file must
- * have. So once the header is accepted, every element of every array lies in the mapping; what the elements say is
- * checked at each use.
+ * The positions of the arrays are derived from point_count, link_count and flags, and their end is file_bytes, which
+ * the file must have. So once the header is accepted, every element of every array is in the mapping; the values of
+ * elements are checked at each use. Takes no lock.
  */
 #include "engine/topology/topology.h"
 
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/bits.h"
 #include "base/crc32c.h"
 #include "base/status.h"
@@ -112,7 +113,7 @@ rhumb_status rhumb__topology_open(const char *path, rhumb__topology **topology_o
     if (topology == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a topology");
     RHUMB_TRY(rhumb__io_open(NULL, path, RHUMB__IO_READ, &topology->io));
     RHUMB_TRY(read_header(topology, path));
-    (void)rhumb__topology_lay_out(&topology->header, &topology->layout); /* it did just now */
+    (void)rhumb__topology_lay_out(&topology->header, &topology->layout); /* read_header has checked it */
     RHUMB_TRY(rhumb__file_mapping_make(topology->io, topology->layout.file_bytes, &topology->base));
     topology->keys = array_base(topology, RHUMB__TOPOLOGY_ARRAY_KEYS);
     topology->starts = array_base(topology, RHUMB__TOPOLOGY_ARRAY_STARTS);
@@ -163,6 +164,7 @@ rhumb_status rhumb__topology_find(const rhumb__topology *topology, uint64_t key,
 
 rhumb_status rhumb__topology_range(const rhumb__topology *topology, uint64_t position, uint64_t *begin_out,
                                    uint64_t *count_out) {
+    RHUMB_ASSERT_DEBUG(position < topology->header.point_count);
     const uint64_t begin = topology->starts[position];
     const uint64_t end = topology->starts[position + 1];
     if (begin > end || end > topology->header.link_count || end - begin > RHUMB__ADJACENCY_MAX) {

@@ -2,8 +2,7 @@
  *
  * Points are sorted by key, so a key is found without an index of its own; a point's number in that order is its
  * *position*. Neighbours are positions, nearest first. storage/FORMAT.md has the layout, which follows from three
- * numbers in the header. Only the header is read at opening: whatever else comes from the file is checked where it is
- * used.
+ * numbers in the header. Only the header is read at opening: everything else in the file is checked where it is used.
  *
  * An open topology never changes; any number of threads may use it.
  */
@@ -22,7 +21,7 @@
 #define RHUMB__TOPOLOGY_FORMAT_VERSION 1u
 #define RHUMB__TOPOLOGY_HEADER_BYTES 4096u
 
-#define RHUMB__TOPOLOGY_DISTANCES 1u  /* flag: there are distances */
+#define RHUMB__TOPOLOGY_DISTANCES 1u  /* flag: the file has distances */
 #define RHUMB__TOPOLOGY_ALL_LEVELS 2u /* flag: neighbours of all levels, merged; otherwise those of level 0 */
 
 typedef struct rhumb__topology_header {
@@ -31,8 +30,8 @@ typedef struct rhumb__topology_header {
     uint32_t crc;                   /* CRC-32C of all 4,096 bytes with this field 0 */
     uint64_t features_incompatible; /* unknown bits: do not open */
     uint8_t uuid[16];               /* of the index */
-    uint64_t epoch;                 /* of the version of the index that this is the graph of */
-    uint64_t lsn;                   /* the last operation which that holds */
+    uint64_t epoch;                 /* of the version of the index whose graph this is */
+    uint64_t lsn;                   /* the last operation in that version */
     uint64_t created_unix_ns;
     uint32_t creator_version;
     uint32_t flags;
@@ -89,7 +88,7 @@ typedef struct rhumb__topology_place {
     uint64_t checksum_count;
 } rhumb__topology_place;
 
-/* What follows from the numbers in the header. */
+/* Derived from the numbers in the header. */
 typedef struct rhumb__topology_layout {
     rhumb__topology_place arrays[RHUMB__TOPOLOGY_ARRAY_COUNT];
     uint64_t checksum_offset;
@@ -97,10 +96,11 @@ typedef struct rhumb__topology_layout {
     uint64_t file_bytes;
 } rhumb__topology_layout;
 
-/* The layout of a file with so many points and links; false when there cannot be that many. */
+/* Computes the layout of a file from its header; returns false if the header has more points or links than a file can.
+ */
 bool rhumb__topology_lay_out(const rhumb__topology_header *header, rhumb__topology_layout *layout);
 
-/* What the header's crc should be. */
+/* Returns what the header's crc should be. */
 uint32_t rhumb__topology_header_crc(const rhumb__topology_header *header);
 
 typedef struct rhumb__topology {
@@ -112,24 +112,26 @@ typedef struct rhumb__topology {
     const uint64_t *starts;
     const uint8_t *levels;
     const uint32_t *neighbours;
-    const float *distances; /* NULL when there are none */
+    const float *distances; /* NULL: the file has none */
 } rhumb__topology;
 
 /* Reads the header and maps the file. RHUMB_E_NOTFOUND, RHUMB_E_NOT_AN_INDEX, RHUMB_E_VERSION, RHUMB_E_CORRUPT,
  * RHUMB_E_TRUNCATED, RHUMB_E_NOMEM, RHUMB_E_IO. */
 rhumb_status rhumb__topology_open(const char *path, rhumb__topology **topology_out) RHUMB_NODISCARD;
 
-/* NULL is fine. */
+/* Releases a topology. NULL is allowed. */
 void rhumb__topology_close(rhumb__topology *topology);
 
-/* The position of a key. RHUMB_E_NOTFOUND. */
+/* Finds the position of a key. RHUMB_E_NOTFOUND. */
 rhumb_status rhumb__topology_find(const rhumb__topology *topology, uint64_t key,
                                   uint64_t *position_out) RHUMB_NODISCARD;
 
-/* Where the neighbours of a position below point_count begin among all links, and how many they are. RHUMB_E_CORRUPT.
- */
+/* Returns where the neighbours of a position, which is below point_count, begin among all links, and how many there
+ * are. RHUMB_E_CORRUPT. */
 rhumb_status rhumb__topology_range(const rhumb__topology *topology, uint64_t position, uint64_t *begin_out,
                                    uint64_t *count_out) RHUMB_NODISCARD;
+
+/* ---- topology_verify.c ---- */
 
 typedef struct rhumb__topology_verification {
     uint64_t chunk_count;
@@ -138,9 +140,31 @@ typedef struct rhumb__topology_verification {
     char first_error[512];
 } rhumb__topology_verification;
 
-/* Reads everything: checksums, and every rule that the arrays must keep. What it finds is no failure. RHUMB_E_IO,
- * RHUMB_E_NOMEM. */
+/* Reads the whole file, and checks checksums and every rule of the arrays. Damage is reported in *result and is not a
+ * failure. RHUMB_E_IO, RHUMB_E_NOMEM. */
 rhumb_status rhumb__topology_verify(const rhumb__topology *topology,
                                     rhumb__topology_verification *result) RHUMB_NODISCARD;
+
+/* ---- topology_export.c ---- */
+
+typedef struct rhumb__graph rhumb__graph;
+
+typedef struct rhumb__topology_export_spec {
+    const char *path;
+    uint32_t creator_version;
+    uint32_t thread_count; /* 0: one per processor */
+    bool all_levels;       /* merge the neighbours of all levels; otherwise those of level 0 */
+    bool with_distances;
+    bool (*progress)(void *context, uint64_t done_count, uint64_t total_count); /* may be NULL */
+    void *progress_context;
+} rhumb__topology_export_spec;
+
+/* Writes the graph of an index into a topology file; *header_out is its header. `graph` is a reader's that no refresh
+ * exchanges during the call, so it does not change, and it has its vectors. Until the file is complete and durable its
+ * name ends in "-exporting"; on failure it is removed. Memory: 20 bytes per slot while keys are sorted, then 4 per slot
+ * and 12 per point.
+ * RHUMB_E_EXISTS, RHUMB_E_CANCELLED, RHUMB_E_CORRUPT, RHUMB_E_NOMEM, RHUMB_E_NOSPACE, RHUMB_E_IO, RHUMB_E_FATAL. */
+rhumb_status rhumb__topology_export(rhumb__graph *graph, const rhumb__topology_export_spec *spec,
+                                    rhumb__topology_header *header_out) RHUMB_NODISCARD;
 
 #endif /* RHUMB_ENGINE_TOPOLOGY_TOPOLOGY_H */

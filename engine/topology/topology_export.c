@@ -1,22 +1,25 @@
-/* topology_export.c - see topology_export.h.
+/* topology_export.c - writing the graph of an index into a topology file; see topology.h.
  *
  *   1. sort      the live nodes by key, which gives each its position
- *   2. count     the neighbours of each point, which gives the places of all arrays
+ *   2. count     the neighbours of each point, which gives the positions of all arrays
  *   3. write     keys, starts and levels
  *   4. measure   block by block: positions and distances of the neighbours, sorted; and write them
  *   5. finish    checksums, header, sync, name
  *
- * Steps 2 and 4 run on several threads, which take points one after the other and write to different places. Lists are
- * read twice; the file under the mapping does not change, but if somebody changes it all the same, the second reading
- * is held to the room that the first one found.
+ * Steps 2 and 4 run on several threads, which take points from a shared counter and write to different elements. Lists
+ * are read twice. The file under the mapping does not change; should another program change it all the same, a point
+ * whose number of neighbours is not the same the second time fails the export, so no thread writes beyond its room.
+ *
+ * A failure removes the file. Takes no lock.
  */
-#include "engine/topology/topology_export.h"
+#include "engine/topology/topology.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/bits.h"
 #include "base/crc32c.h"
 #include "base/parallel.h"
@@ -40,7 +43,7 @@ typedef struct exporter {
     rhumb__scratch_pool pool;
     uint64_t slot_count;
     uint64_t point_count;
-    keyed_slot *points;  /* sorted by key; until `order` is there */
+    keyed_slot *points;  /* sorted by key; released once `order` is made */
     uint32_t *order;     /* by position: the slot */
     uint32_t *positions; /* by slot: the position, or RHUMB__SLOT_NONE */
     uint64_t *starts;
@@ -71,7 +74,7 @@ static rhumb_status fail_node(const exporter *e, const char *what, uint32_t slot
                           "slot %u %s; 'rhumb repair' makes a new index of what is intact", slot, what);
 }
 
-static rhumb_status gather(exporter *e) {
+static rhumb_status gather_points(exporter *e) {
     for (uint64_t i = 0; i < e->slot_count; i++) {
         const uint32_t slot = (uint32_t)i;
         if (rhumb__graph_is_dead(e->graph, slot)) continue;
@@ -86,7 +89,7 @@ static rhumb_status sort_points(exporter *e) {
     e->points = rhumb__alloc_zeroed(e->slot_count + 1, sizeof *e->points);
     e->positions = rhumb__alloc_zeroed(e->slot_count + 1, sizeof *e->positions);
     if (e->points == NULL || e->positions == NULL) goto no_memory;
-    RHUMB_TRY(gather(e));
+    RHUMB_TRY(gather_points(e));
     qsort(e->points, e->point_count, sizeof *e->points, compare_keys);
     e->order = rhumb__alloc_zeroed(e->point_count + 1, sizeof *e->order);
     e->starts = rhumb__alloc_zeroed(e->point_count + 1, sizeof *e->starts);
@@ -120,11 +123,13 @@ static uint32_t read_neighbours(exporter *e, rhumb__scratch *scratch, uint32_t s
 typedef rhumb_status (*point_visit)(exporter *e, rhumb__scratch *scratch, uint64_t position);
 
 static rhumb_status count_point(exporter *e, rhumb__scratch *scratch, uint64_t position) {
+    RHUMB_ASSERT_DEBUG(position < e->point_count);
     e->starts[position + 1] = read_neighbours(e, scratch, e->order[position]);
     return RHUMB_OK;
 }
 
 static rhumb_status measure_point(exporter *e, rhumb__scratch *scratch, uint64_t position) {
+    RHUMB_ASSERT_DEBUG(position >= e->block_begin && position < e->block_end);
     const uint32_t slot = e->order[position];
     const uint32_t count = read_neighbours(e, scratch, slot);
     if (count != e->starts[position + 1] - e->starts[position]) return fail_node(e, "changed while it was read", slot);
@@ -140,7 +145,7 @@ static rhumb_status measure_point(exporter *e, rhumb__scratch *scratch, uint64_t
     return RHUMB_OK;
 }
 
-static rhumb_status work(exporter *e, uint32_t worker_index, point_visit visit) {
+static rhumb_status visit_points(exporter *e, uint32_t worker_index, point_visit visit) {
     rhumb__scratch *scratch = NULL;
     rhumb_status status = rhumb__scratch_take(&e->pool, &scratch);
     if (status != RHUMB_OK) return status;
@@ -158,11 +163,11 @@ done:
 }
 
 static rhumb_status count_worker(void *context, uint32_t worker_index) {
-    return work(context, worker_index, count_point);
+    return visit_points(context, worker_index, count_point);
 }
 
 static rhumb_status measure_worker(void *context, uint32_t worker_index) {
-    return work(context, worker_index, measure_point);
+    return visit_points(context, worker_index, measure_point);
 }
 
 static rhumb_status count_links(exporter *e) {
@@ -172,7 +177,7 @@ static rhumb_status count_links(exporter *e) {
     for (uint64_t i = 0; i < e->point_count; i++) e->starts[i + 1] += e->starts[i];
     e->header.point_count = e->point_count;
     e->header.link_count = e->starts[e->point_count];
-    (void)rhumb__topology_lay_out(&e->header, &e->layout); /* an index has no more than there can be */
+    (void)rhumb__topology_lay_out(&e->header, &e->layout); /* an index does not have more than a file can */
     e->header.file_bytes = e->layout.file_bytes;
     e->checksums = rhumb__alloc_zeroed(e->layout.checksum_count, sizeof *e->checksums);
     if (e->checksums == NULL) status = rhumb__fail(RHUMB_E_NOMEM, "no memory for checksums");
@@ -213,7 +218,8 @@ done:
     return status;
 }
 
-/* The end of the block that begins at a point: as many points as have not too many links, at least one. */
+/* Returns the end of the block that begins at a point: at least one point, and as many as have BLOCK_LINK_COUNT links.
+ */
 static uint64_t find_block_end(const exporter *e, uint64_t begin) {
     uint64_t end = begin + 1;
     while (end < e->point_count && e->starts[end + 1] - e->starts[begin] <= BLOCK_LINK_COUNT) end++;
@@ -280,7 +286,7 @@ static void fill_header(exporter *e) {
     header->M0 = params->M0;
 }
 
-static rhumb_status finish(exporter *e) {
+static rhumb_status finish_file(exporter *e) {
     rhumb_status status;
     const uint64_t checksum_bytes = e->layout.checksum_count * sizeof *e->checksums;
     e->header.checksum_crc = rhumb__crc32c(0, e->checksums, checksum_bytes);
@@ -294,17 +300,18 @@ done:
     return status;
 }
 
-static rhumb_status run(exporter *e) {
+static rhumb_status export_run(exporter *e) {
     rhumb_status status;
     RHUMB_TRY(rhumb__graph_check_vectors(e->graph));
     RHUMB_TRY(rhumb__new_file_begin(&e->file, NULL, e->spec->path, "-exporting"));
     fill_header(e);
     RHUMB_TRY(sort_points(e));
     RHUMB_TRY(count_links(e));
-    RHUMB_TRY(rhumb__io_allocate(e->file.io, 0, e->layout.file_bytes)); /* so that a full disk is noticed now */
+    RHUMB_TRY(
+        rhumb__io_allocate(e->file.io, 0, e->layout.file_bytes)); /* so that a full disk is noticed before the work */
     RHUMB_TRY(write_points(e));
     RHUMB_TRY(write_links(e));
-    status = finish(e);
+    status = finish_file(e);
 done:
     return status;
 }
@@ -314,7 +321,7 @@ rhumb_status rhumb__topology_export(rhumb__graph *graph, const rhumb__topology_e
     exporter e = {.graph = graph, .spec = spec, .slot_count = graph->counts.slot_count};
     e.progress = (rhumb__progress){.report = spec->progress, .context = spec->progress_context};
     rhumb__scratch_pool_init(&e.pool, graph);
-    const rhumb_status status = run(&e);
+    const rhumb_status status = export_run(&e);
     if (status == RHUMB_OK) *header_out = e.header;
     rhumb__new_file_abandon(&e.file);
     rhumb__scratch_pool_destroy(&e.pool);

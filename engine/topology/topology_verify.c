@@ -1,5 +1,7 @@
-/* topology_verify.c - reading a topology file from end to end: its checksums, and every rule of its arrays. Owns one
- * buffer, and one bit per point.
+/* topology_verify.c - reading a topology file from end to end: its checksums, and every rule of its arrays.
+ *
+ * Owns one buffer, the checksums, and one bit per point. Takes no lock. Damage is counted, and the first of it
+ * described; it is not a failure.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,7 +23,7 @@ typedef struct verifier {
     uint64_t *seen; /* one bit per position: among the neighbours of the point at hand */
 } verifier;
 
-static void note(verifier *v, const char *format, va_list arguments) {
+static void note_first(verifier *v, const char *format, va_list arguments) {
     if (v->result->first_error[0] != '\0') return;
     vsnprintf(v->result->first_error, sizeof v->result->first_error, format, arguments);
 }
@@ -31,20 +33,20 @@ static void report_checksum(verifier *v, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     v->result->checksum_error_count++;
-    note(v, format, arguments);
+    note_first(v, format, arguments);
     va_end(arguments);
 }
 
-static void report(verifier *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void report(verifier *v, const char *format, ...) {
+static void report_structure(verifier *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void report_structure(verifier *v, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     v->result->structure_error_count++;
-    note(v, format, arguments);
+    note_first(v, format, arguments);
     va_end(arguments);
 }
 
-static rhumb_status prepare(verifier *v) {
+static rhumb_status verify_prepare(verifier *v) {
     const rhumb__topology_layout *layout = &v->topology->layout;
     v->buffer = rhumb__alloc_zeroed(RHUMB__ARRAY_CHUNK_BYTES, 1);
     v->checksums = rhumb__alloc_zeroed(layout->checksum_count, sizeof *v->checksums);
@@ -53,7 +55,7 @@ static rhumb_status prepare(verifier *v) {
     return rhumb__fail(RHUMB_E_NOMEM, "no memory for verifying a topology");
 }
 
-/* Bytes between arrays are zero, so that no damage goes unseen. */
+/* Bytes between arrays are zero, so that damage there is noticed too. */
 static rhumb_status check_gap(verifier *v, uint64_t begin, uint64_t end) {
     uint8_t bytes[64] = {0};
     const rhumb_status status = rhumb__io_read(v->topology->io, bytes, end - begin, begin);
@@ -108,9 +110,9 @@ static void check_links(verifier *v, uint64_t position, uint64_t begin, uint64_t
     for (uint64_t i = 0; i < count; i++) {
         if (neighbours[i] >= topology->header.point_count || neighbours[i] == position ||
             rhumb__bit_get(v->seen, neighbours[i])) {
-            report(v, "point %llu: its neighbour %u does not exist, is itself, or is there twice",
-                   (unsigned long long)position, neighbours[i]);
-            count = i; /* those before are to be taken out of the set again */
+            report_structure(v, "point %llu: its neighbour %u does not exist, is itself, or is there twice",
+                             (unsigned long long)position, neighbours[i]);
+            count = i; /* those before it are to be taken out of the set */
             break;
         }
         rhumb__bit_set(v->seen, neighbours[i]);
@@ -121,7 +123,7 @@ static void check_links(verifier *v, uint64_t position, uint64_t begin, uint64_t
         const float distance = topology->distances[begin + i];
         /* Written so that NaN is an error too. */
         if (distance == distance && (i == 0 || topology->distances[begin + i - 1] <= distance)) continue;
-        report(v, "point %llu: its neighbours are not sorted by distance", (unsigned long long)position);
+        report_structure(v, "point %llu: its neighbours are not sorted by distance", (unsigned long long)position);
         return;
     }
 }
@@ -136,26 +138,27 @@ static void check_points(verifier *v) {
         uint64_t begin = 0;
         uint64_t count = 0;
         if (i > 0 && topology->keys[i - 1] >= topology->keys[i]) {
-            report(v, "point %llu: the keys are not sorted", (unsigned long long)i);
+            report_structure(v, "point %llu: the keys are not sorted", (unsigned long long)i);
         }
         if (topology->levels[i] > RHUMB__LEVEL_LIMIT) {
-            report(v, "point %llu: level %u", (unsigned long long)i, topology->levels[i]);
+            report_structure(v, "point %llu: level %u", (unsigned long long)i, topology->levels[i]);
         } else {
             level_counts[topology->levels[i]]++;
         }
         if (rhumb__topology_range(topology, i, &begin, &count) == RHUMB_OK) {
             check_links(v, i, begin, count);
         } else {
-            report(v, "%s", rhumb__error_last()->message);
+            report_structure(v, "%s", rhumb__error_last()->message);
         }
     }
     rhumb__error_restore(&before);
     if (topology->starts[0] != 0 || topology->starts[header->point_count] != header->link_count) {
-        report(v, "the links begin at %llu and end at %llu, of %llu", (unsigned long long)topology->starts[0],
-               (unsigned long long)topology->starts[header->point_count], (unsigned long long)header->link_count);
+        report_structure(v, "the links begin at %llu and end at %llu, of %llu", (unsigned long long)topology->starts[0],
+                         (unsigned long long)topology->starts[header->point_count],
+                         (unsigned long long)header->link_count);
     }
     if (memcmp(level_counts, header->level_counts, sizeof level_counts) != 0) {
-        report(v, "the levels of the points are not as many as the header says");
+        report_structure(v, "the levels of the points are not as many as the header says");
     }
 }
 
@@ -163,7 +166,7 @@ rhumb_status rhumb__topology_verify(const rhumb__topology *topology, rhumb__topo
     rhumb_status status;
     memset(result, 0, sizeof *result);
     verifier v = {.topology = topology, .result = result};
-    RHUMB_TRY(prepare(&v));
+    RHUMB_TRY(verify_prepare(&v));
     RHUMB_TRY(check_checksums(&v));
     check_points(&v);
 done:
