@@ -12,6 +12,7 @@
 #include "engine/build/remove.h"
 #include "engine/build/writer.h"
 #include "engine/graph/live_key.h"
+#include "engine/search/query.h"
 
 static rhumb_status check_writable(rhumb_index *index) {
     rhumb_status status = rhumb__handle_check(index, true);
@@ -24,17 +25,13 @@ static rhumb_status check_writable(rhumb_index *index) {
 }
 
 /* Inside the gate, so that the graph is the current one until the operation has been carried out. */
-static rhumb_status add_within(rhumb_index *index, uint64_t key, const void *vector, bool replace, uint64_t *lsn_out) {
+static rhumb_status add_within(rhumb_index *index, const void *vector, rhumb__insertion *insertion) {
     rhumb_status status;
     rhumb__scratch *scratch = NULL;
     rhumb__graph *graph = NULL;
     RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
-    RHUMB_TRY(rhumb__scratch_set_query(scratch, vector));
-    if (replace) {
-        status = rhumb__graph_upsert(graph, scratch, key, lsn_out);
-    } else {
-        status = rhumb__graph_insert(graph, scratch, key, 0, NULL, lsn_out);
-    }
+    RHUMB_TRY(rhumb__query_set_vector(scratch, vector));
+    status = rhumb__graph_insert(graph, scratch, insertion);
 done:
     rhumb__handle_leave(scratch);
     return status;
@@ -44,11 +41,11 @@ static rhumb_status add_one(rhumb_index *index, uint64_t key, const void *vector
     rhumb_status status = check_writable(index);
     if (status != RHUMB_OK) return status;
     if (vector == NULL) return rhumb__fail(RHUMB_E_INVALID, "vector is NULL");
-    uint64_t lsn = 0;
+    rhumb__insertion insertion = {.key = key, .replace = replace};
     rhumb__writer_enter(index->writer);
-    status = add_within(index, key, vector, replace, &lsn);
+    status = add_within(index, vector, &insertion);
     rhumb__writer_leave(index->writer);
-    return status == RHUMB_OK ? rhumb__log_wait(index->writer->log, lsn) : status;
+    return status == RHUMB_OK ? rhumb__log_wait(index->writer->log, insertion.lsn) : status;
 }
 
 rhumb_status rhumb_index_insert(rhumb_index *index, uint64_t key, const void *vector) {

@@ -1,8 +1,8 @@
 /* filter.c - see filter.h. Stateless.
  *
- * A long array of keys is checked for its order in places only, so that a search does not take longer than it must: a
- * search by list checks the rest on its way, and one by looking keys up in the array finds too few when they are in
- * disorder, never one that is not there.
+ * Of a long array of keys, the order is checked in some places only, because checking all would take longer than many
+ * searches. A search by list checks the rest on its way; one that looks keys up in the array finds too few if they are
+ * not sorted, never one that is not there.
  */
 #include "api/filter.h"
 
@@ -31,9 +31,9 @@ static rhumb_status check_keys(const rhumb_filter *filter) {
     return RHUMB_OK;
 }
 
-static rhumb_status check(const rhumb_filter *filter) {
+static rhumb_status check_filter(const rhumb_filter *filter) {
     if ((unsigned)filter->plan > RHUMB_FILTER_PLAN_WALK) {
-        return rhumb__fail(RHUMB_E_INVALID, "filter.plan: %u is none of the plans", (unsigned)filter->plan);
+        return rhumb__fail(RHUMB_E_INVALID, "filter.plan: %u is not a plan", (unsigned)filter->plan);
     }
     switch (filter->kind) {
     case RHUMB_FILTER_KEYS: return check_keys(filter);
@@ -44,7 +44,7 @@ static rhumb_status check(const rhumb_filter *filter) {
         if (filter->matches != NULL) return RHUMB_OK;
         return rhumb__fail(RHUMB_E_INVALID, "filter.matches is NULL");
     }
-    return rhumb__fail(RHUMB_E_INVALID, "filter.kind: %u is none of the kinds", (unsigned)filter->kind);
+    return rhumb__fail(RHUMB_E_INVALID, "filter.kind: %u is not a kind", (unsigned)filter->kind);
 }
 
 static rhumb_status resolve(const rhumb_filter *filter, rhumb_filter *resolved) {
@@ -70,7 +70,7 @@ static rhumb__filter to_engine(const rhumb_filter *filter) {
 rhumb_status rhumb__filter_take(const rhumb_filter *filter, rhumb__filter *target) {
     rhumb_filter resolved;
     rhumb_status status = resolve(filter, &resolved);
-    if (status == RHUMB_OK) status = check(&resolved);
+    if (status == RHUMB_OK) status = check_filter(&resolved);
     if (status == RHUMB_OK) *target = to_engine(&resolved);
     return status;
 }
@@ -78,6 +78,6 @@ rhumb_status rhumb__filter_take(const rhumb_filter *filter, rhumb__filter *targe
 void rhumb__filter_take_checked(const rhumb_filter *filter, rhumb__filter *target) {
     rhumb_filter resolved;
     const rhumb_status status = resolve(filter, &resolved);
-    (void)status; /* that of the check */
+    (void)status; /* the same as when it was checked */
     *target = to_engine(&resolved);
 }

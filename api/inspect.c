@@ -11,7 +11,7 @@
 #include "base/cpu.h"
 #include "base/status.h"
 #include "engine/build/writer.h"
-#include "engine/durability/recover.h"
+#include "engine/graph/unlinked.h"
 #include "engine/upkeep/repair/verify.h"
 #include "storage/log/log_examine.h"
 
@@ -43,7 +43,7 @@ static void fill_graph(rhumb__graph *graph, rhumb_index_stats *stats) {
     stats->count = rhumb__graph_live_count(graph);
     rhumb__mutex_unlock(&graph->append_lock);
     stats->level_top = top < 0 ? 0 : (uint32_t)top;
-    stats->unlinked_count = rhumb__recover_unlinked_count(graph);
+    stats->unlinked_count = rhumb__unlinked_count(graph);
 }
 
 static void fill_work(rhumb__writer *writer, rhumb_index_stats *stats) {

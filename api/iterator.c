@@ -1,8 +1,7 @@
-/* iterator.c - iterators as the caller sees them: the engine's, and the handle that it asks for the graph of the
- * moment.
+/* iterator.c - iterators as the caller sees them: the engine's, and the handle that knows the current graph.
  *
- * A call takes a piece of scratch memory, which keeps the graph alive, and gives it back: between calls an iterator
- * holds up neither a refresh nor anything else.
+ * A call takes a scratch, which keeps the graph alive, and returns it: between calls an iterator delays neither a
+ * refresh nor anything else.
  */
 #include "engine/search/iterator.h"
 
@@ -20,7 +19,6 @@ rhumb_status rhumb_iterator_open(rhumb_index *index, const void *query, const rh
     rhumb_status status;
     rhumb__search_setup setup;
     rhumb__scratch *scratch = NULL;
-    rhumb__graph *graph = NULL;
     rhumb_iterator *iterator = NULL;
     RHUMB_TRY(rhumb__search_setup_make(&setup, index, 0, 1, options));
     if (query == NULL || iterator_out == NULL) {
@@ -33,14 +31,13 @@ rhumb_status rhumb_iterator_open(rhumb_index *index, const void *query, const rh
         goto done;
     }
     iterator->index = index;
-    RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
-    RHUMB_TRY(rhumb__scratch_set_query(scratch, query));
-    const uint32_t ef = rhumb__search_setup_ef(&setup, graph);
-    RHUMB_TRY(rhumb__iterator_new(scratch, ef, setup.filter, &iterator->walk));
+    setup.request.query = query;
+    RHUMB_TRY(rhumb__scratch_take(&index->scratch_pool, &scratch));
+    RHUMB_TRY(rhumb__iterator_new(scratch, &setup.request, &iterator->walk));
     *iterator_out = iterator;
     iterator = NULL;
 done:
-    if (scratch != NULL) rhumb__scratch_give(scratch);
+    rhumb__handle_leave(scratch);
     rhumb__free(iterator);
     return status;
 }
@@ -49,19 +46,18 @@ rhumb_status rhumb_iterator_next(rhumb_iterator *iterator, size_t max_count, uin
                                  size_t *found_count) {
     rhumb_status status;
     rhumb__scratch *scratch = NULL;
-    rhumb__graph *graph = NULL;
-    uint64_t found = 0;
+    rhumb__answer answer = {.keys = keys, .distances = distances, .capacity = max_count};
     if (iterator == NULL || found_count == NULL || (keys == NULL && max_count > 0)) {
         return rhumb__fail(RHUMB_E_INVALID, "%s is NULL",
                            iterator == NULL      ? "iterator"
                            : found_count == NULL ? "found_count"
                                                  : "keys");
     }
-    RHUMB_TRY(rhumb__handle_enter(iterator->index, &scratch, &graph));
-    RHUMB_TRY(rhumb__iterator_next(iterator->walk, scratch, max_count, keys, distances, &found));
+    RHUMB_TRY(rhumb__scratch_take(&iterator->index->scratch_pool, &scratch));
+    status = rhumb__iterator_next(iterator->walk, scratch, &answer);
 done:
-    *found_count = (size_t)found;
-    if (scratch != NULL) rhumb__scratch_give(scratch);
+    *found_count = (size_t)answer.found_count;
+    rhumb__handle_leave(scratch);
     return status;
 }
 

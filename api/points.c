@@ -1,27 +1,26 @@
-/* points.c - looking at points one by one: levels, vectors in place, neighbours, and cursors over all of them.
+/* points.c - reading points one by one: levels, vectors in place, neighbours, and cursors over all of them.
  *
  * A cursor holds no memory of the index between calls: it knows the graph by number, so that a refresh need not wait
- * for it. Each call takes the handle's graph of the moment, and refuses if it is another one.
+ * for it. Each call takes the handle's current graph, and fails if that is another one.
  */
 #include "api/handle.h"
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "base/status.h"
-#include "engine/build/select.h"
 #include "engine/graph/tombstones.h"
 #include "engine/search/adjacency.h"
 
-static_assert(RHUMB_LEVELS_ALL == RHUMB__LEVELS_ALL, "what callers say is handed on");
+static_assert(RHUMB_LEVELS_ALL == RHUMB__LEVELS_ALL, "the caller's level is passed on");
 
 struct rhumb_point_cursor {
     rhumb_index *index;
     uint64_t graph_id;
     uint32_t level;
-    uint64_t slot; /* the next to look at */
-    uint64_t end;  /* slots at the time of opening */
+    uint64_t slot; /* the next to read */
+    uint64_t end;  /* the number of slots when the cursor was opened */
 };
 
-/* Enters the handle and finds the slot of a key. On failure nothing is left taken. */
+/* Enters the handle and finds the slot of a key. On failure no scratch is taken. */
 static rhumb_status enter_at(rhumb_index *index, uint64_t key, rhumb__scratch **scratch_out, rhumb__graph **graph_out,
                              uint32_t *slot_out) {
     rhumb_status status = rhumb__handle_check(index, false);
@@ -114,7 +113,7 @@ rhumb_status rhumb_point_cursor_open(rhumb_index *index, uint32_t level, rhumb_p
     cursor->index = index;
     cursor->graph_id = graph->id;
     cursor->level = level;
-    /* A slot may be handed out before its rows are there. */
+    /* A slot may be allocated before its rows are mapped. */
     cursor->end =
         rhumb__min_u64(rhumb__graph_slot_count(graph), atomic_load_explicit(&graph->slot_limit, memory_order_acquire));
     rhumb__scratch_give(scratch);

@@ -8,17 +8,14 @@
 #include "api/options.h"
 #include "base/status.h"
 #include "engine/search/batch_search.h"
-#include "engine/search/filter_search.h"
-#include "engine/search/search.h"
 
 static rhumb_status check_filters(rhumb__search_setup *setup, size_t query_count) {
     rhumb_status status = RHUMB_OK;
     const rhumb_search_options *options = &setup->options;
-    setup->filter = NULL;
     if (options->filter != NULL) {
         if (options->filters != NULL) return rhumb__fail(RHUMB_E_INVALID, "filter and filters are both set");
-        setup->filter = &setup->filter_space;
-        return rhumb__filter_take(options->filter, &setup->filter_space);
+        setup->request.filter = &setup->filter;
+        return rhumb__filter_take(options->filter, &setup->filter);
     }
     if (options->filters == NULL) return RHUMB_OK;
     if (query_count == 0) return rhumb__fail(RHUMB_E_INVALID, "filters are for batches; `filter` is for one search");
@@ -35,6 +32,7 @@ rhumb_status rhumb__search_setup_make(rhumb__search_setup *setup, const rhumb_in
     rhumb_search_options_init(&setup->options, sizeof setup->options);
     RHUMB_TRY(rhumb__handle_check(index, false));
     RHUMB_TRY(rhumb__options_take(&setup->options, sizeof setup->options, options, "rhumb_search_options"));
+    setup->request = (rhumb__request){.ef = setup->options.ef_search};
     if (k == 0 || k > RHUMB__K_MAX) {
         status = rhumb__fail(RHUMB_E_INVALID, "k: expected 1 to %zu, found %zu", RHUMB__K_MAX, k);
     } else if (setup->options.ef_search > RHUMB__EF_SEARCH_MAX) {
@@ -47,6 +45,18 @@ done:
     return status;
 }
 
+rhumb_status rhumb__search_once(rhumb_index *index, const rhumb__request *request, rhumb__answer *answer,
+                                size_t *found_count) {
+    rhumb__scratch *scratch = NULL;
+    rhumb_status status = rhumb__scratch_take(&index->scratch_pool, &scratch);
+    if (status != RHUMB_OK) return status;
+    status = rhumb__search_run(scratch, request, answer);
+    if (status == RHUMB_OK && found_count != NULL) *found_count = (size_t)answer->found_count;
+    rhumb__scratch_give(scratch);
+    return status;
+}
+
+/* The filter of one query of a batch in which each has its own. */
 static const rhumb__filter *filter_of(const void *context, uint64_t query, rhumb__filter *filter) {
     const rhumb_filter *const *filters = context;
     if (filters[query] == NULL) return NULL;
@@ -54,51 +64,67 @@ static const rhumb__filter *filter_of(const void *context, uint64_t query, rhumb
     return filter;
 }
 
-static rhumb_status run_search(rhumb_index *index, bool exact, const void *queries, size_t query_count, size_t k,
-                               const rhumb_search_options *options, uint64_t *keys, float *distances,
-                               size_t *found_counts) {
+/* Carries out the searches of a batch; the fields that follow from k and options are still to be set. */
+static rhumb_status search_many(rhumb_index *index, rhumb__batch_search *search, size_t k,
+                                const rhumb_search_options *options) {
     rhumb_status status;
     rhumb__search_setup setup;
-    RHUMB_TRY(rhumb__search_setup_make(&setup, index, query_count, k, options));
-    if (query_count == 0) goto done;
-    if (queries == NULL || keys == NULL) {
-        status = rhumb__fail(RHUMB_E_INVALID, "%s is NULL", queries == NULL ? "the query" : "keys");
+    const bool exact = search->request.exact;
+    RHUMB_TRY(rhumb__search_setup_make(&setup, index, (size_t)search->query_count, k, options));
+    if (search->query_count == 0) goto done;
+    if (search->queries == NULL || search->keys == NULL) {
+        status = rhumb__fail(RHUMB_E_INVALID, "%s is NULL", search->queries == NULL ? "the query" : "keys");
         goto done;
     }
-    const rhumb__batch_search search = {
-        .queries = queries,
-        .query_count = query_count,
-        .k = (uint32_t)k,
-        .ef = setup.options.ef_search,
-        .thread_count = setup.options.thread_count,
-        .exact = exact,
-        .filter = setup.filter,
-        .filter_of = setup.options.filters == NULL ? NULL : filter_of,
-        .filter_context = setup.options.filters,
-        .keys = keys,
-        .distances = distances,
-        .found_counts = found_counts,
-    };
-    status = rhumb__batch_search_run(&index->scratch_pool, &search);
+    search->request = setup.request;
+    search->request.exact = exact;
+    search->k = (uint32_t)k;
+    search->thread_count = setup.options.thread_count;
+    search->filter_of = setup.options.filters == NULL ? NULL : filter_of;
+    search->filter_context = setup.options.filters;
+    status = rhumb__batch_search_run(&index->scratch_pool, search);
 done:
     return status;
 }
 
 rhumb_status rhumb_index_search(rhumb_index *index, const void *query, size_t k, const rhumb_search_options *options,
                                 uint64_t *keys, float *distances, size_t *found_count) {
-    return run_search(index, false, query, 1, k, options, keys, distances, found_count);
+    rhumb_status status;
+    rhumb__search_setup setup;
+    rhumb__answer answer = {.keys = keys, .distances = distances, .capacity = k};
+    RHUMB_TRY(rhumb__search_setup_make(&setup, index, 1, k, options));
+    if (query == NULL || keys == NULL) {
+        status = rhumb__fail(RHUMB_E_INVALID, "%s is NULL", query == NULL ? "the query" : "keys");
+        goto done;
+    }
+    setup.request.query = query;
+    if (setup.options.filters != NULL) setup.request.filter = filter_of(setup.options.filters, 0, &setup.filter);
+    status = rhumb__search_once(index, &setup.request, &answer, found_count);
+done:
+    return status;
 }
 
 rhumb_status rhumb_index_search_batch(rhumb_index *index, const void *queries, size_t query_count, size_t k,
                                       const rhumb_search_options *options, uint64_t *keys, float *distances,
                                       size_t *found_counts) {
-    return run_search(index, false, queries, query_count, k, options, keys, distances, found_counts);
+    rhumb__batch_search search = {.queries = queries,
+                                  .query_count = query_count,
+                                  .keys = keys,
+                                  .distances = distances,
+                                  .found_counts = found_counts};
+    return search_many(index, &search, k, options);
 }
 
 rhumb_status rhumb_index_search_exact(rhumb_index *index, const void *queries, size_t query_count, size_t k,
                                       const rhumb_search_options *options, uint64_t *keys, float *distances,
                                       size_t *found_counts) {
-    return run_search(index, true, queries, query_count, k, options, keys, distances, found_counts);
+    rhumb__batch_search search = {.request.exact = true,
+                                  .queries = queries,
+                                  .query_count = query_count,
+                                  .keys = keys,
+                                  .distances = distances,
+                                  .found_counts = found_counts};
+    return search_many(index, &search, k, options);
 }
 
 rhumb_status rhumb_index_search_like(rhumb_index *index, uint64_t key, size_t k, const rhumb_search_options *options,
@@ -107,25 +133,18 @@ rhumb_status rhumb_index_search_like(rhumb_index *index, uint64_t key, size_t k,
     rhumb__search_setup setup;
     rhumb__scratch *scratch = NULL;
     rhumb__graph *graph = NULL;
-    uint32_t slot = 0;
-    uint32_t found = 0;
+    rhumb__answer answer = {.keys = keys, .distances = distances, .capacity = k};
     RHUMB_TRY(rhumb__search_setup_make(&setup, index, 0, k, options));
     if (keys == NULL) {
         status = rhumb__fail(RHUMB_E_INVALID, "keys is NULL");
         goto done;
     }
+    setup.request.left_out = &key;
     RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
-    RHUMB_TRY(rhumb__handle_find(graph, key, &slot));
-    RHUMB_TRY(rhumb__scratch_set_row(scratch, rhumb__graph_vector(graph, slot)));
-    const uint32_t ef = rhumb__search_setup_ef(&setup, graph);
-    if (setup.filter != NULL) {
-        RHUMB_TRY(
-            rhumb__graph_search_filtered(graph, scratch, setup.filter, (uint32_t)k, ef, &key, keys, distances, &found));
-    } else {
-        RHUMB_TRY(rhumb__graph_search(graph, scratch, (uint32_t)k, ef, &key, keys, distances, &found));
-    }
-    if (found_count != NULL) *found_count = found;
+    RHUMB_TRY(rhumb__handle_find(graph, key, &setup.request.like)); /* a slot of this graph, so not search_once */
+    RHUMB_TRY(rhumb__search_run(scratch, &setup.request, &answer));
+    if (found_count != NULL) *found_count = (size_t)answer.found_count;
 done:
-    if (scratch != NULL) rhumb__scratch_give(scratch);
+    rhumb__handle_leave(scratch);
     return status;
 }

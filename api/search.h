@@ -4,7 +4,7 @@
 #define RHUMB_API_SEARCH_H
 
 #include "api/handle.h"
-#include "engine/search/filter.h"
+#include "engine/search/search.h"
 
 /* A k beyond any slot number asks for nothing more; below it all sizes fit into 32 bits. */
 #define RHUMB__K_MAX ((size_t)RHUMB__SLOT_LIMIT)
@@ -12,18 +12,17 @@
 /* The options of a search, checked. */
 typedef struct rhumb__search_setup {
     rhumb_search_options options;
-    rhumb__filter filter_space;
-    const rhumb__filter *filter; /* for all queries, or NULL */
+    rhumb__filter filter;   /* what request.filter points to, if it is not NULL */
+    rhumb__request request; /* ef and filter are set; the filter is not if each query has its own */
 } rhumb__search_setup;
-
-/* How broad a search of `graph` is to be. */
-static inline uint32_t rhumb__search_setup_ef(const rhumb__search_setup *setup, const rhumb__graph *graph) {
-    return setup->options.ef_search == 0 ? graph->params.ef_search : setup->options.ef_search;
-}
 
 /* Checks the handle, the options and k. options->filters may be set only if `query_count` is not 0; each filter is
  * checked. RHUMB_E_INVALID. */
 rhumb_status rhumb__search_setup_make(rhumb__search_setup *setup, const rhumb_index *index, size_t query_count,
                                       size_t k, const rhumb_search_options *options) RHUMB_NODISCARD;
+
+/* Carries out a request on the handle's current graph. `found_count` may be NULL. */
+rhumb_status rhumb__search_once(rhumb_index *index, const rhumb__request *request, rhumb__answer *answer,
+                                size_t *found_count) RHUMB_NODISCARD;
 
 #endif /* RHUMB_API_SEARCH_H */

@@ -55,9 +55,9 @@ double page_probe(const char *index_path, const float *queries, size_t query_cou
     double total = 0;
     rhumb_status status = rhumb__scratch_take(&pool, &scratch);
     for (size_t q = 0; q < query_count && status == RHUMB_OK; q++) {
-        uint32_t found_count;
-        status = rhumb__scratch_set_query(scratch, queries + q * graph->params.dim);
-        if (status == RHUMB_OK) status = rhumb__graph_search(graph, scratch, k, ef, NULL, keys, NULL, &found_count);
+        const rhumb__request request = {.query = queries + q * graph->params.dim, .ef = ef};
+        rhumb__answer answer = {.keys = keys, .capacity = k};
+        status = rhumb__search_run(scratch, &request, &answer);
         if (status != RHUMB_OK) break;
         for (uint64_t word = 0; word < scratch->visited.word_count; word++) {
             const rhumb__visited_word visited = scratch->visited.words[word];

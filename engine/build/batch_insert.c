@@ -1,12 +1,12 @@
 /* batch_insert.c - see batch_insert.h.
  *
- * The threads take the next vector from a shared counter, so none waits for a slower one; a thread keeps its scratch
- * for the whole call, unless a compaction exchanges the graph. Nobody waits for the log until all vectors are in: then
- * once, for the last of them.
+ * The threads take the next vector from a shared counter, so no thread waits for a slower one; a thread keeps its
+ * scratch for the whole call, unless a compaction exchanges the graph. The log is waited for once, when all vectors are
+ * in, for the last of them.
  *
  * A batch that is all or nothing holds batch_lock (shared), so that no checkpoint shows a part of it; its records carry
  * the number of its begin record, and without a commit record the next recovery passes over them. If it fails, the
- * nodes it has inserted are deleted again. It remembers their slots: a key may belong to somebody else by then.
+ * nodes it has inserted are deleted. It keeps their slots for that: another operation may have replaced a key's node.
  */
 #include "engine/build/batch_insert.h"
 #include "engine/build/writer.h"
@@ -14,12 +14,14 @@
 #include <time.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/bits.h"
 #include "base/clock.h"
 #include "base/parallel.h"
 #include "base/status.h"
 #include "engine/build/insert.h"
 #include "engine/build/remove.h"
+#include "engine/search/query.h"
 
 #define PROGRESS_INTERVAL_NS 100000000u
 #define TAKE_BACK_PAUSE_NS 100000
@@ -29,7 +31,7 @@ typedef struct insert_job {
     rhumb__scratch_pool *pool;
     const rhumb__batch_insert_spec *spec;
     uint64_t batch;  /* LSN of the begin record, or 0 */
-    uint32_t *slots; /* by vector: where it went; NULL when nothing may have to be taken back */
+    uint32_t *slots; /* by vector: its node; NULL: nothing will have to be taken back */
     _Atomic uint64_t next;
     _Atomic uint64_t inserted_count;
     _Atomic uint64_t lsn; /* the highest of all records */
@@ -50,18 +52,18 @@ static rhumb_status follow_graph(insert_job *job, rhumb__scratch **scratch) {
 
 static rhumb_status insert_one(insert_job *job, rhumb__scratch **scratch, uint64_t i) {
     rhumb_status status;
-    uint64_t lsn = 0;
-    uint32_t slot = RHUMB__SLOT_NONE;
+    RHUMB_ASSERT_DEBUG(i < job->spec->count);
+    rhumb__insertion in = {.key = key_of(job->spec, i), .batch = job->batch};
     rhumb__writer_enter(job->writer);
     RHUMB_TRY(follow_graph(job, scratch));
     rhumb__graph *graph = rhumb__scratch_graph(*scratch);
     const uint8_t *vector = (const uint8_t *)job->spec->vectors + i * graph->space.caller_bytes;
-    RHUMB_TRY(rhumb__scratch_set_query(*scratch, vector));
-    RHUMB_TRY(rhumb__graph_insert(graph, *scratch, key_of(job->spec, i), job->batch, &slot, &lsn));
-    if (job->slots != NULL) job->slots[i] = slot;
+    RHUMB_TRY(rhumb__query_set_vector(*scratch, vector));
+    RHUMB_TRY(rhumb__graph_insert(graph, *scratch, &in));
+    if (job->slots != NULL) job->slots[i] = in.slot;
     uint64_t highest = atomic_load_explicit(&job->lsn, memory_order_relaxed);
-    while (highest < lsn && !atomic_compare_exchange_weak_explicit(&job->lsn, &highest, lsn, memory_order_relaxed,
-                                                                   memory_order_relaxed)) {
+    while (highest < in.lsn && !atomic_compare_exchange_weak_explicit(&job->lsn, &highest, in.lsn, memory_order_relaxed,
+                                                                      memory_order_relaxed)) {
     }
     atomic_fetch_add_explicit(&job->inserted_count, 1, memory_order_relaxed);
 done:
@@ -96,7 +98,7 @@ done:
     return status;
 }
 
-static rhumb_status run(insert_job *job) {
+static rhumb_status batch_run(insert_job *job) {
     const rhumb__batch_insert_spec *spec = job->spec;
     uint32_t thread_count = spec->thread_count;
     if (spec->count < thread_count) thread_count = (uint32_t)rhumb__max_u64(spec->count, 1);
@@ -115,8 +117,8 @@ rhumb_status rhumb__batch_boundary(rhumb__writer *writer, rhumb__log_type type, 
     return status;
 }
 
-/* Deletes what the batch has inserted. Where the log has failed that is not possible, and does not matter: nothing will
- * be kept of the batch in any case. */
+/* Deletes what the batch has inserted. That is not possible where the log has failed, and not needed: no part of the
+ * batch will be kept in any case. */
 static void take_back(insert_job *job) {
     rhumb_error cause;
     rhumb__writer *writer = job->writer;
@@ -127,8 +129,9 @@ static void take_back(insert_job *job) {
         const uint64_t key = key_of(job->spec, i);
         rhumb_status status = rhumb__graph_take_back(graph, key, job->slots[i], job->batch);
         while (status == RHUMB_E_NOMEM) {
-            /* Deleting needs memory beside a checkpoint, which ends, and no other can begin now (the next one may hold
-             * its lock already, so that lock is not to be waited for); and for the log's buffer, if that is full. */
+            /* Deleting needs memory while a checkpoint runs, which ends, and no other can begin now (the next one may
+             * hold its lock already, so that lock is not to be waited for); and for the log's buffer, if that is full.
+             */
             const struct timespec pause = {0, TAKE_BACK_PAUSE_NS};
             if (rhumb__log_sync(writer->log) == RHUMB_E_FATAL) break;
             nanosleep(&pause, NULL);
@@ -151,7 +154,7 @@ static rhumb_status insert_whole(insert_job *job) {
     for (uint64_t i = 0; i < job->spec->count; i++) job->slots[i] = RHUMB__SLOT_NONE;
     rhumb__rwlock_rdlock(&writer->batch_lock);
     RHUMB_TRY(rhumb__batch_boundary(writer, RHUMB__LOG_BATCH_BEGIN, 0, &job->batch));
-    status = run(job);
+    status = batch_run(job);
     if (status == RHUMB_OK) status = rhumb__batch_boundary(writer, RHUMB__LOG_BATCH_COMMIT, job->batch, &commit_lsn);
     if (status == RHUMB_OK) {
         atomic_store(&job->lsn, commit_lsn);
@@ -167,7 +170,7 @@ done:
 rhumb_status rhumb__batch_insert(rhumb__writer *writer, rhumb__scratch_pool *pool, const rhumb__batch_insert_spec *spec,
                                  uint64_t *inserted_count_out) {
     insert_job job = {.writer = writer, .pool = pool, .spec = spec};
-    rhumb_status status = spec->partial ? run(&job) : insert_whole(&job);
+    rhumb_status status = spec->partial ? batch_run(&job) : insert_whole(&job);
     *inserted_count_out = atomic_load(&job.inserted_count);
     /* Also after a failure that leaves something in. */
     const uint64_t lsn = atomic_load(&job.lsn);

@@ -14,7 +14,7 @@ typedef struct rhumb__batch_insert_spec {
     const void *vectors; /* one after the other, in the space's own length */
     uint64_t count;
     uint32_t thread_count; /* 0: one per processor */
-    bool partial;          /* keep what was inserted before a failure; otherwise the batch is all or nothing */
+    bool partial;          /* on failure, keep what was inserted before it; otherwise the batch is all or nothing */
     rhumb__batch_progress progress;
     void *progress_context;
 } rhumb__batch_insert_spec;
@@ -25,8 +25,8 @@ rhumb_status rhumb__batch_boundary(rhumb__writer *writer, rhumb__log_type type, 
                                    uint64_t *lsn_out) RHUMB_NODISCARD;
 
 /* Inserts the vectors, and makes them as durable as the log's mode promises. The first failure stops all threads.
- * *inserted_count_out is set in every case. RHUMB_E_CANCELLED when progress says stop; the failures of
- * rhumb__graph_insert. */
+ * *inserted_count_out is set in every case. RHUMB_E_CANCELLED: progress returned false; the failures of
+ * rhumb__query_set_vector and rhumb__graph_insert. */
 rhumb_status rhumb__batch_insert(rhumb__writer *writer, rhumb__scratch_pool *pool, const rhumb__batch_insert_spec *spec,
                                  uint64_t *inserted_count_out) RHUMB_NODISCARD;
 

@@ -1,6 +1,6 @@
 /* carry.c - see carry.h.
  *
- * Owns the list. Locking: its own lock, innermost, for a few instructions; now and then for growing the list.
+ * Owns the list. Locking: its own lock, innermost, for a few instructions, and sometimes while the list grows.
  */
 #include "engine/build/carry.h"
 

@@ -1,8 +1,8 @@
-/* carry.h - the operations that change an index while it is being compacted, in the order in which they were numbered
- * for each key, so that they can be carried out on the new graph too.
+/* carry.h - the operations that change an index while it is being compacted, so that they can be repeated on the new
+ * graph. Those of one key are in the order of their log numbers.
  *
- * An operation notes itself under the lock of its key's bucket, beside its record in the log. That must not fail, so
- * what cannot be noted for want of memory fails the compaction instead.
+ * An operation notes itself under the lock of its key's bucket, when it writes its record to the log. That must not
+ * fail: if there is no memory to note it, the compaction fails instead.
  */
 #ifndef RHUMB_ENGINE_BUILD_CARRY_H
 #define RHUMB_ENGINE_BUILD_CARRY_H
@@ -22,7 +22,7 @@ typedef struct rhumb__carry_item {
 } rhumb__carry_item;
 
 typedef struct rhumb__carry {
-    _Atomic bool recording; /* changes with the gate closed, so operations may look without a lock */
+    _Atomic bool recording; /* changes with the gate closed, so operations may read it without a lock */
     rhumb__mutex lock;
     bool lost; /* guarded by lock, as the three below: an item could not be noted */
     rhumb__carry_item *items;
@@ -30,17 +30,16 @@ typedef struct rhumb__carry {
     uint64_t capacity;
 } rhumb__carry;
 
-/* Notes an operation, if a compaction is under way. */
+/* Notes an operation, if a compaction is running. */
 void rhumb__carry_note(rhumb__carry *carry, rhumb__log_type type, uint64_t key, uint32_t slot, uint64_t lsn);
 
-/* Takes what has been noted so far, and leaves nothing. *items_out is the caller's (rhumb__free). RHUMB_E_NOMEM when
- * something was lost. */
+/* Takes all operations that have been noted. *items_out is the caller's (rhumb__free). RHUMB_E_NOMEM: one was lost. */
 rhumb_status rhumb__carry_take(rhumb__carry *carry, rhumb__carry_item **items_out, uint64_t *count_out) RHUMB_NODISCARD;
 
-/* How much has been noted and not taken. */
+/* How many operations have been noted and not taken. */
 uint64_t rhumb__carry_count(rhumb__carry *carry);
 
-/* Forgets everything. */
+/* Drops all that has been noted. */
 void rhumb__carry_clear(rhumb__carry *carry);
 
 #endif /* RHUMB_ENGINE_BUILD_CARRY_H */

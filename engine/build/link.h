@@ -1,5 +1,6 @@
-/* link.h - giving a node its place in the graph: its own neighbour lists, and the links back to it. The part of HNSW's
- * insertion (paper, algorithm 1) that does not care where the node comes from: a new insert, or the log after a crash.
+/* link.h - giving a node its place in the graph: its own neighbour lists, and the links back to it. This is the part of
+ * HNSW's insertion (paper, algorithm 1) that does not depend on where the node comes from: a new insert, or the log
+ * after a crash.
  */
 #ifndef RHUMB_ENGINE_BUILD_LINK_H
 #define RHUMB_ENGINE_BUILD_LINK_H
@@ -10,19 +11,33 @@
 typedef struct rhumb__link_node {
     uint32_t slot;
     uint32_t level;
-    uint32_t active; /* its place among the active inserts; it has announced itself there */
+    uint32_t active; /* its entry among the active inserts, in which it has been published */
 } rhumb__link_node;
 
 /* Makes room for what linking needs. RHUMB_E_NOMEM. */
 rhumb_status rhumb__link_prepare(const rhumb__graph *graph, rhumb__scratch *scratch) RHUMB_NODISCARD;
 
-/* Links the node, whose row is the scratch's query. Cannot fail; without the memory for the newest slots those are not
- * considered as neighbours. */
+/* Links the node, whose row is the scratch's query. It cannot fail; without the memory for the newest slots, those are
+ * not considered as neighbours. */
 void rhumb__link(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__link_node *node);
 
-/* The steps of rhumb__link, for tests that want to stand between them. The search returns whether there was an entry
- * point; the second, whether the node can stay as it is linked: if not, both are to be done again. */
+/* The steps of rhumb__link, split so that tests can run other inserts between the two. The first returns whether there
+ * was an entry point; the second, whether the node can stay as it is linked: if not, both are to be repeated. */
 bool rhumb__link_search(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__link_node *node);
 bool rhumb__link_finish(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__link_node *node, bool had_start);
+
+/* ---- select.c ---- */
+
+/* Candidates of a node, sorted by their distance to it. Their slots are below scratch->slot_limit. */
+typedef struct rhumb__candidates {
+    const rhumb__candidate *entries;
+    uint32_t count;
+} rhumb__candidates;
+
+/* Chooses at most `capacity` neighbours of a node into `selected` (paper, algorithm 4): a candidate is taken unless one
+ * taken before is nearer to it than the node is, so that links lead in different directions. With keep_pruned the
+ * remaining entries are filled with the nearest of those passed over. Returns how many. */
+uint32_t rhumb__select(const rhumb__graph *graph, rhumb__scratch *scratch, rhumb__candidates candidates,
+                       uint32_t capacity, uint32_t *selected);
 
 #endif /* RHUMB_ENGINE_BUILD_LINK_H */

@@ -1,7 +1,7 @@
 /* writer.c - see writer.h.
  *
- * The order of the locks is in base/lock_ranks.h. The gate is a lock like any other; what is special is that operations
- * hold it shared and wait for little inside, so that closing it takes as long as the operations under way.
+ * The order of the locks is in base/lock_ranks.h. Operations hold the gate shared and wait for little inside, so
+ * closing it takes as long as the operations that are running.
  */
 #define _GNU_SOURCE
 #include "engine/build/writer.h"
@@ -54,7 +54,7 @@ void rhumb__writer_leave(rhumb__writer *writer) { rhumb__rwlock_unlock(&writer->
 
 void rhumb__writer_note_logged(rhumb__writer *writer, uint64_t bytes) {
     const uint64_t limit = atomic_load_explicit(&writer->logged_limit_bytes, memory_order_relaxed);
-    if (limit == UINT64_MAX) return; /* no counter to share between all who insert */
+    if (limit == UINT64_MAX) return; /* so that inserting threads do not share a counter */
     const uint64_t before = atomic_fetch_add_explicit(&writer->logged_bytes, bytes, memory_order_relaxed);
     if (before < limit && before + bytes >= limit) writer->checkpoint_due(writer);
 }

@@ -1,13 +1,13 @@
-/* writer.h - what a handle that writes has beyond the graph of the moment: log, locks, the thread in the background,
- * statistics. A compaction makes a new graph and puts it in the place of the old one; this stays.
+/* writer.h - what a handle that writes has beyond its current graph: log, locks, the background thread, statistics. A
+ * compaction makes a new graph and puts it in the place of the old one; this stays.
  *
  * THE GATE. Every operation that changes the graph passes it: rhumb__writer_enter, find the graph, do the work,
- * rhumb__writer_leave. A compaction closes the gate for the moment in which it exchanges the graph, so whoever is
- * inside may rely on the graph staying the one that the pools give out. Batches that are all or nothing hold batch_lock
- * for their whole length and pass the gate for each vector; the exchange takes both.
+ * rhumb__writer_leave. A compaction closes the gate for the moment in which it exchanges the graph, so inside the gate
+ * the graph stays the one that the scratch pools have. Batches that are all or nothing hold batch_lock for their whole
+ * length and pass the gate for each vector; the exchange takes both.
  *
- * While a compaction carries over what came meanwhile, the gate also slows everybody down who comes too fast for it
- * (throttle_ns): many short waits instead of a long one.
+ * While a compaction carries over the operations that ran during it, the gate also delays operations that come faster
+ * than they can be carried over (throttle_ns): many short waits instead of a long one.
  */
 #ifndef RHUMB_ENGINE_BUILD_WRITER_H
 #define RHUMB_ENGINE_BUILD_WRITER_H
@@ -26,34 +26,34 @@ typedef struct rhumb__background rhumb__background;
 typedef struct rhumb__compactor rhumb__compactor;
 typedef struct rhumb__scratch_pool rhumb__scratch_pool;
 
-/* What checkpoints have done so far. */
+/* What the checkpoints of this handle have done. */
 typedef struct rhumb__checkpoint_stats {
     uint64_t count;
-    uint64_t lsn;          /* of the newest */
-    uint64_t bytes;        /* that the last one wrote */
-    uint64_t ns;           /* that it took */
-    uint64_t pause_ns;     /* for which it held up deletes, upserts and batches */
-    uint64_t pause_max_ns; /* the longest such pause of all */
-    uint64_t failed_count; /* checkpoints in the background that failed, and why the last of them did */
-    char failure[256];
-    uint64_t unreachable_count; /* when they were last counted: live nodes that no path leads to */
-    uint64_t unreachable_lsn;   /* as of which operation */
+    uint64_t lsn;               /* of the newest */
+    uint64_t bytes;             /* written by the newest */
+    uint64_t ns;                /* duration of the newest */
+    uint64_t pause_ns;          /* for which the newest blocked deletes, upserts and batches */
+    uint64_t pause_max_ns;      /* the longest pause of all */
+    uint64_t failed_count;      /* checkpoints in the background that failed */
+    char failure[256];          /* why the last of them did */
+    uint64_t unreachable_count; /* live nodes that no path led to when they were last counted */
+    uint64_t unreachable_lsn;   /* the last operation before that count */
 } rhumb__checkpoint_stats;
 
-/* What compactions in place have done so far. */
+/* What the compactions in place of this handle have done. */
 typedef struct rhumb__compaction_stats {
     uint64_t count;
-    uint64_t dropped_count; /* by the last one: deleted nodes, and the rest as follows */
-    uint64_t carried_count; /* operations that came meanwhile */
-    uint64_t ns;
-    uint64_t pause_ns;     /* for which it kept everybody out who writes */
-    uint64_t pause_max_ns; /* the longest such pause of all compactions */
-    uint64_t delay_max_ns; /* the longest that one operation was slowed down by */
-    uint64_t failed_count; /* compactions that came to nothing, and why the last of them did */
-    char failure[256];
+    uint64_t dropped_count; /* deleted nodes that the newest dropped */
+    uint64_t carried_count; /* operations during the newest, which it carried over */
+    uint64_t ns;            /* duration of the newest */
+    uint64_t pause_ns;      /* for which the newest blocked all writers */
+    uint64_t pause_max_ns;  /* the longest pause of all */
+    uint64_t delay_max_ns;  /* the longest delay of one operation during the newest */
+    uint64_t failed_count;  /* compactions that failed */
+    char failure[256];      /* why the last of them did */
 } rhumb__compaction_stats;
 
-/* How a handle that writes is run; nothing of it is in the file. Zeros are the defaults. */
+/* Options of a handle that writes; none of them is in the file. Zeros are the defaults. */
 typedef struct rhumb__graph_options {
     rhumb_durability durability;
     uint32_t sync_interval_ms;
@@ -61,7 +61,7 @@ typedef struct rhumb__graph_options {
     uint64_t checkpoint_bytes_per_second; /* 0: as fast as it goes */
     bool discard_log;
     double compact_dead_share;         /* share of deleted nodes that begins a compaction; 0: the default, 1: never */
-    uint64_t compact_bytes_per_second; /* of those that begin by themselves; 0: as fast as it goes */
+    uint64_t compact_bytes_per_second; /* of compactions that begin by themselves; 0: as fast as it goes */
 } rhumb__graph_options;
 
 struct rhumb__writer {
@@ -70,42 +70,42 @@ struct rhumb__writer {
     rhumb__log *log;
     rhumb__background *background;
     rhumb__compactor *compactor;
-    _Atomic(rhumb__graph *) graph; /* of the moment; changes under checkpoint_lock and with the gate closed */
-    rhumb__scratch_pool *pool; /* of the handle, which is told when the graph is exchanged; NULL: there is none yet */
-    rhumb__mutex *pool_lock;   /* held while it is told and until the old graph is gone; NULL likewise */
+    _Atomic(rhumb__graph *) graph; /* the current one; changes under checkpoint_lock and with the gate closed */
+    rhumb__scratch_pool *pool;     /* of the handle; gets the new graph at an exchange; NULL: there is none yet */
+    rhumb__mutex *pool_lock;       /* held from then until the old graph is gone; NULL likewise */
 
     rhumb__mutex compact_lock; /* one compaction at a time; the outermost of all locks */
     rhumb__mutex checkpoint_lock;
-    bool exchanged; /* the graph is not that of the newest version any more; guarded by checkpoint_lock, as the next */
+    bool exchanged;           /* the graph is not that of the newest version any more; guarded by checkpoint_lock */
     uint64_t published_lsn;   /* the last operation that the newest checkpoint holds; guarded by checkpoint_lock */
     rhumb__rwlock batch_lock; /* shared by batches that are all or nothing; exclusive for the beginning of a
                                     checkpoint and for an exchange of the graph */
     rhumb__rwlock gate;       /* shared by operations, exclusive for an exchange of the graph */
     _Atomic uint64_t throttle_ns;
-    rhumb__carry carry; /* what a compaction under way has to carry over */
+    rhumb__carry carry; /* what a running compaction has to carry over */
     _Atomic bool compact_cancelled;
     uint64_t recovered_lsn; /* the last operation that was there when the index was opened */
 
     rhumb__mutex stats_lock;
-    rhumb__checkpoint_stats checkpoint_stats; /* guarded by stats_lock, which is held for a copy only, as the next */
-    rhumb__compaction_stats compaction_stats;
+    rhumb__checkpoint_stats checkpoint_stats; /* guarded by stats_lock, which is held for a copy only */
+    rhumb__compaction_stats compaction_stats; /* likewise */
     _Atomic bool compacting;
 
-    /* What operations report, and who acts on it. The layers above set the hooks before operations begin; a hook is
-     * called by the thread that carries out the operation, and must not wait for other operations. */
+    /* What operations report, and the hooks that act on it. The layers above set the hooks before operations begin. A
+     * hook runs on the thread that carries out the operation, and must not wait for other operations. */
     _Atomic uint64_t logged_bytes;                        /* since the last checkpoint */
     _Atomic uint64_t logged_limit_bytes;                  /* at which checkpoint_due is called; UINT64_MAX: never */
     void (*checkpoint_due)(struct rhumb__writer *writer); /* NULL while there is no background thread */
-    void (*deleted)(rhumb__graph *graph, uint64_t dead_count); /* now and then; NULL without a compactor */
+    void (*deleted)(rhumb__graph *graph, uint64_t dead_count); /* every few deletes; NULL without a compactor */
 };
 
-/* RHUMB_E_NOMEM. */
+/* Makes a writer without a store, a log or a thread. RHUMB_E_NOMEM. */
 rhumb_status rhumb__writer_new(const rhumb__graph_options *options, rhumb__writer **writer_out) RHUMB_NODISCARD;
 
-/* Log and thread must have gone. NULL is fine. */
+/* Releases the writer. Its log and thread have ended. NULL is allowed. */
 void rhumb__writer_free(rhumb__writer *writer);
 
-/* Passes the gate. Between the two calls the graph is not exchanged. Not to be nested. */
+/* Enter and leave the gate. Between the two calls the graph is not exchanged. Must not be nested. */
 void rhumb__writer_enter(rhumb__writer *writer);
 void rhumb__writer_leave(rhumb__writer *writer);
 

@@ -23,6 +23,7 @@
 #include "engine/durability/recover.h"
 #include "engine/graph/active.h"
 #include "engine/graph/reachability.h"
+#include "engine/graph/unlinked.h"
 
 #define LOG_BYTES_MIN (UINT64_C(64) << 20)
 #define INDEX_SHARE 4u
@@ -196,7 +197,7 @@ rhumb_status rhumb__background_start(rhumb__writer *writer) {
     rhumb__graph *graph = atomic_load(&writer->graph);
     rhumb__scratch_pool_init(&b->pool, graph);
     b->busy = true;
-    atomic_store(&b->recovering, rhumb__recover_unlinked_count(graph) > 0);
+    atomic_store(&b->recovering, rhumb__unlinked_count(graph) > 0);
     b->counted_dead = atomic_load(&graph->dead_count);
     writer->background = b;
     writer->checkpoint_due = checkpoint_due;

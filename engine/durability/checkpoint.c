@@ -5,7 +5,7 @@
  * the checkpoint gets there:
  *   1. fix       Block deletes, upserts and atomic batches, and wait for those under way. Under append_lock, read L, C
  *                and all counts that belong to them. Copy the tombstones, one bit per slot. From now on deletes leave
- *                the key table as it is (see remove.c), and it does not grow: a split moves entries between chunks, of
+ *                the key table as it is (see removal.c), and it does not grow: a split moves entries between chunks, of
  *                which one may have been copied. Then unblock; inserts now get slots from C on.
  *   2. wait      for the inserts below C to finish. They are under way, so this takes as long as one insert.
  *   3. publish   The store copies chunk by chunk under the chunk's lock. The filters of sections.c remove from each
@@ -33,12 +33,12 @@
 #include "base/clock.h"
 #include "base/log_message.h"
 #include "base/status.h"
-#include "engine/build/remove.h"
+#include "engine/build/removal.h"
 #include "engine/durability/background.h"
 #include "engine/durability/metadata.h"
-#include "engine/durability/recover.h"
 #include "engine/graph/active.h"
 #include "engine/graph/tombstones.h"
+#include "engine/graph/unlinked.h"
 #include "storage/publish/publish.h"
 
 /* A close links up to so many nodes from the log, which takes about a second. If more are waiting, it leaves the log as
@@ -254,7 +254,7 @@ rhumb_status rhumb__checkpoint_last(rhumb__writer *writer) {
     rhumb_status status = rhumb__log_check(writer->log);
     if (status != RHUMB_OK) return status;
     const bool logged = writer->options.durability != RHUMB_DURABILITY_NONE;
-    if (rhumb__recover_unlinked_count(atomic_load(&writer->graph)) > LAST_LINK_COUNT_MAX &&
+    if (rhumb__unlinked_count(atomic_load(&writer->graph)) > LAST_LINK_COUNT_MAX &&
         (logged || rhumb__log_lsn(writer->log) == writer->recovered_lsn)) {
         return logged ? rhumb__log_sync(writer->log) : RHUMB_OK;
     }

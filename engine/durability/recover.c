@@ -4,7 +4,7 @@
  * insert does not exist. The key of a delete may be missing: its node may come from a batch that was never committed
  * and is left out.
  *
- * Invariant: nodes below unlinked_begin, and nodes from unlinked_end on, have been linked. Linking a node twice does no
+ * Invariant: nodes outside the range of graph/unlinked.h have been linked. Linking a node twice does no
  * harm, so a block that failed is linked again as a whole.
  *
  * Locks: reading the log takes none, because no other thread knows the graph; a block is linked under the caller's
@@ -22,8 +22,9 @@
 #include "base/log_message.h"
 #include "base/parallel.h"
 #include "base/status.h"
-#include "engine/build/insert.h"
+#include "engine/build/place.h"
 #include "engine/build/remove.h"
+#include "engine/graph/unlinked.h"
 
 #define LINK_BLOCK_SLOTS 256u
 
@@ -85,8 +86,7 @@ rhumb_status rhumb__recover(rhumb__graph *graph) {
     }
     RHUMB_ASSERT_DEBUG(graph->counts.slot_count >= checkpoint_slot_count);
     RHUMB_ASSERT_DEBUG(atomic_load(&graph->finished_count) == graph->counts.slot_count);
-    atomic_store(&graph->unlinked_begin, checkpoint_slot_count);
-    graph->unlinked_end = graph->counts.slot_count;
+    rhumb__unlinked_set(graph, checkpoint_slot_count, graph->counts.slot_count);
 done:
     rhumb__free(r.row);
     rhumb__free(r.vector);
@@ -122,23 +122,16 @@ rhumb_status rhumb__recover_link_block(rhumb__scratch_pool *pool, rhumb__mutex *
     rhumb_status status = RHUMB_OK;
     rhumb__mutex_lock(lock);
     rhumb__graph *graph = atomic_load(&pool->graph); /* exchanged under the lock only */
-    const uint64_t begin = atomic_load_explicit(&graph->unlinked_begin, memory_order_relaxed);
-    const uint64_t end = rhumb__min_u64(begin + LINK_BLOCK_SLOTS, graph->unlinked_end);
-    RHUMB_ASSERT_DEBUG(graph->unlinked_end <= atomic_load_explicit(&graph->slot_limit, memory_order_acquire));
+    const uint64_t begin = rhumb__unlinked_begin(graph);
+    const uint64_t end = rhumb__min_u64(begin + LINK_BLOCK_SLOTS, rhumb__unlinked_end(graph));
+    RHUMB_ASSERT_DEBUG(rhumb__unlinked_end(graph) <= atomic_load_explicit(&graph->slot_limit, memory_order_acquire));
     if (begin < end) {
         const long processor_count = sysconf(_SC_NPROCESSORS_ONLN);
         link_job job = {.graph = graph, .pool = pool, .next = begin, .end = end};
         status = rhumb__parallel_run(processor_count < 4 ? 1 : (uint32_t)processor_count / 2, link_worker, &job);
-        /* Release pairs with the acquire in searches: one that does not measure these slots one by one finds their
-         * links. */
-        if (status == RHUMB_OK) atomic_store_explicit(&graph->unlinked_begin, end, memory_order_release);
+        if (status == RHUMB_OK) rhumb__unlinked_advance(graph, end);
     }
-    *left_out = status == RHUMB_OK && end < graph->unlinked_end;
+    *left_out = status == RHUMB_OK && end < rhumb__unlinked_end(graph);
     rhumb__mutex_unlock(lock);
     return status;
-}
-
-uint64_t rhumb__recover_unlinked_count(const rhumb__graph *graph) {
-    const uint64_t begin = atomic_load_explicit(&graph->unlinked_begin, memory_order_acquire);
-    return begin < graph->unlinked_end ? graph->unlinked_end - begin : 0;
 }

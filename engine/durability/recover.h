@@ -22,7 +22,4 @@ rhumb_status rhumb__recover(rhumb__graph *graph) RHUMB_NODISCARD;
  * nodes of the block may be linked, but all of them are still waiting. */
 rhumb_status rhumb__recover_link_block(rhumb__scratch_pool *pool, rhumb__mutex *lock, bool *left_out) RHUMB_NODISCARD;
 
-/* The number of nodes that are waiting to be linked. */
-uint64_t rhumb__recover_unlinked_count(const rhumb__graph *graph);
-
 #endif /* RHUMB_ENGINE_DURABILITY_RECOVER_H */

@@ -12,6 +12,7 @@
 #include "base/bits.h"
 #include "base/status.h"
 #include "engine/graph/tombstones.h"
+#include "engine/graph/unlinked.h"
 #include "storage/next_sections.h"
 
 /* A graph may lie at the address of an earlier one, so graphs are identified by number. */
@@ -146,8 +147,7 @@ void rhumb__graph_start(rhumb__graph *graph) {
     atomic_store(&graph->upper_row_limit, counts->upper_row_count);
     atomic_store(&graph->finished_count, counts->slot_count);
     atomic_store(&graph->dead_count, counts->dead_count);
-    atomic_store(&graph->unlinked_begin, counts->slot_count);
-    graph->unlinked_end = counts->slot_count;
+    rhumb__unlinked_set(graph, counts->slot_count, counts->slot_count);
     const int32_t top = rhumb__counts_level_top(counts);
     if (top < 0) return;
     RHUMB_ASSERT_DEBUG(counts->level_first[top] < counts->slot_count && (uint32_t)top <= graph->params.level_max);

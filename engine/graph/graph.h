@@ -70,7 +70,7 @@ static inline uint32_t rhumb__entry_level(uint64_t entry) { return (uint32_t)(en
 #define RHUMB__ACTIVE_HAS_SLOT(state) (((state) & (UINT64_C(1) << 61)) != 0)
 static inline uint64_t rhumb__active_encode(uint32_t slot) { return (UINT64_C(1) << 61) | slot; }
 
-/* A slot that stays in the key table although its node is deleted, see remove.c. */
+/* A slot that stays in the key table although its node is deleted, see removal.c. */
 typedef struct rhumb__removal {
     uint64_t key;
     uint32_t slot;
@@ -120,11 +120,8 @@ struct rhumb__graph {
     _Atomic uint64_t replace_done;   /* while the two differ, a search may find two nodes of one key */
     rhumb__rwlock removal_lock;      /* shared by deletes and upserts, exclusive for the beginning of a checkpoint */
     rhumb__removals removals;
-    /* No link leads yet to the nodes in slots [unlinked_begin, unlinked_end): they come from the log, or a compaction
-     * carried them over last. Release by the threads that link them, acquire by searches, which measure these slots one
-     * by one. */
-    _Atomic uint64_t unlinked_begin;
-    uint64_t unlinked_end; /* set before any other thread knows the graph */
+    _Atomic uint64_t unlinked_begin; /* see unlinked.h, which owns the two */
+    uint64_t unlinked_end;
     _Atomic uint64_t active[RHUMB__ACTIVE_INSERT_MAX];
     _Atomic bool paused; /* no insert may begin; set and cleared by the holder of pause_lock */
     rhumb__mutex pause_lock;
@@ -192,7 +189,7 @@ static inline uint64_t rhumb__graph_key(const rhumb__graph *graph, uint32_t slot
     return *(const uint64_t *)rhumb__section_row(&graph->sections[RHUMB__SECTION_KEYS], slot);
 }
 
-/* The node record of a slot below slot_limit. Acquire pairs with the release in write_node. */
+/* The node record of a slot below slot_limit. Acquire pairs with the release in rhumb__place_write. */
 static inline uint64_t rhumb__graph_node(const rhumb__graph *graph, uint32_t slot) {
     rhumb__graph_assert_slot(graph, slot);
     rhumb__node_record *record = rhumb__section_row(&graph->sections[RHUMB__SECTION_NODES], slot);

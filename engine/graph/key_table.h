@@ -83,7 +83,7 @@ void rhumb__key_table_lock(rhumb__key_table *table, uint64_t key, rhumb__key_pla
 void rhumb__key_table_unlock(rhumb__key_table *table, const rhumb__key_place *place);
 
 /* The slot of `key`, or RHUMB__SLOT_NONE. Between lock and unlock, except in a read-only handle. Skips slots whose node
- * is deleted, which may stay in the table for a while (see engine/build/remove.c). Of two live nodes, which an upsert
+ * is deleted, which may stay in the table for a while (see engine/build/removal.c). Of two live nodes, which an upsert
  * may leave briefly while a checkpoint runs, it returns the newer. */
 uint32_t rhumb__key_table_find_locked(rhumb__key_table *table, const rhumb__key_place *place, uint64_t key);
 

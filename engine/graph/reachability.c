@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/tombstones.h"
+#include "engine/graph/unlinked.h"
 
 static void expand(rhumb__graph *graph, uint32_t slot, uint64_t slot_limit, uint64_t *reached) {
     uint32_t slots[RHUMB__M0_MAX];
@@ -36,10 +37,10 @@ static bool sweep(rhumb__graph *graph, uint64_t slot_limit, uint64_t *reached, u
 }
 
 static uint64_t count_lost(rhumb__graph *graph, uint64_t slot_limit, const uint64_t *reached) {
-    const uint64_t unlinked_begin = atomic_load_explicit(&graph->unlinked_begin, memory_order_acquire);
+    const uint64_t unlinked_begin = rhumb__unlinked_begin(graph);
     uint64_t count = 0;
     for (uint64_t i = 0; i < slot_limit; i++) {
-        const bool unlinked = i >= unlinked_begin && i < graph->unlinked_end;
+        const bool unlinked = i >= unlinked_begin && i < rhumb__unlinked_end(graph);
         /* Deleted nodes need not be reachable. */
         if (!rhumb__bit_get(reached, i) && !unlinked && !rhumb__graph_is_dead(graph, (uint32_t)i)) count++;
     }

@@ -5,6 +5,7 @@
 #include "base/bits.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/tombstones.h"
+#include "engine/search/measure.h"
 
 rhumb_status rhumb__adjacency_prepare(rhumb__scratch *scratch) {
     const rhumb_status status = rhumb__scratch_prepare_search(scratch, 1);
@@ -17,6 +18,7 @@ static bool is_live(const rhumb__graph *graph, uint32_t slot) {
 
 uint32_t rhumb__adjacency_read(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, uint32_t level,
                                uint64_t slot_limit) {
+    RHUMB_ASSERT_DEBUG(slot < slot_limit && scratch->candidate_capacity >= RHUMB__ADJACENCY_MAX);
     uint32_t count = 0;
     /* The visited set has room for slots below scratch->slot_limit. */
     const uint64_t limit = rhumb__min_u64(slot_limit, scratch->slot_limit);
@@ -39,15 +41,7 @@ uint32_t rhumb__adjacency_read(rhumb__graph *graph, rhumb__scratch *scratch, uin
 }
 
 void rhumb__adjacency_measure(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, uint32_t count) {
-    const rhumb__space *space = &graph->space;
-    rhumb__candidate *candidates = scratch->candidates;
-    for (uint32_t begin = 0; begin < count; begin += RHUMB__BATCH_MAX) {
-        const uint32_t batch_count = (uint32_t)rhumb__min_u64(count - begin, RHUMB__BATCH_MAX);
-        for (uint32_t i = 0; i < batch_count; i++) {
-            scratch->rows[i] = rhumb__graph_vector(graph, candidates[begin + i].slot_mark);
-        }
-        space->distance_many(space, rhumb__graph_vector(graph, slot), scratch->rows, batch_count, scratch->distances);
-        for (uint32_t i = 0; i < batch_count; i++) candidates[begin + i].distance = scratch->distances[i];
-    }
-    rhumb__sort_candidates(candidates, count);
+    RHUMB_ASSERT_DEBUG(count <= scratch->candidate_capacity);
+    rhumb__measure_candidates(graph, scratch, slot, scratch->candidates, count);
+    rhumb__sort_candidates(scratch->candidates, count);
 }

@@ -1,4 +1,4 @@
-/* adjacency.h - the neighbours of a node as the outside sees them: live ones only, nearest first.
+/* adjacency.h - the neighbours of a node as callers see them: live ones only, nearest first.
  */
 #ifndef RHUMB_ENGINE_SEARCH_ADJACENCY_H
 #define RHUMB_ENGINE_SEARCH_ADJACENCY_H
@@ -11,12 +11,13 @@
 /* For `level`: every level that the node is on, each neighbour once. */
 #define RHUMB__LEVELS_ALL UINT32_MAX
 
-/* Makes room in `scratch` for what follows. RHUMB_E_NOMEM. */
+/* Makes room in `scratch` for the functions below. RHUMB_E_NOMEM. */
 rhumb_status rhumb__adjacency_prepare(rhumb__scratch *scratch) RHUMB_NODISCARD;
 
 /* Puts the neighbours of the node at `slot`, which is below slot_limit, into scratch->candidates and returns how many
- * there are, at most RHUMB__ADJACENCY_MAX. Deleted nodes, slots from slot_limit up, and what no list should have (the
- * node itself, slots without a node) are left out. Beside inserts and deletes it is a list as it was at some moment. */
+ * there are, at most RHUMB__ADJACENCY_MAX. Deleted nodes, slots from slot_limit up, and what a list should not have
+ * (the node itself, slots without a node) are left out. While inserts and deletes run, the list is one that the node
+ * had at some moment. */
 uint32_t rhumb__adjacency_read(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, uint32_t level,
                                uint64_t slot_limit);
 

@@ -1,15 +1,17 @@
-/* candidate_heap.h - candidates of which the nearest can be taken: a binary heap without a limit. Belongs to one thread
- * at a time.
+/* candidate_heap.h - candidates of which the nearest can be taken: a binary heap that grows.
+ *
+ * INVARIANT: an entry is not farther than those at 2i + 1 and 2i + 2. Belongs to one thread at a time.
  */
 #ifndef RHUMB_ENGINE_SEARCH_CANDIDATE_HEAP_H
 #define RHUMB_ENGINE_SEARCH_CANDIDATE_HEAP_H
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/status.h"
 #include "engine/search/candidate_pool.h"
 
 typedef struct rhumb__candidate_heap {
-    rhumb__candidate *entries; /* none is farther than those at 2i + 1 and 2i + 2 */
+    rhumb__candidate *entries;
     uint64_t count;
     uint64_t capacity;
 } rhumb__candidate_heap;
@@ -29,6 +31,7 @@ static inline rhumb_status rhumb__candidate_heap_reserve(rhumb__candidate_heap *
 
 /* Adds a candidate, for which there is room. */
 static inline void rhumb__candidate_heap_add(rhumb__candidate_heap *heap, uint32_t slot, float distance) {
+    RHUMB_ASSERT_DEBUG(heap->count < heap->capacity);
     uint64_t i = heap->count++;
     while (i > 0) {
         const uint64_t parent = (i - 1) / 2;
@@ -39,8 +42,9 @@ static inline void rhumb__candidate_heap_add(rhumb__candidate_heap *heap, uint32
     heap->entries[i] = (rhumb__candidate){distance, slot};
 }
 
-/* Takes the nearest of at least one. */
+/* Takes the nearest candidate; there is one. */
 static inline rhumb__candidate rhumb__candidate_heap_take(rhumb__candidate_heap *heap) {
+    RHUMB_ASSERT_DEBUG(heap->count > 0);
     const rhumb__candidate nearest = heap->entries[0];
     const rhumb__candidate last = heap->entries[--heap->count];
     uint64_t i = 0;

@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
-/* A list that is pruned has a few dozen candidates; for those a library sort's calls cost more than its cleverness
- * saves. */
+/* A list that is pruned has a few dozen candidates. For so few, the calls of a library sort cost more than its better
+ * algorithm saves. */
 #define INSERTION_SORT_MAX 96u
 
 static int compare_candidates(const void *a, const void *b) {

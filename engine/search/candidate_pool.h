@@ -1,7 +1,9 @@
-/* candidate_pool.h - the nearest candidates of a search so far: one sorted array in the place of the paper's two heaps.
+/* candidate_pool.h - the nearest candidates that a search has met: one sorted array in the place of the paper's two
+ * heaps.
  *
- * Sorted by distance, at most `limit` long. Each entry carries a mark: expanded, that is, its neighbours have been
- * looked at. The search is over when all are. Belongs to one thread at a time.
+ * INVARIANT: entries ascend by distance, and there are at most `capacity`. An entry carries a mark once it is expanded,
+ * that is, once its neighbours have been visited; all entries before `next` carry it. The search is over when all do.
+ * Belongs to one thread at a time.
  */
 #ifndef RHUMB_ENGINE_SEARCH_CANDIDATE_POOL_H
 #define RHUMB_ENGINE_SEARCH_CANDIDATE_POOL_H
@@ -9,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "base/assert.h"
 
 #define RHUMB__CANDIDATE_EXPANDED (UINT32_C(1) << 31)
 
@@ -18,28 +22,28 @@ typedef struct rhumb__candidate {
 } rhumb__candidate;
 
 typedef struct rhumb__candidate_pool {
-    rhumb__candidate *entries; /* room for limit + 1 */
+    rhumb__candidate *entries; /* room for capacity + 1 */
     uint32_t count;
-    uint32_t limit;
-    uint32_t next; /* every entry before this one is expanded */
+    uint32_t capacity; /* candidates that are kept */
+    uint32_t next;     /* every entry before this one is expanded */
 } rhumb__candidate_pool;
 
 static inline uint32_t rhumb__candidate_slot(rhumb__candidate candidate) {
     return candidate.slot_mark & ~RHUMB__CANDIDATE_EXPANDED;
 }
 
-static inline void rhumb__candidate_pool_clear(rhumb__candidate_pool *pool, uint32_t limit) {
+static inline void rhumb__candidate_pool_clear(rhumb__candidate_pool *pool, uint32_t capacity) {
     pool->count = 0;
-    pool->limit = limit;
+    pool->capacity = capacity;
     pool->next = 0;
 }
 
 /* Whether a candidate at this distance would be kept. */
 static inline bool rhumb__candidate_pool_accepts(const rhumb__candidate_pool *pool, float distance) {
-    return pool->count < pool->limit || distance < pool->entries[pool->count - 1].distance;
+    return pool->count < pool->capacity || distance < pool->entries[pool->count - 1].distance;
 }
 
-/* Keeps a candidate, not expanded, behind those of equal distance; drops the farthest when there is one too many. */
+/* Adds a candidate, not expanded, after those of equal distance; drops the farthest when there is one too many. */
 static inline void rhumb__candidate_pool_add(rhumb__candidate_pool *pool, uint32_t slot, float distance) {
     if (!rhumb__candidate_pool_accepts(pool, distance)) return;
     uint32_t low = 0;
@@ -54,11 +58,12 @@ static inline void rhumb__candidate_pool_add(rhumb__candidate_pool *pool, uint32
     }
     memmove(&pool->entries[low + 1], &pool->entries[low], (pool->count - low) * sizeof pool->entries[0]);
     pool->entries[low] = (rhumb__candidate){distance, slot};
-    if (pool->count < pool->limit) pool->count++;
+    if (pool->count < pool->capacity) pool->count++;
     if (low < pool->next) pool->next = low;
+    RHUMB_ASSERT_DEBUG(pool->count <= pool->capacity && pool->next <= pool->count);
 }
 
-/* Takes the nearest candidate that is not expanded, and marks it. Returns false when there is none. */
+/* Takes the nearest candidate that is not expanded, and marks it. Returns false when all are. */
 static inline bool rhumb__candidate_pool_take(rhumb__candidate_pool *pool, uint32_t *slot_out) {
     while (pool->next < pool->count) {
         rhumb__candidate *entry = &pool->entries[pool->next++];
@@ -70,7 +75,7 @@ static inline bool rhumb__candidate_pool_take(rhumb__candidate_pool *pool, uint3
     return false;
 }
 
-/* The candidate that the next take is going to return, as things stand; false when there is none. */
+/* Returns the candidate that the next take will return unless a nearer one is added; false when all are expanded. */
 static inline bool rhumb__candidate_pool_peek(const rhumb__candidate_pool *pool, uint32_t *slot_out) {
     for (uint32_t i = pool->next; i < pool->count; i++) {
         if ((pool->entries[i].slot_mark & RHUMB__CANDIDATE_EXPANDED) != 0) continue;

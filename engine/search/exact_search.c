@@ -1,63 +1,90 @@
-/* exact_search.c - see exact_search.h. Reads the vectors in the order of the file; takes no lock.
+/* exact_search.c - see exact_search.h. A scan reads the vectors in the order of the file. Takes no lock, except for a
+ * moment per key where keys are looked up (filter_exact.c).
  */
 #include "engine/search/exact_search.h"
 
 #include "base/status.h"
 #include "engine/graph/tombstones.h"
-#include "engine/search/prefetch.h"
+#include "engine/search/filter_search.h"
+#include "engine/search/measure.h"
 
 #define ROWS_PER_CALL 64u
 
-typedef struct visit {
-    const rhumb__filter *filter;
-    rhumb__measured_fn take;
-    void *context;
-} visit;
-
-/* Measures the live nodes of [begin, end) that the filter, if there is one, lets through. */
-static void scan(rhumb__graph *graph, rhumb__scratch *scratch, const visit *visit, uint64_t begin, uint64_t end) {
-    for (uint64_t slot = begin; slot < end;) {
-        uint32_t count = 0;
-        for (; slot < end && count < ROWS_PER_CALL; slot++) {
-            if ((rhumb__graph_node(graph, (uint32_t)slot) & RHUMB__NODE_PRESENT) == 0) continue;
-            if (rhumb__graph_is_dead(graph, (uint32_t)slot)) continue;
-            const uint8_t *row = rhumb__graph_vector(graph, (uint32_t)slot);
-            if (visit->filter != NULL) {
-                if (!rhumb__filter_matches(visit->filter, rhumb__graph_key(graph, (uint32_t)slot))) continue;
-                /* Without a filter rows follow each other, and the processor sees them coming. */
-                rhumb__prefetch_vector(graph, row);
-            }
-            scratch->batch[count] = (uint32_t)slot;
-            scratch->rows[count++] = row;
+/* Gathers the next live nodes of [*next, end) that match the filter, if there is one. Returns how many. */
+static uint32_t scan_gather(const rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__filter *filter,
+                            uint64_t *next, uint64_t end) {
+    uint32_t count = 0;
+    uint64_t at = *next;
+    for (; at < end && count < ROWS_PER_CALL; at++) {
+        const uint32_t slot = (uint32_t)at;
+        if ((rhumb__graph_node(graph, slot) & RHUMB__NODE_PRESENT) == 0) continue;
+        if (rhumb__graph_is_dead(graph, slot)) continue;
+        const void *row = rhumb__measure_row(graph, slot);
+        if (filter != NULL) {
+            if (!rhumb__filter_matches(filter, rhumb__graph_key(graph, slot))) continue;
+            /* Without a filter rows follow each other, and the processor prefetches them by itself. */
+            (void)rhumb__measure_prefetch(graph, slot, rhumb__measure_prefetch_bytes(graph));
         }
-        graph->space.distance_many(&graph->space, scratch->query, scratch->rows, count, scratch->distances);
-        visit->take(visit->context, scratch, count);
+        scratch->batch[count] = slot;
+        scratch->rows[count++] = row;
     }
+    *next = at;
+    return count;
 }
 
-rhumb_status rhumb__exact_visit(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__filter *filter,
-                                rhumb__measured_fn take, void *context) {
-    const visit visit = {filter, take, context};
+/* Visits all nodes in the order of slots. */
+static rhumb_status scan(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__filter *filter,
+                         const rhumb__visitor *visitor) {
+    rhumb_status status = RHUMB_OK;
     if (!rhumb__scratch_extend(scratch)) return rhumb__error_last()->status;
-    /* When an upsert overlaps, the old node may be dead by the time the scan gets there, and the new one lies behind
-     * what was the end then. So what has come meanwhile is scanned too, which takes ever less time. */
-    for (uint64_t begin = 0; begin < scratch->slot_limit;) {
+    /* While an upsert runs, the old node may be dead by the time the scan gets there, and the new one may come after
+     * what was the end then. So the nodes that were added during the scan are scanned too, which takes ever less time.
+     */
+    for (uint64_t next = 0; next < scratch->slot_limit;) {
         const uint64_t end = scratch->slot_limit;
-        scan(graph, scratch, &visit, begin, end);
+        while (next < end) {
+            const uint32_t count = scan_gather(graph, scratch, filter, &next, end);
+            rhumb__measure_rows(graph, scratch, count);
+            RHUMB_TRY(visitor->take(visitor->context, scratch, count));
+        }
         if (!rhumb__scratch_extend(scratch)) return rhumb__error_last()->status;
-        begin = end;
     }
+done:
+    return status;
+}
+
+rhumb_status rhumb__exact_visit(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__filter_estimate *estimate,
+                                const rhumb__visitor *visitor) {
+    rhumb_status status;
+    if (estimate->by_list) {
+        bool complete;
+        if (visitor->begin != NULL) RHUMB_TRY(visitor->begin(visitor->context, scratch));
+        RHUMB_TRY(rhumb__filter_visit_list(graph, scratch, estimate->filter, visitor, &complete));
+        if (complete) goto done;
+    }
+    if (visitor->begin != NULL) RHUMB_TRY(visitor->begin(visitor->context, scratch));
+    status = scan(graph, scratch, estimate->filter, visitor);
+done:
+    return status;
+}
+
+/* ---- the nearest ---- */
+
+static rhumb_status nearest_begin(void *context, rhumb__scratch *scratch) {
+    const uint32_t *count = context;
+    return rhumb__scratch_prepare_search(scratch, *count);
+}
+
+static rhumb_status nearest_take(void *context, rhumb__scratch *scratch, uint32_t count) {
+    (void)context;
+    rhumb__candidate_pool *pool = &scratch->pool;
+    for (uint32_t i = 0; i < count; i++) rhumb__candidate_pool_add(pool, scratch->batch[i], scratch->distances[i]);
     return RHUMB_OK;
 }
 
-void rhumb__exact_take_nearest(void *context, rhumb__scratch *scratch, uint32_t count) {
-    rhumb__candidate_pool *pool = context;
-    for (uint32_t i = 0; i < count; i++) rhumb__candidate_pool_add(pool, scratch->batch[i], scratch->distances[i]);
-}
-
-rhumb_status rhumb__exact_search(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__filter *filter,
-                                 uint32_t k) {
-    rhumb_status status = rhumb__scratch_prepare_search(scratch, k);
-    if (status != RHUMB_OK) return status;
-    return rhumb__exact_visit(graph, scratch, filter, rhumb__exact_take_nearest, &scratch->pool);
+rhumb_status rhumb__exact_nearest(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__filter_estimate *estimate,
+                                  uint32_t count) {
+    const rhumb__visitor visitor = {nearest_begin, nearest_take, &count};
+    RHUMB_ASSERT_DEBUG(count > 0);
+    return rhumb__exact_visit(graph, scratch, estimate, &visitor);
 }

@@ -1,24 +1,32 @@
-/* exact_search.h - the nearest vectors by measuring every one of them: truth, for recall to be counted against.
+/* exact_search.h - measuring every node that may be an answer: for exact searches, for filters that few keys match, and
+ * for what a walk has left over.
  */
 #ifndef RHUMB_ENGINE_SEARCH_EXACT_SEARCH_H
 #define RHUMB_ENGINE_SEARCH_EXACT_SEARCH_H
 
+#include "engine/search/filter_plan.h"
 #include "engine/search/scratch.h"
 
-/* Gets nodes that have been measured: `count` slots in scratch->batch, their raw distances in scratch->distances. */
-typedef void (*rhumb__measured_fn)(void *context, rhumb__scratch *scratch, uint32_t count);
+/* Receives the nodes that have been measured. */
+typedef struct rhumb__visitor {
+    /* Called before the first node, and again when a visit starts over: nodes may come a second time then. NULL:
+     * nothing is to be done. */
+    rhumb_status (*begin)(void *context, rhumb__scratch *scratch);
+    /* `count` slots are in scratch->batch, their raw distances in scratch->distances. A failure ends the visit. */
+    rhumb_status (*take)(void *context, rhumb__scratch *scratch, uint32_t count);
+    void *context;
+} rhumb__visitor;
 
-/* Measures all live nodes that `filter` lets through (NULL: all), in the order of slots, and hands them to `take`. The
- * visited set is not used. RHUMB_E_NOMEM. */
-rhumb_status rhumb__exact_visit(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__filter *filter,
-                                rhumb__measured_fn take, void *context) RHUMB_NODISCARD;
+/* Measures all live nodes whose keys match estimate->filter (NULL: all), and passes them to the visitor: by looking the
+ * keys up, if the estimate says so, otherwise in the order of slots. It uses scratch->batch, rows and distances, and
+ * leaves the visited set alone. RHUMB_E_INVALID: keys that should ascend do not; RHUMB_E_NOMEM; the visitor's failures.
+ */
+rhumb_status rhumb__exact_visit(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__filter_estimate *estimate,
+                                const rhumb__visitor *visitor) RHUMB_NODISCARD;
 
-/* The k nearest of them to the query in scratch->query, in scratch->pool: nearest first, equal distances by slot.
- * RHUMB_E_NOMEM. */
-rhumb_status rhumb__exact_search(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__filter *filter,
-                                 uint32_t k) RHUMB_NODISCARD;
-
-/* A rhumb__measured_fn that adds to the candidate pool `context`. */
-void rhumb__exact_take_nearest(void *context, rhumb__scratch *scratch, uint32_t count);
+/* Finds the `count` nearest of these nodes: they are in scratch->pool, nearest first, equal distances by slot. While an
+ * upsert runs, two nodes of its key may be among them. RHUMB_E_INVALID, RHUMB_E_NOMEM. */
+rhumb_status rhumb__exact_nearest(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__filter_estimate *estimate,
+                                  uint32_t count) RHUMB_NODISCARD;
 
 #endif /* RHUMB_ENGINE_SEARCH_EXACT_SEARCH_H */

@@ -1,8 +1,8 @@
-/* filter.h - which keys may be answers: the one form in which the engine sees every kind of filter.
+/* filter.h - which keys may be answers: the one form in which the engine knows every kind of filter.
  *
- * A filter is a question about keys, not about slots: slots change their meaning when an index is compacted, and nobody
- * outside the engine knows them. The arrays are the caller's and stay unchanged while a search uses them. Nothing here
- * takes a lock or allocates; the callback runs on the thread that searches, which holds no lock then.
+ * A filter is about keys, not about slots: slots are the engine's own numbers, and change when an index is compacted.
+ * The arrays are the caller's and stay unchanged while a search uses them. Nothing here takes a lock or allocates; the
+ * callback runs on the thread that searches, which holds no lock then.
  */
 #ifndef RHUMB_ENGINE_SEARCH_FILTER_H
 #define RHUMB_ENGINE_SEARCH_FILTER_H
@@ -21,25 +21,26 @@ typedef enum rhumb__filter_kind {
 typedef enum rhumb__filter_plan {
     RHUMB__FILTER_PLAN_AUTO = 0,
     RHUMB__FILTER_PLAN_EXACT = 1,  /* measure every matching vector */
-    RHUMB__FILTER_PLAN_BRIDGE = 2, /* walk over matching nodes, through failing ones two hops far */
+    RHUMB__FILTER_PLAN_BRIDGE = 2, /* walk over matching nodes, through failing ones two hops away */
     RHUMB__FILTER_PLAN_WALK = 3    /* walk over all nodes, and keep the matching ones */
 } rhumb__filter_plan;
 
 typedef struct rhumb__filter {
     rhumb__filter_kind kind;
     rhumb__filter_plan plan; /* what the caller insists on, or RHUMB__FILTER_PLAN_AUTO */
-    bool negate;             /* what matches does not, and the other way round */
+    bool negate;             /* keys that would match do not, and the other way round */
     const uint64_t *keys;
     uint64_t key_count;
     const uint8_t *bits; /* bit i is bit i % 8 of byte i / 8 */
-    uint64_t bit_count;  /* keys from key_base + bit_count on have no bit: theirs counts as 0 */
+    uint64_t bit_count;  /* keys from key_base + bit_count on have no bit: it is taken as 0 */
     uint64_t key_base;
     bool (*matches)(void *context, uint64_t key);
     void *context;
 } rhumb__filter;
 
-/* Whether `key` is in the array: a binary search whose steps do not depend on what it finds, so that the processor does
- * not guess. */
+/* Whether `key` is in the array: a binary search without branches that depend on the keys, so that none is
+ * mispredicted.
+ */
 static inline bool rhumb__filter_has_key(const rhumb__filter *filter, uint64_t key) {
     const uint64_t *base = filter->keys;
     uint64_t count = filter->key_count;
@@ -68,7 +69,7 @@ static inline bool rhumb__filter_matches(const rhumb__filter *filter, uint64_t k
     return found != filter->negate;
 }
 
-/* Whether the matching keys can be listed without looking at the index. */
+/* Whether the matching keys can be listed without reading the index. */
 static inline bool rhumb__filter_is_list(const rhumb__filter *filter) {
     return !filter->negate && filter->kind != RHUMB__FILTER_CALLBACK;
 }

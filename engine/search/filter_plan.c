@@ -11,39 +11,38 @@ static double walk_step_ns(const rhumb__graph *graph, const rhumb__filter *filte
            RHUMB__FILTER_NEW_SHARE * M0 * (rhumb__filter_distance_ns(graph) + rhumb__filter_test_ns(filter));
 }
 
-/* A step of a bridging walk looks at as many neighbours as it takes to find a list's worth of matching ones. */
+/* A step of a bridging walk scans as many neighbours as it takes to find a list's worth of matching ones. */
 static double bridge_step_ns(const rhumb__graph *graph, const rhumb__filter *filter, double share) {
     const double M0 = graph->params.M0;
-    const double looked_at = fmin(M0 / share, M0 * M0);
+    const double scanned_count = fmin(M0 / share, M0 * M0);
     return RHUMB__FILTER_BRIDGE_NEW_SHARE * M0 * rhumb__filter_distance_ns(graph) +
-           looked_at * (RHUMB__FILTER_HOP_NS + RHUMB__FILTER_NEW_SHARE * rhumb__filter_test_ns(filter));
+           scanned_count * (RHUMB__FILTER_HOP_NS + RHUMB__FILTER_NEW_SHARE * rhumb__filter_test_ns(filter));
 }
 
 static double probe_ns(const rhumb__graph *graph, const rhumb__filter *filter) {
     return RHUMB__FILTER_PROBE_EXPANSIONS * walk_step_ns(graph, filter);
 }
 
-rhumb__filter_plan rhumb__filter_plan_begin(const rhumb__graph *graph, const rhumb__filter *filter, uint64_t slot_count,
-                                            rhumb__filter_estimate *estimate) {
+void rhumb__filter_plan_begin(const rhumb__graph *graph, uint64_t slot_count, rhumb__filter_estimate *estimate) {
+    const rhumb__filter *filter = estimate->filter;
     const double scan_ns = (double)slot_count * (RHUMB__FILTER_SLOT_NS + rhumb__filter_test_ns(filter));
     const double list_ns = estimate->list_count * RHUMB__FILTER_LOOKUP_NS;
     estimate->by_list = list_ns < scan_ns;
     estimate->exact_ns =
         (estimate->by_list ? list_ns : scan_ns) + estimate->match_count * rhumb__filter_distance_ns(graph);
-    if (filter->plan != RHUMB__FILTER_PLAN_AUTO) return filter->plan;
+    estimate->plan = filter->plan;
     const bool is_cheap = estimate->exact_ns < RHUMB__FILTER_PROBE_WORTH * probe_ns(graph, filter);
-    return is_cheap ? RHUMB__FILTER_PLAN_EXACT : RHUMB__FILTER_PLAN_AUTO;
+    if (estimate->plan == RHUMB__FILTER_PLAN_AUTO && is_cheap) estimate->plan = RHUMB__FILTER_PLAN_EXACT;
 }
 
-bool rhumb__filter_plan_peeks(const rhumb__graph *graph, const rhumb__filter *filter,
-                              const rhumb__filter_estimate *estimate) {
+bool rhumb__filter_plan_peeks(const rhumb__graph *graph, const rhumb__filter_estimate *estimate) {
     return estimate->share < RHUMB__FILTER_PEEK_SHARE_MAX &&
-           estimate->exact_ns < RHUMB__FILTER_PEEK_WORTH * probe_ns(graph, filter);
+           estimate->exact_ns < RHUMB__FILTER_PEEK_WORTH * probe_ns(graph, estimate->filter);
 }
 
-rhumb__filter_plan rhumb__filter_plan_decide(const rhumb__graph *graph, const rhumb__filter *filter,
-                                             const rhumb__filter_estimate *estimate, double local_share, uint32_t ef,
-                                             bool *far_out) {
+rhumb__filter_plan rhumb__filter_plan_decide(const rhumb__graph *graph, const rhumb__filter_estimate *estimate,
+                                             double local_share, uint32_t ef, bool *far_out) {
+    const rhumb__filter *filter = estimate->filter;
     *far_out = local_share < estimate->share * RHUMB__FILTER_FAR_SHARE;
     if (*far_out) {
         const double far_ns = (double)RHUMB__FILTER_FAR_BREADTH * ef * bridge_step_ns(graph, filter, estimate->share);

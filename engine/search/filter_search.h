@@ -1,35 +1,39 @@
-/* filter_search.h - the nearest nodes whose keys a filter lets through.
+/* filter_search.h - the parts of a search with a filter: an estimate of what matches, the visit to listed keys, and the
+ * walks. rhumb__search_nearest puts them together.
  */
 #ifndef RHUMB_ENGINE_SEARCH_FILTER_SEARCH_H
 #define RHUMB_ENGINE_SEARCH_FILTER_SEARCH_H
 
 #include "engine/search/exact_search.h"
+#include "engine/search/search.h"
 
-/* Looks at a sample of the nodes, keeps those that match as scratch->seeds, and returns how to begin a search, see
- * filter_plan.h. The scratch is not being used for a search. */
-rhumb__filter_plan rhumb__filter_estimate_make(rhumb__graph *graph, rhumb__scratch *scratch,
-                                               const rhumb__filter *filter, rhumb__filter_estimate *estimate);
+/* ---- filter_estimate.c ---- */
 
-/* Looks up the keys that the filter lists (estimate->by_list), measures their nodes and hands them to `take`.
- * *complete_out is false when the node of one of them could not be had, because it is just being replaced: then some
- * may be missing. RHUMB_E_INVALID: keys that should ascend do not. */
+/* Estimates from a sample of the nodes how many match, and plans the search (estimate->plan, see filter_plan.h). The
+ * nodes of the sample that match are kept as scratch->seeds. No walk is using the scratch. */
+void rhumb__filter_estimate_make(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__filter *filter,
+                                 rhumb__filter_estimate *estimate);
+
+/* Whether the node of a slot may be an answer: it is there, alive, and its key matches. */
+bool rhumb__filter_passes(const rhumb__graph *graph, const rhumb__filter *filter, uint32_t slot);
+
+/* ---- filter_exact.c ---- */
+
+/* The 64 bits of a bitmap from bit i * 64 on. */
+uint64_t rhumb__filter_bitmap_word(const rhumb__filter *filter, uint64_t i);
+
+/* Looks up the keys that a filter lists, measures their nodes and passes them to the visitor. *complete_out is false
+ * when the node of a key could not be had, because it is just being replaced: then some may be missing.
+ * RHUMB_E_INVALID: keys that should ascend do not; the visitor's failures. */
 rhumb_status rhumb__filter_visit_list(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__filter *filter,
-                                      rhumb__measured_fn take, void *context, bool *complete_out) RHUMB_NODISCARD;
+                                      const rhumb__visitor *visitor, bool *complete_out) RHUMB_NODISCARD;
 
-/* Measures every node that matches; the k nearest are in scratch->pool afterwards. An upsert that overlaps may put two
- * nodes of one key there. RHUMB_E_NOMEM, RHUMB_E_INVALID. */
-rhumb_status rhumb__filter_search_exact(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__filter *filter,
-                                        const rhumb__filter_estimate *estimate, uint32_t k) RHUMB_NODISCARD;
+/* ---- filter_walk.c ---- */
 
-/* Walks as `plan` says. *finished_out is false when that was given up because an exact search is cheaper or finds more;
- * otherwise the nearest matching nodes, `wanted_count` at least, are in scratch->answers. RHUMB_E_NOMEM. */
-rhumb_status rhumb__filter_search_walk(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__filter *filter,
-                                       const rhumb__filter_estimate *estimate, rhumb__filter_plan plan,
-                                       uint32_t wanted_count, uint32_t ef, bool *finished_out) RHUMB_NODISCARD;
-
-/* As rhumb__graph_search, with a filter. Fewer than k are found only if fewer match. */
-rhumb_status rhumb__graph_search_filtered(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__filter *filter,
-                                          uint32_t k, uint32_t ef, const uint64_t *left_out, uint64_t *keys,
-                                          float *distances, uint32_t *found_count_out) RHUMB_NODISCARD;
+/* Walks as estimate->plan says. If *finished_out is true, the nearest matching nodes, goal->wanted_count at least, are
+ * in scratch->answers; otherwise the walk was given up, because an exact search is cheaper or finds more.
+ * RHUMB_E_NOMEM. */
+rhumb_status rhumb__filter_walk(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__search_goal *goal,
+                                const rhumb__filter_estimate *estimate, bool *finished_out) RHUMB_NODISCARD;
 
 #endif /* RHUMB_ENGINE_SEARCH_FILTER_SEARCH_H */

@@ -1,29 +1,31 @@
-/* iterator.h - the nearest nodes one after the other, for as long as somebody asks.
+/* iterator.h - a walk that is resumed: the nearest nodes one after the other, as many as are asked for.
  *
- * Between two calls an iterator holds on to nothing of a graph but slot numbers, and knows the graph by its number.
- * When it finds another graph in its place, it begins anew there and passes over the keys that it has given out.
+ * Between two calls an iterator keeps nothing of a graph but slot numbers, and knows the graph by its number. When it
+ * finds another graph in its place, it begins again there and passes over the keys that it has returned.
  *
- * Belongs to one thread at a time. Its memory is its own, and grows with what it has seen.
+ * Belongs to one thread at a time. Its memory is its own, and grows with what it has met.
  */
 #ifndef RHUMB_ENGINE_SEARCH_ITERATOR_H
 #define RHUMB_ENGINE_SEARCH_ITERATOR_H
 
-#include "engine/search/scratch.h"
+#include "engine/search/search.h"
 
 typedef struct rhumb__iterator rhumb__iterator;
 
-/* An iterator for the query in scratch->query (an index has the same space in all its graphs). `ef` is how far it looks
- * ahead; `filter` (NULL: none) is copied, what it points to is not. The caller's: rhumb__iterator_free. RHUMB_E_NOMEM.
- */
-rhumb_status rhumb__iterator_new(rhumb__scratch *scratch, uint32_t ef, const rhumb__filter *filter,
+/* Makes an iterator for a request that is neither exact nor within a radius and leaves no key out. request->ef is how
+ * far it walks ahead. The query and the filter are copied, the arrays of the filter are not. The iterator is the
+ * caller's: rhumb__iterator_free. The failures of rhumb__request_set_query; RHUMB_E_NOMEM. */
+rhumb_status rhumb__iterator_new(rhumb__scratch *scratch, const rhumb__request *request,
                                  rhumb__iterator **iterator_out) RHUMB_NODISCARD;
 
-/* The next `count` answers, fewer only when there are no more, or on failure; *found_count_out is set in every case.
- * `distances` may be NULL. After a failure the next call goes on. RHUMB_E_NOMEM, and what a filter may return. */
-rhumb_status rhumb__iterator_next(rhumb__iterator *iterator, rhumb__scratch *scratch, uint64_t count, uint64_t *keys,
-                                  float *distances, uint64_t *found_count_out) RHUMB_NODISCARD;
+/* Returns the next answers, as many as `answer` has room for; fewer only at the end or on failure, and nothing is
+ * filled in after them. answer->found_count is set in every case. After a failure the next call continues.
+ * RHUMB_E_NOMEM; RHUMB_E_INVALID: keys of a filter that should ascend do not; RHUMB_E_UNSUPPORTED: the graph has no
+ * vectors. */
+rhumb_status rhumb__iterator_next(rhumb__iterator *iterator, rhumb__scratch *scratch,
+                                  rhumb__answer *answer) RHUMB_NODISCARD;
 
-/* NULL is fine. */
+/* NULL is allowed. */
 void rhumb__iterator_free(rhumb__iterator *iterator);
 
 #endif /* RHUMB_ENGINE_SEARCH_ITERATOR_H */

@@ -1,24 +1,24 @@
 /* scratch.c - see scratch.h.
  *
- * The pool is a list that only grows at its head. A piece is free while its `graph` is NULL; taking it is a
- * compare-and-swap from NULL to the pool's graph. The swap is followed by another look at the pool's graph: if that has
- * changed meanwhile, whoever changed it may not have seen this user, so the user moves on to the new graph before it
+ * The pool is a list that only grows at its head. A scratch is free while its `graph` is NULL; taking it is a
+ * compare-and-swap from NULL to the pool's graph. After the swap the pool's graph is read again: if it has changed in
+ * the meantime, the thread that changed it may not have seen this user, so the user moves on to the new graph before it
  * touches anything. Both accesses on both sides are sequentially consistent, so at least one side sees the other (the
  * hazard pointer argument: Michael, IEEE TPDS 2004).
  */
 #include "engine/search/scratch.h"
 
 #include <sched.h>
-#include <string.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/status.h"
 
-/* Where a thread found a free piece last time, so that threads do not compete for the first one. */
+/* The scratch that a thread used last, so that threads do not compete for the first one. */
 static _Thread_local rhumb__scratch *last_used;
 static _Thread_local uint64_t last_pool_id;
 
-/* A pool may lie where an earlier one did, so pools are told apart by number. */
+/* A pool may have the address of an earlier one, so pools are distinguished by number. */
 static _Atomic uint64_t pool_count;
 
 void rhumb__scratch_pool_init(rhumb__scratch_pool *pool, rhumb__graph *graph) {
@@ -42,7 +42,7 @@ static bool try_take(rhumb__scratch_pool *pool, rhumb__scratch *scratch) {
 rhumb_status rhumb__scratch_take(rhumb__scratch_pool *pool, rhumb__scratch **scratch_out) {
     rhumb__scratch *scratch = last_pool_id == pool->id ? last_used : NULL;
     if (scratch == NULL || !try_take(pool, scratch)) {
-        /* Acquire pairs with the release below: a piece in the list is whole. */
+        /* Acquire pairs with the release below: a scratch in the list is complete. */
         scratch = atomic_load_explicit(&pool->first, memory_order_acquire);
         while (scratch != NULL && !try_take(pool, scratch)) scratch = scratch->next;
     }
@@ -50,12 +50,12 @@ rhumb_status rhumb__scratch_take(rhumb__scratch_pool *pool, rhumb__scratch **scr
         scratch = rhumb__alloc_zeroed(1, sizeof *scratch);
         if (scratch == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a search");
         const bool taken = try_take(pool, scratch);
-        (void)taken; /* nobody else knows the piece yet */
+        (void)taken; /* no other thread knows the scratch yet */
         scratch->next = atomic_load_explicit(&pool->first, memory_order_relaxed);
         while (!atomic_compare_exchange_weak_explicit(&pool->first, &scratch->next, scratch, memory_order_seq_cst,
                                                       memory_order_relaxed)) {
         }
-        /* A switch that walked the list before the piece was in it has not waited for it. */
+        /* A switch that walked the list before the scratch was in it has not waited for it. */
         rhumb__graph *now = atomic_load(&pool->graph);
         while (now != atomic_load(&scratch->graph)) {
             atomic_store(&scratch->graph, now);
@@ -69,7 +69,9 @@ rhumb_status rhumb__scratch_take(rhumb__scratch_pool *pool, rhumb__scratch **scr
 }
 
 void rhumb__scratch_give(rhumb__scratch *scratch) {
-    /* Release pairs with the loads in rhumb__scratch_pool_switch: who sees the piece free sees its user's work done. */
+    RHUMB_ASSERT_DEBUG(atomic_load(&scratch->graph) != NULL); /* it is taken */
+    /* Release pairs with the loads in rhumb__scratch_pool_wait: a thread that sees the scratch free sees its user's
+     * work done. */
     atomic_store_explicit(&scratch->graph, NULL, memory_order_release);
 }
 
@@ -89,23 +91,24 @@ rhumb__graph *rhumb__scratch_pool_switch(rhumb__scratch_pool *pool, rhumb__graph
     return old;
 }
 
-static rhumb_status reserve_pool(rhumb__candidate_pool *pool, uint32_t *capacity, uint32_t limit) {
-    if (limit > *capacity) {
-        rhumb__candidate *entries = rhumb__alloc_resize(pool->entries, (size_t)limit + 1, sizeof *entries);
-        if (entries == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for %u candidates", limit);
+/* Empties a pool and gives it a capacity; *allocated is what it has memory for. */
+static rhumb_status reserve_pool(rhumb__candidate_pool *pool, uint32_t *allocated, uint32_t capacity) {
+    if (capacity > *allocated) {
+        rhumb__candidate *entries = rhumb__alloc_resize(pool->entries, (size_t)capacity + 1, sizeof *entries);
+        if (entries == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for %u candidates", capacity);
         pool->entries = entries;
-        *capacity = limit;
+        *allocated = capacity;
     }
-    rhumb__candidate_pool_clear(pool, limit);
+    rhumb__candidate_pool_clear(pool, capacity);
     return RHUMB_OK;
 }
 
-rhumb_status rhumb__scratch_prepare_answers(rhumb__scratch *scratch, uint32_t limit) {
-    return reserve_pool(&scratch->answers, &scratch->answers_capacity, limit);
+rhumb_status rhumb__scratch_prepare_answers(rhumb__scratch *scratch, uint32_t capacity) {
+    return reserve_pool(&scratch->answers, &scratch->answers_allocated, capacity);
 }
 
-rhumb_status rhumb__scratch_prepare_search(rhumb__scratch *scratch, uint32_t limit) {
-    rhumb_status status = reserve_pool(&scratch->pool, &scratch->pool_capacity, limit);
+rhumb_status rhumb__scratch_prepare_search(rhumb__scratch *scratch, uint32_t capacity) {
+    rhumb_status status = reserve_pool(&scratch->pool, &scratch->pool_allocated, capacity);
     if (status != RHUMB_OK) return status;
     rhumb__visited_clear(&scratch->visited);
     return rhumb__scratch_extend(scratch) ? RHUMB_OK : rhumb__error_last()->status;
@@ -118,6 +121,7 @@ rhumb_status rhumb__scratch_prepare_filter(rhumb__scratch *scratch) {
 
 bool rhumb__scratch_extend(rhumb__scratch *scratch) {
     const rhumb__graph *graph = rhumb__scratch_graph(scratch);
+    RHUMB_ASSERT_DEBUG(graph != NULL); /* the scratch is taken */
     const uint64_t slot_limit = atomic_load_explicit(&graph->slot_limit, memory_order_acquire);
     rhumb_status status = rhumb__visited_reserve(&scratch->visited, slot_limit);
     if (status == RHUMB_OK) scratch->slot_limit = slot_limit;
@@ -136,32 +140,6 @@ rhumb_status rhumb__scratch_prepare_insert(rhumb__scratch *scratch, uint32_t can
         scratch->candidate_capacity = candidate_count;
     }
     return RHUMB_OK;
-}
-
-static rhumb_status reserve_query(rhumb__scratch *scratch, uint32_t bytes) {
-    if (bytes <= scratch->query_bytes) return RHUMB_OK;
-    uint8_t *query = rhumb__alloc_aligned(bytes, 1, 64);
-    if (query == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a query of %u bytes", bytes);
-    rhumb__free(scratch->query);
-    scratch->query = query;
-    scratch->query_bytes = bytes;
-    return RHUMB_OK;
-}
-
-rhumb_status rhumb__scratch_set_query(rhumb__scratch *scratch, const void *vector) {
-    const rhumb__graph *graph = rhumb__scratch_graph(scratch);
-    rhumb_status status = rhumb__graph_check_vectors(graph);
-    if (status == RHUMB_OK) status = reserve_query(scratch, graph->space.row_bytes);
-    return status == RHUMB_OK ? rhumb__space_prepare(&graph->space, vector, scratch->query) : status;
-}
-
-rhumb_status rhumb__scratch_set_row(rhumb__scratch *scratch, const void *row) {
-    const rhumb__graph *graph = rhumb__scratch_graph(scratch);
-    const uint32_t bytes = graph->space.row_bytes;
-    rhumb_status status = rhumb__graph_check_vectors(graph);
-    if (status == RHUMB_OK) status = reserve_query(scratch, bytes);
-    if (status == RHUMB_OK) memcpy(scratch->query, row, bytes);
-    return status;
 }
 
 void rhumb__scratch_pool_destroy(rhumb__scratch_pool *pool) {

@@ -1,57 +1,69 @@
-/* search.h - finding the nearest nodes: the greedy descent through the upper levels and the search with a pool of
- * candidates.
- *
- * HNSW paper, algorithms 2 and 5. Works on scratch->query; takes no lock; may run beside inserts.
+/* search.h - one request, one answer: every search of the k nearest, of all within a radius, exact or not, filtered or
+ * not, is carried out by rhumb__search_run. (An iterator is a walk that is resumed, see iterator.h.)
  */
 #ifndef RHUMB_ENGINE_SEARCH_SEARCH_H
 #define RHUMB_ENGINE_SEARCH_SEARCH_H
 
+#include "engine/search/filter_plan.h"
 #include "engine/search/scratch.h"
 
-/* A node and its raw distance to the query. */
-typedef struct rhumb__nearest {
-    uint32_t slot; /* RHUMB__SLOT_NONE: there is none */
-    float distance;
-} rhumb__nearest;
+/* What is searched for. Zeros are the defaults. */
+typedef struct rhumb__request {
+    const void *query;           /* a vector as the caller gave it; NULL: the vector of the node at `like` */
+    uint32_t like;               /* a slot whose node can be read */
+    uint32_t ef;                 /* breadth of the walk; below the number of answers wanted it is taken as that; 0: the
+                                    graph's own */
+    const rhumb__filter *filter; /* which keys may be answers; NULL: all */
+    const uint64_t *left_out;    /* a key that is not an answer, or NULL; not used within a radius */
+    bool exact;                  /* measure every node that may be an answer; not used within a radius */
+    bool has_radius;             /* all nodes within `radius`, in the place of the nearest */
+    float radius;                /* in the metric's own unit; a node at exactly this distance is within it */
+} rhumb__request;
 
-/* Where a search begins: the entry point, moved towards the query on every level above `level`. slot is
- * RHUMB__SLOT_NONE in an empty graph. *top_out is the level of the entry point. */
-rhumb__nearest rhumb__search_descend(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t level, uint32_t *top_out);
+/* What is found: keys, nearest first, and their finished distances. */
+typedef struct rhumb__answer {
+    uint64_t *keys;       /* room for `capacity` */
+    float *distances;     /* the same, or NULL */
+    uint64_t capacity;    /* as many answers are wanted: the k of a search for the k nearest */
+    uint64_t found_count; /* set by the search */
+} rhumb__answer;
 
-/* Fills scratch->pool (limit ef) with the nearest nodes of `level` that can be reached from `start`. Every slot in the
- * pool is below scratch->slot_limit; slots already in the visited set are left alone. */
-void rhumb__search_level(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__nearest start, uint32_t level,
-                         uint32_t ef);
+/* How broad a search is to be. */
+static inline uint32_t rhumb__request_ef(const rhumb__request *request, const rhumb__graph *graph) {
+    return request->ef == 0 ? graph->params.ef_search : request->ef;
+}
 
-/* The same on level 0 with answers apart: fills scratch->answers, which rhumb__scratch_prepare_answers has made ready,
- * with the nearest live nodes. The walk leads through deleted ones too, and goes on until there are as many live ones
- * as the answers hold that no candidate left is nearer than. */
-void rhumb__search_level_live(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__nearest start);
+/* Prepares the query of a request in scratch->query. The failures of rhumb__query_set_vector. */
+rhumb_status rhumb__request_set_query(rhumb__scratch *scratch, const rhumb__request *request) RHUMB_NODISCARD;
 
-/* Puts the neighbours of a node on level 0 that are not in `visited` into scratch->batch, and into `visited`, which has
- * room below `slot_limit`; slots from there up are left out. Announces their vectors. Returns how many. */
-uint32_t rhumb__search_gather(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, rhumb__visited *visited,
-                              uint64_t slot_limit);
+/* Carries out a request on the graph that the scratch is bound to. The entries of the answer after the last that was
+ * found are filled with UINT64_MAX and infinity. Within a radius, `capacity` may be any number; otherwise it is at most
+ * RHUMB__SLOT_LIMIT. The failures of rhumb__query_set_vector; RHUMB_E_INVALID: keys of a filter that should ascend do
+ * not; RHUMB_E_NOMEM. */
+rhumb_status rhumb__search_run(rhumb__scratch *scratch, const rhumb__request *request,
+                               rhumb__answer *answer) RHUMB_NODISCARD;
 
-/* Measures `count` slots of scratch->batch into scratch->distances. */
-void rhumb__search_measure(const rhumb__graph *graph, rhumb__scratch *scratch, uint32_t count);
+/* ---- between search.c and range_search.c ---- */
 
-/* Turns answers into at most k keys and finished distances, padded with UINT64_MAX and infinity; `distances` may be
- * NULL. `replace_done` is what the graph's number of that name was when the search began: a key that an upsert may have
- * led to two nodes since then is emitted once. `left_out`, when it is not NULL, is a key that is passed over. Returns
- * how many. */
-uint32_t rhumb__search_emit(const rhumb__graph *graph, const rhumb__candidate_pool *answers, uint32_t k,
-                            const uint64_t *left_out, uint64_t replace_done, uint64_t *keys, float *distances);
+/* What a search for the nearest is to find. */
+typedef struct rhumb__search_goal {
+    const rhumb__filter *filter; /* or NULL */
+    uint32_t ef;                 /* breadth of the walk */
+    uint32_t wanted_count;       /* a filtered walk that finds fewer gives up; at most `ef` */
+} rhumb__search_goal;
 
-/* The ef nearest live nodes; *nearest_out is which pool of the scratch they are in. The query is in scratch->query.
- * RHUMB_E_NOMEM. */
-rhumb_status rhumb__search_nearest(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t ef,
+/* Walks to the nearest nodes that may be answers. *nearest_out is the pool of the scratch that holds them, or NULL when
+ * only an exact search can find them; *estimate says how to carry that out. RHUMB_E_NOMEM. */
+rhumb_status rhumb__search_nearest(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__search_goal *goal,
+                                   rhumb__filter_estimate *estimate,
                                    rhumb__candidate_pool **nearest_out) RHUMB_NODISCARD;
 
-/* The k nearest, as a user sees them: keys and finished distances, padded with UINT64_MAX and infinity; `distances` may
- * be NULL, and so may `left_out`, a key that is no answer. The query is in scratch->query. */
-rhumb_status rhumb__graph_search(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t k, uint32_t ef,
-                                 const uint64_t *left_out, uint64_t *keys, float *distances,
-                                 uint32_t *found_count_out) RHUMB_NODISCARD;
+/* Fills the entries of an answer after the last that was found. */
+void rhumb__answer_pad(const rhumb__answer *answer);
+
+/* Finds all nodes within the request's radius, or the nearest of them if the answer has no room for all. The query is
+ * in scratch->query. RHUMB_E_NOMEM, RHUMB_E_INVALID. */
+rhumb_status rhumb__range_search(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__request *request,
+                                 rhumb__answer *answer) RHUMB_NODISCARD;
 
 #endif /* RHUMB_ENGINE_SEARCH_SEARCH_H */

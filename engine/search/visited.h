@@ -1,8 +1,8 @@
-/* visited.h - the set of slots that a search has seen. Clearing it is one addition, whatever the size of the index.
+/* visited.h - the set of slots that a search has visited. Clearing it is one addition, whatever the size of the index.
  *
- * One bit per slot, 64 of them together with the number of the search that last wrote them; bits of another search
- * count as not set. A quarter of a byte per slot (VSAG's visited list has the same shape). Belongs to one thread at a
- * time.
+ * A word holds one bit for each of 64 slots and the number of the search that wrote it last; bits that another search
+ * wrote are taken as 0. That makes a quarter of a byte per slot (VSAG's visited list has the same shape). Belongs to
+ * one thread at a time.
  */
 #ifndef RHUMB_ENGINE_SEARCH_VISITED_H
 #define RHUMB_ENGINE_SEARCH_VISITED_H
@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/status.h"
 
 typedef struct rhumb__visited_word {
@@ -28,8 +29,7 @@ typedef struct rhumb__visited {
 /* Empties the set. */
 static inline void rhumb__visited_clear(rhumb__visited *visited) { visited->search++; }
 
-/* Makes room for slots below `slot_limit`; keeps what is in the set. Allocates only when the limit has grown.
- * RHUMB_E_NOMEM. */
+/* Makes room for slots below `slot_limit`, and keeps what is in the set. RHUMB_E_NOMEM. */
 static inline rhumb_status rhumb__visited_reserve(rhumb__visited *visited, uint64_t slot_limit) {
     const uint64_t needed_count = slot_limit / 64 + 1;
     if (needed_count <= visited->word_count) return RHUMB_OK;
@@ -42,8 +42,9 @@ static inline rhumb_status rhumb__visited_reserve(rhumb__visited *visited, uint6
     return RHUMB_OK;
 }
 
-/* Adds a slot below the limit; returns whether it was there already. */
-static inline bool rhumb__visited_add(rhumb__visited *visited, uint32_t slot) {
+/* Adds a slot, for which there is room; returns whether it was in the set already. */
+static inline bool rhumb__visited_add(const rhumb__visited *visited, uint32_t slot) {
+    RHUMB_ASSERT_DEBUG(slot / 64 < visited->word_count);
     rhumb__visited_word *word = &visited->words[slot / 64];
     const uint64_t bit = UINT64_C(1) << (slot % 64);
     const uint64_t bits = word->search == visited->search ? word->bits : 0;
@@ -52,8 +53,9 @@ static inline bool rhumb__visited_add(rhumb__visited *visited, uint32_t slot) {
     return (bits & bit) != 0;
 }
 
-/* Takes a slot below the limit out; returns whether it was there. */
-static inline bool rhumb__visited_remove(rhumb__visited *visited, uint32_t slot) {
+/* Takes a slot, for which there is room, out of the set; returns whether it was in it. */
+static inline bool rhumb__visited_remove(const rhumb__visited *visited, uint32_t slot) {
+    RHUMB_ASSERT_DEBUG(slot / 64 < visited->word_count);
     rhumb__visited_word *word = &visited->words[slot / 64];
     const uint64_t bit = UINT64_C(1) << (slot % 64);
     if (word->search != visited->search || (word->bits & bit) == 0) return false;

@@ -20,12 +20,12 @@
 #include "base/clock.h"
 #include "base/parallel.h"
 #include "base/status.h"
-#include "engine/build/insert.h"
-#include "engine/build/link.h"
+#include "engine/build/place.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/reachability.h"
 #include "engine/graph/tombstones.h"
-#include "engine/search/search.h"
+#include "engine/search/query.h"
+#include "engine/search/walk.h"
 
 /* ---- passes ---- */
 
@@ -187,8 +187,8 @@ static uint32_t force_link(rhumb__graph *graph, uint32_t slot, uint32_t added) {
 /* Where a path to the scratch's query should begin: the nearest node with a free place in its list that the search on
  * level 0 reaches, or else the nearest node. */
 static uint32_t find_predecessor(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t entry_slot) {
-    const float distance = graph->space.distance(&graph->space, scratch->query, rhumb__graph_vector(graph, entry_slot));
-    rhumb__search_level(graph, scratch, (rhumb__nearest){entry_slot, distance}, 0, graph->params.ef_construction);
+    const float distance = rhumb__measure_slot(graph, scratch, entry_slot);
+    rhumb__walk_level(graph, scratch, (rhumb__nearest){entry_slot, distance}, 0, graph->params.ef_construction);
     uint32_t slots[RHUMB__M0_MAX];
     for (uint32_t i = 0; i < scratch->pool.count; i++) {
         const uint32_t slot = rhumb__candidate_slot(scratch->pool.entries[i]);
@@ -200,7 +200,7 @@ static uint32_t find_predecessor(rhumb__graph *graph, rhumb__scratch *scratch, u
 
 static rhumb_status connect(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot) {
     rhumb_status status;
-    RHUMB_TRY(rhumb__scratch_set_row(scratch, rhumb__graph_vector(graph, slot)));
+    RHUMB_TRY(rhumb__query_set_row(scratch, rhumb__graph_vector(graph, slot)));
     RHUMB_TRY(rhumb__scratch_prepare_search(scratch, graph->params.ef_construction));
     const uint32_t predecessor = find_predecessor(graph, scratch, rhumb__entry_slot(atomic_load(&graph->entry)));
     const uint32_t replaced = force_link(graph, predecessor, slot);

@@ -173,6 +173,21 @@ TEST_F(RangeIterator, RadiusOmitsDeletedVectorsAndPassesThroughThem) {
     }
 }
 
+// The first search of a handle took its bound on the number of answers from a scratch that knew no graph yet: it
+// returned one key of the list.
+TEST_F(RangeIterator, RadiusWithAListOfKeysFindsAllInANewHandle) {
+    fill(500);
+    index_.reset();
+    index_ = open(path_, true);
+    const std::vector<uint64_t> keys = {3, 30, 300};
+    rhumb_filter filter;
+    rhumb_filter_init(&filter, sizeof filter);
+    filter.kind = RHUMB_FILTER_KEYS;
+    filter.keys = keys.data();
+    filter.key_count = keys.size();
+    EXPECT_EQ(within(vectors_.row(3), INFINITY, 10, &filter).found_count, keys.size());
+}
+
 TEST_F(RangeIterator, BadArgumentsAreRefused) {
     fill(10);
     uint64_t keys[4];

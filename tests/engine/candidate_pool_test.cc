@@ -25,14 +25,14 @@ struct Entry {
 // What the pool should do, the slow way.
 class Reference {
   public:
-    explicit Reference(size_t limit) : limit_(limit) {}
-    bool accepts(float distance) const { return entries_.size() < limit_ || distance < entries_.back().distance; }
+    explicit Reference(size_t capacity) : capacity_(capacity) {}
+    bool accepts(float distance) const { return entries_.size() < capacity_ || distance < entries_.back().distance; }
     void add(uint32_t slot, float distance) {
         if (!accepts(distance)) return;
         const auto place = std::find_if(entries_.begin(), entries_.end(),
                                         [&](const Entry &entry) { return entry.distance > distance; });
         entries_.insert(place, Entry{distance, slot, false});
-        if (entries_.size() > limit_) entries_.pop_back();
+        if (entries_.size() > capacity_) entries_.pop_back();
     }
     Entry *next() {
         const auto found = std::find_if(entries_.begin(), entries_.end(), [](const Entry &e) { return !e.expanded; });
@@ -41,7 +41,7 @@ class Reference {
     const std::vector<Entry> &entries() const { return entries_; }
 
   private:
-    size_t limit_;
+    size_t capacity_;
     std::vector<Entry> entries_;
 };
 
@@ -57,13 +57,13 @@ void expect_same(const rhumb__candidate_pool &pool, const Reference &reference) 
 
 TEST(CandidatePool, BehavesLikeASortedListUnderRandomOperations) {
     std::mt19937_64 random(index_test::choose_seed());
-    for (uint32_t limit : {1u, 2u, 3u, 10u, 100u}) {
-        std::vector<rhumb__candidate> memory(limit + 1);
+    for (uint32_t capacity : {1u, 2u, 3u, 10u, 100u}) {
+        std::vector<rhumb__candidate> memory(capacity + 1);
         rhumb__candidate_pool pool = {};
         pool.entries = memory.data();
         for (int round = 0; round < 50; round++) {
-            rhumb__candidate_pool_clear(&pool, limit);
-            Reference reference(limit);
+            rhumb__candidate_pool_clear(&pool, capacity);
+            Reference reference(capacity);
             const uint32_t spread = round % 2 == 0 ? 8 : 1000000; // many equal distances, or hardly any
             for (uint32_t step = 0; step < 400; step++) {
                 if (random() % 4 != 0) {

@@ -1,4 +1,5 @@
-/* engine_probe.c - see engine_probe.h. Holds no state of its own; locking and failures are those of the calls behind.
+/* engine_probe.c - see engine_probe.h. Holds no state of its own; locking and failures are those of the functions
+ * called.
  */
 #include "tests/engine/engine_probe.h"
 
@@ -7,14 +8,15 @@
 #include "base/status.h"
 #include "engine/build/insert.h"
 #include "engine/build/link.h"
+#include "engine/build/place.h"
 #include "engine/graph/active.h"
 #include "engine/graph/key_table.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/tombstones.h"
 #include "engine/open.h"
-#include "engine/search/scratch.h"
+#include "engine/search/query.h"
 #include "engine/search/search.h"
-#include "engine/search/visited.h"
+#include "engine/search/walk.h"
 #include "engine/upkeep/compact/order.h"
 
 rhumb_status probe_ensure_room(rhumb__graph *graph, uint64_t slot_count) {
@@ -123,7 +125,7 @@ struct probe_user {
     rhumb__graph *graph;
     rhumb__scratch_pool pool;
     rhumb__scratch *scratch;
-    rhumb__link_node node; /* of the insert that is done in pieces */
+    rhumb__link_node node; /* of the insert that is done in steps */
 };
 
 probe_user *probe_user_new(rhumb__graph *graph) {
@@ -143,25 +145,25 @@ void probe_user_free(probe_user *user) {
 }
 
 rhumb_status probe_user_insert(probe_user *user, uint64_t key, const void *vector) {
-    rhumb_status status = rhumb__scratch_set_query(user->scratch, vector);
-    uint64_t lsn = 0;
-    return status == RHUMB_OK ? rhumb__graph_insert(user->graph, user->scratch, key, 0, NULL, &lsn) : status;
+    rhumb_status status = rhumb__query_set_vector(user->scratch, vector);
+    rhumb__insertion insertion = {.key = key};
+    return status == RHUMB_OK ? rhumb__graph_insert(user->graph, user->scratch, &insertion) : status;
 }
 
 rhumb_status probe_user_begin_search(probe_user *user, const void *query) {
-    rhumb_status status = rhumb__scratch_set_query(user->scratch, query);
+    rhumb_status status = rhumb__query_set_vector(user->scratch, query);
     return status == RHUMB_OK ? rhumb__scratch_prepare_search(user->scratch, 10) : status;
 }
 
 uint32_t probe_user_descend(probe_user *user) {
     uint32_t top;
-    return rhumb__search_descend(user->graph, user->scratch, 0, &top).slot;
+    return rhumb__walk_descend(user->graph, user->scratch, 0, &top).slot;
 }
 
-rhumb_status probe_link_announce(probe_user *user, uint64_t key, const void *vector) {
+rhumb_status probe_link_publish(probe_user *user, uint64_t key, const void *vector) {
     rhumb_status status;
     rhumb__graph *graph = user->graph;
-    RHUMB_TRY(rhumb__scratch_set_query(user->scratch, vector));
+    RHUMB_TRY(rhumb__query_set_vector(user->scratch, vector));
     RHUMB_TRY(rhumb__link_prepare(graph, user->scratch));
     user->node.active = rhumb__active_claim(graph);
     RHUMB_TRY(rhumb__graph_place(graph, key, user->scratch->query, false));
@@ -184,12 +186,10 @@ bool probe_link_finish(probe_user *user, bool had_start) {
 void probe_link_leave(probe_user *user) { rhumb__active_leave(user->graph, user->node.active); }
 
 uint32_t probe_user_search(probe_user *user, const void *query, uint64_t keys[16]) {
-    uint32_t found_count = 0;
-    rhumb_status status = rhumb__scratch_set_query(user->scratch, query);
-    if (status == RHUMB_OK) {
-        status = rhumb__graph_search(user->graph, user->scratch, 16, 16, NULL, keys, NULL, &found_count);
-    }
-    return status == RHUMB_OK ? found_count : 0;
+    const rhumb__request request = {.query = query, .ef = 16};
+    rhumb__answer answer = {.keys = keys, .capacity = 16};
+    const rhumb_status status = rhumb__search_run(user->scratch, &request, &answer);
+    return status == RHUMB_OK ? (uint32_t)answer.found_count : 0;
 }
 
 static void damage_lists(rhumb__graph *graph, uint64_t seed) {

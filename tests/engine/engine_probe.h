@@ -52,7 +52,7 @@ bool probe_list_exchange(rhumb__graph *graph, uint32_t row, const uint32_t *befo
                          const uint32_t *slots, uint32_t slot_count);
 /* As a search reads it. `slots` has room for M0. */
 uint32_t probe_list_read(rhumb__graph *graph, uint32_t row, uint32_t *slots);
-/* The whole row, padding included. Nothing else may be using it. */
+/* The complete row, padding included. No other thread uses it. */
 const uint32_t *probe_list_row(rhumb__graph *graph, uint32_t row, uint32_t *place_count_out);
 bool probe_list_is_dirty(rhumb__graph *graph, uint32_t row);
 
@@ -64,14 +64,14 @@ typedef struct probe_user probe_user;
 probe_user *probe_user_new(rhumb__graph *graph);
 void probe_user_free(probe_user *user);
 rhumb_status probe_user_insert(probe_user *user, uint64_t key, const void *vector) RHUMB_NODISCARD;
-/* The first half of a search: everything before the graph is looked at. */
+/* The first half of a search: everything before the graph is read. */
 rhumb_status probe_user_begin_search(probe_user *user, const void *query) RHUMB_NODISCARD;
 /* The second half: the slot where the search of level 0 would begin. */
 uint32_t probe_user_descend(probe_user *user);
 
-/* An insert in pieces, so that others can come between: write and announce a node; search (returns whether there was
+/* An insert in steps, so that others can run between them: write and publish a node; search (returns whether there was
  * an entry point); link (returns whether it can stay so, see engine/build/link.h); leave. */
-rhumb_status probe_link_announce(probe_user *user, uint64_t key, const void *vector) RHUMB_NODISCARD;
+rhumb_status probe_link_publish(probe_user *user, uint64_t key, const void *vector) RHUMB_NODISCARD;
 bool probe_link_search(probe_user *user);
 bool probe_link_finish(probe_user *user, bool had_start);
 void probe_link_leave(probe_user *user);

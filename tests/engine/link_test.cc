@@ -25,7 +25,7 @@ class Link : public ::testing::Test {
         params.ef_search = 16;
         params.level_scale = 1;
         params.level_max = upper.empty() ? 0 : 1;
-        // Levels follow from the seed, so one is looked for that gives these.
+        // Levels follow from the seed, so seeds are tried until one gives these.
         for (uint32_t slot = 0; slot < 8; slot++) {
             if (rhumb__params_level(&params, slot) == upper.count(slot)) continue;
             params.seed++;
@@ -45,9 +45,9 @@ class Link : public ::testing::Test {
         graph_ = nullptr;
     }
     void TearDown() override { close(); }
-    void announce(size_t user, float at) { ASSERT_OK(probe_link_announce(users_[user], next_key_++, &at)); }
+    void publish(size_t user, float at) { ASSERT_OK(probe_link_publish(users_[user], next_key_++, &at)); }
     void insert(size_t user, float at) {
-        announce(user, at);
+        publish(user, at);
         finish(user, probe_link_search(users_[user]));
     }
     // Links as rhumb__link does, beginning with a search that has happened.
@@ -77,16 +77,16 @@ class Link : public ::testing::Test {
 // The first node sees no other insert. The second sees the first, but leaves it to the third, which is nearer; the
 // third sees only a fourth, which has not searched yet. No node would link to the first.
 TEST_F(Link, ANodeThatFoundNoOtherAndIsNotTheFirstSearchesAgain) {
-    announce(0, 11);
+    publish(0, 11);
     const bool first_had_start = probe_link_search(users_[0]);
     EXPECT_FALSE(first_had_start);
-    announce(1, 0);
-    announce(2, 10);
+    publish(1, 0);
+    publish(2, 10);
     const bool second_had_start = probe_link_search(users_[1]);
     EXPECT_FALSE(second_had_start);
     finish(1, second_had_start); // becomes the entry point
     finish(0, first_had_start);
-    announce(3, 10.6f);
+    publish(3, 10.6f);
     const bool third_had_start = probe_link_search(users_[2]);
     finish(2, third_had_start);
     finish(3, probe_link_search(users_[3]));
@@ -96,10 +96,10 @@ TEST_F(Link, ANodeThatFoundNoOtherAndIsNotTheFirstSearchesAgain) {
 // Two inserts that see each other, and are nearer to each other than to the graph: each must link to the graph itself,
 // because the other may reject its link.
 TEST_F(Link, InsertsThatSelectOnlyEachOtherLinkToTheGraphToo) {
-    announce(0, 0);
+    publish(0, 0);
     finish(0, probe_link_search(users_[0]));
-    announce(1, 100);
-    announce(2, 101);
+    publish(1, 100);
+    publish(2, 101);
     const bool one = probe_link_search(users_[1]);
     const bool two = probe_link_search(users_[2]);
     EXPECT_TRUE(one && two);
@@ -116,11 +116,11 @@ TEST_F(Link, InsertsThatMeetAboveDoNotBeginAtEachOtherBelow) {
     create({2, 3, 4, 5});
     insert(0, 2);
     insert(0, 3.5f);
-    announce(0, 1);  // slot 2
-    announce(1, 10); // C
+    publish(0, 1);  // slot 2
+    publish(1, 10); // C
     finish(0, probe_link_search(users_[0]));
-    announce(2, 3);    // slot 4
-    announce(3, 9.5f); // E
+    publish(2, 3);    // slot 4
+    publish(3, 9.5f); // E
     finish(2, probe_link_search(users_[2]));
     const bool c_had_start = probe_link_search(users_[1]);
     const bool e_had_start = probe_link_search(users_[3]);
@@ -132,9 +132,9 @@ TEST_F(Link, InsertsThatMeetAboveDoNotBeginAtEachOtherBelow) {
 // Opening a file takes the lowest slot of the highest level as the entry point. If memory kept the insert that ended
 // first, answers at equal distances would come in another order after reopening.
 TEST_F(Link, TheEntryPointIsTheLowestSlotInAnyOrderOfEnding) {
-    announce(0, 0);
-    announce(1, 1);
-    announce(2, 2);
+    publish(0, 0);
+    publish(1, 1);
+    publish(2, 2);
     finish(1, probe_link_search(users_[1]));
     EXPECT_EQ(entry_slot(), 1u);
     finish(2, probe_link_search(users_[2]));

@@ -43,10 +43,10 @@ TEST(EngineSearch, FollowsAnEntryPointThatWasRaisedBeyondItsLimit) {
     probe_user *searcher = probe_user_new(graph);
     const Vectors vectors = random_vectors(slot_count, 4, 90);
     ASSERT_OK(probe_user_insert(inserter, 0, vectors.row(0)));
-    // The search has taken over how many slots there may be, and now the index grows far beyond.
+    // The search has read the slot limit, and now the index grows far beyond it.
     ASSERT_OK(probe_user_begin_search(searcher, vectors.row(0)));
     for (uint32_t i = 1; i < slot_count; i++) ASSERT_OK(probe_user_insert(inserter, i, vectors.row(i)));
-    EXPECT_NE(probe_user_descend(searcher), RHUMB__SLOT_NONE) << "a full index seemed empty";
+    EXPECT_NE(probe_user_descend(searcher), RHUMB__SLOT_NONE) << "the search took a full index for an empty one";
     probe_user_free(searcher);
     probe_user_free(inserter);
     probe_graph_close(graph);

@@ -23,9 +23,10 @@
 #include "base/bits.h"
 #include "base/lock.h"
 #include "base/status.h"
-#include "engine/build/insert.h"
+#include "engine/build/place.h"
 #include "engine/build/remove.h"
 #include "engine/durability/recover.h"
+#include "engine/graph/unlinked.h"
 
 #define DELAY_FIRST_NS UINT64_C(100000)
 #define DELAY_MAX_NS UINT64_C(8000000)
@@ -88,7 +89,7 @@ static rhumb_status link_placed(rhumb__carry_over *over) {
     rhumb_status status = RHUMB_OK;
     rhumb__mutex lock = RHUMB__MUTEX_INITIALIZER(RHUMB__RANK_LINK);
     bool left = true;
-    over->graph->unlinked_end = rhumb__graph_slot_count(over->graph);
+    rhumb__unlinked_set_end(over->graph, rhumb__graph_slot_count(over->graph));
     while (status == RHUMB_OK && left) {
         if (atomic_load(&over->writer->compact_cancelled)) {
             status = rhumb__fail(RHUMB_E_CANCELLED, "the compaction was stopped");
@@ -127,6 +128,6 @@ done:
 rhumb_status rhumb__carry_over_rest(rhumb__carry_over *over) {
     uint64_t count = 0;
     const rhumb_status status = place_recorded(over, &count);
-    over->graph->unlinked_end = rhumb__graph_slot_count(over->graph);
+    rhumb__unlinked_set_end(over->graph, rhumb__graph_slot_count(over->graph));
     return status;
 }

@@ -27,8 +27,8 @@
 #include "base/clock.h"
 #include "base/parallel.h"
 #include "base/status.h"
-#include "engine/build/insert.h"
-#include "engine/build/select.h"
+#include "engine/build/link.h"
+#include "engine/build/place.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/tombstones.h"
 #include "engine/search/adjacency.h"
@@ -199,7 +199,7 @@ static uint32_t repair_list(compaction *c, rhumb__scratch *scratch, uint32_t slo
         if (c->map[slots[i]] != RHUMB__SLOT_NONE) slots[kept_count++] = slots[i];
     }
     const uint32_t selected_count =
-        rhumb__select(c->old, scratch, candidates, candidate_count, c->old->params.M0, selected);
+        rhumb__select(c->old, scratch, (rhumb__candidates){candidates, candidate_count}, c->old->params.M0, selected);
     for (uint32_t i = 0; i < selected_count && kept_count < c->old->params.M0; i++) {
         if (!rhumb__slots_contain(slots, kept_count, selected[i])) slots[kept_count++] = selected[i];
     }

@@ -32,6 +32,7 @@
 #include "base/status.h"
 #include "engine/durability/background.h"
 #include "engine/durability/checkpoint.h"
+#include "engine/graph/unlinked.h"
 #include "engine/search/scratch.h"
 #include "engine/upkeep/compact/carry_over.h"
 #include "engine/upkeep/compact/compactor.h"
@@ -151,7 +152,8 @@ static rhumb_status in_place_exchange(in_place *c) {
     rhumb_status status;
     rhumb__mutex_assert_held(&writer->compact_lock);
     rhumb__mutex_assert_held(&writer->checkpoint_lock);
-    atomic_store(&c->work->graph->unlinked_begin, rhumb__graph_slot_count(c->work->graph));
+    const uint64_t linked_count = rhumb__graph_slot_count(c->work->graph);
+    rhumb__unlinked_set(c->work->graph, linked_count, linked_count);
     RHUMB_TRY(rhumb__carry_over_most(&over, REST_COUNT_MAX));
     RHUMB_TRY(close_batches(writer, &over));
     if (writer->pool_lock != NULL) rhumb__mutex_lock(writer->pool_lock);

@@ -16,8 +16,8 @@
 #include "base/bits.h"
 #include "base/parallel.h"
 #include "base/status.h"
-#include "engine/search/scratch.h"
-#include "engine/search/search.h"
+#include "engine/search/query.h"
+#include "engine/search/walk.h"
 
 /* One search begins in each run of so many slots. It visits at most its own slot and those of its sixteen lists, so
  * there are at most about two visits for each link. On the word vectors of bench/results/order.txt, ten lists instead
@@ -45,7 +45,7 @@ static uint32_t start_of(const sampling *s, uint64_t search) {
 static rhumb_status search_from(const sampling *s, rhumb__scratch *scratch, uint32_t start, uint32_t *visited,
                                 uint32_t *count_out) {
     rhumb_status status;
-    RHUMB_TRY(rhumb__scratch_set_row(scratch, rhumb__graph_vector(s->graph, start)));
+    RHUMB_TRY(rhumb__query_set_row(scratch, rhumb__graph_vector(s->graph, start)));
     RHUMB_TRY(rhumb__scratch_prepare_search(scratch, RHUMB__VISITS_STEP_COUNT));
     rhumb__candidate_pool_clear(&scratch->pool, RHUMB__VISITS_STEP_COUNT);
     (void)rhumb__visited_add(&scratch->visited, start);
@@ -55,8 +55,9 @@ static rhumb_status search_from(const sampling *s, rhumb__scratch *scratch, uint
     uint32_t slot;
     for (uint32_t step = 0; step < RHUMB__VISITS_STEP_COUNT && rhumb__candidate_pool_take(&scratch->pool, &slot);
          step++) {
-        const uint32_t fresh_count = rhumb__search_gather(s->graph, scratch, slot, &scratch->visited, s->slot_count);
-        rhumb__search_measure(s->graph, scratch, fresh_count);
+        const rhumb__list list = rhumb__graph_list(s->graph, slot, 0);
+        const uint32_t fresh_count = rhumb__walk_gather(s->graph, scratch, &list, &scratch->visited, s->slot_count);
+        rhumb__measure_rows(s->graph, scratch, fresh_count);
         for (uint32_t i = 0; i < fresh_count; i++) {
             rhumb__candidate_pool_add(&scratch->pool, scratch->batch[i], scratch->distances[i]);
         }

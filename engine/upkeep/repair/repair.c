@@ -23,7 +23,7 @@
 #include "base/bits.h"
 #include "base/status.h"
 #include "engine/build/batch_insert.h"
-#include "engine/build/insert.h"
+#include "engine/build/place.h"
 #include "engine/build/remove.h"
 #include "engine/durability/checkpoint.h"
 #include "engine/durability/metadata.h"

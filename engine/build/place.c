@@ -1,0 +1,98 @@
+/* place.c - see place.h.
+ *
+ * A slot, its upper rows and the counts are taken together under append_lock, so slots are allocated in order and never
+ * twice. A failure leaves everything as it was. The node record is written last, with release order: a thread that sees
+ * it can read all of the node.
+ *
+ * Locks: rhumb__graph_place takes the key's bucket, and within it append_lock.
+ */
+#include "engine/build/place.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/status.h"
+#include "engine/build/link.h"
+#include "engine/build/removal.h"
+#include "engine/graph/active.h"
+#include "engine/graph/neighbour_list.h"
+#include "engine/search/query.h"
+
+rhumb_status rhumb__place_allocate(rhumb__graph *graph, uint64_t key, rhumb__node_place *place_out) {
+    rhumb__counts *counts = &graph->counts;
+    const uint32_t slot = (uint32_t)counts->slot_count;
+    const uint32_t level = rhumb__params_level(&graph->params, slot);
+    RHUMB_ASSERT_DEBUG(level <= graph->params.level_max);
+    rhumb__mutex_assert_held(&graph->append_lock);
+    rhumb_status status = rhumb__graph_ensure_room(graph, counts->slot_count + 1, counts->upper_row_count + level);
+    if (status != RHUMB_OK) return status;
+    *place_out = (rhumb__node_place){slot, level, (uint32_t)counts->upper_row_count};
+    counts->slot_count++;
+    counts->upper_row_count += level;
+    if (counts->level_counts[level]++ == 0) counts->level_first[level] = slot;
+    if (key >= counts->key_next) counts->key_next = key == UINT64_MAX ? UINT64_MAX : key + 1;
+    RHUMB_ASSERT_DEBUG(counts->slot_count <= atomic_load(&graph->slot_limit));
+    return RHUMB_OK;
+}
+
+void rhumb__place_write(rhumb__graph *graph, const void *row, const rhumb__node_place *place) {
+    RHUMB_ASSERT_DEBUG(place->slot < atomic_load(&graph->slot_limit));
+    RHUMB_ASSERT_DEBUG((uint64_t)place->upper_row + place->level <= atomic_load(&graph->upper_row_limit));
+    uint8_t *target = rhumb__section_row(&graph->sections[RHUMB__SECTION_VECTORS], place->slot);
+    const uint32_t row_bytes = graph->space.row_bytes;
+    memcpy(target, row, row_bytes);
+    memset(target + row_bytes, 0, graph->space.row_stride_bytes - row_bytes);
+    rhumb__node_record *record = rhumb__section_row(&graph->sections[RHUMB__SECTION_NODES], place->slot);
+    const rhumb__list list0 = rhumb__graph_list(graph, place->slot, 0);
+    rhumb__list_clear(&list0);
+    for (uint32_t i = 0; i < place->level; i++) {
+        const uint64_t upper_row = (uint64_t)place->upper_row + i;
+        const rhumb__list list = {&graph->sections[RHUMB__SECTION_LISTS_UPPER], upper_row,
+                                  rhumb__section_row(&graph->sections[RHUMB__SECTION_LISTS_UPPER], upper_row),
+                                  graph->params.M};
+        rhumb__list_clear(&list);
+    }
+    /* Release pairs with the acquire in rhumb__graph_node: a thread that sees the node present can read all of it. */
+    atomic_store_explicit(record, rhumb__node_encode(place->upper_row, place->level), memory_order_release);
+}
+
+rhumb_status rhumb__graph_place(rhumb__graph *graph, uint64_t key, const void *row, bool replace) {
+    rhumb_status status;
+    rhumb__key_place key_place;
+    rhumb__node_place place;
+    rhumb__key_table_lock(&graph->key_table, key, &key_place);
+    const uint32_t replaced = rhumb__key_table_find_locked(&graph->key_table, &key_place, key);
+    if (replaced != RHUMB__SLOT_NONE && !replace) {
+        status = rhumb__fail(RHUMB_E_EXISTS, "key %llu is in the index already", (unsigned long long)key);
+        goto done;
+    }
+    RHUMB_TRY(rhumb__key_table_reserve(&graph->key_table, &key_place));
+    rhumb__mutex_lock(&graph->append_lock);
+    status = rhumb__place_allocate(graph, key, &place);
+    rhumb__mutex_unlock(&graph->append_lock);
+    RHUMB_TRY(status);
+    *(uint64_t *)rhumb__section_row(&graph->sections[RHUMB__SECTION_KEYS], place.slot) = key;
+    rhumb__key_table_add(&graph->key_table, &key_place, place.slot);
+    if (replaced != RHUMB__SLOT_NONE) rhumb__removal_unlink_key(graph, &key_place, replaced);
+    rhumb__place_write(graph, row, &place);
+    atomic_fetch_add_explicit(&graph->finished_count, 1, memory_order_relaxed);
+    if (replaced != RHUMB__SLOT_NONE) rhumb__removal_bury(graph, replaced);
+done:
+    rhumb__key_table_unlock(&graph->key_table, &key_place);
+    if (status == RHUMB_OK) rhumb__key_table_grow(&graph->key_table, (uint64_t)place.slot + 1);
+    return status;
+}
+
+rhumb_status rhumb__graph_link_placed(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot) {
+    rhumb_status status;
+    RHUMB_ASSERT_DEBUG(slot < atomic_load(&graph->slot_limit));
+    RHUMB_TRY(rhumb__query_set_row(scratch, rhumb__graph_vector(graph, slot)));
+    RHUMB_TRY(rhumb__link_prepare(graph, scratch));
+    rhumb__link_node node = {.slot = slot, .level = rhumb__node_level(rhumb__graph_node(graph, slot))};
+    node.active = rhumb__active_claim(graph);
+    rhumb__active_publish(graph, node.active, slot);
+    rhumb__link(graph, scratch, &node);
+    rhumb__active_leave(graph, node.active);
+done:
+    return status;
+}

@@ -1,0 +1,31 @@
+/* place.h - putting a node into its slot, and linking nodes that were put there earlier: what inserts, the replay of
+ * the log, compaction and repair have in common.
+ */
+#ifndef RHUMB_ENGINE_BUILD_PLACE_H
+#define RHUMB_ENGINE_BUILD_PLACE_H
+
+#include "engine/search/scratch.h"
+
+/* Where a node is. */
+typedef struct rhumb__node_place {
+    uint32_t slot;
+    uint32_t level;
+    uint32_t upper_row; /* the first of `level` rows; meaningless on level 0 */
+} rhumb__node_place;
+
+/* Allocates the next slot and its upper rows for a node with this key. Under append_lock. RHUMB_E_FULL, RHUMB_E_NOMEM.
+ */
+rhumb_status rhumb__place_allocate(rhumb__graph *graph, uint64_t key, rhumb__node_place *place_out) RHUMB_NODISCARD;
+
+/* Writes a node: vector, empty lists, node record. `row` is a prepared row of the space. The key is written already. */
+void rhumb__place_write(rhumb__graph *graph, const void *row, const rhumb__node_place *place);
+
+/* Writes a node without linking it, for an operation that the log has already: `row` is a prepared row of the space.
+ * With `replace` the key may exist; its previous node is deleted. One thread at a time, and no other thread knows the
+ * graph. RHUMB_E_EXISTS, RHUMB_E_FULL, RHUMB_E_NOMEM. */
+rhumb_status rhumb__graph_place(rhumb__graph *graph, uint64_t key, const void *row, bool replace) RHUMB_NODISCARD;
+
+/* Links a node that rhumb__graph_place has written. Any number of threads at once. RHUMB_E_NOMEM. */
+rhumb_status rhumb__graph_link_placed(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot) RHUMB_NODISCARD;
+
+#endif /* RHUMB_ENGINE_BUILD_PLACE_H */

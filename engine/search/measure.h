@@ -1,0 +1,93 @@
+/* measure.h - the one place where the engine measures distances.
+ *
+ * There are two kinds: from the query of a scratch to nodes, by which a search finds its way, and from one node to
+ * others, by which links are chosen. Distances are raw; rhumb__space_finish turns them into the metric's own unit.
+ *
+ * Everything is inlined into the loops that call it, so a step of a walk costs one indirect call, that of the kernel.
+ * The prefetches have to be, for a second reason: gcc 12 takes a function that only prefetches for one without effect,
+ * and drops the calls of it.
+ */
+#ifndef RHUMB_ENGINE_SEARCH_MEASURE_H
+#define RHUMB_ENGINE_SEARCH_MEASURE_H
+
+#include "base/assert.h"
+#include "engine/search/scratch.h"
+
+#define RHUMB__INLINE static inline __attribute__((always_inline))
+
+#define RHUMB__CACHE_LINE_BYTES 64u
+
+/* Lines of a row that are prefetched as soon as its slot is known. The kernel itself runs ahead within a row, so more
+ * than its beginning would only fill the queue of outstanding loads. Short rows end before the kernel is up to speed.
+ */
+#define RHUMB__PREFETCH_LINES_SHORT 4u
+#define RHUMB__PREFETCH_LINES_LONG 2u
+#define RHUMB__SHORT_ROW_BYTES 1024u
+
+/* What measuring a node reads. The slot is below slot_limit. */
+RHUMB__INLINE const void *rhumb__measure_row(const rhumb__graph *graph, uint32_t slot) {
+    return rhumb__graph_vector(graph, slot);
+}
+
+/* How many bytes of a row are prefetched. */
+RHUMB__INLINE uint32_t rhumb__measure_prefetch_bytes(const rhumb__graph *graph) {
+    const uint32_t row_bytes = graph->space.row_bytes;
+    const uint32_t lines =
+        row_bytes <= RHUMB__SHORT_ROW_BYTES ? RHUMB__PREFETCH_LINES_SHORT : RHUMB__PREFETCH_LINES_LONG;
+    return row_bytes < lines * RHUMB__CACHE_LINE_BYTES ? row_bytes : lines * RHUMB__CACHE_LINE_BYTES;
+}
+
+/* Prefetches the first `bytes` of what measuring a node reads, and returns it. */
+RHUMB__INLINE const void *rhumb__measure_prefetch(const rhumb__graph *graph, uint32_t slot, uint32_t bytes) {
+    const uint8_t *row = rhumb__measure_row(graph, slot);
+    for (uint32_t offset = 0; offset < bytes; offset += RHUMB__CACHE_LINE_BYTES) {
+        __builtin_prefetch(row + offset, 0, 3);
+    }
+    return row;
+}
+
+/* ---- from the query, scratch->query ---- */
+
+/* Measures the first `count` of scratch->rows, which are rows of rhumb__measure_row, into scratch->distances. */
+RHUMB__INLINE void rhumb__measure_rows(const rhumb__graph *graph, rhumb__scratch *scratch, uint32_t count) {
+    RHUMB_ASSERT_DEBUG(count <= RHUMB__BATCH_MAX && !graph->graph_only);
+    graph->space.distance_many(&graph->space, scratch->query, scratch->rows, count, scratch->distances);
+}
+
+/* Measures the first `count` slots of scratch->batch into scratch->distances. */
+RHUMB__INLINE void rhumb__measure_batch(const rhumb__graph *graph, rhumb__scratch *scratch, uint32_t count) {
+    RHUMB_ASSERT_DEBUG(count <= RHUMB__BATCH_MAX);
+    for (uint32_t i = 0; i < count; i++) scratch->rows[i] = rhumb__measure_row(graph, scratch->batch[i]);
+    rhumb__measure_rows(graph, scratch, count);
+}
+
+/* The distance of one node. */
+RHUMB__INLINE float rhumb__measure_slot(const rhumb__graph *graph, const rhumb__scratch *scratch, uint32_t slot) {
+    return graph->space.distance(&graph->space, scratch->query, rhumb__measure_row(graph, slot));
+}
+
+/* ---- from node to node ---- */
+
+/* Measures `count` vectors from a vector. */
+RHUMB__INLINE void rhumb__measure_vectors(const rhumb__graph *graph, const void *vector, const void *const *vectors,
+                                          uint32_t count, float *distances) {
+    graph->space.distance_many(&graph->space, vector, vectors, count, distances);
+}
+
+/* Sets the distances of `count` candidates to those from the node at `slot`. Overwrites scratch->rows and
+ * scratch->distances. */
+RHUMB__INLINE void rhumb__measure_candidates(const rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot,
+                                             rhumb__candidate *candidates, uint32_t count) {
+    RHUMB_ASSERT_DEBUG(!graph->graph_only);
+    const void *vector = rhumb__graph_vector(graph, slot);
+    for (uint32_t begin = 0; begin < count; begin += RHUMB__BATCH_MAX) {
+        const uint32_t batch_count = count - begin < RHUMB__BATCH_MAX ? count - begin : RHUMB__BATCH_MAX;
+        for (uint32_t i = 0; i < batch_count; i++) {
+            scratch->rows[i] = rhumb__graph_vector(graph, candidates[begin + i].slot_mark);
+        }
+        rhumb__measure_vectors(graph, vector, scratch->rows, batch_count, scratch->distances);
+        for (uint32_t i = 0; i < batch_count; i++) candidates[begin + i].distance = scratch->distances[i];
+    }
+}
+
+#endif /* RHUMB_ENGINE_SEARCH_MEASURE_H */

@@ -1,0 +1,82 @@
+/* walk.h - walking over a graph: the greedy descent through the upper levels, and the walk over one level with a pool
+ * of candidates (HNSW paper, algorithms 2 and 5); with them the steps that every kind of walk is made of.
+ *
+ * A walk goes by scratch->query. It takes no lock, and may run while others insert and delete.
+ */
+#ifndef RHUMB_ENGINE_SEARCH_WALK_H
+#define RHUMB_ENGINE_SEARCH_WALK_H
+
+#include "engine/graph/neighbour_list.h"
+#include "engine/graph/unlinked.h"
+#include "engine/search/measure.h"
+
+/* A node and its raw distance to the query. */
+typedef struct rhumb__nearest {
+    uint32_t slot; /* RHUMB__SLOT_NONE: there is none */
+    float distance;
+} rhumb__nearest;
+
+/* Returns where a walk begins: the entry point, moved towards the query on every level above `level`. In an empty graph
+ * its slot is RHUMB__SLOT_NONE. *top_out is the level of the entry point. */
+rhumb__nearest rhumb__walk_descend(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t level, uint32_t *top_out);
+
+/* Fills scratch->pool, with a capacity of `ef`, with the nearest nodes of `level` that can be reached from `start`,
+ * deleted ones among them. Every slot in the pool is below scratch->slot_limit. Nodes in the visited set are passed
+ * over. */
+void rhumb__walk_level(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__nearest start, uint32_t level, uint32_t ef);
+
+/* Finds the `ef` nearest live nodes. *nearest_out is the pool of the scratch that holds them. RHUMB_E_NOMEM. */
+rhumb_status rhumb__walk_nearest(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t ef,
+                                 rhumb__candidate_pool **nearest_out) RHUMB_NODISCARD;
+
+/* ---- steps ---- */
+
+/* Prefetches the list of a node on level 0. */
+RHUMB__INLINE void rhumb__walk_prefetch_list(const rhumb__graph *graph, uint32_t slot) {
+    const uint8_t *row = rhumb__section_row(&graph->sections[RHUMB__SECTION_LISTS0], slot);
+    const uint32_t bytes = graph->params.M0 * (uint32_t)sizeof(uint32_t);
+    for (uint32_t offset = 0; offset < bytes; offset += RHUMB__CACHE_LINE_BYTES) __builtin_prefetch(row + offset, 0, 3);
+}
+
+/* Takes the neighbours in `list` that are not in `visited` yet: their slots go to scratch->batch, their rows, which are
+ * prefetched, to scratch->rows. Slots from `slot_limit` up are passed over; `visited` has room below it. Returns how
+ * many. */
+uint32_t rhumb__walk_gather(const rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__list *list,
+                            const rhumb__visited *visited, uint64_t slot_limit);
+
+/* Takes the nearest candidate that has not been expanded. With `apart`, answers are kept apart from candidates, in
+ * scratch->answers, and a candidate that is farther than a full set of answers ends the walk. Returns false at the end.
+ */
+RHUMB__INLINE bool rhumb__walk_next(rhumb__scratch *scratch, bool apart, uint32_t *slot_out) {
+    rhumb__candidate_pool *pool = &scratch->pool;
+    if (!rhumb__candidate_pool_take(pool, slot_out)) return false;
+    return !apart || rhumb__candidate_pool_accepts(&scratch->answers, pool->entries[pool->next - 1].distance);
+}
+
+/* Adds a measured node to the candidates of a walk that keeps its answers apart. Returns false for a node that is
+ * farther than a full set of answers: it is neither a candidate nor an answer. */
+RHUMB__INLINE bool rhumb__walk_offer(rhumb__scratch *scratch, uint32_t slot, float distance) {
+    if (!rhumb__candidate_pool_accepts(&scratch->answers, distance)) return false;
+    rhumb__candidate_pool_add(&scratch->pool, slot, distance);
+    return true;
+}
+
+/* ---- the nodes that no link leads to ---- */
+
+typedef struct rhumb__unlinked_scan {
+    uint64_t next;
+    uint64_t end;
+} rhumb__unlinked_scan;
+
+/* To be called before the walk begins: a node that is linked later is scanned, one that is linked already is found. */
+static inline rhumb__unlinked_scan rhumb__unlinked_scan_begin(const rhumb__graph *graph) {
+    const uint64_t begin = rhumb__unlinked_begin(graph);
+    return (rhumb__unlinked_scan){begin, rhumb__unlinked_end(graph)};
+}
+
+/* Puts the next unlinked slots that are not in `visited` yet into scratch->batch, as many as it holds. Slots from
+ * `slot_limit` up are passed over; `visited` has room below it. Returns how many: 0 at the end. */
+uint32_t rhumb__unlinked_scan_gather(rhumb__unlinked_scan *scan, rhumb__scratch *scratch, rhumb__visited *visited,
+                                     uint64_t slot_limit);
+
+#endif /* RHUMB_ENGINE_SEARCH_WALK_H */
