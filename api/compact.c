@@ -1,11 +1,11 @@
 /* compact.c - compacting an index in place and into another file: argument checks, and the engine's result as the
  * interface's report. Stateless; a report is written only on success.
  */
+#include "engine/upkeep/compact/compact.h"
 #include "api/handle.h"
 #include "api/options.h"
 #include "base/status.h"
 #include "engine/build/writer.h"
-#include "engine/upkeep/compact/compact_into.h"
 #include "engine/upkeep/compact/compactor.h"
 
 static rhumb_status choose_order(rhumb_order order, rhumb__order_kind *kind_out) {
@@ -30,8 +30,8 @@ static rhumb_status take_options(const rhumb_compact_options *options, const rhu
         .thread_count = resolved->thread_count,
         .second_pass = resolved->second_pass,
         .bytes_per_second = resolved->bytes_per_second,
-        .tell = resolved->progress,
-        .tell_context = resolved->progress_context,
+        .report = resolved->progress,
+        .report_context = resolved->progress_context,
     };
     RHUMB_TRY(
         rhumb__custom_take(resolved->custom_name, resolved->custom_distance, resolved->custom_context, &work->custom));

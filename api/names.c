@@ -1,7 +1,8 @@
 /* names.c - versions, names, errors and messages: the functions of rhumb.h that need no index. Stateless. */
 #include "base/log_message.h"
 #include "base/status.h"
-#include "distances/space.h"
+#include "distances/element.h"
+#include "distances/metric.h"
 #include "include/rhumb.h"
 #include "storage/frame/format.h"
 
@@ -21,12 +22,20 @@ void rhumb_log_set(rhumb_log_fn function, void *context, rhumb_log_level level_m
 
 const char *rhumb_metric_name(rhumb_metric metric) { return rhumb__metric_name(metric); }
 
-rhumb_metric rhumb_metric_from_name(const char *name) {
-    return name == NULL ? (rhumb_metric)0 : rhumb__metric_from_name(name);
+rhumb_metric rhumb_metric_from_name(const char *name) { return rhumb__metric_from_name(name); }
+
+bool rhumb_metric_supports(rhumb_metric metric, rhumb_element element) {
+    return rhumb__metric_supports(metric, element);
 }
 
 const char *rhumb_element_name(rhumb_element element) { return rhumb__element_name(element); }
 
-rhumb_element rhumb_element_from_name(const char *name) {
-    return name == NULL ? (rhumb_element)0 : rhumb__element_from_name(name);
+rhumb_element rhumb_element_from_name(const char *name) { return rhumb__element_from_name(name); }
+
+uint32_t rhumb_element_bits(rhumb_element element) { return rhumb__element_bits(element); }
+
+bool rhumb_element_is_float(rhumb_element element) { return rhumb__element_is_float(element); }
+
+size_t rhumb_element_convert(rhumb_element from, const void *source, rhumb_element to, void *target, size_t count) {
+    return rhumb__element_convert(from, source, to, target, count);
 }

@@ -13,7 +13,6 @@
 #include "base/bits.h"
 #include "base/status.h"
 
-static_assert(RHUMB_DIM_LIMIT == RHUMB_DIM_MAX, "the manual states the limit");
 static_assert(RHUMB_M_LIMIT == RHUMB__M_MAX, "the manual states the limit");
 static_assert(RHUMB_LEVEL_LIMIT == RHUMB__LEVEL_LIMIT, "the manual states the limit");
 

@@ -19,8 +19,8 @@ void *rhumb__alloc_zeroed(size_t count, size_t size_bytes) __attribute__((malloc
 void *rhumb__alloc_aligned(size_t count, size_t size_bytes, size_t alignment_bytes)
     __attribute__((malloc, warn_unused_result));
 
-/* Resizes an array that came from rhumb__alloc_zeroed or from this function (NULL: allocates one). The added part is not
- * initialised. On failure returns NULL and leaves the old array unchanged. */
+/* Resizes an array that came from rhumb__alloc_zeroed or from this function (NULL: allocates one). The added part is
+ * not initialised. On failure returns NULL and leaves the old array unchanged. */
 void *rhumb__alloc_resize(void *array, size_t count, size_t size_bytes) __attribute__((warn_unused_result));
 
 /* Returns a copy of `text` with its terminator, or NULL. */

@@ -11,7 +11,8 @@
  * checksum of ab. */
 uint32_t rhumb__crc32c(uint32_t crc, const void *bytes, size_t bytes_count);
 
-/* Returns the checksum of a header that holds its own checksum, a u32 at `crc_offset`: computed as if that field were 0.
+/* Returns the checksum of a header that holds its own checksum, a u32 at `crc_offset`: computed as if that field were
+ * 0.
  */
 uint32_t rhumb__crc32c_header(const void *header, size_t header_bytes, size_t crc_offset);
 

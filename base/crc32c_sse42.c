@@ -2,8 +2,8 @@
  *
  * Owns nothing, takes no lock, cannot fail. The instruction takes eight bytes, has a throughput of one per cycle and a
  * latency of three, so three adjacent runs are processed at a time and their checksums combined: for runs A and B, the
- * second n bytes long, crc(AB) = crc(A) * x^(8n) + crc(B) modulo the polynomial (Gopal et al., "Fast CRC computation for
- * iSCSI polynomial using CRC32 instruction", Intel, 2011). The product is one carry-less multiplication, and the
+ * second n bytes long, crc(AB) = crc(A) * x^(8n) + crc(B) modulo the polynomial (Gopal et al., "Fast CRC computation
+ * for iSCSI polynomial using CRC32 instruction", Intel, 2011). The product is one carry-less multiplication, and the
  * instruction itself does the reduction: for 64 bits v it returns v * x^32, and the bit order of the two instructions
  * adds one more factor x, so the constant for a distance of n bytes is x^(8n - 33).
  */

@@ -1,8 +1,8 @@
 /* lock_ranks.h - every lock of the library, in the order in which a thread may take them.
  *
  * A thread that holds a lock takes only locks from further down this table. A rank that is `ASCENDING` belongs to many
- * locks, of which a thread may hold several: it takes them in ascending order of their addresses. Of every other rank it
- * holds one lock at a time. A lock that is tried (rhumb__mutex_trylock) may be taken whatever is held, since nothing
+ * locks, of which a thread may hold several: it takes them in ascending order of their addresses. Of every other rank
+ * it holds one lock at a time. A lock that is tried (rhumb__mutex_trylock) may be taken whatever is held, since nothing
  * waits for it; once taken it is held like any other.
  *
  * Builds with debug asserts check the order at every acquisition (lock.h). Searches take no lock of the table.

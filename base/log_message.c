@@ -1,9 +1,9 @@
 /* log_message.c - see log_message.h.
  *
  * Owns the log callback of the process, with its context and level. Invariant: `wanted` is 0 whenever no callback is
- * installed, so the usual case costs one load and no lock. `wanted` by itself is a hint (relaxed: a thread that reads an
- * old value misses a message or takes the lock in vain); callback, context and level change together under `lock`, which
- * is held shared while the callback runs, so installing another one waits for that.
+ * installed, so the usual case costs one load and no lock. `wanted` by itself is a hint (relaxed: a thread that reads
+ * an old value misses a message or takes the lock in vain); callback, context and level change together under `lock`,
+ * which is held shared while the callback runs, so installing another one waits for that.
  */
 #include "base/log_message.h"
 

@@ -12,8 +12,8 @@
 typedef rhumb_status (*rhumb__worker)(void *context, uint32_t worker_index);
 
 /* Runs `worker` on `thread_count` threads (0: one per processor that this process may use) and waits for all of them.
- * Returns the failure of the lowest-numbered worker that failed, with its error record. When a thread cannot be started,
- * fewer threads do the work. */
+ * Returns the failure of the lowest-numbered worker that failed, with its error record. When a thread cannot be
+ * started, fewer threads do the work. */
 rhumb_status rhumb__parallel_run(uint32_t thread_count, rhumb__worker worker, void *context) RHUMB_NODISCARD;
 
 #endif /* RHUMB_BASE_PARALLEL_H */

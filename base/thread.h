@@ -7,8 +7,8 @@
 #include <signal.h>
 
 /* Starts a thread with signals blocked: signals are for the program's own threads. The synchronous fault signals stay
- * unblocked, since raising one while it is blocked is undefined in POSIX, and a callback of the program may rely on them
- * (safepoints of a garbage collector). Returns 0 or an error number. */
+ * unblocked, since raising one while it is blocked is undefined in POSIX, and a callback of the program may rely on
+ * them (safepoints of a garbage collector). Returns 0 or an error number. */
 static inline int rhumb__thread_start(pthread_t *thread, void *(*main)(void *), void *argument) {
     sigset_t blocked;
     sigset_t before;

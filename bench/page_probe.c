@@ -49,8 +49,8 @@ double page_probe(const char *index_path, const float *queries, size_t query_cou
     if (rhumb__engine_open(index_path, NULL, NULL, &graph) != RHUMB_OK) return -1;
     rhumb__scratch_pool_init(&pool, graph);
     page_set vectors, lists;
-    set_init(&vectors, &graph->vectors, graph->counts.slot_count);
-    set_init(&lists, &graph->lists0, graph->counts.slot_count);
+    set_init(&vectors, &graph->sections[RHUMB__SECTION_VECTORS], graph->counts.slot_count);
+    set_init(&lists, &graph->sections[RHUMB__SECTION_LISTS0], graph->counts.slot_count);
     uint64_t *keys = calloc(k, sizeof *keys);
     double total = 0;
     rhumb_status status = rhumb__scratch_take(&pool, &scratch);
@@ -63,13 +63,15 @@ double page_probe(const char *index_path, const float *queries, size_t query_cou
             const rhumb__visited_word visited = scratch->visited.words[word];
             if (visited.search != scratch->visited.search) continue;
             for (uint64_t bits = visited.bits; bits != 0; bits &= bits - 1) {
-                touch(&vectors, &graph->vectors, word * 64 + (uint64_t)__builtin_ctzll(bits), graph->space.row_bytes);
+                touch(&vectors, &graph->sections[RHUMB__SECTION_VECTORS], word * 64 + (uint64_t)__builtin_ctzll(bits),
+                      graph->space.row_bytes);
             }
         }
         for (uint32_t i = 0; i < scratch->pool.count; i++) {
             const rhumb__candidate candidate = scratch->pool.entries[i];
             if ((candidate.slot_mark & RHUMB__CANDIDATE_EXPANDED) == 0) continue;
-            touch(&lists, &graph->lists0, rhumb__candidate_slot(candidate), graph->params.M0 * sizeof(uint32_t));
+            touch(&lists, &graph->sections[RHUMB__SECTION_LISTS0], rhumb__candidate_slot(candidate),
+                  graph->params.M0 * sizeof(uint32_t));
         }
         total += (double)(drain(&vectors) + drain(&lists));
     }

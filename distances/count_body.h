@@ -1,13 +1,13 @@
-/* count_body.h - hamming over elements and over packed bits, and jaccard over packed bits.
+/* count_body.h - the kernels that count: hamming over elements and over packed bits, and jaccard over packed bits.
  *
- * count_scalar.c, count_avx2.c and count_avx512.c include this file once each, after saying with RHUMB_COUNT(name) what
- * its kernels are called; they differ only in what the compiler may make of it. Counts are exact, so all of them give
- * the same.
+ * count_scalar.c, count_avx2.c and count_avx512.c each include this file, after naming its kernels with
+ * RHUMB__COUNT(name); they differ only in the instructions that the compiler may use. Counts are exact, so all of them
+ * give the same results.
  *
- * Elements are compared as they are, at their own width: hamming of 64-bit integers must tell those apart that a double
- * does not, and floats are compared as numbers (0 and -0 are equal). Each lane counts in an integer as wide as the
- * element, which is what vector comparisons give; lanes of 8 bits are emptied before they could overflow, and for the
- * others 65,535 components are not enough to overflow them.
+ * Elements are compared as they are, at their own width: hamming of 64-bit integers must distinguish numbers that are
+ * the same double, and floats are compared as numbers (0 and -0 are equal). Each lane counts in an integer as wide as
+ * the element, since that is the result of a vector comparison. Lanes of 8 bits are emptied before they can overflow;
+ * 65,535 components do not overflow the others.
  *
  * No state, no locks, no failures.
  */
@@ -16,12 +16,12 @@
 
 enum { VECTOR_BYTES = 32, TURNS_MAX = 255 };
 
-/* Defines count_<name>: how many elements differ. Comparing vectors gives -1 in each lane that does. What is left
- * behind the last whole vector is compared in two vectors that are equal behind it. */
+/* Defines count_<name>: how many elements differ. Comparing two vectors gives -1 in each lane that differs. What is
+ * left after the last whole vector is compared in two vectors that are otherwise zero. */
 #define DEFINE_DIFFERENT(name, type, lane_type)                                                                        \
     typedef type name##_vector __attribute__((vector_size(VECTOR_BYTES)));                                             \
     typedef lane_type name##_lanes __attribute__((vector_size(VECTOR_BYTES)));                                         \
-    RHUMB_INLINE void add_##name(const char *a, const char *b, size_t bytes, name##_lanes *lanes) {                    \
+    RHUMB__INLINE void add_##name(const char *a, const char *b, size_t bytes, name##_lanes *lanes) {                   \
         name##_vector x = {0}, y = {0};                                                                                \
         memcpy(&x, a, bytes);                                                                                          \
         memcpy(&y, b, bytes);                                                                                          \
@@ -46,7 +46,7 @@ enum { VECTOR_BYTES = 32, TURNS_MAX = 255 };
     static float name(const rhumb__space *space, const void *a, const void *b) {                                       \
         return (float)((double)count_##name(a, b, space->vector_bytes) / (double)space->dim);                          \
     }                                                                                                                  \
-    RHUMB_DEFINE_KERNELS(RHUMB_COUNT(name), name)
+    RHUMB__DEFINE_KERNELS(RHUMB__COUNT(name), name)
 
 DEFINE_DIFFERENT(hamming8, uint8_t, uint8_t)
 DEFINE_DIFFERENT(hamming16, uint16_t, uint16_t)
@@ -57,8 +57,8 @@ DEFINE_DIFFERENT(hamming_f64, double, uint64_t)
 
 /* ---- bits ---- */
 
-/* The eight bytes at `at`, with zeros behind the last. */
-RHUMB_INLINE uint64_t word_at(const char *bits, size_t at, size_t bytes) {
+/* The eight bytes at `at`; zeros after the last. */
+RHUMB__INLINE uint64_t word_at(const char *bits, size_t at, size_t bytes) {
     uint64_t word = 0;
     if (at + sizeof word <= bytes)
         memcpy(&word, bits + at, sizeof word);
@@ -86,5 +86,5 @@ static float jaccard_b1(const rhumb__space *space, const void *a, const void *b)
     return either == 0 ? 0.0f : (float)(1.0 - (double)both / (double)either);
 }
 
-RHUMB_DEFINE_KERNELS(RHUMB_COUNT(hamming_b1), hamming_b1)
-RHUMB_DEFINE_KERNELS(RHUMB_COUNT(jaccard_b1), jaccard_b1)
+RHUMB__DEFINE_KERNELS(RHUMB__COUNT(hamming_b1), hamming_b1)
+RHUMB__DEFINE_KERNELS(RHUMB__COUNT(jaccard_b1), jaccard_b1)

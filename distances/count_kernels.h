@@ -4,13 +4,13 @@
 
 #include "distances/dispatch.h"
 
-#define RHUMB_DECLARE_COUNT(tier)                                                                                      \
+#define RHUMB__DECLARE_COUNT(tier)                                                                                     \
     extern const rhumb__kernels rhumb__count_hamming8_##tier, rhumb__count_hamming16_##tier,                           \
         rhumb__count_hamming32_##tier, rhumb__count_hamming64_##tier, rhumb__count_hamming_f32_##tier,                 \
         rhumb__count_hamming_f64_##tier, rhumb__count_hamming_b1_##tier, rhumb__count_jaccard_b1_##tier;
 
-RHUMB_DECLARE_COUNT(scalar)
-RHUMB_DECLARE_COUNT(avx2)
-RHUMB_DECLARE_COUNT(avx512)
+RHUMB__DECLARE_COUNT(scalar)
+RHUMB__DECLARE_COUNT(avx2)
+RHUMB__DECLARE_COUNT(avx512)
 
 #endif /* RHUMB_DISTANCES_COUNT_KERNELS_H */

@@ -1,13 +1,13 @@
-/* custom.c - the kernels of a custom metric: calls of the caller's function, whose answers are made to sort.
+/* custom.c - the kernels of a custom metric: calls of the caller's function, whose results are clamped so that they
+ * sort.
  *
- * What follows a row's components and the row's alignment are the space's; the function sees the components alone. No
- * state, no locks, no failures.
+ * The function sees the components of a row alone, at the row's alignment. No state, no locks, no failures.
  */
+#include "distances/custom_kernels.h"
 #include "distances/kernel.h"
-#include "distances/plain_kernels.h"
 
 static float custom(const rhumb__space *space, const void *a, const void *b) {
     return rhumb__clamp((double)space->custom_distance(a, b, space->dim, space->custom_context), -FLT_MAX, FLT_MAX);
 }
 
-RHUMB_DEFINE_KERNELS(rhumb__custom, custom)
+RHUMB__DEFINE_KERNELS(rhumb__custom, custom)

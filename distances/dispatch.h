@@ -16,8 +16,8 @@ typedef struct rhumb__kernels {
 } rhumb__kernels;
 
 /* The kernels of `tier` for vectors of `element` under `metric`; those of the best lower tier where this build has none
- * for `tier` itself. NULL when the metric and the element type do not go together. Does not look at the processor: to
- * call what comes back is safe only where rhumb__cpu_simd_best() is at least `tier`. */
+ * for `tier` itself. NULL when the metric does not measure the element type. Does not check the processor: calling
+ * the kernels is safe only where rhumb__cpu_simd_best() is at least `tier`. */
 const rhumb__kernels *rhumb__kernels_for(rhumb__simd tier, rhumb_metric metric, rhumb_element element);
 
 #endif /* RHUMB_DISTANCES_DISPATCH_H */

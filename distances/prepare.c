@@ -1,82 +1,78 @@
-/* prepare.c - makes rows of vectors and vectors of rows: what may enter an index, and what it becomes there.
+/* prepare.c - turns vectors into rows and rows into vectors: which vectors an index accepts, and how it stores them.
  *
- * Owns the rules on components: floats are finite, jaccard has no negative numbers, probabilities are not negative and
+ * Owns the rules on components: floats are finite; under jaccard none is negative; probabilities are not negative and
  * sum to 1. Every byte of a row up to row_bytes is written, gaps with zeros, so that equal vectors have equal rows. No
- * state, nothing to lock.
+ * state, no locks. Fails with the statuses of space.h; the message names the component.
  */
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/status.h"
 #include "distances/element.h"
+#include "distances/metric.h"
 #include "distances/space.h"
 
-/* Components that are checked together without leaving early among them, which compilers turn into vector code. */
+/* Components that are checked together, without a branch between them, so that compilers vectorise the loop. */
 enum { CHECKED_TOGETHER = 16 };
 
 /* ---- components ---- */
 
-/* Defines a function that finds the first component whose exponent is that of infinities and NaN, or `dim`. */
-#define DEFINE_FIRST_NOT_FINITE(name, type, exponent)                                                                  \
-    static uint32_t name(const void *components, uint32_t dim) {                                                       \
+/* Defines a function that finds the first component whose exponent is that of infinities and NaN, or returns `dim`. */
+#define DEFINE_FIRST_NOT_FINITE(name, type)                                                                            \
+    static uint32_t name(const void *components, uint32_t dim, type exponent) {                                        \
         const char *bytes = components;                                                                                \
         uint32_t i = 0;                                                                                                \
         for (; i + CHECKED_TOGETHER <= dim; i += CHECKED_TOGETHER) {                                                   \
             type bits[CHECKED_TOGETHER];                                                                               \
             unsigned bad = 0;                                                                                          \
             memcpy(bits, bytes + i * sizeof(type), sizeof bits);                                                       \
-            for (int j = 0; j < CHECKED_TOGETHER; j++) bad |= (bits[j] & (exponent)) == (exponent);                    \
+            for (int j = 0; j < CHECKED_TOGETHER; j++) bad |= (bits[j] & exponent) == exponent;                        \
             if (bad != 0) break;                                                                                       \
         }                                                                                                              \
         for (; i < dim; i++) {                                                                                         \
             type bits;                                                                                                 \
             memcpy(&bits, bytes + i * sizeof bits, sizeof bits);                                                       \
-            if ((bits & (exponent)) == (exponent)) break;                                                              \
+            if ((bits & exponent) == exponent) break;                                                                  \
         }                                                                                                              \
         return i;                                                                                                      \
     }
 
-DEFINE_FIRST_NOT_FINITE(first_not_finite_f32, uint32_t, UINT32_C(0x7F800000))
-DEFINE_FIRST_NOT_FINITE(first_not_finite_f64, uint64_t, UINT64_C(0x7FF0000000000000))
-DEFINE_FIRST_NOT_FINITE(first_not_finite_f16, uint16_t, 0x7C00u)
-DEFINE_FIRST_NOT_FINITE(first_not_finite_bf16, uint16_t, 0x7F80u)
+DEFINE_FIRST_NOT_FINITE(first_not_finite_16, uint16_t)
+DEFINE_FIRST_NOT_FINITE(first_not_finite_32, uint32_t)
+DEFINE_FIRST_NOT_FINITE(first_not_finite_64, uint64_t)
+
+static uint32_t first_not_finite(const struct rhumb__element_info *info, const void *components, uint32_t dim) {
+    if (info->kind != RHUMB__FLOAT) return dim;
+    RHUMB_ASSERT(info->bits == 16 || info->bits == 32 || info->bits == 64);
+    switch (info->bits) {
+    case 16: return first_not_finite_16(components, dim, (uint16_t)info->exponent_mask);
+    case 32: return first_not_finite_32(components, dim, (uint32_t)info->exponent_mask);
+    default: return first_not_finite_64(components, dim, info->exponent_mask);
+    }
+}
 
 /* "NaN", "infinity" or "-infinity": the number that the bits of component i, which is not finite, are. */
-static const char *not_finite_name(rhumb_element element, const void *components, uint32_t i) {
-    const uint32_t bytes = rhumb__element_bits(element) / 8;
+static const char *not_finite_name(const struct rhumb__element_info *info, const void *components, uint32_t i) {
     uint64_t bits = 0;
-    memcpy(&bits, (const char *)components + (size_t)i * bytes, bytes);
-    const bool negative = (bits >> (bytes * 8 - 1)) != 0;
-    const uint32_t fraction_bits = element == RHUMB_ELEMENT_F64   ? 52
-                                   : element == RHUMB_ELEMENT_F32 ? 23
-                                   : element == RHUMB_ELEMENT_F16 ? 10
-                                                                  : 7;
-    if ((bits & ((UINT64_C(1) << fraction_bits) - 1)) != 0) return "NaN";
-    return negative ? "-infinity" : "infinity";
+    memcpy(&bits, (const char *)components + (size_t)i * (info->bits / 8), info->bits / 8);
+    const uint64_t sign_mask = UINT64_C(1) << (info->bits - 1);
+    if ((bits & ~(sign_mask | info->exponent_mask)) != 0) return "NaN";
+    return (bits & sign_mask) != 0 ? "-infinity" : "infinity";
 }
 
 static rhumb_status check_finite(const rhumb__space *space, const void *components) {
-    uint32_t bad = space->dim;
-    switch (space->element) {
-    case RHUMB_ELEMENT_F32: bad = first_not_finite_f32(components, space->dim); break;
-    case RHUMB_ELEMENT_F64: bad = first_not_finite_f64(components, space->dim); break;
-    case RHUMB_ELEMENT_F16: bad = first_not_finite_f16(components, space->dim); break;
-    case RHUMB_ELEMENT_BF16: bad = first_not_finite_bf16(components, space->dim); break;
-    default: break;
-    }
+    const struct rhumb__element_info *info = rhumb__element_info(space->element);
+    const uint32_t bad = first_not_finite(info, components, space->dim);
     if (bad == space->dim) return RHUMB_OK;
     return rhumb__fail(RHUMB_E_NOT_FINITE, "component %u of %u is %s, expected a finite number", (unsigned)bad,
-                       (unsigned)space->dim, not_finite_name(space->element, components, bad));
+                       (unsigned)space->dim, not_finite_name(info, components, bad));
 }
 
 /* ---- the domain of a metric ---- */
 
-bool rhumb__metric_is_of_probabilities(rhumb_metric metric) {
-    return metric == RHUMB_METRIC_HELLINGER || metric == RHUMB_METRIC_JEFFREYS || metric == RHUMB_METRIC_JENSEN_SHANNON;
-}
-
-/* Refuses negative components; *sum_out is the sum of all. */
+/* Rejects negative components; *sum_out is the sum of all. */
 static rhumb_status check_not_negative(const rhumb__space *space, const void *components, double *sum_out) {
     double values[RHUMB__BLOCK], sum = 0.0;
     for (uint32_t first = 0; first < space->dim; first += RHUMB__BLOCK) {
@@ -96,6 +92,7 @@ static rhumb_status check_not_negative(const rhumb__space *space, const void *co
 }
 
 static void divide_by(const rhumb__space *space, void *components, double sum) {
+    RHUMB_ASSERT_DEBUG(space->element == RHUMB_ELEMENT_F32 || space->element == RHUMB_ELEMENT_F64);
     for (uint32_t i = 0; i < space->dim; i++) {
         if (space->element == RHUMB_ELEMENT_F32) {
             float *value = (float *)components + i;
@@ -108,27 +105,28 @@ static void divide_by(const rhumb__space *space, void *components, double sum) {
 }
 
 static rhumb_status check_domain(const rhumb__space *space, void *components, bool normalise) {
-    const bool of_probabilities = rhumb__metric_is_of_probabilities(space->metric);
+    const enum rhumb__domain domain = rhumb__metric_domain(space->metric);
+    const enum rhumb__element_kind kind = rhumb__element_info(space->element)->kind;
     double sum = 0.0;
-    if (!of_probabilities && !(space->metric == RHUMB_METRIC_JACCARD && space->element == RHUMB_ELEMENT_F32))
-        return RHUMB_OK;
+    const bool may_be_negative = kind == RHUMB__SIGNED || kind == RHUMB__FLOAT;
+    if (domain == RHUMB__DOMAIN_ALL || (domain == RHUMB__DOMAIN_NOT_NEGATIVE && !may_be_negative)) return RHUMB_OK;
     const rhumb_status status = check_not_negative(space, components, &sum);
-    if (status != RHUMB_OK || !of_probabilities) return status;
+    if (status != RHUMB_OK || domain != RHUMB__DOMAIN_PROBABILITIES) return status;
     if (normalise) {
         if (!(sum > 0.0) || !isfinite(sum))
             return rhumb__fail(RHUMB_E_DOMAIN, "the components sum to %g, which cannot be normalised to 1", sum);
         divide_by(space, components, sum);
         return RHUMB_OK;
     }
-    if (fabs(sum - 1.0) <= RHUMB_PROBABILITY_TOLERANCE) return RHUMB_OK;
+    if (fabs(sum - 1.0) <= RHUMB__PROBABILITY_TOLERANCE) return RHUMB_OK;
     return rhumb__fail(RHUMB_E_DOMAIN, "the components sum to %.9g, expected 1 (give or take %g) under %s", sum,
-                       RHUMB_PROBABILITY_TOLERANCE, rhumb__metric_name(space->metric));
+                       RHUMB__PROBABILITY_TOLERANCE, rhumb__metric_name(space->metric));
 }
 
 /* ---- inverse norms ---- */
 
 /* 1/|v|, 0 for a zero vector. The squares are summed in double, which neither overflows nor underflows for any f32. The
- * smallest norms have an inverse that f32 cannot hold; it becomes FLT_MAX. Kernels trust no inverse of that size. */
+ * smallest norms have an inverse that f32 cannot hold; it becomes FLT_MAX. Kernels do not use an inverse of that size. */
 static float inverse_norm_f32(const float *components, uint32_t dim) {
     double sums[4] = {0.0, 0.0, 0.0, 0.0};
     uint32_t i = 0;
@@ -144,8 +142,8 @@ static float inverse_norm_f32(const float *components, uint32_t dim) {
     return inverse < (double)FLT_MAX ? (float)inverse : FLT_MAX;
 }
 
-/* The same for components of any type. Where the squares leave the range of a double they are taken of what is left
- * after division by the largest component. The inverse of the smallest norms of f64 becomes DBL_MAX. */
+/* The same for components of any type. Where the squares leave the range of a double, the components are first divided
+ * by the largest one. The inverse of the smallest norms of f64 becomes DBL_MAX. */
 static double inverse_norm(const rhumb__space *space, const void *components) {
     double values[RHUMB__BLOCK], squares = 0.0, largest = 0.0;
     for (uint32_t first = 0; first < space->dim; first += RHUMB__BLOCK) {
@@ -181,7 +179,7 @@ static void write_norm(const rhumb__space *space, char *row) {
 
 /* ---- rows ---- */
 
-/* Bits of the last byte that no component has are 0 in a row, whatever the caller's are. */
+/* Clears the bits of the last byte that are not components, whatever they are in the caller's vector. */
 static void clear_unused_bits(const rhumb__space *space, uint8_t *row) {
     const uint32_t used_bits = space->dim % 8;
     if (used_bits != 0) row[space->vector_bytes - 1] &= (uint8_t)((1u << used_bits) - 1);
@@ -216,7 +214,8 @@ static rhumb_status write_sequence(const rhumb__space *space, const void *elemen
 }
 
 rhumb_status rhumb__space_prepare(const rhumb__space *space, const void *vector, void *row) {
-    if (space->metric == RHUMB_METRIC_LEVENSHTEIN) {
+    RHUMB_ASSERT_DEBUG(vector != NULL && row != NULL && vector != row);
+    if (space->of_sequences) {
         rhumb_sequence sequence;
         memcpy(&sequence, vector, sizeof sequence);
         return write_sequence(space, sequence.elements, sequence.length, row);
@@ -226,7 +225,8 @@ rhumb_status rhumb__space_prepare(const rhumb__space *space, const void *vector,
 }
 
 rhumb_status rhumb__space_restore(const rhumb__space *space, const void *stored, void *row) {
-    if (space->metric == RHUMB_METRIC_LEVENSHTEIN) {
+    RHUMB_ASSERT_DEBUG(stored != NULL && row != NULL && stored != row);
+    if (space->of_sequences) {
         uint32_t length;
         memcpy(&length, stored, sizeof length);
         return write_sequence(space, (const char *)stored + sizeof length, length, row);
@@ -236,7 +236,8 @@ rhumb_status rhumb__space_restore(const rhumb__space *space, const void *stored,
 }
 
 rhumb_status rhumb__space_give(const rhumb__space *space, const void *row, void *vector) {
-    if (space->metric != RHUMB_METRIC_LEVENSHTEIN) {
+    RHUMB_ASSERT_DEBUG(row != NULL && vector != NULL && row != vector);
+    if (!space->of_sequences) {
         memcpy(vector, row, space->vector_bytes);
         return RHUMB_OK;
     }
@@ -250,7 +251,7 @@ rhumb_status rhumb__space_give(const rhumb__space *space, const void *row, void 
         return rhumb__fail(RHUMB_E_INVALID, "a sequence of %u elements, room for %u", (unsigned)length, (unsigned)room);
     if (length == 0) return RHUMB_OK;
     if (sequence->elements == NULL) return rhumb__fail(RHUMB_E_INVALID, "the room for the elements is NULL");
-    /* The struct serves both ways; here the caller has pointed it to memory of its own. */
+    /* The elements of a rhumb_sequence are const because it is mostly an input; here they are the caller's buffer. */
     memcpy((void *)(uintptr_t)sequence->elements, (const char *)row + sizeof length,
            (size_t)length * rhumb__element_bits(space->element) / 8);
     return RHUMB_OK;

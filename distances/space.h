@@ -2,7 +2,7 @@
  * kernels that measure in it.
  *
  * Vectors live in *rows*. A row begins with the vector's components exactly as the user gave them (unless they are to
- * be normalised; a sequence has its length before them); a metric may keep derived numbers behind them (cosine keeps
+ * be normalised; a sequence has its length before them); a metric may keep derived numbers after them (cosine keeps
  * the inverse norm), so that measuring touches one place in memory. storage/FORMAT.md has the layouts. Queries are
  * prepared into a row of their own. Kernels return a *raw* distance, ordered as the metric orders but cheaper (l2 works
  * on squares); rhumb__space_finish turns the few that reach the user into the metric's own value.
@@ -18,18 +18,13 @@
 
 #include "include/rhumb_types.h"
 
-#define RHUMB_DIM_MAX 65535u
-#define RHUMB_SEQUENCE_LENGTH_MAX 16384u /* the largest dim under levenshtein */
-
-/* How far from 1 the sum of probabilities may be: more than rounding makes of it, far less than forgetting to
- * normalise.
- */
-#define RHUMB_PROBABILITY_TOLERANCE 1e-3
+/* How far from 1 the sum of probabilities may be: more than rounding causes, far less than forgetting to normalise. */
+#define RHUMB__PROBABILITY_TOLERANCE 1e-3
 
 typedef struct rhumb__space rhumb__space;
 
-/* The raw distance between two prepared rows. Never NaN: what would be NaN or above FLT_MAX is FLT_MAX, and what would
- * be below -FLT_MAX is -FLT_MAX, so that any bytes read from a file still sort. Reads `row_bytes` of each row and no
+/* The raw distance between two prepared rows. Never NaN: NaN and values above FLT_MAX become FLT_MAX, values
+ * below -FLT_MAX become -FLT_MAX, so that any bytes read from a file still sort. Reads `row_bytes` of each row and no
  * byte more. */
 typedef float (*rhumb__distance_fn)(const rhumb__space *space, const void *a, const void *b);
 
@@ -45,9 +40,10 @@ struct rhumb__space {
     uint32_t vector_bytes;      /* bytes of the components alone; of sequences, of a row */
     uint32_t caller_bytes;      /* from one vector of a caller to the next: vector_bytes, or of a rhumb_sequence */
     uint32_t norm_offset_bytes; /* where in a row the inverse norm is; cosine only */
-    uint32_t row_bytes;         /* vector_bytes and what the metric keeps behind them */
+    uint32_t row_bytes;         /* vector_bytes and what the metric keeps after them */
     uint32_t row_stride_bytes;  /* distance between rows in a section: row_bytes rounded up, see rhumb__space_init */
-    bool normalise;             /* probabilities are made out of what has another sum than 1 */
+    bool normalise;             /* vectors that do not sum to 1 are divided by their sums */
+    bool of_sequences;          /* a vector of a caller is a rhumb_sequence */
     bool raw_is_square;         /* the kernels are those of l2sq, the metric is l2 */
     rhumb__distance_fn distance;
     rhumb__distance_many_fn distance_many;
@@ -67,24 +63,23 @@ typedef struct rhumb__space_spec {
 
 /* Fills `space` and picks the kernels for this machine (RHUMB_SIMD lowers the choice). The stride is row_bytes rounded
  * up to 64 where that wastes at most an eighth of the row, to 16 or 4 otherwise. RHUMB_E_INVALID: dim outside of what
- * the metric allows, normalise for a metric that is not of probabilities, or a metric or element type that does not
- * exist. RHUMB_E_UNSUPPORTED: both exist, but not together. RHUMB_E_METRIC: a custom metric without a function. */
+ * the metric allows, normalise for a metric that is not between probabilities, or a metric or element type that
+ * does not exist. RHUMB_E_UNSUPPORTED: the metric does not measure the element type. RHUMB_E_METRIC: a custom metric without a function. */
 rhumb_status rhumb__space_init(rhumb__space *space, const rhumb__space_spec *spec) RHUMB_NODISCARD;
 
 /* Checks a user's vector (any alignment) and writes its row (row_bytes; 8-byte alignment suffices). `vector` is an
  * array of components, or a rhumb_sequence under levenshtein. RHUMB_E_NOT_FINITE: a component is NaN or infinite;
- * RHUMB_E_DOMAIN: one is negative where the metric has no place for it, or the components are to be probabilities and
- * do not sum to 1; RHUMB_E_INVALID: a sequence is too long. The message names the component. `row` is then unspecified.
+ * RHUMB_E_DOMAIN: a component is negative under a metric that is not defined for it, or probabilities do not sum to 1; RHUMB_E_INVALID: a sequence is too long. The message names the component. `row` is then unspecified.
  */
 rhumb_status rhumb__space_prepare(const rhumb__space *space, const void *vector, void *row) RHUMB_NODISCARD;
 
-/* The same for the first vector_bytes of a row, as the log keeps them, or a whole row from a file: nothing is
- * normalised any more, and a sequence is what a row holds of it. `stored` may be at any address, and is not `row`. */
+/* The same for the first vector_bytes of a row, as the log keeps them, or for a whole row of a file. Nothing is
+ * normalised again, and a sequence is in the form that rows have. `stored` may be at any address but not at `row`. */
 rhumb_status rhumb__space_restore(const rhumb__space *space, const void *stored, void *row) RHUMB_NODISCARD;
 
-/* Gives a row's vector back to the caller: dim components (for bits, the bytes that hold them), or a sequence into the
+/* Copies a row's vector to the caller: dim components (for bits, the bytes that hold them), or a sequence into the
  * rhumb_sequence at `vector`, whose elements point to room for `length` of them. RHUMB_E_INVALID: the room is too
- * small; its length then says how much is needed. */
+ * small; `length` is then the number needed. */
 rhumb_status rhumb__space_give(const rhumb__space *space, const void *row, void *vector) RHUMB_NODISCARD;
 
 /* The metric's own value for a raw distance: the square root where that is a square, the number itself otherwise. */
@@ -92,17 +87,5 @@ float rhumb__space_finish(const rhumb__space *space, float raw_distance);
 
 /* The raw distance for a value of the metric, the inverse of the above (for search within a radius). */
 float rhumb__space_raw(const rhumb__space *space, float distance);
-
-/* Whether the metric is one between probabilities, which are not negative and sum to 1. */
-bool rhumb__metric_is_of_probabilities(rhumb_metric metric);
-
-/* "l2sq", "cosine"...; "f32"...; NULL for numbers that name nothing. */
-const char *rhumb__metric_name(rhumb_metric metric);
-const char *rhumb__element_name(rhumb_element element);
-
-/* The inverse; 0 where the text names nothing. Accepts "euclidean" for l2, "angular" for cosine, "dot" for ip and
- * "manhattan" for l1 as well, the words of ann-benchmarks and of the origin. */
-rhumb_metric rhumb__metric_from_name(const char *name);
-rhumb_element rhumb__element_from_name(const char *name);
 
 #endif /* RHUMB_DISTANCES_SPACE_H */

@@ -1,7 +1,7 @@
 /* open.c - see open.h.
  *
- * Owns the order of beginning and end: the compactor starts last and stops first, because it uses everything else.
- * Locks: none; no other thread knows the graph yet, or any more.
+ * Defines the order of start and stop: the compactor starts last and stops first, because it uses everything else. A
+ * failure closes, or abandons, what has been opened. Locks: none; no other thread knows the graph yet, or any more.
  */
 #include "engine/open.h"
 

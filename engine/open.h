@@ -1,7 +1,7 @@
-/* open.h - the graph behind a handle: creating, opening and closing it with everything that a handle runs.
+/* open.h - creates, opens and closes the graph of a handle, with every thread that a handle runs.
  *
- * The one header through which a handle comes into being. A writer's graph gets its compactor here; what compaction and
- * repair open for themselves, without one, comes from durability/lifetime.h.
+ * A writer's graph gets its compactor here. Compaction and repair open graphs without one, through
+ * durability/lifetime.h.
  */
 #ifndef RHUMB_ENGINE_OPEN_H
 #define RHUMB_ENGINE_OPEN_H

@@ -1,5 +1,5 @@
-/* Creates an index, inserts vectors, and finds the nearest to a query. Run it twice: the second time the index is there,
- * and is opened as it is.
+/* Creates an index, inserts vectors, and finds the nearest to a query. Run it twice: the second time the index is
+ * there, and is opened as it is.
  *
  *   cc create_and_search.c -o create_and_search -lrhumb
  *   ./create_and_search colours.rhumb

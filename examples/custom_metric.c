@@ -3,8 +3,8 @@
  *   cc custom_metric.c -o custom_metric -lrhumb -lm
  *   ./custom_metric places.rhumb
  *
- * The name of the function is stored in the file, and every opening must supply a function of that name. It is called by
- * several threads at the same time.
+ * The name of the function is stored in the file, and every opening must supply a function of that name. It is called
+ * by several threads at the same time.
  */
 #include <math.h>
 #include <rhumb.h>

@@ -215,20 +215,35 @@ RHUMB_API const char *rhumb_metric_name(rhumb_metric metric);
  * understood as l2, cosine, ip and l1. */
 RHUMB_API rhumb_metric rhumb_metric_from_name(const char *name);
 
+/* Whether vectors of `element` can be measured by `metric`; false for numbers that name nothing. */
+RHUMB_API bool rhumb_metric_supports(rhumb_metric metric, rhumb_element element);
+
 /* Returns the name of an element type, such as "f32" or "b1", or NULL for a number that is not an element type. */
 RHUMB_API const char *rhumb_element_name(rhumb_element element);
 
 /* Returns the element type of a name, or 0 for a text that is not one. */
 RHUMB_API rhumb_element rhumb_element_from_name(const char *name);
 
+/* Returns the number of bits of one component; 0 for a number that is not an element type. */
+RHUMB_API uint32_t rhumb_element_bits(rhumb_element element);
+
+/* Whether components are floating-point numbers; false for integers and bits. */
+RHUMB_API bool rhumb_element_is_float(rhumb_element element);
+
+/* Converts `count` components and returns how many it converted: it stops at the first that `to` cannot hold. Floats are
+ * rounded to the nearest float, ties to even, and become infinite if they are too large; nothing else is rounded:
+ * integers must be held exactly, and only whole numbers become integers. `source` and `target` do not overlap and may be
+ * at any addresses. Bits are not converted: 0. */
+RHUMB_API size_t rhumb_element_convert(rhumb_element from, const void *source, rhumb_element to, void *target,
+                                       size_t count);
+
 /* ---- creating an index ------------------------------------------------------------------------------------------- */
 
 /* An open index: a handle. */
 typedef struct rhumb_index rhumb_index;
 
-#define RHUMB_DIM_LIMIT 65535u /* largest dimension */
-#define RHUMB_M_LIMIT 256u     /* largest M; lists of level 0 hold at most twice as many */
-#define RHUMB_LEVEL_LIMIT 16u  /* largest number of levels above level 0 */
+#define RHUMB_M_LIMIT 256u    /* largest M; lists of level 0 hold at most twice as many */
+#define RHUMB_LEVEL_LIMIT 16u /* largest number of levels above level 0 */
 
 /* The parameters of a new index. All of them are fixed at creation and stored in the file. M, M0, ef_construction,
  * extend_candidates and keep_pruned are those of the HNSW paper (arXiv 1603.09320, section 4). */

@@ -53,6 +53,8 @@ typedef struct rhumb_error {
     char message[512];    /* What failed, where, what was expected and what was found; one line without newline. */
 } rhumb_error;
 
+#define RHUMB_DIM_MAX 65535u /* largest dimension */
+
 /* How the distance of two vectors is measured. Smaller is nearer in every metric. rhumb.h has the exact formulas, and
  * which element types each metric measures. */
 typedef enum rhumb_metric {

@@ -1,7 +1,7 @@
 /* new_file.c - see new_file.h.
  *
- * Owns the handle and both names. Each function waits for its writes, so none is in flight between calls. Takes no lock.
- * A failure leaves a file of the working name, which rhumb__new_file_abandon removes.
+ * Owns the handle and both names. Each function waits for its writes, so none is in flight between calls. Takes no
+ * lock. A failure leaves a file of the working name, which rhumb__new_file_abandon removes.
  */
 #include "storage/new_file.h"
 

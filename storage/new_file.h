@@ -24,13 +24,13 @@ typedef struct rhumb__new_file {
     char *working_path;
 } rhumb__new_file;
 
-/* Creates the file under its working name, `path` followed by `suffix`. `file` is zeroed. On failure there is nothing to
- * abandon. RHUMB_E_EXISTS when there is a file of either name. */
+/* Creates the file under its working name, `path` followed by `suffix`. `file` is zeroed. On failure there is nothing
+ * to abandon. RHUMB_E_EXISTS when there is a file of either name. */
 rhumb_status rhumb__new_file_begin(rhumb__new_file *file, const rhumb__io_backend *backend, const char *path,
                                    const char *suffix) RHUMB_NODISCARD;
 
-/* Syncs the file, renames it, syncs the directory, and closes. On failure it is to be abandoned. RHUMB_E_EXISTS when there
- * is a file of that name by now. */
+/* Syncs the file, renames it, syncs the directory, and closes. On failure it is to be abandoned. RHUMB_E_EXISTS when
+ * there is a file of that name by now. */
 rhumb_status rhumb__new_file_finish(rhumb__new_file *file) RHUMB_NODISCARD;
 
 /* Removes and closes a file that has been begun and not finished. Keeps the thread's error record. */

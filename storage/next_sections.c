@@ -1,13 +1,13 @@
 /* next_sections.c - see next_sections.h.
  *
- * The next sections begin empty. Their rows are written ahead to free blocks (publish.h), which no version refers to, so
- * a crash or a cancelled compaction leaves nothing but free blocks. When they are complete they replace the current
+ * The next sections begin empty. Their rows are written ahead to free blocks (publish.h), which no version refers to,
+ * so a crash or a cancelled compaction leaves nothing but free blocks. When they are complete they replace the current
  * sections in memory. The newest version on the disk still consists of the old sections, whose blocks are *outgoing*:
- * they stay untouched until the next publication, an ordinary one, has made a version of the new sections. Then they are
- * retired like any others (reclaim.c).
+ * they stay untouched until the next publication, an ordinary one, has made a version of the new sections. Then they
+ * are retired like any others (reclaim.c).
  *
- * Invariants: next_sections[i] has the id of sections[i]; a block of a next section is in no version. Owns neither set of
- * sections: they are the client's. Only attaching can fail, for want of address space; nothing is attached then.
+ * Invariants: next_sections[i] has the id of sections[i]; a block of a next section is in no version. Owns neither set
+ * of sections: they are the client's. Only attaching can fail, for want of address space; nothing is attached then.
  */
 #include "storage/next_sections.h"
 

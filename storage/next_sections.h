@@ -8,13 +8,13 @@
 
 #include "storage/store.h"
 
-/* Begins one of the next sections, empty. To be called for the same sections, in the same order, as rhumb__store_attach.
- * There is one set of next sections at a time. RHUMB_E_NOMEM. */
+/* Begins one of the next sections, empty. To be called for the same sections, in the same order, as
+ * rhumb__store_attach. There is one set of next sections at a time. RHUMB_E_NOMEM. */
 rhumb_status rhumb__store_attach_next(rhumb__store *store, const rhumb__section_spec *spec,
                                       rhumb__section *section) RHUMB_NODISCARD;
 
-/* Replaces the current sections by the next ones. The current ones are detached and unmapped: no thread may use them any
- * more. The newest version of the file stays as it is until the next publication. */
+/* Replaces the current sections by the next ones. The current ones are detached and unmapped: no thread may use them
+ * any more. The newest version of the file stays as it is until the next publication. */
 void rhumb__store_switch_next(rhumb__store *store);
 
 /* Unmaps the next sections and makes their blocks free. Does nothing if there are none. */

@@ -129,6 +129,22 @@ bool rhumb__store_reclaim(rhumb__store *store) {
     return readers_keep;
 }
 
+void rhumb__store_assert_used(const rhumb__store *store) {
+#ifndef NDEBUG
+    rhumb__mutex_assert_held(&store->publish_lock);
+    RHUMB_ASSERT_DEBUG(rhumb__file_space_is_used(&store->space, store->directory_offset, store->directory_bytes));
+    for (uint32_t i = 0; i < store->section_count; i++) {
+        const rhumb__extent_list *extents = &store->sections[i]->extents;
+        for (uint32_t k = 0; k < extents->count; k++) {
+            const rhumb__extent_item *item = &extents->items[k];
+            RHUMB_ASSERT_DEBUG(rhumb__file_space_is_used(&store->space, item->file_offset, item->bytes));
+        }
+    }
+#else
+    (void)store;
+#endif
+}
+
 /* Cuts the file after the last byte that a version on the disk asks for or that is in use. */
 static rhumb_status cut_end(rhumb__store *store) {
     uint64_t file_bytes = 0;
@@ -145,6 +161,7 @@ rhumb_status rhumb__store_trim(rhumb__store *store, bool *left_out) {
     rhumb__mutex_lock(&store->publish_lock);
     if (atomic_load(&store->failed)) goto done;
     *left_out = rhumb__store_reclaim(store);
+    rhumb__store_assert_used(store);
     for (uint32_t i = 0; i < store->space.count; i++) {
         RHUMB_TRY(rhumb__io_punch(store->io, store->space.runs[i].offset, store->space.runs[i].bytes));
     }

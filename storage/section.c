@@ -2,8 +2,8 @@
  *
  * Invariants:
  *   1. base never changes between init and destroy, so no address that a search holds can move.
- *   2. [base, base + accessible_bytes) is readable (and writable in a writer); the rest of the reservation is PROT_NONE,
- *      so a stray access faults instead of reading other memory.
+ *   2. [base, base + accessible_bytes) is readable (and writable in a writer); the rest of the reservation is
+ *      PROT_NONE, so a stray access faults instead of reading other memory.
  *   3. row_capacity * row_stride_bytes <= accessible_bytes.
  *   4. No mapping is both shared and writable: the kernel can never write a half-done change back to the file.
  *
@@ -44,7 +44,7 @@ uint32_t rhumb__section_chunk_bytes(rhumb__section_kind kind, uint64_t row_strid
 }
 
 /* Reserves `bytes_max` or, by halving, as much as the system grants; at least `bytes_min`. */
-static rhumb_status reserve(uint64_t bytes_max, uint64_t bytes_min, uint8_t **base_out, uint64_t *bytes_out) {
+static rhumb_status reserve_addresses(uint64_t bytes_max, uint64_t bytes_min, uint8_t **base_out, uint64_t *bytes_out) {
     uint64_t bytes = bytes_max;
     for (;;) {
         void *base = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -76,16 +76,16 @@ rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_s
     }
 
     const uint64_t unit = section->chunk_bytes;
-    const uint64_t limit_bytes = RESERVATION_BYTES_MAX / spec->row_stride_bytes < spec->row_limit
-                                     ? RESERVATION_BYTES_MAX
-                                     : spec->row_limit * spec->row_stride_bytes;
+    const uint64_t wanted_bytes = RESERVATION_BYTES_MAX / spec->row_stride_bytes < spec->row_limit
+                                      ? RESERVATION_BYTES_MAX
+                                      : spec->row_limit * spec->row_stride_bytes;
     const uint64_t bytes_min = (rhumb__divide_up(row_count_min * spec->row_stride_bytes, unit) + 1) * unit;
     uint64_t bytes_max = bytes_min;
-    if (writable) bytes_max = rhumb__max_u64(bytes_min, rhumb__divide_up(limit_bytes, unit) * unit);
+    if (writable) bytes_max = rhumb__max_u64(bytes_min, rhumb__divide_up(wanted_bytes, unit) * unit);
     /* A large page more than needed, so that the base can lie on a multiple of one. */
     const uint64_t slack = RHUMB__LARGE_PAGE_BYTES;
     rhumb_status status =
-        reserve(bytes_max + slack, bytes_min + slack, &section->reservation, &section->reservation_bytes);
+        reserve_addresses(bytes_max + slack, bytes_min + slack, &section->reservation, &section->reservation_bytes);
     if (status == RHUMB_OK) {
         section->base = (uint8_t *)rhumb__round_up((uintptr_t)section->reservation, slack);
         section->reserved_bytes = (section->reservation_bytes - slack) / unit * unit;
@@ -99,7 +99,7 @@ rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_s
     uint8_t *states = NULL;
     const uint64_t state_count = section->reserved_bytes / section->chunk_bytes + 1;
     const uint64_t states_bytes = rhumb__round_up(state_count * sizeof(rhumb__chunk_state), RHUMB__BLOCK_BYTES);
-    status = reserve(states_bytes, states_bytes, &states, &section->chunks_reserved_bytes);
+    status = reserve_addresses(states_bytes, states_bytes, &states, &section->chunks_reserved_bytes);
     section->chunks = (rhumb__chunk_state *)states;
 done:
     if (status != RHUMB_OK) rhumb__section_destroy(section);
@@ -139,8 +139,8 @@ bool rhumb__section_exceeds_memory(const rhumb__section *section) {
 }
 
 /* Advises the kernel how the section is read. Of one that memory cannot hold, single rows are read from all over the
- * disk, and read-ahead would fetch megabytes for each of them. One that fits is soon read completely anyway; large pages
- * mean fewer faults, and fewer entries of the page table afterwards. Advice only. */
+ * disk, and read-ahead would fetch megabytes for each of them. One that fits is soon read completely anyway; large
+ * pages mean fewer faults, and fewer entries of the page table afterwards. Advice only. */
 static void advise_access(const rhumb__section *section, uint64_t mapped_bytes) {
     if (mapped_bytes == 0) return;
     const bool fits = !rhumb__section_exceeds_memory(section);
@@ -161,6 +161,7 @@ static void detach_tail(const rhumb__section *section) {
 rhumb_status rhumb__section_map(rhumb__section *section, rhumb__io *io, const rhumb__directory_entry *entry) {
     rhumb_status status;
     section->published_row_count = entry->record.row_count;
+    section->next_row_count = entry->record.row_count;
     RHUMB_TRY(rhumb__extent_list_append_range(&section->extents, &entry->extents, 0, entry->extents.bytes));
     const uint64_t mapped_bytes =
         section->spec.kind == RHUMB__SECTION_MUTABLE
@@ -202,7 +203,8 @@ rhumb_status rhumb__section_grow(rhumb__section *section, uint64_t row_count) {
                              (unsigned long long)section->spec.row_limit, (unsigned long long)section->reserved_bytes);
         goto done;
     }
-    /* Growing in proportion to the size keeps the number of calls logarithmic; memory is not used before it is touched. */
+    /* Growing in proportion to the size keeps the number of calls logarithmic; memory is not used before it is
+     * touched. */
     const uint64_t unit = section->chunk_bytes;
     const uint64_t needed_bytes = row_count * section->row_stride_bytes;
     const uint64_t step_bytes = rhumb__min_u64(section->accessible_bytes / 2, GROWTH_BYTES_MAX);

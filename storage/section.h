@@ -62,14 +62,15 @@ typedef struct rhumb__section {
 
     /* The section in the newest version of the file. Guarded by the store's publishing lock. */
     uint64_t published_row_count;
+    uint64_t next_row_count; /* of the next version; set before a publication, by the thread that publishes */
     rhumb__extent_list extents;
     uint32_t *checksums; /* one per published chunk; a reader has none */
     uint64_t checksum_count;
     uint64_t settled_bytes; /* append-only: this prefix is mapped from the file and has no private pages */
 } rhumb__section;
 
-/* Prepares an empty section: reserves addresses, maps nothing. RHUMB_E_NOMEM when the address space has no room even for
- * `row_count_min` rows. */
+/* Prepares an empty section: reserves addresses, maps nothing. RHUMB_E_NOMEM when the address space has no room even
+ * for `row_count_min` rows. */
 rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_spec *spec, bool writable,
                                  uint64_t row_count_min) RHUMB_NODISCARD;
 
@@ -122,8 +123,8 @@ static inline void rhumb__section_mark_dirty(const rhumb__section *section, uint
     chunk->dirty = true;
 }
 
-/* Whether the published rows are more than half of the machine's memory. Of such a section single rows are read from all
- * over the disk. */
+/* Whether the published rows are more than half of the machine's memory. Of such a section single rows are read from
+ * all over the disk. */
 bool rhumb__section_exceeds_memory(const rhumb__section *section);
 
 /* The chunk size of a section: the block for append-only sections; for mutable ones the smallest multiple of the block

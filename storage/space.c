@@ -61,8 +61,8 @@ static uint64_t align_up(uint64_t offset, uint64_t alignment, uint64_t residue) 
     return offset + ((residue - offset) & (alignment - 1));
 }
 
-/* Cuts [offset, offset + bytes) out of a run that contains it. A remainder that cannot be recorded for want of memory is
- * lost until the next open. */
+/* Cuts [offset, offset + bytes) out of a run that contains it. A remainder that cannot be recorded for want of memory
+ * is lost until the next open. */
 static void cut_run(rhumb__file_space *space, uint32_t index, uint64_t offset, uint64_t bytes) {
     rhumb__space_run *run = &space->runs[index];
     const uint64_t run_end = run->offset + run->bytes;
@@ -128,9 +128,7 @@ void rhumb__file_space_give(rhumb__file_space *space, uint64_t offset, uint64_t 
     if (bytes == 0) return;
     uint32_t i = first_run_after(space, offset);
     RHUMB_ASSERT_DEBUG(is_whole(offset) && is_whole(bytes));
-    /* The range is used: no run overlaps it, and it lies below the end. */
-    RHUMB_ASSERT_DEBUG(offset + bytes <= space->end);
-    RHUMB_ASSERT_DEBUG(i == space->count || space->runs[i].offset >= offset + bytes);
+    RHUMB_ASSERT_DEBUG(rhumb__file_space_is_used(space, offset, bytes));
     const bool joins_left = i > 0 && space->runs[i - 1].offset + space->runs[i - 1].bytes == offset;
     const bool joins_right = i < space->count && space->runs[i].offset == offset + bytes;
     if (joins_left && joins_right) {
@@ -153,6 +151,11 @@ void rhumb__file_space_give(rhumb__file_space *space, uint64_t offset, uint64_t 
         space->end = space->runs[i].offset;
         remove_run(space, i);
     }
+}
+
+bool rhumb__file_space_is_used(const rhumb__file_space *space, uint64_t offset, uint64_t bytes) {
+    const uint32_t i = first_run_after(space, offset);
+    return offset + bytes <= space->end && (i == space->count || space->runs[i].offset >= offset + bytes);
 }
 
 uint64_t rhumb__file_space_free_bytes(const rhumb__file_space *space) {

@@ -1,8 +1,9 @@
 /* store.c - see store.h.
  *
- * A reader opens optimistically: it reads the superblocks, pins the newest epoch, and reads them again. If that epoch is
- * still the newest, every block of the version stays untouched for as long as the pin is held, because the writer tests
- * it before it reuses a block. If not, the writer may have tested before the pin was there, and the reader starts again.
+ * A reader opens optimistically: it reads the superblocks, pins the newest epoch, and reads them again. If that epoch
+ * is still the newest, every block of the version stays untouched for as long as the pin is held, because the writer
+ * tests it before it reuses a block. If not, the writer may have tested before the pin was there, and the reader starts
+ * again.
  *
  * Owns the io handle, with it the locks on the file, and the lists of blocks; the sections are the client's. Locking: a
  * store is known to one thread until it is open. A failure to open or attach leaves the file as it was, and everything
@@ -57,7 +58,7 @@ static void make_path_absolute(rhumb__store *store) {
     store->path = copy;
 }
 
-static rhumb_status take_writer_lock(rhumb__store *store) {
+static rhumb_status store_lock_writer(rhumb__store *store) {
     bool taken = false;
     const rhumb_status status = rhumb__writer_lock_take(store->io, &taken);
     if (status != RHUMB_OK || taken) return status;
@@ -72,7 +73,7 @@ rhumb_status rhumb__store_create(const rhumb__io_backend *backend, const char *p
     RHUMB_TRY(store_new(path, true, &store));
     RHUMB_TRY(rhumb__io_open(backend, path, RHUMB__IO_CREATE, &store->io));
     make_path_absolute(store);
-    RHUMB_TRY(take_writer_lock(store));
+    RHUMB_TRY(store_lock_writer(store));
     /* So that the disk cannot be full when the superblocks are written, which would look like a failing disk. */
     RHUMB_TRY(rhumb__io_allocate(store->io, 0, RHUMB__BLOCK_BYTES));
     rhumb__superblock *superblock = &store->superblock;
@@ -155,7 +156,7 @@ static rhumb_status open_store(const rhumb__io_backend *backend, const char *pat
     RHUMB_TRY(rhumb__io_open(backend, path, writable ? RHUMB__IO_WRITE : RHUMB__IO_READ, &store->io));
     make_path_absolute(store);
     if (writable) {
-        RHUMB_TRY(take_writer_lock(store));
+        RHUMB_TRY(store_lock_writer(store));
         RHUMB_TRY(rhumb__frame_find(store->io, RHUMB__FRAME_WRITE, &found));
         store->superblock = found.items[0];
         if (found.count > 1) previous = &found.items[1];
@@ -190,13 +191,17 @@ rhumb_status rhumb__store_open_partial(const rhumb__io_backend *backend, const c
 }
 
 /* What the version at hand says of a section, or NULL. */
-static rhumb__directory_entry *find_entry(rhumb__store *store, uint32_t id) {
+static rhumb__directory_entry *store_find_entry(rhumb__store *store, uint32_t id) {
     return store->directory == NULL ? NULL : rhumb__directory_find(store->directory, id);
 }
 
-static rhumb_status check_entry(const rhumb__store *store, const rhumb__section_spec *spec,
-                                const rhumb__section_record *record) {
-    if (record->codec != spec->codec || record->version != spec->version) {
+static bool store_is_known(const rhumb__section_spec *spec, const rhumb__section_record *record) {
+    return record->codec == spec->codec && record->version == spec->version;
+}
+
+static rhumb_status store_check_entry(const rhumb__store *store, const rhumb__section_spec *spec,
+                                      const rhumb__section_record *record) {
+    if (!store_is_known(spec, record)) {
         return rhumb__fail_at(RHUMB_E_VERSION, store->path, store->directory_offset,
                               "section %u: codec %u version %u expected, codec %u version %u found", spec->id,
                               spec->codec, spec->version, record->codec, record->version);
@@ -218,12 +223,13 @@ rhumb_status rhumb__store_attach(rhumb__store *store, const rhumb__section_spec 
     bool initialised = false;
     RHUMB_ASSERT(store->section_count < RHUMB__SECTION_COUNT_MAX);
     RHUMB_ASSERT(spec->kind != RHUMB__SECTION_MUTABLE || spec->row_stride_bytes % 64 == 0);
-    rhumb__directory_entry *entry = find_entry(store, spec->id);
-    if (entry == NULL && store->has_version && (spec->required || !store->writable)) {
+    rhumb__directory_entry *entry = store_find_entry(store, spec->id);
+    if (entry != NULL && !spec->required && !store_is_known(spec, &entry->record)) entry = NULL;
+    if (entry == NULL && store->has_version && spec->required) {
         return rhumb__fail_at(RHUMB_E_CORRUPT, store->path, store->directory_offset, "section %u is missing", spec->id);
     }
     if (entry != NULL) {
-        status = check_entry(store, spec, &entry->record);
+        status = store_check_entry(store, spec, &entry->record);
         if (status != RHUMB_OK) return status;
     }
     const bool mapped = entry != NULL && !spec->unmapped;
@@ -251,8 +257,9 @@ static rhumb_status distribute_checksums(rhumb__store *store) {
     rhumb_status status = rhumb__directory_read_checksums(store->io, store->directory, &checksums);
     for (uint32_t i = 0; status == RHUMB_OK && i < store->section_count; i++) {
         rhumb__section *section = store->sections[i];
-        const rhumb__directory_entry *entry = find_entry(store, section->spec.id);
-        section->checksum_count = entry == NULL ? 0 : rhumb__section_record_chunk_count(&entry->record);
+        const rhumb__directory_entry *entry = store_find_entry(store, section->spec.id);
+        section->checksum_count =
+            section->published_row_count == 0 ? 0 : rhumb__section_record_chunk_count(&entry->record);
         if (section->checksum_count == 0) continue;
         section->checksums = rhumb__alloc_zeroed(section->checksum_count, sizeof *checksums);
         if (section->checksums == NULL) {

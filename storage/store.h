@@ -1,5 +1,5 @@
-/* store.h - a file of sections with versions: opening a version, attaching its sections, closing. Further functions of a
- * store: publish/publish.h (a new version), reclaim.h (free blocks), next_sections.h (a second set of sections),
+/* store.h - a file of sections with versions: opening a version, attaching its sections, closing. Further functions of
+ * a store: publish/publish.h (a new version), reclaim.h (free blocks), next_sections.h (a second set of sections),
  * store_verify.h (checksums).
  *
  * The store knows rows and sections, not what they mean. One handle may write (the writer's lock); others, in this
@@ -61,8 +61,8 @@ typedef struct rhumb__store {
 rhumb_status rhumb__store_create(const rhumb__io_backend *backend, const char *path, uint32_t creator_version,
                                  rhumb__store **store_out) RHUMB_NODISCARD;
 
-/* Opens the newest version. For writing: takes the writer's lock and determines which blocks are free. For reading: pins
- * the version. RHUMB_E_LOCKED when another handle has held the writer's lock for 80 milliseconds (see
+/* Opens the newest version. For writing: takes the writer's lock and determines which blocks are free. For reading:
+ * pins the version. RHUMB_E_LOCKED when another handle has held the writer's lock for 80 milliseconds (see
  * rhumb__io_lock_patiently); RHUMB_E_NOTFOUND, and what rhumb__frame_find and rhumb__directory_read return. */
 rhumb_status rhumb__store_open(const rhumb__io_backend *backend, const char *path, bool writable,
                                rhumb__store **store_out) RHUMB_NODISCARD;
@@ -72,9 +72,10 @@ rhumb_status rhumb__store_open(const rhumb__io_backend *backend, const char *pat
 rhumb_status rhumb__store_open_partial(const rhumb__io_backend *backend, const char *path,
                                        rhumb__store **store_out) RHUMB_NODISCARD;
 
-/* Binds `section` (the caller's, zeroed) to the section of that id and maps it; in a writer, one that the file does not
- * have is begun empty. RHUMB_E_CORRUPT when the file has it with another kind or stride, or not at all; RHUMB_E_VERSION
- * when with another codec or version. One that is not to be mapped has no row that may be touched. */
+/* Binds `section` (the caller's, zeroed) to the section of that id and maps it. One that is not required, and that the
+ * file does not have or has with another codec or version, is attached empty. RHUMB_E_CORRUPT when the file has it with
+ * another kind or stride, or, if it is required, not at all; RHUMB_E_VERSION when a required one has another codec or
+ * version. One that is not to be mapped has no row that may be touched. */
 rhumb_status rhumb__store_attach(rhumb__store *store, const rhumb__section_spec *spec,
                                  rhumb__section *section) RHUMB_NODISCARD;
 

@@ -7,8 +7,8 @@
 #include "storage/store.h"
 
 /* Reads every chunk of the version that this handle stands on from the file and compares checksums. A wrong one, or a
- * damaged table of them, is counted and is not a failure; the first is described in `first_error` (may be NULL; at least
- * 512 bytes). RHUMB_E_IO, RHUMB_E_TRUNCATED, RHUMB_E_NOMEM. */
+ * damaged table of them, is counted and is not a failure; the first is described in `first_error` (may be NULL; at
+ * least 512 bytes). RHUMB_E_IO, RHUMB_E_TRUNCATED, RHUMB_E_NOMEM. */
 rhumb_status rhumb__store_verify(rhumb__store *store, uint64_t *chunk_count_out, uint64_t *error_count_out,
                                  char *first_error) RHUMB_NODISCARD;
 

@@ -5,7 +5,9 @@ A block of Markdown (a table or a paragraph, up to the next empty line) is check
 
     <!-- figures: bench/results/a.txt bench/results/b.txt -->
 
-Every number of the block must then occur in one of the files, where
+Below a heading with the word "measured", every block needs it that has a number with decimals or thousands separators.
+
+Every number of a marked block must occur in one of the files, where
   - a number is written in digits, with or without a sign, thousands separators and decimals, and is not part of a word
     (p99, f32, recall@10), of code or of the target of a link;
   - a quoted number may be rounded: 0.84 stands for what lies in [0.835, 0.845]. Trailing zeros count: 1.50 is not 1.5;
@@ -75,19 +77,23 @@ def missing_in_line(line, values, given):
 
 
 def blocks_of(text):
-    """(match of the marker, [(line number, line)]) for each marked block."""
-    lines = text.split("\n")
-    for number, line in enumerate(lines, 1):
-        marker = MARKER.search(line)
-        if marker is None:
-            continue
-        begin = number
-        while begin < len(lines) and not lines[begin].strip():
-            begin += 1
-        end = begin
-        while end < len(lines) and lines[end].strip():
-            end += 1
-        yield marker, [(index + 1, lines[index]) for index in range(begin, end)]
+    """(match of the marker or None, whether it needs one, [(line number, line)]) for each block."""
+    marker, is_measured, block = None, False, []
+    for number, line in enumerate(text.split("\n") + [""], 1):
+        if MARKER.search(line) or not line.strip() or line.startswith("#"):
+            if block:
+                yield marker, is_measured, block
+                marker, block = None, []
+            marker = MARKER.search(line) or marker
+            if line.startswith("#"):
+                marker, is_measured = None, "measured" in line
+        else:
+            block.append((number, line))
+
+
+def has_figures(block):
+    """Whether a block has a number with decimals or thousands separators."""
+    return any("." in figure.text or "," in figure.text for _, line in block for figure, _ in figures_of(line))
 
 
 def check(root, document=DOCUMENT):
@@ -96,7 +102,11 @@ def check(root, document=DOCUMENT):
         text = file.read()
     if text.count("<!-- figures:") != len(MARKER.findall(text)):
         problems.append("%s: a `figures:` comment is not of the form given in tools/check_figures.py" % document)
-    for marker, block in blocks_of(text):
+    for marker, is_measured, block in blocks_of(text):
+        if marker is None:
+            if is_measured and has_figures(block):
+                problems.append("%s:%d: figures without a comment that names their result" % (document, block[0][0]))
+            continue
         names = marker.group("files").split()
         values = []
         for name in names:

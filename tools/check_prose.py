@@ -49,13 +49,10 @@ EXCEPTIONS = ()
 # Paths (files or folders) that are not checked yet.
 WAITING = (
     "api",
-    "base",
     "distances",
     "engine",
-    "include",
     "storage",
     "tests/distances",
-    "tests/engine",
     "tests/storage",
 )
 

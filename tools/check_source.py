@@ -5,6 +5,7 @@ Errors (the exit code is 1):
   - the library (api/ without api/cli/, engine/, storage/, distances/, base/) allocates through base/alloc.h only, and
     never prints or ends the process;
   - every file begins with a comment;
+  - no line is wider than 120 columns (clang-format leaves comments alone, whose layout may carry meaning);
   - no notes to self are left in comments.
 Warnings, for a human to judge: files longer than 600 lines and functions longer than 60.
 """
@@ -15,6 +16,7 @@ import sys
 
 import c_text
 
+COLUMNS_MAX = 120
 FILE_LINES_MAX = 600
 FUNCTION_LINES_MAX = 60
 
@@ -36,6 +38,9 @@ def errors_of(path, text, code):
     found = []
     if not text.startswith(("/*", "//")):
         found.append((1, "does not begin with a comment that says what the file is for"))
+    for number, line in enumerate(text.split("\n"), 1):
+        if len(line) > COLUMNS_MAX:
+            found.append((number, "%d columns, at most %d fit" % (len(line), COLUMNS_MAX)))
     for match in NOTE.finditer(text):
         found.append((c_text.line_of(text, match.start()), "%s: do it or say why not" % match.group(1)))
     if in_library(path):

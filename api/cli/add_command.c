@@ -14,7 +14,7 @@ struct add_arguments {
     bool skip_existing;
 };
 
-/* No loss: searches use this number for "none", so it is no useful key. */
+/* Searches use this number for "none", so it is not a useful key. */
 #define FIRST_KEY_UNSET UINT64_MAX
 
 static int check_fit(struct cli *cli, const struct add_arguments *arguments, const rhumb_index_stats *stats,
@@ -28,12 +28,12 @@ static int check_fit(struct cli *cli, const struct add_arguments *arguments, con
     return CLI_OK;
 }
 
-/* How to go on: the keys tell which rows are there. */
+/* How to continue: the keys show which rows are in the index. */
 static int tell_interrupted(struct cli *cli, const struct ingest_options *ingest, const struct ingest_result *result) {
     char option[48] = "";
     if (!ingest->keys) snprintf(option, sizeof option, "--first-key %llu and ", (unsigned long long)ingest->first_key);
     return cli_fail(cli, CLI_INTERRUPTED,
-                    "interrupted: %llu of %llu vectors were added and are safe; go on with the same command and "
+                    "interrupted: %llu of %llu vectors were added and are safe; continue with the same command and "
                     "%s--skip-existing",
                     (unsigned long long)result->inserted_count, (unsigned long long)result->row_count, option);
 }
@@ -59,7 +59,7 @@ static int add(struct cli *cli, const struct add_arguments *arguments) {
     const struct ingest_options ingest = {
         .keys = keys,
         .element = stats.options.element,
-        /* As the library counts when it is given no keys. */
+        /* As the library numbers vectors without keys. */
         .first_key = arguments->first_key == FIRST_KEY_UNSET ? stats.key_next : arguments->first_key,
         .row_limit = arguments->row_limit,
         .checkpoint_every = arguments->checkpoint_every,
@@ -108,11 +108,10 @@ const struct cli_command cli_add_command = {
     .summary = "add the vectors of a file to an index",
     .usage = "[OPTIONS] INDEX FILE",
     .description =
-        "Inserts every row of FILE into the index INDEX, which other processes may search meanwhile. Ctrl-C\n"
+        "Inserts every row of FILE into the index INDEX, which other processes may search concurrently. Ctrl-C\n"
         "stops in good order, as with build.\n",
-    .examples =
-        "  rhumb add images.rhumb more-images.npy\n"
-        "  rhumb add shop.rhumb new-products.fvecs --keys new_product_ids.npy\n"
-        "  rhumb add big.rhumb base.u8bin --first-key 0 --skip-existing    (goes on with an interrupted build)\n",
+    .examples = "  rhumb add images.rhumb more-images.npy\n"
+                "  rhumb add shop.rhumb new-products.fvecs --keys new_product_ids.npy\n"
+                "  rhumb add big.rhumb base.u8bin --first-key 0 --skip-existing    (continues an interrupted build)\n",
     .run = run,
 };

@@ -1,8 +1,8 @@
 /* build_command.c - `rhumb build`: a new index from the rows of a file.
  *
  * The order of the steps keeps a failure from costing anything: the input is opened and checked before a file is
- * created, and an existing file is removed (--force) only when it is an index that nobody writes. Fails with the exit
- * codes of cli.h.
+ * created, and an existing file is removed (--force) only when it is an index that no process is writing. Fails with
+ * the exit codes of cli.h.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -28,23 +28,21 @@ struct build_arguments {
 /* The metric is what --metric says, else what the HDF5 file says, else the library's default. */
 static int choose_metric(struct cli *cli, struct build_arguments *arguments, const struct dataset_info *info) {
     const char *name = arguments->metric_name;
+    struct vectors_names names = {0};
     if (!name && info->distance[0]) name = info->distance;
     if (!name) return CLI_OK;
     arguments->options.metric = rhumb_metric_from_name(name);
-    /* Files that say jaccard hold sets as lists of their members, one behind the other, and no matrix of vectors. */
+    /* HDF5 files of metric jaccard hold sets as concatenated lists of members, not a matrix of vectors. */
     const bool of_sets = !arguments->metric_name && arguments->options.metric == RHUMB_METRIC_JACCARD;
     if (arguments->options.metric && !of_sets) return CLI_OK;
     if (arguments->metric_name)
-        return cli_fail(cli, CLI_USAGE,
-                        "--metric must be one of l1, l2, l2sq, ip, cosine, hamming, jaccard, hellinger, jeffreys, "
-                        "jensen_shannon (manhattan, euclidean, dot, angular); found '%s'",
-                        name);
+        return cli_fail(cli, CLI_USAGE, "--metric must be one of %s; found '%s'", vectors_metric_names(&names), name);
     return cli_fail(cli, CLI_INPUT,
                     "%s: its distance is '%s', which rhumb does not read from such files; choose one with --metric",
                     info->path, name);
 }
 
-/* The index first: a log without its index is only in the way, an index without its log has lost something. */
+/* The index first: a log without its index is useless, but an index without its log has lost operations. */
 static int remove_index(struct cli *cli, const char *path) {
     char *log_path = NULL;
     if (asprintf(&log_path, "%s-wal", path) < 0) return cli_fail(cli, CLI_IO, "no memory for a path");
@@ -66,13 +64,13 @@ static int remove_old_index(struct cli *cli, const struct build_arguments *argum
         return cli_fail(cli, CLI_USAGE, "%s: is the input file itself", path);
     if (!S_ISREG(old.st_mode))
         return cli_fail(cli, CLI_INDEX, "%s: is not a regular file; --force does not remove it", path);
-    /* Opening it for writing shows whether somebody else does. */
+    /* Opening it for writing fails if another process has it open for writing. */
     rhumb_open_options options;
     rhumb_open_options_init(&options, sizeof options);
     rhumb_index *index = NULL;
     rhumb_status status = rhumb_index_open(path, &options, &index);
     if (status == RHUMB_OK) status = rhumb_index_close(index);
-    /* Damaged, or one that only other programs can use: nobody writes it all the same. */
+    /* Damaged, or usable by other programs only: an index that no process is writing. */
     const bool is_index = status == RHUMB_E_CORRUPT || status == RHUMB_E_TRUNCATED || status == RHUMB_E_VERSION ||
                           status == RHUMB_E_LOG || status == RHUMB_E_METRIC;
     if (status != RHUMB_OK && !is_index)
@@ -80,12 +78,12 @@ static int remove_old_index(struct cli *cli, const struct build_arguments *argum
     return remove_index(cli, path);
 }
 
-/* After an interruption: how to go on. The keys tell what is there. */
-static int tell_interrupted(struct cli *cli, const struct build_arguments *arguments,
-                            const struct ingest_result *result) {
+/* After an interruption: how to continue. The keys show which vectors are in the index. */
+static int report_interrupted(struct cli *cli, const struct build_arguments *arguments,
+                              const struct ingest_result *result) {
     return cli_fail(
         cli, CLI_INTERRUPTED,
-        "interrupted: %llu of %llu vectors are safe in %s; go on with: rhumb add %s %s %s%s --skip-existing",
+        "interrupted: %llu of %llu vectors are safe in %s; continue with: rhumb add %s %s %s%s --skip-existing",
         (unsigned long long)result->inserted_count, (unsigned long long)result->row_count, arguments->index_path,
         arguments->index_path, arguments->rows_path, arguments->keys_path ? "--keys " : "--first-key 0",
         arguments->keys_path ? arguments->keys_path : "");
@@ -103,7 +101,7 @@ static int fill_index(struct cli *cli, const struct build_arguments *arguments, 
     struct ingest_result result;
     const int exit_code = ingest_run(cli, index, rows, &ingest, &result);
     ingest_report(cli, &result, index);
-    return result.interrupted && exit_code == CLI_INTERRUPTED ? tell_interrupted(cli, arguments, &result) : exit_code;
+    return result.interrupted && exit_code == CLI_INTERRUPTED ? report_interrupted(cli, arguments, &result) : exit_code;
 }
 
 static int build(struct cli *cli, struct build_arguments *arguments) {
@@ -122,8 +120,7 @@ static int build(struct cli *cli, struct build_arguments *arguments) {
     if (arguments->force) exit_code = remove_old_index(cli, arguments);
     if (exit_code != CLI_OK) goto done;
 
-    /* A build that is cut short is begun anew, or gone on with from its last checkpoint; a log would double its writes.
-     */
+    /* An interrupted build is started again, or continued from its last checkpoint; a log would double its writes. */
     rhumb_open_options open;
     rhumb_open_options_init(&open, sizeof open);
     open.durability = RHUMB_DURABILITY_NONE;
@@ -151,14 +148,29 @@ done:
     return exit_code;
 }
 
+/* The help of the options whose values are names of the library. */
+struct build_help {
+    char metric[400], element[400];
+};
+
+static void make_help(struct build_help *help) {
+    struct vectors_names names = {.line_bytes = 68};
+    snprintf(help->metric, sizeof help->metric, "%s.\nDefault: the metric that an HDF5 file names, else l2",
+             vectors_metric_names(&names));
+    snprintf(help->element, sizeof help->element,
+             "component type of the index:\n%s.\nb1 is bits, read from bytes. Default f32",
+             vectors_element_names(&names));
+}
+
 static int run(struct cli *cli, const struct cli_command *command, int argument_count, char *const *argument_texts) {
     struct build_arguments arguments = {.row_limit = UINT64_MAX};
+    struct vectors_names names = {0};
+    struct build_help help;
+    make_help(&help);
     rhumb_index_options *index = &arguments.options;
     rhumb_index_options_init(index, sizeof *index);
     const struct args_option options[] = {
-        {"metric", 0, ARGS_TEXT, &arguments.metric_name, "NAME",
-         "l1, l2, l2sq, ip, cosine, hamming, jaccard, hellinger, jeffreys\nor jensen_shannon. Default: what an HDF5 "
-         "file says, else l2"},
+        {"metric", 0, ARGS_TEXT, &arguments.metric_name, "NAME", help.metric},
         {"M", 0, ARGS_U32, &index->M, "N", "neighbours per node and level, 2 to 256. Default 16"},
         {"M0", 0, ARGS_U32, &index->M0, "N", "neighbours on level 0. Default: twice M"},
         {"ef-construction", 0, ARGS_U32, &index->ef_construction, "N", "candidates per insertion. Default 200"},
@@ -170,9 +182,7 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
          "consider the neighbours of candidates too"},
         {"keep-pruned", 0, ARGS_FLAG, &index->keep_pruned, NULL, "fill lists up with pruned candidates"},
         {"seed", 0, ARGS_U64, &index->seed, "N", "of the levels. Default 397"},
-        {"element", 0, ARGS_TEXT, &arguments.element_name, "TYPE",
-         "component type of the index: f32, f64, f16, bf16, i8, u8, i16, u16,\ni32, u32, i64, u64 or b1 (bits, from "
-         "bytes). Default f32"},
+        {"element", 0, ARGS_TEXT, &arguments.element_name, "TYPE", help.element},
         {"normalise", 0, ARGS_FLAG, &index->normalise, NULL,
          "divide vectors and queries by their sums (hellinger, jeffreys,\njensen_shannon)"},
         {"keys", 0, ARGS_TEXT, &arguments.keys_path, "FILE",
@@ -194,9 +204,7 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
     if (arguments.element_name) {
         index->element = rhumb_element_from_name(arguments.element_name);
         if (!index->element)
-            return cli_fail(cli, CLI_USAGE,
-                            "--element must be one of f32, f64, f16, bf16, i8, u8, i16, u16, i32, u32, i64, u64, b1; "
-                            "found '%s'",
+            return cli_fail(cli, CLI_USAGE, "--element must be one of %s; found '%s'", vectors_element_names(&names),
                             arguments.element_name);
     }
     return build(cli, &arguments);
@@ -209,7 +217,7 @@ const struct cli_command cli_build_command = {
     .description =
         "Creates the index INDEX and inserts every row of FILE. The file is read in batches of 64 MiB, so it\n"
         "may be larger than memory. Ctrl-C stops in good order: what was inserted until then is made durable,\n"
-        "and the command to go on with is printed. A second Ctrl-C ends at once.\n",
+        "and the command that continues is printed. A second Ctrl-C ends at once.\n",
     .examples = "  rhumb build images.rhumb fashion-mnist-784-euclidean.hdf5\n"
                 "  rhumb build words.rhumb glove.npy --metric cosine --M 32 --ef-construction 400 --threads 8\n"
                 "  rhumb build big.rhumb base.1B.u8bin --limit 100000000 --checkpoint-every 5000000\n"

@@ -1,4 +1,4 @@
-/* call_progress.c - see call_progress.h. No locks: the library tells of progress on one thread at a time, and on none
+/* call_progress.c - see call_progress.h. No locks: the library reports progress on one thread at a time, and on none
  * after its function has returned.
  */
 #include "call_progress.h"

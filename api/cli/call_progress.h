@@ -9,7 +9,7 @@
 struct call_progress {
     const struct cli *cli;
     struct progress progress;
-    bool begun; /* the library has told how much there is to do */
+    bool begun; /* the library has reported how much there is to do */
 };
 
 /* A rhumb_progress_fn; `context` is a struct call_progress of which `cli` is set and the rest is zero. */

@@ -58,7 +58,7 @@ int cli_finish(struct cli *cli, int exit_code) {
 }
 
 /* Tells `message`, and adds what `library` knows if the failure is one of the library. */
-static void tell(struct cli *cli, int exit_code, const char *message, const rhumb_error *library) {
+static void report(struct cli *cli, int exit_code, const char *message, const rhumb_error *library) {
     if (cli->failed) return;
     cli->failed = true;
     begin_json(cli);
@@ -87,7 +87,7 @@ int cli_fail(struct cli *cli, int exit_code, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    tell(cli, exit_code, message, NULL);
+    report(cli, exit_code, message, NULL);
     return exit_code;
 }
 
@@ -119,7 +119,7 @@ int cli_fail_index_as(struct cli *cli, int exit_code, rhumb_status status, const
     const bool names_path = library->path[0] == '\0' || strstr(library->message, library->path);
     snprintf(message, sizeof message, "%s: %s%s%s%s", action, names_path ? "" : library->path, names_path ? "" : ": ",
              offset, library->message[0] ? library->message : rhumb_status_name(status));
-    tell(cli, exit_code, message, library);
+    report(cli, exit_code, message, library);
     return exit_code;
 }
 
@@ -162,12 +162,12 @@ int cli_open_keys(struct cli *cli, const char *path, struct dataset **keys_out) 
     const int exit_code = cli_open_dataset(cli, path, NULL, NULL, DATASET_PART_TRAIN, &keys);
     if (exit_code != CLI_OK) return exit_code;
     const struct dataset_info *info = dataset_info_get(keys);
-    if (dataset_element_is_integer(info->element) && info->dim == 1) {
+    if (!rhumb_element_is_float(info->element) && info->dim == 1) {
         *keys_out = keys;
         return CLI_OK;
     }
     cli_fail(cli, CLI_INPUT, "%s: keys must be integers, one per row; found %u columns of %s", path, info->dim,
-             dataset_element_name(info->element));
+             rhumb_element_name(info->element));
     dataset_close(keys);
     return CLI_INPUT;
 }
@@ -192,7 +192,7 @@ void cli_json_dataset(struct cli *cli, const char *name, const struct dataset *d
     json_object_begin(json, name);
     json_text(json, "path", info->path);
     json_text(json, "format", dataset_format_name(info->format));
-    json_text(json, "element", dataset_element_name(info->element));
+    json_text(json, "element", rhumb_element_name(info->element));
     json_u64(json, "rows", info->row_count);
     json_u64(json, "dim", info->dim);
     if (info->distance[0]) json_text(json, "distance", info->distance);

@@ -1,8 +1,8 @@
-/* cli.h - what the commands of the tool share: exit codes, the two ways of output, and how failures are told.
+/* cli.h - what the commands of the tool share: exit codes, the two ways of output, and how failures are reported.
  *
- * A command is a function that returns an exit code. On a failure it calls cli_fail or one of its kin, which tell the
- * user (stderr, or the member "error" of the JSON object) and return the exit code, so that a failure is one statement.
- * The first failure is the one that is told; what goes wrong while cleaning up after it is not.
+ * A command is a function that returns an exit code. On a failure it calls cli_fail or a variant of it, which reports
+ * the failure (on stderr, or as the member "error" of the JSON object) and returns the exit code. Only the first
+ * failure is reported, not those of cleaning up after it.
  *
  * The tool uses nothing of rhumb but its public header, as any other program would.
  */
@@ -33,7 +33,7 @@ struct cli {
     bool json;           /* one JSON object on stdout in the place of text */
     bool quiet;          /* no progress, no notes */
     bool help;
-    bool failed;               /* a failure has been told */
+    bool failed;               /* a failure has been reported */
     struct json_writer writer; /* writes nothing unless json */
 };
 
@@ -57,8 +57,8 @@ extern const struct cli_command cli_build_command, cli_add_command, cli_search_c
         NULL, 0, ARGS_FLAG, NULL, NULL, NULL                                                                           \
     }
 
-/* Parses a command's arguments, of which exactly `positional_count` are positional. True: go on. False: return
- * *exit_code; help was printed, or a failure was told. */
+/* Parses a command's arguments, of which exactly `positional_count` are positional. True: continue. False: return
+ * *exit_code; help was printed, or a failure was reported. */
 bool cli_parse(struct cli *cli, const struct cli_command *command, const struct args_option *options,
                int argument_count, char *const *arguments, const char **positionals, size_t positional_count,
                int *exit_code);
@@ -66,33 +66,33 @@ bool cli_parse(struct cli *cli, const struct cli_command *command, const struct 
 /* Ends the JSON object and flushes stdout. Returns `exit_code`, or CLI_IO when stdout could not be written. */
 int cli_finish(struct cli *cli, int exit_code);
 
-/* Tell a failure and return its exit code. cli_fail_index takes the details from rhumb_error_last() and the exit code
- * from `status`; `action` is what could not be done, such as "cannot open the index". That an index has a custom metric
- * is told in its place: no action of the tool is possible then. */
+/* Report a failure and return its exit code. cli_fail_index takes the details from rhumb_error_last() and the exit code
+ * from `status`; `action` is what could not be done, such as "cannot open the index". For an index with a custom
+ * metric that is reported instead: the tool cannot use it. */
 int cli_fail(struct cli *cli, int exit_code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 int cli_fail_index(struct cli *cli, rhumb_status status, const char *action);
 int cli_fail_index_as(struct cli *cli, int exit_code, rhumb_status status, const char *action);
 int cli_fail_dataset(struct cli *cli, const struct dataset_error *error);
 int cli_fail_memory(struct cli *cli, uint64_t bytes);
 
-/* Something worth knowing that is no failure: on stderr, unless quiet or JSON. */
+/* Prints a note that is not a failure on stderr, unless quiet or JSON. */
 void cli_note(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Opens a matrix by the texts of --format and --dataset, which may be NULL. CLI_OK or a told failure. */
+/* Opens a matrix by the texts of --format and --dataset, which may be NULL. CLI_OK or a reported failure. */
 int cli_open_dataset(struct cli *cli, const char *path, const char *format_name, const char *hdf5_name,
                      enum dataset_part part, struct dataset **dataset_out);
 
-/* Opens a file of keys: one column of integers. CLI_OK or a told failure. */
+/* Opens a file of keys: one column of integers. CLI_OK or a reported failure. */
 int cli_open_keys(struct cli *cli, const char *path, struct dataset **keys_out);
 
-/* Opens an index. CLI_OK or a told failure. */
+/* Opens an index. CLI_OK or a reported failure. */
 int cli_open_index(struct cli *cli, const char *path, bool read_only, rhumb_index **index_out);
 
-/* Closes an index (NULL is fine) at the end of a command that comes to `exit_code`. Returns that, or what telling of a
- * failure to close returns if nothing had failed before. */
+/* Closes an index (NULL is fine) at the end of a command whose exit code is `exit_code`. Returns that, or the exit code
+ * of a failure to close if nothing had failed before. */
 int cli_close_index(struct cli *cli, rhumb_index *index, int exit_code);
 
-/* Writes the member `input` with what a dataset is. */
+/* Writes the member `name`, which describes a dataset. */
 void cli_json_dataset(struct cli *cli, const char *name, const struct dataset *dataset);
 
 #endif /* RHUMB_CLI_CLI_H */

@@ -27,7 +27,7 @@ static int choose_order(struct cli *cli, const char *name, rhumb_order *order) {
     return cli_fail(cli, CLI_USAGE, "--order must be bisection, window, breadth, rcm or keep; found '%s'", name);
 }
 
-/* What both ways of compacting tell. */
+/* The report of both ways of compacting. */
 static void print_counts(struct cli *cli, const rhumb_compact_report *report) {
     struct json_writer *json = &cli->writer;
     struct units_text a, b;
@@ -138,7 +138,7 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
     if (exit_code != CLI_OK) return exit_code;
     interrupt_install();
     if (new_path) return compact(cli, path, new_path, &compact_options, &progress);
-    compact_options.shrink = true; /* nobody else is waiting for the disk, and the file is seen to be smaller */
+    compact_options.shrink = true; /* no other caller waits for the disk, and the user sees a smaller file */
     return compact_in_place(cli, path, &compact_options, &progress);
 }
 
@@ -151,7 +151,7 @@ const struct cli_command cli_compact_command = {
         "neighbours lie close together in the file, which becomes smaller. Keys stay what they are. It needs free "
         "disk\n"
         "space for the vectors once more; after a failure, a crash or Ctrl-C the index is as it was, or compacted.\n"
-        "Readers may go on meanwhile; no other process may have INDEX open for writing.\n"
+        "Readers may continue; no other process may have INDEX open for writing.\n"
         "\n"
         "With --into the result is a new index with an identity of its own, and INDEX is only read, at its newest\n"
         "checkpoint. It may be open for writing, so this also makes a backup of a live index. After a failure there\n"

@@ -2,8 +2,8 @@
  *
  * Owns the file descriptor and one scratch buffer per dataset. Invariant after a successful open: for formats without a
  * reader of their own, data_offset + row_count * stride_bytes is at most the length the file had when it was opened, so
- * a short read means that somebody has cut the file since. Files are read with pread; no position, no mapping: a file
- * that shrinks meanwhile is an error and not a SIGBUS. No locking: one thread at a time.
+ * a short read means that the file has been truncated since. Files are read with pread; no position, no mapping: a file
+ * that shrinks concurrently is an error and not a SIGBUS. No locking: one thread at a time.
  */
 #include "dataset.h"
 
@@ -101,19 +101,20 @@ static enum dataset_status open_format(struct dataset *dataset, const struct dat
                                        struct dataset_error *error) {
     switch (dataset->info.format) {
     case DATASET_FORMAT_HDF5: return dataset__hdf5_open(dataset, options->part, options->hdf5_name, error);
-    case DATASET_FORMAT_FVECS: return dataset__vecs_open(dataset, DATASET_ELEMENT_F32, error);
-    case DATASET_FORMAT_BVECS: return dataset__vecs_open(dataset, DATASET_ELEMENT_U8, error);
-    case DATASET_FORMAT_IVECS: return dataset__vecs_open(dataset, DATASET_ELEMENT_I32, error);
-    case DATASET_FORMAT_FBIN: return dataset__bin_open(dataset, DATASET_ELEMENT_F32, error);
-    case DATASET_FORMAT_U8BIN: return dataset__bin_open(dataset, DATASET_ELEMENT_U8, error);
-    case DATASET_FORMAT_I8BIN: return dataset__bin_open(dataset, DATASET_ELEMENT_I8, error);
+    case DATASET_FORMAT_FVECS: return dataset__vecs_open(dataset, RHUMB_ELEMENT_F32, error);
+    case DATASET_FORMAT_BVECS: return dataset__vecs_open(dataset, RHUMB_ELEMENT_U8, error);
+    case DATASET_FORMAT_IVECS: return dataset__vecs_open(dataset, RHUMB_ELEMENT_I32, error);
+    case DATASET_FORMAT_FBIN: return dataset__bin_open(dataset, RHUMB_ELEMENT_F32, error);
+    case DATASET_FORMAT_U8BIN: return dataset__bin_open(dataset, RHUMB_ELEMENT_U8, error);
+    case DATASET_FORMAT_I8BIN: return dataset__bin_open(dataset, RHUMB_ELEMENT_I8, error);
     case DATASET_FORMAT_IBIN: return dataset__ibin_open(dataset, options->part, error);
     case DATASET_FORMAT_NPY: return dataset__npy_open(dataset, error);
     case DATASET_FORMAT_BY_EXTENSION: break;
     }
-    return dataset__fail(error, DATASET_E_INVALID, dataset->info.path, DATASET_OFFSET_NONE,
-                         "unknown format: the extension is none of hdf5, h5, fvecs, bvecs, ivecs, fbin, u8bin, i8bin, "
-                         "ibin, npy");
+    return dataset__fail(
+        error, DATASET_E_INVALID, dataset->info.path, DATASET_OFFSET_NONE,
+        "unknown format: the extension is not one of hdf5, h5, fvecs, bvecs, ivecs, fbin, u8bin, i8bin, "
+        "ibin, npy");
 }
 
 /* Opens the file and notes its length. Only regular files: the length of others says nothing about what they hold. */
@@ -153,14 +154,14 @@ enum dataset_status dataset_open(const char *path, const struct dataset_options 
     enum dataset_status status = open_file(dataset, error);
     if (status == DATASET_OK) status = open_format(dataset, options, error);
     if (status == DATASET_OK && options->part == DATASET_PART_NEIGHBORS &&
-        !dataset_element_is_integer(dataset->info.element))
+        rhumb_element_is_float(dataset->info.element))
         status = dataset__fail(error, DATASET_E_CONTENT, path, DATASET_OFFSET_NONE,
                                "ids of neighbours must be integers, the file holds %s",
-                               dataset_element_name(dataset->info.element));
+                               rhumb_element_name(dataset->info.element));
     if (status == DATASET_OK && options->part == DATASET_PART_DISTANCES &&
         dataset->info.format != DATASET_FORMAT_HDF5 && dataset->info.format != DATASET_FORMAT_IBIN)
         status = dataset__fail(error, DATASET_E_ABSENT, path, DATASET_OFFSET_NONE,
-                               "a file of format %s holds one matrix, and no distances beside it",
+                               "a file of format %s holds one matrix, and no distances",
                                dataset_format_name(dataset->info.format));
     if (status != DATASET_OK) {
         dataset_close(dataset);
@@ -213,7 +214,7 @@ static enum dataset_status convert_rows(const struct dataset *dataset, uint64_t 
 static enum dataset_status read_rows(struct dataset *dataset, uint64_t row_first, size_t row_count,
                                      const struct dataset_target *target, struct dataset_error *error) {
     const struct dataset_rows *rows = &dataset->rows;
-    void *as_it_is = dataset->info.element == DATASET_ELEMENT_F32 && target->f32 ? target->f32 : target->raw;
+    void *as_it_is = dataset->info.element == RHUMB_ELEMENT_F32 && target->f32 ? target->f32 : target->raw;
     if (as_it_is && rows->prefix_bytes == 0)
         return dataset__pread(dataset, rows->data_offset + row_first * rows->stride_bytes, as_it_is,
                               row_count * rows->stride_bytes, error);
@@ -261,8 +262,8 @@ enum dataset_status dataset_read_raw(struct dataset *dataset, uint64_t row_first
 
 enum dataset_status dataset_read_u64(struct dataset *dataset, uint64_t row_first, size_t row_count, uint64_t *rows,
                                      struct dataset_error *error) {
-    if (!dataset_element_is_integer(dataset->info.element))
+    if (rhumb_element_is_float(dataset->info.element))
         return dataset__fail(error, DATASET_E_INVALID, dataset->info.path, DATASET_OFFSET_NONE,
-                             "expected integers, the file holds %s", dataset_element_name(dataset->info.element));
+                             "expected integers, the file holds %s", rhumb_element_name(dataset->info.element));
     return read_checked(dataset, row_first, row_count, &(struct dataset_target){.u64 = rows}, error);
 }

@@ -18,12 +18,12 @@
  *   npy                  NumPy, versions 1 to 3, C order, little-endian, one or two axes
  *
  * HOSTILE FILES
- *   Every size in a header is checked against the length of the file before it is used, and no memory is taken in
- *   proportion to a number that the file's length does not back. HDF5 files are parsed by libhdf5, and rhumb can
- *   vouch only for what it checks before and after; do not feed HDF5 files of strangers to any program.
+ *   Every size in a header is checked against the length of the file before it is used, and no memory is allocated
+ *   in proportion to a number that exceeds the length of the file. HDF5 files are parsed by libhdf5, and rhumb can
+ *   vouch only for what it checks before and after; do not open HDF5 files from untrusted sources with any program.
  *
- * THREADS: a dataset is used by one thread at a time. The HDF5 reader also wants to be the only user of libhdf5
- * meanwhile, since that library's serial build is not thread-safe.
+ * THREADS: a dataset is used by one thread at a time. While the HDF5 reader works, no other thread may use
+ * libhdf5: its serial build is not thread-safe.
  */
 #ifndef RHUMB_CLI_DATASET_H
 #define RHUMB_CLI_DATASET_H
@@ -31,6 +31,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "include/rhumb.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -46,7 +48,7 @@ enum dataset_status {
     DATASET_E_IO = -3,      /* the operating system could not read the file */
     DATASET_E_OPEN = -4,    /* there is no such file, or it may not be opened */
     DATASET_E_CONTENT = -5, /* the file is not what its format demands */
-    DATASET_E_ABSENT = -6   /* the file is well, but does not hold the part that was asked for */
+    DATASET_E_ABSENT = -6   /* the file is sound, but does not hold the requested part */
 };
 
 /* Why the last call failed. `message` is one line and names the file, the place, what was expected and what was found.
@@ -79,21 +81,6 @@ enum dataset_part {
     DATASET_PART_DISTANCES  /* and their distances */
 };
 
-/* What one component is in the file. */
-enum dataset_element {
-    DATASET_ELEMENT_F16 = 1,
-    DATASET_ELEMENT_F32,
-    DATASET_ELEMENT_F64,
-    DATASET_ELEMENT_I8,
-    DATASET_ELEMENT_I16,
-    DATASET_ELEMENT_I32,
-    DATASET_ELEMENT_I64,
-    DATASET_ELEMENT_U8,
-    DATASET_ELEMENT_U16,
-    DATASET_ELEMENT_U32,
-    DATASET_ELEMENT_U64
-};
-
 struct dataset_options {
     enum dataset_format format; /* default: by the file's extension */
     enum dataset_part part;     /* default: DATASET_PART_TRAIN */
@@ -103,7 +90,7 @@ struct dataset_options {
 struct dataset_info {
     const char *path; /* owned by the dataset */
     enum dataset_format format;
-    enum dataset_element element;
+    rhumb_element element; /* what one component is in the file; never bf16 or b1 */
     uint64_t row_count;
     uint32_t dim; /* columns, at least 1 */
     uint64_t file_bytes;
@@ -136,19 +123,15 @@ enum dataset_status dataset_read_raw(struct dataset *dataset, uint64_t row_first
 enum dataset_status dataset_read_u64(struct dataset *dataset, uint64_t row_first, size_t row_count, uint64_t *rows,
                                      struct dataset_error *error);
 
-/* "hdf5"; NULL for a number that is no format. And back: DATASET_FORMAT_BY_EXTENSION for a text that names none. */
+/* "hdf5"; NULL for a number that is not a format. And the inverse; DATASET_FORMAT_BY_EXTENSION for any other text. */
 const char *dataset_format_name(enum dataset_format format);
 enum dataset_format dataset_format_from_name(const char *name);
 
 /* By the extension of `path` (.h5 is hdf5); DATASET_FORMAT_BY_EXTENSION when it says nothing. */
 enum dataset_format dataset_format_from_path(const char *path);
 
-const char *dataset_element_name(enum dataset_element element);
-size_t dataset_element_bytes(enum dataset_element element);
-bool dataset_element_is_integer(enum dataset_element element);
-
-/* The number that the bits of an IEEE 754 binary16 are; exact, since every one of them is a float. */
-float dataset_f16_value(uint16_t half);
+/* Bytes of one component. */
+size_t dataset_element_bytes(rhumb_element element);
 
 #ifdef __cplusplus
 }

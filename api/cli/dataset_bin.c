@@ -20,12 +20,11 @@ static enum dataset_status read_header(struct dataset *dataset, struct dataset_e
 }
 
 /* n * d of 32 bits each and components of at most 8 bytes stay far below 2^64, since d is at most DATASET_DIM_LIMIT. */
-static uint64_t matrix_bytes(const struct dataset *dataset, enum dataset_element element) {
+static uint64_t matrix_bytes(const struct dataset *dataset, rhumb_element element) {
     return dataset->info.row_count * dataset->info.dim * dataset_element_bytes(element);
 }
 
-enum dataset_status dataset__bin_open(struct dataset *dataset, enum dataset_element element,
-                                      struct dataset_error *error) {
+enum dataset_status dataset__bin_open(struct dataset *dataset, rhumb_element element, struct dataset_error *error) {
     const enum dataset_status status = read_header(dataset, error);
     if (status != DATASET_OK) return status;
     const uint64_t expected_bytes = HEADER_BYTES + matrix_bytes(dataset, element);
@@ -33,7 +32,7 @@ enum dataset_status dataset__bin_open(struct dataset *dataset, enum dataset_elem
         return dataset__fail(error, DATASET_E_CONTENT, dataset->info.path, 0,
                              "the header says %llu rows of %u %s, which takes %llu bytes; the file has %llu",
                              (unsigned long long)dataset->info.row_count, dataset->info.dim,
-                             dataset_element_name(element), (unsigned long long)expected_bytes,
+                             rhumb_element_name(element), (unsigned long long)expected_bytes,
                              (unsigned long long)dataset->info.file_bytes);
     dataset->info.element = element;
     dataset->rows = (struct dataset_rows){HEADER_BYTES, dataset->info.dim * dataset_element_bytes(element), 0};
@@ -43,7 +42,7 @@ enum dataset_status dataset__bin_open(struct dataset *dataset, enum dataset_elem
 enum dataset_status dataset__ibin_open(struct dataset *dataset, enum dataset_part part, struct dataset_error *error) {
     const enum dataset_status status = read_header(dataset, error);
     if (status != DATASET_OK) return status;
-    const uint64_t ids_bytes = matrix_bytes(dataset, DATASET_ELEMENT_I32);
+    const uint64_t ids_bytes = matrix_bytes(dataset, RHUMB_ELEMENT_I32);
     const uint64_t file_bytes = dataset->info.file_bytes;
     const bool has_distances = file_bytes == HEADER_BYTES + 2 * ids_bytes;
     if (!has_distances && file_bytes != HEADER_BYTES + ids_bytes)
@@ -57,7 +56,7 @@ enum dataset_status dataset__ibin_open(struct dataset *dataset, enum dataset_par
     if (wants_distances && !has_distances)
         return dataset__fail(error, DATASET_E_ABSENT, dataset->info.path, file_bytes,
                              "the file ends after the ids, it holds no distances");
-    dataset->info.element = wants_distances ? DATASET_ELEMENT_F32 : DATASET_ELEMENT_I32;
+    dataset->info.element = wants_distances ? RHUMB_ELEMENT_F32 : RHUMB_ELEMENT_I32;
     dataset->rows =
         (struct dataset_rows){HEADER_BYTES + (wants_distances ? ids_bytes : 0), dataset->info.dim * UINT64_C(4), 0};
     return DATASET_OK;

@@ -7,7 +7,7 @@
  * libhdf5 trusts files more than rhumb does. What it would follow out of the file (external links, virtual datasets,
  * external storage) is refused, and so is what it would allocate on the word of a header: contiguous data must lie
  * within the file, all chunks must be stored, and a chunk is at most CHUNK_BYTES_LIMIT or the file's length. libhdf5
- * prints its errors unless told not to; here they are silenced for each call and the innermost one goes into the
+ * prints its errors by default; here they are silenced for each call and the innermost one goes into the
  * message.
  */
 #if __has_include(<hdf5/serial/hdf5.h>) /* Debian keeps several flavours of it apart */
@@ -95,21 +95,21 @@ static hid_t half_type(void) {
 
 /* The type to read a matrix as if it is not to be converted. Not the file's own: that may be of the other byte order,
  * have unused bits, or be another float of the same size. */
-static hid_t raw_type(enum dataset_element element) {
+static hid_t raw_type(rhumb_element element) {
     switch (element) {
-    case DATASET_ELEMENT_F16: return half_type();
-    case DATASET_ELEMENT_F32: return H5Tcopy(H5T_IEEE_F32LE);
-    case DATASET_ELEMENT_F64: return H5Tcopy(H5T_IEEE_F64LE);
-    case DATASET_ELEMENT_I8: return H5Tcopy(H5T_STD_I8LE);
-    case DATASET_ELEMENT_I16: return H5Tcopy(H5T_STD_I16LE);
-    case DATASET_ELEMENT_I32: return H5Tcopy(H5T_STD_I32LE);
-    case DATASET_ELEMENT_I64: return H5Tcopy(H5T_STD_I64LE);
-    case DATASET_ELEMENT_U8: return H5Tcopy(H5T_STD_U8LE);
-    case DATASET_ELEMENT_U16: return H5Tcopy(H5T_STD_U16LE);
-    case DATASET_ELEMENT_U32: return H5Tcopy(H5T_STD_U32LE);
-    case DATASET_ELEMENT_U64: return H5Tcopy(H5T_STD_U64LE);
+    case RHUMB_ELEMENT_F16: return half_type();
+    case RHUMB_ELEMENT_F32: return H5Tcopy(H5T_IEEE_F32LE);
+    case RHUMB_ELEMENT_F64: return H5Tcopy(H5T_IEEE_F64LE);
+    case RHUMB_ELEMENT_I8: return H5Tcopy(H5T_STD_I8LE);
+    case RHUMB_ELEMENT_I16: return H5Tcopy(H5T_STD_I16LE);
+    case RHUMB_ELEMENT_I32: return H5Tcopy(H5T_STD_I32LE);
+    case RHUMB_ELEMENT_I64: return H5Tcopy(H5T_STD_I64LE);
+    case RHUMB_ELEMENT_U8: return H5Tcopy(H5T_STD_U8LE);
+    case RHUMB_ELEMENT_U16: return H5Tcopy(H5T_STD_U16LE);
+    case RHUMB_ELEMENT_U32: return H5Tcopy(H5T_STD_U32LE);
+    case RHUMB_ELEMENT_U64: return H5Tcopy(H5T_STD_U64LE);
+    default: return H5I_INVALID_HID; /* take_type takes no others */
     }
-    return H5I_INVALID_HID;
 }
 
 static enum dataset_status read_hdf5(struct dataset *dataset, uint64_t row_first, size_t row_count,
@@ -137,6 +137,12 @@ static enum dataset_status read_hdf5(struct dataset *dataset, uint64_t row_first
     return status;
 }
 
+static bool holds_minus_one(rhumb_element element) {
+    const int8_t minus_one = -1;
+    uint64_t room;
+    return rhumb_element_convert(RHUMB_ELEMENT_I8, &minus_one, element, &room, 1) == 1;
+}
+
 static enum dataset_status take_type(struct dataset *dataset, struct dataset_error *error) {
     struct hdf5_reader *reader = dataset->reader;
     const hid_t type = H5Dget_type(reader->matrix);
@@ -146,10 +152,11 @@ static enum dataset_status take_type(struct dataset *dataset, struct dataset_err
     reader->is_signed = class == H5T_INTEGER && H5Tget_sign(type) == H5T_SGN_2;
     H5Tclose(type);
 
-    enum dataset_element element = 0;
-    for (int e = DATASET_ELEMENT_F16; e <= DATASET_ELEMENT_U64; e++) {
-        const bool is_float = e <= DATASET_ELEMENT_F64;
-        const bool is_signed = e >= DATASET_ELEMENT_I8 && e <= DATASET_ELEMENT_I64;
+    rhumb_element element = 0;
+    for (int number = 1; rhumb_element_name((rhumb_element)number) != NULL; number++) {
+        const rhumb_element e = (rhumb_element)number;
+        if (e == RHUMB_ELEMENT_BF16) continue; /* floats of 16 bits of any layout are read as f16 */
+        const bool is_float = rhumb_element_is_float(e), is_signed = holds_minus_one(e);
         if (dataset_element_bytes(e) != bytes || class != (is_float ? H5T_FLOAT : H5T_INTEGER)) continue;
         if (is_float || is_signed == reader->is_signed) element = e;
     }
@@ -225,7 +232,7 @@ static enum dataset_status check_storage(struct dataset *dataset, struct dataset
     return status;
 }
 
-/* The attribute `distance` of the file. Absent or of a strange kind: there is none, which is no error. */
+/* The attribute `distance` of the file. If it is absent or not a text, the info has none; that is not an error. */
 static void take_distance_attribute(struct dataset *dataset) {
     const struct hdf5_reader *reader = dataset->reader;
     if (H5Aexists(reader->file, "distance") <= 0) return;

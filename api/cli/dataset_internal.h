@@ -37,10 +37,8 @@ struct dataset {
 
 /* Each is called with path, format, file_bytes and fd set, and fills the rest. They may leave `reader` set on failure:
  * the caller then calls `close` if it is set. */
-enum dataset_status dataset__vecs_open(struct dataset *dataset, enum dataset_element element,
-                                       struct dataset_error *error);
-enum dataset_status dataset__bin_open(struct dataset *dataset, enum dataset_element element,
-                                      struct dataset_error *error);
+enum dataset_status dataset__vecs_open(struct dataset *dataset, rhumb_element element, struct dataset_error *error);
+enum dataset_status dataset__bin_open(struct dataset *dataset, rhumb_element element, struct dataset_error *error);
 enum dataset_status dataset__ibin_open(struct dataset *dataset, enum dataset_part part, struct dataset_error *error);
 enum dataset_status dataset__npy_open(struct dataset *dataset, struct dataset_error *error);
 enum dataset_status dataset__hdf5_open(struct dataset *dataset, enum dataset_part part, const char *name,
@@ -65,7 +63,7 @@ bool dataset__size(uint64_t a, uint64_t b, uint64_t c, uint64_t *result);
 uint32_t dataset__u32_le(const unsigned char *bytes);
 
 /* Converts `count` little-endian components. */
-void dataset__to_f32(enum dataset_element element, const unsigned char *bytes, size_t count, float *out);
-void dataset__to_u64(enum dataset_element element, const unsigned char *bytes, size_t count, uint64_t *out);
+void dataset__to_f32(rhumb_element element, const unsigned char *bytes, size_t count, float *out);
+void dataset__to_u64(rhumb_element element, const unsigned char *bytes, size_t count, uint64_t *out);
 
 #endif /* RHUMB_CLI_DATASET_INTERNAL_H */

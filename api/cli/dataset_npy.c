@@ -29,7 +29,7 @@ struct header_text {
 
 struct header_fields {
     bool has_descr, has_order, has_shape;
-    enum dataset_element element;
+    rhumb_element element;
     uint64_t axes[AXIS_LIMIT];
     unsigned axis_count;
 };
@@ -85,12 +85,11 @@ static bool take_number(struct header_text *text, uint64_t *number) {
 static enum dataset_status take_descr(struct header_text *text, struct header_fields *fields) {
     static const struct {
         char descr[3];
-        enum dataset_element element;
+        rhumb_element element;
     } types[] = {
-        {"f2", DATASET_ELEMENT_F16}, {"f4", DATASET_ELEMENT_F32}, {"f8", DATASET_ELEMENT_F64},
-        {"i1", DATASET_ELEMENT_I8},  {"i2", DATASET_ELEMENT_I16}, {"i4", DATASET_ELEMENT_I32},
-        {"i8", DATASET_ELEMENT_I64}, {"u1", DATASET_ELEMENT_U8},  {"u2", DATASET_ELEMENT_U16},
-        {"u4", DATASET_ELEMENT_U32}, {"u8", DATASET_ELEMENT_U64},
+        {"f2", RHUMB_ELEMENT_F16}, {"f4", RHUMB_ELEMENT_F32}, {"f8", RHUMB_ELEMENT_F64}, {"i1", RHUMB_ELEMENT_I8},
+        {"i2", RHUMB_ELEMENT_I16}, {"i4", RHUMB_ELEMENT_I32}, {"i8", RHUMB_ELEMENT_I64}, {"u1", RHUMB_ELEMENT_U8},
+        {"u2", RHUMB_ELEMENT_U16}, {"u4", RHUMB_ELEMENT_U32}, {"u8", RHUMB_ELEMENT_U64},
     };
     char descr[16];
     if (!take_string(text, descr, sizeof descr))
@@ -208,10 +207,10 @@ enum dataset_status dataset__npy_open(struct dataset *dataset, struct dataset_er
     const bool fits = dataset__size(dataset->info.row_count, row_bytes, data_offset, &expected_bytes);
     if (!fits || expected_bytes != dataset->info.file_bytes)
         return dataset__fail(error, DATASET_E_CONTENT, dataset->info.path, text.file_offset,
-                             "the header says %llu rows of %llu %s behind a header of %llu bytes; the file has %llu "
+                             "the header says %llu rows of %llu %s after a header of %llu bytes; the file has %llu "
                              "bytes",
                              (unsigned long long)dataset->info.row_count, (unsigned long long)dim,
-                             dataset_element_name(fields.element), (unsigned long long)data_offset,
+                             rhumb_element_name(fields.element), (unsigned long long)data_offset,
                              (unsigned long long)dataset->info.file_bytes);
     dataset->info.element = fields.element;
     dataset->rows = (struct dataset_rows){data_offset, row_bytes, 0};

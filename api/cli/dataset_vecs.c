@@ -12,8 +12,7 @@
 
 #define PREFIX_BYTES 4u
 
-enum dataset_status dataset__vecs_open(struct dataset *dataset, enum dataset_element element,
-                                       struct dataset_error *error) {
+enum dataset_status dataset__vecs_open(struct dataset *dataset, rhumb_element element, struct dataset_error *error) {
     const uint64_t file_bytes = dataset->info.file_bytes;
     unsigned char prefix[PREFIX_BYTES];
     enum dataset_status status = dataset__pread(dataset, 0, prefix, sizeof prefix, error);
@@ -26,7 +25,7 @@ enum dataset_status dataset__vecs_open(struct dataset *dataset, enum dataset_ele
     if (file_bytes % row_bytes != 0)
         return dataset__fail(error, DATASET_E_CONTENT, dataset->info.path, file_bytes - file_bytes % row_bytes,
                              "the file ends within row %llu: a row of %u %s takes %llu bytes, found %llu",
-                             (unsigned long long)(file_bytes / row_bytes), dim, dataset_element_name(element),
+                             (unsigned long long)(file_bytes / row_bytes), dim, rhumb_element_name(element),
                              (unsigned long long)row_bytes, (unsigned long long)(file_bytes % row_bytes));
     dataset->info.element = element;
     dataset->rows = (struct dataset_rows){0, row_bytes, PREFIX_BYTES};

@@ -1,4 +1,4 @@
-/* info_command.c - `rhumb info`: what an index is and how it does. Opens read-only, so it works beside a writer. */
+/* info_command.c - `rhumb info`: describes an index. Opens read-only, so it works while another process writes. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -110,14 +110,14 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
         else
             print_text(path, &stats, &texts);
     } else {
-        exit_code = cli_fail_index(cli, status, "cannot see what the index is");
+        exit_code = cli_fail_index(cli, status, "cannot read the statistics of the index");
     }
     return cli_close_index(cli, index, exit_code);
 }
 
 const struct cli_command cli_info_command = {
     .name = "info",
-    .summary = "tell what an index is",
+    .summary = "describe an index",
     .usage = "[OPTIONS] INDEX",
     .description = "Prints what the index was created with, what it holds and how large it is. It reads the newest\n"
                    "checkpoint, also while another process writes.\n",

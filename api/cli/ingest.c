@@ -1,9 +1,8 @@
-/* ingest.c - the rows of a file into an index, in batches.
+/* ingest.c - inserts the rows of a file into an index, in batches.
  *
  * Owns the buffers of one batch: BATCH_BYTES of vectors (or one row, if a row is larger) and their keys, whatever the
- * file's size. Keys are always given explicitly, also where they are plain row numbers: after an interruption the rows
- * that are missing can then be told by their keys. Progress spans all batches. On any failure the rows inserted so far
- * stay.
+ * file's size. Keys are always given explicitly, also where they are plain row numbers: after an interruption the keys
+ * show which rows are missing. Progress spans all batches. On any failure the rows already inserted stay.
  */
 #include "ingest.h"
 
@@ -101,7 +100,7 @@ static int insert_batch(struct ingest *ingest, size_t count) {
     batch.thread_count = ingest->options->thread_count;
     batch.progress = on_progress;
     batch.progress_context = ingest;
-    batch.partial = true; /* what an interruption has left is gone on with */
+    batch.partial = true; /* a batch that was interrupted is continued */
     size_t inserted_count = 0;
     const rhumb_status status =
         rhumb_index_insert_batch(ingest->index, ingest->keys, ingest->vectors, count, &batch, &inserted_count);

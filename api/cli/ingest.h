@@ -24,8 +24,8 @@ struct ingest_result {
 };
 
 /* Reads rows in batches of bounded size and inserts them, then makes a checkpoint; so it does when it is interrupted or
- * a batch fails, to keep what is there. Returns CLI_OK, CLI_INTERRUPTED (not told: the caller knows how to go on), or a
- * told failure. *result is filled in every case. */
+ * a batch fails, to keep what is there. Returns CLI_OK, CLI_INTERRUPTED (not reported: the caller knows how to
+ * continue), or a reported failure. *result is filled in every case. */
 int ingest_run(struct cli *cli, rhumb_index *index, struct dataset *rows, const struct ingest_options *options,
                struct ingest_result *result);
 

@@ -1,7 +1,7 @@
-/* json_writer.c - writes one JSON value to a stream, piece by piece (RFC 8259).
+/* json_writer.c - writes one JSON value to a stream, member by member (RFC 8259).
  *
- * Owns nothing but its small state. Invariant: what was written so far, followed by closers[depth - 1] ... closers[0],
- * is valid JSON. Errors of the stream stay in the stream; whoever owns it asks ferror at the end.
+ * Owns nothing but its small state. Invariant: the text written up to now, followed by closers[depth - 1] ...
+ * closers[0], is valid JSON. Errors of the stream stay in the stream; its owner checks ferror at the end.
  */
 #include "json_writer.h"
 

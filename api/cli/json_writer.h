@@ -1,4 +1,4 @@
-/* json_writer.h - writes one JSON value to a stream, piece by piece, so that results need not fit in memory.
+/* json_writer.h - writes one JSON value to a stream, member by member, so that results need not fit in memory.
  *
  * The writer puts the commas and closes what is open. A text that is not UTF-8 gets U+FFFD in the place of each byte
  * that is not; a number that is not finite becomes null. A writer whose stream is NULL writes nothing, so callers need
@@ -37,7 +37,7 @@ void json_bool(struct json_writer *json, const char *name, bool value);
 /* Closes the innermost object or array. */
 void json_end(struct json_writer *json);
 
-/* Closes objects and arrays until `depth` of them are open: 1 goes back to the outermost object, 0 ends the document.
+/* Closes objects and arrays until `depth` of them are open: 1 returns to the outermost object, 0 ends the document.
  */
 void json_end_to(struct json_writer *json, unsigned depth);
 

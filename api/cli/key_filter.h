@@ -10,8 +10,8 @@ struct key_filter {
     rhumb_filter filter;
 };
 
-/* Reads the keys at `path`, one column of integers in any order. `exclude`: all keys but these match. CLI_OK or a told
- * failure; in both cases key_filter_close is due. */
+/* Reads the keys at `path`, one column of integers in any order. `exclude`: all keys but these match. CLI_OK or a
+ * reported failure; in both cases key_filter_close is due. */
 int key_filter_open(struct key_filter *filter, struct cli *cli, const char *path, bool exclude);
 
 void key_filter_close(struct key_filter *filter);

@@ -64,7 +64,7 @@ static const struct cli_command *find_command(const char *name) {
     return NULL;
 }
 
-/* Whether a failure on the command line itself is to be told in JSON: known before the line is parsed. */
+/* Whether a failure of the command line itself is reported as JSON; decided before the line is parsed. */
 static bool wants_json(int argument_count, char *const *arguments) {
     for (int i = 0; i < argument_count && strcmp(arguments[i], "--") != 0; i++)
         if (strcmp(arguments[i], "--json") == 0) return true;
@@ -76,8 +76,9 @@ static void print_message(void *context, rhumb_log_level level, const char *mess
     fprintf(stderr, "rhumb: %s: %s\n", log_levels[level - 1], message);
 }
 
-/* RHUMB_LOG in the environment has the library's messages printed. What is no level is told, and nothing else done. */
-static void listen_to_library(void) {
+/* RHUMB_LOG in the environment names the level from which the library's messages are printed. An unknown level is
+ * reported and otherwise ignored. */
+static void print_library_messages(void) {
     const char *wanted = getenv("RHUMB_LOG");
     if (wanted == NULL || wanted[0] == '\0') return;
     for (int level = RHUMB_LOG_ERROR; level <= RHUMB_LOG_DEBUG; level++) {
@@ -89,7 +90,7 @@ static void listen_to_library(void) {
 }
 
 int main(int argc, char **argv) {
-    listen_to_library();
+    print_library_messages();
     const char *first = argc > 1 ? argv[1] : "";
     struct cli cli = {.command = "", .json = wants_json(argc - 1, argv + 1)};
     if (strcmp(first, "--version") == 0 || strcmp(first, "-V") == 0) {

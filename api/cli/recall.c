@@ -1,4 +1,4 @@
-/* recall.c - counts found neighbours against the truth of a file.
+/* recall.c - compares found neighbours with the true ones of a file.
  *
  * Owns the truth's datasets and buffers of one row each; the truth is read row by row, so its width, a number from the
  * file, costs no more memory than a row of the file.

@@ -27,10 +27,10 @@ struct recall_options {
     size_t k;
 };
 
-/* Opens the truth. CLI_OK or a told failure. */
+/* Opens the truth. CLI_OK or a reported failure. */
 int recall_open(struct cli *cli, const struct recall_options *options, struct recall **recall_out);
 
-/* Counts `query_count` results, rows of k, of the queries from row `query_first` on. CLI_OK or a told failure. */
+/* Counts `query_count` results, rows of k, of the queries from row `query_first` on. CLI_OK or a reported failure. */
 int recall_add(struct cli *cli, struct recall *recall, uint64_t query_first, size_t query_count, const uint64_t *keys,
                const float *distances);
 

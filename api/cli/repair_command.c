@@ -63,8 +63,8 @@ static void print_text(const char *path, const char *new_path, const rhumb_repai
         printf("doubtful     %s may have been deleted before\n", units_count(&a, report->doubtful_count));
     if (report->unproved_count > 0)
         printf("unproved     %s are covered by no checksum\n", units_count(&a, report->unproved_count));
-    printf("links        %s nodes linked anew, the lists of %s were damaged\n", units_count(&a, report->relinked_count),
-           units_count(&b, report->lists_rebuilt_count));
+    printf("links        %s nodes linked again, the lists of %s were damaged\n",
+           units_count(&a, report->relinked_count), units_count(&b, report->lists_rebuilt_count));
     if (report->log_carried_count + report->log_left_out_count > 0)
         printf("log          %s operations carried over, %s left out\n", units_count(&a, report->log_carried_count),
                units_count(&b, report->log_left_out_count));
@@ -116,7 +116,8 @@ const struct cli_command cli_repair_command = {
     .usage = "[OPTIONS] INDEX --into NEW",
     .description =
         "Reads INDEX and its log without trusting them, and saves every vector that checksums prove to be intact into\n"
-        "a new index. Links that are damaged are made anew. INDEX and its log are not changed; it must not be open "
+        "a new index. Nodes with damaged links are linked again. INDEX and its log are not changed; it must not be "
+        "open "
         "for\n"
         "writing. What cannot be proved but is likely to be right is saved too and counted: 'doubtful' is what may\n"
         "have been deleted before, 'unproved' what no checksum covers.\n"

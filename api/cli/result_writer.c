@@ -1,6 +1,6 @@
 /* result_writer.c - the results of a search, as text, JSON, npy or vecs.
  *
- * Owns the two output files until they are closed. A failed write is told once, with the path and the reason.
+ * Owns the two output files until they are closed. A failed write is reported once, with the path and the reason.
  */
 #include "result_writer.h"
 

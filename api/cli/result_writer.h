@@ -22,16 +22,16 @@ struct result_writer {
     struct result_file distances; /* .npy (f32) or .fvecs (f32) */
 };
 
-/* Opens the files that are wanted. `query_count` rows will follow. CLI_OK or a told failure; in both cases
+/* Opens the files that are wanted. `query_count` rows will follow. CLI_OK or a reported failure; in both cases
  * result_writer_close is due. */
 int result_writer_open(struct result_writer *writer, struct cli *cli, uint64_t query_count, size_t k, bool to_stdout,
                        const char *keys_path, const char *distances_path);
 
-/* Writes `query_count` rows of k; `found_counts` tells how many places of each are filled. CLI_OK or a told failure. */
+/* Writes `query_count` rows of k; `found_counts` are the numbers of filled entries. CLI_OK or a reported failure. */
 int result_writer_add(struct result_writer *writer, uint64_t query_first, size_t query_count, const uint64_t *keys,
                       const float *distances, const size_t *found_counts);
 
-/* Closes the files and, if `complete`, gives them their names; else removes them. CLI_OK or a told failure. */
+/* Closes the files and, if `complete`, gives them their names; else removes them. CLI_OK or a reported failure. */
 int result_writer_close(struct result_writer *writer, bool complete);
 
 #endif /* RHUMB_CLI_RESULT_WRITER_H */

@@ -3,7 +3,7 @@
  *
  * Queries go to the library in batches; owns the buffers of one batch, bounded whatever the file and k are. Only the
  * searching is timed, not the reading, the counting of recall or the writing. Opens the index read-only, so it works
- * beside a writer.
+ * while another process writes.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -74,7 +74,7 @@ static int open_truth(struct search *search, rhumb_metric metric) {
         struct dataset_error error;
         const enum dataset_status status = dataset_open(queries->path, &wanted, &neighbors, &error);
         if (status != DATASET_OK && status != DATASET_E_ABSENT) return cli_fail_dataset(search->cli, &error);
-        /* Nobody asked for this truth, so one that is too narrow for k is no failure. */
+        /* The user did not ask for this truth, so it is not a failure if it is too narrow for k. */
         if (neighbors && dataset_info_get(neighbors)->dim >= arguments->k) {
             options.path = queries->path;
             options.format_name = "hdf5";
@@ -316,11 +316,10 @@ const struct cli_command cli_search_command = {
     .summary = "find the nearest neighbours of the vectors of a file",
     .usage = "[OPTIONS] INDEX QUERIES",
     .description =
-        "Prints one line per row of QUERIES: its number, a tab, and KEY:DISTANCE of its neighbours, nearest first. "
-        "How\n"
-        "fast it went is told at the end, and with the truth at hand also the recall: the share of the k neighbours\n"
-        "that is no farther than the true k-th (\"by distance\", safe with ties), or, where true distances are\n"
-        "not known, the share of true ids that was found (\"by ids\").\n",
+        "Prints one line per row of QUERIES: its number, a tab, and KEY:DISTANCE of its neighbours, nearest first.\n"
+        "At the end it prints the speed and, if the truth is known, the recall: the share of the k neighbours\n"
+        "that are no farther than the true k-th (\"by distance\", safe with ties), or, where true distances are\n"
+        "not known, the share of true ids that were found (\"by ids\").\n",
     .examples = "  rhumb search images.rhumb fashion-mnist-784-euclidean.hdf5 -k 10 --ef 100 --summary\n"
                 "  rhumb search big.rhumb query.u8bin -k 100 --truth groundtruth.ibin --truth-metric l2sq --summary\n"
                 "  rhumb search words.rhumb queries.npy --out keys.npy --out-distances distances.npy\n"

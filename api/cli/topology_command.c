@@ -1,5 +1,5 @@
 /* topology_command.c - `rhumb topology`: the graph of an index as a topology file, and what a topology file holds. The
- * index is opened read-only, at its newest checkpoint, so this works beside a writer. */
+ * index is opened read-only, at its newest checkpoint, so this works while another process writes. */
 #include <stdio.h>
 #include <string.h>
 
@@ -34,7 +34,7 @@ static void print(struct cli *cli, const char *path, const rhumb_topology_stats 
            units_duration(&c, seconds));
 }
 
-/* Reads the file from end to end, and, beside the live graph, compares what both say of every point. */
+/* Reads the file from end to end, and, with the live graph, compares every point of both. */
 static int compare(struct cli *cli, rhumb_index *index, const rhumb_topology *topology,
                    const rhumb_topology_stats *stats) {
     enum { CAPACITY = 8192 }; /* more than a point can have */

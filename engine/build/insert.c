@@ -44,37 +44,12 @@ typedef struct insertion {
 
 /* ---- step 1 ---- */
 
-/* Makes room in all sections for a slot and its upper rows. Under append_lock. */
-static rhumb_status ensure_room(rhumb__graph *graph, uint64_t slot_count, uint64_t upper_row_count) {
-    rhumb_status status;
-    if (slot_count >= RHUMB__SLOT_LIMIT) {
-        return rhumb__fail(RHUMB_E_FULL, "the index has %llu slots, which is all that there can be",
-                           (unsigned long long)(slot_count - 1));
-    }
-    RHUMB_TRY(rhumb__section_ensure(&graph->vectors, slot_count));
-    RHUMB_TRY(rhumb__section_ensure(&graph->keys, slot_count));
-    RHUMB_TRY(rhumb__section_ensure(&graph->nodes, slot_count));
-    RHUMB_TRY(rhumb__section_ensure(&graph->lists0, slot_count));
-    RHUMB_TRY(rhumb__section_ensure(&graph->lists_upper, upper_row_count));
-    RHUMB_TRY(rhumb__section_ensure(&graph->tombstones, rhumb__tombstone_row_count(slot_count)));
-    uint64_t capacity = atomic_load(&graph->vectors.row_capacity);
-    capacity = rhumb__min_u64(capacity, atomic_load(&graph->keys.row_capacity));
-    capacity = rhumb__min_u64(capacity, atomic_load(&graph->nodes.row_capacity));
-    capacity = rhumb__min_u64(capacity, atomic_load(&graph->lists0.row_capacity));
-    capacity = rhumb__min_u64(capacity, atomic_load(&graph->tombstones.row_capacity) * RHUMB__TOMBSTONE_ROW_SLOTS);
-    /* Release pairs with the acquire in rhumb__scratch_extend. */
-    atomic_store_explicit(&graph->slot_limit, rhumb__min_u64(capacity, RHUMB__SLOT_LIMIT), memory_order_release);
-    atomic_store_explicit(&graph->upper_row_limit, atomic_load(&graph->lists_upper.row_capacity), memory_order_release);
-done:
-    return status;
-}
-
 /* Hands out the next slot and its upper rows. Under append_lock. */
 static rhumb_status take_slot(rhumb__graph *graph, insertion *in) {
     rhumb__counts *counts = &graph->counts;
     const uint32_t slot = (uint32_t)counts->slot_count;
     const uint32_t level = rhumb__params_level(&graph->params, slot);
-    rhumb_status status = ensure_room(graph, counts->slot_count + 1, counts->upper_row_count + level);
+    rhumb_status status = rhumb__graph_ensure_room(graph, counts->slot_count + 1, counts->upper_row_count + level);
     if (status != RHUMB_OK) return status;
     in->slot = slot;
     in->level = level;
@@ -132,7 +107,7 @@ static rhumb_status begin(rhumb__graph *graph, const void *row, insertion *in) {
     RHUMB_TRY(rhumb__key_table_reserve(&graph->key_table, &place));
     if (in->replaced != RHUMB__SLOT_NONE) RHUMB_TRY(rhumb__removal_note(graph, in->key, in->replaced));
     RHUMB_TRY(take_slot_and_lsn(graph, row, in));
-    *(uint64_t *)rhumb__section_row(&graph->keys, in->slot) = in->key;
+    *(uint64_t *)rhumb__section_row(&graph->sections[RHUMB__SECTION_KEYS], in->slot) = in->key;
     rhumb__key_table_add(&graph->key_table, &place, in->slot);
     if (in->replaced != RHUMB__SLOT_NONE) rhumb__removal_unlink_key(graph, &place, in->replaced);
     rhumb__carry_note(&graph->writer->carry, in->replace ? RHUMB__LOG_UPSERT : RHUMB__LOG_INSERT, in->key, in->slot,
@@ -146,17 +121,17 @@ done:
 /* ---- step 2 ---- */
 
 static void write_node(rhumb__graph *graph, const void *row, const insertion *in) {
-    uint8_t *target = rhumb__section_row(&graph->vectors, in->slot);
+    uint8_t *target = rhumb__section_row(&graph->sections[RHUMB__SECTION_VECTORS], in->slot);
     const uint32_t row_bytes = graph->space.row_bytes;
     memcpy(target, row, row_bytes);
     memset(target + row_bytes, 0, graph->space.row_stride_bytes - row_bytes);
-    rhumb__node_record *record = rhumb__section_row(&graph->nodes, in->slot);
+    rhumb__node_record *record = rhumb__section_row(&graph->sections[RHUMB__SECTION_NODES], in->slot);
     const rhumb__list list0 = rhumb__graph_list(graph, in->slot, 0);
     rhumb__list_clear(&list0);
+    rhumb__section *lists_upper = &graph->sections[RHUMB__SECTION_LISTS_UPPER];
     for (uint32_t i = 0; i < in->level; i++) {
         const uint64_t upper_row = (uint64_t)in->upper_row + i;
-        const rhumb__list list = {&graph->lists_upper, upper_row, rhumb__section_row(&graph->lists_upper, upper_row),
-                                  graph->params.M};
+        const rhumb__list list = {lists_upper, upper_row, rhumb__section_row(lists_upper, upper_row), graph->params.M};
         rhumb__list_clear(&list);
     }
     /* Release pairs with the acquire in rhumb__graph_node: who sees the node present can read all of it. */
@@ -176,7 +151,7 @@ static rhumb_status insert(rhumb__graph *graph, rhumb__scratch *scratch, inserti
         goto done;
     }
     write_node(graph, scratch->query, in);
-    rhumb__active_announce(graph, in->active, in->slot);
+    rhumb__active_publish(graph, in->active, in->slot);
     const rhumb__link_node node = {.slot = in->slot, .level = in->level, .active = in->active};
     rhumb__link(graph, scratch, &node);
     atomic_fetch_add_explicit(&graph->finished_count, 1, memory_order_relaxed);
@@ -226,7 +201,7 @@ rhumb_status rhumb__graph_place(rhumb__graph *graph, uint64_t key, const void *r
     status = take_slot(graph, &in);
     rhumb__mutex_unlock(&graph->append_lock);
     RHUMB_TRY(status);
-    *(uint64_t *)rhumb__section_row(&graph->keys, in.slot) = key;
+    *(uint64_t *)rhumb__section_row(&graph->sections[RHUMB__SECTION_KEYS], in.slot) = key;
     rhumb__key_table_add(&graph->key_table, &place, in.slot);
     if (in.replaced != RHUMB__SLOT_NONE) rhumb__removal_unlink_key(graph, &place, in.replaced);
     write_node(graph, row, &in);
@@ -244,7 +219,7 @@ rhumb_status rhumb__graph_link_placed(rhumb__graph *graph, rhumb__scratch *scrat
     RHUMB_TRY(rhumb__link_prepare(graph, scratch));
     rhumb__link_node node = {.slot = slot, .level = rhumb__node_level(rhumb__graph_node(graph, slot))};
     node.active = rhumb__active_claim(graph);
-    rhumb__active_announce(graph, node.active, slot);
+    rhumb__active_publish(graph, node.active, slot);
     rhumb__link(graph, scratch, &node);
     rhumb__active_leave(graph, node.active);
 done:

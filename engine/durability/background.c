@@ -1,12 +1,11 @@
 /* background.c - see background.h.
  *
- * The thread sleeps until somebody signals `wake`. A checkpoint is due when the log has passed a limit: by default a
- * quarter of the index's size, so that an index is rewritten at most a few times for all that is inserted, and at least
- * 64 MiB. A checkpoint that fails (a full disk) is noted for the statistics and due again after as much log again;
- * nothing is lost meanwhile, because the log stays.
+ * Owns the thread and its scratch pool. The thread sleeps until `wake` is signalled. A checkpoint is due when the log
+ * has grown by a quarter of the size of the index, and by at least 64 MiB, unless the options say otherwise: so
+ * everything that is inserted is rewritten only a few times. A checkpoint that fails (a full disk) is recorded in the
+ * statistics and due again after as much log again; nothing is lost in the meantime, because the log stays.
  *
- * Locks: `lock` guards the flags; link_lock is held for the linking of a block. Neither is held while a checkpoint
- * runs.
+ * Locks: `lock` guards the flags; link_lock is held while a block is linked. Neither is held while a checkpoint runs.
  */
 #include "engine/durability/background.h"
 #include "engine/build/writer.h"
@@ -28,21 +27,21 @@
 #define LOG_BYTES_MIN (UINT64_C(64) << 20)
 #define INDEX_SHARE 4u
 
-/* Reachability is counted when one live node of so many has been deleted since the last time. */
+/* Unreachable nodes are counted when one live node in so many has been deleted since the last time. */
 #define DELETED_SHARE 20u
 
 struct rhumb__background {
     pthread_t thread;
     rhumb__mutex lock;
     pthread_cond_t wake; /* the thread has something to do */
-    pthread_cond_t idle; /* it has nothing to do any more */
+    pthread_cond_t idle; /* it has nothing left to do */
     rhumb__mutex link_lock;
-    _Atomic bool recovering; /* vectors from the log wait to be linked; those that a compaction leaves do not count */
+    _Atomic bool recovering; /* vectors from the log are waiting to be linked; not those that a compaction leaves */
     bool stop;               /* guarded by lock, as the three below */
     bool checkpoint_due;
-    bool busy;                /* it is at work */
+    bool busy;                /* the thread is working */
     rhumb__scratch_pool pool; /* for linking */
-    uint64_t counted_dead;    /* deleted nodes when reachability was counted; the thread's own */
+    uint64_t counted_dead;    /* deleted nodes at the last count of unreachable ones; used by the thread only */
 };
 
 static uint64_t limit_bytes(rhumb__writer *writer) {
@@ -54,7 +53,7 @@ static uint64_t limit_bytes(rhumb__writer *writer) {
     return rhumb__max_u64(index_bytes / INDEX_SHARE, LOG_BYTES_MIN);
 }
 
-/* The writer's hook. */
+/* The writer's hook of that name. */
 static void checkpoint_due(rhumb__writer *writer) {
     rhumb__background *b = writer->background;
     rhumb__mutex_lock(&b->lock);
@@ -78,7 +77,7 @@ rhumb_status rhumb__background_finish_linking(rhumb__writer *writer) {
     return status;
 }
 
-static void note_failure(rhumb__writer *writer) {
+static void background_note_failure(rhumb__writer *writer) {
     rhumb__mutex_lock(&writer->stats_lock);
     writer->checkpoint_stats.failed_count++;
     snprintf(writer->checkpoint_stats.failure, sizeof writer->checkpoint_stats.failure, "%.255s",
@@ -90,17 +89,17 @@ static void note_failure(rhumb__writer *writer) {
 }
 
 static void make_checkpoint(rhumb__writer *writer) {
-    if (rhumb__checkpoint(writer) != RHUMB_OK) note_failure(writer);
-    /* What came while the checkpoint was being made counts from zero: it is little, and the limit is no promise. */
+    if (rhumb__checkpoint(writer) != RHUMB_OK) background_note_failure(writer);
+    /* This also forgets what was logged during the checkpoint: it is little, and the limit is not a promise. */
     atomic_store_explicit(&writer->logged_bytes, 0, memory_order_relaxed);
     atomic_store_explicit(&writer->logged_limit_bytes, limit_bytes(writer), memory_order_relaxed);
 }
 
-/* Without the memory for it, the old number stays. */
+/* Without memory, the previous number stays. */
 static void count_unreachable_of(rhumb__writer *writer, rhumb__graph *graph) {
     rhumb__background *b = writer->background;
     const uint64_t dead_count = atomic_load(&graph->dead_count);
-    /* A new graph begins without any. */
+    /* A new graph has no deleted nodes. */
     if (dead_count < b->counted_dead) b->counted_dead = 0;
     if (dead_count - b->counted_dead <= rhumb__graph_live_count(graph) / DELETED_SHARE) return;
     b->counted_dead = dead_count;
@@ -129,11 +128,11 @@ static bool is_stopped(rhumb__background *b) {
     return stop;
 }
 
-static void *thread_main(void *argument) {
+static void *background_main(void *argument) {
     rhumb__writer *writer = argument;
     rhumb__background *b = writer->background;
     bool left = true;
-    /* Without memory it is left to the next checkpoint, which says so to its caller. */
+    /* After a failure, the next checkpoint links the rest and returns its failure to its caller. */
     while (left && !is_stopped(b)) {
         if (link_block(writer, &left) == RHUMB_OK) continue;
         rhumb__log_message(RHUMB_LOG_WARNING, writer->store->path, "linking what came from the log failed: %s",
@@ -202,7 +201,7 @@ rhumb_status rhumb__background_start(rhumb__writer *writer) {
     writer->background = b;
     writer->checkpoint_due = checkpoint_due;
     atomic_store(&writer->logged_limit_bytes, limit_bytes(writer));
-    if (rhumb__thread_start(&b->thread, thread_main, writer) == 0) return RHUMB_OK;
+    if (rhumb__thread_start(&b->thread, background_main, writer) == 0) return RHUMB_OK;
     atomic_store(&writer->logged_limit_bytes, UINT64_MAX);
     writer->background = NULL;
     background_free(b);

@@ -1,10 +1,10 @@
 /* lifetime.c - see lifetime.h.
  *
- * Opening reads the superblock and the directory and maps the sections, so it costs a handful of system calls, whatever
- * the size of the index. A writer then replays the log, which costs time in its length.
+ * Opening reads the superblock and the directory and maps the sections: a handful of system calls, whatever the size of
+ * the index. A writer then replays the log, in time proportional to its length.
  *
- * A graph owns its store; with a writer, the writer owns the log and the thread. Everything is released in the opposite
- * order: thread, log, store, graph, writer.
+ * A graph owns its store. A writer owns the log and the thread. They are released in this order: thread, log, store,
+ * graph, writer. A failure releases what has been acquired; a failed creation also removes the file.
  *
  * Locks: none; no other thread knows the graph yet, or any more.
  */
@@ -19,7 +19,7 @@
 #include "engine/durability/recover.h"
 #include "storage/log/log_examine.h"
 
-/* A graph with a writer of its own when `options` says that it is to be written. */
+/* A graph, with a writer of its own if there are options for one. */
 static rhumb_status graph_new(const rhumb__graph_options *options, rhumb__graph **graph_out) {
     rhumb__writer *writer = NULL;
     rhumb_status status = options == NULL ? RHUMB_OK : rhumb__writer_new(options, &writer);
@@ -52,15 +52,16 @@ static rhumb_status open_log(rhumb__graph *graph) {
     return rhumb__log_open(&spec, &graph->writer->log);
 }
 
-/* The log of an index that is not there any more may hold the only copy of something. */
+/* A log whose index is gone may hold the only copy of something, so it is not overwritten. */
 static rhumb_status check_no_log(const char *path, const rhumb__graph_options *options) {
     bool exists = false;
     if (options->discard_log) return RHUMB_OK;
     const rhumb_status status = rhumb__log_exists(NULL, path, &exists);
     if (status != RHUMB_OK || !exists) return status;
-    return rhumb__fail_at(RHUMB_E_EXISTS, path, RHUMB_OFFSET_NONE,
-                          "the log of another index is there already, as a file with \"-wal\" behind this name; remove "
-                          "it, or choose another name");
+    return rhumb__fail_at(
+        RHUMB_E_EXISTS, path, RHUMB_OFFSET_NONE,
+        "the log of another index exists, in the file of this name with \"-wal\" appended; remove it, or "
+        "choose another name");
 }
 
 rhumb_status rhumb__graph_create(const char *path, const rhumb__params *params, const rhumb__graph_options *options,
@@ -76,7 +77,7 @@ rhumb_status rhumb__graph_create(const char *path, const rhumb__params *params, 
     RHUMB_TRY(rhumb__store_create(NULL, path, creator_version, &graph->store));
     graph->writer->store = graph->store;
     RHUMB_TRY(rhumb__graph_attach(graph, false));
-    RHUMB_TRY(rhumb__section_ensure(&graph->key_table.buckets, RHUMB__KEY_BUCKET_COUNT_MIN));
+    RHUMB_TRY(rhumb__section_ensure(&graph->sections[RHUMB__SECTION_KEY_BUCKETS], RHUMB__KEY_BUCKET_COUNT_MIN));
     rhumb__graph_start(graph);
     RHUMB_TRY(rhumb__checkpoint_forced(graph->writer, false));
     RHUMB_TRY(open_log(graph));
@@ -88,7 +89,7 @@ done:
     return status;
 }
 
-/* Without vectors nothing is measured, so a custom metric's function need not be supplied. */
+/* Without vectors no distance is measured, so the function of a custom metric need not be supplied. */
 static float measure_nothing(const void *a, const void *b, uint32_t dim, void *context) {
     (void)a;
     (void)b;
@@ -160,7 +161,7 @@ void rhumb__graph_abandon(rhumb__graph *graph) {
     rhumb_error cause;
     rhumb__error_save(&cause);
     if (graph->writer != NULL) rhumb__background_stop(graph->writer);
-    /* While the lock on it is held. */
+    /* While the writer's lock on the file is held. */
     if (graph->store != NULL) rhumb__store_abandon(graph->store);
     graph->store = NULL;
     rhumb__graph_close(graph);

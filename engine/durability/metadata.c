@@ -1,8 +1,8 @@
 /* metadata.c - see metadata.h.
  *
- * graph->metadata is what the newest version has. A reader's never changes; a writer's does under checkpoint_lock and
- * stats_lock, so whoever holds either may read it. While a set makes its checkpoint, graph->metadata_next is what that
- * is to publish instead; it is guarded by checkpoint_lock alone.
+ * graph->metadata are those of the newest version. In a reader they never change; in a writer they change under both
+ * checkpoint_lock and stats_lock, so a thread that holds either may read them. While rhumb__metadata_set makes its
+ * checkpoint, graph->metadata_next points to what the checkpoint publishes instead; checkpoint_lock guards it.
  */
 #include "engine/durability/metadata.h"
 #include "engine/build/writer.h"

@@ -1,11 +1,14 @@
 /* recover.c - see recover.h.
  *
- * An operation of the log is checked like anything else that a file says: its length, its components, and whether the
- * key is there that it needs or absent that it brings. Deletes are forgiving: the node may have come from a batch that
- * was never committed and is left out.
+ * An operation of the log is checked like everything else in a file: its length, its components, and that the key of an
+ * insert does not exist. The key of a delete may be missing: its node may come from a batch that was never committed
+ * and is left out.
  *
- * Invariant: nodes below unlinked_begin, and those from unlinked_end up, can be reached through links. Linking a node
- * twice does no harm, so a block that could not be finished is linked again as a whole.
+ * Invariant: nodes below unlinked_begin, and nodes from unlinked_end on, have been linked. Linking a node twice does no
+ * harm, so a block that failed is linked again as a whole.
+ *
+ * Locks: reading the log takes none, because no other thread knows the graph; a block is linked under the caller's
+ * lock.
  */
 #include "engine/durability/recover.h"
 #include "engine/build/writer.h"
@@ -14,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/bits.h"
 #include "base/log_message.h"
 #include "base/parallel.h"
@@ -23,7 +27,7 @@
 
 #define LINK_BLOCK_SLOTS 256u
 
-/* ---- reading the log ---- */
+/* ---- replaying the log ---- */
 
 typedef struct replay {
     rhumb__graph *graph;
@@ -39,7 +43,7 @@ static rhumb_status fail_record(const replay *r, const rhumb__log_record *record
 static rhumb_status replay_vector(replay *r, const rhumb__log_record *record, uint64_t key) {
     rhumb__graph *graph = r->graph;
     if (record->payload_bytes != sizeof key + graph->space.vector_bytes) {
-        return fail_record(r, record, "its vector has another length");
+        return fail_record(r, record, "its vector has the wrong length");
     }
     memcpy(r->vector, record->payload + sizeof key, graph->space.vector_bytes);
     rhumb_status status = rhumb__space_restore(&graph->space, r->vector, r->row);
@@ -47,7 +51,7 @@ static rhumb_status replay_vector(replay *r, const rhumb__log_record *record, ui
     if (status == RHUMB_E_NOT_FINITE) return fail_record(r, record, "its vector is not finite");
     if (status == RHUMB_E_DOMAIN) return fail_record(r, record, "the metric is not defined for its vector");
     if (status == RHUMB_E_INVALID) return fail_record(r, record, "its sequence is too long");
-    if (status == RHUMB_E_EXISTS) return fail_record(r, record, "its key is there already");
+    if (status == RHUMB_E_EXISTS) return fail_record(r, record, "its key exists already");
     return status;
 }
 
@@ -79,6 +83,8 @@ rhumb_status rhumb__recover(rhumb__graph *graph) {
                            (unsigned long long)rhumb__log_replay_count(graph->writer->log),
                            (unsigned long long)(graph->counts.slot_count - checkpoint_slot_count));
     }
+    RHUMB_ASSERT_DEBUG(graph->counts.slot_count >= checkpoint_slot_count);
+    RHUMB_ASSERT_DEBUG(atomic_load(&graph->finished_count) == graph->counts.slot_count);
     atomic_store(&graph->unlinked_begin, checkpoint_slot_count);
     graph->unlinked_end = graph->counts.slot_count;
 done:
@@ -118,11 +124,12 @@ rhumb_status rhumb__recover_link_block(rhumb__scratch_pool *pool, rhumb__mutex *
     rhumb__graph *graph = atomic_load(&pool->graph); /* exchanged under the lock only */
     const uint64_t begin = atomic_load_explicit(&graph->unlinked_begin, memory_order_relaxed);
     const uint64_t end = rhumb__min_u64(begin + LINK_BLOCK_SLOTS, graph->unlinked_end);
+    RHUMB_ASSERT_DEBUG(graph->unlinked_end <= atomic_load_explicit(&graph->slot_limit, memory_order_acquire));
     if (begin < end) {
         const long processor_count = sysconf(_SC_NPROCESSORS_ONLN);
         link_job job = {.graph = graph, .pool = pool, .next = begin, .end = end};
         status = rhumb__parallel_run(processor_count < 4 ? 1 : (uint32_t)processor_count / 2, link_worker, &job);
-        /* Release pairs with the acquire in rhumb__search_nearest: who does not look at these slots finds their
+        /* Release pairs with the acquire in searches: one that does not measure these slots one by one finds their
          * links. */
         if (status == RHUMB_OK) atomic_store_explicit(&graph->unlinked_begin, end, memory_order_release);
     }

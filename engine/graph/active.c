@@ -1,8 +1,13 @@
-/* active.c - see active.h. Waiting is by yielding: an insert takes a fraction of a millisecond.
+/* active.c - see active.h.
+ *
+ * Entries are atomics and need no lock; pause_lock serialises pauses. Waiting is by yielding, because an insert takes a
+ * fraction of a millisecond.
  */
 #include "engine/graph/active.h"
 
 #include <sched.h>
+
+#include "base/assert.h"
 
 uint32_t rhumb__active_claim(rhumb__graph *graph) {
     for (;;) {
@@ -22,28 +27,36 @@ uint32_t rhumb__active_claim(rhumb__graph *graph) {
     }
 }
 
-void rhumb__active_take_slot(rhumb__graph *graph, uint32_t place, uint32_t slot) {
-    atomic_store(&graph->active[place], rhumb__active_encode(slot));
+void rhumb__active_take_slot(rhumb__graph *graph, uint32_t entry, uint32_t slot) {
+    RHUMB_ASSERT_DEBUG(entry < RHUMB__ACTIVE_INSERT_MAX);
+    RHUMB_ASSERT_DEBUG(atomic_load(&graph->active[entry]) == RHUMB__ACTIVE_CLAIMED);
+    rhumb__mutex_assert_held(&graph->append_lock);
+    atomic_store(&graph->active[entry], rhumb__active_encode(slot));
 }
 
-void rhumb__active_announce(rhumb__graph *graph, uint32_t place, uint32_t slot) {
-    /* Sequentially consistent, as are the loads in rhumb__active_peers: of two inserts one sees the other. */
-    atomic_store(&graph->active[place], rhumb__active_encode(slot) | RHUMB__ACTIVE_LINKABLE);
+void rhumb__active_publish(rhumb__graph *graph, uint32_t entry, uint32_t slot) {
+    RHUMB_ASSERT_DEBUG(entry < RHUMB__ACTIVE_INSERT_MAX);
+    RHUMB_ASSERT_DEBUG(atomic_load(&graph->active[entry]) != RHUMB__ACTIVE_FREE);
+    rhumb__graph_assert_slot(graph, slot);
+    /* Sequentially consistent, like the loads in rhumb__active_peers: of two inserts at least one sees the other. */
+    atomic_store(&graph->active[entry], rhumb__active_encode(slot) | RHUMB__ACTIVE_LINKABLE);
 }
 
-uint32_t rhumb__active_peers(rhumb__graph *graph, uint32_t place, uint32_t *peers) {
+uint32_t rhumb__active_peers(rhumb__graph *graph, uint32_t entry, uint32_t *peers) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < RHUMB__ACTIVE_INSERT_MAX; i++) {
         const uint64_t state = atomic_load(&graph->active[i]);
-        if ((state & RHUMB__ACTIVE_LINKABLE) == 0 || i == place) continue;
+        if ((state & RHUMB__ACTIVE_LINKABLE) == 0 || i == entry) continue;
         peers[count++] = RHUMB__ACTIVE_SLOT(state);
     }
     return count;
 }
 
-void rhumb__active_leave(rhumb__graph *graph, uint32_t place) {
-    /* Release: who finds the place free (rhumb__active_wait) sees all that this insert has written. */
-    atomic_store_explicit(&graph->active[place], RHUMB__ACTIVE_FREE, memory_order_release);
+void rhumb__active_leave(rhumb__graph *graph, uint32_t entry) {
+    RHUMB_ASSERT_DEBUG(entry < RHUMB__ACTIVE_INSERT_MAX);
+    RHUMB_ASSERT_DEBUG(atomic_load(&graph->active[entry]) != RHUMB__ACTIVE_FREE);
+    /* Release: a thread that finds the entry free (rhumb__active_wait) sees all that this insert has written. */
+    atomic_store_explicit(&graph->active[entry], RHUMB__ACTIVE_FREE, memory_order_release);
 }
 
 bool rhumb__active_has_slot(rhumb__graph *graph, uint32_t slot) {
@@ -68,6 +81,7 @@ void rhumb__active_wait(rhumb__graph *graph, uint64_t slot_limit) {
 
 void rhumb__active_pause(rhumb__graph *graph) {
     rhumb__mutex_lock(&graph->pause_lock);
+    RHUMB_ASSERT_DEBUG(!atomic_load(&graph->paused));
     atomic_store(&graph->paused, true);
     for (uint32_t i = 0; i < RHUMB__ACTIVE_INSERT_MAX; i++) {
         while (atomic_load(&graph->active[i]) != RHUMB__ACTIVE_FREE) sched_yield();
@@ -75,6 +89,7 @@ void rhumb__active_pause(rhumb__graph *graph) {
 }
 
 void rhumb__active_resume(rhumb__graph *graph) {
+    RHUMB_ASSERT_DEBUG(atomic_load(&graph->paused));
     atomic_store(&graph->paused, false);
     rhumb__mutex_unlock(&graph->pause_lock);
 }

@@ -1,38 +1,38 @@
-/* active.h - the inserts that are under way: so that they find each other, and so that others can wait for them.
+/* active.h - the inserts under way, so that they can link to each other and other threads can wait for them.
  *
- * Each has a place in graph->active from before it takes a slot until its node is linked. A place says in which of
- * three stages its insert is: claimed (no slot yet), with a slot, and linkable (the node can be read, so others may
- * link to it).
+ * Each insert has an entry in graph->active from before it takes a slot until its node is linked. The entry records
+ * which of three stages the insert has reached: claimed (no slot yet), with a slot, linkable (the node can be read, so
+ * other inserts may link to it).
  */
 #ifndef RHUMB_ENGINE_GRAPH_ACTIVE_H
 #define RHUMB_ENGINE_GRAPH_ACTIVE_H
 
 #include "engine/graph/graph.h"
 
-/* Takes a place; waits while all are taken or inserts are paused. */
+/* Takes a free entry and returns its index; waits while all are taken or inserts are paused. */
 uint32_t rhumb__active_claim(rhumb__graph *graph);
 
-/* Notes the slot. Under append_lock, so that whoever reads the number of slots afterwards sees this insert here. */
-void rhumb__active_take_slot(rhumb__graph *graph, uint32_t place, uint32_t slot);
+/* Records the slot. Under append_lock, so that a thread that reads the number of slots later sees this insert. */
+void rhumb__active_take_slot(rhumb__graph *graph, uint32_t entry, uint32_t slot);
 
-/* Makes the node known to other inserts. To be called before rhumb__active_peers: each announces itself before it
- * looks, so of two at least one sees the other. */
-void rhumb__active_announce(rhumb__graph *graph, uint32_t place, uint32_t slot);
+/* Publishes the node to other inserts. Call it before rhumb__active_peers: each insert publishes its node before it
+ * looks for others, so of any two at least one sees the other. */
+void rhumb__active_publish(rhumb__graph *graph, uint32_t entry, uint32_t slot);
 
-/* The other inserts that have announced themselves, at most RHUMB__ACTIVE_INSERT_MAX slots. */
-uint32_t rhumb__active_peers(rhumb__graph *graph, uint32_t place, uint32_t *peers);
+/* The slots of the other inserts that have published their nodes: at most RHUMB__ACTIVE_INSERT_MAX. */
+uint32_t rhumb__active_peers(rhumb__graph *graph, uint32_t entry, uint32_t *peers);
 
-/* Gives the place back: the node is linked, or the insert has come to nothing. */
-void rhumb__active_leave(rhumb__graph *graph, uint32_t place);
+/* Releases the entry: the node is linked, or the insert has failed. */
+void rhumb__active_leave(rhumb__graph *graph, uint32_t entry);
 
 /* Whether the node of a slot is being inserted. */
 bool rhumb__active_has_slot(rhumb__graph *graph, uint32_t slot);
 
-/* Waits until every insert that has a slot below `slot_limit` has finished. Inserts with higher slots go on. */
+/* Waits until every insert with a slot below `slot_limit` has finished. Inserts with higher slots continue. */
 void rhumb__active_wait(rhumb__graph *graph, uint64_t slot_limit);
 
-/* Lets the inserts under way finish and keeps new ones waiting until rhumb__active_resume. Pauses of several threads
- * follow each other. */
+/* Waits for the inserts under way and blocks new ones until rhumb__active_resume. A second thread that pauses waits for
+ * the first to resume. */
 void rhumb__active_pause(rhumb__graph *graph);
 void rhumb__active_resume(rhumb__graph *graph);
 

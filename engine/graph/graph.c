@@ -1,18 +1,20 @@
 /* graph.c - a graph's structure in memory, and its sections; see graph.h.
  *
- * Attaching maps the sections. It does not look at a single row: what rows say is checked where they are used.
+ * Owns the graph and its locks. All functions that deal with sections go by the table of sections.h. Attaching maps
+ * them and reads no row: what rows say is checked where they are used.
+ *
+ * Locking: creating, attaching and releasing are for one thread; making room is done under append_lock.
  */
 #include "engine/graph/graph.h"
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/bits.h"
 #include "base/status.h"
 #include "engine/graph/tombstones.h"
 #include "storage/next_sections.h"
 
-#define SECTION_VERSION 1u
-
-/* A graph may lie where an earlier one did, so graphs are told apart by number. */
+/* A graph may lie at the address of an earlier one, so graphs are identified by number. */
 static _Atomic uint64_t graph_count;
 
 rhumb_status rhumb__graph_new(rhumb__graph **graph_out) {
@@ -36,96 +38,105 @@ rhumb_status rhumb__graph_new(rhumb__graph **graph_out) {
     return RHUMB_OK;
 }
 
-/* A section of the graph: where it is kept, and what it is in the file. All are required: a graph without one of them
- * is none. */
-typedef struct graph_section {
-    rhumb__section *section;
-    uint32_t id;
-    rhumb__section_kind kind;
-    uint32_t codec;
-    bool large_pages;
-    uint64_t row_stride_bytes;
-    uint64_t row_limit;
-} graph_section;
-
-/* A bucket is locked while the overflow rows of its chain are. */
-static rhumb__lock_rank chunk_rank(uint32_t section_id) {
-    if (section_id == RHUMB__SECTION_KEY_BUCKETS) return RHUMB__RANK_CHUNK_KEY_BUCKETS;
-    if (section_id == RHUMB__SECTION_KEY_OVERFLOW) return RHUMB__RANK_CHUNK_KEY_OVERFLOW;
-    return RHUMB__RANK_CHUNK;
-}
-
 rhumb_status rhumb__graph_attach(rhumb__graph *graph, bool next) {
-    const rhumb__params *params = &graph->params;
-    const uint32_t vector_codec = (uint32_t)params->metric << 16 | (uint32_t)params->element;
-    const uint64_t list0_bytes = rhumb__round_up(params->M0 * sizeof(uint32_t), 64);
-    const uint64_t list_bytes = rhumb__round_up(params->M * sizeof(uint32_t), 64);
-    const uint64_t slots = RHUMB__SLOT_LIMIT;
-    const rhumb__section_kind append = RHUMB__SECTION_APPEND;
-    const rhumb__section_kind mutable = RHUMB__SECTION_MUTABLE;
-    /* checkpoint.c counts rows in this order. */
-    const graph_section sections[] = {
-        {&graph->vectors, RHUMB__SECTION_VECTORS, append, vector_codec, true, graph->space.row_stride_bytes, slots},
-        {&graph->keys, RHUMB__SECTION_KEYS, append, 0, false, sizeof(uint64_t), slots},
-        {&graph->nodes, RHUMB__SECTION_NODES, append, 0, false, sizeof(uint64_t), slots},
-        {&graph->lists0, RHUMB__SECTION_LISTS0, mutable, 0, true, list0_bytes, slots},
-        {&graph->lists_upper, RHUMB__SECTION_LISTS_UPPER, mutable, 0, false, list_bytes, UINT32_MAX},
-        {&graph->key_table.buckets, RHUMB__SECTION_KEY_BUCKETS, mutable, 0, false, sizeof(rhumb__key_bucket), slots},
-        {&graph->key_table.overflow, RHUMB__SECTION_KEY_OVERFLOW, mutable, 0, false, sizeof(rhumb__key_bucket), slots},
-        {&graph->tombstones, RHUMB__SECTION_TOMBSTONES, mutable, 0, false, RHUMB__TOMBSTONE_ROW_BYTES,
-         rhumb__tombstone_row_count(slots)},
-    };
-    for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
+    RHUMB_ASSERT_DEBUG(graph->store != NULL && graph->params.M0 >= graph->params.M);
+    RHUMB_ASSERT_DEBUG(graph->space.row_stride_bytes > 0);
+    for (const rhumb__section_info *info = rhumb__section_next(NULL); info != NULL; info = rhumb__section_next(info)) {
+        rhumb__section *section = &graph->sections[info->id];
         const rhumb__section_spec spec = {
-            .id = sections[i].id,
-            .kind = sections[i].kind,
-            .codec = sections[i].codec,
-            .version = SECTION_VERSION,
-            .required = true,
-            .large_pages = sections[i].large_pages,
-            .unmapped = graph->graph_only && sections[i].id == RHUMB__SECTION_VECTORS,
-            .row_stride_bytes = sections[i].row_stride_bytes,
-            .row_limit = sections[i].row_limit,
-            .chunk_rank = chunk_rank(sections[i].id),
+            .id = info->id,
+            .kind = info->kind,
+            .codec = rhumb__section_codec(info, &graph->params),
+            .version = info->version,
+            .required = !info->derived,
+            .large_pages = info->large_pages,
+            .unmapped = graph->graph_only && info->of_vectors,
+            .row_stride_bytes = info->row_stride_bytes(&graph->params, &graph->space),
+            .row_limit = rhumb__section_row_limit(info),
+            .chunk_rank = info->chunk_rank,
         };
-        rhumb_status status = next ? rhumb__store_attach_next(graph->store, &spec, sections[i].section)
-                                   : rhumb__store_attach(graph->store, &spec, sections[i].section);
+        const rhumb_status status = next ? rhumb__store_attach_next(graph->store, &spec, section)
+                                         : rhumb__store_attach(graph->store, &spec, section);
         if (status != RHUMB_OK) return status;
+        if (info->derived) atomic_store(&graph->derived_row_counts[info->id], section->published_row_count);
     }
     return next ? RHUMB_OK : rhumb__store_attach_finish(graph->store);
 }
 
-static rhumb_status check_rows(const rhumb__graph *graph, const rhumb__section *section, uint64_t expected) {
-    if (section->published_row_count == expected) return RHUMB_OK;
-    return rhumb__fail_at(RHUMB_E_CORRUPT, graph->store->path, graph->store->directory_offset,
-                          "section %u: %llu rows expected, %llu found", section->spec.id, (unsigned long long)expected,
-                          (unsigned long long)section->published_row_count);
+uint64_t rhumb__graph_row_count(const rhumb__graph *graph, const rhumb__section_info *info,
+                                const rhumb__counts *counts) {
+    const uint64_t row_count = rhumb__section_row_count(info, counts);
+    if (!info->derived) return row_count;
+    return rhumb__min_u64(row_count, atomic_load_explicit(&graph->derived_row_counts[info->id], memory_order_acquire));
+}
+
+void rhumb__graph_set_next_rows(rhumb__graph *graph, const rhumb__counts *counts) {
+    for (const rhumb__section_info *info = rhumb__section_next(NULL); info != NULL; info = rhumb__section_next(info)) {
+        rhumb__section *section = &graph->sections[info->id];
+        section->next_row_count = rhumb__graph_row_count(graph, info, counts);
+        RHUMB_ASSERT_DEBUG(section->next_row_count >= section->published_row_count);
+        RHUMB_ASSERT_DEBUG(section->next_row_count <= atomic_load(&section->row_capacity));
+    }
+}
+
+static rhumb_status grow_sections(rhumb__graph *graph, const rhumb__counts *counts) {
+    uint64_t slot_limit = RHUMB__SLOT_LIMIT;
+    for (const rhumb__section_info *info = rhumb__section_next(NULL); info != NULL; info = rhumb__section_next(info)) {
+        rhumb__section *section = &graph->sections[info->id];
+        const rhumb_status status = rhumb__section_ensure(section, rhumb__section_row_count(info, counts));
+        if (status != RHUMB_OK) return status;
+        const uint64_t row_capacity = atomic_load(&section->row_capacity);
+        slot_limit = rhumb__min_u64(slot_limit, rhumb__section_slot_capacity(info, row_capacity));
+    }
+    const uint64_t upper_row_limit = atomic_load(&graph->sections[RHUMB__SECTION_LISTS_UPPER].row_capacity);
+    RHUMB_ASSERT_DEBUG(slot_limit >= counts->slot_count && upper_row_limit >= counts->upper_row_count);
+    /* Release pairs with the acquire in rhumb__scratch_extend. */
+    atomic_store_explicit(&graph->slot_limit, slot_limit, memory_order_release);
+    atomic_store_explicit(&graph->upper_row_limit, upper_row_limit, memory_order_release);
+    return RHUMB_OK;
+}
+
+rhumb_status rhumb__graph_ensure_room(rhumb__graph *graph, uint64_t slot_count, uint64_t upper_row_count) {
+    rhumb__mutex_assert_held(&graph->append_lock);
+    if (slot_count >= RHUMB__SLOT_LIMIT) {
+        return rhumb__fail(RHUMB_E_FULL, "the index has %llu slots, which is all that there can be",
+                           (unsigned long long)(slot_count - 1));
+    }
+    if (slot_count <= atomic_load_explicit(&graph->slot_limit, memory_order_relaxed) &&
+        upper_row_count <= atomic_load_explicit(&graph->upper_row_limit, memory_order_relaxed)) {
+        return RHUMB_OK;
+    }
+    /* The key table makes room for its rows itself: `counts` has those of the version that was opened. */
+    rhumb__counts counts = graph->counts;
+    counts.slot_count = slot_count;
+    counts.upper_row_count = upper_row_count;
+    return grow_sections(graph, &counts);
 }
 
 rhumb_status rhumb__graph_check_sections(const rhumb__graph *graph) {
-    rhumb_status status;
     const rhumb__counts *counts = &graph->counts;
-    RHUMB_TRY(check_rows(graph, &graph->vectors, counts->slot_count));
-    RHUMB_TRY(check_rows(graph, &graph->keys, counts->slot_count));
-    RHUMB_TRY(check_rows(graph, &graph->nodes, counts->slot_count));
-    RHUMB_TRY(check_rows(graph, &graph->lists0, counts->slot_count));
-    RHUMB_TRY(check_rows(graph, &graph->lists_upper, counts->upper_row_count));
-    RHUMB_TRY(check_rows(graph, &graph->key_table.buckets, counts->key_bucket_count));
-    RHUMB_TRY(check_rows(graph, &graph->key_table.overflow, counts->key_overflow_count));
-    RHUMB_TRY(check_rows(graph, &graph->tombstones, rhumb__tombstone_row_count(counts->slot_count)));
-    if (counts->key_bucket_count < RHUMB__KEY_BUCKET_COUNT_MIN) {
-        status = rhumb__fail_at(RHUMB_E_CORRUPT, graph->store->path, graph->store->directory_offset,
-                                "a key table of %llu buckets", (unsigned long long)counts->key_bucket_count);
+    const char *path = graph->store->path;
+    const uint64_t offset = graph->store->directory_offset;
+    for (const rhumb__section_info *info = rhumb__section_next(NULL); info != NULL; info = rhumb__section_next(info)) {
+        const uint64_t expected = rhumb__graph_row_count(graph, info, counts);
+        const uint64_t found = graph->sections[info->id].published_row_count;
+        if (found == expected) continue;
+        return rhumb__fail_at(RHUMB_E_CORRUPT, path, offset, "section %u: %llu rows expected, %llu found", info->id,
+                              (unsigned long long)expected, (unsigned long long)found);
     }
-done:
-    return status;
+    if (counts->key_bucket_count >= RHUMB__KEY_BUCKET_COUNT_MIN) return RHUMB_OK;
+    return rhumb__fail_at(RHUMB_E_CORRUPT, path, offset, "a key table of %llu buckets",
+                          (unsigned long long)counts->key_bucket_count);
 }
 
 void rhumb__graph_start(rhumb__graph *graph) {
     const rhumb__counts *counts = &graph->counts;
     rhumb__key_table *table = &graph->key_table;
-    table->keys = &graph->keys;
-    table->tombstones = &graph->tombstones;
+    RHUMB_ASSERT_DEBUG(counts->slot_count < RHUMB__SLOT_LIMIT && counts->dead_count <= counts->slot_count);
+    table->buckets = &graph->sections[RHUMB__SECTION_KEY_BUCKETS];
+    table->overflow = &graph->sections[RHUMB__SECTION_KEY_OVERFLOW];
+    table->keys = &graph->sections[RHUMB__SECTION_KEYS];
+    table->tombstones = &graph->sections[RHUMB__SECTION_TOMBSTONES];
     table->salt = rhumb__key_table_salt(graph->params.seed);
     table->writable = graph->writable;
     table->slot_limit = &graph->slot_limit;
@@ -138,7 +149,9 @@ void rhumb__graph_start(rhumb__graph *graph) {
     atomic_store(&graph->unlinked_begin, counts->slot_count);
     graph->unlinked_end = counts->slot_count;
     const int32_t top = rhumb__counts_level_top(counts);
-    if (top >= 0) atomic_store(&graph->entry, rhumb__entry_encode(counts->level_first[top], (uint32_t)top));
+    if (top < 0) return;
+    RHUMB_ASSERT_DEBUG(counts->level_first[top] < counts->slot_count && (uint32_t)top <= graph->params.level_max);
+    atomic_store(&graph->entry, rhumb__entry_encode(counts->level_first[top], (uint32_t)top));
 }
 
 rhumb_status rhumb__graph_check_vectors(const rhumb__graph *graph) {
@@ -158,7 +171,7 @@ rhumb_status rhumb__graph_next(const rhumb__graph *old, rhumb__graph **graph_out
     graph->space = old->space;
     graph->counts.key_bucket_count = RHUMB__KEY_BUCKET_COUNT_MIN;
     RHUMB_TRY(rhumb__graph_attach(graph, true));
-    RHUMB_TRY(rhumb__section_ensure(&graph->key_table.buckets, RHUMB__KEY_BUCKET_COUNT_MIN));
+    RHUMB_TRY(rhumb__section_ensure(&graph->sections[RHUMB__SECTION_KEY_BUCKETS], RHUMB__KEY_BUCKET_COUNT_MIN));
     rhumb__graph_start(graph);
     *graph_out = graph;
     graph = NULL;

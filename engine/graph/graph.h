@@ -4,17 +4,20 @@
  * By upper row:      lists_upper (M slots per row); a node of level L owns L rows in succession, for levels 1 to L.
  * By 512 slots:      tombstones, see tombstones.h.
  * Of the key table:  key_buckets and key_overflow, see key_table.h.
+ * What they are in the file is in one table: see sections.h.
  *
  * INVARIANTS
- *   1. Slot numbers are handed out in order, under append_lock, together with the upper rows; never reused.
+ *   1. Slots are allocated in order, under append_lock, together with their upper rows, and never reused.
  *   2. A slot's vector, key and empty lists are written before its node record says `present` (release), and the record
- * is stored before any list refers to the slot. So whoever reads a slot from a list can read all of its data.
- *   3. A list holds no slot twice, never its own, only slots of nodes that exist on that level; entries come first,
- *      then RHUMB__SLOT_NONE. A reader that runs beside a writer may see an entry twice or miss one, and nothing else.
- *   4. The entry point is, of the nodes on the highest level that any finished insert has, the one with the lowest
- * slot.
- *   5. In a file all of this may be violated. Every slot read from a list or from the key table is checked against
- * slot_limit before it is used, every level and upper row likewise. Damage makes answers worse, nothing else.
+ *      is stored before any list refers to the slot. So a thread that reads a slot from a list can read all of its
+ *      data.
+ *   3. A list has no duplicates, does not contain its own slot, and contains only nodes that exist on that level; the
+ *      entries come first, then RHUMB__SLOT_NONE. A thread that reads a list while another changes it may see an entry
+ *      twice or miss one, nothing else.
+ *   4. The entry point is the node with the lowest slot among those on the highest level that a finished insert has
+ *      reached.
+ *   5. A file may violate all of this. Every slot read from a list or from the key table is checked against slot_limit
+ *      before it is used, and so is every level and upper row. Damage makes answers worse, nothing else.
  *
  * LOCKS: base/lock_ranks.h has their order. Searches take none of them.
  */
@@ -25,55 +28,49 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/assert.h"
 #include "base/lock.h"
 #include "distances/space.h"
 #include "engine/graph/key_table.h"
 #include "engine/graph/params.h"
+#include "engine/graph/sections.h"
 #include "storage/store.h"
 
 typedef struct rhumb__graph rhumb__graph;
 typedef struct rhumb__writer rhumb__writer;
 
-/* Numbers of the sections in the file. Never reused. */
-enum {
-    RHUMB__SECTION_VECTORS = 1,
-    RHUMB__SECTION_KEYS = 2,
-    RHUMB__SECTION_NODES = 3,
-    RHUMB__SECTION_LISTS0 = 4,
-    RHUMB__SECTION_LISTS_UPPER = 5,
-    RHUMB__SECTION_KEY_BUCKETS = 6,
-    RHUMB__SECTION_KEY_OVERFLOW = 7,
-    RHUMB__SECTION_TOMBSTONES = 8
-};
-
-/* A row of the nodes section, as one 64-bit number: bits 0 to 31 the first upper row (if level > 0), bits 32 to 39 the
- * level, bit 40 whether the node is present. 0 is a slot that has no node yet. */
+/* A row of the nodes section, as one 64-bit number: bits 0 to 31 hold the first upper row (if level > 0), bits 32 to 39
+ * the level, bit 40 whether the node is present. 0: the slot has no node yet. */
 typedef _Atomic uint64_t rhumb__node_record;
 
 #define RHUMB__NODE_PRESENT (UINT64_C(1) << 40)
 
 static inline uint64_t rhumb__node_encode(uint32_t upper_row, uint32_t level) {
+    RHUMB_ASSERT_DEBUG(level <= RHUMB__LEVEL_LIMIT);
     return RHUMB__NODE_PRESENT | (uint64_t)level << 32 | upper_row;
 }
 static inline uint32_t rhumb__node_level(uint64_t record) { return (uint32_t)(record >> 32) & 0xFF; }
 static inline uint32_t rhumb__node_upper_row(uint64_t record) { return (uint32_t)record; }
 
-/* The entry point as one number, so that a search never sees the slot of one and the level of another. */
+/* The entry point as one number, so that a search never combines the slot of one with the level of another. */
 #define RHUMB__ENTRY_NONE UINT64_MAX
-static inline uint64_t rhumb__entry_encode(uint32_t slot, uint32_t level) { return (uint64_t)level << 32 | slot; }
+static inline uint64_t rhumb__entry_encode(uint32_t slot, uint32_t level) {
+    RHUMB_ASSERT_DEBUG(slot < RHUMB__SLOT_LIMIT && level <= RHUMB__LEVEL_LIMIT);
+    return (uint64_t)level << 32 | slot;
+}
 static inline uint32_t rhumb__entry_slot(uint64_t entry) { return (uint32_t)entry; }
 static inline uint32_t rhumb__entry_level(uint64_t entry) { return (uint32_t)(entry >> 32); }
 
-/* Inserts under way. Each has a place here from before it takes its slot until it has finished. */
+/* The states of an insert under way, see active.h. */
 #define RHUMB__ACTIVE_INSERT_MAX 256u
 #define RHUMB__ACTIVE_FREE UINT64_C(0)
 #define RHUMB__ACTIVE_CLAIMED (UINT64_C(1) << 62)     /* no slot yet */
-#define RHUMB__ACTIVE_LINKABLE (UINT64_C(1) << 63)    /* its data can be read: others may link to it */
-#define RHUMB__ACTIVE_SLOT(state) ((uint32_t)(state)) /* meaningful when the state is not free or claimed */
+#define RHUMB__ACTIVE_LINKABLE (UINT64_C(1) << 63)    /* its data can be read: other inserts may link to it */
+#define RHUMB__ACTIVE_SLOT(state) ((uint32_t)(state)) /* valid unless the state is free or claimed */
 #define RHUMB__ACTIVE_HAS_SLOT(state) (((state) & (UINT64_C(1) << 61)) != 0)
 static inline uint64_t rhumb__active_encode(uint32_t slot) { return (UINT64_C(1) << 61) | slot; }
 
-/* A slot that is still in the key table although its node is deleted, see remove.c. */
+/* A slot that stays in the key table although its node is deleted, see remove.c. */
 typedef struct rhumb__removal {
     uint64_t key;
     uint32_t slot;
@@ -91,7 +88,7 @@ typedef struct rhumb__removals {
 #define RHUMB__METADATA_BYTES_MAX 3072u
 typedef struct rhumb__metadata {
     uint32_t bytes_count;
-    uint8_t bytes[RHUMB__METADATA_BYTES_MAX]; /* zero behind these */
+    uint8_t bytes[RHUMB__METADATA_BYTES_MAX]; /* the rest is zero */
 } rhumb__metadata;
 
 struct rhumb__graph {
@@ -99,89 +96,113 @@ struct rhumb__graph {
     rhumb__writer *writer; /* NULL in a reader */
     rhumb__space space;
     rhumb__params params;
-    uint64_t id;     /* of this graph among all that the process ever had: tells a handle's graphs apart */
-    bool graph_only; /* a reader without vectors: no row of that section may be touched */
+    uint64_t id;     /* unique in the process, also among graphs that have been freed */
+    bool graph_only; /* a reader without vectors: sections that hold them are not mapped */
     bool writable;
 
-    rhumb__section vectors;
-    rhumb__section keys;
-    rhumb__section nodes;
-    rhumb__section lists0;
-    rhumb__section lists_upper;
-    rhumb__section tombstones; /* one bit per slot, see tombstones.h */
+    rhumb__section sections[RHUMB__SECTION_ID_LIMIT]; /* by id */
+    /* How many rows of each derived section, counted from the first, are valid; the rows of inserts under way need not
+     * be. 0 in a new graph; in an opened one, what the file has. The code that derives the rows raises the number with
+     * a release store after it has written them, at most to the section's row_capacity, or to UINT64_MAX once every
+     * insert writes its own row. */
+    _Atomic uint64_t derived_row_counts[RHUMB__SECTION_ID_LIMIT];
     rhumb__key_table key_table;
 
-    _Atomic uint64_t entry;      /* release by the insert that raises it, acquire by searches */
-    _Atomic uint64_t slot_limit; /* all slot sections can be read below it; release by growth, acquire by searches */
-    _Atomic uint64_t upper_row_limit; /* the same for lists_upper */
+    _Atomic uint64_t entry;           /* release by the insert that raises it, acquire by searches */
+    _Atomic uint64_t slot_limit;      /* slots below it can be read; release by growth, acquire by searches */
+    _Atomic uint64_t upper_row_limit; /* the same for rows of lists_upper */
 
-    rhumb__mutex append_lock; /* guards counts (but not its key numbers) and the handing out of slots */
+    rhumb__mutex append_lock; /* guards the allocation of slots, and counts except for its key table numbers */
     rhumb__counts counts;
     _Atomic uint64_t finished_count; /* inserts that have finished */
-    _Atomic uint64_t dead_count;     /* deletes that have finished: the difference is what rhumb_index_count shows */
-    _Atomic uint64_t replace_begun;  /* upserts that have begun to replace a node, and those that have finished: */
-    _Atomic uint64_t replace_done;   /* while they differ, a key may lead to two nodes that can be found */
+    _Atomic uint64_t dead_count;     /* deletes that have finished; rhumb_index_count returns the difference */
+    _Atomic uint64_t replace_begun;  /* upserts that have begun to replace a node, and upserts that have finished: */
+    _Atomic uint64_t replace_done;   /* while the two differ, a search may find two nodes of one key */
     rhumb__rwlock removal_lock;      /* shared by deletes and upserts, exclusive for the beginning of a checkpoint */
     rhumb__removals removals;
-    /* The nodes in slots [unlinked_begin, unlinked_end) come from the log, or are the last that a compaction carried
-     * over, and no link leads to them yet. Release by the threads that link them, acquire by searches, which look at
-     * these slots one by one. */
+    /* No link leads yet to the nodes in slots [unlinked_begin, unlinked_end): they come from the log, or a compaction
+     * carried them over last. Release by the threads that link them, acquire by searches, which measure these slots one
+     * by one. */
     _Atomic uint64_t unlinked_begin;
-    uint64_t unlinked_end; /* set before anybody else knows the graph */
+    uint64_t unlinked_end; /* set before any other thread knows the graph */
     _Atomic uint64_t active[RHUMB__ACTIVE_INSERT_MAX];
     _Atomic bool paused; /* no insert may begin; set and cleared by the holder of pause_lock */
     rhumb__mutex pause_lock;
-    rhumb__metadata metadata;             /* of the newest version; to change it takes checkpoint_lock too */
-    const rhumb__metadata *metadata_next; /* what the next version is to have, or NULL: the same */
+    rhumb__metadata metadata;             /* of the newest version; guarded as durability/metadata.c says */
+    const rhumb__metadata *metadata_next; /* of the next version; NULL: the same */
 };
 
 /* Allocates a graph without a store, a writer or sections. RHUMB_E_NOMEM. */
 rhumb_status rhumb__graph_new(rhumb__graph **graph_out) RHUMB_NODISCARD;
 
-/* Releases what is the graph's own: neither its store nor its writer. NULL is fine. */
+/* Releases what the graph owns, which excludes its store and its writer. NULL is fine. */
 void rhumb__graph_free(rhumb__graph *graph);
 
-/* Maps the sections of the version that the file has, or, with `next`, creates empty ones for the generation that is
+/* Attaches all sections: those of the version that the file has, or, with `next`, empty ones of the generation that is
  * going to replace it. Needs params and space. What rhumb__store_attach returns. */
 rhumb_status rhumb__graph_attach(rhumb__graph *graph, bool next) RHUMB_NODISCARD;
 
-/* Checks that the sections have as many rows as the counts in the superblock say. RHUMB_E_CORRUPT. */
+/* The rows of a section that a version with these counts has. */
+uint64_t rhumb__graph_row_count(const rhumb__graph *graph, const rhumb__section_info *info,
+                                const rhumb__counts *counts);
+
+/* Sets how many rows each section has in the next version, or how many rhumb__store_write_ahead writes. */
+void rhumb__graph_set_next_rows(rhumb__graph *graph, const rhumb__counts *counts);
+
+/* Makes room for so many slots and upper rows in every section, and raises slot_limit and upper_row_limit accordingly.
+ * Under append_lock. RHUMB_E_FULL, RHUMB_E_NOMEM. */
+rhumb_status rhumb__graph_ensure_room(rhumb__graph *graph, uint64_t slot_count,
+                                      uint64_t upper_row_count) RHUMB_NODISCARD;
+
+/* Checks that the attached sections have the rows that the counts in the superblock ask for. RHUMB_E_CORRUPT. */
 rhumb_status rhumb__graph_check_sections(const rhumb__graph *graph) RHUMB_NODISCARD;
 
-/* Sets everything that follows from parameters and counts, once the sections are attached. */
+/* Sets everything that follows from parameters and counts. Call it once the sections are attached. */
 void rhumb__graph_start(rhumb__graph *graph);
 
-/* Begins the graph that is going to replace a writer's: an empty one in the same file, of the same parameters. Nobody
- * else knows it. RHUMB_E_NOMEM. */
+/* Creates the graph that is going to replace a writer's graph: empty, in the same file, with the same parameters, and
+ * known to no other thread. RHUMB_E_NOMEM. */
 rhumb_status rhumb__graph_next(const rhumb__graph *old, rhumb__graph **graph_out) RHUMB_NODISCARD;
 
-/* Releases such a graph that has come to nothing, and its blocks in the file. NULL is fine. */
+/* Releases such a graph when it is not going to replace the other, and its blocks in the file. NULL is fine. */
 void rhumb__graph_drop_next(rhumb__graph *graph);
 
-/* Releases a graph that has been replaced by the next, which has its place in the store from then on. Nobody may use it
- * any more. */
+/* Releases a graph that has been replaced, and puts the next one in its place in the store. No thread may use it any
+ * more. */
 void rhumb__graph_replaced(rhumb__graph *graph);
 
 /* RHUMB_E_UNSUPPORTED when the graph was opened without its vectors. */
 rhumb_status rhumb__graph_check_vectors(const rhumb__graph *graph) RHUMB_NODISCARD;
 
+/* Checks, in debug builds, that the rows of a slot can be read. */
+static inline void rhumb__graph_assert_slot(const rhumb__graph *graph, uint32_t slot) {
+    RHUMB_ASSERT_DEBUG(slot < atomic_load_explicit(&graph->slot_limit, memory_order_acquire));
+    (void)graph;
+    (void)slot;
+}
+
 static inline const void *rhumb__graph_vector(const rhumb__graph *graph, uint32_t slot) {
-    return rhumb__section_row(&graph->vectors, slot);
+    RHUMB_ASSERT_DEBUG(!graph->graph_only);
+    rhumb__graph_assert_slot(graph, slot);
+    return rhumb__section_row(&graph->sections[RHUMB__SECTION_VECTORS], slot);
 }
 
 static inline uint64_t rhumb__graph_key(const rhumb__graph *graph, uint32_t slot) {
-    return *(const uint64_t *)rhumb__section_row(&graph->keys, slot);
+    rhumb__graph_assert_slot(graph, slot);
+    return *(const uint64_t *)rhumb__section_row(&graph->sections[RHUMB__SECTION_KEYS], slot);
 }
 
 /* The node record of a slot below slot_limit. Acquire pairs with the release in write_node. */
 static inline uint64_t rhumb__graph_node(const rhumb__graph *graph, uint32_t slot) {
-    return atomic_load_explicit((rhumb__node_record *)rhumb__section_row(&graph->nodes, slot), memory_order_acquire);
+    rhumb__graph_assert_slot(graph, slot);
+    rhumb__node_record *record = rhumb__section_row(&graph->sections[RHUMB__SECTION_NODES], slot);
+    return atomic_load_explicit(record, memory_order_acquire);
 }
 
-/* Nodes that can be found. */
+/* The number of nodes that searches can find. */
 static inline uint64_t rhumb__graph_live_count(const rhumb__graph *graph) {
     const uint64_t dead_count = atomic_load(&graph->dead_count);
-    /* A node may be deleted by one thread before another has counted it as finished. */
+    /* One thread may delete a node before another has counted its insert as finished. */
     const uint64_t finished_count = atomic_load(&graph->finished_count);
     return finished_count > dead_count ? finished_count - dead_count : 0;
 }
@@ -194,7 +215,7 @@ static inline uint64_t rhumb__graph_key_next(rhumb__graph *graph) {
     return key;
 }
 
-/* Slots handed out so far. */
+/* Slots that have been allocated. */
 static inline uint64_t rhumb__graph_slot_count(rhumb__graph *graph) {
     rhumb__mutex_lock(&graph->append_lock);
     const uint64_t count = graph->counts.slot_count;

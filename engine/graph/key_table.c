@@ -1,59 +1,70 @@
 /* key_table.c - see key_table.h.
  *
- * Invariants (in a sound file): every slot below slot_count is in exactly one row, that of its key; places beyond
- * `count` are zero; an overflow row belongs to one chain or to none. What a hostile file can do: wrong slots (checked
- * against the keys section, so they are merely not found), wrong counts (cut at the number of places), chains in
- * circles (cut at the number of overflow rows).
+ * Invariants (in a sound file): every slot below slot_count that is not deleted is in exactly one row, that of its key;
+ * places from `count` on are zero; an overflow row belongs to at most one chain.
+ *
+ * A damaged file may have wrong slots (compared with the keys section, so they are not found), wrong counts (limited to
+ * the number of places) and chains in circles (limited to the number of overflow rows).
  */
 #include "engine/graph/key_table.h"
 
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/bits.h"
 #include "base/status.h"
 #include "engine/graph/params.h"
 #include "engine/graph/tombstones.h"
 
-/* Keys per bucket at which the table grows. Buckets yet to be split in the current round hold up to 28 on average, so
- * that one in some ten thousand overflows its 48 places; those already split hold half of that. */
+/* Keys per bucket at which the table grows. Buckets that the current round has yet to split hold up to 28 on average,
+ * so that about one in ten thousand overflows its 48 places; those already split hold half as many. */
 #define KEYS_PER_BUCKET 21u
 
 uint64_t rhumb__key_table_bucket(uint64_t hash, uint64_t bucket_count) {
+    RHUMB_ASSERT_DEBUG(bucket_count > 0);
     const uint64_t power = rhumb__floor_power_of_two(bucket_count);
     const uint64_t bucket = hash & (2 * power - 1);
     return bucket < bucket_count ? bucket : hash & (power - 1);
 }
 
 void rhumb__key_table_lock(rhumb__key_table *table, uint64_t key, rhumb__key_place *place) {
+    RHUMB_ASSERT_DEBUG(table->writable);
     place->hash = rhumb__key_table_hash(table->salt, key);
     for (;;) {
         /* Acquire pairs with the release in split_bucket. The count is read again under the lock: splitting this bucket
-         * needs the same lock, so what is seen then stays true. */
+         * takes the same lock, so what is read then stays true. */
         const uint64_t count = atomic_load_explicit(&table->bucket_count, memory_order_acquire);
         place->bucket = rhumb__key_table_bucket(place->hash, count);
-        rhumb__section_lock(&table->buckets, place->bucket);
+        rhumb__section_lock(table->buckets, place->bucket);
         const uint64_t count_now = atomic_load_explicit(&table->bucket_count, memory_order_acquire);
         if (place->bucket == rhumb__key_table_bucket(place->hash, count_now)) return;
-        rhumb__section_unlock(&table->buckets, place->bucket);
+        rhumb__section_unlock(table->buckets, place->bucket);
     }
 }
 
 void rhumb__key_table_unlock(rhumb__key_table *table, const rhumb__key_place *place) {
-    rhumb__section_unlock(&table->buckets, place->bucket);
+    rhumb__section_unlock(table->buckets, place->bucket);
 }
 
-/* Rows that may be read: a chain must not lead anywhere else. */
+/* Checks, in debug builds, that the caller may use the bucket. */
+static void assert_locked(const rhumb__key_table *table, const rhumb__key_place *place) {
+    RHUMB_ASSERT_DEBUG(place->bucket < atomic_load_explicit(&table->bucket_count, memory_order_acquire));
+    if (table->writable) rhumb__mutex_assert_held(&rhumb__section_chunk(table->buckets, place->bucket)->lock);
+}
+
+/* The rows that a chain may lead to. */
 static uint64_t overflow_row_limit(const rhumb__key_table *table) {
-    return atomic_load_explicit(&table->overflow.row_capacity, memory_order_acquire);
+    return atomic_load_explicit(&table->overflow->row_capacity, memory_order_acquire);
 }
 
 const rhumb__key_bucket *rhumb__key_table_row(const rhumb__key_table *table, uint64_t bucket,
                                               const rhumb__key_bucket *previous, uint64_t hop) {
-    if (hop == 0) return rhumb__section_row(&table->buckets, bucket);
+    RHUMB_ASSERT_DEBUG(bucket < atomic_load(&table->buckets->row_capacity));
+    if (hop == 0) return rhumb__section_row(table->buckets, bucket);
     const uint64_t limit = overflow_row_limit(table);
     if (previous->next == 0 || previous->next > limit || hop > limit) return NULL;
-    return rhumb__section_row(&table->overflow, previous->next - 1);
+    return rhumb__section_row(table->overflow, previous->next - 1);
 }
 
 static uint32_t row_count(const rhumb__key_bucket *row) {
@@ -61,6 +72,8 @@ static uint32_t row_count(const rhumb__key_bucket *row) {
 }
 
 uint32_t rhumb__key_table_find_locked(rhumb__key_table *table, const rhumb__key_place *place, uint64_t key) {
+    assert_locked(table, place);
+    RHUMB_ASSERT_DEBUG(place->hash == rhumb__key_table_hash(table->salt, key));
     const uint8_t tag = rhumb__key_table_tag(place->hash);
     const uint64_t slot_limit = atomic_load_explicit(table->slot_limit, memory_order_acquire);
     uint32_t newest = RHUMB__SLOT_NONE;
@@ -94,55 +107,57 @@ uint32_t rhumb__key_table_find(rhumb__key_table *table, uint64_t key) {
 
 static bool is_overflow_row(const rhumb__key_table *table, const rhumb__key_bucket *row) {
     const uint8_t *address = (const uint8_t *)row;
-    return address >= table->overflow.base && address < table->overflow.base + table->overflow.reserved_bytes;
+    return address >= table->overflow->base && address < table->overflow->base + table->overflow->reserved_bytes;
 }
 
 static uint32_t overflow_row_index(const rhumb__key_table *table, const rhumb__key_bucket *row) {
-    return (uint32_t)((uint64_t)((const uint8_t *)row - table->overflow.base) / table->overflow.row_stride_bytes);
+    return (uint32_t)((uint64_t)((const uint8_t *)row - table->overflow->base) / table->overflow->row_stride_bytes);
 }
 
-/* Writes go to a bucket under the chunk lock that the caller holds, to an overflow row under that of its own chunk. */
+/* A bucket is written under the chunk lock that the caller holds, an overflow row under the lock of its own chunk. */
 static void begin_write(rhumb__key_table *table, uint64_t bucket, const rhumb__key_bucket *row) {
+    RHUMB_ASSERT_DEBUG(is_overflow_row(table, row) || row == rhumb__section_row(table->buckets, bucket));
     if (is_overflow_row(table, row)) {
         const uint32_t index = overflow_row_index(table, row);
-        rhumb__section_lock(&table->overflow, index);
-        rhumb__section_mark_dirty(&table->overflow, index);
+        rhumb__section_lock(table->overflow, index);
+        rhumb__section_mark_dirty(table->overflow, index);
     } else {
-        rhumb__section_mark_dirty(&table->buckets, bucket);
+        rhumb__section_mark_dirty(table->buckets, bucket);
     }
 }
 
 static void end_write(rhumb__key_table *table, const rhumb__key_bucket *row) {
-    if (is_overflow_row(table, row)) rhumb__section_unlock(&table->overflow, overflow_row_index(table, row));
+    if (is_overflow_row(table, row)) rhumb__section_unlock(table->overflow, overflow_row_index(table, row));
 }
 
-/* Empties a row; its chunk is locked or taken here, see begin_write. */
+/* Empties a row; for the locks see begin_write. */
 static void clear_row(rhumb__key_table *table, uint64_t bucket, rhumb__key_bucket *row) {
     begin_write(table, bucket, row);
     memset(row, 0, sizeof *row);
     end_write(table, row);
 }
 
-/* An empty overflow row that belongs to nobody. */
+/* Allocates an overflow row, empty. */
 static rhumb_status take_overflow_row(rhumb__key_table *table, uint32_t *row_out) {
     rhumb_status status = RHUMB_OK;
     rhumb__mutex_lock(&table->overflow_lock);
     if (table->overflow_free_count > 0) {
         *row_out = table->overflow_free[--table->overflow_free_count];
     } else {
-        RHUMB_TRY(rhumb__section_ensure(&table->overflow, table->overflow_count + 1));
+        RHUMB_TRY(rhumb__section_ensure(table->overflow, table->overflow_count + 1));
         *row_out = (uint32_t)table->overflow_count++;
     }
-    /* In a damaged file some chain may have led here already. */
-    clear_row(table, 0, rhumb__section_row(&table->overflow, *row_out));
+    /* In a damaged file a chain may lead here already. */
+    clear_row(table, 0, rhumb__section_row(table->overflow, *row_out));
 done:
     rhumb__mutex_unlock(&table->overflow_lock);
     return status;
 }
 
-/* Takes rows back. One that cannot be noted for want of memory stays unused. */
+/* Releases an overflow row. Without memory for the list of free rows, the row stays unused. */
 static void give_overflow_row(rhumb__key_table *table, uint32_t row) {
     rhumb__mutex_lock(&table->overflow_lock);
+    RHUMB_ASSERT_DEBUG(row < atomic_load(&table->overflow->row_capacity));
     if (table->overflow_free_count == table->overflow_free_capacity) {
         const uint32_t capacity = table->overflow_free_capacity == 0 ? 16 : table->overflow_free_capacity * 2;
         uint32_t *list = rhumb__alloc_resize(table->overflow_free, capacity, sizeof *list);
@@ -155,7 +170,7 @@ done:
     rhumb__mutex_unlock(&table->overflow_lock);
 }
 
-/* The first row of the bucket that has a free place, or NULL; *last_out is the end of the chain. */
+/* The first row of the bucket with a free place, or NULL; then *last_out is the last row of the chain. */
 static rhumb__key_bucket *row_with_room(rhumb__key_table *table, uint64_t bucket, rhumb__key_bucket **last_out) {
     const rhumb__key_bucket *row = NULL;
     for (uint64_t hop = 0; (row = rhumb__key_table_row(table, bucket, row, hop)) != NULL; hop++) {
@@ -167,6 +182,8 @@ static rhumb__key_bucket *row_with_room(rhumb__key_table *table, uint64_t bucket
 
 rhumb_status rhumb__key_table_reserve(rhumb__key_table *table, const rhumb__key_place *place) {
     rhumb__key_bucket *last = NULL;
+    RHUMB_ASSERT_DEBUG(table->writable);
+    assert_locked(table, place);
     if (row_with_room(table, place->bucket, &last) != NULL) return RHUMB_OK;
     uint32_t row = 0;
     rhumb_status status = take_overflow_row(table, &row);
@@ -177,10 +194,11 @@ rhumb_status rhumb__key_table_reserve(rhumb__key_table *table, const rhumb__key_
     return RHUMB_OK;
 }
 
-/* Does nothing when the row is full, which the caller has ruled out. But in a damaged file buckets may share a row, and
- * each has a lock of its own. */
+/* Does nothing when the row is full. The caller has made sure that it is not, but in a damaged file buckets may share a
+ * row, and each bucket has a lock of its own. */
 static void append_to_row(rhumb__key_table *table, uint64_t bucket, rhumb__key_bucket *row, uint8_t tag,
                           uint32_t slot) {
+    RHUMB_ASSERT_DEBUG(slot < atomic_load_explicit(table->slot_limit, memory_order_acquire));
     begin_write(table, bucket, row);
     if (row->count < RHUMB__KEY_BUCKET_PLACES) {
         row->tags[row->count] = tag;
@@ -193,11 +211,11 @@ static void append_to_row(rhumb__key_table *table, uint64_t bucket, rhumb__key_b
 void rhumb__key_table_add(rhumb__key_table *table, const rhumb__key_place *place, uint32_t slot) {
     rhumb__key_bucket *last = NULL;
     rhumb__key_bucket *row = row_with_room(table, place->bucket, &last);
-    /* NULL only where another bucket has filled a row that both share. */
+    /* NULL only if another bucket has filled a row that both share. */
     if (row != NULL) append_to_row(table, place->bucket, row, rhumb__key_table_tag(place->hash), slot);
 }
 
-/* The row of the bucket that holds a slot, and its place in it. */
+/* The row of the bucket that holds a slot, and its place in that row. */
 static rhumb__key_bucket *find_slot(rhumb__key_table *table, uint64_t bucket, uint32_t slot, uint32_t *place_out) {
     const rhumb__key_bucket *row = NULL;
     for (uint64_t hop = 0; (row = rhumb__key_table_row(table, bucket, row, hop)) != NULL; hop++) {
@@ -208,7 +226,7 @@ static rhumb__key_bucket *find_slot(rhumb__key_table *table, uint64_t bucket, ui
     return NULL;
 }
 
-/* Does nothing when the slot is not there any more, which only happens where buckets of a damaged file share a row. */
+/* Does nothing when the slot is no longer there, which happens only if buckets of a damaged file share a row. */
 void rhumb__key_table_remove(rhumb__key_table *table, const rhumb__key_place *place, uint32_t slot) {
     uint32_t i = 0;
     rhumb__key_bucket *row = find_slot(table, place->bucket, slot, &i);
@@ -225,12 +243,13 @@ void rhumb__key_table_remove(rhumb__key_table *table, const rhumb__key_place *pl
     end_write(table, row);
 }
 
-/* What a bucket holds, taken out of its rows. */
+/* The content of a bucket, copied out of its rows. */
 typedef struct bucket_content {
     uint32_t *slots;
-    uint32_t *spare_rows; /* overflow rows the chain had, one for each row behind the first */
+    uint32_t *spare_rows; /* the overflow rows of its chain */
     uint32_t slot_count;
-    uint32_t row_count; /* of the chain, the bucket included */
+    uint32_t row_count;  /* of the chain, the bucket included */
+    uint32_t next_spare; /* spare rows that have been used again */
 } bucket_content;
 
 static rhumb_status read_bucket(const rhumb__key_table *table, uint64_t bucket, bucket_content *content) {
@@ -247,7 +266,7 @@ static rhumb_status read_bucket(const rhumb__key_table *table, uint64_t bucket, 
     if (content->slots == NULL || content->spare_rows == NULL) {
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for splitting a bucket");
     }
-    /* A chain that a damaged file lets several buckets share may have changed meanwhile. */
+    /* In a damaged file buckets may share a chain, which may have changed in the meantime. */
     const uint32_t row_count_max = content->row_count;
     content->row_count = 0;
     row = NULL;
@@ -256,7 +275,7 @@ static rhumb_status read_bucket(const rhumb__key_table *table, uint64_t bucket, 
         if (row == NULL) break;
         const uint32_t count = row_count(row);
         for (uint32_t i = 0; i < count; i++) {
-            /* A slot that does not exist comes from a damaged file; it leads nowhere and is dropped. */
+            /* A slot that does not exist comes from a damaged file and is dropped. */
             if (row->slots[i] < slot_limit) content->slots[content->slot_count++] = row->slots[i];
         }
         if (content->row_count > 0) content->spare_rows[content->row_count - 1] = overflow_row_index(table, row);
@@ -271,54 +290,55 @@ static rhumb_status read_bucket(const rhumb__key_table *table, uint64_t bucket, 
     return RHUMB_OK;
 }
 
-/* Adds to the last row of the chain, taking a row of the spare ones when that is full. There are enough: two chains
- * that share n slots need at most one row more than one chain of n, and the second has a bucket of its own. */
-static void refill(rhumb__key_table *table, uint64_t bucket, uint32_t slot, uint8_t tag, bucket_content *content,
-                   uint32_t *next_spare) {
+/* Adds a slot to the last row of the chain, which is extended by a spare row when it is full. There are enough of them:
+ * two chains of n slots together need at most one row more than one chain of n, and the second has its own bucket. */
+static void refill(rhumb__key_table *table, uint64_t bucket, uint32_t slot, uint8_t tag, bucket_content *content) {
     rhumb__key_bucket *last = NULL;
     rhumb__key_bucket *row = row_with_room(table, bucket, &last);
     if (row == NULL) {
-        /* Only where buckets share rows can these be fewer than counted; the slot is not entered then. */
-        if (*next_spare + 1 >= content->row_count) return;
-        const uint32_t spare = content->spare_rows[(*next_spare)++];
+        /* There are too few only if buckets share rows, in a damaged file; then the slot is not entered. */
+        if (content->next_spare + 1 >= content->row_count) return;
+        const uint32_t spare = content->spare_rows[content->next_spare++];
         begin_write(table, bucket, last);
         last->next = spare + 1;
         end_write(table, last);
-        row = rhumb__section_row(&table->overflow, spare);
+        row = rhumb__section_row(table->overflow, spare);
     }
     append_to_row(table, bucket, row, tag, slot);
 }
 
-/* Splits the next bucket in line. Under split_lock. */
+/* Splits the next bucket. Under split_lock. */
 static rhumb_status split_bucket(rhumb__key_table *table) {
     rhumb_status status;
     bucket_content content = {0};
     const uint64_t count = atomic_load_explicit(&table->bucket_count, memory_order_relaxed);
     const uint64_t added = count;
     const uint64_t split = count - rhumb__floor_power_of_two(count);
-    RHUMB_TRY(rhumb__section_ensure(&table->buckets, count + 1));
-    rhumb__chunk_state *low = rhumb__section_chunk(&table->buckets, split);
-    rhumb__chunk_state *high = rhumb__section_chunk(&table->buckets, added);
-    rhumb__section_lock_chunk(&table->buckets, low);
-    if (high != low) rhumb__section_lock_chunk(&table->buckets, high);
+    RHUMB_ASSERT_DEBUG(table->writable && split < added);
+    rhumb__mutex_assert_held(&table->split_lock);
+    RHUMB_TRY(rhumb__section_ensure(table->buckets, count + 1));
+    rhumb__chunk_state *low = rhumb__section_chunk(table->buckets, split);
+    rhumb__chunk_state *high = rhumb__section_chunk(table->buckets, added);
+    rhumb__section_lock_chunk(table->buckets, low);
+    if (high != low) rhumb__section_lock_chunk(table->buckets, high);
     status = read_bucket(table, split, &content);
     if (status == RHUMB_OK) {
-        clear_row(table, split, rhumb__section_row(&table->buckets, split));
-        clear_row(table, added, rhumb__section_row(&table->buckets, added));
+        clear_row(table, split, rhumb__section_row(table->buckets, split));
+        clear_row(table, added, rhumb__section_row(table->buckets, added));
         for (uint32_t i = 0; i + 1 < content.row_count; i++) {
-            clear_row(table, split, rhumb__section_row(&table->overflow, content.spare_rows[i]));
+            clear_row(table, split, rhumb__section_row(table->overflow, content.spare_rows[i]));
         }
-        uint32_t next_spare = 0;
         for (uint32_t i = 0; i < content.slot_count; i++) {
             const uint64_t key = *(const uint64_t *)rhumb__section_row(table->keys, content.slots[i]);
             const uint64_t hash = rhumb__key_table_hash(table->salt, key);
             const uint64_t bucket = rhumb__key_table_bucket(hash, count + 1) == added ? added : split;
-            refill(table, bucket, content.slots[i], rhumb__key_table_tag(hash), &content, &next_spare);
+            refill(table, bucket, content.slots[i], rhumb__key_table_tag(hash), &content);
         }
-        for (; next_spare + 1 < content.row_count; next_spare++) {
-            give_overflow_row(table, content.spare_rows[next_spare]);
+        for (uint32_t i = content.next_spare; i + 1 < content.row_count; i++) {
+            give_overflow_row(table, content.spare_rows[i]);
         }
-        /* Release pairs with the acquire in rhumb__key_table_lock: who sees the new bucket sees its content. */
+        /* Release pairs with the acquire in rhumb__key_table_lock: a thread that sees the new bucket sees its
+         * content. */
         atomic_store_explicit(&table->bucket_count, count + 1, memory_order_release);
     }
     if (high != low) rhumb__mutex_unlock(&high->lock);
@@ -332,7 +352,7 @@ done:
 void rhumb__key_table_grow(rhumb__key_table *table, uint64_t key_count) {
     if (key_count / KEYS_PER_BUCKET < atomic_load_explicit(&table->bucket_count, memory_order_relaxed)) return;
     if (!rhumb__mutex_trylock(&table->split_lock)) return;
-    /* After a checkpoint that held growth up there may be several to split; a few at a time keep the insert short. */
+    /* After a checkpoint, which blocks growth, several buckets may be due; a few at a time keep the insert short. */
     for (uint32_t i = 0; i < 8; i++) {
         if (key_count / KEYS_PER_BUCKET < atomic_load_explicit(&table->bucket_count, memory_order_relaxed)) break;
         if (split_bucket(table) != RHUMB_OK) break;

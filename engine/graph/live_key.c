@@ -1,4 +1,4 @@
-/* live_key.c - see live_key.h. Owns nothing; the lock it takes is the one that a look at the key table takes.
+/* live_key.c - see live_key.h. Owns nothing. Takes the lock of one chunk of the key table for each look-up.
  */
 #define _GNU_SOURCE
 #include "engine/graph/live_key.h"
@@ -8,17 +8,17 @@
 
 #include "engine/graph/active.h"
 
-/* How often a key is looked up whose node is just being placed: about a second in all. Placing takes less than a
- * microsecond unless the thread that does it has lost its processor, so at first it is enough to let others run. */
+/* How often a key is looked up while its node is being placed: for about a second in all. Placing takes less than a
+ * microsecond unless the placing thread has been descheduled, so at first it is enough to yield. */
 #define LOOK_UPS_MAX 10000
 #define LOOK_UPS_YIELDING 500
 #define PAUSE_NS 100000
 
-/* Whether the node is going to be placed. What is left to say no is a damaged file, whose key table may name a slot
+/* Whether the node is going to be placed. It returns false only for a damaged file, whose key table may list a slot
  * that never had a node. */
 static bool is_being_placed(rhumb__graph *graph, uint32_t slot) {
     if (rhumb__active_has_slot(graph, slot)) return true;
-    /* It may have been placed between the look at the node and the one at those that are under way. */
+    /* It may have been placed after the caller read the node and before this read the inserts under way. */
     return (rhumb__graph_node(graph, slot) & RHUMB__NODE_PRESENT) != 0;
 }
 

@@ -1,14 +1,14 @@
-/* live_key.h - from a key to the node that a search may answer with.
+/* live_key.h - from a key to the live node that searches may return.
  */
 #ifndef RHUMB_ENGINE_GRAPH_LIVE_KEY_H
 #define RHUMB_ENGINE_GRAPH_LIVE_KEY_H
 
 #include "engine/graph/graph.h"
 
-/* The slot of a key's node, which can be read and was alive a moment ago, or RHUMB__SLOT_NONE. *under_way_out is
- * whether there is none because an operation on the key is just placing one; the key may have an older node then, which
- * the key table does not know any more. In a handle that writes it takes the lock of one chunk of the key table for as
- * long as a look at one bucket takes. */
+/* The slot of a key's node, which can be read and was alive at the time of the look-up, or RHUMB__SLOT_NONE.
+ * *under_way_out is whether there is none because an operation on the key is placing one; the key may then have an
+ * older node that the key table no longer lists. In a handle that writes, holds the lock of one chunk of the key table
+ * while it reads one bucket. */
 static inline uint32_t rhumb__graph_find_live(rhumb__graph *graph, uint64_t key, bool *under_way_out) {
     const uint32_t slot = rhumb__key_table_find(&graph->key_table, key);
     *under_way_out = false;
@@ -18,8 +18,8 @@ static inline uint32_t rhumb__graph_find_live(rhumb__graph *graph, uint64_t key,
     return RHUMB__SLOT_NONE;
 }
 
-/* The same for those who cannot do without the key while it is being replaced: waits for a node that is just being
- * placed. RHUMB__SLOT_NONE then means that the key is not in the index. */
+/* The same, but waits for a node that is being placed, for callers that need the key also while it is being replaced.
+ * RHUMB__SLOT_NONE: the key is not in the index. */
 uint32_t rhumb__graph_await_live(rhumb__graph *graph, uint64_t key);
 
 #endif /* RHUMB_ENGINE_GRAPH_LIVE_KEY_H */

@@ -1,9 +1,9 @@
-/* neighbour_list.h - rows of slots: how they are read beside writers, and how links are added and dropped.
+/* neighbour_list.h - rows of slots: how lists are read concurrently with writers, and how links are added and dropped.
  *
- * Loads are relaxed, followed by one acquire fence before the data of the neighbours is touched; it pairs with the
- * release stores here, every one of them, so that whoever sees a slot in a list sees the node behind it. (C11 gives no
- * order to dependent loads, so relaxed loads alone would not do.) ThreadSanitizer does not understand fences; under it
- * the loads are acquire loads, which is stronger.
+ * Every store of an entry is a release store. Loads are relaxed and followed by one acquire fence before the data of
+ * the neighbours is touched, so that a thread that sees a slot in a list sees its node. (C11 does not order dependent
+ * loads, so relaxed loads alone would not suffice.) ThreadSanitizer does not understand fences; under it the loads are
+ * acquire loads, which are stronger.
  */
 #ifndef RHUMB_ENGINE_GRAPH_NEIGHBOUR_LIST_H
 #define RHUMB_ENGINE_GRAPH_NEIGHBOUR_LIST_H
@@ -11,11 +11,12 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "base/assert.h"
 #include "engine/graph/graph.h"
 
 typedef _Atomic uint32_t rhumb__list_slot;
 
-/* Where the list of one node on one level is. */
+/* The list of one node on one level. */
 typedef struct rhumb__list {
     rhumb__section *section;
     uint64_t row;
@@ -23,18 +24,22 @@ typedef struct rhumb__list {
     uint32_t capacity; /* M0 on level 0, M above */
 } rhumb__list;
 
-/* The list of a node on a level; slots is NULL when the node has none there, or says so because the file is damaged.
+/* The list of a node on a level; its `slots` are NULL when the node is not on that level, or a damaged file says so.
  * `slot` is below slot_limit. */
 static inline rhumb__list rhumb__graph_list(rhumb__graph *graph, uint32_t slot, uint32_t level) {
+    rhumb__graph_assert_slot(graph, slot);
+    RHUMB_ASSERT_DEBUG(level <= RHUMB__LEVEL_LIMIT);
     if (level == 0) {
-        return (rhumb__list){&graph->lists0, slot, rhumb__section_row(&graph->lists0, slot), graph->params.M0};
+        rhumb__section *lists0 = &graph->sections[RHUMB__SECTION_LISTS0];
+        return (rhumb__list){lists0, slot, rhumb__section_row(lists0, slot), graph->params.M0};
     }
+    rhumb__section *lists_upper = &graph->sections[RHUMB__SECTION_LISTS_UPPER];
     const uint64_t node = rhumb__graph_node(graph, slot);
     const uint64_t row = (uint64_t)rhumb__node_upper_row(node) + level - 1;
     const bool exists = (node & RHUMB__NODE_PRESENT) != 0 && level <= rhumb__node_level(node) &&
                         row < atomic_load_explicit(&graph->upper_row_limit, memory_order_acquire);
-    if (!exists) return (rhumb__list){&graph->lists_upper, 0, NULL, 0};
-    return (rhumb__list){&graph->lists_upper, row, rhumb__section_row(&graph->lists_upper, row), graph->params.M};
+    if (!exists) return (rhumb__list){lists_upper, 0, NULL, 0};
+    return (rhumb__list){lists_upper, row, rhumb__section_row(lists_upper, row), graph->params.M};
 }
 
 #if defined(__SANITIZE_THREAD__)
@@ -45,19 +50,21 @@ static inline rhumb__list rhumb__graph_list(rhumb__graph *graph, uint32_t slot, 
 
 /* The entry at `i`, for loops that end with rhumb__list_fence. */
 static inline uint32_t rhumb__list_peek(const rhumb__list *list, uint32_t i) {
+    RHUMB_ASSERT_DEBUG(i < list->capacity);
     return atomic_load_explicit(&list->slots[i], RHUMB__LIST_LOAD_ORDER);
 }
 
-/* To be called once between reading a list and touching its neighbours' data. */
+/* Call it once between reading a list and touching its neighbours' data. */
 static inline void rhumb__list_fence(void) {
 #if !defined(__SANITIZE_THREAD__)
     atomic_thread_fence(memory_order_acquire);
 #endif
 }
 
-/* Copies the entries out, up to the first RHUMB__SLOT_NONE, and fences. Returns how many. `slots` has room for
- * capacity. */
+/* Copies the entries up to the first RHUMB__SLOT_NONE to `slots`, which has room for capacity, fences, and returns
+ * their number. */
 static inline uint32_t rhumb__list_read(const rhumb__list *list, uint32_t *slots) {
+    RHUMB_ASSERT_DEBUG(list->capacity <= RHUMB__M0_MAX);
     uint32_t count = 0;
     for (; count < list->capacity; count++) {
         slots[count] = rhumb__list_peek(list, count);
@@ -74,8 +81,8 @@ static inline bool rhumb__slots_contain(const uint32_t *slots, uint32_t count, u
     return false;
 }
 
-/* The neighbours of a node on level 0 as rhumb__list_read gives them, without slots from `slot_limit` up: what a walk
- * over a whole graph needs. */
+/* The neighbours of a node on level 0, as rhumb__list_read returns them, without slots from `slot_limit` on. For walks
+ * over a whole graph. */
 static inline uint32_t rhumb__graph_neighbours(rhumb__graph *graph, uint32_t slot, uint64_t slot_limit,
                                                uint32_t *slots) {
     const rhumb__list list = rhumb__graph_list(graph, slot, 0);
@@ -87,13 +94,13 @@ static inline uint32_t rhumb__graph_neighbours(rhumb__graph *graph, uint32_t slo
     return kept_count;
 }
 
-/* Fills a row with RHUMB__SLOT_NONE, for a node that nobody can see yet. */
+/* Fills a row with RHUMB__SLOT_NONE, for a node that no other thread can see yet. */
 void rhumb__list_clear(const rhumb__list *list);
 
-/* Replaces the content of the list by `slots`, of which there are at most capacity, if the list still holds exactly
- * `before`; returns whether it did. Entries that stay keep their places: only those that go are overwritten, so a
- * search that reads the list meanwhile finds a mixture of old and new neighbours. Takes and releases the lock of the
- * row's chunk. */
+/* Replaces the content of the list by `slots`, at most capacity of them, if the list still holds exactly `before`;
+ * returns whether it did. Entries that stay keep their places and only the others are overwritten, so a search that
+ * reads the list in the meantime sees a mixture of old and new neighbours. Takes and releases the lock of the row's
+ * chunk. */
 bool rhumb__list_exchange(const rhumb__list *list, const uint32_t *before, uint32_t before_count, const uint32_t *slots,
                           uint32_t slot_count);
 

@@ -1,4 +1,4 @@
-/* params.c - parameters and counts as bytes; see params.h. Pure functions without state. */
+/* params.c - parameters and counts as bytes; see params.h. Pure functions, no state, no locks. */
 #include "engine/graph/params.h"
 
 #include <math.h>
@@ -123,7 +123,7 @@ void rhumb__params_encode(const rhumb__params *params, const rhumb__counts *coun
     memcpy(client, &record, sizeof record);
 }
 
-/* What must hold among the counts, whatever the sections say: they are checked against these at attach. */
+/* What must hold among the counts themselves; rhumb__graph_check_sections compares the sections with them. */
 static rhumb_status check_counts(const rhumb__counts *counts, const rhumb__params *params, const char *path) {
     uint64_t node_count = 0;
     uint64_t upper_row_count = 0;
@@ -132,7 +132,7 @@ static rhumb_status check_counts(const rhumb__counts *counts, const rhumb__param
         const uint64_t count = counts->level_counts[level];
         const uint32_t first = counts->level_first[level];
         if (count > RHUMB__SLOT_LIMIT || (count > 0 && level > params->level_max)) {
-            return rhumb__fail_at(RHUMB_E_CORRUPT, path, RHUMB_OFFSET_NONE, "%llu nodes of level %u cannot be",
+            return rhumb__fail_at(RHUMB_E_CORRUPT, path, RHUMB_OFFSET_NONE, "%llu nodes of level %u are impossible",
                                   (unsigned long long)count, level);
         }
         node_count += count;
@@ -149,7 +149,7 @@ static rhumb_status check_counts(const rhumb__counts *counts, const rhumb__param
             (unsigned long long)counts->upper_row_count, (unsigned long long)upper_row_count);
     }
     if (counts->lsn > RHUMB__LOG_LSN_MAX) {
-        return rhumb__fail_at(RHUMB_E_CORRUPT, path, RHUMB_OFFSET_NONE, "operation %llu is more than there can be",
+        return rhumb__fail_at(RHUMB_E_CORRUPT, path, RHUMB_OFFSET_NONE, "operation %llu is above the limit",
                               (unsigned long long)counts->lsn);
     }
     return RHUMB_OK;
@@ -180,7 +180,8 @@ rhumb_status rhumb__params_decode(const uint8_t client[RHUMB__CLIENT_BYTES], con
     };
     if (params->metric == RHUMB_METRIC_CUSTOM) {
         if (memchr(record.custom_name, '\0', sizeof record.custom_name) == NULL) {
-            return rhumb__fail_at(RHUMB_E_CORRUPT, path, RHUMB_OFFSET_NONE, "index record: a name without end");
+            return rhumb__fail_at(RHUMB_E_CORRUPT, path, RHUMB_OFFSET_NONE,
+                                  "index record: the name of the custom metric does not end");
         }
         snprintf(params->custom.name, sizeof params->custom.name, "%s", record.custom_name);
     }
@@ -207,12 +208,12 @@ rhumb_status rhumb__params_supply(rhumb__params *params, const rhumb__custom_met
     if (params->metric != RHUMB_METRIC_CUSTOM) return RHUMB_OK;
     if (custom == NULL || custom->distance == NULL) {
         return rhumb__fail_at(RHUMB_E_METRIC, path, RHUMB_OFFSET_NONE,
-                              "the index measures by the custom metric '%s', whose function was not supplied",
+                              "the index uses the custom metric '%s', whose function was not supplied",
                               params->custom.name);
     }
     if (strcmp(custom->name, params->custom.name) != 0) {
         return rhumb__fail_at(RHUMB_E_METRIC, path, RHUMB_OFFSET_NONE,
-                              "the index measures by the custom metric '%s', the function supplied is of '%s'",
+                              "the index uses the custom metric '%s', but the function supplied is that of '%s'",
                               params->custom.name, custom->name);
     }
     params->custom = *custom;
@@ -245,7 +246,7 @@ int32_t rhumb__counts_level_top(const rhumb__counts *counts) {
 }
 
 uint32_t rhumb__params_level(const rhumb__params *params, uint32_t slot) {
-    /* 53 random bits, moved off zero: U lies in (0, 1]. */
+    /* 53 random bits; adding 1 keeps U off zero: it lies in (0, 1]. */
     const uint64_t bits = rhumb__mix64(params->seed ^ rhumb__mix64(slot));
     const double uniform = ((double)(bits >> 11) + 1.0) * 0x1.0p-53;
     const double level = floor(-log(uniform) * params->level_scale / log((double)params->M));

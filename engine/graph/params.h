@@ -1,7 +1,5 @@
-/* params.h - what an index is and where its graph stands: the engine's part of a superblock.
- *
- * The parameters are fixed at creation. The counts and the entry point belong to the version that the superblock
- * publishes.
+/* params.h - the engine's part of a superblock: the parameters of an index, fixed at creation, and the counts of the
+ * version that the superblock publishes.
  */
 #ifndef RHUMB_ENGINE_GRAPH_PARAMS_H
 #define RHUMB_ENGINE_GRAPH_PARAMS_H
@@ -26,11 +24,11 @@
 /* Slots are below this: a search keeps one bit of a slot number for itself. */
 #define RHUMB__SLOT_LIMIT (UINT32_C(1) << 31)
 
-#define RHUMB__CUSTOM_NAME_BYTES 64u /* with the zero behind it */
+#define RHUMB__CUSTOM_NAME_BYTES 64u /* including the terminating zero */
 
-/* A custom metric: what its name is in the file, and what the program that has it open supplies. */
+/* A custom metric: its name, which the file records, and the function, which the program that opens it supplies. */
 typedef struct rhumb__custom_metric {
-    char name[RHUMB__CUSTOM_NAME_BYTES]; /* "" where the metric is none */
+    char name[RHUMB__CUSTOM_NAME_BYTES]; /* "" for any other metric */
     rhumb_distance_fn distance;
     void *context;
 } rhumb__custom_metric;
@@ -67,31 +65,30 @@ typedef struct rhumb__counts {
 /* RHUMB_E_INVALID when a parameter is out of range; the message names it. */
 rhumb_status rhumb__params_check(const rhumb__params *params) RHUMB_NODISCARD;
 
-/* Writes both into the engine's part of a superblock. */
+/* Writes parameters and counts into the engine's part of a superblock. */
 void rhumb__params_encode(const rhumb__params *params, const rhumb__counts *counts,
                           uint8_t client[RHUMB__CLIENT_BYTES]);
 
-/* The inverse, with everything checked; of a custom metric there is the name alone. RHUMB_E_CORRUPT, RHUMB_E_VERSION;
- * messages name `path`. */
+/* The inverse, with every number checked. Of a custom metric it fills in the name only. RHUMB_E_CORRUPT,
+ * RHUMB_E_VERSION; messages name `path`. */
 rhumb_status rhumb__params_decode(const uint8_t client[RHUMB__CLIENT_BYTES], const char *path, rhumb__params *params,
                                   rhumb__counts *counts) RHUMB_NODISCARD;
 
-/* Gives parameters from a file the function of their custom metric, if they have one. `custom` may be NULL.
- * RHUMB_E_METRIC: it is not supplied, or that of another name is. Messages name `path`. */
+/* Adds the function of the custom metric, if there is one, to parameters from a file. `custom` may be NULL.
+ * RHUMB_E_METRIC: it is not supplied, or has another name. Messages name `path`. */
 rhumb_status rhumb__params_supply(rhumb__params *params, const rhumb__custom_metric *custom,
                                   const char *path) RHUMB_NODISCARD;
 
-/* The space of an index. With `path` for parameters from that file, where what is not known here is RHUMB_E_VERSION;
- * with NULL for those of a caller. */
+/* The space of an index. For parameters from a file, `path` is its name, and a metric or element type that is not known
+ * is RHUMB_E_VERSION; for those of a caller it is NULL. What rhumb__space_init returns. */
 rhumb_status rhumb__params_space(const rhumb__params *params, const char *path, rhumb__space *space) RHUMB_NODISCARD;
 
-/* The highest level that has a node, or -1 in an empty index. The first node that reached it is where searches enter.
- */
+/* The highest level that has a node, or -1 in an empty index. */
 int32_t rhumb__counts_level_top(const rhumb__counts *counts);
 
 /* The level of the node at `slot`: distributed as floor(-ln(U) * level_scale / ln(M)), U uniform in (0, 1] (HNSW paper,
- * section 4.1), cut off at level_max. A function of seed and slot, so that it does not depend on which thread inserts
- * when. */
+ * section 4.1), at most level_max. A function of seed and slot, so that it does not depend on the order in which
+ * threads insert. */
 uint32_t rhumb__params_level(const rhumb__params *params, uint32_t slot);
 
 #endif /* RHUMB_ENGINE_GRAPH_PARAMS_H */

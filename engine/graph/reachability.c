@@ -1,12 +1,14 @@
 /* reachability.c - see reachability.h.
  *
- * Instead of a queue of slots, two bitmaps: reached, and expanded. Each sweep over them expands what is reached and not
- * expanded; a node that was reached behind the sweep's place waits for the next one. There are about as many sweeps as
- * the graph is deep, each of them short but for the lists it reads.
+ * A breadth-first walk with two bitmaps, reached and expanded, instead of a queue of slots. Each sweep over the bitmaps
+ * expands every node that is reached and not yet expanded; a node that is reached at a slot the sweep has already
+ * passed is expanded by the next sweep. There are about as many sweeps as the graph is deep, and their cost is that of
+ * the lists they read. Owns the bitmaps until they are returned. Locks: none.
  */
 #include "engine/graph/reachability.h"
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/bits.h"
 #include "base/status.h"
 #include "engine/graph/neighbour_list.h"
@@ -38,7 +40,7 @@ static uint64_t count_lost(rhumb__graph *graph, uint64_t slot_limit, const uint6
     uint64_t count = 0;
     for (uint64_t i = 0; i < slot_limit; i++) {
         const bool unlinked = i >= unlinked_begin && i < graph->unlinked_end;
-        /* Deleted nodes need not be found. */
+        /* Deleted nodes need not be reachable. */
         if (!rhumb__bit_get(reached, i) && !unlinked && !rhumb__graph_is_dead(graph, (uint32_t)i)) count++;
     }
     return count;
@@ -47,6 +49,7 @@ static uint64_t count_lost(rhumb__graph *graph, uint64_t slot_limit, const uint6
 rhumb_status rhumb__reachability_count(rhumb__graph *graph, uint64_t slot_limit, uint64_t **reached_out,
                                        uint64_t *count_out) {
     rhumb_status status = RHUMB_OK;
+    RHUMB_ASSERT_DEBUG(slot_limit <= atomic_load_explicit(&graph->slot_limit, memory_order_acquire));
     const uint64_t word_count = rhumb__max_u64(rhumb__divide_up(slot_limit, 64), 1);
     uint64_t *reached = rhumb__alloc_zeroed(word_count, sizeof *reached);
     uint64_t *expanded = rhumb__alloc_zeroed(word_count, sizeof *expanded);
@@ -56,7 +59,7 @@ rhumb_status rhumb__reachability_count(rhumb__graph *graph, uint64_t slot_limit,
     }
     const uint64_t entry = atomic_load_explicit(&graph->entry, memory_order_acquire);
     if (entry != RHUMB__ENTRY_NONE) {
-        /* A newer entry point than slot_limit is where searches begin all the same. */
+        /* Searches begin at the entry point also when its slot is at or above the caller's limit. */
         const uint32_t slot = rhumb__entry_slot(entry);
         if (slot < slot_limit) rhumb__bit_set(reached, slot);
         if (slot < atomic_load_explicit(&graph->slot_limit, memory_order_acquire)) {

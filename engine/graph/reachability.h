@@ -1,15 +1,15 @@
-/* reachability.h - how many live nodes no path on level 0 leads to from the entry point: searches do not find them.
- * HNSW loses the last link to a node now and then when lists are pruned.
+/* reachability.h - counts the live nodes that no path on level 0 reaches from the entry point: searches do not find
+ * them. HNSW occasionally drops the last link to a node when it prunes lists.
  */
 #ifndef RHUMB_ENGINE_GRAPH_REACHABILITY_H
 #define RHUMB_ENGINE_GRAPH_REACHABILITY_H
 
 #include "engine/graph/graph.h"
 
-/* Counts them among the slots below `slot_limit` that have a node and do not wait to be linked. Beside inserts the
- * number can be off by a few: a link that moves while the walk goes on may be missed. Inserts below slot_limit must
- * have finished. With `reached_out`, a bitmap of the slots that were reached is the caller's (rhumb__free). Memory: two
- * bits per slot. RHUMB_E_NOMEM. */
+/* Counts them among the slots below `slot_limit` that have a node and are not waiting to be linked. Inserts below
+ * slot_limit must have finished. While other inserts run, the number can be off by a few: the walk may miss a link that
+ * moves. *reached_out (NULL: not wanted) is a bitmap of the slots that were reached, which the caller frees
+ * (rhumb__free). Memory: two bits per slot. RHUMB_E_NOMEM. */
 rhumb_status rhumb__reachability_count(rhumb__graph *graph, uint64_t slot_limit, uint64_t **reached_out,
                                        uint64_t *count_out) RHUMB_NODISCARD;
 

@@ -1,12 +1,13 @@
 /* tombstones.h - which nodes have been deleted: one bit per slot.
  *
- * A deleted node stays in the graph, and searches walk through it, because its links hold the graph together; it is
- * only never an answer. Its slot is not used again. A row of the section has 64 bytes, the bits of 512 slots, as atomic
- * words of 64.
+ * A deleted node stays in the graph, because its links hold the graph together: searches walk through it but never
+ * return it. Its slot is not reused. A row of the section is 64 bytes, the bits of 512 slots, as atomic words of 64
+ * bits.
  */
 #ifndef RHUMB_ENGINE_GRAPH_TOMBSTONES_H
 #define RHUMB_ENGINE_GRAPH_TOMBSTONES_H
 
+#include "base/assert.h"
 #include "base/bits.h"
 #include "engine/graph/graph.h"
 
@@ -21,26 +22,30 @@ static inline _Atomic uint64_t *rhumb__tombstone_word(const rhumb__section *tomb
     return (_Atomic uint64_t *)tombstones->base + slot / 64;
 }
 
-/* Whether the node of a slot below slot_limit has been deleted. Acquire pairs with the release in rhumb__tombstone_set.
- */
+/* Whether the node of a slot below slot_limit has been deleted. Acquire pairs with the release in
+ * rhumb__tombstone_set. */
 static inline bool rhumb__tombstone_is_set(const rhumb__section *tombstones, uint32_t slot) {
+    RHUMB_ASSERT_DEBUG(slot / RHUMB__TOMBSTONE_ROW_SLOTS < atomic_load(&tombstones->row_capacity));
     const uint64_t word = atomic_load_explicit(rhumb__tombstone_word(tombstones, slot), memory_order_acquire);
     return (word >> (slot % 64) & 1) != 0;
 }
 
 static inline bool rhumb__graph_is_dead(const rhumb__graph *graph, uint32_t slot) {
-    return rhumb__tombstone_is_set(&graph->tombstones, slot);
+    return rhumb__tombstone_is_set(&graph->sections[RHUMB__SECTION_TOMBSTONES], slot);
 }
 
-/* Marks a node as deleted; returns false when it was already. Takes the lock of the row's chunk. */
+/* Marks a node as deleted; returns false if it was marked already. Takes the lock of the row's chunk. */
 static inline bool rhumb__tombstone_set(rhumb__graph *graph, uint32_t slot) {
+    RHUMB_ASSERT_DEBUG(graph->writable);
+    rhumb__graph_assert_slot(graph, slot);
+    rhumb__section *tombstones = &graph->sections[RHUMB__SECTION_TOMBSTONES];
     const uint64_t row = slot / RHUMB__TOMBSTONE_ROW_SLOTS;
     const uint64_t bit = UINT64_C(1) << (slot % 64);
-    rhumb__section_lock(&graph->tombstones, row);
-    rhumb__section_mark_dirty(&graph->tombstones, row);
+    rhumb__section_lock(tombstones, row);
+    rhumb__section_mark_dirty(tombstones, row);
     const uint64_t before =
-        atomic_fetch_or_explicit(rhumb__tombstone_word(&graph->tombstones, slot), bit, memory_order_release);
-    rhumb__section_unlock(&graph->tombstones, row);
+        atomic_fetch_or_explicit(rhumb__tombstone_word(tombstones, slot), bit, memory_order_release);
+    rhumb__section_unlock(tombstones, row);
     return (before & bit) == 0;
 }
 

@@ -54,8 +54,8 @@ static double sample_share(rhumb__graph *graph, rhumb__scratch *scratch, const r
         uint32_t slots[SAMPLES_PER_TURN];
         for (uint32_t i = 0; i < SAMPLES_PER_TURN; i++) {
             slots[i] = sample_slot(sample_count + i, slot_count);
-            __builtin_prefetch(rhumb__section_row(&graph->nodes, slots[i]), 0, 3);
-            __builtin_prefetch(rhumb__section_row(&graph->keys, slots[i]), 0, 3);
+            __builtin_prefetch(rhumb__section_row(&graph->sections[RHUMB__SECTION_NODES], slots[i]), 0, 3);
+            __builtin_prefetch(rhumb__section_row(&graph->sections[RHUMB__SECTION_KEYS], slots[i]), 0, 3);
         }
         for (uint32_t i = 0; i < SAMPLES_PER_TURN; i++) {
             if (is_answer(graph, filter, slots[i])) scratch->seeds[scratch->seed_count++] = slots[i];
@@ -232,7 +232,7 @@ static uint32_t read_list(walk *walk, uint32_t slot) {
     rhumb__scratch *scratch = walk->scratch;
     const uint32_t count = rhumb__graph_neighbours(walk->graph, slot, scratch->slot_limit, scratch->list);
     for (uint32_t i = 0; i < count; i++) {
-        __builtin_prefetch(rhumb__section_row(&walk->graph->keys, scratch->list[i]), 0, 3);
+        __builtin_prefetch(rhumb__section_row(&walk->graph->sections[RHUMB__SECTION_KEYS], scratch->list[i]), 0, 3);
     }
     walk->looked_at_count += count;
     return count;

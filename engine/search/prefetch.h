@@ -25,7 +25,7 @@ static inline void rhumb__prefetch_vector(const rhumb__graph *graph, const uint8
 
 /* The list of a node on level 0. */
 static inline void rhumb__prefetch_list(const rhumb__graph *graph, uint32_t slot) {
-    const uint8_t *row = rhumb__section_row(&graph->lists0, slot);
+    const uint8_t *row = rhumb__section_row(&graph->sections[RHUMB__SECTION_LISTS0], slot);
     const uint32_t bytes = graph->params.M0 * (uint32_t)sizeof(uint32_t);
     for (uint32_t offset = 0; offset < bytes; offset += RHUMB__CACHE_LINE_BYTES) __builtin_prefetch(row + offset, 0, 3);
 }

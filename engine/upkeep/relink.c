@@ -1,18 +1,21 @@
 /* relink.c - see relink.h.
  *
- * Upper levels are built from nothing, in two passes over the slots: first the nodes that are on them, so that the
- * others can be found from above, then the incomplete ones of level 0. The entry point is the node that a reader of the
- * file will take for it, from the beginning: whatever is linked is linked to what can be reached from there. The entry
- * point itself cannot be linked that way, because the search would begin, and end, at the node it is for; it is linked
+ * Upper levels are built from scratch, in two passes over the slots: first the nodes on upper levels, so that searches
+ * can descend to the others, then the incomplete nodes of level 0. From the beginning, the entry point is the node that
+ * a reader of the file will use, so every node is linked to nodes that can be reached from there. The entry point
+ * itself cannot be linked in that way, because the search would begin, and end, at the node it is for; it is linked
  * first, from another node that has its list.
  *
- * Insertion searches from the entry point and links back from what it finds, so a node has a path when it has been
- * linked. It can lose it when the lists of its neighbours are pruned for others. The last resort, connect, only ever
- * adds paths: a full list of y gets x in the place of z, and x gets z, so what was reached over y and z still is.
+ * Inserting searches from the entry point and links back from what it finds, so a node has a path once it has been
+ * linked. It can lose the path when the lists of its neighbours are pruned. The last resort, connect, only adds paths:
+ * a full list of y gets x in place of z, and x gets z, so what was reached through y and z still is.
+ *
+ * Owns the bitmap of reached nodes. Locks: those of linking.
  */
 #include "engine/upkeep/relink.h"
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/bits.h"
 #include "base/clock.h"
 #include "base/parallel.h"
@@ -55,8 +58,8 @@ static bool is_due(const relink_pass *pass, uint32_t slot) {
     return false;
 }
 
-/* Each of the three passes counts for a third of what is left to do. */
-static rhumb_status tell_pass(const relink_pass *pass, uint64_t turn) {
+/* Reports each of the three passes as a third of the rest. */
+static rhumb_status report_pass(const relink_pass *pass, uint64_t turn) {
     const rhumb__relink_spec *spec = pass->spec;
     const uint64_t whole = spec->progress->total_count - spec->progress_begin;
     const double share = ((double)turn / (double)pass->slot_count + (double)pass->kind) / 3.0;
@@ -74,7 +77,7 @@ static rhumb_status pass_worker(void *context, uint32_t worker_index) {
         const uint32_t slot = (uint32_t)(turn * pass->stride % pass->slot_count); /* both are below 2^31 */
         if (!is_due(pass, slot)) continue;
         RHUMB_TRY(rhumb__graph_link_placed(pass->graph, scratch, slot));
-        if (worker_index == 0) RHUMB_TRY(tell_pass(pass, turn));
+        if (worker_index == 0) RHUMB_TRY(report_pass(pass, turn));
     }
 done:
     if (status != RHUMB_OK) atomic_store(&pass->stopped, true);
@@ -82,9 +85,9 @@ done:
     return status;
 }
 
-/* Slots that are near each other follow each other in an index that has been put in order. Linked in that order, the
- * few nodes of an upper level would find no others than those of their own neighbourhood for a long time; steps of the
- * golden section come to all parts evenly from the beginning. On level 0 there are lists already. */
+/* In an ordered index, nodes that are near each other have slots that are near each other. Linked in that order, the
+ * few nodes of an upper level would long find only nodes of their own neighbourhood; steps of the golden section reach
+ * all parts evenly from the beginning. Level 0 has lists already. */
 static uint64_t stride_of(uint64_t slot_count) {
     uint64_t stride = (uint64_t)((double)slot_count * 0.6180339887498949) | 1;
     for (;; stride++) {
@@ -114,6 +117,8 @@ static rhumb_status run_pass(rhumb__graph *graph, const rhumb__relink_spec *spec
 /* ---- the entry point ---- */
 
 static void set_entry(rhumb__graph *graph, uint32_t slot, uint32_t level) {
+    rhumb__graph_assert_slot(graph, slot);
+    RHUMB_ASSERT_DEBUG(level <= rhumb__node_level(rhumb__graph_node(graph, slot)));
     atomic_store(&graph->entry, rhumb__entry_encode(slot, level));
 }
 
@@ -147,7 +152,7 @@ done:
 
 /* ---- nodes without a path ---- */
 
-/* The place in `slots` of the one that is farthest from `slot`. */
+/* The index in `slots` of the one that is farthest from `slot`. */
 static uint32_t farthest(const rhumb__graph *graph, uint32_t slot, const uint32_t *slots, uint32_t count) {
     uint32_t place = 0;
     float distance_max = 0.0f;
@@ -161,25 +166,26 @@ static uint32_t farthest(const rhumb__graph *graph, uint32_t slot, const uint32_
     return place;
 }
 
-/* Puts `added` into the list of `slot`, in the place of its farthest neighbour if it is full. Returns that, or
+/* Adds `added` to the list of `slot`, in place of its farthest neighbour if it is full. Returns that neighbour, or
  * RHUMB__SLOT_NONE. */
 static uint32_t force_link(rhumb__graph *graph, uint32_t slot, uint32_t added) {
     uint32_t before[RHUMB__M0_MAX];
     uint32_t after[RHUMB__M0_MAX];
     const rhumb__list list = rhumb__graph_list(graph, slot, 0);
     const uint32_t count = rhumb__list_read(&list, before);
+    RHUMB_ASSERT_DEBUG(added != slot);
     if (rhumb__slots_contain(before, count, added)) return RHUMB__SLOT_NONE;
     for (uint32_t i = 0; i < count; i++) after[i] = before[i];
     const uint32_t place = count < list.capacity ? count : farthest(graph, slot, before, count);
     const uint32_t replaced = place < count ? before[place] : RHUMB__SLOT_NONE;
     after[place] = added;
-    /* Nobody else changes lists now, so the exchange succeeds. */
+    /* No other thread changes lists now, so the exchange succeeds. */
     (void)rhumb__list_exchange(&list, before, count, after, place < count ? count : count + 1);
     return replaced;
 }
 
-/* Where a path to the scratch's query is to begin: the nearest node that the search on level 0 reaches, or, if there is
- * one, the nearest with a free place in its list. */
+/* Where a path to the scratch's query should begin: the nearest node with a free place in its list that the search on
+ * level 0 reaches, or else the nearest node. */
 static uint32_t find_predecessor(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t entry_slot) {
     const float distance = graph->space.distance(&graph->space, scratch->query, rhumb__graph_vector(graph, entry_slot));
     rhumb__search_level(graph, scratch, (rhumb__nearest){entry_slot, distance}, 0, graph->params.ef_construction);
@@ -203,7 +209,7 @@ done:
     return status;
 }
 
-/* Marks what can be reached from a slot. `stack` has room for all slots: each goes there at most once. */
+/* Marks what can be reached from a slot. `stack` has room for all slots; each is pushed at most once. */
 static void mark_reached(rhumb__graph *graph, uint64_t *reached, uint32_t *stack, uint32_t slot) {
     uint32_t slots[RHUMB__M0_MAX];
     uint64_t depth = 0;
@@ -220,7 +226,7 @@ static void mark_reached(rhumb__graph *graph, uint64_t *reached, uint32_t *stack
     }
 }
 
-/* Connects the live nodes that are not in `reached`, each unless it has got a path with one before. */
+/* Connects the live nodes that are not in `reached`, except those that got a path through one connected before. */
 static rhumb_status connect_rest(rhumb__graph *graph, rhumb__scratch_pool *pool, uint64_t *reached) {
     rhumb__scratch *scratch = NULL;
     const uint64_t slot_count = graph->counts.slot_count;
@@ -254,7 +260,7 @@ rhumb_status rhumb__relink_unreachable(rhumb__graph *graph, const rhumb__relink_
     RHUMB_TRY(count_again(graph, &reached, &count));
     *before_count_out = count;
     if (count > 0) {
-        /* All of them, also those that one linked before leads to by now: that path may be a long way round. */
+        /* All of them, also those that a node linked before leads to by now: that path may be a long detour. */
         RHUMB_TRY(run_pass(graph, spec, PASS_UNREACHED, reached));
         RHUMB_TRY(count_again(graph, &reached, &count));
     }

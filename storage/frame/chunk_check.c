@@ -1,7 +1,8 @@
 /* chunk_check.c - see chunk_check.h.
  *
- * Reads through the io backend and never through a mapping: there damage would raise SIGBUS, and in a writer the mapping
- * may hold newer bytes than the file. Holds no lock; the caller keeps the blocks of the section from being reused.
+ * Reads through the io backend and never through a mapping: there damage would raise SIGBUS, and in a writer the
+ * mapping may hold newer bytes than the file. Holds no lock; the caller keeps the blocks of the section from being
+ * reused.
  */
 #include "storage/frame/chunk_check.h"
 

@@ -2,8 +2,8 @@
  *
  * Everything here works on bytes that anyone may have written. Each number is checked against what bounds it before it
  * is used: counts against the length of the root, offsets and lengths against the length of the file, products for
- * overflow. The memory used is proportional to the root, which the file contains. Holds no state and no lock; on failure
- * nothing is left allocated.
+ * overflow. The memory used is proportional to the root, which the file contains. Holds no state and no lock; on
+ * failure nothing is left allocated.
  */
 #include "storage/frame/directory.h"
 
@@ -117,7 +117,7 @@ done:
     return status;
 }
 
-static rhumb_status check_header(const decoder *d, const rhumb__superblock *superblock) {
+static rhumb_status check_directory_header(const decoder *d, const rhumb__superblock *superblock) {
     const rhumb__directory_header *header = &d->header;
     const uint64_t expected_bytes = sizeof *header + (uint64_t)header->section_count * sizeof(rhumb__section_record) +
                                     (uint64_t)header->extent_count * sizeof(rhumb__extent);
@@ -134,10 +134,10 @@ static rhumb_status check_header(const decoder *d, const rhumb__superblock *supe
         (unsigned long long)superblock->epoch);
 }
 
-static rhumb_status decode(decoder *d, const rhumb__superblock *superblock, rhumb__directory *directory) {
+static rhumb_status decode_root(decoder *d, const rhumb__superblock *superblock, rhumb__directory *directory) {
     rhumb_status status;
     memcpy(&d->header, d->root, sizeof d->header);
-    RHUMB_TRY(check_header(d, superblock));
+    RHUMB_TRY(check_directory_header(d, superblock));
     directory->epoch = d->header.epoch;
     directory->checksum_crc = d->header.checksum_crc;
     directory->checksum_count = d->header.checksum_count;
@@ -192,7 +192,7 @@ rhumb_status rhumb__directory_read(rhumb__io *io, const rhumb__superblock *super
                  .root = root,
                  .root_offset = superblock->directory_offset,
                  .file_bytes = superblock->file_bytes};
-    RHUMB_TRY(decode(&d, superblock, directory));
+    RHUMB_TRY(decode_root(&d, superblock, directory));
     RHUMB_TRY(rhumb__directory_ranges(directory, io->path, &ranges, &range_count));
     *directory_out = directory;
     directory = NULL;

@@ -43,8 +43,8 @@ rhumb__extent rhumb__extent_list_run(const rhumb__extent_list *list, uint64_t se
 /* Whether [section_offset, section_offset + bytes), which must lie within the list, is contiguous in the file. */
 bool rhumb__extent_list_is_contiguous(const rhumb__extent_list *list, uint64_t section_offset, uint64_t bytes);
 
-/* Reads [section_offset, section_offset + bytes), which must lie within the list, from the file. Fails as rhumb__io_read
- * does. */
+/* Reads [section_offset, section_offset + bytes), which must lie within the list, from the file. Fails as
+ * rhumb__io_read does. */
 rhumb_status rhumb__extent_list_read(const rhumb__extent_list *list, rhumb__io *io, uint64_t section_offset,
                                      uint64_t bytes, uint8_t *target) RHUMB_NODISCARD;
 

@@ -17,12 +17,12 @@ typedef struct superblock_copies {
     rhumb_error unreadable; /* LENIENT: the first failure to read one; status RHUMB_OK: none */
 } superblock_copies;
 
-static rhumb_status read_copy(rhumb__io *io, uint64_t file_bytes, uint64_t offset, rhumb__superblock *copy) {
+static rhumb_status read_superblock_copy(rhumb__io *io, uint64_t file_bytes, uint64_t offset, rhumb__superblock *copy) {
     if (offset >= file_bytes) return RHUMB_OK;
     return rhumb__io_read(io, copy, rhumb__min_u64(file_bytes - offset, sizeof *copy), offset);
 }
 
-static rhumb_status read_copies(rhumb__io *io, bool lenient, superblock_copies *copies) {
+static rhumb_status read_superblock_copies(rhumb__io *io, bool lenient, superblock_copies *copies) {
     uint64_t file_bytes = 0;
     rhumb_error before;
     rhumb__error_save(&before);
@@ -33,7 +33,7 @@ static rhumb_status read_copies(rhumb__io *io, bool lenient, superblock_copies *
         const uint32_t index = i / RHUMB__SUPERBLOCK_COPY_COUNT;
         const uint32_t copy = i % RHUMB__SUPERBLOCK_COPY_COUNT;
         rhumb__superblock *superblock = &copies->items[index][copy];
-        status = read_copy(io, file_bytes, rhumb__superblock_offset(index, copy), superblock);
+        status = read_superblock_copy(io, file_bytes, rhumb__superblock_offset(index, copy), superblock);
         if (status == RHUMB_OK) continue;
         if (!lenient || !rhumb__frame_is_damage(status)) return status;
         if (copies->unreadable.status == RHUMB_OK) rhumb__error_save(&copies->unreadable);
@@ -44,7 +44,7 @@ static rhumb_status read_copies(rhumb__io *io, bool lenient, superblock_copies *
 }
 
 /* The reason why a file has no version. */
-static rhumb_status explain_none_valid(const superblock_copies *copies, const char *path) {
+static rhumb_status explain_no_superblock(const superblock_copies *copies, const char *path) {
     bool all_zero = true;
     bool has_magic = false;
     bool has_second = false; /* anything where the version of epoch 2 belongs */
@@ -135,11 +135,11 @@ rhumb_status rhumb__frame_find(rhumb__io *io, rhumb__frame_mode mode, rhumb__fra
     rhumb_status status;
     superblock_copies copies;
     memset(found, 0, sizeof *found);
-    RHUMB_TRY(read_copies(io, mode == RHUMB__FRAME_LENIENT, &copies));
+    RHUMB_TRY(read_superblock_copies(io, mode == RHUMB__FRAME_LENIENT, &copies));
     /* Asked again: a writer may have made the file longer before it wrote the superblock that was just read. */
     RHUMB_TRY(rhumb__io_size(io, &found->file_bytes));
     for (uint32_t index = 0; index < RHUMB__SUPERBLOCK_COUNT; index++) add_version(&copies, index, found);
-    if (found->count == 0) return explain_none_valid(&copies, io->path);
+    if (found->count == 0) return explain_no_superblock(&copies, io->path);
     if (found->count == 1) {
         const uint64_t other = found->offsets[0] / RHUMB__SUPERBLOCK_STRIDE % RHUMB__SUPERBLOCK_COUNT == 0 ? 1 : 0;
         found->newest_lost = may_be_newer(copies.items[other], found->items[0].epoch);

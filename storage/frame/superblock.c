@@ -46,7 +46,7 @@ static rhumb_status check_epoch(const rhumb__superblock *superblock, rhumb__fram
 }
 
 /* The length that the superblock asks for, and the directory within it. */
-static rhumb_status check_extent(const rhumb__superblock *superblock, rhumb__frame_mode mode, uint64_t file_bytes,
+static rhumb_status check_length(const rhumb__superblock *superblock, rhumb__frame_mode mode, uint64_t file_bytes,
                                  const char *path, uint64_t offset) {
     const bool may_be_short = mode == RHUMB__FRAME_PARTIAL || mode == RHUMB__FRAME_LENIENT;
     if (!may_be_short && superblock->file_bytes > file_bytes) {
@@ -89,7 +89,7 @@ rhumb_status rhumb__superblock_check(const rhumb__superblock *superblock, rhumb_
                                 "block size: expected %u, found %u", RHUMB__BLOCK_BYTES, superblock->block_bytes);
         goto done;
     }
-    status = check_extent(superblock, mode, file_bytes, path, offset);
+    status = check_length(superblock, mode, file_bytes, path, offset);
 done:
     return status;
 }

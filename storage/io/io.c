@@ -1,7 +1,7 @@
 /* io.c - which backend serves a file, and the calls of io.h, each of which goes to the handle's own backend.
  *
- * Owns the choice of the default backend, made once per process behind pthread_once, and the backend that a test has put
- * in its place. Every call fails as its backend does.
+ * Owns the choice of the default backend, made once per process behind pthread_once, and the backend that a test has
+ * put in its place. Every call fails as its backend does.
  */
 #define _GNU_SOURCE
 #include "storage/io/io.h"

@@ -1,9 +1,9 @@
 /* io.h - everything that rhumb does to a file, behind one table of functions, so that the same storage code runs on
  * io_uring, on plain system calls, and in tests on a simulated disk that loses, reorders and tears what was not synced.
  *
- * Backends: "uring" (liburing) and "plain" (pread, pwrite, fdatasync). rhumb__io_open picks uring and falls back to
- * plain when no ring can be made (containers often forbid it); the environment variable RHUMB_IO (uring, plain) forces
- * one.
+ * Implemented in io.c, which passes each call to the handle's backend: "uring" (io_uring.c: liburing) or "plain"
+ * (io_plain.c: pread, pwrite, fdatasync). rhumb__io_open picks uring and falls back to plain when no ring can be made
+ * (containers often forbid it); the environment variable RHUMB_IO (uring, plain) forces one.
  *
  * Writes may be asynchronous. The contract, the same for every backend:
  *
@@ -103,8 +103,8 @@ bool rhumb__io_uring_available(void);
 
 /* Opens or creates. `backend` NULL means the default. Falls back from uring to plain when the ring cannot be made, and
  * for RHUMB__IO_READ, which has nothing to queue; io->backend is then the plain one. Anything but a regular file is
- * refused, without waiting (a fifo) and without being read. *io_out is set only on success. RHUMB_E_NOTFOUND, RHUMB_E_EXISTS,
- * RHUMB_E_INVALID (not a regular file), RHUMB_E_IO, RHUMB_E_NOMEM, RHUMB_E_NOSPACE. */
+ * refused, without waiting (a fifo) and without being read. *io_out is set only on success. RHUMB_E_NOTFOUND,
+ * RHUMB_E_EXISTS, RHUMB_E_INVALID (not a regular file), RHUMB_E_IO, RHUMB_E_NOMEM, RHUMB_E_NOSPACE. */
 rhumb_status rhumb__io_open(const rhumb__io_backend *backend, const char *path, rhumb__io_mode mode,
                             rhumb__io **io_out) RHUMB_NODISCARD;
 
@@ -118,16 +118,16 @@ rhumb_status rhumb__io_size(rhumb__io *io, uint64_t *bytes_out) RHUMB_NODISCARD;
 rhumb_status rhumb__io_resize(rhumb__io *io, uint64_t bytes) RHUMB_NODISCARD;
 
 /* Allocates the range on the disk, growing the file if needed, so that a later write cannot find the disk full
- * (fallocate). If the file system does not support that, grows the file as resize does. RHUMB_E_NOSPACE when the disk is
- * full; a part of the range may then be allocated. */
+ * (fallocate). If the file system does not support that, grows the file as resize does. RHUMB_E_NOSPACE when the disk
+ * is full; a part of the range may then be allocated. */
 rhumb_status rhumb__io_allocate(rhumb__io *io, uint64_t offset, uint64_t bytes) RHUMB_NODISCARD;
 
 /* Releases the blocks of the range; it reads as zeros from then on. If the file system does not support that: RHUMB_OK,
  * and nothing is done. */
 rhumb_status rhumb__io_punch(rhumb__io *io, uint64_t offset, uint64_t bytes) RHUMB_NODISCARD;
 
-/* Advises the kernel to drop the range from the page cache, because it will not be read again soon. Pages that a process
- * has mapped stay. Advice only. */
+/* Advises the kernel to drop the range from the page cache, because it will not be read again soon. Pages that a
+ * process has mapped stay. Advice only. */
 void rhumb__io_forget(rhumb__io *io, uint64_t offset, uint64_t bytes);
 
 /* Reads exactly `bytes_count` bytes. RHUMB_E_TRUNCATED when the file ends before that. */
@@ -147,9 +147,9 @@ rhumb_status rhumb__io_map(rhumb__io *io, void *address, size_t bytes_count, uin
                            rhumb__io_map_kind kind) RHUMB_NODISCARD;
 
 /* Takes an open-file-description lock (F_OFD_SETLK): it belongs to the handle, not to the process, and the kernel
- * releases it however the process dies. Never waits; *taken_out is whether the lock was taken. Replaces the lock that the
- * handle held on the range. `bytes` is at least 1, and the range ends below 2^63; it need not lie inside the file. An
- * exclusive lock needs a handle that may write (RHUMB_E_READONLY). */
+ * releases it however the process dies. Never waits; *taken_out is whether the lock was taken. Replaces the lock that
+ * the handle held on the range. `bytes` is at least 1, and the range ends below 2^63; it need not lie inside the file.
+ * An exclusive lock needs a handle that may write (RHUMB_E_READONLY). */
 rhumb_status rhumb__io_lock_range(rhumb__io *io, uint64_t offset, uint64_t bytes, rhumb__io_lock kind,
                                   bool *taken_out) RHUMB_NODISCARD;
 rhumb_status rhumb__io_unlock_range(rhumb__io *io, uint64_t offset, uint64_t bytes) RHUMB_NODISCARD;

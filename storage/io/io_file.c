@@ -1,7 +1,8 @@
 /* io_file.c - see io_file.h.
  *
- * Owns the descriptor and the path. Invariants: `fd` is a regular file's, above the standard streams' numbers, closed on
- * exec, and blocking; `write_error` is meaningful only while `write_failed`; `sync_failed` never becomes false again.
+ * Owns the descriptor and the path. Invariants: `fd` is a regular file's, above the standard streams' numbers, closed
+ * on exec, and blocking; `write_error` is meaningful only while `write_failed`; `sync_failed` never becomes false
+ * again.
  *
  * Holds no lock: the calls that io.h allows several threads only read the handle. Every failure names the path.
  */
@@ -60,8 +61,8 @@ static rhumb_status fail_not_regular(const char *path, mode_t type) {
     return rhumb__fail_at(RHUMB_E_INVALID, path, RHUMB_OFFSET_NONE, "expected a regular file, found %s", found);
 }
 
-/* Checks that the descriptor is a regular file's, and makes it blocking again. O_NONBLOCK has no effect on a regular file
- * by itself, but makes io_uring return EAGAIN wherever a write would have to wait. */
+/* Checks that the descriptor is a regular file's, and makes it blocking again. O_NONBLOCK has no effect on a regular
+ * file by itself, but makes io_uring return EAGAIN wherever a write would have to wait. */
 static rhumb_status descriptor_settle(int fd, const char *path) {
     struct stat info;
     if (fstat(fd, &info) != 0) return rhumb__fail_errno(errno, path, RHUMB_OFFSET_NONE, "cannot examine the file");
@@ -304,7 +305,10 @@ rhumb_status rhumb__io_file_read(rhumb__io *io, void *bytes, size_t bytes_count,
 
 /* ThreadSanitizer treats mmap as a store to the whole range. A writer maps the file over equal bytes in memory while
  * searches read them; the raw system call keeps that from being reported as a race. */
-static void *map_call(void *address, size_t bytes_count, int protection, int flags, int fd, uint64_t offset) {
+static void *map_call(int fd, void *address, size_t bytes_count, uint64_t offset, rhumb__io_map_kind kind) {
+    const bool is_private = kind == RHUMB__IO_MAP_PRIVATE;
+    const int protection = is_private ? PROT_READ | PROT_WRITE : PROT_READ;
+    const int flags = is_private ? MAP_FIXED | MAP_PRIVATE | MAP_NORESERVE : MAP_FIXED | MAP_SHARED;
 #if defined(__SANITIZE_THREAD__) && defined(SYS_mmap)
     return (void *)syscall(SYS_mmap, address, bytes_count, protection, flags, fd, (off_t)offset);
 #else
@@ -321,10 +325,7 @@ rhumb_status rhumb__io_file_map(rhumb__io *io, void *address, size_t bytes_count
                               bytes_count, address, (unsigned long long)page_bytes);
     rhumb_status status = range_check(io, offset, bytes_count);
     if (status != RHUMB_OK) return status;
-    const bool private_map = kind == RHUMB__IO_MAP_PRIVATE;
-    const int protection = private_map ? PROT_READ | PROT_WRITE : PROT_READ;
-    const int flags = private_map ? MAP_FIXED | MAP_PRIVATE | MAP_NORESERVE : MAP_FIXED | MAP_SHARED;
-    if (map_call(address, bytes_count, protection, flags, ((rhumb__io_file *)io)->fd, offset) == MAP_FAILED)
+    if (map_call(((rhumb__io_file *)io)->fd, address, bytes_count, offset, kind) == MAP_FAILED)
         status = rhumb__fail_errno(errno, io->path, offset, "cannot map %zu bytes (is vm.max_map_count reached?)",
                                    bytes_count);
     return status;
@@ -394,8 +395,8 @@ done:
 
 /* ---- names ---- */
 
-/* A path that could be opened is shorter than PATH_MAX, so its directory fits into a buffer on the stack: a sync must not
- * fail for want of memory. */
+/* A path that could be opened is shorter than PATH_MAX, so its directory fits into a buffer on the stack: a sync must
+ * not fail for want of memory. */
 rhumb_status rhumb__io_file_sync_directory(const char *path) {
     rhumb_status status = RHUMB_OK;
     char directory[PATH_MAX] = ".";

@@ -1,5 +1,5 @@
-/* io_file.h - the part that the uring and the plain backend share: a descriptor, its kept failure, and the calls that go
- * straight to the kernel. For the backends alone; all other code uses io.h, which has the contract.
+/* io_file.h - the part that the uring and the plain backend share: a descriptor, its kept failure, and the calls that
+ * go straight to the kernel. For the backends alone; all other code uses io.h, which has the contract.
  */
 #ifndef RHUMB_STORAGE_IO_IO_FILE_H
 #define RHUMB_STORAGE_IO_IO_FILE_H

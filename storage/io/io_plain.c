@@ -1,7 +1,7 @@
 /* io_plain.c - the backend that needs nothing but POSIX: a write is complete when rhumb__io_write returns.
  *
- * Its queue is therefore always empty, and a drain only returns the failure kept in the handle. Owns its handle, holds no
- * lock, and fails as io.h says.
+ * Its queue is therefore always empty, and a drain only returns the failure kept in the handle. Owns its handle, holds
+ * no lock, and fails as io.h says.
  */
 #include "storage/io/io_file.h"
 

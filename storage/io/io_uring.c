@@ -1,8 +1,8 @@
 /* io_uring.c - the backend whose writes and syncs go through a ring, so that several are in flight at once.
  *
  * Each handle that may write owns one ring, made with the oldest setup flags only, so that kernels from 5.6 on support
- * it. Reading, mapping, locking and names are plain system calls (io_file.c), which several threads may make at once; the
- * ring belongs to the one thread that has the handle.
+ * it. Reading, mapping, locking and names are plain system calls (io_file.c), which several threads may make at once;
+ * the ring belongs to the one thread that has the handle.
  *
  * Invariants:
  *   1. An entry is submitted as soon as it is prepared, so the ring's submission queue is empty between calls.
@@ -12,9 +12,9 @@
  *   3. A sync is submitted only when nothing is in flight. No entry is ever linked to another.
  *
  * How it fails: a write that the ring does not complete (a short write, EINTR, EAGAIN, a write cancelled because the
- * thread that queued it has ended, an operation that the kernel does not know) is finished by pwrite when its completion
- * is reaped. When the ring accepts no entry any more (a filter has come to forbid the call, no memory), the handle stops
- * using it and works as the plain backend does.
+ * thread that queued it has ended, an operation that the kernel does not know) is finished by pwrite when its
+ * completion is reaped. When the ring accepts no entry any more (a filter has come to forbid the call, no memory), the
+ * handle stops using it and works as the plain backend does.
  */
 #include "storage/io/io_file.h"
 

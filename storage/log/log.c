@@ -1,17 +1,17 @@
 /* log.c - see log.h: opening, replay, appending, waiting, and the thread of mode interval.
  *
  * `buffer` has what has been appended and not written. Room in it is reserved before an operation begins, so that
- * appending needs nothing more. Reservations are sums of bytes, not places, and stay valid when the buffers are swapped,
- * because both have the same capacity. A full buffer (BUFFER_BYTES_MAX) is written before anything more is reserved; it
- * grows beyond that only if reservations alone need it, which is at most one record for each thread.
+ * appending needs nothing more. Reservations are sums of bytes, not places, and stay valid when the buffers are
+ * swapped, because both have the same capacity. A full buffer (BUFFER_BYTES_MAX) is written before anything more is
+ * reserved; it grows beyond that only if reservations alone need it, which is at most one record for each thread.
  *
- * The first thread that waits for durability takes the flusher's role and writes for all that have appended by then. The
- * others wait until the role is released, and usually find their operation durable then: group commit, with groups as
- * large as what is appended during one sync.
+ * The first thread that waits for durability takes the flusher's role and writes for all that have appended by then.
+ * The others wait until the role is released, and usually find their operation durable then: group commit, with groups
+ * as large as what is appended during one sync.
  *
- * Invariants: used_bytes + reserved_bytes <= capacity_bytes; synced_lsn and durable_lsn are at most lsn, and none of the
- * three ever decreases. Locking: see log_state.h. How it fails: a failed open releases everything; reserve fails for want
- * of memory with nothing changed; the rest fails as log_flush.c says.
+ * Invariants: used_bytes + reserved_bytes <= capacity_bytes; synced_lsn and durable_lsn are at most lsn, and none of
+ * the three ever decreases. Locking: see log_state.h. How it fails: a failed open releases everything; reserve fails
+ * for want of memory with nothing changed; the rest fails as log_flush.c says.
  */
 #define _GNU_SOURCE
 #include "storage/log/log.h"
@@ -50,7 +50,7 @@ static bool wait_interval(rhumb__log *log) {
 }
 
 /* Sleeps while everything is durable; otherwise syncs at the end of an interval. A failure is kept for other threads. */
-static void *thread_main(void *argument) {
+static void *interval_thread_main(void *argument) {
     rhumb__log *log = argument;
     rhumb__mutex_lock(&log->lock);
     while (!log->stopping && !atomic_load(&log->failed)) {
@@ -68,14 +68,14 @@ static void *thread_main(void *argument) {
     return NULL;
 }
 
-static rhumb_status start_thread(rhumb__log *log) {
-    const int os_errno = rhumb__thread_start(&log->thread, thread_main, log);
+static rhumb_status interval_thread_start(rhumb__log *log) {
+    const int os_errno = rhumb__thread_start(&log->thread, interval_thread_main, log);
     log->thread_started = os_errno == 0;
     if (os_errno == 0) return RHUMB_OK;
     return rhumb__fail_errno(os_errno, log->path, RHUMB_OFFSET_NONE, "cannot start the log's thread");
 }
 
-static void stop_thread(rhumb__log *log) {
+static void interval_thread_stop(rhumb__log *log) {
     if (!log->thread_started) return;
     rhumb__mutex_lock(&log->lock);
     log->stopping = true;
@@ -121,7 +121,7 @@ static void log_free(rhumb__log *log) {
 }
 
 /* Removes a log that does not belong to the checkpoint. */
-static rhumb_status discard(rhumb__log *log) {
+static rhumb_status discard_file(rhumb__log *log) {
     rhumb_status status;
     rhumb__io_close(log->io);
     log->io = NULL;
@@ -150,7 +150,7 @@ static rhumb_status find_file(rhumb__log *log, const rhumb__log_spec *spec) {
         log->io = NULL;
     } else if (status == RHUMB_E_LOG && spec->discard) {
         rhumb__error_restore(&before);
-        status = discard(log);
+        status = discard_file(log);
     }
     return status;
 }
@@ -190,7 +190,7 @@ rhumb_status rhumb__log_open(const rhumb__log_spec *spec, rhumb__log **log_out) 
     }
     RHUMB_TRY(find_file(log, spec));
     RHUMB_TRY(choose_beginning(log, spec));
-    if (log->durability == RHUMB_DURABILITY_INTERVAL) RHUMB_TRY(start_thread(log));
+    if (log->durability == RHUMB_DURABILITY_INTERVAL) RHUMB_TRY(interval_thread_start(log));
     *log_out = log;
     log = NULL;
 done:
@@ -431,7 +431,7 @@ static void remove_file(rhumb__log *log) {
 rhumb_status rhumb__log_close(rhumb__log *log, bool remove) {
     rhumb_status status = RHUMB_OK;
     if (log == NULL) return RHUMB_OK;
-    stop_thread(log);
+    interval_thread_stop(log);
     rhumb__mutex_lock(&log->lock);
     const bool failed = atomic_load(&log->failed);
     const bool removable = remove && !failed && log->lsn == log->cut_lsn;

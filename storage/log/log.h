@@ -1,14 +1,14 @@
-/* log.h - the write-ahead log NAME.rhumb-wal: every operation since the newest checkpoint, in order, so that acknowledged
- * operations survive although no checkpoint has them yet. The layout is in FORMAT.md, section 14.
+/* log.h - the write-ahead log NAME.rhumb-wal: every operation since the newest checkpoint, in order, so that
+ * acknowledged operations survive although no checkpoint has them yet. The layout is in FORMAT.md, section 14.
  *
- * Operations are numbered from 1, without gaps, over the whole life of an index; the number is the LSN. The log does not
- * know what an operation means; it keeps a type and some bytes. A checkpoint is described by one number, the LSN of its
- * last operation; opening the log with that number makes the later ones available to rhumb__log_replay.
+ * Operations are numbered from 1, without gaps, over the whole life of an index; the number is the LSN. The log does
+ * not know what an operation means; it keeps a type and some bytes. A checkpoint is described by one number, the LSN of
+ * its last operation; opening the log with that number makes the later ones available to rhumb__log_replay.
  *
- * WRITING has three steps, so that an operation cannot fail once it has begun: rhumb__log_reserve takes room (it may wait
- * for the disk, and may fail), rhumb__log_append numbers the operation and cannot fail, rhumb__log_wait makes it as
- * durable as the mode promises. Appends go to a buffer in memory. The first thread that waits writes and syncs for all
- * threads that have appended by then, while others append to a second buffer: group commit.
+ * WRITING has three steps, so that an operation cannot fail once it has begun: rhumb__log_reserve takes room (it may
+ * wait for the disk, and may fail), rhumb__log_append numbers the operation and cannot fail, rhumb__log_wait makes it
+ * as durable as the mode promises. Appends go to a buffer in memory. The first thread that waits writes and syncs for
+ * all threads that have appended by then, while others append to a second buffer: group commit.
  *
  * MODES   full      rhumb__log_wait returns when the operation is on the disk.
  *         interval  a thread of the log writes and syncs at intervals; rhumb__log_wait does not wait.
@@ -78,16 +78,16 @@ typedef struct rhumb__log_record {
 
 typedef rhumb_status (*rhumb__log_visit)(void *context, const rhumb__log_record *record);
 
-/* Visits the effective operations after the checkpoint, in the order of their numbers; those of batches without a commit
- * are skipped. To be called before the first append; may be repeated. Ends at the first visit that fails, with its
- * status. */
+/* Visits the effective operations after the checkpoint, in the order of their numbers; those of batches without a
+ * commit are skipped. To be called before the first append; may be repeated. Ends at the first visit that fails, with
+ * its status. */
 rhumb_status rhumb__log_replay(rhumb__log *log, rhumb__log_visit visit, void *context) RHUMB_NODISCARD;
 
 /* The number of operations that replay visits. */
 uint64_t rhumb__log_replay_count(const rhumb__log *log);
 
-/* Reserves room for one record. Writes (or waits for another thread that does) when the buffer is full, or when the file
- * has to be created or made durable again first.
+/* Reserves room for one record. Writes (or waits for another thread that does) when the buffer is full, or when the
+ * file has to be created or made durable again first.
  *   RHUMB_E_NOMEM, RHUMB_E_NOSPACE, RHUMB_E_IO  the file cannot be created; it may be tried again
  *   RHUMB_E_FULL     the numbers are used up
  *   RHUMB_E_INVALID  the payload is too long
@@ -107,15 +107,15 @@ typedef struct rhumb__log_operation {
     uint32_t body_bytes;
 } rhumb__log_operation;
 
-/* Numbers an operation and copies it to the buffer, into room that was reserved for its payload. Returns its LSN. Cannot
- * fail. */
+/* Numbers an operation and copies it to the buffer, into room that was reserved for its payload. Returns its LSN.
+ * Cannot fail. */
 uint64_t rhumb__log_append(rhumb__log *log, const rhumb__log_operation *operation);
 
 /* Returns when the operation is as durable as the mode promises. RHUMB_E_FATAL. */
 rhumb_status rhumb__log_wait(rhumb__log *log, uint64_t lsn) RHUMB_NODISCARD;
 
-/* Makes all operations durable that have been appended, also in mode interval. In mode none, where only a checkpoint can:
- * RHUMB_E_UNSUPPORTED unless all are durable already. RHUMB_E_FATAL. */
+/* Makes all operations durable that have been appended, also in mode interval. In mode none, where only a checkpoint
+ * can: RHUMB_E_UNSUPPORTED unless all are durable already. RHUMB_E_FATAL. */
 rhumb_status rhumb__log_sync(rhumb__log *log) RHUMB_NODISCARD;
 
 /* The last operation that has been numbered, and the last that survives a power cut. */
@@ -132,8 +132,8 @@ typedef struct rhumb__log_mark {
 /* The place after the last operation numbered. If other threads may append, the caller excludes them. */
 rhumb__log_mark rhumb__log_mark_now(rhumb__log *log);
 
-/* To be called once a checkpoint that holds everything before the mark has been published: durably makes the log begin at
- * the mark, then releases the space before it. Other threads may append in the meantime. A log that becomes empty is
+/* To be called once a checkpoint that holds everything before the mark has been published: durably makes the log begin
+ * at the mark, then releases the space before it. Other threads may append in the meantime. A log that becomes empty is
  * restarted under a new salt. RHUMB_E_FATAL, RHUMB_E_IO. */
 rhumb_status rhumb__log_cut(rhumb__log *log, const rhumb__log_mark *mark) RHUMB_NODISCARD;
 

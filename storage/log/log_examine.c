@@ -1,18 +1,16 @@
 /* log_examine.c - see log_examine.h.
  *
- * The writer appends, and now and then writes a new header and releases space. So what looks like damage may be a record
- * that was being written while the scan passed it, or one that has been cut off: damage is reported only when two
- * readings under the same header find it at the same place. Takes no lock and owns nothing between calls. Fails only if
- * the file cannot be read or memory is lacking.
+ * The writer appends, and now and then writes a new header and releases space. So what looks like damage may be a
+ * record that was being written while the scan passed it, or one that has been cut off: damage is reported only when
+ * two readings under the same header find it at the same place. Takes no lock and owns nothing between calls. Fails
+ * only if the file cannot be read or memory is lacking.
  */
 #include "storage/log/log_examine.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "base/alloc.h"
 #include "base/status.h"
-#include "storage/log/log_file.h"
 #include "storage/log/log_reader.h"
 
 #define ATTEMPT_COUNT_MAX 8u
@@ -89,16 +87,6 @@ static rhumb_status read_until_sure(rhumb__io *io, const rhumb__log_owner *owner
     return RHUMB_OK;
 }
 
-/* Opens the log of an index; *io_out is NULL when there is none. */
-static rhumb_status open_log(const rhumb__io_backend *backend, const char *index_path, rhumb__io **io_out) {
-    char *path = rhumb__log_path_make(index_path);
-    *io_out = NULL;
-    if (path == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for the log's path");
-    const rhumb_status status = rhumb__log_file_open(backend, path, RHUMB__IO_READ, io_out);
-    rhumb__free(path);
-    return status;
-}
-
 rhumb_status rhumb__log_examine(const rhumb__io_backend *backend, const char *index_path, const uint8_t uuid[16],
                                 uint64_t checkpoint_lsn, rhumb__log_report *report) {
     rhumb_status status;
@@ -109,7 +97,7 @@ rhumb_status rhumb__log_examine(const rhumb__io_backend *backend, const char *in
     memcpy(owner.uuid, uuid, sizeof owner.uuid);
     rhumb__error_save(&before);
     memset(report, 0, sizeof *report);
-    RHUMB_TRY(open_log(backend, index_path, &io));
+    RHUMB_TRY(rhumb__log_open_to_read(backend, index_path, &io));
     if (io == NULL) goto done;
     RHUMB_TRY(read_until_sure(io, &owner, &found));
     report->exists = found.exists;
@@ -127,7 +115,7 @@ done:
 
 rhumb_status rhumb__log_exists(const rhumb__io_backend *backend, const char *index_path, bool *exists_out) {
     rhumb__io *io = NULL;
-    const rhumb_status status = open_log(backend, index_path, &io);
+    const rhumb_status status = rhumb__log_open_to_read(backend, index_path, &io);
     if (status == RHUMB_OK) *exists_out = io != NULL;
     rhumb__io_close(io);
     return status;

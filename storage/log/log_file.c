@@ -1,8 +1,8 @@
 /* log_file.c - see log_file.h.
  *
- * Invariants: the headers of a new file are durable before it has room for records; no record is written before what was
- * found at open is durable. Each step returns only when what it did survives a power cut, and changes nothing that the
- * next attempt could not repeat. The caller has the flusher's role (log_state.h) or is alone.
+ * Invariants: the headers of a new file are durable before it has room for records; no record is written before what
+ * was found at open is durable. Each step returns only when what it did survives a power cut, and changes nothing that
+ * the next attempt could not repeat. The caller has the flusher's role (log_state.h) or is alone.
  */
 #include "storage/log/log_file.h"
 

@@ -27,10 +27,10 @@ rhumb_status rhumb__log_file_open(const rhumb__io_backend *backend, const char *
 rhumb_status rhumb__log_file_create(const rhumb__io_backend *backend, const char *path, bool remove_leftover,
                                     rhumb__log_header *header, rhumb__io **io_out) RHUMB_NODISCARD;
 
-/* Makes durable what was found at open, and cuts off the bytes after it. What was found may be in the page cache only: if
- * the sync of the process that wrote it failed, the kernel has marked the pages clean although they never reached the
- * disk. Writing the same bytes again makes the next sync write them. RHUMB_E_CORRUPT when the records have changed since;
- * RHUMB_E_IO, RHUMB_E_FATAL. */
+/* Makes durable what was found at open, and cuts off the bytes after it. What was found may be in the page cache only:
+ * if the sync of the process that wrote it failed, the kernel has marked the pages clean although they never reached
+ * the disk. Writing the same bytes again makes the next sync write them. RHUMB_E_CORRUPT when the records have changed
+ * since; RHUMB_E_IO, RHUMB_E_FATAL. */
 rhumb_status rhumb__log_file_settle(rhumb__io *io, rhumb__log_header *header,
                                     const rhumb__log_scan *found) RHUMB_NODISCARD;
 
@@ -38,8 +38,8 @@ rhumb_status rhumb__log_file_settle(rhumb__io *io, rhumb__log_header *header,
  * RHUMB_E_IO, RHUMB_E_FATAL. */
 rhumb_status rhumb__log_file_advance(rhumb__io *io, rhumb__log_header *header, bool sync_name) RHUMB_NODISCARD;
 
-/* Releases the space before `first_offset`, or, with `empty`, everything but the header. Best effort: space that cannot be
- * released does no harm, and the next cut tries again. */
+/* Releases the space before `first_offset`, or, with `empty`, everything but the header. Best effort: space that cannot
+ * be released does no harm, and the next cut tries again. */
 void rhumb__log_file_trim(rhumb__io *io, uint64_t first_offset, bool empty);
 
 #endif /* RHUMB_STORAGE_LOG_LOG_FILE_H */

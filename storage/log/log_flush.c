@@ -1,15 +1,15 @@
 /* log_flush.c - the flusher's work: making the file ready, writing and syncing what has been appended, and cutting.
  *
  * Invariants:
- *   1. The bytes of `buffer` belong at end_offset - used_bytes of the file; everything before that has been written, was
- *      found there, or is being written by the flusher.
- *   2. No record is written before its header is durable, nor after records that are not durable: what was found at open
- *      is made durable first.
+ *   1. The bytes of `buffer` belong at end_offset - used_bytes of the file; everything before that has been written,
+ *      was found there, or is being written by the flusher.
+ *   2. No record is written before its header is durable, nor after records that are not durable: what was found at
+ *      open is made durable first.
  *   3. A header that drops records is written only when a published checkpoint holds them, and their space is reused
  *      only once that header is durable.
  *
- * Locking: see log_state.h. How it fails: the first failure of io is kept as the cause, and nothing is written any more.
- * Only a failure to draw a salt has no consequences, because nothing has been changed by then.
+ * Locking: see log_state.h. How it fails: the first failure of io is kept as the cause, and nothing is written any
+ * more. Only a failure to draw a salt has no consequences, because nothing has been changed by then.
  */
 #include "storage/log/log_state.h"
 
@@ -172,7 +172,8 @@ rhumb_status rhumb__log_get_ready(rhumb__log *log) {
 
 /* ---- cutting: with role and lock; releases the lock during io ---- */
 
-/* The checkpoint holds every operation of the log, which is restarted. The records in the buffer need not be written. */
+/* The checkpoint holds every operation of the log, which is restarted. The records in the buffer need not be
+ * written. */
 static rhumb_status cut_everything(rhumb__log *log, uint64_t lsn) {
     RHUMB_ASSERT_DEBUG(log->flushing && lsn <= log->lsn);
     const bool nothing_there = log->end_offset == log->header.first_offset;

@@ -5,8 +5,8 @@
  * each generation is written in two copies, in the place of the generation before the last, so that the previous one
  * stays complete until the new one is.
  *
- * A file is given room for records only after its headers have been synced. So a file without that room cannot have lost
- * a record, whatever it contains, and one that has the room and no valid header is damaged.
+ * A file is given room for records only after its headers have been synced. So a file without that room cannot have
+ * lost a record, whatever it contains, and one that has the room and no valid header is damaged.
  */
 #define _GNU_SOURCE
 #include "storage/log/log_header.h"
@@ -44,7 +44,7 @@ rhumb_status rhumb__log_header_renew(rhumb__log_header *header, uint64_t lsn, co
 }
 
 /* Checks what a valid header, read from byte `offset`, says. */
-static rhumb_status check_content(const rhumb__log_header *header, uint64_t offset, const char *path) {
+static rhumb_status check_header(const rhumb__log_header *header, uint64_t offset, const char *path) {
     if (header->format_version != RHUMB__LOG_FORMAT_VERSION) {
         return rhumb__fail_at(RHUMB_E_VERSION, path, offset + offsetof(rhumb__log_header, format_version),
                               "format version of the log: expected %u, found %u", RHUMB__LOG_FORMAT_VERSION,
@@ -66,7 +66,7 @@ static rhumb_status check_content(const rhumb__log_header *header, uint64_t offs
 }
 
 /* The meaning of a file without a valid header: damage, or an interrupted creation. */
-static rhumb_status explain_none_valid(const rhumb__log_header *copies, uint64_t file_bytes, const char *path) {
+static rhumb_status explain_no_header(const rhumb__log_header *copies, uint64_t file_bytes, const char *path) {
     for (uint32_t i = 0; i < RHUMB__LOG_HEADER_COUNT * RHUMB__LOG_COPY_COUNT; i++) {
         const uint32_t version = copies[i].format_version;
         if (copies[i].magic == RHUMB__LOG_MAGIC && version > RHUMB__LOG_FORMAT_VERSION) {
@@ -82,7 +82,7 @@ static rhumb_status explain_none_valid(const rhumb__log_header *copies, uint64_t
 }
 
 /* Reads the four copies; zeros where the file ends before. */
-static rhumb_status read_copies(rhumb__io *io, rhumb__log_header *copies, uint64_t *file_bytes_out) {
+static rhumb_status read_header_copies(rhumb__io *io, rhumb__log_header *copies, uint64_t *file_bytes_out) {
     rhumb_status status;
     uint64_t file_bytes = 0;
     memset(copies, 0, RHUMB__LOG_RECORDS_OFFSET);
@@ -96,7 +96,7 @@ done:
 rhumb_status rhumb__log_header_read(rhumb__io *io, rhumb__log_header *header, bool *found_out) {
     rhumb__log_header copies[RHUMB__LOG_HEADER_COUNT * RHUMB__LOG_COPY_COUNT];
     uint64_t file_bytes = 0;
-    rhumb_status status = read_copies(io, copies, &file_bytes);
+    rhumb_status status = read_header_copies(io, copies, &file_bytes);
     if (status != RHUMB_OK) return status;
     static_assert(sizeof copies == RHUMB__LOG_RECORDS_OFFSET, "the records follow the headers");
     const rhumb__log_header *newest = NULL;
@@ -107,9 +107,9 @@ rhumb_status rhumb__log_header_read(rhumb__io *io, rhumb__log_header *header, bo
         if (newest == NULL || copies[i].generation > newest->generation) newest = &copies[i];
     }
     *found_out = newest != NULL;
-    if (newest == NULL) return explain_none_valid(copies, file_bytes, io->path);
+    if (newest == NULL) return explain_no_header(copies, file_bytes, io->path);
     *header = *newest;
-    return check_content(header, (uint64_t)(newest - copies) * RHUMB__LOG_HEADER_BYTES, io->path);
+    return check_header(header, (uint64_t)(newest - copies) * RHUMB__LOG_HEADER_BYTES, io->path);
 }
 
 static void format_uuid(const uint8_t uuid[16], char text[33]) {

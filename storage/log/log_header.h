@@ -28,8 +28,8 @@ static inline uint32_t rhumb__log_seed(uint64_t salt) { return (uint32_t)(salt ^
  * `header`. Generation and UUID stay. RHUMB_E_IO when the system has no random numbers. */
 rhumb_status rhumb__log_header_renew(rhumb__log_header *header, uint64_t lsn, const char *path) RHUMB_NODISCARD;
 
-/* Reads the newest header. None is found in what an interrupted creation leaves: a file that has no room for records and
- * no valid header. RHUMB_E_CORRUPT, RHUMB_E_VERSION, RHUMB_E_IO, RHUMB_E_TRUNCATED. */
+/* Reads the newest header. None is found in what an interrupted creation leaves: a file that has no room for records
+ * and no valid header. RHUMB_E_CORRUPT, RHUMB_E_VERSION, RHUMB_E_IO, RHUMB_E_TRUNCATED. */
 rhumb_status rhumb__log_header_read(rhumb__io *io, rhumb__log_header *header, bool *found_out) RHUMB_NODISCARD;
 
 /* Whether the log belongs to `owner` and lacks no operation after its checkpoint: RHUMB_OK or RHUMB_E_LOG. */

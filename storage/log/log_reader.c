@@ -7,11 +7,22 @@
 
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/status.h"
+#include "storage/log/log_file.h"
+
+rhumb_status rhumb__log_open_to_read(const rhumb__io_backend *backend, const char *index_path, rhumb__io **io_out) {
+    char *path = rhumb__log_path_make(index_path);
+    *io_out = NULL;
+    if (path == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for the log's path");
+    const rhumb_status status = rhumb__log_file_open(backend, path, RHUMB__IO_READ, io_out);
+    rhumb__free(path);
+    return status;
+}
 
 /* Reads until something is wrong. A lenient reading continues after a log that begins too late has been noted. */
-static rhumb_status read_parts(rhumb__io *io, const rhumb__log_owner *owner, rhumb__log_read_mode mode,
-                               rhumb__log_reading *log) {
+static rhumb_status log_read_parts(rhumb__io *io, const rhumb__log_owner *owner, rhumb__log_read_mode mode,
+                                   rhumb__log_reading *log) {
     rhumb_status status;
     RHUMB_TRY(rhumb__log_header_read(io, &log->header, &log->exists));
     if (!log->exists) return RHUMB_OK;
@@ -30,7 +41,7 @@ rhumb_status rhumb__log_read(rhumb__io *io, const rhumb__log_owner *owner, rhumb
     rhumb_error before;
     rhumb__error_save(&before);
     memset(log, 0, sizeof *log);
-    const rhumb_status status = read_parts(io, owner, mode, log);
+    const rhumb_status status = log_read_parts(io, owner, mode, log);
     if (mode == RHUMB__LOG_READ_STRICT || status == RHUMB_E_NOMEM) return status;
     if (status != RHUMB_OK && log->error.status == RHUMB_OK) rhumb__error_save(&log->error);
     rhumb__error_restore(&before);

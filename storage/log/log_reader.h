@@ -24,6 +24,11 @@ typedef struct rhumb__log_reading {
     rhumb_error error;        /* LENIENT: the first thing that is wrong; status RHUMB_OK: nothing */
 } rhumb__log_reading;
 
+/* Opens the log of the index at that path for reading; *io_out is NULL when there is none. RHUMB_E_NOMEM, and what
+ * rhumb__io_open returns. */
+rhumb_status rhumb__log_open_to_read(const rhumb__io_backend *backend, const char *index_path,
+                                     rhumb__io **io_out) RHUMB_NODISCARD;
+
 /* Reads the log in `io`. `log` is to be cleared in every case.
  *
  * LENIENT reads the records also of a log that begins too late, which does not follow. When damage, a record of an

@@ -1,10 +1,10 @@
-/* log_scan.c - reading the records of a log: which are valid, which are effective, and whether a record that is not valid
- * was never completed or has been damaged.
+/* log_scan.c - reading the records of a log: which are valid, which are effective, and whether a record that is not
+ * valid was never completed or has been damaged.
  *
- * A record is *valid* if its checksum is right and it continues the chain: it has the next LSN and names the checksum of
- * the previous record. The log ends before the first record that is not. Normally that is a torn tail, which was never
- * acknowledged. It is damage if a later record says that the missing one had been synced; a later record can be checked
- * without those between, because its checksum depends on nothing but the salt.
+ * A record is *valid* if its checksum is right and it continues the chain: it has the next LSN and names the checksum
+ * of the previous record. The log ends before the first record that is not. Normally that is a torn tail, which was
+ * never acknowledged. It is damage if a later record says that the missing one had been synced; a later record can be
+ * checked without those between, because its checksum depends on nothing but the salt.
  *
  * Everything is read through a window of fixed size, and a record is checked in the window, so a file that changes
  * during the scan can give a wrong result but not an inconsistent one. Memory grows only with the batches of the log.
@@ -19,11 +19,11 @@
 #include "base/crc32c.h"
 #include "base/status.h"
 
-/* The largest difference between the LSNs of a missing record and of one that proves it was synced. */
-#define EVIDENCE_LSN_DISTANCE_MAX (UINT64_C(1) << 32)
+/* The LSN of a record that proves a missing one was synced is higher by less than this. */
+#define EVIDENCE_LSN_DISTANCE_LIMIT (UINT64_C(1) << 32)
 
-/* Bytes that look like a record where there is none have to be checked in full. Real logs have hardly any; a crafted log
- * that has them everywhere is reported as damaged after this many bytes instead of being read for days. */
+/* Bytes that look like a record where there is none have to be checked in full. Real logs have hardly any; a crafted
+ * log that has them everywhere is reported as damaged after this many bytes instead of being read for days. */
 #define EVIDENCE_BYTES_MAX (UINT64_C(1) << 30)
 
 #define BATCH_CAPACITY_MIN 16u
@@ -184,8 +184,9 @@ static rhumb_status note_record(rhumb__log_scan *scan, const record_view *view) 
     return RHUMB_OK;
 }
 
-/* Searches the bytes after the end of the chain for a record saying that the next one, or the first after the checkpoint
- * if that is later, had been synced. Most of those bytes are zeros or torn records, which the first comparison rejects.
+/* Searches the bytes after the end of the chain for a record saying that the next one, or the first after the
+ * checkpoint if that is later, had been synced. Most of those bytes are zeros or torn records, which the first
+ * comparison rejects.
  */
 static rhumb_status find_evidence(window *w, const rhumb__log_scan *scan, bool *found_out, record_view *evidence,
                                   uint64_t *offset_out) {
@@ -201,7 +202,7 @@ static rhumb_status find_evidence(window *w, const rhumb__log_scan *scan, bool *
         uint64_t lsn;
         uint64_t synced_lsn;
         memcpy(&lsn, bytes + offsetof(rhumb__log_record_header, lsn), sizeof lsn);
-        if (lsn - missing - 1 >= EVIDENCE_LSN_DISTANCE_MAX - 1) continue;
+        if (lsn - missing - 1 >= EVIDENCE_LSN_DISTANCE_LIMIT - 1) continue;
         memcpy(&synced_lsn, bytes + offsetof(rhumb__log_record_header, synced_lsn), sizeof synced_lsn);
         if (synced_lsn < missing || synced_lsn >= lsn) continue;
         const rhumb_status status = view_record(w, scan->seed, offset, evidence, found_out);

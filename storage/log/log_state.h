@@ -1,5 +1,5 @@
-/* log_state.h - the log's state, shared by log.c (opening, appending, waiting) and log_flush.c (all writing to the file),
- * which implements the functions below.
+/* log_state.h - the log's state, shared by log.c (opening, appending, waiting) and log_flush.c (all writing to the
+ * file), which implements the functions below.
  *
  * There are two locks. The *inner lock* is a mutex, held for a few instructions or one memcpy, and never during io. The
  * *flusher's role* is the flag `flushing`: the thread that has set it owns the handle, the file's state and the spare
@@ -72,8 +72,8 @@ struct rhumb__log {
     bool stopping;
 };
 
-/* All of these are called with the inner lock held, and hold it when they return; those that take the role release it in
- * between. */
+/* All of these are called with the inner lock held, and hold it when they return; those that take the role release it
+ * in between. */
 
 /* Returns RHUMB_E_FATAL with the first cause in the message. The log has failed. */
 rhumb_status rhumb__log_fail_again(const rhumb__log *log) RHUMB_NODISCARD;
@@ -82,8 +82,8 @@ rhumb_status rhumb__log_fail_again(const rhumb__log *log) RHUMB_NODISCARD;
 void rhumb__log_await_role(rhumb__log *log);
 
 /* Makes the file ready, so that everything that can fail harmlessly has been done. A failure to create the file (no
- * memory, no space, no permission) fails only the caller's operation; any other is RHUMB_E_FATAL from then on. No thread
- * has the role. */
+ * memory, no space, no permission) fails only the caller's operation; any other is RHUMB_E_FATAL from then on. No
+ * thread has the role. */
 rhumb_status rhumb__log_get_ready(rhumb__log *log) RHUMB_NODISCARD;
 
 /* Makes the file ready and writes what has been appended; with `sync`, makes it durable. No thread has the role.

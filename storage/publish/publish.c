@@ -18,8 +18,9 @@
  * the blocks that were taken, which become free again. A granule is dirty whenever memory and the newest version may
  * differ.
  *
- * Locking: every step runs under the store's publishing lock, which is taken before any chunk lock. How it fails: before
- * step 3 with nothing changed; from step 3 on it is unknown which version the disk has, and the store writes no more.
+ * Locking: every step runs under the store's publishing lock, which is taken before any chunk lock. How it fails:
+ * before step 3 with nothing changed; from step 3 on it is unknown which version the disk has, and the store writes no
+ * more.
  */
 #include <errno.h>
 #include <string.h>
@@ -174,8 +175,8 @@ done:
     return status;
 }
 
-/* Steps 3 and 4. After a failure here it is unknown which version the disk has, so the handle writes no more. Only at the
- * first version the failure is returned as it is: that file is going to be removed. */
+/* Steps 3 and 4. After a failure here it is unknown which version the disk has, so the handle writes no more. Only at
+ * the first version the failure is returned as it is: that file is going to be removed. */
 static rhumb_status make_newest(rhumb__publisher *p) {
     rhumb_status status;
     RHUMB_ASSERT_DEBUG(!p->ahead && p->superblock.epoch == p->store->superblock.epoch + 1);
@@ -251,6 +252,7 @@ rhumb_status rhumb__store_publish(rhumb__store *store, rhumb__publication *publi
     store->superblock = p->superblock;
     store->has_version = true;
     publication->written_bytes = p->written_bytes;
+    rhumb__store_assert_used(store);
 done:
     rhumb__mutex_unlock(&store->publish_lock);
     publisher_free(p);

@@ -16,9 +16,9 @@
 typedef bool (*rhumb__row_filter)(void *context, const rhumb__section *section, uint64_t first_row, uint8_t *rows,
                                   uint64_t row_count);
 
-/* A version to publish. */
+/* A version to publish. Each section has as many rows of it as its next_row_count says, never fewer than published
+ * before. */
 typedef struct rhumb__publication {
-    uint64_t row_counts[RHUMB__SECTION_COUNT_MAX]; /* in the order of attachment; never fewer than published before */
     uint8_t client[RHUMB__CLIENT_BYTES];
     uint64_t features_read; /* of RHUMB__FEATURES_READ_KNOWN, those that the version uses */
     rhumb__row_filter filter;
@@ -28,16 +28,18 @@ typedef struct rhumb__publication {
     uint64_t written_bytes;    /* out */
 } rhumb__publication;
 
-/* Writes what changed, then the directory, syncs, writes the superblock, syncs. The caller guarantees that the published
- * rows of append-only sections are complete; chunks of mutable sections are copied one by one under their locks.
+/* Writes what changed, then the directory, syncs, writes the superblock, syncs. The caller guarantees that the
+ * published rows of append-only sections are complete; chunks of mutable sections are copied one by one under their
+ * locks.
  *
  * RHUMB_E_NOSPACE, RHUMB_E_FULL, RHUMB_E_NOMEM, RHUMB_E_IO: nothing has changed, and it may be tried again.
  * RHUMB_E_FATAL: it is unknown which version the disk has; nothing may be written any more. */
 rhumb_status rhumb__store_publish(rhumb__store *store, rhumb__publication *publication) RHUMB_NODISCARD;
 
 /* Writes rows of append-only sections, of the next sections if there are any, to the blocks where a later version is
- * going to have them, and releases their memory. Publishes nothing: a crash leaves free blocks. Only row_counts and
- * bytes_per_second of `publication` are used; mutable sections are left alone. Fails as rhumb__store_publish does. */
+ * going to have them, up to the next_row_count of each, and releases their memory. Publishes nothing: a crash leaves
+ * free blocks. Only bytes_per_second of `publication` is used; mutable sections are left alone. Fails as
+ * rhumb__store_publish does. */
 rhumb_status rhumb__store_write_ahead(rhumb__store *store, rhumb__publication *publication) RHUMB_NODISCARD;
 
 #endif /* RHUMB_STORAGE_PUBLISH_PUBLISH_H */

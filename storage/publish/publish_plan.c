@@ -1,20 +1,20 @@
 /* publish_plan.c - step 1 of a publication: takes the blocks that everything is going to be written to.
  *
- * Append-only sections keep their extents and get more at the end. Mutable sections are examined granule by granule: one
- * with a dirty chunk, or with new rows, moves to new blocks; the others stay where they are. With pull_down, parts of
- * either kind of section that would stay near the end of the file are moved as well, to lower offsets only.
+ * Append-only sections keep their extents and get more at the end. Mutable sections are examined granule by granule:
+ * one with a dirty chunk, or with new rows, moves to new blocks; the others stay where they are. With pull_down, parts
+ * of either kind of section that would stay near the end of the file are moved as well, to lower offsets only.
  *
  * Invariants: the extents of a plan cover its rows; each of its blocks is either one of the section's or in `taken`.
  * Locking: the store's publishing lock is held; each chunk's lock is taken to read its dirty mark. A chunk that becomes
  * dirty after that waits for the next version. A failure leaves the blocks in `taken`, and roll_back makes them free.
  */
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/status.h"
 #include "storage/publish/publisher.h"
-
-#include <string.h>
 
 #define GRANULE_COUNT_MAX 2048u
 
@@ -68,9 +68,9 @@ static bool take_lower(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t 
     return false;
 }
 
-/* Plans [begin, end) to stay where it is, except for parts that are to be pulled down: those move to free blocks at lower
- * offsets, if there are any. A part consists of whole units of `unit_bytes`, each of which must be contiguous in the
- * file; `begin` is a multiple of it, `end` may lie within the last unit. */
+/* Plans [begin, end) to stay where it is, except for parts that are to be pulled down: those move to free blocks at
+ * lower offsets, if there are any. A part consists of whole units of `unit_bytes`, each of which must be contiguous in
+ * the file; `begin` is a multiple of it, `end` may lie within the last unit. */
 static rhumb_status keep_or_pull_down(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t begin, uint64_t end,
                                       uint64_t unit_bytes) {
     const uint64_t part_bytes_max = rhumb__max_u64(PULL_DOWN_BYTES_MAX / unit_bytes, 1) * unit_bytes;
@@ -91,8 +91,8 @@ done:
     return status;
 }
 
-/* Adds extents at the end for the rows that the present ones cannot hold. They grow with the section, by at least a 64th
- * of it, which bounds their number; the last extent grows in place when the blocks after it are free. */
+/* Adds extents at the end for the rows that the present ones cannot hold. They grow with the section, by at least a
+ * 64th of it, which bounds their number; the last extent grows in place when the blocks after it are free. */
 static rhumb_status plan_append(rhumb__publisher *p, rhumb__section_plan *plan) {
     rhumb__section *section = plan->section;
     const uint64_t have_bytes = section->extents.bytes;
@@ -175,7 +175,7 @@ static rhumb_status plan_section(rhumb__publisher *p, uint32_t index) {
     rhumb__section *section = p->sections[index];
     plan->section = section;
     if (rhumb__publish_skips(p, section)) return RHUMB_OK;
-    plan->row_count = p->publication->row_counts[index];
+    plan->row_count = section->next_row_count;
     RHUMB_ASSERT(plan->row_count >= section->published_row_count);
     RHUMB_ASSERT(plan->row_count <= atomic_load_explicit(&section->row_capacity, memory_order_relaxed));
     plan->checksum_count = rhumb__divide_up(plan->row_count * section->row_stride_bytes, section->chunk_bytes);
@@ -187,7 +187,10 @@ static rhumb_status plan_section(rhumb__publisher *p, uint32_t index) {
     if (section->checksum_count > 0) {
         memcpy(plan->checksums, section->checksums, section->checksum_count * sizeof *plan->checksums);
     }
-    return section->spec.kind == RHUMB__SECTION_APPEND ? plan_append(p, plan) : plan_mutable(p, plan);
+    const rhumb_status status =
+        section->spec.kind == RHUMB__SECTION_APPEND ? plan_append(p, plan) : plan_mutable(p, plan);
+    RHUMB_ASSERT_DEBUG(status != RHUMB_OK || plan->extents.bytes >= plan->row_count * section->row_stride_bytes);
+    return status;
 }
 
 /* Allocates the taken blocks in the file system. */
@@ -208,7 +211,7 @@ static uint64_t packed_end(const rhumb__publisher *p) {
     uint64_t bytes = RHUMB__BLOCK_BYTES;
     for (uint32_t i = 0; i < p->section_count; i++) {
         const rhumb__section *section = p->sections[i];
-        const uint64_t section_bytes = p->publication->row_counts[i] * section->row_stride_bytes;
+        const uint64_t section_bytes = section->next_row_count * section->row_stride_bytes;
         bytes += rhumb__round_up(section_bytes, section->chunk_bytes) + RHUMB__BLOCK_BYTES;
         if (section_bytes >= RHUMB__LARGE_PAGE_BYTES) bytes += RHUMB__LARGE_PAGE_BYTES;
     }

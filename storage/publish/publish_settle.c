@@ -1,7 +1,7 @@
 /* publish_settle.c - step 5 of a publication: maps the sections from the new version.
  *
- * What was written is mapped from its new blocks over the private pages that held it, which releases these; then the old
- * blocks are retired. Concurrent readers see the same bytes before and after.
+ * What was written is mapped from its new blocks over the private pages that held it, which releases these; then the
+ * old blocks are retired. Concurrent readers see the same bytes before and after.
  *
  * Locking: the store's publishing lock is held; the locks of one granule's chunks at a time, in ascending order. Cannot
  * fail: what cannot be mapped stays in private memory, and blocks that memory still depends on are not retired.
@@ -76,8 +76,8 @@ static void retire_range(rhumb__publisher *p, const rhumb__extent_list *extents,
     }
 }
 
-/* Maps the full blocks of published rows from the file. What cannot be mapped stays in private memory, which has the same
- * bytes. */
+/* Maps the full blocks of published rows from the file. What cannot be mapped stays in private memory, which has the
+ * same bytes. */
 static void settle_append(rhumb__publisher *p, rhumb__section_plan *plan) {
     rhumb__section *section = plan->section;
     const uint64_t end = rhumb__round_down(plan->row_count * section->row_stride_bytes, RHUMB__BLOCK_BYTES);

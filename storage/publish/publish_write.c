@@ -1,11 +1,11 @@
 /* publish_write.c - step 2 of a publication: writes the rows to the file, and computes the checksums of the plans.
  *
- * Append-only rows are written from the section itself, because they never change. Chunks of mutable sections are copied
- * under their lock, passed to the client's filter, and written from the copy. So searches never wait, and writers at
- * most for the copying of one chunk.
+ * Append-only rows are written from the section itself, because they never change. Chunks of mutable sections are
+ * copied under their lock, passed to the client's filter, and written from the copy. So searches never wait, and
+ * writers at most for the copying of one chunk.
  *
- * Owns the pool of copies, whose bytes stay unchanged until the next drain. Locking: the store's publishing lock is held;
- * one chunk's lock at a time. A failure may leave writes in flight; publish.c waits for them and rolls back.
+ * Owns the pool of copies, whose bytes stay unchanged until the next drain. Locking: the store's publishing lock is
+ * held; one chunk's lock at a time. A failure may leave writes in flight; publish.c waits for them and rolls back.
  */
 #define _GNU_SOURCE
 #include <string.h>
@@ -68,7 +68,8 @@ static rhumb_status write_append(rhumb__publisher *p, rhumb__section_plan *plan)
     }
     if (new_bytes == old_bytes) return RHUMB_OK;
     /* The checksum of a partly published chunk continues from its previous value: computed from the beginning, it would
-     * hide damage that the published rows have suffered since. The plan has the old checksums, and zero for new chunks. */
+     * hide damage that the published rows have suffered since. The plan has the old checksums, and zero for new
+     * chunks. */
     for (uint64_t i = old_bytes / section->chunk_bytes; i < plan->checksum_count; i++) {
         const uint64_t begin = rhumb__max_u64(i * section->chunk_bytes, old_bytes);
         const uint64_t end = rhumb__min_u64((i + 1) * section->chunk_bytes, new_bytes);
@@ -129,8 +130,8 @@ static void copy_chunk(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t 
     plan->checksums[index] = rhumb__crc32c(0, copy, used_bytes);
 }
 
-/* Writes adjacent chunks together, up to the next boundary of a large page: the page cache can keep, and map, as one unit
- * what is written as one unit. */
+/* Writes adjacent chunks together, up to the next boundary of a large page: the page cache can keep, and map, as one
+ * unit what is written as one unit. */
 static rhumb_status write_mutable_run(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t begin, uint64_t end) {
     const uint64_t chunk_bytes = plan->section->chunk_bytes;
     while (begin < end) {

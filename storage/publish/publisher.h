@@ -64,8 +64,8 @@ rhumb_status rhumb__publish_plan(rhumb__publisher *p) RHUMB_NODISCARD;
  * publisher's buffers and from the sections themselves. RHUMB_E_NOMEM, RHUMB_E_IO, RHUMB_E_NOSPACE. */
 rhumb_status rhumb__publish_write(rhumb__publisher *p) RHUMB_NODISCARD;
 
-/* publish_settle.c: once the version is durable, maps what was written over the private pages that held it, and moves the
- * plans into the sections. Cannot fail: what cannot be mapped stays in private memory, which has the same bytes. */
+/* publish_settle.c: once the version is durable, maps what was written over the private pages that held it, and moves
+ * the plans into the sections. Cannot fail: what cannot be mapped stays in private memory, which has the same bytes. */
 void rhumb__publish_settle(rhumb__publisher *p);
 
 #endif /* RHUMB_STORAGE_PUBLISH_PUBLISHER_H */

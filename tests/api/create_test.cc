@@ -15,7 +15,7 @@ const std::vector<BadOption> &bad_options() {
     static const double infinity = std::numeric_limits<double>::infinity();
     static const std::vector<BadOption> options = {
         {"dim", [](auto &o) { o.dim = 0; }},
-        {"dim", [](auto &o) { o.dim = RHUMB_DIM_LIMIT + 1; }},
+        {"dim", [](auto &o) { o.dim = RHUMB_DIM_MAX + 1; }},
         {"metric", [](auto &o) { o.metric = static_cast<rhumb_metric>(0); }},
         {"metric", [](auto &o) { o.metric = static_cast<rhumb_metric>(13); }},
         {"metric", [](auto &o) { o.metric = static_cast<rhumb_metric>(1 << 20); }},
@@ -67,7 +67,7 @@ TEST(Create, AcceptsTheLimitsOfEveryOptionAndKeepsThem) {
     low.level_max = 0;
     low.level_scale = 0.1;
     low.seed = 0;
-    rhumb_index_options high = index_options(RHUMB_DIM_LIMIT, RHUMB_METRIC_COSINE);
+    rhumb_index_options high = index_options(RHUMB_DIM_MAX, RHUMB_METRIC_COSINE);
     high.M = RHUMB_M_LIMIT;
     high.M0 = 512;
     high.ef_construction = 65535;

@@ -140,7 +140,7 @@ TEST_P(InsertShape, AllVectorsAreKeptAndFound) {
 INSTANTIATE_TEST_SUITE_P(
     Shapes, InsertShape,
     ::testing::Values(Shape{"OneDimension", 3000, 1, 0.99, [](auto &) {}},
-                      Shape{"LargestDimension", 60, RHUMB_DIM_LIMIT, 0.97, [](auto &) {}},
+                      Shape{"LargestDimension", 60, RHUMB_DIM_MAX, 0.97, [](auto &) {}},
                       Shape{"RowsThatStraddleBlocks", 700, 333, 0.97, [](auto &) {}},
                       Shape{"SmallestM", 1500, 8, 0.5, [](auto &o) { o.M = 2; }},
                       Shape{"LargestM", 900, 8, 1.0, [](auto &o) { o.M = RHUMB_M_LIMIT; }},

@@ -83,13 +83,11 @@ Collection generate(Random &random, const Pair &pair, size_t count) {
         return descended(random, pair, count);
     Collection collection;
     for (size_t i = 0; i < count; i++) {
-        if (rhumb__metric_is_of_probabilities(pair.metric)) {
+        if (is_of_probabilities(pair.metric)) {
             add(&collection, random_vector_of(random, pair, dim_of(pair)));
             continue;
         }
-        const bool is_signed = is_float(pair.element) || pair.element == RHUMB_ELEMENT_I8 ||
-                               pair.element == RHUMB_ELEMENT_I16 || pair.element == RHUMB_ELEMENT_I32 ||
-                               pair.element == RHUMB_ELEMENT_I64;
+        const bool is_signed = is_float(pair.element) || is_signed_integer(pair.element);
         std::vector<double> values(dim_of(pair));
         double squares = 0;
         for (double &value : values) {
@@ -298,7 +296,7 @@ TEST(IndexOfTheLongestVectors, SurvivesRecovery) {
     Random random(choose_seed());
     const ScratchDirectory directory;
     const std::string name = directory.file("long"), crashed = directory.file("crashed");
-    rhumb_index_options options = index_options(65535, RHUMB_METRIC_COSINE);
+    rhumb_index_options options = index_options(RHUMB_DIM_MAX, RHUMB_METRIC_COSINE);
     options.element = RHUMB_ELEMENT_F64;
     std::vector<double> vector(options.dim);
     Index index = create(name, options);

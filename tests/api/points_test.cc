@@ -8,6 +8,10 @@
 #include <map>
 #include <thread>
 
+extern "C" {
+#include "engine/graph/sections.h"
+}
+
 #include "tests/support/file_image.h"
 #include "tests/support/index_test_support.h"
 
@@ -278,7 +282,7 @@ TEST_F(Points, VectorsThatWerePunchedOutOrDamagedDoNotMatterToTheGraph) {
     const Index with = open(path_, true);
     FileImage image = FileImage::load(path_);
     for (const rhumb__section_record &section : image.sections()) {
-        if (section.id != 1) continue;
+        if (section.id != RHUMB__SECTION_VECTORS) continue;
         std::filesystem::copy_file(path_, copy, std::filesystem::copy_options::overwrite_existing);
         const int file = ::open(copy.c_str(), O_RDWR);
         for (const rhumb__extent &extent : image.extents(section)) {
@@ -305,7 +309,7 @@ TEST_F(Points, VectorsThatWereCutOffDoNotMatterToTheGraphAndAnythingElseDoes) {
     FileImage image = FileImage::load(path_);
     const uint64_t length = image.bytes().size();
     for (const rhumb__section_record &section : image.sections()) {
-        if (section.id != 1) continue;
+        if (section.id != RHUMB__SECTION_VECTORS) continue;
         for (uint32_t i = 0; i < section.extent_count; i++) {
             rhumb__extent extent = image.get<rhumb__extent>(image.extent_offset(section.extent_first + i));
             const uint64_t target = image.bytes().size();

@@ -163,7 +163,7 @@ is count 2000
 is options.seed 5
 expect 2 build data.hdf5 data.hdf5 --force
 expect 4 build rows.npy data.hdf5 --force
-python3 -c 'import numpy; numpy.load("rows.npy")' || fail "--force removed what is no index"
+python3 -c 'import numpy; numpy.load("rows.npy")' || fail "--force removed a file that is not an index"
 expect_json 0 build limited.rhumb data.hdf5 --limit 100
 is count 100
 
@@ -202,7 +202,7 @@ assert numpy.array_equal(numpy.load("found.npy"), truth["neighbors"][:, :10])
 assert numpy.array_equal(vecs("found.ivecs", "<i4"), truth["neighbors"][:, :10])
 assert numpy.allclose(numpy.load("distances.npy"), truth["distances"][:, :10], rtol=1e-5)
 assert numpy.array_equal(vecs("distances.fvecs", "<f4"), numpy.load("distances.npy"))' || fail "matrices of results"
-ls ./*.partial >/dev/null 2>&1 && fail "a partial file was left behind"
+ls ./*.partial >/dev/null 2>&1 && fail "a partial file remained"
 # Fewer vectors than k: the rest of a row says "none".
 expect 0 search strange.rhumb queries.fvecs -k 12 --limit 1 --out short.ivecs
 [ "$(python3 -c 'import numpy; print(numpy.fromfile("short.ivecs", "<i4")[11:])')" = "[-1 -1]" ] || fail "unfilled places"
@@ -268,7 +268,7 @@ expect 4 add absent.rhumb rows.npy
 : >empty.rhumb
 expect 4 info empty.rhumb
 "$rhumb" info data.rhumb >/dev/full 2>stderr
-[ $? -eq 5 ] || fail "a full disk behind stdout is not exit code 5"
+[ $? -eq 5 ] || fail "a full disk under stdout is not exit code 5"
 expect 5 search data.rhumb queries.fvecs --out /absent/found.npy
 # A name that is not UTF-8 comes out as JSON all the same.
 expect_json 4 info $'caf\xe9.rhumb'
@@ -297,7 +297,7 @@ for arguments in (("add", "slow.rhumb", "large.npy"), ("build", "slow.rhumb", "l
     second = run(*arguments)
     assert second.returncode == 4, (arguments, second)
     assert json.loads(second.stdout)["error"]["status"] == "RHUMB_E_LOCKED", second
-assert run("info", "slow.rhumb").returncode == 0, "reading beside a writer"
+assert run("info", "slow.rhumb").returncode == 0, "reading while another process writes"
 process.send_signal(signal.SIGINT)
 stdout, stderr = process.communicate(timeout=60)
 assert process.returncode == 130, (process.returncode, stderr)

@@ -106,7 +106,7 @@ TEST(DatasetHdf5, GivesBackEachPart) {
               Opened(file.path(), DATASET_PART_DISTANCES).ReadAll());
     Opened neighbors(file.path(), DATASET_PART_NEIGHBORS);
     ASSERT_EQ(DATASET_OK, neighbors.status) << neighbors.error.message;
-    EXPECT_EQ(DATASET_ELEMENT_I32, dataset_info_get(neighbors.dataset)->element);
+    EXPECT_EQ(RHUMB_ELEMENT_I32, dataset_info_get(neighbors.dataset)->element);
     EXPECT_STREQ("euclidean", dataset_info_get(neighbors.dataset)->distance);
     uint64_t keys[4];
     ASSERT_EQ(DATASET_OK, dataset_read_u64(neighbors.dataset, 1, 2, keys, &neighbors.error));
@@ -163,7 +163,7 @@ TEST(DatasetHdf5, ReadsRawNumbersAsWhatTheyAreWhateverTheirLayout) {
         file.Close();
         Opened opened(file.path());
         ASSERT_TRUE(opened.dataset) << opened.error.message;
-        ASSERT_EQ(DATASET_ELEMENT_F16, dataset_info_get(opened.dataset)->element);
+        ASSERT_EQ(RHUMB_ELEMENT_F16, dataset_info_get(opened.dataset)->element);
         std::vector<uint16_t> raw(3);
         EXPECT_EQ(DATASET_OK, dataset_read_raw(opened.dataset, 0, 3, raw.data(), &opened.error));
         EXPECT_EQ(raw, (std::vector<uint16_t>{0x3C00, 0xC000, 0x3800}));

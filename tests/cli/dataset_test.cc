@@ -31,19 +31,15 @@ using dataset_test::TempFile;
 
 struct FormatCase {
     const char *extension;
-    enum dataset_element element;
+    rhumb_element element;
     Bytes (*write)(const Matrix &);
 };
 
 const FormatCase kFormats[] = {
-    {"fvecs", DATASET_ELEMENT_F32, dataset_test::Vecs<float>},
-    {"bvecs", DATASET_ELEMENT_U8, dataset_test::Vecs<uint8_t>},
-    {"ivecs", DATASET_ELEMENT_I32, dataset_test::Vecs<int32_t>},
-    {"fbin", DATASET_ELEMENT_F32, dataset_test::Bin<float>},
-    {"u8bin", DATASET_ELEMENT_U8, dataset_test::Bin<uint8_t>},
-    {"i8bin", DATASET_ELEMENT_I8, dataset_test::Bin<int8_t>},
-    {"ibin", DATASET_ELEMENT_I32, dataset_test::Bin<int32_t>},
-    {"npy", DATASET_ELEMENT_F32, dataset_test::Npy<float>},
+    {"fvecs", RHUMB_ELEMENT_F32, dataset_test::Vecs<float>},   {"bvecs", RHUMB_ELEMENT_U8, dataset_test::Vecs<uint8_t>},
+    {"ivecs", RHUMB_ELEMENT_I32, dataset_test::Vecs<int32_t>}, {"fbin", RHUMB_ELEMENT_F32, dataset_test::Bin<float>},
+    {"u8bin", RHUMB_ELEMENT_U8, dataset_test::Bin<uint8_t>},   {"i8bin", RHUMB_ELEMENT_I8, dataset_test::Bin<int8_t>},
+    {"ibin", RHUMB_ELEMENT_I32, dataset_test::Bin<int32_t>},   {"npy", RHUMB_ELEMENT_F32, dataset_test::Npy<float>},
 };
 
 class EveryFormat : public testing::TestWithParam<FormatCase> {};
@@ -83,7 +79,7 @@ TEST_P(EveryFormat, GivesTheComponentsAsTheyLieInTheFile) {
     const TempFile file(GetParam().write(matrix), GetParam().extension);
     Opened opened(file.path());
     ASSERT_EQ(DATASET_OK, opened.status) << opened.error.message;
-    const dataset_element element = dataset_info_get(opened.dataset)->element;
+    const rhumb_element element = dataset_info_get(opened.dataset)->element;
     const size_t bytes = dataset_element_bytes(element);
     for (size_t batch : {1500u, 1499u, 700u}) {
         std::vector<unsigned char> rows(1500 * 257 * bytes);
@@ -93,9 +89,9 @@ TEST_P(EveryFormat, GivesTheComponentsAsTheyLieInTheFile) {
                 << opened.error.message;
         }
         for (size_t i = 0; i < matrix.values.size(); i++) {
-            if (element == DATASET_ELEMENT_F32) {
+            if (element == RHUMB_ELEMENT_F32) {
                 ASSERT_EQ(0, memcmp(&rows[i * bytes], &matrix.values[i], bytes)) << i;
-            } else if (dataset_element_is_integer(element)) {
+            } else if (!rhumb_element_is_float(element)) {
                 ASSERT_EQ(matrix.values[i], rows[i * bytes]) << i;
             }
         }
@@ -424,7 +420,7 @@ TEST(Dataset, RefusesWhatIsNoRegularFile) {
     rmdir(directory.c_str());
     const std::string fifo = dataset_test::TempPath("fifo.npy");
     ASSERT_EQ(0, mkfifo(fifo.c_str(), 0600));
-    EXPECT_EQ(DATASET_E_OPEN, Opened(fifo).status) << "and does not wait for somebody to write into it";
+    EXPECT_EQ(DATASET_E_OPEN, Opened(fifo).status) << "and does not wait for a writer";
     unlink(fifo.c_str());
     EXPECT_EQ(DATASET_E_OPEN, Opened(dataset_test::TempPath("absent.npy")).status);
 }

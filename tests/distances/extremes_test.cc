@@ -1,6 +1,6 @@
 // Goal: no input makes a distance NaN or infinite: not the largest or the smallest numbers that a user may store, and
 // not the arbitrary bytes of a damaged file. Cosine stays right over the whole range of f32. Method: every tier and
-// metric over chosen and over random bit patterns, both forms of the kernel side by side. Random inputs; the seed is
+// metric over chosen and over random bit patterns, in both forms of the kernel. Random inputs; the seed is
 // printed and RHUMB_SEED repeats it.
 #include <limits>
 
@@ -12,7 +12,7 @@ class Extremes : public testing::TestWithParam<TierAndMetric> {
   protected:
     rhumb__space space(uint32_t dim) const { return space_for(GetParam().tier, GetParam().metric, dim); }
 
-    // Measures in both forms and checks what holds for any bytes at all.
+    // Measures in both forms and checks what is true of any bytes.
     float measure(const rhumb__space &in, const GuardedBytes &a, const GuardedBytes &b) const {
         float single = in.distance(&in, a.data(), b.data());
         const void *rows[5] = {b.data(), a.data(), b.data(), b.data(), b.data()};
@@ -125,7 +125,7 @@ TEST_P(Extremes, ArbitraryBytesStillSort) {
     }
 }
 
-// One bad component, at each place, among ordinary ones: what would be NaN sorts behind everything.
+// One bad component, at each place, among ordinary ones: a NaN sorts after everything.
 TEST_P(Extremes, ANanAnywhereInARowIsTheLargestDistance) {
     constexpr uint32_t dim = 71;
     rhumb__space in = space(dim);

@@ -1,7 +1,7 @@
-// Goal: every kernel of every tier that this machine has computes its metric, at every dimension, reads no byte behind
-// a row, and gives the same bits in its two forms. Method: comparison with a reference in double; rows that end at a
-// page nobody may read, which for dimensions of all sizes puts them at every alignment of four bytes. Random inputs;
-// the seed is printed and RHUMB_SEED repeats it.
+// Goal: the f32 kernels of every tier compute their metric at every dimension, read no byte after a row, and give the
+// same bits in their two forms. Method: comparison with a reference in double; rows that end at an inaccessible page,
+// which over all dimensions places them at every alignment of four bytes. Linked once with the kernels of this processor
+// and once with emulated ones of all tiers. Random inputs; the seed is printed and RHUMB_SEED repeats it.
 #include <algorithm>
 #include <numeric>
 
@@ -17,7 +17,7 @@ class Kernels : public testing::TestWithParam<TierAndMetric> {
 
 INSTANTIATE_TEST_SUITE_P(, Kernels, testing::ValuesIn(all_tiers_and_metrics()), tier_and_metric_name);
 
-// All to 300, where every way a tail can look has occurred, then random ones.
+// All to 300, which covers every kind of tail, then random ones.
 std::vector<uint32_t> dims_to_test(std::mt19937_64 &random) {
     std::vector<uint32_t> dims(300);
     std::iota(dims.begin(), dims.end(), 1);
@@ -46,8 +46,8 @@ TEST_P(Kernels, AgreeWithTheReferenceAtTheLargestDimension) {
     EXPECT_NEAR(found, expected.value, expected.tolerance);
 }
 
-// In each round two components alone are not zero: a lane that is dropped, read twice or taken from the wrong place
-// shows, whatever the rounding.
+// In each round only two components are not zero: a lane that is dropped, read twice or taken from the wrong place is
+// noticed, whatever the rounding.
 TEST_P(Kernels, TakeEveryComponentExactlyOnce) {
     for (uint32_t dim : {1u, 7u, 8u, 31u, 33u, 64u, 100u, 127u, 128u, 129u}) {
         rhumb__space in = space(dim);
@@ -144,7 +144,7 @@ TEST_P(Kernels, FindAVectorNextToItself) {
 
 class KernelsOfL2 : public testing::TestWithParam<rhumb__simd> {};
 
-INSTANTIATE_TEST_SUITE_P(, KernelsOfL2, testing::ValuesIn(tiers_of_this_machine()),
+INSTANTIATE_TEST_SUITE_P(, KernelsOfL2, testing::ValuesIn(tiers_to_test()),
                          [](const auto &info) { return std::string(rhumb__simd_name(info.param)); });
 
 TEST_P(KernelsOfL2, KeepTheTriangleInequality) {
@@ -179,15 +179,15 @@ TEST_P(Kernels, OrderRowsAsTheReferenceDoes) {
     }
 }
 
-TEST(Dispatch, KnowsNothingOfWhatDoesNotExist) {
+TEST(Dispatch, HasNoKernelsForNumbersThatNameNothing) {
     EXPECT_EQ(rhumb__kernels_for(RHUMB__SIMD_SCALAR, static_cast<rhumb_metric>(0), RHUMB_ELEMENT_F32), nullptr);
     EXPECT_EQ(rhumb__kernels_for(RHUMB__SIMD_SCALAR, RHUMB_METRIC_L2, static_cast<rhumb_element>(77)), nullptr);
 }
 
-TEST(Dispatch, HasADifferentKernelForEachTierOfThisMachine) {
+TEST(Dispatch, HasADifferentKernelForEachTier) {
     for (rhumb_metric metric : all_metrics()) {
         std::vector<rhumb__distance_fn> seen;
-        for (rhumb__simd tier : tiers_of_this_machine()) {
+        for (rhumb__simd tier : tiers_to_test()) {
             const rhumb__kernels *kernels = rhumb__kernels_for(tier, metric, RHUMB_ELEMENT_F32);
             ASSERT_NE(kernels, nullptr);
             EXPECT_EQ(std::count(seen.begin(), seen.end(), kernels->distance), 0);

@@ -1,6 +1,5 @@
-// Goal: the candidate pool keeps the nearest `limit` in order and hands them out nearest first, each once; the visited
-// set is a set that forgets all at once. Method: random operations beside a std::vector and a std::set that do the same
-// slowly.
+// Goal: the candidate pool keeps the nearest candidates in order and returns them nearest first, each once; the visited
+// set is a set that can be emptied at once. Method: random operations, compared with a std::vector and a std::set.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -1,7 +1,7 @@
-// Goal: inserts, searches, checkpoints and refreshes beside each other give valid answers at every moment and a sound
-// index at the end. Method: a vector is a function of its key, so that every answer can be checked on the spot by
-// whoever gets it: the key was begun, the distance is that vector's, nearest come first. Run under ThreadSanitizer too,
-// which the numbers here are chosen for.
+// Goal: concurrent inserts, searches, checkpoints and refreshes give valid answers at every moment and leave a sound
+// index. Method: a vector is a function of its key, so that the thread that gets an answer can check it immediately:
+// the insert of the key has begun, the distance is that vector's, nearest come first. Run under ThreadSanitizer too,
+// for which the numbers here are chosen.
 #include <atomic>
 #include <chrono>
 #include <mutex>

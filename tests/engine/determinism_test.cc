@@ -1,6 +1,6 @@
-// Goal: the same vectors under the same keys, seed and order make the same file, byte by byte, but for what tells files
-// apart: the UUID, the time of creation, and the checksum of the superblock that holds both. Method: build twice, mask
-// exactly these fields, compare everything.
+// Goal: the same vectors under the same keys, seed and order make the same file, byte by byte, except for what
+// distinguishes files: the UUID, the time of creation, and the checksum of the superblock that holds both. Method:
+// build twice, mask exactly these fields, compare everything.
 #include "tests/support/index_test_support.h"
 
 extern "C" {
@@ -11,7 +11,7 @@ namespace {
 
 using namespace index_test;
 
-// What a build does beside inserting.
+// What a build does besides inserting.
 struct Variant {
     const char *name;
     rhumb_metric metric = RHUMB_METRIC_L2;

@@ -17,15 +17,35 @@
 #include "engine/search/visited.h"
 #include "engine/upkeep/compact/order.h"
 
+rhumb_status probe_ensure_room(rhumb__graph *graph, uint64_t slot_count) {
+    rhumb__mutex_lock(&graph->append_lock);
+    const rhumb_status status = rhumb__graph_ensure_room(graph, slot_count, 0);
+    rhumb__mutex_unlock(&graph->append_lock);
+    return status;
+}
+
+rhumb_status probe_ensure_room_unlocked(rhumb__graph *graph, uint64_t slot_count) {
+    return rhumb__graph_ensure_room(graph, slot_count, 0);
+}
+
+uint64_t probe_node(const rhumb__graph *graph, uint32_t slot) { return rhumb__graph_node(graph, slot); }
+
+uint32_t probe_active_claim(rhumb__graph *graph) { return rhumb__active_claim(graph); }
+
+void probe_active_leave(rhumb__graph *graph, uint32_t entry) { rhumb__active_leave(graph, entry); }
+
+void probe_set_next_rows_to_none(rhumb__graph *graph) {
+    const rhumb__counts none = {0};
+    rhumb__graph_set_next_rows(graph, &none);
+}
+
 rhumb_status probe_graph_create(const char *path, const rhumb__params *params, uint64_t slot_count,
                                 rhumb__graph **graph_out) {
     rhumb_status status;
     rhumb__graph *graph = NULL;
     const rhumb__graph_options options = {.durability = RHUMB_DURABILITY_NONE};
     RHUMB_TRY(rhumb__engine_create(path, params, &options, 1, &graph));
-    RHUMB_TRY(rhumb__section_ensure(&graph->keys, slot_count));
-    RHUMB_TRY(rhumb__section_ensure(&graph->lists0, slot_count));
-    RHUMB_TRY(rhumb__section_ensure(&graph->tombstones, rhumb__tombstone_row_count(slot_count)));
+    RHUMB_TRY(probe_ensure_room(graph, slot_count));
     atomic_store(&graph->slot_limit, slot_count);
     *graph_out = graph;
     graph = NULL;
@@ -46,7 +66,7 @@ rhumb_status probe_key_add(rhumb__graph *graph, uint64_t key, uint32_t slot, uin
         goto done;
     }
     RHUMB_TRY(rhumb__key_table_reserve(table, &place));
-    *(uint64_t *)rhumb__section_row(&graph->keys, slot) = key;
+    *(uint64_t *)rhumb__section_row(&graph->sections[RHUMB__SECTION_KEYS], slot) = key;
     rhumb__key_table_add(table, &place, slot);
 done:
     rhumb__key_table_unlock(table, &place);
@@ -90,11 +110,14 @@ uint32_t probe_list_read(rhumb__graph *graph, uint32_t row, uint32_t *slots) {
 }
 
 const uint32_t *probe_list_row(rhumb__graph *graph, uint32_t row, uint32_t *place_count_out) {
-    *place_count_out = (uint32_t)(graph->lists0.row_stride_bytes / sizeof(uint32_t));
-    return rhumb__section_row(&graph->lists0, row);
+    const rhumb__section *lists0 = &graph->sections[RHUMB__SECTION_LISTS0];
+    *place_count_out = (uint32_t)(lists0->row_stride_bytes / sizeof(uint32_t));
+    return rhumb__section_row(lists0, row);
 }
 
-bool probe_list_is_dirty(rhumb__graph *graph, uint32_t row) { return rhumb__section_chunk(&graph->lists0, row)->dirty; }
+bool probe_list_is_dirty(rhumb__graph *graph, uint32_t row) {
+    return rhumb__section_chunk(&graph->sections[RHUMB__SECTION_LISTS0], row)->dirty;
+}
 
 struct probe_user {
     rhumb__graph *graph;
@@ -144,7 +167,7 @@ rhumb_status probe_link_announce(probe_user *user, uint64_t key, const void *vec
     RHUMB_TRY(rhumb__graph_place(graph, key, user->scratch->query, false));
     user->node.slot = (uint32_t)rhumb__graph_slot_count(graph) - 1;
     user->node.level = rhumb__node_level(rhumb__graph_node(graph, user->node.slot));
-    rhumb__active_announce(graph, user->node.active, user->node.slot);
+    rhumb__active_publish(graph, user->node.active, user->node.slot);
 done:
     return status;
 }

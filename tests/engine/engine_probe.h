@@ -17,10 +17,21 @@ extern "C" {
 
 typedef struct rhumb__graph rhumb__graph;
 
-/* A new graph in a new file, with room for `slot_count` slots in its keys and level-0 lists. No node is in it. */
+/* A new graph in a new file, with room for `slot_count` slots. No node is in it. */
 rhumb_status probe_graph_create(const char *path, const rhumb__params *params, uint64_t slot_count,
                                 rhumb__graph **graph_out) RHUMB_NODISCARD;
 void probe_graph_close(rhumb__graph *graph);
+
+/* ---- for tests of the debug asserts ---- */
+
+rhumb_status probe_ensure_room(rhumb__graph *graph, uint64_t slot_count) RHUMB_NODISCARD;
+/* The same without append_lock. */
+rhumb_status probe_ensure_room_unlocked(rhumb__graph *graph, uint64_t slot_count) RHUMB_NODISCARD;
+uint64_t probe_node(const rhumb__graph *graph, uint32_t slot);
+uint32_t probe_active_claim(rhumb__graph *graph);
+void probe_active_leave(rhumb__graph *graph, uint32_t entry);
+/* Asks for a version without any rows. */
+void probe_set_next_rows_to_none(rhumb__graph *graph);
 
 /* ---- the key table, by itself ---- */
 

@@ -1,6 +1,6 @@
-// Goal: the key table finds every key that was added and no other, however it grows, whatever the keys, and with many
-// threads at it. Method: random keys beside a std::unordered_map; keys made for one bucket by inverting the hash;
-// threads that race for the same keys; and all of it once more through an index that is closed and opened.
+// Goal: the key table finds every key that was added and no other, at every size, with any keys, and with many threads.
+// Method: random keys, compared with a std::unordered_map; keys made for one bucket by inverting the hash; threads that
+// race for the same keys; and all of it again through an index that is closed and opened.
 #include <gtest/gtest.h>
 
 #include <atomic>

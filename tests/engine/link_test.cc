@@ -1,5 +1,5 @@
-// Goal: whatever moments inserts come at beside each other, every node can be reached when they have ended. Method: the
-// steps of several inserts one by one, in orders that the clock of a real machine gives once in ten thousand times.
+// Goal: in whatever order the steps of concurrent inserts interleave, every node can be reached when they have ended.
+// Method: the steps of several inserts one by one, in orders that a real machine produces once in ten thousand times.
 #include <set>
 #include <string>
 
@@ -74,8 +74,8 @@ class Link : public ::testing::Test {
     probe_user *users_[4] = {};
 };
 
-// The first node sees nobody. The second sees it, but leaves it to the third, which is nearer; the third sees only a
-// fourth, which has not looked yet. Nobody would link to the first.
+// The first node sees no other insert. The second sees the first, but leaves it to the third, which is nearer; the
+// third sees only a fourth, which has not searched yet. No node would link to the first.
 TEST_F(Link, ANodeThatFoundNoOtherAndIsNotTheFirstSearchesAgain) {
     announce(0, 11);
     const bool first_had_start = probe_link_search(users_[0]);
@@ -93,9 +93,9 @@ TEST_F(Link, ANodeThatFoundNoOtherAndIsNotTheFirstSearchesAgain) {
     expect_all_reached(4);
 }
 
-// Two inserts that see each other, and nearer to each other than to the graph: each must hold on to the graph itself,
-// because what the other is going to do is not known.
-TEST_F(Link, InsertsThatSelectOnlyEachOtherHoldOnToTheGraphToo) {
+// Two inserts that see each other, and are nearer to each other than to the graph: each must link to the graph itself,
+// because the other may reject its link.
+TEST_F(Link, InsertsThatSelectOnlyEachOtherLinkToTheGraphToo) {
     announce(0, 0);
     finish(0, probe_link_search(users_[0]));
     announce(1, 100);
@@ -109,9 +109,9 @@ TEST_F(Link, InsertsThatSelectOnlyEachOtherHoldOnToTheGraphToo) {
     expect_all_reached(3);
 }
 
-// Nodes C and E are linked on level 1 by two that saw them among the active ones, and have no links on level 0 yet.
-// Each finds the other nearest on level 1. If it went on from there, it would find nobody else on level 0, and the two
-// would be an island of it.
+// Nodes C and E are linked on level 1 by two inserts that saw them among the active ones, and have no links on level 0
+// yet. Each finds the other nearest on level 1. If it continued from there, it would find no other node on level 0, and
+// the two would be an island of it.
 TEST_F(Link, InsertsThatMeetAboveDoNotBeginAtEachOtherBelow) {
     create({2, 3, 4, 5});
     insert(0, 2);
@@ -129,8 +129,8 @@ TEST_F(Link, InsertsThatMeetAboveDoNotBeginAtEachOtherBelow) {
     expect_all_reached(6);
 }
 
-// Opening a file takes the lowest slot of the highest level for the entry point. If memory kept whichever insert ended
-// first, answers at equal distances came in another order after reopening.
+// Opening a file takes the lowest slot of the highest level as the entry point. If memory kept the insert that ended
+// first, answers at equal distances would come in another order after reopening.
 TEST_F(Link, TheEntryPointIsTheLowestSlotInAnyOrderOfEnding) {
     announce(0, 0);
     announce(1, 1);

@@ -1,6 +1,6 @@
-// Goal: exchanging the content of a neighbour list leaves exactly the new set, without holes, and shows a reader
-// nothing but entries of before and of after. Method: random sets of every size beside std::set; a reader thread that
-// looks while a writer exchanges.
+// Goal: exchanging the content of a neighbour list leaves exactly the new set, without holes, and shows a reader only
+// entries of before or of after. Method: random sets of every size, compared with std::set; a reader thread that looks
+// while a writer exchanges.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -20,6 +20,7 @@ using Slots = std::vector<uint32_t>;
 class NeighbourList : public ::testing::TestWithParam<uint32_t> {
   protected:
     static constexpr uint32_t kRow = 700; // not in the first chunk of the wider lists
+    static constexpr uint32_t kSlotCount = 100000;
     void SetUp() override {
         rhumb__params params = {};
         params.metric = RHUMB_METRIC_L2;
@@ -30,7 +31,7 @@ class NeighbourList : public ::testing::TestWithParam<uint32_t> {
         params.ef_construction = 10;
         params.ef_search = 10;
         params.level_scale = 1;
-        ASSERT_EQ(probe_graph_create(directory_.file("lists").c_str(), &params, 1000, &graph_), RHUMB_OK)
+        ASSERT_EQ(probe_graph_create(directory_.file("lists").c_str(), &params, kSlotCount, &graph_), RHUMB_OK)
             << index_test::last_error();
         probe_list_clear(graph_, kRow);
     }
@@ -44,12 +45,15 @@ class NeighbourList : public ::testing::TestWithParam<uint32_t> {
         return probe_list_exchange(graph_, kRow, before.data(), static_cast<uint32_t>(before.size()), after.data(),
                                    static_cast<uint32_t>(after.size()));
     }
-    // `count` different slots, of which about `kept_share` come from `old`.
+    // `count` different slots, none of them the list's own, of which about `kept_share` come from `old`.
     Slots random_slots(std::mt19937_64 &random, size_t count, Slots old, double kept_share) const {
         std::shuffle(old.begin(), old.end(), random);
         std::set<uint32_t> chosen;
         for (size_t i = 0; i < old.size() && chosen.size() < count * kept_share; i++) chosen.insert(old[i]);
-        while (chosen.size() < count) chosen.insert(static_cast<uint32_t>(random() % 100000));
+        while (chosen.size() < count) {
+            const auto slot = static_cast<uint32_t>(random() % kSlotCount);
+            if (slot != kRow) chosen.insert(slot);
+        }
         Slots slots(chosen.begin(), chosen.end());
         std::shuffle(slots.begin(), slots.end(), random);
         return slots;

@@ -1,6 +1,6 @@
-// Goal: opening costs the same whatever the index holds, in mappings, in memory and in time, and no handle ever maps
-// the file so that the kernel could write to it. Method: a small index and one twenty times its size; /proc/self,
-// before and after.
+// Goal: opening costs the same for every size of index, in mappings, in memory and in time, and no handle ever maps the
+// file so that the kernel could write to it. Method: a small index and one twenty times its size; /proc/self, before
+// and after.
 #include <chrono>
 #include <sstream>
 

@@ -1,5 +1,5 @@
-// Goal: every order names each live node once, whatever the lists say; the default one is the same each time, and puts
-// together what belongs together. Method: indexes of several shapes, with and without damage.
+// Goal: every order names each live node once, whatever the lists hold; the default one is the same each time, and
+// places neighbours next to each other. Method: indexes of several shapes, with and without damage.
 extern "C" {
 #include "base/alloc.h"
 }

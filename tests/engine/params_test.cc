@@ -1,6 +1,6 @@
-// Goal: the engine's part of a superblock survives a round trip, and no combination of numbers in it that contradicts
-// itself is accepted. Method: random parameters and counts that fit together; each of their numbers changed one at a
-// time; random bytes, whose acceptance is judged by the rules written down once more here.
+// Goal: the engine's part of a superblock survives a round trip, and no combination of numbers that contradict each
+// other is accepted. Method: random parameters and counts that agree; each of their numbers changed one at a time;
+// random bytes, judged by a second implementation of the rules.
 #include <gtest/gtest.h>
 
 #include <cmath>

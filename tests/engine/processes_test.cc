@@ -1,8 +1,8 @@
-// Goal: readers in other processes are served by a writer that inserts and checkpoints all the while: every answer is
-// one checkpoint's and true, epochs only grow, and the file does not; a writer that is killed leaves whole versions,
-// and with a log nothing of it is lost. Method: this program runs itself again in the part of a writer or of a reader.
-// One thread inserts the keys in order, and a checkpoint follows every kStep of them. Where a writer has no log, the
-// epoch alone tells what must be there, also after it was killed.
+// Goal: readers in other processes are served while a writer inserts and makes checkpoints: every answer comes from one
+// checkpoint and is correct, epochs only grow, and the file does not; a writer that is killed leaves whole versions,
+// and with a log loses nothing. Method: this program runs itself again as a writer or a reader. One thread inserts the
+// keys in order, and a checkpoint follows every kStep of them. For a writer without a log, the epoch alone determines
+// the content, also after it was killed.
 #include <chrono>
 #include <csignal>
 #include <thread>
@@ -116,7 +116,7 @@ int read_until(const std::string &path, Clock::time_point end, uint64_t seed) {
             REQUIRE(epoch_of(index) >= epoch);
             epoch = epoch_of(index);
             check_version(index, random);
-            if (i % 4 == 3) { // the version stays, however many the writer makes meanwhile
+            if (i % 4 == 3) { // the version stays, however many the writer makes
                 std::this_thread::sleep_for(std::chrono::milliseconds(30));
                 REQUIRE(epoch_of(index) == epoch);
                 check_version(index, random);

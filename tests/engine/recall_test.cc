@@ -1,6 +1,6 @@
-// Goal: the graph finds what it should, as well when several threads build it as when one does. Method: generated
-// vectors with clusters, answers compared with an exact search; floors with room for the luck of the draw. The vectors
-// have fixed seeds, so a single-threaded build gives the same numbers on every run.
+// Goal: recall reaches its floor, with a graph that several threads have built as with one that a single thread has
+// built. Method: generated vectors with clusters, answers compared with an exact search; floors with a margin for
+// chance. The vectors have fixed seeds, so a single-threaded build gives the same numbers on every run.
 #include "tests/support/index_test_support.h"
 
 namespace {

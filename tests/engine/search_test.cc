@@ -1,5 +1,5 @@
-// Goal: a search that another thread overtakes between two of its steps still finds its way. Method: the steps one by
-// one, with the inserts of the other thread in between.
+// Goal: a search during which another thread inserts still finds its way. Method: the steps of the search one by one,
+// with the inserts between them.
 #include "tests/engine/engine_probe.h"
 #include "tests/support/index_test_support.h"
 

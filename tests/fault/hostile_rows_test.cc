@@ -12,15 +12,6 @@
 namespace fault_test {
 namespace {
 
-// Section ids, from FORMAT.md.
-constexpr uint32_t kVectors = 1;
-constexpr uint32_t kKeys = 2;
-constexpr uint32_t kNodes = 3;
-constexpr uint32_t kLists0 = 4;
-constexpr uint32_t kListsUpper = 5;
-constexpr uint32_t kBuckets = 6;
-constexpr uint32_t kOverflow = 7;
-
 constexpr uint64_t kBucketSlots = 56;
 constexpr uint32_t kBucketPlaces = 48;
 
@@ -54,7 +45,7 @@ class HostileRows : public DamagedFile {
 };
 
 TEST_F(HostileRows, SurvivesListsFullOfOneSlot) {
-    FileImage image = fill_lists(kLists0, 8, [](uint64_t, uint32_t) { return 5u; });
+    FileImage image = fill_lists(RHUMB__SECTION_LISTS0, 8, [](uint64_t, uint32_t) { return 5u; });
     use(&image, "every list of level 0 is eight times slot 5");
     EXPECT_GT(last_.report.structure_error_count, 0u);
 }
@@ -72,7 +63,7 @@ TEST_F(HostileRows, DuplicatesDoNotPushEntriesBeyondTheEndOfAList) {
             ASSERT_NO_FATAL_FAILURE(build(shape, 40, 1));
             for (const uint32_t distinct : {1u, 2u, 3u}) {
                 if (M0 == 512 && distinct > 1 && !full_run()) continue; // long lists take long to verify
-                FileImage image = fill_lists(kLists0, M0, [&](uint64_t row, uint32_t i) {
+                FileImage image = fill_lists(RHUMB__SECTION_LISTS0, M0, [&](uint64_t row, uint32_t i) {
                     return static_cast<uint32_t>((row + 1 + i % distinct) % 40);
                 });
                 use(&image, "M0 " + std::to_string(M0) + ", " + std::to_string(distinct) + " slots again and again",
@@ -85,24 +76,26 @@ TEST_F(HostileRows, DuplicatesDoNotPushEntriesBeyondTheEndOfAList) {
 
 TEST_F(HostileRows, SurvivesListsOfSlotsThatDoNotExist) {
     for (const uint32_t slot : {300u, 301u, 511u, 65536u, (1u << 31) - 1, 1u << 31, UINT32_MAX - 1}) {
-        FileImage image = fill_lists(kLists0, 8, [&](uint64_t, uint32_t i) { return slot + i % 2; });
+        FileImage image = fill_lists(RHUMB__SECTION_LISTS0, 8, [&](uint64_t, uint32_t i) { return slot + i % 2; });
         use(&image, "every list points to " + std::to_string(slot));
         EXPECT_GT(last_.report.structure_error_count + last_.report.unreachable_count, 0u);
-        FileImage upper = fill_lists(kListsUpper, 4, [&](uint64_t, uint32_t) { return slot; });
+        FileImage upper = fill_lists(RHUMB__SECTION_LISTS_UPPER, 4, [&](uint64_t, uint32_t) { return slot; });
         use(&upper, "every upper list points to " + std::to_string(slot));
     }
 }
 
 TEST_F(HostileRows, SurvivesListsThatPointToThemselvesOrNowhere) {
-    FileImage image = fill_lists(kLists0, 8, [](uint64_t row, uint32_t) { return static_cast<uint32_t>(row); });
+    FileImage image =
+        fill_lists(RHUMB__SECTION_LISTS0, 8, [](uint64_t row, uint32_t) { return static_cast<uint32_t>(row); });
     use(&image, "every node is its own neighbour");
-    image = fill_lists(kLists0, 8, [](uint64_t, uint32_t i) { return i % 2 == 0 ? UINT32_MAX : 3u; });
+    image = fill_lists(RHUMB__SECTION_LISTS0, 8, [](uint64_t, uint32_t i) { return i % 2 == 0 ? UINT32_MAX : 3u; });
     use(&image, "lists with holes");
-    image = fill_lists(kLists0, 16, [](uint64_t, uint32_t) { return UINT32_MAX; });
+    image = fill_lists(RHUMB__SECTION_LISTS0, 16, [](uint64_t, uint32_t) { return UINT32_MAX; });
     use(&image, "empty lists");
-    image = fill_lists(kListsUpper, 16, [](uint64_t, uint32_t) { return 0u; });
+    image = fill_lists(RHUMB__SECTION_LISTS_UPPER, 16, [](uint64_t, uint32_t) { return 0u; });
     use(&image, "upper lists of slots that are on level 0");
-    image = fill_lists(kLists0, 16, [](uint64_t row, uint32_t i) { return static_cast<uint32_t>(row * 7 + i) % 300; });
+    image = fill_lists(RHUMB__SECTION_LISTS0, 16,
+                       [](uint64_t row, uint32_t i) { return static_cast<uint32_t>(row * 7 + i) % 300; });
     use(&image, "entries behind the capacity of a list");
 }
 
@@ -113,10 +106,10 @@ TEST_F(HostileRows, SurvivesImpossibleNodeRecords) {
           present | UINT64_C(255) << 32 | UINT32_MAX, present | UINT64_C(1) << 32 | (UINT32_MAX - 1), UINT64_MAX,
           present | UINT64_C(2) << 32, UINT64_C(3) << 32 | 5}) {
         FileImage image = sound_;
-        for (uint64_t row = 0; row < kCount; row++) image.put(image.locate_row(kNodes, row), record);
+        for (uint64_t row = 0; row < kCount; row++) image.put(image.locate_row(RHUMB__SECTION_NODES, row), record);
         use(&image, "every node record is " + std::to_string(record));
         image = sound_;
-        for (uint64_t row = 0; row < kCount; row += 3) image.put(image.locate_row(kNodes, row), record);
+        for (uint64_t row = 0; row < kCount; row += 3) image.put(image.locate_row(RHUMB__SECTION_NODES, row), record);
         use(&image, "every third node record is " + std::to_string(record));
         EXPECT_GT(last_.report.structure_error_count, 0u);
     }
@@ -131,7 +124,7 @@ TEST_F(HostileRows, SurvivesVectorsOfNanAndInfinity) {
             ASSERT_NO_FATAL_FAILURE(build(shape, 60, 1));
             FileImage image = sound_;
             for (uint64_t row = 0; row < 60; row += 2) {
-                const uint64_t place = image.locate_row(kVectors, row);
+                const uint64_t place = image.locate_row(RHUMB__SECTION_VECTORS, row);
                 for (uint32_t i = 0; i < 17; i += 1 + static_cast<uint32_t>(row % 4)) image.put(place + i * 4, value);
             }
             use(&image, "vectors of " + std::to_string(value) + " under metric " + std::to_string(metric));
@@ -141,7 +134,7 @@ TEST_F(HostileRows, SurvivesVectorsOfNanAndInfinity) {
 
 TEST_F(HostileRows, SurvivesEqualKeysInAllRows) {
     FileImage image = sound_;
-    for (uint64_t row = 0; row < kCount; row++) image.put<uint64_t>(image.locate_row(kKeys, row), 42);
+    for (uint64_t row = 0; row < kCount; row++) image.put<uint64_t>(image.locate_row(RHUMB__SECTION_KEYS, row), 42);
     use(&image, "every key is 42");
     EXPECT_GT(last_.report.structure_error_count, 0u);
 }
@@ -153,9 +146,9 @@ TEST_F(HostileRows, SurvivesKeyBucketsWithWrongLinksCountsAndSlots) {
     for (const uint32_t next : {1u, 2u, 7u, 256u, 257u, UINT32_MAX}) {
         for (const uint32_t count : {0u, 47u, 48u, 49u, UINT32_MAX}) {
             FileImage image = sound_;
-            for (uint64_t row = 0; row < image.row_count(kBuckets); row++) {
-                image.put<uint32_t>(image.locate_row(kBuckets, row), next);
-                image.put<uint32_t>(image.locate_row(kBuckets, row) + 4, count);
+            for (uint64_t row = 0; row < image.row_count(RHUMB__SECTION_KEY_BUCKETS); row++) {
+                image.put<uint32_t>(image.locate_row(RHUMB__SECTION_KEY_BUCKETS, row), next);
+                image.put<uint32_t>(image.locate_row(RHUMB__SECTION_KEY_BUCKETS, row) + 4, count);
             }
             use(&image, "buckets go on in row " + std::to_string(next) + " with count " + std::to_string(count), 400);
             if (HasFailure()) return;
@@ -163,9 +156,9 @@ TEST_F(HostileRows, SurvivesKeyBucketsWithWrongLinksCountsAndSlots) {
     }
     for (const uint32_t slot : {0u, 299u, 300u, 511u, 8191u, 8192u, 1u << 31, UINT32_MAX}) {
         FileImage image = sound_;
-        for (uint64_t row = 0; row < image.row_count(kBuckets); row++) {
+        for (uint64_t row = 0; row < image.row_count(RHUMB__SECTION_KEY_BUCKETS); row++) {
             for (uint32_t i = 0; i < kBucketPlaces; i++) {
-                image.put<uint32_t>(image.locate_row(kBuckets, row) + kBucketSlots + i * 4, slot);
+                image.put<uint32_t>(image.locate_row(RHUMB__SECTION_KEY_BUCKETS, row) + kBucketSlots + i * 4, slot);
             }
         }
         use(&image, "buckets full of slot " + std::to_string(slot), 400);
@@ -206,7 +199,7 @@ class HostileChains : public HostileRows {
         ASSERT_EQ(index.close(), RHUMB_OK);
         sound_ = FileImage::load(path);
         ASSERT_TRUE(sound_.save(path_));
-        overflow_count_ = sound_.row_count(kOverflow);
+        overflow_count_ = sound_.row_count(RHUMB__SECTION_KEY_OVERFLOW);
         ASSERT_GE(overflow_count_, 6u) << "150 keys of one bucket take 48 places and three more rows";
     }
     uint64_t overflow_count_ = 0;
@@ -240,13 +233,15 @@ TEST_F(HostileChains, CircularOnesEndEveryWalk) {
         for (const uint32_t count : {0u, 20u, 48u, 1000u}) {
             FileImage image = sound_;
             for (uint64_t row = 0; row < overflow_count_; row++) {
-                image.put<uint32_t>(image.locate_row(kOverflow, row), shape.next(row, overflow_count_));
-                image.put<uint32_t>(image.locate_row(kOverflow, row) + 4, count);
+                image.put<uint32_t>(image.locate_row(RHUMB__SECTION_KEY_OVERFLOW, row),
+                                    shape.next(row, overflow_count_));
+                image.put<uint32_t>(image.locate_row(RHUMB__SECTION_KEY_OVERFLOW, row) + 4, count);
             }
             // All buckets link to that row, and are full.
-            for (uint64_t row = 0; row < image.row_count(kBuckets); row++) {
-                image.put<uint32_t>(image.locate_row(kBuckets, row), 1 + static_cast<uint32_t>(row % overflow_count_));
-                image.put<uint32_t>(image.locate_row(kBuckets, row) + 4, kBucketPlaces);
+            for (uint64_t row = 0; row < image.row_count(RHUMB__SECTION_KEY_BUCKETS); row++) {
+                image.put<uint32_t>(image.locate_row(RHUMB__SECTION_KEY_BUCKETS, row),
+                                    1 + static_cast<uint32_t>(row % overflow_count_));
+                image.put<uint32_t>(image.locate_row(RHUMB__SECTION_KEY_BUCKETS, row) + 4, kBucketPlaces);
             }
             use(&image, std::string(shape.what) + ", " + std::to_string(count) + " entries", 600);
             if (HasFailure()) return;
@@ -259,12 +254,12 @@ TEST_F(HostileChains, CircularOnesEndEveryWalk) {
 TEST_F(HostileChains, SharedOnesHaltNoThread) {
     for (int round = 0; round < 3; round++) {
         FileImage image = sound_;
-        for (uint64_t row = 0; row < image.row_count(kBuckets); row++) {
-            image.put<uint32_t>(image.locate_row(kBuckets, row), 1);
-            image.put<uint32_t>(image.locate_row(kBuckets, row) + 4, kBucketPlaces);
+        for (uint64_t row = 0; row < image.row_count(RHUMB__SECTION_KEY_BUCKETS); row++) {
+            image.put<uint32_t>(image.locate_row(RHUMB__SECTION_KEY_BUCKETS, row), 1);
+            image.put<uint32_t>(image.locate_row(RHUMB__SECTION_KEY_BUCKETS, row) + 4, kBucketPlaces);
         }
-        image.put<uint32_t>(image.locate_row(kOverflow, 0), round == 0 ? 0 : round == 1 ? 2 : 1);
-        image.put<uint32_t>(image.locate_row(kOverflow, 0) + 4, 40);
+        image.put<uint32_t>(image.locate_row(RHUMB__SECTION_KEY_OVERFLOW, 0), round == 0 ? 0 : round == 1 ? 2 : 1);
+        image.put<uint32_t>(image.locate_row(RHUMB__SECTION_KEY_OVERFLOW, 0) + 4, 40);
         image.mend();
         ASSERT_TRUE(image.save(path_));
         Index index;
@@ -291,7 +286,7 @@ TEST_F(HostileChains, SharedOnesHaltNoThread) {
 TEST_F(HostileChains, SurviveRandomDamage) {
     for (uint64_t i = 0; i < iteration_count(80); i++) {
         FileImage image = sound_;
-        const uint32_t section = kVectors + static_cast<uint32_t>(random_() % 8);
+        const uint32_t section = image.sections()[random_() % image.sections().size()].id;
         const uint64_t bytes = image.row_count(section) * image.row_stride(section);
         const uint64_t changes = UINT64_C(1) << random_() % 12;
         for (uint64_t k = 0; k < changes && bytes >= 4; k++) {
@@ -310,10 +305,10 @@ TEST_F(HostileChains, SurviveRandomDamage) {
 // block.
 TEST_F(HostileRows, NodesAfterThePublishedOnesAreNotFound) {
     FileImage image = sound_;
-    const uint64_t node = image.get<uint64_t>(image.locate_row(kNodes, 0));
+    const uint64_t node = image.get<uint64_t>(image.locate_row(RHUMB__SECTION_NODES, 0));
     for (uint64_t row = kCount; row < kCount + 700; row++) {
-        image.put(image.locate_row(kNodes, row), node);
-        image.put<uint64_t>(image.locate_row(kKeys, row), 0xDEAD000 + row);
+        image.put(image.locate_row(RHUMB__SECTION_NODES, row), node);
+        image.put<uint64_t>(image.locate_row(RHUMB__SECTION_KEYS, row), 0xDEAD000 + row);
     }
     ASSERT_TRUE(image.save(path_));
     Index index;

@@ -119,7 +119,7 @@ TEST_F(RepairLog, WholeLogsAreCarriedOver) {
 }
 
 TEST_F(RepairLog, WhatTheLogHasNeedsNothingOfTheCheckpoint) {
-    image_.bytes()[image_.locate(kVectors, 10)] ^= 1;
+    image_.bytes()[image_.locate(RHUMB__SECTION_VECTORS, 10)] ^= 1;
     repair();
     EXPECT_EQ(report_.lost_vector_count, kCount);
     EXPECT_EQ(report_.log_carried_count, operations_.size());

@@ -25,9 +25,9 @@ TEST_F(Repair, SoundIndexKeepsEverything) {
 }
 
 TEST_F(Repair, DamagedVectorsLoseTheirKeysAndNothingElse) {
-    const uint64_t stride = sound().row_stride(kVectors);
+    const uint64_t stride = sound().row_stride(RHUMB__SECTION_VECTORS);
     for (const uint64_t chunk : {uint64_t{0}, uint64_t{3}, kCount * stride / kBlock}) {
-        spoil(kVectors, chunk * kBlock + 123);
+        spoil(RHUMB__SECTION_VECTORS, chunk * kBlock + 123);
         ASSERT_TRUE(repair());
         std::set<uint64_t> expected = alive();
         for (uint64_t i = 0; i < kCount; i++) {
@@ -46,14 +46,14 @@ TEST_F(Repair, DamagedVectorsLoseTheirKeysAndNothingElse) {
 }
 
 TEST_F(Repair, DamagedLinksLoseNothing) {
-    for (const uint32_t section : {kNodes, kLists0, kListsUpper}) {
+    for (const uint32_t section : {RHUMB__SECTION_NODES, RHUMB__SECTION_LISTS0, RHUMB__SECTION_LISTS_UPPER}) {
         const uint64_t bytes = sound().row_count(section) * sound().row_stride(section);
         for (uint64_t offset = 0; offset < bytes; offset += kBlock) {
             start_again();
             spoil(section, offset + 77);
             ASSERT_TRUE(repair());
             EXPECT_EQ(report_.damaged_chunk_count, 1u) << "section " << section;
-            EXPECT_EQ(report_.lists_rebuilt_count > 0, section == kLists0);
+            EXPECT_EQ(report_.lists_rebuilt_count > 0, section == RHUMB__SECTION_LISTS0);
             expect_complete();
             expect_content(alive());
             if (HasFailure()) return;
@@ -62,7 +62,8 @@ TEST_F(Repair, DamagedLinksLoseNothing) {
 }
 
 TEST_F(Repair, AllListsCanBeLost) {
-    for (uint64_t slot = 0; slot < kCount; slot++) spoil(kLists0, slot * sound().row_stride(kLists0));
+    for (uint64_t slot = 0; slot < kCount; slot++)
+        spoil(RHUMB__SECTION_LISTS0, slot * sound().row_stride(RHUMB__SECTION_LISTS0));
     ASSERT_TRUE(repair());
     EXPECT_EQ(report_.lists_rebuilt_count, alive().size());
     expect_complete();
@@ -71,7 +72,7 @@ TEST_F(Repair, AllListsCanBeLost) {
 }
 
 TEST_F(Repair, OneWrongKeyIsLostAndItsNeighboursAreConfirmedByTheKeyTable) {
-    spoil(kKeys, 8 * 100);
+    spoil(RHUMB__SECTION_KEYS, 8 * 100);
     ASSERT_TRUE(repair());
     std::set<uint64_t> expected = alive();
     expected.erase(100);
@@ -84,8 +85,8 @@ TEST_F(Repair, OneWrongKeyIsLostAndItsNeighboursAreConfirmedByTheKeyTable) {
 }
 
 TEST_F(Repair, KeysThatNothingConfirmsAreLost) {
-    spoil(kKeys, 8 * 100);
-    spoil_section(kBuckets);
+    spoil(RHUMB__SECTION_KEYS, 8 * 100);
+    spoil_section(RHUMB__SECTION_KEY_BUCKETS);
     ASSERT_TRUE(repair());
     std::set<uint64_t> expected;
     for (const uint64_t i : alive()) {
@@ -98,14 +99,14 @@ TEST_F(Repair, KeysThatNothingConfirmsAreLost) {
 }
 
 TEST_F(Repair, DamagedKeyTableLosesNothing) {
-    spoil_section(kBuckets);
+    spoil_section(RHUMB__SECTION_KEY_BUCKETS);
     ASSERT_TRUE(repair());
     expect_complete();
     expect_content(alive());
 }
 
 TEST_F(Repair, DamagedTombstonesBringNothingBack) {
-    spoil_section(kTombstones);
+    spoil_section(RHUMB__SECTION_TOMBSTONES);
     ASSERT_TRUE(repair());
     EXPECT_EQ(report_.damaged_chunk_count, 1u);
     EXPECT_EQ(report_.dead_count, kDeadCount);
@@ -114,8 +115,8 @@ TEST_F(Repair, DamagedTombstonesBringNothingBack) {
 }
 
 TEST_F(Repair, TombstonesAndPartOfTheKeyTableDamagedLeaveDoubt) {
-    spoil_section(kTombstones);
-    spoil(kBuckets, 50);
+    spoil_section(RHUMB__SECTION_TOMBSTONES);
+    spoil(RHUMB__SECTION_KEY_BUCKETS, 50);
     ASSERT_TRUE(repair());
     const std::set<uint64_t> alive_before = alive();
     std::set<uint64_t> found;
@@ -130,8 +131,8 @@ TEST_F(Repair, TombstonesAndPartOfTheKeyTableDamagedLeaveDoubt) {
     expect_content(found);
 
     start_again();
-    spoil_section(kTombstones);
-    spoil(kBuckets, 50);
+    spoil_section(RHUMB__SECTION_TOMBSTONES);
+    spoil(RHUMB__SECTION_KEY_BUCKETS, 50);
     EXPECT_EQ(repair_status(true), RHUMB_E_CORRUPT) << "strictness takes nothing that is doubtful";
     EXPECT_FALSE(exists(new_path_));
 }
@@ -218,9 +219,9 @@ TEST_F(Repair, WithoutChecksumsWhatIsPlausibleIsTaken) {
 
 TEST_F(Repair, WithoutChecksumsWhatContradictsItselfIsLost) {
     spoil_at(checksum_offset());
-    image_.put<uint32_t>(image_.locate_row(kVectors, 20), 0x7FC00000); // NaN
-    spoil(kKeys, 8 * 30);
-    image_.put<uint32_t>(image_.locate_row(kLists0, 40), 0x7FFFFFFF); // a slot that does not exist
+    image_.put<uint32_t>(image_.locate_row(RHUMB__SECTION_VECTORS, 20), 0x7FC00000); // NaN
+    spoil(RHUMB__SECTION_KEYS, 8 * 30);
+    image_.put<uint32_t>(image_.locate_row(RHUMB__SECTION_LISTS0, 40), 0x7FFFFFFF); // a slot that does not exist
     ASSERT_TRUE(repair());
     std::set<uint64_t> expected = alive();
     expected.erase(20);
@@ -301,9 +302,9 @@ TEST_F(Repair, ReconnectsNodesWithListsOfTwoEntries) {
 }
 
 TEST_F(Repair, SearchesAsWellAsAFreshIndex) {
-    spoil(kLists0, 3);
-    spoil(kLists0, 4 * kBlock);
-    spoil(kVectors, kBlock);
+    spoil(RHUMB__SECTION_LISTS0, 3);
+    spoil(RHUMB__SECTION_LISTS0, 4 * kBlock);
+    spoil(RHUMB__SECTION_VECTORS, kBlock);
     ASSERT_TRUE(repair());
     expect_recall();
 }
@@ -325,7 +326,8 @@ TEST_F(Repair, TruncatedFilesKeepWhatIsLeft) {
 TEST_F(Repair, WithoutTheVectorsAfterACutTheOthersRemain) {
     // The last extent of the vectors is moved to the end of the file, and most of it is cut off.
     const std::vector<rhumb__section_record> sections = sound().sections();
-    const auto record = std::find_if(sections.begin(), sections.end(), [](auto &r) { return r.id == kVectors; });
+    const auto record =
+        std::find_if(sections.begin(), sections.end(), [](auto &r) { return r.id == RHUMB__SECTION_VECTORS; });
     std::vector<rhumb__extent> extents = sound().extents(*record);
     rhumb__extent moved = extents.back();
     extents.pop_back();
@@ -354,7 +356,7 @@ TEST_F(Repair, WithoutTheVectorsAfterACutTheOthersRemain) {
     ASSERT_TRUE(repair());
     std::set<uint64_t> expected;
     for (const uint64_t i : alive()) {
-        if ((i + 1) * sound().row_stride(kVectors) <= remaining_bytes) expected.insert(i);
+        if ((i + 1) * sound().row_stride(RHUMB__SECTION_VECTORS) <= remaining_bytes) expected.insert(i);
     }
     EXPECT_GT(expected.size(), 0u);
     EXPECT_EQ(report_.lost_vector_count, alive().size() - expected.size());
@@ -562,8 +564,8 @@ TEST_F(RandomDamage, AnyRefusedAllocationLeavesNothing) {
     const std::string new_path = directory_.file("new.rhumb");
     build(RHUMB_METRIC_L2);
     FileImage image = sound_;
-    image.bytes()[image.locate(kLists0, 100)] ^= 1;
-    image.bytes()[image.locate(kTombstones, 8)] ^= 1;
+    image.bytes()[image.locate(RHUMB__SECTION_LISTS0, 100)] ^= 1;
+    image.bytes()[image.locate(RHUMB__SECTION_TOMBSTONES, 8)] ^= 1;
     ASSERT_TRUE(image.save(path));
     uint64_t failed_count = 0;
     for (uint64_t countdown = 1;; countdown++) {

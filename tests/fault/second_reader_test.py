@@ -10,6 +10,7 @@ applies the log as section 14 describes.
 import json
 import math
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -46,6 +47,37 @@ def mix64(x):
     x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & MASK
     x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & MASK
     return x ^ (x >> 31)
+
+
+class SectionTable:
+    """The table of sections in section 7 of the page: what each is, and formulas for its codec, stride and rows."""
+
+    def __init__(self, page):
+        table = page.split("\n## 7.")[1].split("\n|---:")[1].split("\n\n")[0].split("\n")[1:]
+        self.by_name = {}
+        for line in table:
+            id_, name, kind, presence, codec, stride, rows = [cell.strip() for cell in line.strip("|").split("|")]
+            kind_number = {"append-only": 1, "mutable": 2}[kind]
+            self.by_name[name] = (int(id_), kind_number, presence == "required", codec, stride, rows)
+
+    def id(self, name):
+        return self.by_name[name][0]
+
+    @staticmethod
+    def value(formula, names):
+        if formula == "see below":
+            return None
+        rounded = re.fullmatch(r"(.+) rounded up to (\d+)", formula)
+        if rounded:
+            return -(-SectionTable.value(rounded[1], names) // int(rounded[2])) * int(rounded[2])
+        divided = re.fullmatch(r"(.+) / (\d+), rounded up", formula)
+        if divided:
+            return -(-SectionTable.value(divided[1], names) // int(divided[2]))
+        return eval(formula, {}, names)
+
+
+with open("storage/FORMAT.md") as page_file:
+    SECTIONS = SectionTable(page_file.read())
 
 
 def f32(bits):
@@ -212,24 +244,34 @@ class Index:
             rounded = -(-used // unit) * unit
             if (rounded - used) * 8 <= used:
                 stride = rounded
-        expected = {
-            1: (1, self.metric << 16 | self.element, stride, self.slot_count),
-            2: (1, 0, 8, self.slot_count),
-            3: (1, 0, 8, self.slot_count),
-            4: (2, 0, -(-4 * self.M0 // 64) * 64, self.slot_count),
-            5: (2, 0, -(-4 * self.M // 64) * 64, self.upper_row_count),
-            6: (2, 0, 256, self.bucket_count),
-            7: (2, 0, 256, self.overflow_count),
-            8: (2, 0, 64, -(-self.slot_count // 512)),
+        self.check_sections(stride)
+
+    def check_sections(self, vector_stride):
+        """The sections against the page's table, from which their numbers follow."""
+        names = {
+            "metric": self.metric, "element": self.element, "M": self.M, "M0": self.M0, "slot_count": self.slot_count,
+            "upper_row_count": self.upper_row_count, "key_bucket_count": self.bucket_count,
+            "key_overflow_count": self.overflow_count
         }
+        known = set()
+        for name, (id_, kind, required, codec, stride, rows) in SECTIONS.by_name.items():
+            known.add(id_)
+            section = self.sections.get(id_)
+            if section is None:
+                demand(not required, "section %s is missing" % name)
+                continue
+            expected = [kind, SECTIONS.value(codec, names), SECTIONS.value(stride, names), SECTIONS.value(rows, names)]
+            if name == "vectors":
+                expected[2] = vector_stride
+            found = [section.kind, section.codec, section.stride, section.row_count]
+            if not required:
+                found[3] = max(found[3], expected[3])
+            demand(found == expected and section.version == 1 and section.flags & 1 == required, "section %s" % name)
         for section in self.sections.values():
-            demand(section.id in expected or section.flags & 1 == 0, "section %d is unknown and required" % section.id)
-        for number, (kind, codec, stride, rows) in expected.items():
-            section = self.sections.get(number)
-            demand(section is not None, "section %d is missing" % number)
-            demand((section.kind, section.codec, section.stride, section.row_count) == (kind, codec, stride, rows),
-                   "section %d" % number)
-            demand(section.version == 1 and section.flags & 1, "section %d" % number)
+            demand(section.id in known or section.flags & 1 == 0, "section %d is unknown and required" % section.id)
+
+    def section(self, name):
+        return self.sections[SECTIONS.id(name)]
 
     def damaged_chunks(self):
         """(section, chunk) of every wrong checksum; also the number of chunks."""
@@ -245,27 +287,27 @@ class Index:
         return wrong, count
 
     def vector_bits(self, slot):
-        return struct.unpack_from("<%dI" % self.dim, self.sections[1].row(slot))
+        return struct.unpack_from("<%dI" % self.dim, self.section("vectors").row(slot))
 
     def key(self, slot):
-        return struct.unpack("<Q", self.sections[2].row(slot))[0]
+        return struct.unpack("<Q", self.section("keys").row(slot))[0]
 
     def node(self, slot):
-        record = struct.unpack("<Q", self.sections[3].row(slot))[0]
+        record = struct.unpack("<Q", self.section("nodes").row(slot))[0]
         return record & 0xFFFFFFFF, record >> 32 & 0xFF, record >> 40
 
     def neighbours(self, slot, level):
         if level == 0:
-            section, row, places = self.sections[4], slot, self.M0
+            section, row, places = self.section("lists0"), slot, self.M0
         else:
-            section, row, places = self.sections[5], self.node(slot)[0] + level - 1, self.M
+            section, row, places = self.section("lists_upper"), self.node(slot)[0] + level - 1, self.M
         words = struct.unpack("<%dI" % (section.stride // 4), section.row(row))
         count = words.index(NONE) if NONE in words else len(words)
         demand(count <= places and all(word == NONE for word in words[count:]), "padding of a list")
         return list(words[:count])
 
     def is_dead(self, slot):
-        words = struct.unpack("<8Q", self.sections[8].row(slot // 512))
+        words = struct.unpack("<8Q", self.section("tombstones").row(slot // 512))
         return words[slot % 512 // 64] >> slot % 64 & 1 == 1
 
     def find(self, key):
@@ -275,7 +317,7 @@ class Index:
         bucket = hash_ % (2 * power)
         if bucket >= self.bucket_count:
             bucket = hash_ % power
-        row = self.sections[6].row(bucket)
+        row = self.section("key_buckets").row(bucket)
         for _ in range(self.overflow_count + 1):
             next_, count = struct.unpack_from("<II", row, 0)
             demand(count <= 48, "a bucket of %d" % count)
@@ -288,7 +330,7 @@ class Index:
                     return slot
             if next_ == 0:
                 return None
-            row = self.sections[7].row(next_ - 1)
+            row = self.section("key_overflow").row(next_ - 1)
         raise Refused("a chain in a circle")
 
     def entry_point(self):
@@ -511,7 +553,7 @@ class SecondReader(unittest.TestCase):
         self.assertEqual(sum(slot["dead"] for slot in said["slots"]), index.dead_count)
 
     def check_row(self, index, slot):
-        row = index.sections[1].row(slot)
+        row = index.section("vectors").row(slot)
         used = 4 * index.dim
         if index.metric == 4:
             (inverse,) = struct.unpack_from("<f", row, used)
@@ -533,13 +575,13 @@ class SecondReader(unittest.TestCase):
     def test_sees_damage_where_it_is(self):
         self.dump(("l2", 16, 4, 8, 300, 397, "spread"))
         index = Index(self.path)
-        row = index.sections[4].read(0, 4)
-        begin = index.sections[4].extents[0][0]
+        row = index.section("lists0").read(0, 4)
+        begin = index.section("lists0").extents[0][0]
         self.assertEqual(index.data[begin:begin + 4], row)
         with open(self.path, "r+b") as file:
             file.seek(begin + 8)
             file.write(b"\x01")
-        self.assertEqual(Index(self.path).damaged_chunks()[0], [(4, 0)])
+        self.assertEqual(Index(self.path).damaged_chunks()[0], [(SECTIONS.id("lists0"), 0)])
         with open(self.path, "r+b") as file:
             file.seek(index.directory_offset + 40)
             file.write(b"\x55")

@@ -40,7 +40,7 @@ void ReadEverything(struct dataset *dataset, uint64_t byte_count) {
         const size_t count = static_cast<size_t>(std::min<uint64_t>(batch, info->row_count - first));
         if (dataset_read_f32(dataset, first, count, floats.data(), &error) != DATASET_OK) break;
         if (dataset_read_raw(dataset, first, count, integers.data(), &error) != DATASET_OK) break;
-        if (!dataset_element_is_integer(info->element)) continue;
+        if (rhumb_element_is_float(info->element)) continue;
         if (dataset_read_u64(dataset, first, count, integers.data(), &error) != DATASET_OK) break;
     }
     Require(dataset_read_f32(dataset, info->row_count, 1, floats.data(), &error) == DATASET_E_INVALID,

@@ -206,8 +206,8 @@ TEST_F(FrameReader, ContradictionsAreErrorsAndNeverLeadToAnOlderVersion) {
     }
 }
 
-// Only writers read the previous version, to spare its blocks. It must be checked as well: a root shorter than its header
-// once made a writer read past the end of a buffer.
+// Only writers read the previous version, to spare its blocks. It must be checked as well: a root shorter than its
+// header once made a writer read past the end of a buffer.
 TEST_F(FrameReader, ThePreviousVersionIsCheckedToo) {
     ASSERT_NO_FATAL_FAILURE(write(7));
     rhumb__superblock superblock = make(6);

@@ -1,6 +1,6 @@
-// Goal: the simulated disk keeps what a disk must keep, and loses, tears and reorders what it may, with each outcome for
-// some seed; otherwise it is a backend like any other. Method: small files whose bytes identify the write they are from,
-// and images over many seeds; a random workload is compared with snapshots of the page cache (RHUMB_SEED).
+// Goal: the simulated disk keeps what a disk must keep, and loses, tears and reorders what it may, with each outcome
+// for some seed; otherwise it is a backend like any other. Method: small files whose bytes identify the write they are
+// from, and images over many seeds; a random workload is compared with snapshots of the page cache (RHUMB_SEED).
 #include "tests/support/io_sim.h"
 
 #include <sys/mman.h>

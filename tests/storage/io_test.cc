@@ -1,6 +1,6 @@
-// Goal: both io backends keep the contract of storage/io/io.h on a healthy disk, and refuse what they must. Method: every
-// test runs once per backend on real files; what was written is read back without the code under test. The round trip is
-// randomised (RHUMB_SEED).
+// Goal: both io backends keep the contract of storage/io/io.h on a healthy disk, and refuse what they must. Method:
+// every test runs once per backend on real files; what was written is read back without the code under test. The round
+// trip is randomised (RHUMB_SEED).
 #include "tests/support/io_test_support.h"
 
 #include <fcntl.h>

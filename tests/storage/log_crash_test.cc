@@ -1,7 +1,7 @@
-// Goal: a power cut at any moment leaves a log in which every acknowledged operation is found, in order, and none that an
-// earlier process had abandoned. Method: lives of a log on a simulated disk (tests/support/io_sim.h), a power cut after
-// each change of the disk with different losses, a next life on what is left, and power cuts in that one too. Each
-// operation carries the number of the life that appended it. RHUMB_ITERS sets the number of different first lives.
+// Goal: a power cut at any moment leaves a log in which every acknowledged operation is found, in order, and none that
+// an earlier process had abandoned. Method: lives of a log on a simulated disk (tests/support/io_sim.h), a power cut
+// after each change of the disk with different losses, a next life on what is left, and power cuts in that one too.
+// Each operation carries the number of the life that appended it. RHUMB_ITERS sets the number of different first lives.
 #include <map>
 
 #include "tests/support/io_sim.h"

@@ -1,5 +1,6 @@
-// Goal: many threads append, wait, cut and examine at once, and every acknowledged operation is in the log afterwards, in
-// the order of the numbers. Method: threads over a short time, also under ThreadSanitizer; a slow backend counts syncs.
+// Goal: many threads append, wait, cut and examine at once, and every acknowledged operation is in the log afterwards,
+// in the order of the numbers. Method: threads over a short time, also under ThreadSanitizer; a slow backend counts
+// syncs.
 #include <atomic>
 #include <map>
 

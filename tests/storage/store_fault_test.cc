@@ -1,7 +1,7 @@
-// Goal: whatever call of a publication fails, and however, the previous version stays complete; a failure before the sync
-// may be tried again and succeeds once the disk works, a failure of the sync makes the handle RHUMB_E_FATAL. Method: the
-// same step of a store's life, repeated; each time the next io call fails (see tests/support/io_fault.h), until one run
-// ends before the fault.
+// Goal: whatever call of a publication fails, and however, the previous version stays complete; a failure before the
+// sync may be tried again and succeeds once the disk works, a failure of the sync makes the handle RHUMB_E_FATAL.
+// Method: the same step of a store's life, repeated; each time the next io call fails (see tests/support/io_fault.h),
+// until one run ends before the fault.
 #include "tests/support/io_fault.h"
 #include "tests/support/store_test_support.h"
 

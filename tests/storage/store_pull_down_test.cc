@@ -1,5 +1,5 @@
-// Goal: pulling down moves what lies near the end of the file to free blocks at lower offsets, and nowhere else. Method:
-// sections that leave known gaps, and the layout of the file afterwards.
+// Goal: pulling down moves what lies near the end of the file to free blocks at lower offsets, and nowhere else.
+// Method: sections that leave known gaps, and the layout of the file afterwards.
 #include "tests/support/io_fault.h"
 #include "tests/support/store_test_support.h"
 

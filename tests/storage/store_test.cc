@@ -564,8 +564,8 @@ TEST_F(Store, AFileOfOddLengthCanBeOpened) {
 }
 
 // The superblock that a writer finds may be in the page cache only, if the sync of the process that wrote it failed.
-// Here the disk gets what it would have in that case, without the writer's knowledge; the next version must not be built
-// on that.
+// Here the disk gets what it would have in that case, without the writer's knowledge; the next version must not be
+// built on that.
 TEST_F(Store, TheVersionFoundIsMadeDurableBeforeTheNextOne) {
     Model model(23);
     Handle writer = create(backend_, path_);

@@ -10,6 +10,10 @@
 #include <cstdlib>
 #include <filesystem>
 
+extern "C" {
+#include "engine/graph/sections.h"
+}
+
 #include "tests/support/exercise.h"
 #include "tests/support/file_image.h"
 #include "tests/support/io_test_support.h"

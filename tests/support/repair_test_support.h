@@ -11,15 +11,6 @@
 
 namespace fault_test {
 
-// Section ids, from FORMAT.md.
-constexpr uint32_t kVectors = 1;
-constexpr uint32_t kKeys = 2;
-constexpr uint32_t kNodes = 3;
-constexpr uint32_t kLists0 = 4;
-constexpr uint32_t kListsUpper = 5;
-constexpr uint32_t kBuckets = 6;
-constexpr uint32_t kTombstones = 8;
-
 constexpr uint64_t kBlock = RHUMB__BLOCK_BYTES;
 
 // Creates an index without a log: what a test builds need not survive a power cut.
@@ -123,11 +114,11 @@ class Repair : public ::testing::Test {
         return sound().directory_offset() + sound().superblock(sound().newest_slot()).root_bytes;
     }
     template <typename Edit> void edit_list(uint64_t slot, const Edit &edit) {
-        static const uint64_t first = sound().locate_row(kLists0, 0);
-        static const bool contiguous =
-            sound().locate_row(kLists0, kCount - 1) == first + (kCount - 1) * sound().row_stride(kLists0);
-        const uint64_t row =
-            contiguous ? first + slot * sound().row_stride(kLists0) : sound().locate_row(kLists0, slot);
+        static const uint64_t first = sound().locate_row(RHUMB__SECTION_LISTS0, 0);
+        static const bool contiguous = sound().locate_row(RHUMB__SECTION_LISTS0, kCount - 1) ==
+                                       first + (kCount - 1) * sound().row_stride(RHUMB__SECTION_LISTS0);
+        const uint64_t row = contiguous ? first + slot * sound().row_stride(RHUMB__SECTION_LISTS0)
+                                        : sound().locate_row(RHUMB__SECTION_LISTS0, slot);
         std::vector<uint32_t> list;
         for (uint32_t i = 0; i < kM0; i++) {
             const uint32_t neighbour = image_.get<uint32_t>(row + i * 4);

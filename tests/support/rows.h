@@ -1,4 +1,5 @@
-// What the tests of distances/ share: memory whose end is guarded, spaces for a given tier, and a reference in double.
+// What the tests of distances/ share: memory that is followed by a guard page, spaces for a given tier, and a
+// reference in double.
 #ifndef RHUMB_TESTS_SUPPORT_ROWS_H
 #define RHUMB_TESTS_SUPPORT_ROWS_H
 
@@ -20,12 +21,13 @@
 extern "C" {
 #include "base/cpu.h"
 #include "distances/dispatch.h"
+#include "distances/metric.h"
 #include "distances/space.h"
 }
 #include "tests/support/seed.h"
 
-// `size_bytes` of memory whose last byte is followed by a page without access rights: one byte too far is a crash. A
-// masked load may name such bytes but not read them, which is what heap checkers cannot tell apart.
+// `size_bytes` of memory whose last byte is followed by an inaccessible page: reading one byte too many is a crash. A
+// masked load may name such bytes without reading them, a difference that heap checkers do not see.
 class GuardedBytes {
   public:
     explicit GuardedBytes(size_t size_bytes) {
@@ -66,10 +68,13 @@ inline const std::vector<rhumb_metric> &all_metrics() {
     return metrics;
 }
 
-// The tiers that this machine can run, the scalar one first.
-inline std::vector<rhumb__simd> tiers_of_this_machine() {
+// The best tier whose kernels may be called. Defined by the test that links them: tiers_native.cc, tiers_emulated.cc.
+rhumb__simd best_tier_to_test();
+
+// The tiers whose kernels may be called, the scalar one first.
+inline std::vector<rhumb__simd> tiers_to_test() {
     std::vector<rhumb__simd> tiers;
-    for (int tier = RHUMB__SIMD_SCALAR; tier <= rhumb__cpu_simd_best(); tier++) {
+    for (int tier = RHUMB__SIMD_SCALAR; tier <= best_tier_to_test(); tier++) {
         tiers.push_back(static_cast<rhumb__simd>(tier));
     }
     return tiers;
@@ -153,7 +158,7 @@ struct TierAndMetric {
 
 inline std::vector<TierAndMetric> all_tiers_and_metrics() {
     std::vector<TierAndMetric> all;
-    for (rhumb__simd tier : tiers_of_this_machine()) {
+    for (rhumb__simd tier : tiers_to_test()) {
         for (rhumb_metric metric : all_metrics()) all.push_back({tier, metric});
     }
     return all;

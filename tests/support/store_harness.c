@@ -102,11 +102,15 @@ static bool call_filter(void *context, const rhumb__section *section, uint64_t f
     return call->filter(call->context, (uint32_t)(section - call->harness->sections), first_row, rows, row_count);
 }
 
+static void set_row_counts(store_harness *harness, const uint64_t *row_counts) {
+    for (uint32_t i = 0; i < harness->section_count; i++) harness->sections[i].next_row_count = row_counts[i];
+}
+
 rhumb_status store_harness_publish(store_harness *harness, const uint64_t *row_counts, const uint8_t *client,
                                    store_harness_filter filter, void *context, uint64_t *written_bytes_out) {
     rhumb__publication *publication = calloc(1, sizeof *publication);
     filter_call call = {harness, filter, context};
-    memcpy(publication->row_counts, row_counts, harness->section_count * sizeof *row_counts);
+    set_row_counts(harness, row_counts);
     if (client != NULL) memcpy(publication->client, client, sizeof publication->client);
     if (filter != NULL) {
         publication->filter = call_filter;
@@ -120,7 +124,7 @@ rhumb_status store_harness_publish(store_harness *harness, const uint64_t *row_c
 
 rhumb_status store_harness_pull_down(store_harness *harness, const uint64_t *row_counts, uint64_t *written_bytes_out) {
     rhumb__publication *publication = calloc(1, sizeof *publication);
-    memcpy(publication->row_counts, row_counts, harness->section_count * sizeof *row_counts);
+    set_row_counts(harness, row_counts);
     publication->pull_down = true;
     const rhumb_status status = rhumb__store_publish(harness->store, publication);
     if (status == RHUMB_OK) *written_bytes_out = publication->written_bytes;

@@ -1,17 +1,19 @@
-// Which metric measures which element types, and generated vectors that suit each. Shared by the tests of kernels and
-// by those of whole indexes.
+// The pairs of metric and element type that the library measures, and generated vectors that suit each. Shared by the
+// tests of kernels and by those of whole indexes.
 #ifndef RHUMB_TESTS_SUPPORT_VECTORS_H
 #define RHUMB_TESTS_SUPPORT_VECTORS_H
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <vector>
 
 extern "C" {
 #include "distances/element.h"
+#include "distances/metric.h"
 #include "distances/space.h"
 }
 
@@ -30,22 +32,25 @@ constexpr rhumb_element F32 = RHUMB_ELEMENT_F32, F64 = RHUMB_ELEMENT_F64, F16 = 
                         U32 = RHUMB_ELEMENT_U32, I64 = RHUMB_ELEMENT_I64, U64 = RHUMB_ELEMENT_U64,
                         B1 = RHUMB_ELEMENT_B1;
 
-// What rhumb.h promises.
+inline std::vector<rhumb_element> all_elements() {
+    std::vector<rhumb_element> all;
+    for (int i = 1; rhumb__element_name(static_cast<rhumb_element>(i)) != nullptr; i++) {
+        all.push_back(static_cast<rhumb_element>(i));
+    }
+    return all;
+}
+
+// Every pair that the library measures, except those of custom metrics.
 inline const std::vector<Pair> &all_pairs() {
     static const std::vector<Pair> pairs = [] {
         std::vector<Pair> all;
-        auto add = [&all](std::vector<rhumb_metric> metrics, std::vector<rhumb_element> elements) {
-            for (rhumb_metric metric : metrics) {
-                for (rhumb_element element : elements) all.push_back({metric, element});
+        for (int i = 1; rhumb__metric_name(static_cast<rhumb_metric>(i)) != nullptr; i++) {
+            const auto metric = static_cast<rhumb_metric>(i);
+            for (rhumb_element element : all_elements()) {
+                if (metric != RHUMB_METRIC_CUSTOM && rhumb__metric_supports(metric, element))
+                    all.push_back({metric, element});
             }
-        };
-        add({RHUMB_METRIC_L1, RHUMB_METRIC_L2, RHUMB_METRIC_L2SQ},
-            {F32, F64, F16, BF16, I8, U8, I16, U16, I32, U32, I64});
-        add({RHUMB_METRIC_IP, RHUMB_METRIC_COSINE}, {F32, F64, F16, BF16, I8, U8, U16, I32, I64});
-        add({RHUMB_METRIC_HAMMING}, {U8, U16, U32, U64, I16, I32, F32, F64, B1});
-        add({RHUMB_METRIC_JACCARD}, {U8, U16, U32, F32, B1});
-        add({RHUMB_METRIC_HELLINGER, RHUMB_METRIC_JEFFREYS, RHUMB_METRIC_JENSEN_SHANNON}, {F32, F64});
-        add({RHUMB_METRIC_LEVENSHTEIN}, {U8, U16});
+        }
         return all;
     }();
     return pairs;
@@ -55,79 +60,46 @@ inline std::string name_of(const Pair &pair) {
     return std::string(rhumb__metric_name(pair.metric)) + " " + rhumb__element_name(pair.element);
 }
 
-inline bool is_float(rhumb_element element) {
-    return element == RHUMB_ELEMENT_F16 || element == RHUMB_ELEMENT_BF16 || element == RHUMB_ELEMENT_F32 ||
-           element == RHUMB_ELEMENT_F64;
+inline bool is_float(rhumb_element element) { return rhumb__element_info(element)->kind == RHUMB__FLOAT; }
+
+inline bool is_signed_integer(rhumb_element element) { return rhumb__element_info(element)->kind == RHUMB__SIGNED; }
+
+inline bool is_of_probabilities(rhumb_metric metric) {
+    return rhumb__metric_domain(metric) == RHUMB__DOMAIN_PROBABILITIES;
 }
 
 // ---- vectors ----
 
-template <class T> void append(Bytes *bytes, T value) {
-    const auto *from = reinterpret_cast<const uint8_t *>(&value);
-    bytes->insert(bytes->end(), from, from + sizeof value);
-}
-
-// A number rounded to the element type, which for f16 and bf16 loses digits.
+// A number as the element type holds it: rounded for a float, without its fraction for an integer.
 inline void append_number(Bytes *bytes, rhumb_element element, double value) {
-    float single = static_cast<float>(value);
-    uint32_t bits, size_bits;
-    memcpy(&bits, &single, sizeof bits);
-    switch (element) {
-    case F32: append(bytes, single); break;
-    case F64: append(bytes, value); break;
-    case BF16: append(bytes, static_cast<uint16_t>(bits >> 16)); break;
-    case F16: {
-        float size = std::fabs(single);
-        memcpy(&size_bits, &size, sizeof size_bits);
-        uint32_t half =
-            size < 0x1p-14f ? static_cast<uint32_t>(std::ldexp(size, 24)) : ((size_bits - (112u << 23)) >> 13);
-        append(bytes, static_cast<uint16_t>(half | (std::signbit(single) ? 0x8000u : 0)));
-        break;
-    }
-    case I8: append(bytes, static_cast<int8_t>(value)); break;
-    case U8: append(bytes, static_cast<uint8_t>(value)); break;
-    case I16: append(bytes, static_cast<int16_t>(value)); break;
-    case U16: append(bytes, static_cast<uint16_t>(value)); break;
-    case I32: append(bytes, static_cast<int32_t>(value)); break;
-    case U32: append(bytes, static_cast<uint32_t>(value)); break;
-    case I64: append(bytes, static_cast<int64_t>(value)); break;
-    case U64: append(bytes, static_cast<uint64_t>(value)); break;
-    case B1: break;
-    }
+    uint8_t component[8];
+    if (!is_float(element)) value = std::trunc(value);
+    if (rhumb__element_convert(RHUMB_ELEMENT_F64, &value, element, component, 1) != 1) abort();
+    bytes->insert(bytes->end(), component, component + rhumb__element_bits(element) / 8);
 }
 
-// Component i, exactly: extended precision holds every integer of 64 bits.
+// Component i, exactly: extended precision holds every integer of 64 bits. Written from the formats alone.
 inline long double component(rhumb_element element, const Bytes &bytes, size_t i) {
-    auto as = [&](auto value) {
-        memcpy(&value, bytes.data() + i * sizeof value, sizeof value);
-        return value;
-    };
-    switch (element) {
-    case F32: return as(0.0f);
-    case F64: return as(0.0);
-    case BF16: {
-        uint32_t bits = static_cast<uint32_t>(as(uint16_t{0})) << 16;
-        float value;
-        memcpy(&value, &bits, sizeof value);
-        return value;
+    const auto &info = *rhumb__element_info(element);
+    if (info.kind == RHUMB__BIT) return bytes[i / 8] >> i % 8 & 1;
+    uint64_t bits = 0;
+    memcpy(&bits, bytes.data() + i * (info.bits / 8), info.bits / 8);
+    const bool is_negative = info.kind != RHUMB__UNSIGNED && bits >> (info.bits - 1) != 0;
+    if (info.kind == RHUMB__FLOAT) {
+        int fraction_bits = 0;
+        while ((info.exponent_mask >> fraction_bits & 1) == 0) fraction_bits++;
+        const int exponent_bits = static_cast<int>(info.bits) - 1 - fraction_bits;
+        const uint64_t fraction = bits & ((uint64_t{1} << fraction_bits) - 1);
+        const int exponent = static_cast<int>(bits >> fraction_bits & ((uint64_t{1} << exponent_bits) - 1));
+        const int bias = (1 << (exponent_bits - 1)) - 1 + fraction_bits;
+        const long double size =
+            exponent == 0
+                ? std::ldexp(static_cast<long double>(fraction), 1 - bias)
+                : std::ldexp(static_cast<long double>(fraction + (uint64_t{1} << fraction_bits)), exponent - bias);
+        return is_negative ? -size : size;
     }
-    case F16: {
-        uint16_t bits = as(uint16_t{0});
-        double size = (bits >> 10 & 31) == 0 ? std::ldexp(bits & 1023, -24)
-                                             : std::ldexp((bits & 1023) | 1024, (bits >> 10 & 31) - 25);
-        return bits >> 15 ? -size : size;
-    }
-    case I8: return as(int8_t{0});
-    case U8: return as(uint8_t{0});
-    case I16: return as(int16_t{0});
-    case U16: return as(uint16_t{0});
-    case I32: return as(int32_t{0});
-    case U32: return as(uint32_t{0});
-    case I64: return static_cast<long double>(as(int64_t{0}));
-    case U64: return static_cast<long double>(as(uint64_t{0}));
-    case B1: return bytes[i / 8] >> i % 8 & 1;
-    }
-    return 0;
+    const long double modulus = std::ldexp(1.0L, static_cast<int>(info.bits));
+    return static_cast<long double>(bits) - (is_negative ? modulus : 0);
 }
 
 // A fast generator of sufficient quality; a test draws some hundred million numbers.
@@ -157,16 +129,14 @@ inline Bytes random_probabilities(Random &random, rhumb_element element, uint32_
     return bytes;
 }
 
-// A vector that suits the metric: of a few values where equality counts, sparse where minima do, else of every size.
+// A vector that suits the metric: of a few values where equality matters, sparse where minima do, else of every size.
 inline Bytes random_components(Random &random, const Pair &pair, uint32_t dim) {
     Bytes bytes;
     if (pair.element == B1) {
         for (uint32_t i = 0; i < (dim + 7) / 8; i++) bytes.push_back(static_cast<uint8_t>(random() & random()));
         return bytes;
     }
-    if (pair.metric == RHUMB_METRIC_HELLINGER || pair.metric == RHUMB_METRIC_JEFFREYS ||
-        pair.metric == RHUMB_METRIC_JENSEN_SHANNON)
-        return random_probabilities(random, pair.element, dim);
+    if (is_of_probabilities(pair.metric)) return random_probabilities(random, pair.element, dim);
     const bool few_values = pair.metric == RHUMB_METRIC_HAMMING || pair.metric == RHUMB_METRIC_LEVENSHTEIN;
     const bool sparse = pair.metric == RHUMB_METRIC_JACCARD;
     const bool small = random() % 2 == 0;

@@ -66,6 +66,12 @@ class Figures(unittest.TestCase):
         self.assertEqual(self.missing("4711 and 11536", "<!-- figures: r/a.txt r/b.txt -->"), [])
         self.assertIn("there is no r/c.txt", self.missing("11536", "<!-- figures: r/a.txt r/c.txt -->")[0])
 
+    def test_measured_blocks_need_a_comment(self):
+        self.assertEqual(self.missing("## What is measured\n\n18,938\n", marker="")[0].split(": ")[0], "README.md:6")
+        self.assertEqual(self.missing("## What is measured\n\nwith M 16\n\n## Rest\n\n1.5\n", marker=""), [])
+        marked = "## What is measured\n\n<!-- figures: r/a.txt -->\n| 18,938 |\n\n## Rest"
+        self.assertEqual(self.missing(marked, marker=""), [])
+
     def test_a_comment_that_cannot_be_read_is_an_error(self):
         self.assertEqual(len(self.missing("1", "<!-- figures: -->")), 1)
 

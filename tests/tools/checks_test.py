@@ -93,6 +93,11 @@ class Checks(unittest.TestCase):
         self.assertEqual(len(self.errors("engine/a.c", "int x;\n")), 1)
         self.assertEqual(len(self.errors("engine/a.c", "/* x */\nint x; /* %s: y */\n" % ("TO" + "DO"))), 1)
 
+    def test_no_line_is_too_wide(self):
+        self.assertEqual(self.errors("engine/a.c", "/* " + "x" * 114 + " */\n"), [])
+        wide = self.errors("engine/a.c", "/* x */\n/* " + "x" * 115 + " */\n")
+        self.assertEqual(wide, ["engine/a.c:2: error: 121 columns, at most 120 fit"])
+
     def test_long_functions_and_files_are_warned_of(self):
         body = "".join("    x = %d;\n" % i for i in range(70))
         self.write("engine/a.c", "/* x */\nstatic int f(int a,\n    int b) {\n%s}\n\nint g(void) {\n}\n" % body)

@@ -1,15 +1,17 @@
 /* carry_over.c - see carry_over.h.
  *
- * It goes in rounds: each takes what came during the one before. Placing a vector costs as much as copying it, linking
- * it as much as inserting it did, and the writers that go on compete for the same processors. So rounds need not get
- * shorter by themselves; where one does not halve what is left, every operation is made to wait a little longer before
- * it begins, until it does.
+ * It works in rounds: each carries over the operations that came during the previous one. Placing a vector costs as
+ * much as copying it, linking it as much as inserting it did, and the writers compete for the same processors. So
+ * rounds need not get shorter by themselves; when one does not halve what is left, every operation is delayed a little
+ * more before it begins, until one does.
  *
- * Of the operations that a round finds for one key only the last is carried out: what it replaced has never been seen
- * in the new graph. So a key that is written again and again costs one node a round, not one a write.
+ * Of the operations that a round finds for one key, only the last is carried out: no thread has seen in the new graph
+ * what it replaces. So a key that is written repeatedly costs one node per round, not one per write.
  *
- * Invariant: the operations of a key are noted in their order, under the lock of its bucket. Those of different keys
- * may change places, which nobody can tell from the result.
+ * Invariant: the operations of a key are recorded in their order, under the lock of its bucket. The order of those of
+ * different keys may change, which makes no difference to the result.
+ *
+ * Locks: those of recording, and of linking a block. A failure leaves the new graph incomplete; the caller drops it.
  */
 #include "engine/upkeep/compact/carry_over.h"
 #include "engine/build/writer.h"
@@ -28,7 +30,7 @@
 #define DELAY_FIRST_NS UINT64_C(100000)
 #define DELAY_MAX_NS UINT64_C(8000000)
 
-/* The row of an inserted node in the old graph. An insert notes itself a moment before it writes the node. */
+/* The row of an inserted node in the old graph. An insert is recorded shortly before it writes the node. */
 static const void *wait_for_row(const rhumb__graph *old, uint32_t slot) {
     while ((rhumb__graph_node(old, slot) & RHUMB__NODE_PRESENT) == 0) sched_yield();
     return rhumb__graph_vector(old, slot);
@@ -39,7 +41,7 @@ static rhumb_status carry_one(rhumb__carry_over *over, const rhumb__carry_item *
         rhumb__graph_delete_replayed(over->graph, item->key);
         return RHUMB_OK;
     }
-    /* Replaces also where it was an insert: the delete before it may have been left out. */
+    /* Also an insert replaces: the delete before it may have been left out. */
     return rhumb__graph_place(over->graph, item->key, wait_for_row(over->old, item->slot), true);
 }
 
@@ -54,8 +56,8 @@ static int by_lsn(const void *a, const void *b) {
     return ((const rhumb__carry_item *)a)->lsn < ((const rhumb__carry_item *)b)->lsn ? -1 : 1;
 }
 
-/* Leaves the last operation of each key, in the order of their numbers, and returns how many these are. What the new
- * graph was made from has those up to over->lsn. */
+/* Keeps the last operation of each key, in the order of their numbers, and returns how many there are. Drops those up
+ * to over->lsn: the version from which the new graph was built has them. */
 static uint64_t keep_last(const rhumb__carry_over *over, rhumb__carry_item *items, uint64_t count) {
     uint64_t kept_count = 0;
     if (count == 0) return 0;
@@ -68,8 +70,8 @@ static uint64_t keep_last(const rhumb__carry_over *over, rhumb__carry_item *item
     return kept_count;
 }
 
-/* Everything noted so far, without links. *count_out is how much that was. */
-static rhumb_status place_noted(rhumb__carry_over *over, uint64_t *count_out) {
+/* Carries over everything that has been recorded, without links. *count_out is the number of operations. */
+static rhumb_status place_recorded(rhumb__carry_over *over, uint64_t *count_out) {
     rhumb__carry_item *items = NULL;
     uint64_t count = 0;
     rhumb_status status = rhumb__carry_take(&over->writer->carry, &items, &count);
@@ -98,7 +100,7 @@ static rhumb_status link_placed(rhumb__carry_over *over) {
     return status;
 }
 
-/* Twice as long when a round has not halved the rest, half as long when it has more than quartered it. */
+/* Doubles the delay when a round has not halved what is left, halves it when less than a quarter is left. */
 static void adjust_delay(rhumb__carry_over *over, uint64_t count, uint64_t left_count) {
     uint64_t delay_ns = atomic_load_explicit(&over->writer->throttle_ns, memory_order_relaxed);
     if (left_count > count / 2) {
@@ -114,7 +116,7 @@ rhumb_status rhumb__carry_over_most(rhumb__carry_over *over, uint64_t left_max) 
     rhumb_status status = RHUMB_OK;
     while (rhumb__carry_count(&over->writer->carry) > left_max) {
         uint64_t count = 0;
-        RHUMB_TRY(place_noted(over, &count));
+        RHUMB_TRY(place_recorded(over, &count));
         RHUMB_TRY(link_placed(over));
         adjust_delay(over, count, rhumb__carry_count(&over->writer->carry));
     }
@@ -124,7 +126,7 @@ done:
 
 rhumb_status rhumb__carry_over_rest(rhumb__carry_over *over) {
     uint64_t count = 0;
-    const rhumb_status status = place_noted(over, &count);
+    const rhumb_status status = place_recorded(over, &count);
     over->graph->unlinked_end = rhumb__graph_slot_count(over->graph);
     return status;
 }

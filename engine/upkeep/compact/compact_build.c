@@ -1,25 +1,28 @@
-/* compact_build.c - see compact_build.h.
+/* compact_build.c - the compacted graph, see compact.h.
  *
- *   1. order     the live slots, and with it the map from old slots to new ones
- *   2. place     their vectors in that order, a piece at a time; each piece is written ahead, which gives its memory
- * back
- *   3. lists     of level 0: with new numbers; where deleted nodes were, what is alive stays, and the gaps are filled
- * by the usual selection among the neighbours' neighbours, then by the nearest of these
- *   4. link      upper levels anew, since a node's level follows from its slot; what no path leads to; with a second
- * pass, every node
+ *   1. order     the live slots, which gives the map from old slots to new ones
+ *   2. place     their vectors in that order, a run at a time; each run is written ahead, which releases its memory
+ *   3. lists     of level 0, with the new slots: live neighbours stay; where deleted ones were, the usual selection
+ *                among the neighbours' neighbours fills the gaps, then the nearest of these
+ *   4. link      the upper levels from scratch, because a node's level follows from its slot; nodes that no path leads
+ *                to; with a second pass, every node
  *
- * The old vectors are read from the file rather than through the mapping when they are more than memory should hold,
- * and the kernel is told that their pages are of no further use: those that searches have mapped stay, the others do
- * not push anything out.
+ * Old vectors that are more than memory should hold are read from the file instead of through the mapping, and the
+ * kernel is advised to drop their pages: pages that searches have mapped stay, and the others displace nothing.
  *
- * Threads work in steps 3 and 4; in step 3 they read the old graph and write different lists of the new one.
+ * Owns its arrays and scratch pools for the length of one call. It fails without having changed the old graph; the
+ * caller drops the new one.
+ *
+ * Locks: none. No thread changes the old graph and no other thread knows the new one. Threads work in steps 3 and 4; in
+ * step 3 they read the old graph and each writes different lists of the new one.
  */
-#include "engine/upkeep/compact/compact_build.h"
+#include "engine/upkeep/compact/compact.h"
 
 #include <string.h>
 #include <time.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/bits.h"
 #include "base/clock.h"
 #include "base/parallel.h"
@@ -29,12 +32,14 @@
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/tombstones.h"
 #include "engine/search/adjacency.h"
+#include "engine/search/scratch.h"
+#include "engine/upkeep/relink.h"
 #include "storage/publish/publish.h"
 
-/* Vectors that are placed before they are written. */
-#define PIECE_BYTES (UINT64_C(16) << 20)
+/* Vectors of one run: placed, then written. */
+#define RUN_BYTES (UINT64_C(16) << 20)
 
-/* Neighbours' neighbours that are considered for one list. */
+/* Candidates that are considered for one list. */
 #define CANDIDATE_COUNT_MAX 2048u
 
 typedef struct compaction {
@@ -50,7 +55,7 @@ typedef struct compaction {
     uint32_t *order;      /* by new slot: the old one */
     uint32_t *map;        /* by old slot: the new one, or RHUMB__SLOT_NONE */
     uint64_t *incomplete; /* one bit per new slot: to be linked */
-    uint8_t *row;         /* a vector as it was read */
+    uint8_t *row;         /* a vector that was read from the file */
     bool reads_file;      /* the old vectors are more than memory should hold */
     uint64_t placing_begin_ns;
     uint64_t written_bytes;
@@ -61,11 +66,11 @@ typedef struct compaction {
 
 /* ---- order ---- */
 
-static rhumb_status begin(compaction *c) {
+static rhumb_status compact_order(compaction *c) {
     rhumb_status status;
     c->slot_count = c->old->counts.slot_count;
     c->result->epoch = c->old->store->superblock.epoch;
-    c->reads_file = rhumb__section_exceeds_memory(&c->old->vectors);
+    c->reads_file = rhumb__section_exceeds_memory(&c->old->sections[RHUMB__SECTION_VECTORS]);
     c->order = rhumb__alloc_zeroed(rhumb__max_u64(c->slot_count, 1), sizeof *c->order);
     c->map = rhumb__alloc_zeroed(rhumb__max_u64(c->slot_count, 1), sizeof *c->map);
     c->incomplete = rhumb__alloc_zeroed(c->slot_count / 64 + 1, sizeof *c->incomplete);
@@ -74,7 +79,7 @@ static rhumb_status begin(compaction *c) {
         status = rhumb__fail(RHUMB_E_NOMEM, "no memory for compacting %llu slots", (unsigned long long)c->slot_count);
         goto done;
     }
-    c->progress = (rhumb__progress){.report = c->work->tell, .context = c->work->tell_context};
+    c->progress = (rhumb__progress){.report = c->work->report, .context = c->work->report_context};
     c->progress.total_count = rhumb__max_u64(3 * rhumb__graph_live_count(c->old), 1);
     const rhumb__order_work order_work = {.thread_count = c->work->thread_count, .progress = &c->progress};
     RHUMB_TRY(rhumb__order(c->old, c->work->order, &order_work, c->order, &c->count));
@@ -88,15 +93,15 @@ done:
 
 /* ---- placing ---- */
 
-/* A node that the old file does not have whole cannot be taken over. */
+/* A node can be taken over only if the old file has it completely. */
 static rhumb_status check_node(const compaction *c, uint32_t slot) {
     if ((rhumb__graph_node(c->old, slot) & RHUMB__NODE_PRESENT) != 0) return RHUMB_OK;
     return rhumb__fail_at(RHUMB_E_CORRUPT, c->old->store->path, RHUMB_OFFSET_NONE,
-                          "slot %u has no node; 'rhumb repair' makes a new index of what is intact", slot);
+                          "slot %u has no node; 'rhumb repair' builds a new index from what is intact", slot);
 }
 
-/* Waits until what has been written is no more than the rate allows for the time since placing began: what ordering
- * took is no time to write in. In short steps, so that a cancel is noticed. */
+/* Waits until the rate allows what has been written since placing began; ordering, which comes before, writes nothing.
+ * Waits in short steps, so that a cancel is noticed. */
 static rhumb_status keep_to_rate(compaction *c, uint64_t placed_count) {
     const uint64_t bytes_per_second = c->work->bytes_per_second;
     if (bytes_per_second == 0) return RHUMB_OK;
@@ -110,12 +115,12 @@ static rhumb_status keep_to_rate(compaction *c, uint64_t placed_count) {
     return status;
 }
 
-/* Writes what has been placed. Mutable sections wait for the version that is published at the end. */
+/* Writes what has been placed to the append-only sections. Mutable ones are written with the version that is published
+ * at the end. */
 static rhumb_status write_ahead(compaction *c, uint64_t placed_count) {
     rhumb__publication *publication = rhumb__alloc_zeroed(1, sizeof *publication);
     if (publication == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for writing ahead");
-    /* Vectors, keys, nodes: the first sections that graph.c attaches. */
-    for (uint32_t i = 0; i < 3; i++) publication->row_counts[i] = placed_count;
+    rhumb__graph_set_next_rows(c->graph, &c->graph->counts);
     const rhumb_status status = rhumb__store_write_ahead(c->graph->store, publication);
     c->written_bytes += publication->written_bytes;
     rhumb__free(publication);
@@ -124,15 +129,15 @@ static rhumb_status write_ahead(compaction *c, uint64_t placed_count) {
 
 /* The old vector, in memory that is valid until the next call. */
 static rhumb_status read_vector(compaction *c, uint32_t slot, const void **row_out) {
-    const rhumb__section *vectors = &c->old->vectors;
+    const rhumb__section *vectors = &c->old->sections[RHUMB__SECTION_VECTORS];
     *row_out = rhumb__graph_vector(c->old, slot);
     if (!c->reads_file) return RHUMB_OK;
     const uint64_t offset = slot * vectors->row_stride_bytes;
     rhumb_status status =
         rhumb__extent_list_read(&vectors->extents, c->old->store->io, offset, vectors->row_stride_bytes, c->row);
     if (status != RHUMB_OK) return status;
-    const rhumb__extent piece = rhumb__extent_list_run(&vectors->extents, offset, vectors->row_stride_bytes);
-    rhumb__io_forget(c->old->store->io, piece.file_offset, piece.bytes);
+    const rhumb__extent part = rhumb__extent_list_run(&vectors->extents, offset, vectors->row_stride_bytes);
+    rhumb__io_forget(c->old->store->io, part.file_offset, part.bytes);
     *row_out = c->row;
     return RHUMB_OK;
 }
@@ -140,14 +145,15 @@ static rhumb_status read_vector(compaction *c, uint32_t slot, const void **row_o
 static rhumb_status place_all(compaction *c) {
     rhumb_status status = RHUMB_OK;
     c->placing_begin_ns = rhumb__clock_now_ns();
-    const uint64_t piece_count = rhumb__max_u64(PIECE_BYTES / c->graph->space.row_stride_bytes, 1);
+    const uint64_t run_count = rhumb__max_u64(RUN_BYTES / c->graph->space.row_stride_bytes, 1);
     for (uint64_t i = 0; i < c->count; i++) {
         const uint32_t slot = c->order[i];
         const void *row = NULL;
         RHUMB_TRY(check_node(c, slot));
         RHUMB_TRY(read_vector(c, slot, &row));
         RHUMB_TRY(rhumb__graph_place(c->graph, rhumb__graph_key(c->old, slot), row, false));
-        if ((i + 1) % piece_count == 0) RHUMB_TRY(write_ahead(c, i + 1));
+        RHUMB_ASSERT_DEBUG(c->graph->counts.slot_count == i + 1);
+        if ((i + 1) % run_count == 0) RHUMB_TRY(write_ahead(c, i + 1));
         RHUMB_TRY(rhumb__progress_report(&c->progress, i));
     }
     if (c->count > 0) RHUMB_TRY(write_ahead(c, c->count));
@@ -159,17 +165,17 @@ done:
 
 /* ---- lists ---- */
 
-/* Adds a live slot to the candidates of a list unless it is its own, or there. */
-static void consider(const compaction *c, rhumb__scratch *scratch, uint32_t own, uint32_t slot,
-                     rhumb__candidate *candidates, uint32_t *count) {
+/* Adds a live slot to the candidates of a list unless it is the list's own, or has been added. */
+static void consider(const compaction *c, rhumb__scratch *scratch, uint32_t own, uint32_t slot, uint32_t *count) {
+    RHUMB_ASSERT_DEBUG(slot < c->slot_count);
     if (slot == own || c->map[slot] == RHUMB__SLOT_NONE || *count == CANDIDATE_COUNT_MAX) return;
     if (rhumb__visited_add(&scratch->visited, slot)) return;
-    candidates[(*count)++] = (rhumb__candidate){.slot_mark = slot};
+    scratch->candidates[(*count)++] = (rhumb__candidate){.slot_mark = slot};
 }
 
-/* The neighbours of a node without the deleted ones, in old numbers. A list that named none keeps its order. */
+/* The neighbours of a node without the deleted ones, as old slots. A list without deleted ones keeps its order. */
 static uint32_t repair_list(compaction *c, rhumb__scratch *scratch, uint32_t slot, uint32_t *slots) {
-    uint32_t behind[RHUMB__M0_MAX];
+    uint32_t second[RHUMB__M0_MAX];
     rhumb__candidate *candidates = scratch->candidates;
     uint32_t live_count = 0;
     uint32_t candidate_count = 0;
@@ -178,15 +184,15 @@ static uint32_t repair_list(compaction *c, rhumb__scratch *scratch, uint32_t slo
     if (live_count == count) return count;
     atomic_fetch_add_explicit(&c->repaired_count, 1, memory_order_relaxed);
     rhumb__visited_clear(&scratch->visited);
-    for (uint32_t i = 0; i < count; i++) consider(c, scratch, slot, slots[i], candidates, &candidate_count);
+    for (uint32_t i = 0; i < count; i++) consider(c, scratch, slot, slots[i], &candidate_count);
     for (uint32_t i = 0; i < count; i++) {
-        const uint32_t behind_count = rhumb__graph_neighbours(c->old, slots[i], c->slot_count, behind);
-        for (uint32_t k = 0; k < behind_count; k++) {
-            consider(c, scratch, slot, behind[k], candidates, &candidate_count);
+        const uint32_t second_count = rhumb__graph_neighbours(c->old, slots[i], c->slot_count, second);
+        for (uint32_t k = 0; k < second_count; k++) {
+            consider(c, scratch, slot, second[k], &candidate_count);
         }
     }
     rhumb__adjacency_measure(c->old, scratch, slot, candidate_count);
-    /* What is alive stays: most of a list are nodes that linked back, which the selection alone would not keep. */
+    /* Live neighbours stay: most of a list are nodes that linked back, which the selection alone would not keep. */
     uint32_t selected[RHUMB__M0_MAX];
     uint32_t kept_count = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -197,7 +203,7 @@ static uint32_t repair_list(compaction *c, rhumb__scratch *scratch, uint32_t slo
     for (uint32_t i = 0; i < selected_count && kept_count < c->old->params.M0; i++) {
         if (!rhumb__slots_contain(slots, kept_count, selected[i])) slots[kept_count++] = selected[i];
     }
-    /* And no list gets shorter: what it lacks are the nearest of those that the selection turned down. */
+    /* No list gets shorter: the nearest of the candidates that the selection rejected fill it up. */
     for (uint32_t i = 0; i < candidate_count && kept_count < count; i++) {
         const uint32_t candidate = candidates[i].slot_mark;
         if (!rhumb__slots_contain(slots, kept_count, candidate)) slots[kept_count++] = candidate;
@@ -207,6 +213,7 @@ static uint32_t repair_list(compaction *c, rhumb__scratch *scratch, uint32_t slo
 
 static void write_list(compaction *c, rhumb__scratch *scratch, uint32_t new_slot) {
     uint32_t slots[RHUMB__M0_MAX];
+    RHUMB_ASSERT_DEBUG(new_slot < c->count);
     const uint32_t own = c->order[new_slot];
     const uint32_t count = repair_list(c, scratch, own, slots);
     uint32_t kept_count = 0;
@@ -215,7 +222,7 @@ static void write_list(compaction *c, rhumb__scratch *scratch, uint32_t new_slot
         if (slot != new_slot && !rhumb__slots_contain(slots, kept_count, slot)) slots[kept_count++] = slot;
     }
     const rhumb__list list = rhumb__graph_list(c->graph, new_slot, 0);
-    (void)rhumb__list_exchange(&list, NULL, 0, slots, kept_count); /* it is empty, so this succeeds */
+    (void)rhumb__list_exchange(&list, NULL, 0, slots, kept_count); /* the list is empty, so this succeeds */
 }
 
 static rhumb_status list_worker(void *context, uint32_t worker_index) {
@@ -239,7 +246,7 @@ done:
 
 /* ---- linking ---- */
 
-/* Nodes without a list are to be linked in any case; with a second pass, all. */
+/* Marks the nodes without a list to be linked; with a second pass, all nodes. */
 static void mark_incomplete(compaction *c) {
     for (uint64_t slot = 0; slot < c->count; slot++) {
         const rhumb__list list = rhumb__graph_list(c->graph, (uint32_t)slot, 0);
@@ -264,9 +271,9 @@ done:
     return status;
 }
 
-static rhumb_status run(compaction *c) {
+static rhumb_status compact_run(compaction *c) {
     rhumb_status status;
-    RHUMB_TRY(begin(c));
+    RHUMB_TRY(compact_order(c));
     RHUMB_TRY(place_all(c));
     RHUMB_TRY(rhumb__parallel_run(c->work->thread_count, list_worker, c));
     c->result->repaired_count = atomic_load(&c->repaired_count);
@@ -284,7 +291,7 @@ rhumb_status rhumb__compact_build(const rhumb__compact_work *work, rhumb__compac
     compaction c = {.work = work, .result = result, .old = work->old, .graph = work->graph};
     rhumb__scratch_pool_init(&c.old_pool, c.old);
     rhumb__scratch_pool_init(&c.pool, c.graph);
-    const rhumb_status status = run(&c);
+    const rhumb_status status = compact_run(&c);
     rhumb__scratch_pool_destroy(&c.old_pool);
     rhumb__scratch_pool_destroy(&c.pool);
     rhumb__free(c.order);

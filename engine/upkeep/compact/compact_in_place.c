@@ -1,26 +1,27 @@
-/* compact_in_place.c - see compact_in_place.h.
+/* compact_in_place.c - compacting the index of a handle that stays in use, see compact.h.
  *
- *   1. begin     from here on every operation is noted (carry.h). A checkpoint; a reader of its own opens it, and pins
- * its blocks
- *   2. build     the new graph beside the old one, in blocks that no version refers to (compact_build.h)
- *   3. carry     over what came meanwhile, in rounds (carry_over.h), until little is left
- *   4. exchange  with batches and then the gate closed: carry over the rest, make the new graph the writer's. Searches
- * that run go on with the old one, which goes when the last of them has ended
+ *   1. record    every operation from here on (carry.h). Make a checkpoint and open it as a reader, which pins its
+ *                blocks
+ *   2. build     the new graph next to the old one, in blocks that no version refers to (compact_build.c)
+ *   3. carry     over the operations that came in the meantime, in rounds (carry_over.h), until few are left
+ *   4. exchange  the graphs, with batches and then the gate closed: carry over the rest, make the new graph the
+ *                writer's. Searches under way continue with the old graph, which is released when the last of them has
+ *                ended
  *   5. publish   by an ordinary checkpoint. Only now the file changes; a crash before it finds the old version, and a
- * log that has everything since
- *   6. give back the old blocks: another checkpoint, so that neither of the two newest versions refers to them; then
- * holes, and a shorter file, as far as no reader needs them
+ *                log that has everything since
+ *   6. release   the old blocks: another checkpoint, so that neither of the two newest versions refers to them; then
+ *                punch holes and shorten the file, as far as no reader needs the blocks
  *
- * A failure in steps 1 to 3, or of the rest in step 4, costs the work and nothing else.
+ * Owns both graphs until step 4. A failure in steps 1 to 3, or while the rest is carried over in step 4, loses the work
+ * and nothing else.
  *
- * Locks: compact_lock throughout; checkpoint_lock from step 4 on, so that no checkpoint sees a graph that is half
- * exchanged; batch_lock, pool_lock and the gate in step 4. Batches that come one after the other never leave batch_lock
- * free for long, and closing it blocks them; so it is asked for in growing stretches of time, with a round of carrying
- * over in between.
+ * Locks: compact_lock throughout; checkpoint_lock from step 4 on, so that no checkpoint sees a half-exchanged graph;
+ * batch_lock, pool_lock and the gate in step 4. Batches in succession never leave batch_lock free for long, and waiting
+ * for it blocks them; so each attempt to take it waits a little longer, with a round of carrying over in between.
  */
 #define _GNU_SOURCE
-#include "engine/upkeep/compact/compact_in_place.h"
 #include "engine/durability/lifetime.h"
+#include "engine/upkeep/compact/compact.h"
 
 #include <string.h>
 #include <time.h>
@@ -31,14 +32,15 @@
 #include "base/status.h"
 #include "engine/durability/background.h"
 #include "engine/durability/checkpoint.h"
+#include "engine/search/scratch.h"
 #include "engine/upkeep/compact/carry_over.h"
 #include "engine/upkeep/compact/compactor.h"
 #include "storage/reclaim.h"
 
-/* Operations that may be left when the gate closes: placing so many takes about a millisecond. */
+/* Operations that may be left when the gate closes: placing them takes about a millisecond. */
 #define REST_COUNT_MAX 64u
 
-/* Operations that may come while the new graph is built, as a share of the index, before they are slowed down. */
+/* Operations during the build that are not slowed down, as a share of the index. */
 #define GROWTH_SHARE 128u
 #define GROWTH_DELAY_NS UINT64_C(8000000)
 
@@ -48,16 +50,15 @@ typedef struct in_place {
     rhumb__writer *writer;
     rhumb__compact_work *work;
     rhumb__compact_result *result;
-    bool (*tell)(void *context, uint64_t done_count, uint64_t total_count); /* the caller's */
-    void *tell_context;
+    bool (*report)(void *context, uint64_t done_count, uint64_t total_count); /* the caller's */
+    void *report_context;
     rhumb__scratch_pool pool; /* of the new graph */
     uint64_t begin_ns;
     uint64_t delay_max_ns;
 } in_place;
 
-/* What comes while the new graph is built is in the file twice for a while. A compaction that began by itself must not
- * double a file again and again, so beyond a share of the index everybody who writes is slowed down until it is done.
- */
+/* Vectors that are inserted while the new graph is built are in the file twice for a while. A compaction that begins by
+ * itself must not double a file repeatedly, so above a share of the index writers are slowed down until it is done. */
 static void bound_growth(in_place *c) {
     if (!c->work->bounded || c->work->old == NULL) return;
     const bool exceeded =
@@ -66,16 +67,16 @@ static void bound_growth(in_place *c) {
     if (exceeded) c->delay_max_ns = rhumb__max_u64(c->delay_max_ns, GROWTH_DELAY_NS);
 }
 
-static bool tell(void *context, uint64_t done_count, uint64_t total_count) {
+static bool report_progress(void *context, uint64_t done_count, uint64_t total_count) {
     in_place *c = context;
     if (atomic_load(&c->writer->compact_cancelled)) return false;
     bound_growth(c);
-    return c->tell == NULL || c->tell(c->tell_context, done_count, total_count);
+    return c->report == NULL || c->report(c->report_context, done_count, total_count);
 }
 
 /* ---- step 1 ---- */
 
-/* Under the gate, so that an operation is either in the checkpoint that follows or noted. */
+/* With the gate closed, so that an operation is either in the next checkpoint or recorded. */
 static void set_recording(rhumb__writer *writer, bool recording) {
     rhumb__rwlock_wrlock(&writer->gate);
     atomic_store_explicit(&writer->carry.recording, recording, memory_order_relaxed);
@@ -87,7 +88,7 @@ static rhumb_status open_old(in_place *c) {
     rhumb__store *store = c->writer->store;
     RHUMB_TRY(rhumb__checkpoint(c->writer));
     const rhumb__custom_metric custom =
-        atomic_load(&c->writer->graph)->params.custom; /* which only compactions exchange */
+        atomic_load(&c->writer->graph)->params.custom; /* only compactions exchange the graph */
     RHUMB_TRY(rhumb__graph_open(store->path, NULL, &custom, &c->work->old));
     if (!rhumb__store_is_same(store, c->work->old->store)) {
         status = rhumb__fail_at(RHUMB_E_NOTFOUND, store->path, RHUMB_OFFSET_NONE,
@@ -99,7 +100,7 @@ done:
 
 /* ---- step 4 ---- */
 
-/* Gets batch_lock for itself while carrying over what comes. */
+/* Takes batch_lock, and carries over what comes until it has it. */
 static rhumb_status close_batches(rhumb__writer *writer, rhumb__carry_over *over) {
     rhumb_status status;
     uint64_t wait_ns = BATCH_WAIT_FIRST_NS;
@@ -115,8 +116,8 @@ static rhumb_status close_batches(rhumb__writer *writer, rhumb__carry_over *over
     return status;
 }
 
-/* With everybody kept out who writes. Nothing has changed when it fails. */
-static rhumb_status replace(in_place *c, rhumb__carry_over *over) {
+/* With the gate closed. Changes nothing when it fails. */
+static rhumb_status replace_graph(in_place *c, rhumb__carry_over *over) {
     rhumb__writer *writer = c->writer;
     rhumb__graph *graph = c->work->graph;
     rhumb_status status = rhumb__carry_over_rest(over);
@@ -130,29 +131,31 @@ static rhumb_status replace(in_place *c, rhumb__carry_over *over) {
     return RHUMB_OK;
 }
 
-static rhumb_status replace_held(in_place *c, rhumb__carry_over *over) {
+static rhumb_status close_gate_and_replace(in_place *c, rhumb__carry_over *over) {
     rhumb__writer *writer = c->writer;
     const uint64_t begin_ns = rhumb__clock_now_ns();
     rhumb__rwlock_wrlock(&writer->gate);
-    const rhumb_status status = replace(c, over);
+    const rhumb_status status = replace_graph(c, over);
     rhumb__rwlock_unlock(&writer->gate);
     c->result->pause_ns = rhumb__clock_now_ns() - begin_ns;
     atomic_store_explicit(&writer->throttle_ns, 0, memory_order_relaxed);
     return status;
 }
 
-/* Under checkpoint_lock. The old graph is gone when this has succeeded. */
-static rhumb_status exchange(in_place *c) {
+/* Under checkpoint_lock. On success the old graph has been released. */
+static rhumb_status in_place_exchange(in_place *c) {
     rhumb__writer *writer = c->writer;
     rhumb__graph *old = atomic_load(&writer->graph);
     rhumb__carry_over over = {
         .writer = writer, .old = old, .graph = c->work->graph, .pool = &c->pool, .lsn = c->work->old->counts.lsn};
     rhumb_status status;
+    rhumb__mutex_assert_held(&writer->compact_lock);
+    rhumb__mutex_assert_held(&writer->checkpoint_lock);
     atomic_store(&c->work->graph->unlinked_begin, rhumb__graph_slot_count(c->work->graph));
     RHUMB_TRY(rhumb__carry_over_most(&over, REST_COUNT_MAX));
     RHUMB_TRY(close_batches(writer, &over));
     if (writer->pool_lock != NULL) rhumb__mutex_lock(writer->pool_lock);
-    status = replace_held(c, &over);
+    status = close_gate_and_replace(c, &over);
     rhumb__rwlock_unlock(&writer->batch_lock);
     if (status == RHUMB_OK) {
         if (writer->pool != NULL) rhumb__scratch_pool_wait(writer->pool, old);
@@ -169,23 +172,23 @@ done:
 
 /* ---- steps 5 and 6 ---- */
 
-static rhumb_status publish(in_place *c, bool shrink) {
+static rhumb_status in_place_publish(in_place *c, bool shrink) {
     rhumb_status status;
     bool left = false;
     rhumb__writer *writer = c->writer;
-    /* The reader of the old version must not keep its blocks. */
+    /* The reader of the old version must not pin its blocks any longer. */
     rhumb__graph_close(c->work->old);
     c->work->old = NULL;
     RHUMB_TRY(rhumb__checkpoint_forced_locked(writer, false));
     RHUMB_TRY(rhumb__checkpoint_forced_locked(writer, false));
     if (shrink) {
-        /* Blocks become free when two versions have come that do not use them: these move everything, ... */
+        /* Blocks become free when two versions do not use them. These two move everything, as far as no reader is in
+         * the way; the third frees the blocks from which the second has moved something. */
         RHUMB_TRY(rhumb__checkpoint_forced_locked(writer, true));
         RHUMB_TRY(rhumb__checkpoint_forced_locked(writer, true));
-        /* ... as far as no reader was in the way, and this one lets go of the places that the second moved it from. */
         RHUMB_TRY(rhumb__checkpoint_forced_locked(writer, false));
     }
-    /* The compaction stands. Space that cannot be given back now is tried again, see compactor.c. */
+    /* The compaction has succeeded. Space that cannot be released now is tried again, see compactor.c. */
     if (rhumb__store_trim(writer->store, &left) != RHUMB_OK || left) rhumb__compactor_trim_later(writer);
 done:
     return status;
@@ -193,7 +196,7 @@ done:
 
 /* ---- all ---- */
 
-static rhumb_status run(in_place *c, bool shrink) {
+static rhumb_status in_place_run(in_place *c, bool shrink) {
     rhumb_status status;
     rhumb__writer *writer = c->writer;
     set_recording(writer, true);
@@ -202,15 +205,15 @@ static rhumb_status run(in_place *c, bool shrink) {
     RHUMB_TRY(rhumb__compact_build(c->work, c->result));
     rhumb__scratch_pool_init(&c->pool, c->work->graph);
     rhumb__mutex_lock(&writer->checkpoint_lock);
-    status = exchange(c);
-    if (status == RHUMB_OK) status = publish(c, shrink);
+    status = in_place_exchange(c);
+    if (status == RHUMB_OK) status = in_place_publish(c, shrink);
     rhumb__mutex_unlock(&writer->checkpoint_lock);
     rhumb__scratch_pool_destroy(&c->pool);
 done:
     return status;
 }
 
-/* After a failure before the exchange; after one behind it there is little left to do. */
+/* Releases what is left: after a failure before the exchange both graphs, later nothing. */
 static void clean_up(in_place *c) {
     rhumb_error cause;
     rhumb__error_save(&cause);
@@ -238,8 +241,8 @@ static void note_result(const in_place *c) {
     stats->delay_max_ns = rhumb__max_u64(stats->delay_max_ns, c->delay_max_ns);
     rhumb__mutex_unlock(&writer->stats_lock);
     rhumb__log_message(RHUMB_LOG_INFO, writer->store->path,
-                       "compacted: %llu deleted vectors dropped, %llu operations carried over, %.3f ms, writers kept "
-                       "out for %.3f ms",
+                       "compacted: %llu deleted vectors dropped, %llu operations carried over, %.3f ms, writers "
+                       "blocked for %.3f ms",
                        (unsigned long long)c->result->dropped_count, (unsigned long long)c->result->carried_count,
                        (double)(rhumb__clock_now_ns() - c->begin_ns) / 1e6, (double)c->result->pause_ns / 1e6);
 }
@@ -247,17 +250,20 @@ static void note_result(const in_place *c) {
 rhumb_status rhumb__compact_in_place(rhumb__writer *writer, rhumb__compact_work *work, bool shrink,
                                      rhumb__compact_result *result) {
     memset(result, 0, sizeof *result);
-    in_place c = {
-        .writer = writer, .work = work, .result = result, .tell = work->tell, .tell_context = work->tell_context};
+    in_place c = {.writer = writer,
+                  .work = work,
+                  .result = result,
+                  .report = work->report,
+                  .report_context = work->report_context};
     work->old = work->graph = NULL;
-    work->tell = tell;
-    work->tell_context = &c;
+    work->report = report_progress;
+    work->report_context = &c;
     rhumb__mutex_lock(&writer->compact_lock);
     atomic_store(&writer->compact_cancelled, false);
     atomic_store(&writer->compacting, true);
     c.begin_ns = rhumb__clock_now_ns();
     rhumb__log_message(RHUMB_LOG_DEBUG, writer->store->path, "a compaction begins");
-    const rhumb_status status = run(&c, shrink);
+    const rhumb_status status = in_place_run(&c, shrink);
     clean_up(&c);
     if (status == RHUMB_OK) note_result(&c);
     atomic_store(&writer->compacting, false);

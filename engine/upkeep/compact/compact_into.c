@@ -1,10 +1,11 @@
-/* compact_into.c - see compact_into.h.
+/* compact_into.c - compacting into a new file, see compact.h.
  *
  * The new file is an empty index until its one checkpoint, so it has another name until then. Owns the old graph, a
- * reader, and the new one until it is closed or abandoned. No locks: nobody else knows either of them.
+ * reader's, and the new one until it is closed or abandoned. A failure removes the new file. Locks: none, because no
+ * other thread knows the two graphs.
  */
-#include "engine/upkeep/compact/compact_into.h"
 #include "engine/durability/lifetime.h"
+#include "engine/upkeep/compact/compact.h"
 
 #include "base/alloc.h"
 #include "base/status.h"
@@ -22,7 +23,7 @@ rhumb_status rhumb__compact_into(const char *path, const char *new_path, uint32_
     RHUMB_TRY(rhumb__graph_open(path, NULL, &work->custom, &work->old));
     RHUMB_TRY(rhumb__graph_create(working_path, &work->old->params, &options, creator_version, &work->graph));
     RHUMB_TRY(rhumb__compact_build(work, result));
-    work->graph->metadata = work->old->metadata; /* nobody else knows the graph yet */
+    work->graph->metadata = work->old->metadata; /* no other thread knows the graph yet */
     RHUMB_TRY(rhumb__checkpoint_forced(work->graph->writer, false));
     status = rhumb__new_name_take(NULL, working_path, new_path, &named);
 done:

@@ -1,12 +1,14 @@
 /* compactor.c - see compactor.h.
  *
- * The policy: a compaction costs as much as it writes, all live vectors, and gains the share of the deleted ones; an
- * index is written anew whenever `share` of it has been deleted. The default is small because of the other side: for a
- * while the file holds the old graph, with the deleted nodes, and the new one, and that should be little more than
- * twice what is alive. Small numbers are not worth it. A compaction that failed (a full disk) is tried again when a
- * twentieth of the index more has been deleted.
+ * The policy: a compaction writes all live vectors and gains the space of the deleted ones. It begins when a share of
+ * the index has been deleted. The default share is small because the file holds the old graph, with its deleted nodes,
+ * and the new one for a while, and should then be little more than twice the size of what is alive. A small number of
+ * deleted nodes is not worth it. A compaction that has failed (a full disk) is tried again after another twentieth of
+ * the index has been deleted.
  *
- * In mode none nothing begins by itself: that mode is for bulk loading, and leaves checkpoints to the caller.
+ * In mode none no compaction begins by itself: that mode is for bulk loading, and leaves checkpoints to the caller.
+ *
+ * Owns the thread. Failures are recorded in the statistics and logged.
  *
  * Locks: `lock` guards everything but `threshold`; it is not held while a compaction runs.
  */
@@ -31,7 +33,7 @@
 #define DEAD_COUNT_MIN 1000u
 #define RETRY_SHARE 0.05
 
-/* How often space is looked for that a reader has let go of. */
+/* How often the thread checks whether readers have released space. */
 #define TRIM_INTERVAL_NS UINT64_C(500000000)
 
 struct rhumb__compactor {
@@ -67,7 +69,7 @@ static rhumb__compact_work policy_work(const rhumb__writer *writer) {
                                  .bounded = true};
 }
 
-/* After a failure the next attempt waits for more; after a success the share counts again from nothing. */
+/* After a failure the next attempt waits until more has been deleted; after a success the share alone decides. */
 static void set_threshold(rhumb__compactor *c, bool failed) {
     rhumb__mutex_lock(&c->writer->compact_lock); /* keeps the graph */
     const rhumb__graph *graph = atomic_load(&c->writer->graph);
@@ -82,7 +84,7 @@ static void set_threshold(rhumb__compactor *c, bool failed) {
 
 /* ---- the thread ---- */
 
-static void note_failure(rhumb__writer *writer) {
+static void compactor_note_failure(rhumb__writer *writer) {
     rhumb__mutex_lock(&writer->stats_lock);
     writer->compaction_stats.failed_count++;
     snprintf(writer->compaction_stats.failure, sizeof writer->compaction_stats.failure, "%.255s",
@@ -92,8 +94,7 @@ static void note_failure(rhumb__writer *writer) {
     rhumb_log_level level = RHUMB_LOG_WARNING;
     if (error->status == RHUMB_E_FATAL) level = RHUMB_LOG_ERROR;
     if (error->status == RHUMB_E_CANCELLED) level = RHUMB_LOG_INFO;
-    rhumb__log_message(level, writer->store->path, "a compaction in the background came to nothing: %s",
-                       error->message);
+    rhumb__log_message(level, writer->store->path, "a compaction in the background failed: %s", error->message);
 }
 
 static void do_work(rhumb__compactor *c) {
@@ -102,12 +103,12 @@ static void do_work(rhumb__compactor *c) {
     const bool shrink = c->shrink;
     rhumb__mutex_unlock(&c->lock);
     const rhumb_status status = rhumb__compact_in_place(c->writer, &work, shrink, &result);
-    if (status != RHUMB_OK) note_failure(c->writer);
+    if (status != RHUMB_OK) compactor_note_failure(c->writer);
     set_threshold(c, status != RHUMB_OK);
     rhumb__mutex_lock(&c->lock);
 }
 
-/* Waits until there is something to do, or to look for. */
+/* Waits until a compaction or a trim is due. */
 static void wait_for_work(rhumb__compactor *c) {
     if (!c->trim_due) {
         rhumb__cond_wait(&c->wake, &c->lock);
@@ -116,16 +117,16 @@ static void wait_for_work(rhumb__compactor *c) {
     const struct timespec until = rhumb__clock_after(TRIM_INTERVAL_NS);
     rhumb__cond_timedwait(&c->wake, &c->lock, &until);
     if (c->stop || c->due) return;
-    c->trim_due = false; /* somebody may ask for another while this one is under way */
+    c->trim_due = false; /* another may be requested while this one is under way */
     rhumb__mutex_unlock(&c->lock);
     bool left = false;
-    /* Nobody else would come back for what could not be given back this time. */
+    /* No other thread tries again to release what could not be released this time. */
     if (rhumb__store_trim(c->writer->store, &left) != RHUMB_OK) left = true;
     rhumb__mutex_lock(&c->lock);
     c->trim_due = c->trim_due || left;
 }
 
-static void *thread_main(void *argument) {
+static void *compactor_main(void *argument) {
     rhumb__compactor *c = argument;
     rhumb__mutex_lock(&c->lock);
     while (!c->stop) {
@@ -147,8 +148,9 @@ static void *thread_main(void *argument) {
 
 /* Under the lock. */
 static rhumb_status start_thread(rhumb__compactor *c) {
+    rhumb__mutex_assert_held(&c->lock);
     if (c->started || c->stop) return RHUMB_OK;
-    if (rhumb__thread_start(&c->thread, thread_main, c) != 0) {
+    if (rhumb__thread_start(&c->thread, compactor_main, c) != 0) {
         return rhumb__fail(RHUMB_E_NOMEM, "no thread for compacting");
     }
     c->started = true;
@@ -174,12 +176,12 @@ rhumb_status rhumb__compactor_request(rhumb__writer *writer, const rhumb__compac
     return status;
 }
 
-/* The writer's hook. */
+/* The writer's hook of that name. */
 static void deleted(rhumb__graph *graph, uint64_t dead_count) {
     rhumb__writer *writer = graph->writer;
     rhumb__compactor *c = writer->compactor;
     if (c == NULL || dead_count < DEAD_COUNT_MIN) return;
-    /* A graph that is being made has no policy. */
+    /* Not for a graph that is still being built, nor while a compaction runs. */
     if (writer->pool == NULL || atomic_load(&writer->graph) != graph || atomic_load(&writer->compacting)) return;
     uint64_t threshold = atomic_load_explicit(&c->threshold, memory_order_relaxed);
     if (threshold == UINT64_MAX) return;
@@ -189,7 +191,7 @@ static void deleted(rhumb__graph *graph, uint64_t dead_count) {
     rhumb_error before;
     rhumb__error_save(&before);
     rhumb__mutex_lock(&c->lock);
-    /* What somebody has asked for does as well, and is done his way. */
+    /* A compaction that has been requested serves as well, and has options of its own. */
     if (!c->due && !c->busy && put_work(c, &work, false) != RHUMB_OK) rhumb__error_restore(&before);
     rhumb__mutex_unlock(&c->lock);
 }
@@ -197,7 +199,7 @@ static void deleted(rhumb__graph *graph, uint64_t dead_count) {
 void rhumb__compactor_trim_later(rhumb__writer *writer) {
     rhumb__compactor *c = writer->compactor;
     rhumb__mutex_lock(&c->lock);
-    /* Without a thread the space is used again by the index, and given back by the next compaction. */
+    /* Without a thread the index reuses the space, and the next compaction releases it. */
     if (start_thread(c) == RHUMB_OK) {
         c->trim_due = true;
         pthread_cond_signal(&c->wake);
@@ -212,7 +214,7 @@ void rhumb__compactor_wait_idle(rhumb__writer *writer) {
     rhumb__mutex_unlock(&c->lock);
 }
 
-/* ---- beginning and end ---- */
+/* ---- start and stop ---- */
 
 rhumb_status rhumb__compactor_new(rhumb__writer *writer) {
     rhumb__compactor *c = rhumb__alloc_zeroed(1, sizeof *c);
@@ -243,8 +245,7 @@ void rhumb__compactor_stop(rhumb__writer *writer) {
     pthread_cond_signal(&c->wake);
     const bool started = c->started;
     rhumb__mutex_unlock(&c->lock);
-    /* A compaction that begins at this moment forgets an earlier cancel, so this one is repeated until it has effect.
-     */
+    /* A compaction that is just beginning clears the flag, so it is set again until the thread is no longer busy. */
     while (started) {
         atomic_store(&writer->compact_cancelled, true);
         rhumb__mutex_lock(&c->lock);

@@ -1,7 +1,7 @@
-/* order.c - see order.h. All work on level 0, where searches spend their time, and treat its links as they are stored,
- * from a node to its neighbours. Slots come from a file and are checked.
+/* order.c - see order.h. All orders work on level 0, where searches spend their time, and follow its links as they are
+ * stored, from a node to its neighbours. Slots come from a file and are checked.
  *
- * Owns its arrays for the length of one call.
+ * Owns its arrays for the length of one call. Locks: none, because no thread changes the graph.
  */
 #include "engine/upkeep/compact/order.h"
 
@@ -13,13 +13,12 @@
 #include "base/status.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/tombstones.h"
-#include "engine/upkeep/compact/order_bisect.h"
-#include "engine/upkeep/compact/order_window.h"
+#include "engine/upkeep/compact/order_internal.h"
 
 typedef struct walk {
     rhumb__graph *graph;
     uint64_t slot_count;
-    uint32_t *queue; /* every slot that was met, in the order of meeting */
+    uint32_t *queue; /* every slot that has been met, in that order */
     uint64_t queued_count;
     uint8_t *met;
     bool by_degree;
@@ -97,7 +96,7 @@ static rhumb_status bisect(rhumb__graph *graph, uint64_t slot_count, const rhumb
                            uint64_t count) {
     rhumb_status status;
     rhumb__visits visits;
-    const rhumb__row_layout layout = {.stride_bytes = graph->vectors.row_stride_bytes,
+    const rhumb__row_layout layout = {.stride_bytes = graph->sections[RHUMB__SECTION_VECTORS].row_stride_bytes,
                                       .row_bytes = graph->space.row_bytes};
     RHUMB_TRY(rhumb__visits_sample(graph, slot_count, work, &visits));
     status = rhumb__order_bisect(&visits, &layout, work, order, count);
@@ -121,7 +120,7 @@ rhumb_status rhumb__order(rhumb__graph *graph, rhumb__order_kind kind, const rhu
         reverse(order, slot_count);
         break;
     case RHUMB__ORDER_WINDOW:
-        /* Where the window shares nothing with anybody, it goes on breadth first. */
+        /* Where no node shares anything with the window, the order continues breadth first. */
         RHUMB_TRY(walk_all(graph, slot_count, false, order));
         RHUMB_TRY(rhumb__order_window(graph, slot_count, order));
         break;

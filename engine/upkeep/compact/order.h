@@ -1,11 +1,12 @@
-/* order.h - in which order nodes should lie, so that neighbours in the graph are neighbours in the file: a search then
- * touches fewer pages and cache lines (Coleman et al., "Graph reordering for cache-efficient near neighbor search",
- * NeurIPS 2022).
+/* order.h - the order in which nodes should lie, so that neighbours in the graph are neighbours in the file: a search
+ * then touches fewer pages and cache lines (Coleman et al., "Graph reordering for cache-efficient near neighbor
+ * search", NeurIPS 2022).
  */
 #ifndef RHUMB_ENGINE_UPKEEP_COMPACT_ORDER_H
 #define RHUMB_ENGINE_UPKEEP_COMPACT_ORDER_H
 
-#include "engine/upkeep/relink.h"
+#include "base/progress.h"
+#include "engine/graph/graph.h"
 
 typedef enum rhumb__order_kind {
     RHUMB__ORDER_KEEP = 0,     /* as they lie now */
@@ -15,20 +16,17 @@ typedef enum rhumb__order_kind {
     RHUMB__ORDER_BISECTION = 4 /* cut in two again and again, so that searches stay within few parts */
 } rhumb__order_kind;
 
-/* How an order is to be worked out. */
+/* How an order is to be computed. */
 typedef struct rhumb__order_work {
     uint32_t thread_count;     /* for RHUMB__ORDER_BISECTION; 0: one per processor */
-    rhumb__progress *progress; /* asked now and then whether to go on; NULL: nobody asks */
+    rhumb__progress *progress; /* asked now and then whether to stop; may be NULL */
 } rhumb__order_work;
 
-/* Fills `order` with the slots of the live nodes, each once, in the order asked for; it has room for all slots. The
- * graph stands still. Walks pass through deleted nodes; nodes that no link leads to come last in orders that walk.
+/* Fills `order`, which has room for all slots, with the slots of the live nodes, each once. No thread changes the
+ * graph. Walks pass through deleted nodes; nodes that no link leads to come last in orders that walk.
  * Memory: some bytes per slot, and 4 per link for RHUMB__ORDER_WINDOW, 8 for RHUMB__ORDER_BISECTION. RHUMB_E_NOMEM,
  * RHUMB_E_CANCELLED. */
 rhumb_status rhumb__order(rhumb__graph *graph, rhumb__order_kind kind, const rhumb__order_work *work, uint32_t *order,
                           uint64_t *count_out) RHUMB_NODISCARD;
-
-/* For the workers of an order: fails if the calling one is the first and the caller wants to stop. */
-rhumb_status rhumb__order_check(const rhumb__order_work *work, uint32_t worker_index) RHUMB_NODISCARD;
 
 #endif /* RHUMB_ENGINE_UPKEEP_COMPACT_ORDER_H */

@@ -1,17 +1,21 @@
-/* order_bisect.c - see order_bisect.h.
+/* order_bisect.c - an order by recursive bisection, see order_internal.h.
  *
  * A part of the order is cut at the page boundary in its middle. A search that visits l slots of the left half and r of
- * the right one costs l log(n / (l + 1)) + r log(n / (r + 1)) bits, n the length of a half: least when it stays on one
- * side. Each slot's searches together say how much it would save on the other side; those that tend most to the left
- * take the left half (Mackenzie et al., "Tradeoff options for bipartite graph partitioning", TKDE 2022, choose so
- * instead of sorting and swapping), and that some times over. Then both halves are cut in the same way, down to pages.
+ * the right one costs l log(n / (l + 1)) + r log(n / (r + 1)) bits, where n is the length of a half: least when it
+ * stays on one side. The searches that visit a slot determine how much it would save on the other side. The slots that
+ * tend most to the left get the left half (as in Mackenzie et al., "Tradeoff options for bipartite graph partitioning",
+ * TKDE 2022, instead of sorting and swapping); this is repeated a few times. Then both halves are cut in the same way,
+ * down to pages.
  *
- * Sums are whole numbers and ties go by slot, so threads change nothing. A part is cut by one thread, and parts share
- * nothing but the arrays they lie in; the first few cuts are made round by round, the many small parts in one go.
+ * Sums are integers and ties are broken by slot, so the number of threads does not change the result. A part is cut by
+ * one thread, and parts share nothing but the arrays they lie in. The first few cuts are made round by round; then each
+ * thread takes small parts and cuts them completely.
  *
- * At the end rows that lie across a page boundary, which cost two pages, are given to slots that few searches visit.
+ * At the end, rows that cross a page boundary, and so cost two pages, go to slots that few searches visit.
+ *
+ * Owns its arrays for the length of one call. Locks: none.
  */
-#include "engine/upkeep/compact/order_bisect.h"
+#include "engine/upkeep/compact/order_internal.h"
 
 #include <assert.h>
 #include <math.h>
@@ -27,7 +31,7 @@
 #define PASS_COUNT 10u     /* over one part */
 #define SETTLED_SHARE 200u /* a pass that moves less than one slot in so many was the last */
 #define ROUND_COUNT 6u
-#define STACK_COUNT 80u /* halves waiting: one for each level of the recursion */
+#define STACK_COUNT 80u /* halves yet to be cut: one for each level of the recursion */
 #define SCORE_SCALE 256.0
 
 typedef struct part {
@@ -35,7 +39,7 @@ typedef struct part {
     uint64_t end;
 } part;
 
-/* What a thread knows of a search within a part. */
+/* The visits of one search in a part, and what follows from them. */
 typedef struct tally {
     uint16_t left; /* visits in each half */
     uint16_t right;
@@ -43,7 +47,7 @@ typedef struct tally {
     int16_t right_score;
 } tally;
 
-/* All tallies should fit into the cache, so they are small: visits of a search, and the scaled logarithm of that, are
+/* Tallies are small, so that all of them fit into the cache: the visits of a search, and their scaled logarithm, are
  * far below these limits. */
 static_assert(RHUMB__VISITS_OF_SEARCH_MAX < 10000, "tallies and scores of one search are 16 bits");
 
@@ -54,7 +58,7 @@ typedef struct desk {
 } desk;
 
 typedef struct bisection {
-    rhumb__visits *visits; /* a slot's part changes in the hands of the thread that cuts */
+    rhumb__visits *visits; /* those of a slot change: by the thread that cuts its part */
     const rhumb__row_layout *layout;
     uint32_t *order;
     uint64_t *keys;     /* by place in the order */
@@ -72,12 +76,12 @@ static uint64_t visit_count(const rhumb__visits *visits, uint32_t slot) {
     return atomic_load_explicit(&visits->count[slot], memory_order_relaxed);
 }
 
-/* As it was before any was forgotten. */
+/* The number of visits before any were forgotten. */
 static uint64_t sampled_count(const rhumb__visits *visits, uint32_t slot) {
     return visits->begin[slot + UINT64_C(1)] - visits->begin[slot];
 }
 
-/* The place to cut at; `begin` when the part lies in one page, or has one slot only. */
+/* Where to cut the part; its beginning when it lies in one page or has only one slot. */
 static uint64_t middle_of(const rhumb__row_layout *layout, part p) {
     const uint64_t stride_bytes = layout->stride_bytes;
     const uint64_t first_page = p.begin * stride_bytes / PAGE_BYTES;
@@ -87,7 +91,7 @@ static uint64_t middle_of(const rhumb__row_layout *layout, part p) {
     return middle > p.begin && middle < p.end ? middle : p.begin + (p.end - p.begin) / 2;
 }
 
-/* A search with a single visit in a part has nothing to say about it, nor about the parts it is cut into. */
+/* A search with a single visit in a part does not matter to it, nor to the parts that it is cut into. */
 static void forget_lonely_searches(const bisection *b, const desk *d, part p) {
     for (uint64_t i = p.begin; i < p.end; i++) {
         const uint32_t slot = b->order[i];
@@ -126,8 +130,9 @@ static void score_searches(const bisection *b, desk *d) {
     }
 }
 
-/* The lower its score, the more a slot tends to the left. A key holds the score, the half the slot lies in, and the
- * slot, in this order of weight: so no two are equal, and among equal scores nobody moves for nothing. */
+/* The lower its score, the more a slot tends to the left. A key holds the score, the half that the slot lies in, and
+ * the slot, from the highest bits to the lowest: so no two keys are equal, and slots of equal scores stay where they
+ * are. */
 static void score_slots(const bisection *b, const desk *d, uint64_t begin, uint64_t end, bool right) {
     for (uint64_t i = begin; i < end; i++) {
         const uint32_t slot = b->order[i];
@@ -149,8 +154,8 @@ static void clear_tallies(desk *d) {
     d->touched_count = 0;
 }
 
-/* The key that `rank` others are smaller than. All are different. Digit by digit, so that no choice of keys makes it
- * slow; digits that all have in common are passed over, and it ends when one key is left. */
+/* The key that exactly `rank` others are smaller than; all are different. Selects digit by digit, so that no choice of
+ * keys makes it slow; skips digits that all keys have in common, and ends when one key is left. */
 static uint64_t key_of_rank(const uint64_t *keys, uint64_t count, uint64_t rank) {
     uint64_t differing = 0;
     for (uint64_t i = 0; i < count; i++) differing |= keys[i] ^ keys[0];
@@ -174,7 +179,7 @@ static uint64_t key_of_rank(const uint64_t *keys, uint64_t count, uint64_t rank)
     return keys[0];
 }
 
-/* Puts the slots with the lowest keys into the left half. Returns how many came from the right one. */
+/* Moves the slots with the lowest keys to the left half. Returns how many came from the right half. */
 static uint64_t divide(const bisection *b, part p, uint64_t middle) {
     const uint64_t bound = key_of_rank(b->keys + p.begin, p.end - p.begin, middle - p.begin);
     uint64_t left = p.begin;
@@ -202,7 +207,7 @@ static void cut(const bisection *b, desk *d, part p, uint64_t middle) {
     }
 }
 
-/* Cuts a part, its halves, and so on to the last page. */
+/* Cuts a part, its halves, and so on down to pages. */
 static void cut_to_the_end(const bisection *b, desk *d, part whole) {
     part stack[STACK_COUNT];
     uint32_t depth = 0;
@@ -218,7 +223,7 @@ static void cut_to_the_end(const bisection *b, desk *d, part whole) {
     }
 }
 
-/* ---- all of them ---- */
+/* ---- all parts ---- */
 
 static rhumb_status cutting_worker(void *context, uint32_t worker_index) {
     bisection *b = context;
@@ -247,7 +252,7 @@ done:
     return status;
 }
 
-/* The halves of all parts become the parts. */
+/* Replaces every part by its halves. */
 static void halve_parts(bisection *b) {
     for (uint32_t i = b->part_count; i > 0; i--) {
         const part p = b->parts[i - 1];
@@ -280,14 +285,14 @@ static void give_crossing_rows(const bisection *b, uint64_t count) {
     }
 }
 
-static rhumb_status begin(bisection *b, uint64_t count) {
+static rhumb_status bisection_init(bisection *b, uint64_t count) {
     const uint64_t bits_count = RHUMB__VISITS_OF_SEARCH_MAX + UINT64_C(2);
     b->keys = rhumb__alloc_zeroed(rhumb__max_u64(count, 1), sizeof *b->keys);
     b->last_bits = rhumb__alloc_zeroed(bits_count, sizeof *b->last_bits);
     if (b->keys == NULL || b->last_bits == NULL) {
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for an order of %llu slots", (unsigned long long)count);
     }
-    /* The cost with i visits less that with i - 1; log n, which all have in common, is left out. */
+    /* The cost with i visits minus that with i - 1; log n, which all have in common, is left out. */
     for (uint64_t i = 1; i < bits_count; i++) {
         const double visits = (double)i;
         b->last_bits[i] = (int32_t)lround(SCORE_SCALE * ((visits - 1) * log2(visits) - visits * log2(visits + 1)));
@@ -301,7 +306,7 @@ rhumb_status rhumb__order_bisect(rhumb__visits *visits, const rhumb__row_layout 
     bisection b = {
         .visits = visits, .layout = layout, .work = work, .order = order, .parts = {{0, count}}, .part_count = 1};
     if (count == 0 || visits->search_count == 0) return RHUMB_OK;
-    RHUMB_TRY(begin(&b, count));
+    RHUMB_TRY(bisection_init(&b, count));
     for (uint32_t round = 0; round < ROUND_COUNT; round++) {
         atomic_store(&b.next, 0);
         RHUMB_TRY(rhumb__parallel_run(work->thread_count, cutting_worker, &b));

@@ -1,13 +1,13 @@
-/* order_visits.c - see order_visits.h.
+/* order_visits.c - a sample of searches and the slots they visit, see order_internal.h.
  *
- * Each search runs twice, once to count and once to enter, so that the visits need to be kept in one arrangement only.
- * A search expands a fixed number of nodes: what a user's search does around its answers, for little money. Many small
- * searches predict the pages of a large one as well as a few large ones do, and cost a quarter.
+ * Each search runs twice, once to count its visits and once to record them, so that the visits are stored by slot only.
+ * A search expands a fixed number of nodes, like a user's search near its answers, but cheaply. Many small searches
+ * predict the pages of a large one as well as a few large ones do, at a quarter of the cost.
  *
- * Owns the scratch pool for the length of one call. Threads share the visits through atomic counters, with relaxed
- * order: the end of a run over all threads is what makes them visible.
+ * Owns the scratch pool for the length of one call. Threads share the visits through atomic counters with relaxed
+ * order; the end of the parallel run makes them visible.
  */
-#include "engine/upkeep/compact/order_visits.h"
+#include "engine/upkeep/compact/order_internal.h"
 
 #include <math.h>
 #include <string.h>
@@ -19,9 +19,9 @@
 #include "engine/search/scratch.h"
 #include "engine/search/search.h"
 
-/* A search begins at one of so many slots. It visits at most the slots of its sixteen lists and its own: so there are
- * about two visits for each link at most. Ten lists in the place of sixteen give 0.607 in the place of 0.598 of the
- * pages before on the word vectors of bench/results/order.txt. */
+/* One search begins in each run of so many slots. It visits at most its own slot and those of its sixteen lists, so
+ * there are at most about two visits for each link. On the word vectors of bench/results/order.txt, ten lists instead
+ * of sixteen leave 0.607 instead of 0.598 of the pages. */
 #define SAMPLE_STEP 8u
 
 typedef struct sampling {
@@ -29,19 +29,19 @@ typedef struct sampling {
     uint64_t slot_count;
     rhumb__visits *visits;
     rhumb__scratch_pool pool;
-    bool entering;
+    bool recording; /* the second run */
     _Atomic uint64_t next;
     const rhumb__order_work *work;
 } sampling;
 
-/* Where a search begins: anywhere among its own SAMPLE_STEP slots, because vectors may be inserted in turns of so many
- * kinds. */
+/* Where a search begins: at a random one of its SAMPLE_STEP slots, because vectors of as many kinds may be inserted in
+ * rotation. */
 static uint32_t start_of(const sampling *s, uint64_t search) {
     const uint64_t slot = search * SAMPLE_STEP + rhumb__mix64(search) % SAMPLE_STEP;
     return (uint32_t)rhumb__min_u64(slot, s->slot_count - 1);
 }
 
-/* Searches for the vector of `start`; returns how many slots it has visited, which are in `visited`. */
+/* Searches for the vector of `start`. Stores the slots that it visits in `visited`, and their number. */
 static rhumb_status search_from(const sampling *s, rhumb__scratch *scratch, uint32_t start, uint32_t *visited,
                                 uint32_t *count_out) {
     rhumb_status status;
@@ -72,7 +72,7 @@ static void note(const sampling *s, uint32_t search, const uint32_t *visited, ui
     rhumb__visits *visits = s->visits;
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t place = atomic_fetch_add_explicit(&visits->count[visited[i]], 1, memory_order_relaxed);
-        if (s->entering) visits->searches[visits->begin[visited[i]] + place] = search;
+        if (s->recording) visits->searches[visits->begin[visited[i]] + place] = search;
     }
 }
 
@@ -101,8 +101,8 @@ done:
     return status;
 }
 
-static rhumb_status run_searches(sampling *s, bool entering) {
-    s->entering = entering;
+static rhumb_status run_searches(sampling *s, bool recording) {
+    s->recording = recording;
     atomic_store(&s->next, 0);
     return rhumb__parallel_run(s->work->thread_count, sampling_worker, s);
 }

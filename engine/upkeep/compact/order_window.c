@@ -1,13 +1,14 @@
-/* order_window.c - see order_window.h.
+/* order_window.c - the order by a window of placed nodes (Gorder), see order_internal.h.
  *
- * Every slot that is not placed yet has a score: for each node in the window, one for a link from it, one for a link to
- * it, and one for each node that links to both. A node that enters the window raises scores, one that leaves lowers the
- * same ones. Scores change by one at a time, so slots are kept in lists by score, which makes each change a handful of
- * assignments.
+ * Every slot that has not been placed has a score: for each node in the window, one for a link from it, one for a link
+ * to it, and one for each node that links to both. A node that enters the window raises scores; when it leaves, it
+ * lowers the same ones. Scores change by one at a time, so slots are kept in lists by score, and each change takes a
+ * handful of assignments.
  *
- * Nodes that very many link to would raise half of the graph; only the first IN_COUNT_MAX of their in-links count.
+ * A node with very many in-links would raise the scores of half of the graph; only its first IN_COUNT_MAX in-links are
+ * used. Owns its arrays for the length of one call. Locks: none.
  */
-#include "engine/upkeep/compact/order_window.h"
+#include "engine/upkeep/compact/order_internal.h"
 
 #include <string.h>
 
@@ -19,7 +20,7 @@
 #define WINDOW_COUNT 5u
 #define IN_COUNT_MAX 48u
 #define SCORE_MAX 65534u
-#define NOBODY UINT32_MAX
+#define NO_SLOT UINT32_MAX
 #define PLACED UINT32_MAX
 
 typedef struct window_order {
@@ -37,19 +38,19 @@ typedef struct window_order {
 /* ---- lists by score ---- */
 
 static void unlink_slot(window_order *w, uint32_t slot) {
-    if (w->previous[slot] != NOBODY) {
+    if (w->previous[slot] != NO_SLOT) {
         w->next[w->previous[slot]] = w->next[slot];
     } else {
         w->first[w->score[slot]] = w->next[slot];
     }
-    if (w->next[slot] != NOBODY) w->previous[w->next[slot]] = w->previous[slot];
+    if (w->next[slot] != NO_SLOT) w->previous[w->next[slot]] = w->previous[slot];
 }
 
 static void link_slot(window_order *w, uint32_t slot, uint32_t score) {
     w->score[slot] = score;
-    w->previous[slot] = NOBODY;
+    w->previous[slot] = NO_SLOT;
     w->next[slot] = w->first[score];
-    if (w->next[slot] != NOBODY) w->previous[w->next[slot]] = slot;
+    if (w->next[slot] != NO_SLOT) w->previous[w->next[slot]] = slot;
     w->first[score] = slot;
     if (score > w->top) w->top = score;
 }
@@ -61,7 +62,7 @@ static void change_score(window_order *w, uint32_t slot, bool raise) {
     link_slot(w, slot, raise ? score + 1 : score - 1);
 }
 
-/* What a node does to the scores of others when it enters the window (raise) or leaves it. */
+/* Changes the scores of other nodes when a node enters the window (raise) or leaves it. */
 static void change_scores(window_order *w, uint32_t slot, bool raise) {
     uint32_t slots[RHUMB__M0_MAX];
     const uint32_t count = rhumb__graph_neighbours(w->graph, slot, w->slot_count, slots);
@@ -74,7 +75,7 @@ static void change_scores(window_order *w, uint32_t slot, bool raise) {
     }
 }
 
-/* ---- beginning ---- */
+/* ---- in-links ---- */
 
 static rhumb_status transpose(window_order *w) {
     uint32_t slots[RHUMB__M0_MAX];
@@ -97,7 +98,7 @@ static rhumb_status transpose(window_order *w) {
     return RHUMB_OK;
 }
 
-static rhumb_status begin(window_order *w) {
+static rhumb_status window_init(window_order *w) {
     w->in_begin = rhumb__alloc_zeroed(w->slot_count + 1, sizeof *w->in_begin);
     w->score = rhumb__alloc_zeroed(w->slot_count, sizeof *w->score);
     w->next = rhumb__alloc_zeroed(w->slot_count, sizeof *w->next);
@@ -121,7 +122,7 @@ static void release(window_order *w) {
 
 /* The slot with the highest score. */
 static uint32_t best_slot(window_order *w) {
-    while (w->top > 0 && w->first[w->top] == NOBODY) w->top--;
+    while (w->top > 0 && w->first[w->top] == NO_SLOT) w->top--;
     return w->first[w->top];
 }
 
@@ -129,8 +130,8 @@ rhumb_status rhumb__order_window(rhumb__graph *graph, uint64_t slot_count, uint3
     rhumb_status status;
     window_order w = {.graph = graph, .slot_count = slot_count};
     if (slot_count == 0) return RHUMB_OK;
-    RHUMB_TRY(begin(&w));
-    /* Backwards, so that the first of the order given is the first in the list. */
+    RHUMB_TRY(window_init(&w));
+    /* From the end, so that the first slot of the order given is the first of the list. */
     for (uint64_t i = slot_count; i > 0; i--) link_slot(&w, order[i - 1], 0);
     for (uint64_t i = 0; i < slot_count; i++) {
         const uint32_t slot = best_slot(&w);

@@ -1,15 +1,16 @@
 /* repair.c - see repair.h.
  *
  *   1. place     the vectors that can be saved, one after the other, as recovery places those of a log
- *   2. lists     of level 0, with the slots' new numbers
- *   3. log       the operations that the old index had in its log only
- *   4. link      what is incomplete, and what no path leads to
+ *   2. lists     of level 0, with the new slots
+ *   3. log       the operations that only the log of the old index had
+ *   4. link      the nodes whose lists are incomplete, and those that no path leads to
  *   5. publish   all of it, as one version
  *
- * The new index is written without a log, so before step 5 its file holds an empty version, and a crash leaves that; a
- * failure removes it. Everything is in memory until then. In the new index this counts as one batch of inserts.
+ * Everything is in memory until step 5. The new index is written without a log, so until then its file holds an empty
+ * version, which a crash leaves; a failure removes the file. The new index has all of it as one batch of inserts.
  *
- * Owns the new graph until it is closed or abandoned, and the map from old slots to new ones.
+ * Owns the new graph until it is closed or abandoned, and the map from old slots to new ones. Locks: no other thread
+ * knows the new graph; the old file is locked as salvage_file.h says.
  */
 #include "engine/upkeep/repair/repair.h"
 #include "engine/durability/lifetime.h"
@@ -18,6 +19,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/bits.h"
 #include "base/status.h"
 #include "engine/build/batch_insert.h"
@@ -31,7 +33,7 @@
 #include "engine/upkeep/repair/salvage.h"
 #include "engine/upkeep/repair/salvage_log.h"
 
-/* What is read from a section at a time. */
+/* How much of a section is read at a time. */
 #define READ_BYTES (UINT64_C(1) << 20)
 
 typedef struct repair {
@@ -42,26 +44,31 @@ typedef struct repair {
     rhumb__graph *graph;
     rhumb__scratch_pool pool;
     rhumb__progress progress;
-    uint8_t *rows;        /* READ_BYTES, or one row: as they are in the old file */
+    uint8_t *rows;        /* of the old file: READ_BYTES, or one row if that is longer */
     uint8_t *row;         /* a prepared row of the space */
     uint8_t *vector;      /* components, aligned */
     uint32_t *map;        /* by old slot: the new one, or RHUMB__SLOT_NONE */
     uint64_t *doubtful;   /* one bit per new slot */
     uint64_t *incomplete; /* one bit per new slot: its list on level 0 lacks something */
-    uint64_t slot_limit;  /* new slots that the bits are for */
+    uint64_t slot_limit;  /* the bitmaps have a bit for each new slot below it */
     bool pool_ready;
 } repair;
 
-/* ---- beginning ---- */
+/* ---- preparation ---- */
 
-static rhumb_status reserve(repair *r) {
+/* The stride of a section in the new graph, which is that in the old file. */
+static uint64_t row_stride(const repair *r, uint32_t section_id) {
+    return r->graph->sections[section_id].row_stride_bytes;
+}
+
+static rhumb_status repair_reserve(repair *r) {
     const rhumb__space *space = &r->salvage->space;
     const uint64_t slot_count = r->salvage->counts.slot_count;
-    /* Each operation of the log takes a slot at most. */
+    /* Each operation of the log takes at most one slot. */
     r->slot_limit = rhumb__max_u64(slot_count + r->log.operation_count, 1);
     const uint64_t word_count = rhumb__divide_up(r->slot_limit, 64);
-    const uint64_t list0_bytes = rhumb__round_up(r->salvage->params.M0 * sizeof(uint32_t), 64);
-    const uint64_t row_bytes = rhumb__max_u64(space->row_stride_bytes, list0_bytes);
+    const uint64_t row_bytes =
+        rhumb__max_u64(row_stride(r, RHUMB__SECTION_VECTORS), row_stride(r, RHUMB__SECTION_LISTS0));
     r->rows = rhumb__alloc_aligned(rhumb__max_u64(READ_BYTES, row_bytes), 1, 64);
     r->row = rhumb__alloc_aligned(space->row_bytes, 1, 64);
     r->vector = rhumb__alloc_aligned(space->vector_bytes, 1, 64);
@@ -77,7 +84,7 @@ static rhumb_status reserve(repair *r) {
     return RHUMB_OK;
 }
 
-static rhumb_status begin(repair *r) {
+static rhumb_status repair_begin(repair *r) {
     rhumb_status status;
     rhumb__repair_result *result = r->result;
     RHUMB_TRY(rhumb__salvage_open(r->spec->path, &r->spec->custom, &r->salvage));
@@ -85,7 +92,7 @@ static rhumb_status begin(repair *r) {
     result->epoch = salvage->file->superblock.epoch;
     result->older_version = salvage->older;
     memcpy(result->version_note, salvage->version_note, sizeof result->version_note);
-    /* Before the long part, so that a name that is taken is told at once. */
+    /* Before the long part, so that a name that exists is reported immediately. */
     const rhumb__graph_options options = {.durability = RHUMB_DURABILITY_NONE};
     RHUMB_TRY(rhumb__graph_create(r->spec->new_path, &salvage->params, &options, r->spec->creator_version, &r->graph));
     rhumb__scratch_pool_init(&r->pool, r->graph);
@@ -102,7 +109,7 @@ static rhumb_status begin(repair *r) {
         goto done;
     }
     RHUMB_TRY(rhumb__salvage_log_open(salvage->file, salvage->counts.lsn, &r->log));
-    RHUMB_TRY(reserve(r));
+    RHUMB_TRY(repair_reserve(r));
     r->progress = (rhumb__progress){.report = r->spec->progress,
                                     .context = r->spec->progress_context,
                                     .total_count = rhumb__max_u64(2 * result->slot_count, 1)};
@@ -112,8 +119,8 @@ done:
 
 /* ---- placing ---- */
 
-/* Of two slots with the same key the higher one is the later, unless only it is doubtful. Returns whether the slot at
- * hand is the one to take. */
+/* Of two slots with the same key the higher one is newer and replaces the other, unless it is doubtful and the other is
+ * not. Returns whether to save the current slot, which is the higher one. */
 static bool settle_duplicate(repair *r, uint64_t key, const rhumb__salvage_verdict *verdict) {
     const uint32_t present = rhumb__key_table_find(&r->graph->key_table, key);
     if (present == RHUMB__SLOT_NONE) return true;
@@ -134,6 +141,7 @@ static rhumb_status save_slot(repair *r, uint32_t slot, const rhumb__salvage_ver
     }
     if (!settle_duplicate(r, key, verdict)) return RHUMB_OK;
     const uint32_t new_slot = (uint32_t)r->graph->counts.slot_count;
+    RHUMB_ASSERT_DEBUG(new_slot < r->slot_limit && slot < r->salvage->counts.slot_count);
     rhumb_status status = rhumb__graph_place(r->graph, key, r->row, true);
     if (status != RHUMB_OK) return status;
     r->map[slot] = new_slot;
@@ -157,11 +165,12 @@ static rhumb_status place_slot(repair *r, uint32_t slot, const uint8_t *stored_r
     return RHUMB_OK;
 }
 
-/* Called with each row of a section, in order. */
+/* Called for each row of a section, in order. */
 typedef rhumb_status (*row_visit)(repair *r, uint32_t slot, const uint8_t *stored_row);
 
-static rhumb_status visit_rows(repair *r, uint32_t section_id, uint64_t stride, row_visit visit) {
+static rhumb_status visit_rows(repair *r, uint32_t section_id, row_visit visit) {
     rhumb_status status = RHUMB_OK;
+    const uint64_t stride = row_stride(r, section_id);
     const uint64_t slot_count = r->salvage->counts.slot_count;
     const uint64_t rows_per_read = rhumb__max_u64(READ_BYTES / stride, 1);
     for (uint64_t first = 0; first < slot_count; first += rows_per_read) {
@@ -192,7 +201,7 @@ static rhumb_status restore_list(repair *r, uint32_t slot, const uint8_t *stored
         if (r->map[slots[i]] != RHUMB__SLOT_NONE) slots[kept_count++] = r->map[slots[i]];
     }
     const rhumb__list list = rhumb__graph_list(r->graph, new_slot, 0);
-    (void)rhumb__list_exchange(&list, NULL, 0, slots, kept_count); /* it is empty, so this succeeds */
+    (void)rhumb__list_exchange(&list, NULL, 0, slots, kept_count); /* the list is empty, so this succeeds */
     const bool complete = kept_count == count && (count > 0 || r->graph->counts.slot_count == 1);
     if (complete) r->incomplete[new_slot / 64] &= ~(UINT64_C(1) << (new_slot % 64));
     return RHUMB_OK;
@@ -205,8 +214,8 @@ static rhumb_status fail_record(const repair *r, const rhumb__log_record *record
                           "the log's operation %llu does not fit the index", (unsigned long long)record->lsn);
 }
 
-/* Unlike recovery, this takes an insert of a key that is there for an upsert, and a delete of one that is not for
- * nothing: the slots that are missing, or doubtful, may be what the operation presupposes. */
+/* Unlike recovery, treats an insert of a key that exists as an upsert, and ignores a delete of a key that does not: the
+ * operation may presuppose a slot that is lost or doubtful. */
 static rhumb_status carry_over(void *context, const rhumb__log_record *record) {
     repair *r = context;
     uint64_t key = 0;
@@ -226,7 +235,7 @@ static rhumb_status carry_over(void *context, const rhumb__log_record *record) {
     return RHUMB_OK;
 }
 
-/* A log that turns out to be of no use half-way has been carried over as far as it was. */
+/* Carries over the log, up to the first operation that turns out to be damaged. */
 static rhumb_status replay(repair *r) {
     rhumb_error before;
     rhumb__repair_result *result = r->result;
@@ -265,8 +274,8 @@ done:
     return status;
 }
 
-/* The superblock's checksum is right, so only a file that was made to has metadata that cannot be; none are taken then.
- * Nobody else knows the new graph yet. */
+/* Takes over the metadata. The superblock's checksum is right, so only a crafted file can have impossible metadata; the
+ * new index then has none. No other thread knows the new graph yet. */
 static void take_metadata(repair *r) {
     rhumb_error before;
     const rhumb__salvage_file *file = r->salvage->file;
@@ -276,7 +285,7 @@ static void take_metadata(repair *r) {
     }
 }
 
-static rhumb_status publish(repair *r, uint64_t batch) {
+static rhumb_status repair_publish(repair *r, uint64_t batch) {
     rhumb_status status;
     uint64_t lsn = 0;
     rhumb__graph *graph = r->graph;
@@ -292,16 +301,16 @@ done:
     return status;
 }
 
-static rhumb_status run(repair *r) {
+static rhumb_status repair_run(repair *r) {
     rhumb_status status;
     uint64_t batch = 0;
-    RHUMB_TRY(begin(r));
+    RHUMB_TRY(repair_begin(r));
     RHUMB_TRY(rhumb__batch_boundary(r->graph->writer, RHUMB__LOG_BATCH_BEGIN, 0, &batch));
-    RHUMB_TRY(visit_rows(r, RHUMB__SECTION_VECTORS, r->graph->space.row_stride_bytes, place_slot));
-    RHUMB_TRY(visit_rows(r, RHUMB__SECTION_LISTS0, r->graph->lists0.row_stride_bytes, restore_list));
+    RHUMB_TRY(visit_rows(r, RHUMB__SECTION_VECTORS, place_slot));
+    RHUMB_TRY(visit_rows(r, RHUMB__SECTION_LISTS0, restore_list));
     RHUMB_TRY(replay(r));
     RHUMB_TRY(link_all(r));
-    status = publish(r, batch);
+    status = repair_publish(r, batch);
 done:
     return status;
 }
@@ -309,7 +318,7 @@ done:
 rhumb_status rhumb__repair(const rhumb__repair_spec *spec, rhumb__repair_result *result) {
     memset(result, 0, sizeof *result);
     repair r = {.spec = spec, .result = result};
-    const rhumb_status status = run(&r);
+    const rhumb_status status = repair_run(&r);
     if (r.pool_ready) rhumb__scratch_pool_destroy(&r.pool);
     if (status == RHUMB_OK) {
         rhumb__graph_close(r.graph);

@@ -1,10 +1,11 @@
-/* repair.h - a new index file from what is left of a damaged one.
+/* repair.h - builds a new index file from what is left of a damaged one.
  *
- * What can be saved is decided by salvage.h. The new index has the parameters of the old one and an identity of its
- * own; slots are numbered anew, in the old order, without those of deleted and lost vectors. Neighbour lists of level 0
- * are taken over where they are intact; a list that is not, or that named a slot which is not there any more, is
- * completed by the search that inserting uses. Lists of upper levels are not taken over: the level of a node follows
- * from its slot number, and that changes for every slot behind the first gap. They are one in M of all lists.
+ * salvage.h decides what can be saved. The new index has the parameters of the old one and an identity of its own.
+ * Slots are renumbered in the old order, without those of deleted and lost vectors. Neighbour lists of level 0 are kept
+ * where they are intact; a list that is damaged, or that contained a slot which has been dropped, is completed by the
+ * search that inserting uses. Lists of upper levels are rebuilt: the level of a node follows from its slot, which
+ * changes for every node after the first gap. They are one in M of all lists. Derived sections begin empty
+ * (graph/sections.h).
  *
  * The old file and its log are only read.
  */
@@ -22,14 +23,14 @@ typedef struct rhumb__repair_spec {
     const char *new_path;
     uint32_t creator_version;
     uint32_t thread_count; /* 0: one per processor */
-    bool strict;           /* fail rather than take what is doubtful or not proved */
+    bool strict;           /* fail rather than accept what is doubtful or unproved */
     bool (*progress)(void *context, uint64_t done_count, uint64_t total_count); /* may be NULL */
     void *progress_context;
     rhumb__custom_metric custom; /* of the old index, if it has one */
 } rhumb__repair_spec;
 
 typedef struct rhumb__repair_result {
-    uint64_t epoch; /* of the version that was taken */
+    uint64_t epoch; /* of the version that was read */
     bool older_version;
     bool checksums_lost;
     uint64_t chunk_count;
@@ -53,10 +54,10 @@ typedef struct rhumb__repair_result {
     char log_note[512];
 } rhumb__repair_result;
 
-/* Makes the new file, which must not exist, and closes it; on failure there is none. RHUMB_E_EXISTS, RHUMB_E_LOCKED,
- * RHUMB_E_CANCELLED, RHUMB_E_NOMEM, RHUMB_E_FULL, RHUMB_E_METRIC; RHUMB_E_NOTFOUND, RHUMB_E_NOT_AN_INDEX,
- * RHUMB_E_VERSION, RHUMB_E_CORRUPT, RHUMB_E_TRUNCATED or RHUMB_E_IO of the old file when no version of it has a usable
- * frame, and RHUMB_E_CORRUPT of what strictness refuses; what creating and publishing return. */
+/* Creates the new file, which must not exist, and closes it; on failure it is removed. RHUMB_E_EXISTS, RHUMB_E_LOCKED,
+ * RHUMB_E_CANCELLED, RHUMB_E_NOMEM, RHUMB_E_FULL, RHUMB_E_METRIC. When no version of the old file has a usable frame:
+ * RHUMB_E_NOTFOUND, RHUMB_E_NOT_AN_INDEX, RHUMB_E_VERSION, RHUMB_E_CORRUPT, RHUMB_E_TRUNCATED or RHUMB_E_IO. With
+ * `strict`, RHUMB_E_CORRUPT for what is doubtful or unproved. What creating and publishing return. */
 rhumb_status rhumb__repair(const rhumb__repair_spec *spec, rhumb__repair_result *result) RHUMB_NODISCARD;
 
 #endif /* RHUMB_ENGINE_UPKEEP_REPAIR_REPAIR_H */

@@ -1,8 +1,11 @@
 /* salvage.c - see salvage.h.
  *
- * Every number that comes from the file is checked before it is used as an index: slots of buckets and lists against
- * slot_count, chains against the number of overflow rows and a length that no index comes near. What is wrong in that
- * way counts as damage also where the checksum is right.
+ * Every number from the file is checked before it is used as an index: slots of buckets and lists against slot_count,
+ * chains against the number of overflow rows and a length that no index comes near. A number that is wrong is treated
+ * as damage even if the checksum is right. Which sections there must be, and of what shape, is in the table of
+ * sections.
+ *
+ * Owns everything that it has read. Locks: none.
  */
 #include "engine/upkeep/repair/salvage.h"
 
@@ -10,81 +13,62 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/bits.h"
 #include "base/status.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/tombstones.h"
-
-#define SECTION_VERSION 1u
 
 /* Rows of the key table that are read at a time. */
 #define BUCKETS_PER_READ 1024u
 
 /* ---- the frame ---- */
 
-typedef struct expected_section {
-    uint32_t id;
-    rhumb__section_kind kind;
-    uint32_t codec;
-    uint64_t row_stride_bytes;
-    uint64_t row_count;
-} expected_section;
-
-static rhumb_status check_entry(const rhumb__salvage *salvage, const expected_section *expected) {
+/* Checks that the directory has the section that the parameters and the counts of the version ask for. */
+static rhumb_status check_section(const rhumb__salvage *salvage, const rhumb__section_info *info) {
     const char *path = salvage->file->path;
     const uint64_t offset = salvage->file->superblock.directory_offset;
-    const rhumb__directory_entry *entry = rhumb__salvage_file_entry(salvage->file, expected->id);
-    if (entry == NULL) return rhumb__fail_at(RHUMB_E_CORRUPT, path, offset, "section %u is missing", expected->id);
+    const rhumb__directory_entry *entry = rhumb__salvage_file_entry(salvage->file, info->id);
+    if (entry == NULL) return rhumb__fail_at(RHUMB_E_CORRUPT, path, offset, "section %u is missing", info->id);
     const rhumb__section_record *record = &entry->record;
-    if (record->codec != expected->codec || record->version != SECTION_VERSION) {
+    if (record->codec != rhumb__section_codec(info, &salvage->params) || record->version != info->version) {
         return rhumb__fail_at(RHUMB_E_VERSION, path, offset, "section %u: codec %u version %u is not known here",
-                              expected->id, record->codec, record->version);
+                              info->id, record->codec, record->version);
     }
-    if (record->kind == (uint32_t)expected->kind && record->row_stride_bytes == expected->row_stride_bytes &&
-        record->row_count == expected->row_count &&
-        record->chunk_bytes == rhumb__section_chunk_bytes(expected->kind, expected->row_stride_bytes)) {
+    const uint64_t stride_bytes = info->row_stride_bytes(&salvage->params, &salvage->space);
+    const uint64_t row_count = rhumb__section_row_count(info, &salvage->counts);
+    if (record->kind == (uint32_t)info->kind && record->row_stride_bytes == stride_bytes &&
+        record->row_count == row_count && record->chunk_bytes == rhumb__section_chunk_bytes(info->kind, stride_bytes)) {
         return RHUMB_OK;
     }
     return rhumb__fail_at(RHUMB_E_CORRUPT, path, offset,
-                          "section %u: %llu rows of %llu bytes expected, %llu rows of %llu bytes found", expected->id,
-                          (unsigned long long)expected->row_count, (unsigned long long)expected->row_stride_bytes,
+                          "section %u: %llu rows of %llu bytes expected, %llu rows of %llu bytes found", info->id,
+                          (unsigned long long)row_count, (unsigned long long)stride_bytes,
                           (unsigned long long)record->row_count, (unsigned long long)record->row_stride_bytes);
 }
 
+/* The next required section. Derived ones are not salvaged. */
+static const rhumb__section_info *next_salvaged(const rhumb__section_info *previous) {
+    const rhumb__section_info *info = rhumb__section_next(previous);
+    while (info != NULL && info->derived) info = rhumb__section_next(info);
+    return info;
+}
+
 static rhumb_status check_sections(const rhumb__salvage *salvage) {
-    const rhumb__params *params = &salvage->params;
-    const rhumb__counts *counts = &salvage->counts;
-    const uint64_t slots = counts->slot_count;
-    const uint32_t vector_codec = (uint32_t)params->metric << 16 | (uint32_t)params->element;
-    const uint64_t list0_bytes = rhumb__round_up(params->M0 * sizeof(uint32_t), 64);
-    const uint64_t list_bytes = rhumb__round_up(params->M * sizeof(uint32_t), 64);
-    const rhumb__section_kind append = RHUMB__SECTION_APPEND;
-    const rhumb__section_kind mutable = RHUMB__SECTION_MUTABLE;
-    const expected_section expected[] = {
-        {RHUMB__SECTION_VECTORS, append, vector_codec, salvage->space.row_stride_bytes, slots},
-        {RHUMB__SECTION_KEYS, append, 0, sizeof(uint64_t), slots},
-        {RHUMB__SECTION_NODES, append, 0, sizeof(uint64_t), slots},
-        {RHUMB__SECTION_LISTS0, mutable, 0, list0_bytes, slots},
-        {RHUMB__SECTION_LISTS_UPPER, mutable, 0, list_bytes, counts->upper_row_count},
-        {RHUMB__SECTION_KEY_BUCKETS, mutable, 0, sizeof(rhumb__key_bucket), counts->key_bucket_count},
-        {RHUMB__SECTION_KEY_OVERFLOW, mutable, 0, sizeof(rhumb__key_bucket), counts->key_overflow_count},
-        {RHUMB__SECTION_TOMBSTONES, mutable, 0, RHUMB__TOMBSTONE_ROW_BYTES, rhumb__tombstone_row_count(slots)},
-    };
-    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
-        const rhumb_status status = check_entry(salvage, &expected[i]);
+    for (const rhumb__section_info *info = next_salvaged(NULL); info != NULL; info = next_salvaged(info)) {
+        const rhumb_status status = check_section(salvage, info);
         if (status != RHUMB_OK) return status;
     }
     for (uint32_t i = 0; i < salvage->file->directory->section_count; i++) {
         const rhumb__section_record *record = &salvage->file->directory->entries[i].record;
-        const bool known = record->id >= RHUMB__SECTION_VECTORS && record->id <= RHUMB__SECTION_TOMBSTONES;
-        if (known || (record->flags & RHUMB__SECTION_REQUIRED) == 0) continue;
+        if (rhumb__section_find(record->id) != NULL || (record->flags & RHUMB__SECTION_REQUIRED) == 0) continue;
         return rhumb__fail_at(RHUMB_E_VERSION, salvage->file->path, salvage->file->superblock.directory_offset,
                               "the index has a section %u that this version does not know", record->id);
     }
     return RHUMB_OK;
 }
 
-static rhumb_status take(rhumb__salvage *salvage, uint32_t candidate, const rhumb__custom_metric *custom) {
+static rhumb_status select_version(rhumb__salvage *salvage, uint32_t candidate, const rhumb__custom_metric *custom) {
     rhumb_status status;
     rhumb__salvage_file *file = salvage->file;
     RHUMB_TRY(rhumb__salvage_file_take(file, candidate));
@@ -101,21 +85,21 @@ done:
     return status;
 }
 
-/* Failures that say nothing against the version. */
+/* Errors that do not mean this version is damaged, so trying the previous one would not help. */
 static bool ends_the_choice(rhumb_status status) {
     return status == RHUMB_E_NOMEM || status == RHUMB_E_VERSION || status == RHUMB_E_METRIC;
 }
 
-/* The newest version that can be taken. One that a newer library wrote is not damaged: the one before it is not what
- * its owner wants. */
-static rhumb_status take_newest(rhumb__salvage *salvage, const rhumb__custom_metric *custom) {
+/* Selects the newest version that can be used. A version that a newer library wrote is not damaged, and its owner does
+ * not want the one before it. */
+static rhumb_status select_newest(rhumb__salvage *salvage, const rhumb__custom_metric *custom) {
     rhumb_error first;
     rhumb_error before;
     rhumb_status status = RHUMB_OK;
     rhumb__error_save(&before);
     first = before;
     for (uint32_t i = 0; i < salvage->file->versions.count; i++) {
-        status = take(salvage, i, custom);
+        status = select_version(salvage, i, custom);
         if (status == RHUMB_OK || ends_the_choice(status)) break;
         if (i == 0) rhumb__error_save(&first);
         salvage->older = true;
@@ -142,7 +126,7 @@ rhumb_status rhumb__salvage_open(const char *path, const rhumb__custom_metric *c
     rhumb__salvage *salvage = rhumb__alloc_zeroed(1, sizeof *salvage);
     if (salvage == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for reading a damaged index");
     RHUMB_TRY(rhumb__salvage_file_open(path, &salvage->file));
-    RHUMB_TRY(take_newest(salvage, custom));
+    RHUMB_TRY(select_newest(salvage, custom));
     *salvage_out = salvage;
     salvage = NULL;
 done:
@@ -152,7 +136,7 @@ done:
 
 void rhumb__salvage_close(rhumb__salvage *salvage) {
     if (salvage == NULL) return;
-    for (uint32_t id = 0; id <= RHUMB__SECTION_TOMBSTONES; id++) rhumb__salvage_section_clear(&salvage->sections[id]);
+    for (uint32_t id = 0; id < RHUMB__SECTION_ID_LIMIT; id++) rhumb__salvage_section_clear(&salvage->sections[id]);
     rhumb__salvage_file_close(salvage->file);
     rhumb__free(salvage->keys);
     rhumb__free(salvage->tombstones);
@@ -166,12 +150,14 @@ void rhumb__salvage_close(rhumb__salvage *salvage) {
 
 static bool row_intact(const rhumb__salvage *salvage, uint32_t id, uint64_t row) {
     const rhumb__salvage_section *section = &salvage->sections[id];
+    RHUMB_ASSERT_DEBUG(section->entry != NULL && row < section->entry->record.row_count);
     const uint64_t stride = section->entry->record.row_stride_bytes;
     return rhumb__salvage_section_intact(section, row * stride, stride);
 }
 
 static bool row_readable(const rhumb__salvage *salvage, uint32_t id, uint64_t row) {
     const rhumb__salvage_section *section = &salvage->sections[id];
+    RHUMB_ASSERT_DEBUG(section->entry != NULL && row < section->entry->record.row_count);
     const uint64_t stride = section->entry->record.row_stride_bytes;
     return rhumb__salvage_section_readable(section, row * stride, stride);
 }
@@ -183,7 +169,7 @@ rhumb_status rhumb__salvage_read_rows(rhumb__salvage *salvage, uint32_t section_
     return rhumb__salvage_section_read(salvage->file, section, first_row * stride, row_count * stride, rows);
 }
 
-/* A whole section in memory, *rows_out; NULL when it has no rows. */
+/* Reads a whole section into memory, *rows_out, which stays NULL when the section has no rows. */
 static rhumb_status load_section(rhumb__salvage *salvage, uint32_t id, void *rows_out) {
     const uint64_t row_count = salvage->sections[id].entry->record.row_count;
     if (row_count == 0) return RHUMB_OK;
@@ -199,7 +185,7 @@ static uint64_t key_hash(const rhumb__salvage *salvage, uint64_t key) {
     return rhumb__key_table_hash(rhumb__key_table_salt(salvage->params.seed), key);
 }
 
-/* Notes the slots of one row. Returns whether the row is one that can be. */
+/* Notes the slots of one row. Returns whether the row is possible. */
 static bool note_row(rhumb__salvage *salvage, uint64_t bucket, const rhumb__key_bucket *row) {
     if (row->count > RHUMB__KEY_BUCKET_PLACES || row->next > salvage->counts.key_overflow_count) return false;
     for (uint32_t i = 0; i < row->count; i++) {
@@ -241,7 +227,7 @@ static rhumb_status note_table(rhumb__salvage *salvage) {
     salvage->keyed = rhumb__alloc_zeroed(slot_words, sizeof(uint64_t));
     salvage->broken = rhumb__alloc_zeroed(rhumb__divide_up(bucket_count, 64), sizeof(uint64_t));
     if (rows == NULL || salvage->listed == NULL || salvage->keyed == NULL || salvage->broken == NULL) {
-        status = rhumb__fail(RHUMB_E_NOMEM, "no memory for looking through the key table");
+        status = rhumb__fail(RHUMB_E_NOMEM, "no memory for scanning the key table");
         goto done;
     }
     RHUMB_TRY(load_section(salvage, RHUMB__SECTION_KEY_OVERFLOW, &overflow));
@@ -258,9 +244,9 @@ done:
 
 rhumb_status rhumb__salvage_load(rhumb__salvage *salvage) {
     rhumb_status status;
-    for (uint32_t id = RHUMB__SECTION_VECTORS; id <= RHUMB__SECTION_TOMBSTONES; id++) {
-        RHUMB_TRY(rhumb__salvage_section_check(salvage->file, rhumb__salvage_file_entry(salvage->file, id),
-                                               &salvage->sections[id]));
+    for (const rhumb__section_info *info = next_salvaged(NULL); info != NULL; info = next_salvaged(info)) {
+        RHUMB_TRY(rhumb__salvage_section_check(salvage->file, rhumb__salvage_file_entry(salvage->file, info->id),
+                                               &salvage->sections[info->id]));
     }
     RHUMB_TRY(load_section(salvage, RHUMB__SECTION_KEYS, &salvage->keys));
     RHUMB_TRY(load_section(salvage, RHUMB__SECTION_TOMBSTONES, &salvage->tombstones));
@@ -271,7 +257,7 @@ done:
 
 /* ---- judging ---- */
 
-/* What the key table says of a slot where the tombstones cannot be trusted. */
+/* Whether a slot is alive according to the key table, where the tombstones cannot be trusted. */
 static bool is_alive_by_table(const rhumb__salvage *salvage, uint32_t slot, bool *doubtful_out) {
     const bool listed = rhumb__bit_get(salvage->listed, slot);
     if (salvage->file->checksums_lost) {
@@ -326,6 +312,7 @@ static bool has_vector(const rhumb__salvage *salvage, uint32_t slot, const uint8
 
 rhumb__salvage_verdict rhumb__salvage_judge(const rhumb__salvage *salvage, uint32_t slot, const uint8_t *stored_row,
                                             uint8_t *row) {
+    RHUMB_ASSERT_DEBUG(slot < salvage->counts.slot_count);
     rhumb__salvage_verdict verdict = {.unproved = salvage->file->checksums_lost};
     if (!is_alive(salvage, slot, &verdict.doubtful)) return verdict;
     if (!has_vector(salvage, slot, stored_row, row)) {

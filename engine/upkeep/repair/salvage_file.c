@@ -24,7 +24,7 @@ static rhumb_status fail_locked(const rhumb__salvage_file *file) {
                           "another handle has this index open for writing; it must be closed before a repair");
 }
 
-static rhumb_status take_writer_lock(rhumb__salvage_file *file) {
+static rhumb_status salvage_lock_writer(rhumb__salvage_file *file) {
     bool taken = false;
     const rhumb_status status = rhumb__writer_lock_take(file->io, &taken);
     if (status != RHUMB_OK || taken) return status;
@@ -33,7 +33,7 @@ static rhumb_status take_writer_lock(rhumb__salvage_file *file) {
 
 /* A handle that may only read cannot hold the writer's lock. It pins what it is going to read and then tests the lock:
  * a writer that comes later leaves those blocks alone. */
-static rhumb_status pin_versions(rhumb__salvage_file *file) {
+static rhumb_status salvage_pin_versions(rhumb__salvage_file *file) {
     rhumb_status status = RHUMB_OK;
     bool pinned = false;
     bool held = false;
@@ -49,7 +49,7 @@ done:
 }
 
 /* Opens for writing, only to be able to lock. A file that may not be written can still be read. */
-static rhumb_status open_io(rhumb__salvage_file *file, const char *path, bool *may_lock_out) {
+static rhumb_status salvage_open_io(rhumb__salvage_file *file, const char *path, bool *may_lock_out) {
     rhumb_error before;
     rhumb__error_save(&before);
     const rhumb_status status = rhumb__io_open(NULL, path, RHUMB__IO_WRITE, &file->io);
@@ -65,16 +65,16 @@ rhumb_status rhumb__salvage_file_open(const char *path, rhumb__salvage_file **fi
     bool may_lock = false;
     rhumb__salvage_file *file = rhumb__alloc_zeroed(1, sizeof *file);
     if (file == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for reading a damaged file");
-    RHUMB_TRY(open_io(file, path, &may_lock));
+    RHUMB_TRY(salvage_open_io(file, path, &may_lock));
     /* The log of an index that is opened through a link lies next to the file itself. */
     file->path = rhumb__alloc_text(realpath(path, absolute) != NULL ? absolute : path);
     if (file->path == NULL) {
         status = rhumb__fail(RHUMB_E_NOMEM, "no memory for a path");
         goto done;
     }
-    if (may_lock) RHUMB_TRY(take_writer_lock(file));
+    if (may_lock) RHUMB_TRY(salvage_lock_writer(file));
     RHUMB_TRY(rhumb__frame_find(file->io, RHUMB__FRAME_LENIENT, &file->versions));
-    if (!may_lock) RHUMB_TRY(pin_versions(file));
+    if (!may_lock) RHUMB_TRY(salvage_pin_versions(file));
     *file_out = file;
     file = NULL;
 done:
@@ -94,7 +94,7 @@ void rhumb__salvage_file_close(rhumb__salvage_file *file) {
 /* ---- taking a version ---- */
 
 /* Without the table of checksums chunks can still be read. */
-static rhumb_status read_checksums(rhumb__salvage_file *file) {
+static rhumb_status salvage_read_checksums(rhumb__salvage_file *file) {
     char text[128];
     rhumb_error before;
     rhumb__error_save(&before);
@@ -120,7 +120,7 @@ rhumb_status rhumb__salvage_file_take(rhumb__salvage_file *file, uint32_t index)
     RHUMB_TRY(rhumb__frame_check(file->io, &file->versions, index));
     file->superblock = file->versions.items[index];
     RHUMB_TRY(rhumb__directory_read(file->io, &file->superblock, &file->directory));
-    status = read_checksums(file);
+    status = salvage_read_checksums(file);
 done:
     return status;
 }

@@ -1,5 +1,5 @@
-/* salvage_file.h - a file of sections that may be damaged anywhere: which versions it has, and which chunks of a version
- * are intact.
+/* salvage_file.h - a file of sections that may be damaged anywhere: which versions it has, and which chunks of a
+ * version are intact.
  *
  * The store refuses a file whose frame is wrong, and does not examine rows. Here the frame may be that of the previous
  * version, the file may be cut short, and the table of chunk checksums may be lost. Chunks are sorted into three kinds:

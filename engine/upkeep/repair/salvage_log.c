@@ -10,9 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/alloc.h"
 #include "base/status.h"
-#include "storage/log/log_file.h"
 
 /* Takes over what a reading of the log has found; the scan becomes the salvage log's. */
 static void take_reading(rhumb__salvage_log *log, const rhumb__log_reading *reading) {
@@ -33,10 +31,7 @@ rhumb_status rhumb__salvage_log_open(const rhumb__salvage_file *file, uint64_t c
     memcpy(owner.uuid, file->superblock.uuid, sizeof owner.uuid);
     memset(log, 0, sizeof *log);
     rhumb__error_save(&before);
-    char *path = rhumb__log_path_make(file->path);
-    if (path == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for the log's path");
-    rhumb_status status = rhumb__log_file_open(NULL, path, RHUMB__IO_READ, &log->io);
-    rhumb__free(path);
+    rhumb_status status = rhumb__log_open_to_read(NULL, file->path, &log->io);
     if (status == RHUMB_OK && log->io != NULL) {
         status = rhumb__log_read(log->io, &owner, RHUMB__LOG_READ_LENIENT, &reading);
         take_reading(log, &reading);

@@ -1,8 +1,10 @@
 /* verify.c - see verify.h.
  *
- * Takes nothing for granted that the file says: every number is checked before it is used, as in searching. Uses a byte
- * of memory per slot and a list of slots still to visit. Inserts are paused throughout, those under way have finished
- * before the walk begins, and the key table does not grow, so nothing needs a lock.
+ * Trusts nothing that the file says: every number is checked before it is used, as in searches. Owns a byte of memory
+ * per slot.
+ *
+ * Locks: key_table.split_lock and removal_lock (exclusive) throughout, and inserts are paused: those under way have
+ * finished before the walk begins, and the key table does not grow, so reading needs no other lock.
  */
 #include "engine/upkeep/repair/verify.h"
 #include "engine/build/writer.h"
@@ -12,6 +14,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/status.h"
 #include "engine/durability/checkpoint.h"
 #include "engine/graph/active.h"
@@ -43,6 +46,7 @@ static void report(verifier *v, const char *format, ...) {
 
 static void check_list(verifier *v, uint32_t slot, uint32_t level) {
     uint32_t slots[RHUMB__M0_MAX];
+    RHUMB_ASSERT_DEBUG(slot < v->slot_count);
     const rhumb__list list = rhumb__graph_list(v->graph, slot, level);
     if (list.slots == NULL) {
         report(v, "slot %u, level %u: its list lies outside the upper lists", slot, level);
@@ -52,7 +56,7 @@ static void check_list(verifier *v, uint32_t slot, uint32_t level) {
     v->result->link_count += count;
     for (uint32_t i = count; i < list.capacity; i++) {
         if (rhumb__list_peek(&list, i) == RHUMB__SLOT_NONE) continue;
-        report(v, "slot %u, level %u: an entry behind the end of the list", slot, level);
+        report(v, "slot %u, level %u: an entry after the end of the list", slot, level);
         break;
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -98,7 +102,7 @@ static void check_nodes(verifier *v) {
     }
 }
 
-/* The entry point must be there, and on the highest level. */
+/* The entry point must exist, on the highest level. */
 static void check_entry(verifier *v) {
     const uint64_t entry = atomic_load(&v->graph->entry);
     const int32_t top = rhumb__counts_level_top(&v->graph->counts);
@@ -114,7 +118,7 @@ static void check_entry(verifier *v) {
     }
 }
 
-/* Every live slot must be in the key table once, in the bucket of its key; no dead one may. */
+/* Every live slot must be in the key table once, in the bucket of its key, and no deleted one. */
 static void check_keys(verifier *v) {
     rhumb__key_table *table = &v->graph->key_table;
     const uint64_t bucket_count = atomic_load(&table->bucket_count);
@@ -127,7 +131,7 @@ static void check_keys(verifier *v) {
             for (uint32_t i = 0; i < row->count && i < RHUMB__KEY_BUCKET_PLACES; i++) {
                 const uint32_t slot = row->slots[i];
                 if (slot >= v->slot_count || (v->marks[slot] & MARK_KEYED) != 0) {
-                    report(v, "key bucket %llu: slot %u does not exist, or is there twice", (unsigned long long)bucket,
+                    report(v, "key bucket %llu: slot %u does not exist, or is listed twice", (unsigned long long)bucket,
                            slot);
                     continue;
                 }
@@ -154,8 +158,7 @@ static void check_keys(verifier *v) {
     }
 }
 
-/* The chain of the log beside the file. A reader may stand on an older version than the one that the log goes on from.
- */
+/* Checks the log of the file. A reader may have a version older than the one that the log continues. */
 static rhumb_status check_log(verifier *v) {
     rhumb__log_report log;
     rhumb__store *store = v->graph->store;
@@ -205,7 +208,7 @@ done:
 
 rhumb_status rhumb__writer_verify(rhumb__writer *writer, rhumb__verify_result *result) {
     memset(result, 0, sizeof *result);
-    /* A checkpoint first, so that there is something to compare with the file; none while the check goes on. */
+    /* A checkpoint first, so that memory and file can be compared; checkpoint_lock keeps another from beginning. */
     rhumb__mutex_lock(&writer->checkpoint_lock);
     rhumb_status status = rhumb__checkpoint_locked(writer);
     if (status == RHUMB_OK) status = rhumb__graph_verify(atomic_load(&writer->graph), result);

@@ -1,4 +1,4 @@
-/* verify.h - checking every rule that graph.h and key_table.h state, on a graph that stands still.
+/* verify.h - checks every rule that graph.h and key_table.h state, on a graph that no thread changes.
  */
 #ifndef RHUMB_ENGINE_UPKEEP_REPAIR_VERIFY_H
 #define RHUMB_ENGINE_UPKEEP_REPAIR_VERIFY_H
@@ -18,11 +18,11 @@ typedef struct rhumb__verify_result {
     char first_error[512]; /* "" when there is none */
 } rhumb__verify_result;
 
-/* Checks checksums, nodes, lists, keys and reachability of a reader's graph. RHUMB_OK whatever it finds; failures are
- * those of memory and io. */
+/* Checks checksums, nodes, lists, keys and reachability of a reader's graph. Returns RHUMB_OK whatever it finds.
+ * RHUMB_E_NOMEM, RHUMB_E_IO. */
 rhumb_status rhumb__graph_verify(rhumb__graph *graph, rhumb__verify_result *result) RHUMB_NODISCARD;
 
-/* The same for a writer's graph of the moment: makes a checkpoint first and keeps inserts waiting until it is done. */
+/* The same for a writer's current graph: makes a checkpoint first and blocks inserts until it returns. */
 rhumb_status rhumb__writer_verify(rhumb__writer *writer, rhumb__verify_result *result) RHUMB_NODISCARD;
 
 #endif /* RHUMB_ENGINE_UPKEEP_REPAIR_VERIFY_H */

@@ -1,5 +1,5 @@
-/* f32_scalar.c - kernels for f32 vectors in plain C, for machines without AVX2 and as the reference of the others; and
- * the way out that all tiers share for cosines that f32 cannot measure.
+/* sum_f32_scalar.c - kernels for f32 vectors in plain C, for machines without AVX2 and as the reference of the others; and
+ * the function with which all tiers compute cosines that f32 cannot.
  *
  * Summation order, the same in both forms: eight sums take turns, then halves are added until one number is left. The
  * compiler may keep the sums in whatever vectors the base architecture has; contraction into fused operations is off
@@ -9,12 +9,12 @@
  */
 #include <math.h>
 
-#include "distances/f32_kernels.h"
 #include "distances/kernel.h"
+#include "distances/sum_f32_kernels.h"
 
 enum { SUMS = 8 };
 
-RHUMB_INLINE float add_lanes(const float *sums) {
+RHUMB__INLINE float add_lanes(const float *sums) {
     return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
 }
 
@@ -44,8 +44,8 @@ static float product(const float *a, const float *b, size_t dim) {
     return add_lanes(sums);
 }
 
-RHUMB_INLINE int is_sound(float inverse_norm) {
-    return inverse_norm >= RHUMB_F32_INVERSE_NORM_MIN && inverse_norm <= RHUMB_F32_INVERSE_NORM_MAX;
+RHUMB__INLINE int is_sound(float inverse_norm) {
+    return inverse_norm >= RHUMB__SUM_F32_INVERSE_NORM_MIN && inverse_norm <= RHUMB__SUM_F32_INVERSE_NORM_MAX;
 }
 
 static float l2sq(const rhumb__space *space, const void *a, const void *b) {
@@ -58,11 +58,11 @@ static float ip(const rhumb__space *space, const void *a, const void *b) {
 
 static float cosine(const rhumb__space *space, const void *a, const void *b) {
     float inverse_a = ((const float *)a)[space->dim], inverse_b = ((const float *)b)[space->dim];
-    if (!is_sound(inverse_a) || !is_sound(inverse_b)) return rhumb__f32_cosine_extreme(space, a, b);
+    if (!is_sound(inverse_a) || !is_sound(inverse_b)) return rhumb__sum_f32_cosine_extreme(space, a, b);
     return rhumb__clamp(1.0f - product(a, b, space->dim) * (inverse_a * inverse_b), 0.0f, 2.0f);
 }
 
-float rhumb__f32_cosine_extreme(const rhumb__space *space, const float *a, const float *b) {
+float rhumb__sum_f32_cosine_extreme(const rhumb__space *space, const float *a, const float *b) {
     size_t dim = space->dim;
     if (a[dim] == 0.0f || b[dim] == 0.0f) return 1.0f;
     double dot = 0.0, squares_a = 0.0, squares_b = 0.0;
@@ -74,6 +74,6 @@ float rhumb__f32_cosine_extreme(const rhumb__space *space, const float *a, const
     return rhumb__clamp((float)(1.0 - dot / (sqrt(squares_a) * sqrt(squares_b))), 0.0f, 2.0f);
 }
 
-RHUMB_DEFINE_KERNELS(rhumb__f32_l2sq_scalar, l2sq)
-RHUMB_DEFINE_KERNELS(rhumb__f32_ip_scalar, ip)
-RHUMB_DEFINE_KERNELS(rhumb__f32_cosine_scalar, cosine)
+RHUMB__DEFINE_KERNELS(rhumb__sum_f32_l2sq_scalar, l2sq)
+RHUMB__DEFINE_KERNELS(rhumb__sum_f32_ip_scalar, ip)
+RHUMB__DEFINE_KERNELS(rhumb__sum_f32_cosine_scalar, cosine)

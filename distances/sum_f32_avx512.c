@@ -1,21 +1,23 @@
-/* f32_avx512.c - kernels for f32 vectors with AVX-512 (F, BW, DQ, VL) and FMA.
+/* sum_f32_avx512.c - kernels for f32 vectors with AVX-512 (F, BW, DQ, VL) and FMA.
  *
  * Summation order, the same in both forms: the components are taken in vectors of 16; four sums take turns (64
  * components a turn); of the vectors left over, the first three go to sums 0, 1 and 2 and the incomplete one to sum 3,
- * by a masked load that touches no byte behind the row. Then (0+1)+(2+3), and halves are added until one number is
+ * by a masked load that touches no byte after the row. Then (0+1)+(2+3), and halves are added until one number is
  * left.
  *
  * Four rows are measured at once: each vector of the query is loaded once for all four, and sixteen independent sums
- * keep the multipliers busy. While they are measured, the same places of the four rows to come are fetched. Most rows
- * of a large index are not in any cache, so what counts is how many cache misses are under way at a time.
+ * keep the multipliers busy. While they are measured, the same places of the next four rows are prefetched: most rows
+ * of a large index are not in any cache, and throughput depends on how many cache misses are in flight.
  *
  * No state, no locks, no failures.
  */
 #include <immintrin.h>
 #include <stddef.h>
 
-#include "distances/f32_kernels.h"
-#include "distances/f32_x86.h"
+#include "distances/lanes_avx512.h"
+#include "distances/sum_f32_kernels.h"
+#include "distances/sum_f32_x86.h"
+#include "distances/sum_lanes.h"
 
 enum { LANES = 16, TURN = 4 * LANES };
 
@@ -24,20 +26,20 @@ struct quad {
     __m512 row0, row1, row2, row3;
 };
 
-RHUMB_INLINE __m512 add_term(enum rhumb__f32_term term, __m512 sum, __m512 a, __m512 b) {
-    if (term == RHUMB__F32_PRODUCT) return _mm512_fmadd_ps(a, b, sum);
+RHUMB__INLINE __m512 add_term(enum rhumb__sum_f32_term term, __m512 sum, __m512 a, __m512 b) {
+    if (term == RHUMB__SUM_F32_PRODUCT) return _mm512_fmadd_ps(a, b, sum);
     __m512 difference = _mm512_sub_ps(a, b);
     return _mm512_fmadd_ps(difference, difference, sum);
 }
 
 /* The low `count` lanes, 1 to 15. */
-RHUMB_INLINE __mmask16 low_lanes(size_t count) { return (__mmask16)((1u << count) - 1u); }
+RHUMB__INLINE __mmask16 low_lanes(size_t count) { return (__mmask16)((1u << count) - 1u); }
 
-RHUMB_INLINE __m512 load_low(const float *from, __mmask16 lanes) { return _mm512_maskz_loadu_ps(lanes, from); }
+RHUMB__INLINE __m512 load_low(const float *from, __mmask16 lanes) { return _mm512_maskz_loadu_ps(lanes, from); }
 
-/* Adds the vector at component `i` of all four rows; fetches the same place of the rows `ahead`. */
-RHUMB_INLINE void add_vector(enum rhumb__f32_term term, struct quad *sum, const float *query, const float *const *rows,
-                             const float *const *ahead, size_t i) {
+/* Adds the vector at component `i` of all four rows; prefetches the same place of the rows `ahead`. */
+RHUMB__INLINE void add_vector(enum rhumb__sum_f32_term term, struct quad *sum, const float *query,
+                              const float *const *rows, const float *const *ahead, size_t i) {
     __m512 q = _mm512_loadu_ps(query + i);
     rhumb__prefetch(ahead[0] + i);
     rhumb__prefetch(ahead[1] + i);
@@ -50,8 +52,8 @@ RHUMB_INLINE void add_vector(enum rhumb__f32_term term, struct quad *sum, const 
 }
 
 /* The same for the incomplete vector at the end. */
-RHUMB_INLINE void add_end(enum rhumb__f32_term term, struct quad *sum, const float *query, const float *const *rows,
-                          size_t i, size_t left) {
+RHUMB__INLINE void add_end(enum rhumb__sum_f32_term term, struct quad *sum, const float *query,
+                           const float *const *rows, size_t i, size_t left) {
     __mmask16 lanes = low_lanes(left);
     __m512 q = load_low(query + i, lanes);
     sum->row0 = add_term(term, sum->row0, q, load_low(rows[0] + i, lanes));
@@ -60,12 +62,12 @@ RHUMB_INLINE void add_end(enum rhumb__f32_term term, struct quad *sum, const flo
     sum->row3 = add_term(term, sum->row3, q, load_low(rows[3] + i, lanes));
 }
 
-RHUMB_INLINE __m512 add_four(__m512 sum0, __m512 sum1, __m512 sum2, __m512 sum3) {
+RHUMB__INLINE __m512 add_four(__m512 sum0, __m512 sum1, __m512 sum2, __m512 sum3) {
     return _mm512_add_ps(_mm512_add_ps(sum0, sum1), _mm512_add_ps(sum2, sum3));
 }
 
 /* The sum of the lanes, in lane 0. */
-RHUMB_INLINE __m128 sum_lanes(__m512 v) {
+RHUMB__INLINE __m128 sum_lanes(__m512 v) {
     __m256 half = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
     __m128 quarter = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
     __m128 pair = _mm_add_ps(quarter, _mm_permute_ps(quarter, _MM_SHUFFLE(1, 0, 3, 2)));
@@ -74,7 +76,7 @@ RHUMB_INLINE __m128 sum_lanes(__m512 v) {
 
 /* The same for four at once, adding in the same order: two vectors share each addition of halves, then four of
  * quarters. */
-RHUMB_INLINE __m128 sum_lanes_of_four(const struct quad *v) {
+RHUMB__INLINE __m128 sum_lanes_of_four(const struct quad *v) {
     __m512 halves01 = _mm512_add_ps(_mm512_shuffle_f32x4(v->row0, v->row1, _MM_SHUFFLE(1, 0, 1, 0)),
                                     _mm512_shuffle_f32x4(v->row0, v->row1, _MM_SHUFFLE(3, 2, 3, 2)));
     __m512 halves23 = _mm512_add_ps(_mm512_shuffle_f32x4(v->row2, v->row3, _MM_SHUFFLE(1, 0, 1, 0)),
@@ -87,17 +89,17 @@ RHUMB_INLINE __m128 sum_lanes_of_four(const struct quad *v) {
     return _mm512_castps512_ps128(_mm512_permutexvar_ps(first_of_each, sums));
 }
 
-/* Adds the vector at component `i` of one row; fetches the same place of the row `ahead`. */
-RHUMB_INLINE __m512 add_vector_of_one(enum rhumb__f32_term term, __m512 sum, const float *a, const float *b,
-                                      const float *ahead, size_t i) {
+/* Adds the vector at component `i` of one row; prefetches the same place of the row `ahead`. */
+RHUMB__INLINE __m512 add_vector_of_one(enum rhumb__sum_f32_term term, __m512 sum, const float *a, const float *b,
+                                       const float *ahead, size_t i) {
     if (ahead != NULL) rhumb__prefetch(ahead + i);
     return add_term(term, sum, _mm512_loadu_ps(a + i), _mm512_loadu_ps(b + i));
 }
 
-/* One row; `ahead` is the row to come, or the constant NULL. */
-RHUMB_INLINE float measure_one(const rhumb__space *space, rhumb_metric metric, const float *a, const float *b,
-                               const float *ahead) {
-    enum rhumb__f32_term term = rhumb__f32_term_of(metric);
+/* One row; `ahead` is the next row, or the constant NULL. */
+RHUMB__INLINE float measure_one(const rhumb__space *space, rhumb_metric metric, const float *a, const float *b,
+                                const float *ahead) {
+    enum rhumb__sum_f32_term term = rhumb__sum_f32_term_of(metric);
     size_t dim = space->dim;
     __m512 sum0 = _mm512_setzero_ps(), sum1 = sum0, sum2 = sum0, sum3 = sum0;
     size_t i = 0;
@@ -117,13 +119,13 @@ RHUMB_INLINE float measure_one(const rhumb__space *space, rhumb_metric metric, c
         sum3 = add_term(term, sum3, load_low(a + end, lanes), load_low(b + end, lanes));
     }
     if (ahead != NULL) rhumb__prefetch_last(space, ahead);
-    return rhumb__f32_finish_one(space, metric, a, b, sum_lanes(add_four(sum0, sum1, sum2, sum3)));
+    return rhumb__sum_f32_finish_one(space, metric, a, b, sum_lanes(add_four(sum0, sum1, sum2, sum3)));
 }
 
-/* Four rows; `ahead` are the four to come. */
-RHUMB_INLINE void measure_four(const rhumb__space *space, rhumb_metric metric, const float *query,
-                               const float *const *rows, const float *const *ahead, float *distances) {
-    enum rhumb__f32_term term = rhumb__f32_term_of(metric);
+/* Four rows; `ahead` are the next four. */
+RHUMB__INLINE void measure_four(const rhumb__space *space, rhumb_metric metric, const float *query,
+                                const float *const *rows, const float *const *ahead, float *distances) {
+    enum rhumb__sum_f32_term term = rhumb__sum_f32_term_of(metric);
     size_t dim = space->dim;
     __m512 zero = _mm512_setzero_ps();
     struct quad sum0 = {zero, zero, zero, zero}, sum1 = sum0, sum2 = sum0, sum3 = sum0;
@@ -147,15 +149,15 @@ RHUMB_INLINE void measure_four(const rhumb__space *space, rhumb_metric metric, c
     struct quad sum = {
         add_four(sum0.row0, sum1.row0, sum2.row0, sum3.row0), add_four(sum0.row1, sum1.row1, sum2.row1, sum3.row1),
         add_four(sum0.row2, sum1.row2, sum2.row2, sum3.row2), add_four(sum0.row3, sum1.row3, sum2.row3, sum3.row3)};
-    rhumb__f32_finish_four(space, metric, query, rows, sum_lanes_of_four(&sum), distances);
+    rhumb__sum_f32_finish_four(space, metric, query, rows, sum_lanes_of_four(&sum), distances);
 }
 
-RHUMB_INLINE void measure_many(const rhumb__space *space, rhumb_metric metric, const float *query,
-                               const void *const *rows, size_t count, float *distances) {
+RHUMB__INLINE void measure_many(const rhumb__space *space, rhumb_metric metric, const float *query,
+                                const void *const *rows, size_t count, float *distances) {
     size_t i = 0;
     for (; i + RHUMB__ROWS_AT_ONCE <= count; i += RHUMB__ROWS_AT_ONCE) {
         const float *four[RHUMB__ROWS_AT_ONCE], *ahead[RHUMB__ROWS_AT_ONCE];
-        rhumb__f32_choose_rows(rows, count, i, four, ahead);
+        rhumb__sum_f32_choose_rows(rows, count, i, four, ahead);
         measure_four(space, metric, query, four, ahead, distances + i);
     }
     for (; i < count; i++) {
@@ -163,6 +165,13 @@ RHUMB_INLINE void measure_many(const rhumb__space *space, rhumb_metric metric, c
     }
 }
 
-RHUMB_F32_DEFINE_KERNELS(l2sq, RHUMB_METRIC_L2SQ, avx512)
-RHUMB_F32_DEFINE_KERNELS(ip, RHUMB_METRIC_IP, avx512)
-RHUMB_F32_DEFINE_KERNELS(cosine, RHUMB_METRIC_COSINE, avx512)
+RHUMB__SUM_F32_DEFINE_KERNELS(l2sq, RHUMB_METRIC_L2SQ, avx512)
+RHUMB__SUM_F32_DEFINE_KERNELS(ip, RHUMB_METRIC_IP, avx512)
+RHUMB__SUM_F32_DEFINE_KERNELS(cosine, RHUMB_METRIC_COSINE, avx512)
+
+/* One row at a time, in the order of sum_lanes.h. */
+static float l1(const rhumb__space *space, const void *a, const void *b) {
+    return rhumb__clamp(float_sum(RHUMB_ELEMENT_F32, TERM_SIZE, space->dim, a, b), 0.0f, FLT_MAX);
+}
+
+RHUMB__DEFINE_KERNELS(rhumb__sum_f32_l1_avx512, l1)

@@ -1,21 +1,23 @@
-/* f32_avx2.c - kernels for f32 vectors with AVX2 and FMA.
+/* sum_f32_avx2.c - kernels for f32 vectors with AVX2 and FMA.
  *
  * Summation order, the same in both forms: the components are taken in vectors of 8; four sums take turns (32
  * components a turn); of the vectors left over, the first three go to sums 0, 1 and 2 and the incomplete one to sum 3,
- * by a masked load that touches no byte behind the row. Then (0+1)+(2+3), and halves are added until one number is
+ * by a masked load that touches no byte after the row. Then (0+1)+(2+3), and halves are added until one number is
  * left.
  *
  * Four rows are measured together, as two pairs, since sixteen registers hold the sums of two rows. While they are
- * measured, the same places of the four rows to come are fetched: most rows of a large index are not in any cache, so
- * what counts is how many cache misses are under way at a time.
+ * measured, the same places of the next four rows are prefetched: most rows of a large index are not in any cache, and
+ * throughput depends on how many cache misses are in flight.
  *
  * No state, no locks, no failures.
  */
 #include <immintrin.h>
 #include <stddef.h>
 
-#include "distances/f32_kernels.h"
-#include "distances/f32_x86.h"
+#include "distances/lanes_avx2.h"
+#include "distances/sum_f32_kernels.h"
+#include "distances/sum_f32_x86.h"
+#include "distances/sum_lanes.h"
 
 enum { LANES = 8, TURN = 4 * LANES };
 
@@ -24,44 +26,44 @@ struct pair {
     __m256 row0, row1;
 };
 
-RHUMB_INLINE __m256 add_term(enum rhumb__f32_term term, __m256 sum, __m256 a, __m256 b) {
-    if (term == RHUMB__F32_PRODUCT) return _mm256_fmadd_ps(a, b, sum);
+RHUMB__INLINE __m256 add_term(enum rhumb__sum_f32_term term, __m256 sum, __m256 a, __m256 b) {
+    if (term == RHUMB__SUM_F32_PRODUCT) return _mm256_fmadd_ps(a, b, sum);
     __m256 difference = _mm256_sub_ps(a, b);
     return _mm256_fmadd_ps(difference, difference, sum);
 }
 
 /* The low `count` lanes, 1 to 7. */
-RHUMB_INLINE __m256i low_lanes(size_t count) {
+RHUMB__INLINE __m256i low_lanes(size_t count) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
 /* The vector at component `i` of both rows. */
-RHUMB_INLINE void add_vector(enum rhumb__f32_term term, struct pair *sum, const float *query, const float *const *rows,
-                             size_t i) {
+RHUMB__INLINE void add_vector(enum rhumb__sum_f32_term term, struct pair *sum, const float *query,
+                              const float *const *rows, size_t i) {
     __m256 q = _mm256_loadu_ps(query + i);
     sum->row0 = add_term(term, sum->row0, q, _mm256_loadu_ps(rows[0] + i));
     sum->row1 = add_term(term, sum->row1, q, _mm256_loadu_ps(rows[1] + i));
 }
 
 /* Fetches the line at component `i` of both rows. */
-RHUMB_INLINE void prefetch_pair(const float *const *ahead, size_t i) {
+RHUMB__INLINE void prefetch_pair(const float *const *ahead, size_t i) {
     rhumb__prefetch(ahead[0] + i);
     rhumb__prefetch(ahead[1] + i);
 }
 
-RHUMB_INLINE __m256 add_four(__m256 sum0, __m256 sum1, __m256 sum2, __m256 sum3) {
+RHUMB__INLINE __m256 add_four(__m256 sum0, __m256 sum1, __m256 sum2, __m256 sum3) {
     return _mm256_add_ps(_mm256_add_ps(sum0, sum1), _mm256_add_ps(sum2, sum3));
 }
 
 /* The sum of the lanes, in lane 0. */
-RHUMB_INLINE __m128 sum_lanes(__m256 v) {
+RHUMB__INLINE __m128 sum_lanes(__m256 v) {
     __m128 half = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     __m128 pair = _mm_add_ps(half, _mm_permute_ps(half, _MM_SHUFFLE(1, 0, 3, 2)));
     return _mm_add_ps(pair, _mm_permute_ps(pair, _MM_SHUFFLE(2, 3, 0, 1)));
 }
 
 /* The same for four at once, adding in the same order. */
-RHUMB_INLINE __m128 sum_lanes_of_four(struct pair v01, struct pair v23) {
+RHUMB__INLINE __m128 sum_lanes_of_four(struct pair v01, struct pair v23) {
     __m256 halves01 = _mm256_add_ps(_mm256_permute2f128_ps(v01.row0, v01.row1, 0x20),
                                     _mm256_permute2f128_ps(v01.row0, v01.row1, 0x31));
     __m256 halves23 = _mm256_add_ps(_mm256_permute2f128_ps(v23.row0, v23.row1, 0x20),
@@ -75,14 +77,15 @@ RHUMB_INLINE __m128 sum_lanes_of_four(struct pair v01, struct pair v23) {
                           _MM_SHUFFLE(1, 0, 1, 0));
 }
 
-RHUMB_INLINE __m256 add_vector_of_one(enum rhumb__f32_term term, __m256 sum, const float *a, const float *b, size_t i) {
+RHUMB__INLINE __m256 add_vector_of_one(enum rhumb__sum_f32_term term, __m256 sum, const float *a, const float *b,
+                                       size_t i) {
     return add_term(term, sum, _mm256_loadu_ps(a + i), _mm256_loadu_ps(b + i));
 }
 
-/* One row; `ahead` is the row to come, or the constant NULL. */
-RHUMB_INLINE float measure_one(const rhumb__space *space, rhumb_metric metric, const float *a, const float *b,
-                               const float *ahead) {
-    enum rhumb__f32_term term = rhumb__f32_term_of(metric);
+/* One row; `ahead` is the next row, or the constant NULL. */
+RHUMB__INLINE float measure_one(const rhumb__space *space, rhumb_metric metric, const float *a, const float *b,
+                                const float *ahead) {
+    enum rhumb__sum_f32_term term = rhumb__sum_f32_term_of(metric);
     size_t dim = space->dim;
     __m256 sum0 = _mm256_setzero_ps(), sum1 = sum0, sum2 = sum0, sum3 = sum0;
     size_t i = 0;
@@ -105,12 +108,12 @@ RHUMB_INLINE float measure_one(const rhumb__space *space, rhumb_metric metric, c
         sum3 = add_term(term, sum3, _mm256_maskload_ps(a + end, lanes), _mm256_maskload_ps(b + end, lanes));
     }
     if (ahead != NULL) rhumb__prefetch_last(space, ahead);
-    return rhumb__f32_finish_one(space, metric, a, b, sum_lanes(add_four(sum0, sum1, sum2, sum3)));
+    return rhumb__sum_f32_finish_one(space, metric, a, b, sum_lanes(add_four(sum0, sum1, sum2, sum3)));
 }
 
-/* The sums of two rows, not yet added across lanes; `ahead` are two of the rows to come. */
-RHUMB_INLINE struct pair measure_pair(const rhumb__space *space, enum rhumb__f32_term term, const float *query,
-                                      const float *const *rows, const float *const *ahead) {
+/* The sums of two rows, not yet added across lanes; `ahead` are two of the rows to prefetch. */
+RHUMB__INLINE struct pair measure_pair(const rhumb__space *space, enum rhumb__sum_f32_term term, const float *query,
+                                       const float *const *rows, const float *const *ahead) {
     size_t dim = space->dim;
     struct pair sum0 = {_mm256_setzero_ps(), _mm256_setzero_ps()}, sum1 = sum0, sum2 = sum0, sum3 = sum0;
     size_t i = 0;
@@ -140,22 +143,29 @@ RHUMB_INLINE struct pair measure_pair(const rhumb__space *space, enum rhumb__f32
                          add_four(sum0.row1, sum1.row1, sum2.row1, sum3.row1)};
 }
 
-RHUMB_INLINE void measure_many(const rhumb__space *space, rhumb_metric metric, const float *query,
-                               const void *const *rows, size_t count, float *distances) {
-    enum rhumb__f32_term term = rhumb__f32_term_of(metric);
+RHUMB__INLINE void measure_many(const rhumb__space *space, rhumb_metric metric, const float *query,
+                                const void *const *rows, size_t count, float *distances) {
+    enum rhumb__sum_f32_term term = rhumb__sum_f32_term_of(metric);
     size_t i = 0;
     for (; i + RHUMB__ROWS_AT_ONCE <= count; i += RHUMB__ROWS_AT_ONCE) {
         const float *four[RHUMB__ROWS_AT_ONCE], *ahead[RHUMB__ROWS_AT_ONCE];
-        rhumb__f32_choose_rows(rows, count, i, four, ahead);
+        rhumb__sum_f32_choose_rows(rows, count, i, four, ahead);
         struct pair sums01 = measure_pair(space, term, query, four, ahead);
         struct pair sums23 = measure_pair(space, term, query, four + 2, ahead + 2);
-        rhumb__f32_finish_four(space, metric, query, four, sum_lanes_of_four(sums01, sums23), distances + i);
+        rhumb__sum_f32_finish_four(space, metric, query, four, sum_lanes_of_four(sums01, sums23), distances + i);
     }
     for (; i < count; i++) {
         distances[i] = measure_one(space, metric, query, rows[i], rows[i + 1 < count ? i + 1 : i]);
     }
 }
 
-RHUMB_F32_DEFINE_KERNELS(l2sq, RHUMB_METRIC_L2SQ, avx2)
-RHUMB_F32_DEFINE_KERNELS(ip, RHUMB_METRIC_IP, avx2)
-RHUMB_F32_DEFINE_KERNELS(cosine, RHUMB_METRIC_COSINE, avx2)
+RHUMB__SUM_F32_DEFINE_KERNELS(l2sq, RHUMB_METRIC_L2SQ, avx2)
+RHUMB__SUM_F32_DEFINE_KERNELS(ip, RHUMB_METRIC_IP, avx2)
+RHUMB__SUM_F32_DEFINE_KERNELS(cosine, RHUMB_METRIC_COSINE, avx2)
+
+/* One row at a time, in the order of sum_lanes.h. */
+static float l1(const rhumb__space *space, const void *a, const void *b) {
+    return rhumb__clamp(float_sum(RHUMB_ELEMENT_F32, TERM_SIZE, space->dim, a, b), 0.0f, FLT_MAX);
+}
+
+RHUMB__DEFINE_KERNELS(rhumb__sum_f32_l1_avx2, l1)

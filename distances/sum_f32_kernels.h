@@ -1,4 +1,4 @@
-/* f32_kernels.h - the kernels for vectors of f32, one file per instruction set, and what those files share.
+/* sum_f32_kernels.h - the kernels for vectors of f32, one file per instruction set, and what those files share.
  *
  * A row is `dim` floats; under cosine one more float follows them, the inverse of the vector's Euclidean norm (0 for a
  * zero vector, never infinite). Kernels ask for 4-byte alignment, read row_bytes and no byte more, and accept any bits:
@@ -11,8 +11,8 @@
  * Range: l2sq and ip lose what f32 cannot hold (squares under about 1e-45, sums above FLT_MAX). Cosine does not: where
  * a norm leaves the range in which an f32 dot product is sound, the pair is measured again in double.
  */
-#ifndef RHUMB_DISTANCES_F32_KERNELS_H
-#define RHUMB_DISTANCES_F32_KERNELS_H
+#ifndef RHUMB_DISTANCES_SUM_F32_KERNELS_H
+#define RHUMB_DISTANCES_SUM_F32_KERNELS_H
 
 #include "distances/dispatch.h"
 #include "distances/space.h"
@@ -20,24 +20,22 @@
 /* The inverse norms for which the f32 dot product is sound: norms of 2^-50 to 2^60, about 1e-15 to 1e18. No sum of
  * |a[i]*b[i]| is larger than the product of the norms (Cauchy and Schwarz), so nothing overflows; and what 65,535 terms
  * can lose to underflow, 2^-133, is less than half a unit in the last place of the smallest product, 2^-100. Numbers
- * outside, zero and NaN among them, go to rhumb__f32_cosine_extreme. */
-#define RHUMB_F32_INVERSE_NORM_MIN 0x1p-60f
-#define RHUMB_F32_INVERSE_NORM_MAX 0x1p50f
+ * outside, zero and NaN among them, go to rhumb__sum_f32_cosine_extreme. */
+#define RHUMB__SUM_F32_INVERSE_NORM_MIN 0x1p-60f
+#define RHUMB__SUM_F32_INVERSE_NORM_MAX 0x1p50f
 
 /* The raw cosine distance where an inverse norm is out of that range: 1 if one is 0, else computed in double from the
  * components alone; 2 where the bytes of a row make no cosine (NaN, infinities). */
-float rhumb__f32_cosine_extreme(const rhumb__space *space, const float *a, const float *b);
+float rhumb__sum_f32_cosine_extreme(const rhumb__space *space, const float *a, const float *b);
 
-extern const rhumb__kernels rhumb__f32_l2sq_scalar;
-extern const rhumb__kernels rhumb__f32_ip_scalar;
-extern const rhumb__kernels rhumb__f32_cosine_scalar;
+#define RHUMB__DECLARE_SUM_F32(tier)                                                                                   \
+    extern const rhumb__kernels rhumb__sum_f32_l2sq_##tier, rhumb__sum_f32_ip_##tier, rhumb__sum_f32_cosine_##tier;
 
-extern const rhumb__kernels rhumb__f32_l2sq_avx2;
-extern const rhumb__kernels rhumb__f32_ip_avx2;
-extern const rhumb__kernels rhumb__f32_cosine_avx2;
+RHUMB__DECLARE_SUM_F32(scalar)
+RHUMB__DECLARE_SUM_F32(avx2)
+RHUMB__DECLARE_SUM_F32(avx512)
 
-extern const rhumb__kernels rhumb__f32_l2sq_avx512;
-extern const rhumb__kernels rhumb__f32_ip_avx512;
-extern const rhumb__kernels rhumb__f32_cosine_avx512;
+/* Without vector instructions l1 of f32 is summed in double. */
+extern const rhumb__kernels rhumb__sum_f32_l1_avx2, rhumb__sum_f32_l1_avx512;
 
-#endif /* RHUMB_DISTANCES_F32_KERNELS_H */
+#endif /* RHUMB_DISTANCES_SUM_F32_KERNELS_H */

@@ -1,40 +1,41 @@
-/* wide_body.h - the kernels that sum in double, for every element type but bits: the reference of the faster ones, and
- * the kernels of all pairs of metric and element type that have none of their own.
+/* sum_double_body.h - the kernels that sum in double, for every element type but bits: the reference of the faster
+ * ones, and the kernels of all pairs of metric and element type that have no others.
  *
- * wide_scalar.c, wide_avx2.c and wide_avx512.c include this file once each, after saying with RHUMB_WIDE(name) what its
- * kernels are called; they differ only in what the compiler may make of it. Components are converted to double in
- * blocks, whose loops have fixed lengths and no branches, so that compilers make vector code of them.
+ * sum_double_scalar.c, sum_double_avx2.c and sum_double_avx512.c each include this file, after naming its kernels with
+ * RHUMB__SUM_DOUBLE(name); they differ only in the instructions that the compiler may use. Components are converted to
+ * double in blocks. The loops over a block have a fixed length and no branches, so that compilers vectorise them.
  *
  * Summation order, the same everywhere: 32 sums take turns, then halves are added. Nothing is fused (see BUILD.bazel),
  * so all three files give the same bits.
  *
  * Integers of up to 32 bits are exact as doubles, and so are their differences; those of 64 bits are subtracted before
- * they are rounded, so that large numbers that lie close together keep their distance. Sums of what has 16 bits or
- * fewer are exact for every dimension.
+ * they are rounded, so that the distance of large numbers that are close together is not lost. Sums over types of 16
+ * bits or fewer are exact for every dimension.
  *
  * No state, no locks, no failures.
  */
 #include <math.h>
 
+#include "base/assert.h"
 #include "distances/element.h"
 #include "distances/kernel.h"
-#include "distances/wide_kernels.h"
+#include "distances/sum_double_kernels.h"
 
-/* What replaces a zero where a logarithm is taken. Below every product of it that a double tells from 0. */
+/* Replaces a zero of which a logarithm is taken. So small that its products vanish next to any other term. */
 #define LOGARITHM_MIN 1e-300
-/* And, by its definition, in Jeffreys' divergence. */
+/* The same in Jeffreys' divergence, whose definition fixes it. */
 #define JEFFREYS_MIN 1e-30
 
 /* The inverse norms for which a dot product of doubles neither overflows nor loses anything to underflow. */
 #define INVERSE_NORM_MIN 0x1p-500
 #define INVERSE_NORM_MAX 0x1p500
 
-/* Sums over components that are under way; `others` are the denominators of jaccard. */
+/* Partial sums over components; `others` are the denominators of jaccard. */
 struct sums {
     double of[RHUMB__BLOCK], others[RHUMB__BLOCK];
 };
 
-RHUMB_INLINE double larger(double a, double b) { return a > b ? a : b; }
+RHUMB__INLINE double larger(double a, double b) { return a > b ? a : b; }
 
 static __attribute__((noinline)) double add_lanes(const double *sums) {
     double left[RHUMB__BLOCK];
@@ -48,12 +49,12 @@ static __attribute__((noinline)) double add_lanes(const double *sums) {
 /* The natural logarithm of a positive number that is not subnormal, without a branch. With x = 2^k m and m between
  * sqrt(1/2) and sqrt(2), ln x = k ln 2 + 2 artanh f, f = (m - 1) / (m + 1), |f| < 0.172; the series of artanh ends
  * where f^22 is below the rounding of a double. Exactly 0 for 1. */
-RHUMB_INLINE double logarithm(double x) {
+RHUMB__INLINE double logarithm(double x) {
     const uint64_t sqrt_half = UINT64_C(0x3FE6A09E667F3BCD), bias = UINT64_C(1023) << 52;
     uint64_t bits;
     memcpy(&bits, &x, sizeof bits);
     const uint64_t biased_k = (bits - sqrt_half + bias) >> 52;
-    /* An integer below 2^52 in the fraction of 2^52: a conversion that every instruction set has. */
+    /* Placed in the fraction of 2^52, an integer below 2^52 becomes a double without a conversion instruction. */
     const uint64_t k_bits = biased_k | UINT64_C(0x4330000000000000);
     const uint64_t m_bits = bits - (biased_k << 52) + bias;
     double k, m;
@@ -76,12 +77,12 @@ RHUMB_INLINE double logarithm(double x) {
 }
 
 /* p ln(p / m), 0 where p is 0. */
-RHUMB_INLINE double divergence(double p, double m) {
+RHUMB__INLINE double divergence(double p, double m) {
     return p * logarithm(larger(p / larger(m, LOGARITHM_MIN), LOGARITHM_MIN));
 }
 
-/* What two components add to the metric's sum; nothing when both are 0. */
-RHUMB_INLINE double term(rhumb_metric metric, double a, double b) {
+/* The term that two components add to the metric's sum; 0 when both are 0. */
+RHUMB__INLINE double term(rhumb_metric metric, double a, double b) {
     switch (metric) {
     case RHUMB_METRIC_L2SQ:
     case RHUMB_METRIC_L2: return (a - b) * (a - b);
@@ -106,7 +107,7 @@ RHUMB_INLINE double term(rhumb_metric metric, double a, double b) {
     }
 }
 
-RHUMB_INLINE void add_block(rhumb_metric metric, const double *a, const double *b, struct sums *sums) {
+RHUMB__INLINE void add_block(rhumb_metric metric, const double *a, const double *b, struct sums *sums) {
     for (size_t i = 0; i < RHUMB__BLOCK; i++) sums->of[i] += term(metric, a[i], b[i]);
     if (metric != RHUMB_METRIC_JACCARD) return;
     for (size_t i = 0; i < RHUMB__BLOCK; i++) sums->others[i] += larger(a[i], b[i]);
@@ -114,6 +115,7 @@ RHUMB_INLINE void add_block(rhumb_metric metric, const double *a, const double *
 
 static __attribute__((noinline)) void load(const rhumb__space *space, const void *row, size_t first, size_t count,
                                            double *values) {
+    RHUMB_ASSERT_DEBUG(count >= 1 && count <= RHUMB__BLOCK && first + count <= space->dim);
     rhumb__element_load(space->element, row, first, count, values);
 }
 
@@ -128,7 +130,7 @@ static void load_differences(const void *a, const void *b, size_t first, size_t 
     }
 }
 
-RHUMB_INLINE struct sums sum_all(const rhumb__space *space, rhumb_metric metric, const void *a, const void *b) {
+RHUMB__INLINE struct sums sum_all(const rhumb__space *space, rhumb_metric metric, const void *a, const void *b) {
     const bool is_difference = metric == RHUMB_METRIC_L2SQ || metric == RHUMB_METRIC_L2 || metric == RHUMB_METRIC_L1;
     struct sums sums = {{0}, {0}};
     for (size_t first = 0; first < space->dim; first += RHUMB__BLOCK) {
@@ -146,8 +148,8 @@ RHUMB_INLINE struct sums sum_all(const rhumb__space *space, rhumb_metric metric,
     return sums;
 }
 
-/* A cosine of numbers so large or so small that their products are out of a double's range: of the vectors divided by
- * their largest components. */
+/* The cosine of numbers so large or so small that their products leave the range of a double: computed from the vectors
+ * divided by their largest components. */
 static float scaled_cosine(const rhumb__space *space, const void *a, const void *b) {
     double x[RHUMB__BLOCK], y[RHUMB__BLOCK], largest_a = 0.0, largest_b = 0.0;
     for (size_t first = 0; first < space->dim; first += RHUMB__BLOCK) {
@@ -174,11 +176,11 @@ static float scaled_cosine(const rhumb__space *space, const void *a, const void 
     return rhumb__clamp(1.0 - dot / (sqrt(squares_a) * sqrt(squares_b)), 0.0f, 2.0f);
 }
 
-RHUMB_INLINE bool is_sound(double inverse_norm) {
+RHUMB__INLINE bool is_sound(double inverse_norm) {
     return inverse_norm >= INVERSE_NORM_MIN && inverse_norm <= INVERSE_NORM_MAX;
 }
 
-RHUMB_INLINE float measure(const rhumb__space *space, rhumb_metric metric, const void *a, const void *b) {
+RHUMB__INLINE float measure(const rhumb__space *space, rhumb_metric metric, const void *a, const void *b) {
     if (metric == RHUMB_METRIC_COSINE) {
         const double inverse_a = rhumb__inverse_norm(space, a), inverse_b = rhumb__inverse_norm(space, b);
         if (inverse_a == 0.0 || inverse_b == 0.0) return 1.0f;
@@ -201,18 +203,18 @@ RHUMB_INLINE float measure(const rhumb__space *space, rhumb_metric metric, const
     }
 }
 
-#define DEFINE_WIDE(name, metric)                                                                                      \
+#define DEFINE_SUM(name, metric)                                                                                       \
     static float name(const rhumb__space *space, const void *a, const void *b) {                                       \
         return measure(space, metric, a, b);                                                                           \
     }                                                                                                                  \
-    RHUMB_DEFINE_KERNELS(RHUMB_WIDE(name), name)
+    RHUMB__DEFINE_KERNELS(RHUMB__SUM_DOUBLE(name), name)
 
-DEFINE_WIDE(l2sq, RHUMB_METRIC_L2SQ)
-DEFINE_WIDE(l2, RHUMB_METRIC_L2)
-DEFINE_WIDE(l1, RHUMB_METRIC_L1)
-DEFINE_WIDE(ip, RHUMB_METRIC_IP)
-DEFINE_WIDE(cosine, RHUMB_METRIC_COSINE)
-DEFINE_WIDE(jaccard, RHUMB_METRIC_JACCARD)
-DEFINE_WIDE(hellinger, RHUMB_METRIC_HELLINGER)
-DEFINE_WIDE(jeffreys, RHUMB_METRIC_JEFFREYS)
-DEFINE_WIDE(jensen_shannon, RHUMB_METRIC_JENSEN_SHANNON)
+DEFINE_SUM(l2sq, RHUMB_METRIC_L2SQ)
+DEFINE_SUM(l2, RHUMB_METRIC_L2)
+DEFINE_SUM(l1, RHUMB_METRIC_L1)
+DEFINE_SUM(ip, RHUMB_METRIC_IP)
+DEFINE_SUM(cosine, RHUMB_METRIC_COSINE)
+DEFINE_SUM(jaccard, RHUMB_METRIC_JACCARD)
+DEFINE_SUM(hellinger, RHUMB_METRIC_HELLINGER)
+DEFINE_SUM(jeffreys, RHUMB_METRIC_JEFFREYS)
+DEFINE_SUM(jensen_shannon, RHUMB_METRIC_JENSEN_SHANNON)

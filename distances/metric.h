@@ -1,0 +1,36 @@
+/* metric.h - the metrics: one table of their names and of the vectors that they are defined for.
+ *
+ * Which element types a metric measures is in the table of kernels (dispatch.c), of which rhumb__metric_supports is a
+ * look-up. Immutable; cannot fail.
+ */
+#ifndef RHUMB_DISTANCES_METRIC_H
+#define RHUMB_DISTANCES_METRIC_H
+
+#include <stdbool.h>
+
+#include "include/rhumb_types.h"
+
+enum rhumb__domain {
+    RHUMB__DOMAIN_ALL,           /* any finite numbers */
+    RHUMB__DOMAIN_NOT_NEGATIVE,  /* numbers from 0 up */
+    RHUMB__DOMAIN_PROBABILITIES, /* numbers from 0 up that sum to 1 */
+    RHUMB__DOMAIN_SEQUENCES      /* sequences of up to dim elements */
+};
+
+/* The largest dim of a metric between sequences; of all others it is RHUMB_DIM_MAX. */
+#define RHUMB__SEQUENCE_LENGTH_MAX 16384u
+
+/* The vectors of a metric; RHUMB__DOMAIN_ALL for a number that is not a metric. */
+enum rhumb__domain rhumb__metric_domain(rhumb_metric metric);
+
+/* Whether there are kernels for vectors of `element` under `metric`. False for numbers that name nothing. */
+bool rhumb__metric_supports(rhumb_metric metric, rhumb_element element);
+
+/* "l2sq", "cosine"...; NULL for a number that is not a metric. */
+const char *rhumb__metric_name(rhumb_metric metric);
+
+/* The inverse; 0 for a text that is not a name. Accepts "euclidean" for l2, "angular" for cosine, "dot" for ip and
+ * "manhattan" for l1 as well, the names that ann-benchmarks and hnsw_rs use. */
+rhumb_metric rhumb__metric_from_name(const char *name);
+
+#endif /* RHUMB_DISTANCES_METRIC_H */
