@@ -1,6 +1,6 @@
 // Goal: the tables of element types and metrics are complete and agree with the manual, and conversion between element
-// types is exact where it says so. Method: names both ways; the table of metrics in rhumb.h, parsed; every 16-bit pattern
-// and the limits of every type, converted and compared with arithmetic in extended precision.
+// types is exact where it says so. Method: names both ways; the table of metrics in rhumb.h, parsed; every 16-bit
+// pattern and the limits of every type, converted and compared with arithmetic in extended precision.
 #include <gtest/gtest.h>
 
 #include <fstream>
