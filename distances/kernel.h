@@ -37,8 +37,8 @@ RHUMB__INLINE void rhumb__prefetch_row(const rhumb__space *space, const void *ro
     for (size_t offset = 0; offset < bytes; offset += RHUMB__LINE_BYTES) __builtin_prefetch((const char *)row + offset);
 }
 
-/* Defines the kernels `symbol` from the function `measure` for two rows. A row is prefetched while the two before it are
- * measured. */
+/* Defines the kernels `symbol` from the function `measure` for two rows. A row is prefetched while the two before it
+ * are measured. */
 #define RHUMB__DEFINE_KERNELS(symbol, measure)                                                                         \
     static void measure##_many(const rhumb__space *space, const void *query, const void *const *rows, size_t count,    \
                                float *distances) {                                                                     \

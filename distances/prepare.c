@@ -126,7 +126,7 @@ static rhumb_status check_domain(const rhumb__space *space, void *components, bo
 /* ---- inverse norms ---- */
 
 /* 1/|v|, 0 for a zero vector. The squares are summed in double, which neither overflows nor underflows for any f32. The
- * smallest norms have an inverse that f32 cannot hold; it becomes FLT_MAX. Kernels do not use an inverse of that size. */
+ * smallest norms have an inverse that f32 cannot hold; it becomes FLT_MAX. No kernel uses an inverse of that size. */
 static float inverse_norm_f32(const float *components, uint32_t dim) {
     double sums[4] = {0.0, 0.0, 0.0, 0.0};
     uint32_t i = 0;

@@ -96,8 +96,8 @@ float rhumb__space_finish(const rhumb__space *space, float raw_distance) {
     return space->raw_is_square ? sqrtf(raw_distance) : raw_distance;
 }
 
-/* The float `steps` places above `value` (below, if `steps` is negative). For values from 0 up, where floats are ordered
- * as their bits are. */
+/* The float `steps` places above `value` (below, if `steps` is negative), for values from 0 up, where floats are
+ * ordered as their bits are. */
 static float step_float(float value, int steps) {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);

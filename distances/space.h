@@ -63,13 +63,15 @@ typedef struct rhumb__space_spec {
 
 /* Fills `space` and picks the kernels for this machine (RHUMB_SIMD lowers the choice). The stride is row_bytes rounded
  * up to 64 where that wastes at most an eighth of the row, to 16 or 4 otherwise. RHUMB_E_INVALID: dim outside of what
- * the metric allows, normalise for a metric that is not between probabilities, or a metric or element type that
- * does not exist. RHUMB_E_UNSUPPORTED: the metric does not measure the element type. RHUMB_E_METRIC: a custom metric without a function. */
+ * the metric allows, normalise for a metric that is not between probabilities, or a metric or element type that does
+ * not exist. RHUMB_E_UNSUPPORTED: the metric does not measure the element type. RHUMB_E_METRIC: a custom metric without
+ * a function. */
 rhumb_status rhumb__space_init(rhumb__space *space, const rhumb__space_spec *spec) RHUMB_NODISCARD;
 
 /* Checks a user's vector (any alignment) and writes its row (row_bytes; 8-byte alignment suffices). `vector` is an
  * array of components, or a rhumb_sequence under levenshtein. RHUMB_E_NOT_FINITE: a component is NaN or infinite;
- * RHUMB_E_DOMAIN: a component is negative under a metric that is not defined for it, or probabilities do not sum to 1; RHUMB_E_INVALID: a sequence is too long. The message names the component. `row` is then unspecified.
+ * RHUMB_E_DOMAIN: a component is negative under a metric that is not defined for it, or probabilities do not sum to 1;
+ * RHUMB_E_INVALID: a sequence is too long. The message names the component. `row` is then unspecified.
  */
 rhumb_status rhumb__space_prepare(const rhumb__space *space, const void *vector, void *row) RHUMB_NODISCARD;
 

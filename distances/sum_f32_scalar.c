@@ -1,5 +1,5 @@
-/* sum_f32_scalar.c - kernels for f32 vectors in plain C, for machines without AVX2 and as the reference of the others; and
- * the function with which all tiers compute cosines that f32 cannot.
+/* sum_f32_scalar.c - kernels for f32 vectors in plain C, for machines without AVX2 and as the reference of the others;
+ * and the function with which all tiers compute cosines that f32 cannot.
  *
  * Summation order, the same in both forms: eight sums take turns, then halves are added until one number is left. The
  * compiler may keep the sums in whatever vectors the base architecture has; contraction into fused operations is off

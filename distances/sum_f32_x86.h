@@ -86,7 +86,7 @@ RHUMB__INLINE void rhumb__prefetch_last(const rhumb__space *space, const float *
     rhumb__prefetch((const char *)row + space->row_bytes - 1);
 }
 
-/* Chooses the four rows from `i` on, and the four after those to prefetch; at the end of the list these are the same. */
+/* Chooses the four rows from `i` on, and the four after those to prefetch; at the list's end these are the same. */
 RHUMB__INLINE void rhumb__sum_f32_choose_rows(const void *const *rows, size_t count, size_t i, const float **four,
                                               const float **ahead) {
     for (size_t row = i; row < i + RHUMB__ROWS_AT_ONCE; row++) {

@@ -1,8 +1,8 @@
 /* sum_lanes.h - sums over components that one instruction loads as f32 lanes: f32, f16 and bf16.
  *
- * Four vectors of sums take turns; of the vectors left over, whole ones go to sum 0 and the incomplete one to sum 1. The
- * lanes of (0+1)+(2+3) are then added in double. What is left after the last whole vector is copied to two buffers of
- * zeros: no byte after a row is read, and zeros add nothing.
+ * Four vectors of sums take turns; of the vectors left over, whole ones go to sum 0 and the incomplete one to sum 1.
+ * The lanes of (0+1)+(2+3) are then added in double. What is left after the last whole vector is copied to two buffers
+ * of zeros: no byte after a row is read, and zeros add nothing.
  *
  * Included after lanes_avx2.h or lanes_avx512.h. No state, no locks, no failures.
  */

@@ -1,4 +1,5 @@
-/* sum_narrow_body.h - the kernels for components of 8 and 16 bits that are summed in narrow lanes: f16, bf16, i8 and u8.
+/* sum_narrow_body.h - the kernels for components of 8 and 16 bits that are summed in narrow lanes: f16, bf16, i8 and
+ * u8.
  *
  * f16 and bf16 become f32 and are summed as such (sum_lanes.h). A sum that overflows is clamped; a cosine whose norms
  * are out of the range in which nothing overflows (bf16 only) is left to the kernels that sum in double.

@@ -230,10 +230,10 @@ RHUMB_API uint32_t rhumb_element_bits(rhumb_element element);
 /* Whether components are floating-point numbers; false for integers and bits. */
 RHUMB_API bool rhumb_element_is_float(rhumb_element element);
 
-/* Converts `count` components and returns how many it converted: it stops at the first that `to` cannot hold. Floats are
- * rounded to the nearest float, ties to even, and become infinite if they are too large; nothing else is rounded:
- * integers must be held exactly, and only whole numbers become integers. `source` and `target` do not overlap and may be
- * at any addresses. Bits are not converted: 0. */
+/* Converts `count` components and returns how many it converted: it stops at the first that `to` cannot hold. Floats
+ * are rounded to the nearest float, ties to even, and become infinite if they are too large; nothing else is rounded:
+ * integers must be held exactly, and only whole numbers become integers. `source` and `target` do not overlap and may
+ * be at any addresses. Bits are not converted: 0. */
 RHUMB_API size_t rhumb_element_convert(rhumb_element from, const void *source, rhumb_element to, void *target,
                                        size_t count);
 

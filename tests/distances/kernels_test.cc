@@ -1,7 +1,7 @@
 // Goal: the f32 kernels of every tier compute their metric at every dimension, read no byte after a row, and give the
 // same bits in their two forms. Method: comparison with a reference in double; rows that end at an inaccessible page,
-// which over all dimensions places them at every alignment of four bytes. Linked once with the kernels of this processor
-// and once with emulated ones of all tiers. Random inputs; the seed is printed and RHUMB_SEED repeats it.
+// which over all dimensions places them at every alignment of four bytes. Linked once with the kernels of this
+// processor and once with emulated ones of all tiers. Random inputs; the seed is printed and RHUMB_SEED repeats it.
 #include <algorithm>
 #include <numeric>
 

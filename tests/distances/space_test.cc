@@ -1,6 +1,7 @@
 // Goal: a space lays rows out as documented, rejects invalid vectors with a message that names the component, and
-// translates between raw distances and the metric's own values without moving a row across a radius.
-// Method: tables of expected layouts, a bad component at every position, and random distances with their neighbours. The seed is printed and RHUMB_SEED repeats it.
+// translates between raw distances and the metric's own values without moving a row across a radius. Method: tables of
+// expected layouts, a bad component at every position, and random distances with their neighbours. The seed is printed
+// and RHUMB_SEED repeats it.
 #include <limits>
 
 #include "tests/support/rows.h"

@@ -1,9 +1,9 @@
 /* immintrin.h - stands in for the compiler's header of this name: AVX2, FMA, F16C and AVX-512 without the instructions.
  *
- * Files compiled with this folder before the system's run their vector code on any x86-64 processor. SIMDe emulates most
- * functions; this header adds the few that it lacks, and replaces two kinds: fused multiplications, which SIMDe rounds
- * twice where the processor has none, and masked loads, of which SIMDe reads every lane. With these every function
- * reads the bytes and returns the bits that the instruction does. Slow; for tests only.
+ * Files compiled with this folder before the system's run their vector code on any x86-64 processor. SIMDe emulates
+ * most functions; this header adds the few that it lacks, and replaces two kinds: fused multiplications, which SIMDe
+ * rounds twice where the processor has none, and masked loads, of which SIMDe reads every lane. With these every
+ * function reads the bytes and returns the bits that the instruction does. Slow; for tests only.
  */
 #ifndef RHUMB_TESTS_DISTANCES_EMULATION_IMMINTRIN_H
 #define RHUMB_TESTS_DISTANCES_EMULATION_IMMINTRIN_H
