@@ -12,7 +12,7 @@
 #include "engine/build/remove.h"
 #include "engine/build/writer.h"
 #include "engine/graph/live_key.h"
-#include "engine/search/query.h"
+#include "engine/search/walk/query.h"
 
 static rhumb_status check_writable(rhumb_index *index) {
     rhumb_status status = rhumb__handle_check(index, true);

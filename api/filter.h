@@ -3,7 +3,7 @@
 #ifndef RHUMB_API_FILTER_H
 #define RHUMB_API_FILTER_H
 
-#include "engine/search/filter.h"
+#include "engine/search/walk/filter.h"
 #include "include/rhumb.h"
 
 /* Checks a caller's filter and converts it to the engine's form, which points to the caller's arrays. RHUMB_E_INVALID.

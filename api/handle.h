@@ -3,7 +3,7 @@
 #define RHUMB_API_HANDLE_H
 
 #include "base/lock.h"
-#include "engine/search/scratch.h"
+#include "engine/search/walk/scratch.h"
 #include "include/rhumb.h"
 
 struct rhumb_index {

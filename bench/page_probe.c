@@ -5,8 +5,8 @@
 
 #include "base/bits.h"
 #include "engine/open.h"
-#include "engine/search/scratch.h"
 #include "engine/search/search.h"
+#include "engine/search/walk/scratch.h"
 
 #define PAGE_BYTES 4096u
 

@@ -29,11 +29,12 @@ LAYERS = {
 }
 LAYERS["engine/graph"] = ("distances",) + tuple(sorted(LAYERS))
 for upper, lowers in (
-    ("engine/search", ("engine/graph",)),
-    ("engine/build", ("engine/graph", "engine/search")),
-    ("engine/durability", ("engine/build", "engine/graph", "engine/search")),
-    ("engine/topology", ("engine/graph", "engine/search")),
-    ("engine/upkeep", ("engine/build", "engine/durability", "engine/graph", "engine/search")),
+    ("engine/search/walk", ("engine/graph",)),
+    ("engine/search", ("engine/graph", "engine/search/walk")),
+    ("engine/build", ("engine/graph", "engine/search", "engine/search/walk")),
+    ("engine/durability", ("engine/build", "engine/graph", "engine/search", "engine/search/walk")),
+    ("engine/topology", ("engine/graph", "engine/search", "engine/search/walk")),
+    ("engine/upkeep", ("engine/build", "engine/durability", "engine/graph", "engine/search", "engine/search/walk")),
 ):
     LAYERS[upper] = LAYERS["engine/graph"] + lowers
 LAYERS["engine/upkeep/compact"] = LAYERS["engine/upkeep"] + ("engine/upkeep",)

@@ -21,7 +21,7 @@
 #include "base/status.h"
 #include "engine/build/insert.h"
 #include "engine/build/remove.h"
-#include "engine/search/query.h"
+#include "engine/search/walk/query.h"
 
 #define PROGRESS_INTERVAL_NS 100000000u
 #define TAKE_BACK_PAUSE_NS 100000

@@ -3,7 +3,7 @@
 #ifndef RHUMB_ENGINE_BUILD_BATCH_INSERT_H
 #define RHUMB_ENGINE_BUILD_BATCH_INSERT_H
 
-#include "engine/search/scratch.h"
+#include "engine/search/walk/scratch.h"
 #include "storage/log/log.h"
 
 typedef bool (*rhumb__batch_progress)(void *context, uint64_t done_count, uint64_t total_count);

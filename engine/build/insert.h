@@ -3,7 +3,7 @@
 #ifndef RHUMB_ENGINE_BUILD_INSERT_H
 #define RHUMB_ENGINE_BUILD_INSERT_H
 
-#include "engine/search/scratch.h"
+#include "engine/search/walk/scratch.h"
 
 typedef struct rhumb__insertion {
     uint64_t key;

@@ -19,8 +19,8 @@
 #include "base/assert.h"
 #include "engine/graph/active.h"
 #include "engine/graph/neighbour_list.h"
-#include "engine/search/measure.h"
-#include "engine/search/walk.h"
+#include "engine/search/walk/measure.h"
+#include "engine/search/walk/walk.h"
 
 /* ---- step 1: search ---- */
 

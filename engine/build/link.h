@@ -5,7 +5,7 @@
 #ifndef RHUMB_ENGINE_BUILD_LINK_H
 #define RHUMB_ENGINE_BUILD_LINK_H
 
-#include "engine/search/scratch.h"
+#include "engine/search/walk/scratch.h"
 
 /* A node that is written and not linked yet. */
 typedef struct rhumb__link_node {

@@ -16,7 +16,7 @@
 #include "engine/build/removal.h"
 #include "engine/graph/active.h"
 #include "engine/graph/neighbour_list.h"
-#include "engine/search/query.h"
+#include "engine/search/walk/query.h"
 
 rhumb_status rhumb__place_allocate(rhumb__graph *graph, uint64_t key, rhumb__node_place *place_out) {
     rhumb__counts *counts = &graph->counts;

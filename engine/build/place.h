@@ -4,7 +4,7 @@
 #ifndef RHUMB_ENGINE_BUILD_PLACE_H
 #define RHUMB_ENGINE_BUILD_PLACE_H
 
-#include "engine/search/scratch.h"
+#include "engine/search/walk/scratch.h"
 
 /* Where a node is. */
 typedef struct rhumb__node_place {

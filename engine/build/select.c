@@ -3,7 +3,7 @@
  */
 #include "base/assert.h"
 #include "engine/build/link.h"
-#include "engine/search/measure.h"
+#include "engine/search/walk/measure.h"
 
 /* Taken neighbours measured in one call. Most candidates are rejected because of one of the nearest few taken, so
  * measuring all of them at once would be wasted. */

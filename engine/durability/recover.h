@@ -11,7 +11,7 @@
 #define RHUMB_ENGINE_DURABILITY_RECOVER_H
 
 #include "base/lock.h"
-#include "engine/search/scratch.h"
+#include "engine/search/walk/scratch.h"
 
 /* Carries out the operations that the graph's log has after its checkpoint, before any other thread knows the graph.
  * RHUMB_E_CORRUPT: an operation contradicts the index. RHUMB_E_FULL, RHUMB_E_NOMEM. */

@@ -5,7 +5,7 @@
 #include "base/bits.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/tombstones.h"
-#include "engine/search/measure.h"
+#include "engine/search/walk/measure.h"
 
 rhumb_status rhumb__adjacency_prepare(rhumb__scratch *scratch) {
     const rhumb_status status = rhumb__scratch_prepare_search(scratch, 1);

@@ -3,7 +3,7 @@
 #ifndef RHUMB_ENGINE_SEARCH_ADJACENCY_H
 #define RHUMB_ENGINE_SEARCH_ADJACENCY_H
 
-#include "engine/search/scratch.h"
+#include "engine/search/walk/scratch.h"
 
 /* The most neighbours that a node can have on all levels together. */
 #define RHUMB__ADJACENCY_MAX (RHUMB__M0_MAX + RHUMB__LEVEL_LIMIT * RHUMB__M_MAX)

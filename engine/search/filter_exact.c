@@ -8,7 +8,7 @@
 #include "base/status.h"
 #include "engine/graph/live_key.h"
 #include "engine/search/filter_search.h"
-#include "engine/search/measure.h"
+#include "engine/search/walk/measure.h"
 
 #define ROWS_PER_CALL 64u
 

@@ -16,7 +16,7 @@
 #include "base/status.h"
 #include "engine/graph/tombstones.h"
 #include "engine/search/filter_search.h"
-#include "engine/search/walk.h"
+#include "engine/search/walk/walk.h"
 
 /* Lists of failing nodes that are prefetched ahead of the one being scanned. */
 #define LISTS_AHEAD 4u

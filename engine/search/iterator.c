@@ -23,8 +23,8 @@
 #include "engine/graph/tombstones.h"
 #include "engine/search/exact_search.h"
 #include "engine/search/filter_search.h"
-#include "engine/search/query.h"
-#include "engine/search/walk.h"
+#include "engine/search/walk/query.h"
+#include "engine/search/walk/walk.h"
 
 #define QUERY_ALIGNMENT 64u
 

@@ -15,7 +15,7 @@
 #include "engine/graph/tombstones.h"
 #include "engine/search/exact_search.h"
 #include "engine/search/search.h"
-#include "engine/search/walk.h"
+#include "engine/search/walk/walk.h"
 
 typedef struct range_search {
     rhumb__graph *graph;

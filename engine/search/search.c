@@ -14,8 +14,8 @@
 #include "base/status.h"
 #include "engine/search/exact_search.h"
 #include "engine/search/filter_search.h"
-#include "engine/search/query.h"
-#include "engine/search/walk.h"
+#include "engine/search/walk/query.h"
+#include "engine/search/walk/walk.h"
 
 /* ---- the answer ---- */
 

@@ -4,8 +4,8 @@
 #ifndef RHUMB_ENGINE_SEARCH_SEARCH_H
 #define RHUMB_ENGINE_SEARCH_SEARCH_H
 
-#include "engine/search/filter_plan.h"
-#include "engine/search/scratch.h"
+#include "engine/search/walk/filter_plan.h"
+#include "engine/search/walk/scratch.h"
 
 /* What is searched for. Zeros are the defaults. */
 typedef struct rhumb__request {

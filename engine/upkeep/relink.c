@@ -24,8 +24,8 @@
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/reachability.h"
 #include "engine/graph/tombstones.h"
-#include "engine/search/query.h"
-#include "engine/search/walk.h"
+#include "engine/search/walk/query.h"
+#include "engine/search/walk/walk.h"
 
 /* ---- passes ---- */
 

@@ -6,7 +6,7 @@
 #define RHUMB_ENGINE_UPKEEP_RELINK_H
 
 #include "base/progress.h"
-#include "engine/search/scratch.h"
+#include "engine/search/walk/scratch.h"
 
 typedef struct rhumb__relink_spec {
     rhumb__scratch_pool *pool;

@@ -49,7 +49,8 @@ static bool wait_interval(rhumb__log *log) {
     return !log->stopping;
 }
 
-/* Sleeps while everything is durable; otherwise syncs at the end of an interval. A failure is kept for other threads. */
+/* Sleeps while everything is durable; otherwise syncs at the end of an interval. A failure is kept for other
+ * threads. */
 static void *interval_thread_main(void *argument) {
     rhumb__log *log = argument;
     rhumb__mutex_lock(&log->lock);

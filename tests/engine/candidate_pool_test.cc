@@ -8,7 +8,7 @@
 #include <vector>
 
 extern "C" {
-#include "engine/search/candidate_pool.h"
+#include "engine/search/walk/candidate_pool.h"
 }
 
 #include "tests/engine/engine_probe.h"

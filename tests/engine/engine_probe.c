@@ -14,9 +14,9 @@
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/tombstones.h"
 #include "engine/open.h"
-#include "engine/search/query.h"
 #include "engine/search/search.h"
-#include "engine/search/walk.h"
+#include "engine/search/walk/query.h"
+#include "engine/search/walk/walk.h"
 #include "engine/upkeep/compact/order.h"
 
 rhumb_status probe_ensure_room(rhumb__graph *graph, uint64_t slot_count) {

@@ -4,7 +4,7 @@
 #ifndef RHUMB_ENGINE_UPKEEP_COMPACT_CARRY_OVER_H
 #define RHUMB_ENGINE_UPKEEP_COMPACT_CARRY_OVER_H
 
-#include "engine/search/scratch.h"
+#include "engine/search/walk/scratch.h"
 
 typedef struct rhumb__carry_over {
     rhumb__writer *writer;

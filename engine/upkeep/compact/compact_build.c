@@ -32,7 +32,7 @@
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/tombstones.h"
 #include "engine/search/adjacency.h"
-#include "engine/search/scratch.h"
+#include "engine/search/walk/scratch.h"
 #include "engine/upkeep/relink.h"
 #include "storage/publish/publish.h"
 

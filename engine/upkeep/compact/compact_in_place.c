@@ -33,7 +33,7 @@
 #include "engine/durability/background.h"
 #include "engine/durability/checkpoint.h"
 #include "engine/graph/unlinked.h"
-#include "engine/search/scratch.h"
+#include "engine/search/walk/scratch.h"
 #include "engine/upkeep/compact/carry_over.h"
 #include "engine/upkeep/compact/compactor.h"
 #include "storage/reclaim.h"

@@ -5,7 +5,7 @@
 #define RHUMB_ENGINE_UPKEEP_COMPACT_COMPACTOR_H
 
 #include "base/lock.h"
-#include "engine/search/scratch.h"
+#include "engine/search/walk/scratch.h"
 #include "engine/upkeep/compact/compact.h"
 
 /* Creates the compactor. Its thread starts with the first compaction. RHUMB_E_NOMEM. */

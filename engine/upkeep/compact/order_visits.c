@@ -16,8 +16,8 @@
 #include "base/bits.h"
 #include "base/parallel.h"
 #include "base/status.h"
-#include "engine/search/query.h"
-#include "engine/search/walk.h"
+#include "engine/search/walk/query.h"
+#include "engine/search/walk/walk.h"
 
 /* One search begins in each run of so many slots. It visits at most its own slot and those of its sixteen lists, so
  * there are at most about two visits for each link. On the word vectors of bench/results/order.txt, ten lists instead

@@ -1,6 +1,6 @@
 /* filter_plan.c - see filter_plan.h. Functions of their arguments: the same search gets the same plan every time.
  */
-#include "engine/search/filter_plan.h"
+#include "engine/search/walk/filter_plan.h"
 
 #include <math.h>
 

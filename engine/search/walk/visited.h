@@ -4,8 +4,8 @@
  * wrote are taken as 0. That makes a quarter of a byte per slot (VSAG's visited list has the same shape). Belongs to
  * one thread at a time.
  */
-#ifndef RHUMB_ENGINE_SEARCH_VISITED_H
-#define RHUMB_ENGINE_SEARCH_VISITED_H
+#ifndef RHUMB_ENGINE_SEARCH_WALK_VISITED_H
+#define RHUMB_ENGINE_SEARCH_WALK_VISITED_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -63,4 +63,4 @@ static inline bool rhumb__visited_remove(const rhumb__visited *visited, uint32_t
     return true;
 }
 
-#endif /* RHUMB_ENGINE_SEARCH_VISITED_H */
+#endif /* RHUMB_ENGINE_SEARCH_WALK_VISITED_H */

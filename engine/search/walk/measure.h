@@ -7,11 +7,11 @@
  * The prefetches have to be, for a second reason: gcc 12 takes a function that only prefetches for one without effect,
  * and drops the calls of it.
  */
-#ifndef RHUMB_ENGINE_SEARCH_MEASURE_H
-#define RHUMB_ENGINE_SEARCH_MEASURE_H
+#ifndef RHUMB_ENGINE_SEARCH_WALK_MEASURE_H
+#define RHUMB_ENGINE_SEARCH_WALK_MEASURE_H
 
 #include "base/assert.h"
-#include "engine/search/scratch.h"
+#include "engine/search/walk/scratch.h"
 
 #define RHUMB__INLINE static inline __attribute__((always_inline))
 
@@ -90,4 +90,4 @@ RHUMB__INLINE void rhumb__measure_candidates(const rhumb__graph *graph, rhumb__s
     }
 }
 
-#endif /* RHUMB_ENGINE_SEARCH_MEASURE_H */
+#endif /* RHUMB_ENGINE_SEARCH_WALK_MEASURE_H */

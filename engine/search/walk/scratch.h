@@ -4,18 +4,18 @@
  * scratches as there were ever threads at a time. A scratch that is taken also names the graph that its user works on,
  * which is how a graph that has been replaced (rhumb_index_refresh) is known to be out of use.
  */
-#ifndef RHUMB_ENGINE_SEARCH_SCRATCH_H
-#define RHUMB_ENGINE_SEARCH_SCRATCH_H
+#ifndef RHUMB_ENGINE_SEARCH_WALK_SCRATCH_H
+#define RHUMB_ENGINE_SEARCH_WALK_SCRATCH_H
 
 #include <stdatomic.h>
 #include <stdint.h>
 
 #include "engine/graph/graph.h"
-#include "engine/search/candidate_heap.h"
-#include "engine/search/candidate_pool.h"
-#include "engine/search/filter_plan.h"
-#include "engine/search/key_set.h"
-#include "engine/search/visited.h"
+#include "engine/search/walk/candidate_heap.h"
+#include "engine/search/walk/candidate_pool.h"
+#include "engine/search/walk/filter_plan.h"
+#include "engine/search/walk/key_set.h"
+#include "engine/search/walk/visited.h"
 
 typedef struct rhumb__scratch_pool rhumb__scratch_pool;
 
@@ -104,4 +104,4 @@ rhumb_status rhumb__scratch_prepare_insert(rhumb__scratch *scratch, uint32_t can
 /* Releases all scratches; none is taken. */
 void rhumb__scratch_pool_destroy(rhumb__scratch_pool *pool);
 
-#endif /* RHUMB_ENGINE_SEARCH_SCRATCH_H */
+#endif /* RHUMB_ENGINE_SEARCH_WALK_SCRATCH_H */

@@ -2,13 +2,13 @@
  *
  * INVARIANT: an entry is not farther than those at 2i + 1 and 2i + 2. Belongs to one thread at a time.
  */
-#ifndef RHUMB_ENGINE_SEARCH_CANDIDATE_HEAP_H
-#define RHUMB_ENGINE_SEARCH_CANDIDATE_HEAP_H
+#ifndef RHUMB_ENGINE_SEARCH_WALK_CANDIDATE_HEAP_H
+#define RHUMB_ENGINE_SEARCH_WALK_CANDIDATE_HEAP_H
 
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/status.h"
-#include "engine/search/candidate_pool.h"
+#include "engine/search/walk/candidate_pool.h"
 
 typedef struct rhumb__candidate_heap {
     rhumb__candidate *entries;
@@ -65,4 +65,4 @@ static inline void rhumb__candidate_heap_free(rhumb__candidate_heap *heap) {
     *heap = (rhumb__candidate_heap){NULL, 0, 0};
 }
 
-#endif /* RHUMB_ENGINE_SEARCH_CANDIDATE_HEAP_H */
+#endif /* RHUMB_ENGINE_SEARCH_WALK_CANDIDATE_HEAP_H */

@@ -7,7 +7,7 @@
  *
  * Lists come from a file, so every slot from a list is compared with scratch->slot_limit before it is used.
  */
-#include "engine/search/walk.h"
+#include "engine/search/walk/walk.h"
 
 #include <math.h>
 

@@ -1,6 +1,6 @@
 /* query.c - see query.h. The row belongs to the scratch, and is kept for its next user. Takes no lock.
  */
-#include "engine/search/query.h"
+#include "engine/search/walk/query.h"
 
 #include <string.h>
 

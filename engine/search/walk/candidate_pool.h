@@ -5,8 +5,8 @@
  * that is, once its neighbours have been visited; all entries before `next` carry it. The search is over when all do.
  * Belongs to one thread at a time.
  */
-#ifndef RHUMB_ENGINE_SEARCH_CANDIDATE_POOL_H
-#define RHUMB_ENGINE_SEARCH_CANDIDATE_POOL_H
+#ifndef RHUMB_ENGINE_SEARCH_WALK_CANDIDATE_POOL_H
+#define RHUMB_ENGINE_SEARCH_WALK_CANDIDATE_POOL_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -88,4 +88,4 @@ static inline bool rhumb__candidate_pool_peek(const rhumb__candidate_pool *pool,
 /* Sorts candidates by distance, equal ones by slot. */
 void rhumb__sort_candidates(rhumb__candidate *candidates, uint32_t count);
 
-#endif /* RHUMB_ENGINE_SEARCH_CANDIDATE_POOL_H */
+#endif /* RHUMB_ENGINE_SEARCH_WALK_CANDIDATE_POOL_H */

@@ -4,8 +4,8 @@
  * The arrays are the caller's and stay unchanged while a search uses them. Nothing here takes a lock or allocates; the
  * callback runs on the thread that searches, which holds no lock then.
  */
-#ifndef RHUMB_ENGINE_SEARCH_FILTER_H
-#define RHUMB_ENGINE_SEARCH_FILTER_H
+#ifndef RHUMB_ENGINE_SEARCH_WALK_FILTER_H
+#define RHUMB_ENGINE_SEARCH_WALK_FILTER_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -74,4 +74,4 @@ static inline bool rhumb__filter_is_list(const rhumb__filter *filter) {
     return !filter->negate && filter->kind != RHUMB__FILTER_CALLBACK;
 }
 
-#endif /* RHUMB_ENGINE_SEARCH_FILTER_H */
+#endif /* RHUMB_ENGINE_SEARCH_WALK_FILTER_H */

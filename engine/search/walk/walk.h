@@ -3,12 +3,12 @@
  *
  * A walk goes by scratch->query. It takes no lock, and may run while others insert and delete.
  */
-#ifndef RHUMB_ENGINE_SEARCH_WALK_H
-#define RHUMB_ENGINE_SEARCH_WALK_H
+#ifndef RHUMB_ENGINE_SEARCH_WALK_WALK_H
+#define RHUMB_ENGINE_SEARCH_WALK_WALK_H
 
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/unlinked.h"
-#include "engine/search/measure.h"
+#include "engine/search/walk/measure.h"
 
 /* A node and its raw distance to the query. */
 typedef struct rhumb__nearest {
@@ -79,4 +79,4 @@ static inline rhumb__unlinked_scan rhumb__unlinked_scan_begin(const rhumb__graph
 uint32_t rhumb__unlinked_scan_gather(rhumb__unlinked_scan *scan, rhumb__scratch *scratch, rhumb__visited *visited,
                                      uint64_t slot_limit);
 
-#endif /* RHUMB_ENGINE_SEARCH_WALK_H */
+#endif /* RHUMB_ENGINE_SEARCH_WALK_WALK_H */

@@ -1,5 +1,5 @@
 /* candidate_pool.c - sorting candidates; see candidate_pool.h. Shares nothing. */
-#include "engine/search/candidate_pool.h"
+#include "engine/search/walk/candidate_pool.h"
 
 #include <stdlib.h>
 

@@ -13,11 +13,11 @@
  * are far from the query: all of them are about equally far, a walk has no direction, and must be several times as
  * broad to find the nearest. A walk that turns out to cost more than was estimated is given up for the exact way.
  */
-#ifndef RHUMB_ENGINE_SEARCH_FILTER_PLAN_H
-#define RHUMB_ENGINE_SEARCH_FILTER_PLAN_H
+#ifndef RHUMB_ENGINE_SEARCH_WALK_FILTER_PLAN_H
+#define RHUMB_ENGINE_SEARCH_WALK_FILTER_PLAN_H
 
 #include "engine/graph/graph.h"
-#include "engine/search/filter.h"
+#include "engine/search/walk/filter.h"
 
 /* The sample ends with this many matching slots, or after this many slots. */
 #define RHUMB__FILTER_SEED_MAX 32u
@@ -109,4 +109,4 @@ bool rhumb__filter_plan_peeks(const rhumb__graph *graph, const rhumb__filter_est
 rhumb__filter_plan rhumb__filter_plan_decide(const rhumb__graph *graph, const rhumb__filter_estimate *estimate,
                                              double local_share, uint32_t ef, bool *far_out);
 
-#endif /* RHUMB_ENGINE_SEARCH_FILTER_PLAN_H */
+#endif /* RHUMB_ENGINE_SEARCH_WALK_FILTER_PLAN_H */

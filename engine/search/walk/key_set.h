@@ -2,8 +2,8 @@
  *
  * An entry holds key + 1; UINT64_MAX, for which that is 0, has a flag of its own.
  */
-#ifndef RHUMB_ENGINE_SEARCH_KEY_SET_H
-#define RHUMB_ENGINE_SEARCH_KEY_SET_H
+#ifndef RHUMB_ENGINE_SEARCH_WALK_KEY_SET_H
+#define RHUMB_ENGINE_SEARCH_WALK_KEY_SET_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -74,4 +74,4 @@ static inline void rhumb__key_set_free(rhumb__key_set *set) {
     *set = (rhumb__key_set){NULL, 0, 0, false};
 }
 
-#endif /* RHUMB_ENGINE_SEARCH_KEY_SET_H */
+#endif /* RHUMB_ENGINE_SEARCH_WALK_KEY_SET_H */

@@ -6,7 +6,7 @@
  * touches anything. Both accesses on both sides are sequentially consistent, so at least one side sees the other (the
  * hazard pointer argument: Michael, IEEE TPDS 2004).
  */
-#include "engine/search/scratch.h"
+#include "engine/search/walk/scratch.h"
 
 #include <sched.h>
 

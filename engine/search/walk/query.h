@@ -1,9 +1,9 @@
 /* query.h - what a search or an insert is about: a row in scratch->query, which all distances are measured from.
  */
-#ifndef RHUMB_ENGINE_SEARCH_QUERY_H
-#define RHUMB_ENGINE_SEARCH_QUERY_H
+#ifndef RHUMB_ENGINE_SEARCH_WALK_QUERY_H
+#define RHUMB_ENGINE_SEARCH_WALK_QUERY_H
 
-#include "engine/search/scratch.h"
+#include "engine/search/walk/scratch.h"
 
 /* Checks a query or a new vector, as the caller gave it, and prepares its row. RHUMB_E_NOT_FINITE; RHUMB_E_DOMAIN;
  * RHUMB_E_INVALID: a sequence that is too long; RHUMB_E_UNSUPPORTED: the graph was opened without its vectors;
@@ -13,4 +13,4 @@ rhumb_status rhumb__query_set_vector(rhumb__scratch *scratch, const void *vector
 /* Copies a row that has been prepared before. RHUMB_E_UNSUPPORTED as above; RHUMB_E_NOMEM. */
 rhumb_status rhumb__query_set_row(rhumb__scratch *scratch, const void *row) RHUMB_NODISCARD;
 
-#endif /* RHUMB_ENGINE_SEARCH_QUERY_H */
+#endif /* RHUMB_ENGINE_SEARCH_WALK_QUERY_H */
