@@ -158,7 +158,8 @@ TEST_F(DummySections, PublishWhatChangedSinceTheLastVersion) {
 
 TEST_F(DummySections, WithoutAFilterArePublishedUnchanged) {
     Index index = create_filled(300);
-    // As a bucket of the key table: more places than it has, a chain beyond all rows. As a list: slots that there are not.
+    // As a bucket of the key table: more places than it has, a chain beyond all rows. As a list: slots that do not
+    // exist.
     Row row(dummy_row_stride(index.get(), DUMMY_UNFILTERED));
     const uint32_t words[] = {0x7FFFFFFF, 1000, 5, UINT32_MAX, 300, 301};
     memcpy(row.data(), words, sizeof words);

@@ -1,6 +1,6 @@
 // Goal: code that breaks an invariant of the graph is stopped by a debug assert where it does so, before the damage
-// spreads to other lists or to the file. Method: death tests, each of which plants one fault; the same calls without the
-// fault pass. Builds without debug asserts skip them.
+// spreads to other lists or to the file. Method: death tests, each of which plants one fault; the same calls without
+// the fault pass. Builds without debug asserts skip them.
 #include <gtest/gtest.h>
 
 #include <vector>
