@@ -48,11 +48,8 @@ EXCEPTIONS = ()
 
 # Paths (files or folders) that are not checked yet.
 WAITING = (
-    "api",
-    "distances",
     "engine",
     "storage",
-    "tests/distances",
     "tests/storage",
 )
 
