@@ -6,7 +6,7 @@
 #include "engine/search/walk/scratch.h"
 
 /* The most neighbours that a node can have on all levels together. */
-#define RHUMB__ADJACENCY_MAX (RHUMB__M0_MAX + RHUMB__LEVEL_LIMIT * RHUMB__M_MAX)
+#define RHUMB__ADJACENCY_MAX (RHUMB__M0_MAX + RHUMB__LEVEL_MAX * RHUMB__M_MAX)
 
 /* For `level`: every level that the node is on, each neighbour once. */
 #define RHUMB__LEVELS_ALL UINT32_MAX

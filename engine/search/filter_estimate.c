@@ -61,8 +61,8 @@ static double count_bits(const rhumb__filter *filter) {
 static double list_count(const rhumb__filter *filter, uint64_t slot_count, double share) {
     if (!rhumb__filter_is_list(filter)) return INFINITY;
     if (filter->kind == RHUMB__FILTER_KEYS) return (double)filter->key_count;
-    const uint64_t bit_limit = rhumb__max_u64(slot_count * COUNTED_KEYS_PER_SLOT, COUNTED_KEYS_MIN);
-    return share <= COUNTED_SHARE_MAX && filter->bit_count <= bit_limit ? count_bits(filter) : INFINITY;
+    const uint64_t bit_max = rhumb__max_u64(slot_count * COUNTED_KEYS_PER_SLOT, COUNTED_KEYS_MIN);
+    return share <= COUNTED_SHARE_MAX && filter->bit_count <= bit_max ? count_bits(filter) : INFINITY;
 }
 
 void rhumb__filter_estimate_make(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__filter *filter,

@@ -157,11 +157,11 @@ static bool is_hopeless(const filter_walk *walk, double exact_ns) {
     return cost_ns * (answers->capacity - answers->count) > exact_ns * answers->count;
 }
 
-/* Expands candidates until none is left that can lead to a nearer answer, or `expansion_limit` have been. Returns false
+/* Expands candidates until none is left that can lead to a nearer answer, or `expansion_max` have been. Returns false
  * when the exact way is the shorter one. */
-static bool advance(filter_walk *walk, uint64_t expansion_limit, double exact_ns) {
+static bool advance(filter_walk *walk, uint64_t expansion_max, double exact_ns) {
     uint32_t slot;
-    for (uint64_t i = 0; i < expansion_limit && rhumb__walk_next(walk->scratch, true, &slot); i++) {
+    for (uint64_t i = 0; i < expansion_max && rhumb__walk_next(walk->scratch, true, &slot); i++) {
         if (is_hopeless(walk, exact_ns)) return false;
         expand(walk, slot);
     }

@@ -101,7 +101,7 @@ static rhumb_status sort_points(exporter *e) {
         e->order[i] = slot;
         e->positions[slot] = (uint32_t)i;
         const uint32_t level = rhumb__node_level(rhumb__graph_node(e->graph, slot));
-        if (level > RHUMB__LEVEL_LIMIT) return fail_node(e, "is on a level that cannot be", slot);
+        if (level > RHUMB__LEVEL_MAX) return fail_node(e, "is on a level that cannot be", slot);
         e->header.level_counts[level]++;
     }
     rhumb__free(e->points);

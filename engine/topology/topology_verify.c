@@ -140,7 +140,7 @@ static void check_points(verifier *v) {
         if (i > 0 && topology->keys[i - 1] >= topology->keys[i]) {
             report_structure(v, "point %llu: the keys are not sorted", (unsigned long long)i);
         }
-        if (topology->levels[i] > RHUMB__LEVEL_LIMIT) {
+        if (topology->levels[i] > RHUMB__LEVEL_MAX) {
             report_structure(v, "point %llu: level %u", (unsigned long long)i, topology->levels[i]);
         } else {
             level_counts[topology->levels[i]]++;
