@@ -69,6 +69,7 @@ static uint32_t *selected_of(const rhumb__scratch *scratch, uint32_t level) {
 }
 
 static void select_level(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t level) {
+    RHUMB_ASSERT_DEBUG(level <= graph->params.level_max);
     rhumb__candidates candidates = {scratch->pool.entries, scratch->pool.count};
     if (graph->params.extend_candidates) {
         memcpy(scratch->candidates, candidates.entries, candidates.count * sizeof *candidates.entries);
@@ -85,6 +86,7 @@ static void select_level(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t 
 static void keep_anchor(rhumb__graph *graph, rhumb__scratch *scratch, const link_peers *peers, uint32_t anchor) {
     uint32_t *selected = selected_of(scratch, 0);
     uint32_t *count = &scratch->selected_counts[0];
+    RHUMB_ASSERT_DEBUG(anchor < scratch->slot_limit && *count <= graph->params.M);
     for (uint32_t i = 0; i < *count; i++) {
         if (!rhumb__slots_contain(peers->strangers, peers->stranger_count, selected[i])) return;
     }
@@ -117,6 +119,7 @@ static rhumb__nearest nearest_settled(rhumb__graph *graph, const rhumb__candidat
  * missed. */
 bool rhumb__link_search(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__link_node *node) {
     RHUMB_ASSERT_DEBUG(node->level == rhumb__node_level(rhumb__graph_node(graph, node->slot)));
+    RHUMB_ASSERT_DEBUG(node->level <= graph->params.level_max);
     const uint32_t ef = graph->params.ef_construction;
     link_peers peers;
     peers.count = rhumb__active_peers(graph, node->active, peers.slots);
@@ -179,6 +182,8 @@ static uint32_t merge_links(rhumb__graph *graph, rhumb__scratch *scratch, const 
 
 /* Adds to a list, pruning it if it overflows. Returns whether the first of the added slots is in the list now. */
 static bool add_links(rhumb__graph *graph, rhumb__scratch *scratch, const link_addition *addition) {
+    rhumb__graph_assert_slot(graph, addition->slot);
+    RHUMB_ASSERT_DEBUG(!rhumb__slots_contain(addition->added, addition->added_count, addition->slot));
     const rhumb__list list = rhumb__graph_list(graph, addition->slot, addition->level);
     if (list.slots == NULL || addition->added_count == 0) return false;
     uint32_t *slots = scratch->kept;
@@ -186,6 +191,7 @@ static bool add_links(rhumb__graph *graph, rhumb__scratch *scratch, const link_a
     for (;;) {
         const uint32_t before_count = rhumb__list_read(&list, scratch->list);
         uint32_t count = merge_links(graph, scratch, addition, &list, before_count);
+        RHUMB_ASSERT_DEBUG(count <= list.capacity);
         bool kept = rhumb__slots_contain(slots, count, addition->added[0]);
         if (!kept && addition->insist) {
             /* In the place of the farthest when the list is full: the selection is in the order of distance. */
@@ -238,6 +244,8 @@ static bool is_better_entry(const rhumb__link_node *node, uint64_t entry) {
 /* Returns false when the node found no entry point to begin at and there is one now: another insert was the first. What
  * that one leads to and what this node is linked to may be two islands, so neither is the entry point to both. */
 static bool link_raise_entry(rhumb__graph *graph, const rhumb__link_node *node, bool had_start) {
+    rhumb__graph_assert_slot(graph, node->slot);
+    RHUMB_ASSERT_DEBUG(node->level <= graph->params.level_max);
     const uint64_t raised = rhumb__entry_encode(node->slot, node->level);
     uint64_t entry = atomic_load_explicit(&graph->entry, memory_order_relaxed);
     while (entry == RHUMB__ENTRY_NONE || (had_start && is_better_entry(node, entry))) {
