@@ -61,7 +61,7 @@ static rhumb_status check_gap(verifier *v, uint64_t begin, uint64_t end) {
     const rhumb_status status = rhumb__io_read(v->topology->io, bytes, end - begin, begin);
     for (uint64_t i = 0; status == RHUMB_OK && i < end - begin; i++) {
         if (bytes[i] == 0) continue;
-        report_checksum(v, "byte %llu, between two arrays, is not zero", (unsigned long long)(begin + i));
+        report_checksum(v, "byte %llu, between two arrays, is not zero", (unsigned long long)begin + i);
         break;
     }
     return status;
@@ -80,7 +80,7 @@ static rhumb_status check_array(verifier *v, uint32_t array) {
         const uint32_t expected = v->checksums[place->checksum_first + i];
         if (crc == expected) continue;
         report_checksum(v, "%llu bytes at %llu: checksum 0x%08x expected, 0x%08x found", (unsigned long long)bytes,
-                        (unsigned long long)(place->offset + begin), expected, crc);
+                        (unsigned long long)place->offset + begin, expected, crc);
     }
     const bool last = array + 1 == RHUMB__TOPOLOGY_ARRAY_COUNT;
     status =
