@@ -3,7 +3,7 @@
  * An insert goes through these steps:
  *   1. claim     room in the log, and an entry among the active inserts; lock the key's bucket, refuse a key that
  *                exists; take a slot, upper rows and a number in the log; enter the key. From here on nothing can fail.
- *   2. write     vector, empty lists, node record. The node is complete, and no other thread knows it.
+ *   2. write     vector, empty lists, node record. The node is complete, and no other thread can reach it.
  *   3. publish   the insert in the list of active ones: two inserts that are each other's nearest neighbours cannot
  *                find each other in the graph, because neither is linked yet.
  *   4. link      see link.c. Now searches find the node.

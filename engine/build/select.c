@@ -1,5 +1,5 @@
-/* select.c - choosing the neighbours of a node among candidates; see link.h. Works in the scratch it is given; shares
- * nothing.
+/* select.c - choosing the neighbours of a node among candidates; see link.h. Works in the scratch of its caller and
+ * keeps no state.
  */
 #include "base/assert.h"
 #include "engine/build/link.h"

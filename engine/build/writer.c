@@ -1,7 +1,7 @@
 /* writer.c - see writer.h.
  *
- * The order of the locks is in base/lock_ranks.h. Operations hold the gate shared and wait for little inside, so
- * closing it takes as long as the operations that are running.
+ * The order of the locks is in base/lock_ranks.h. Operations hold the gate shared, so closing it takes as long as the
+ * operations that are running.
  */
 #define _GNU_SOURCE
 #include "engine/build/writer.h"

@@ -1,7 +1,7 @@
 /* topology_verify.c - reading a topology file from end to end: its checksums, and every rule of its arrays.
  *
- * Owns one buffer, the checksums, and one bit per point. Takes no lock. Damage is counted, and the first of it
- * described; it is not a failure.
+ * Owns one buffer, the checksums, and one bit per point. Takes no lock. Damage is counted, and the first is described;
+ * it is not a failure.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,7 +20,7 @@ typedef struct verifier {
     rhumb__topology_verification *result;
     uint8_t *buffer;
     uint32_t *checksums;
-    uint64_t *seen; /* one bit per position: among the neighbours of the point at hand */
+    uint64_t *seen; /* one bit per position: among the neighbours of the current point */
 } verifier;
 
 static void note_first(verifier *v, const char *format, va_list arguments) {
