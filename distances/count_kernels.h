@@ -2,7 +2,7 @@
 #ifndef RHUMB_DISTANCES_COUNT_KERNELS_H
 #define RHUMB_DISTANCES_COUNT_KERNELS_H
 
-#include "distances/dispatch.h"
+#include "distances/space.h"
 
 #define RHUMB__DECLARE_COUNT(tier)                                                                                     \
     extern const rhumb__kernels rhumb__count_hamming8_##tier, rhumb__count_hamming16_##tier,                           \

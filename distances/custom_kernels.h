@@ -2,7 +2,7 @@
 #ifndef RHUMB_DISTANCES_CUSTOM_KERNELS_H
 #define RHUMB_DISTANCES_CUSTOM_KERNELS_H
 
-#include "distances/dispatch.h"
+#include "distances/space.h"
 
 /* Calls the function of the space. */
 extern const rhumb__kernels rhumb__custom;

@@ -2,7 +2,7 @@
 #ifndef RHUMB_DISTANCES_EDIT_KERNELS_H
 #define RHUMB_DISTANCES_EDIT_KERNELS_H
 
-#include "distances/dispatch.h"
+#include "distances/space.h"
 
 /* Rows are a length (u32) and the elements. A length above the space's dim, which only a damaged file has, is taken as
  * dim. */

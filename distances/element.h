@@ -3,7 +3,7 @@
  * RHUMB__NUMBER_ELEMENTS is the one list of the types that are numbers; bits (b1) are the only type that is not in it.
  * Everything else about a type is derived from its line: name and size, the check for NaN and infinities (prepare.c),
  * conversion (convert.c), and loading, which is inlined so that files compiled for one instruction set may include this
- * header. Which metrics measure a type is in dispatch.c. Immutable; cannot fail.
+ * header. Which metrics measure a type is in metric.c. Immutable; cannot fail.
  */
 #ifndef RHUMB_DISTANCES_ELEMENT_H
 #define RHUMB_DISTANCES_ELEMENT_H

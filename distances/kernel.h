@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "distances/dispatch.h"
 #include "distances/space.h"
 
 #define RHUMB__INLINE static inline __attribute__((always_inline))

@@ -1,37 +1,162 @@
-/* metric.c - the table of metrics. Immutable; a look-up fails by returning NULL or 0. */
+/* metric.c - the table of metrics: the names of each, the vectors that it is defined for, and its kernels, one entry
+ * per set of element types and one column per instruction set. It is also the list of the pairs of metric and element
+ * type that exist.
+ *
+ * A family is named after what it does with components; its kernels are written once and compiled for every instruction
+ * set, in one of three ways:
+ *
+ *   recompiled   sum_double_body.h and count_body.h are plain C whose loops every compiler vectorises. One file per
+ *                instruction set includes them; the files differ in their compiler flags alone. Little code serves most
+ *                pairs, and all tiers give the same bits.
+ *   in lanes     sum_narrow_body.h and sum_lanes.h are written in about thirty operations on vectors of lanes, which
+ *                lanes_avx2.h and lanes_avx512.h define. Compilers do not find the instructions for narrow components
+ *                (widening loads, sums of absolute differences) by themselves; the loops are the same for both sets.
+ *   by hand      sum_f32_avx2.c and sum_f32_avx512.c are separate files. f32 is what most indexes hold, and how many
+ *                rows are measured together and how they are prefetched depends on the number of registers.
+ *
+ * edit.c and custom.c are the same for every instruction set. To add a family, write its files and add its entries
+ * here. The table is immutable; a look-up fails by returning NULL or 0.
+ */
 #include "distances/metric.h"
 
 #include <stddef.h>
 #include <string.h>
 
-#include "distances/dispatch.h"
+#include "distances/count_kernels.h"
+#include "distances/custom_kernels.h"
+#include "distances/edit_kernels.h"
+#include "distances/element.h"
+#include "distances/sum_double_kernels.h"
+#include "distances/sum_f32_kernels.h"
+#include "distances/sum_narrow_kernels.h"
 
-static const struct {
+enum { TIER_COUNT = RHUMB__SIMD_AVX512 + 1 };
+
+#if defined(__x86_64__)
+#define TIERS(scalar, avx2, avx512)                                                                                    \
+    { &(scalar), &(avx2), &(avx512) }
+#else
+#define TIERS(scalar, avx2, avx512)                                                                                    \
+    { &(scalar), &(scalar), &(scalar) }
+#endif
+
+/* The columns of a family whose kernels have the same name in all tiers. */
+#define SUM_F32(name)                                                                                                  \
+    TIERS(rhumb__sum_f32_##name##_scalar, rhumb__sum_f32_##name##_avx2, rhumb__sum_f32_##name##_avx512)
+#define SUM_DOUBLE(name)                                                                                               \
+    TIERS(rhumb__sum_double_##name##_scalar, rhumb__sum_double_##name##_avx2, rhumb__sum_double_##name##_avx512)
+#define COUNT(name) TIERS(rhumb__count_##name##_scalar, rhumb__count_##name##_avx2, rhumb__count_##name##_avx512)
+#define ANY(kernels)                                                                                                   \
+    { &(kernels), &(kernels), &(kernels) }
+
+/* Without vector instructions narrow components, and |a-b| of f32, are summed in double. */
+#define SUM_NARROW(element, name)                                                                                      \
+    TIERS(rhumb__sum_double_##name##_scalar, rhumb__sum_narrow_##element##_##name##_avx2,                              \
+          rhumb__sum_narrow_##element##_##name##_avx512)
+#define SUM_F32_L1 TIERS(rhumb__sum_double_l1_scalar, rhumb__sum_f32_l1_avx2, rhumb__sum_f32_l1_avx512)
+
+/* The kernels of one set of element types. */
+struct entry {
+    uint32_t elements;                         /* bits by their numbers */
+    const rhumb__kernels *of_tier[TIER_COUNT]; /* by rhumb__simd */
+};
+
+/* The entries of one metric; an empty set of element types ends them. */
+#define KERNELS(...)                                                                                                   \
+    (const struct entry[]) {                                                                                           \
+        __VA_ARGS__, { 0 }                                                                                             \
+    }
+
+#define E(name) (1u << RHUMB_ELEMENT_##name)
+
+/* The entries of a metric for the element types of the narrow family. */
+#define NARROW_ENTRY(element, number, name) {E(number), SUM_NARROW(element, name)},
+#define NARROW_ENTRIES(name) RHUMB__SUM_NARROW_ELEMENTS(NARROW_ENTRY, name)
+
+/* Sets of element types that several entries have. */
+#define NUMBERS_FOR_DOT (E(F64) | E(U16) | E(I32) | E(I64))
+#define NUMBERS (NUMBERS_FOR_DOT | E(I16) | E(U32))
+#define PROBABILITIES (E(F32) | E(F64))
+#define EVERYTHING UINT32_MAX
+
+struct metric {
     const char *name, *alias; /* the alias, which may be NULL, is read and never printed */
     enum rhumb__domain domain;
-} TABLE[] = {
-    [RHUMB_METRIC_L2SQ] = {"l2sq", NULL, RHUMB__DOMAIN_ALL},
-    [RHUMB_METRIC_L2] = {"l2", "euclidean", RHUMB__DOMAIN_ALL},
-    [RHUMB_METRIC_IP] = {"ip", "dot", RHUMB__DOMAIN_ALL},
-    [RHUMB_METRIC_COSINE] = {"cosine", "angular", RHUMB__DOMAIN_ALL},
-    [RHUMB_METRIC_L1] = {"l1", "manhattan", RHUMB__DOMAIN_ALL},
-    [RHUMB_METRIC_HAMMING] = {"hamming", NULL, RHUMB__DOMAIN_ALL},
-    [RHUMB_METRIC_JACCARD] = {"jaccard", NULL, RHUMB__DOMAIN_NOT_NEGATIVE},
-    [RHUMB_METRIC_HELLINGER] = {"hellinger", NULL, RHUMB__DOMAIN_PROBABILITIES},
-    [RHUMB_METRIC_JEFFREYS] = {"jeffreys", NULL, RHUMB__DOMAIN_PROBABILITIES},
-    [RHUMB_METRIC_JENSEN_SHANNON] = {"jensen_shannon", NULL, RHUMB__DOMAIN_PROBABILITIES},
-    [RHUMB_METRIC_LEVENSHTEIN] = {"levenshtein", NULL, RHUMB__DOMAIN_SEQUENCES},
-    [RHUMB_METRIC_CUSTOM] = {"custom", NULL, RHUMB__DOMAIN_ALL},
+    const struct entry *kernels;
 };
+
+/* The formatter does not know that a macro is an entry. l2 has the kernels of l2sq where those return squares as f32:
+ * the two differ in rhumb__space_finish alone. For wider types there are kernels that take the root, as the squares of
+ * their distances need not fit into an f32. */
+/* clang-format off */
+static const struct metric TABLE[] = {
+    [RHUMB_METRIC_L2SQ] = {"l2sq", NULL, RHUMB__DOMAIN_ALL, KERNELS(
+        {E(F32), SUM_F32(l2sq)},
+        NARROW_ENTRIES(l2sq)
+        {NUMBERS, SUM_DOUBLE(l2sq)})},
+
+    [RHUMB_METRIC_L2] = {"l2", "euclidean", RHUMB__DOMAIN_ALL, KERNELS(
+        {E(F32), SUM_F32(l2sq)},
+        NARROW_ENTRIES(l2sq)
+        {NUMBERS, SUM_DOUBLE(l2)})},
+
+    [RHUMB_METRIC_IP] = {"ip", "dot", RHUMB__DOMAIN_ALL, KERNELS(
+        {E(F32), SUM_F32(ip)},
+        NARROW_ENTRIES(ip)
+        {NUMBERS_FOR_DOT, SUM_DOUBLE(ip)})},
+
+    [RHUMB_METRIC_COSINE] = {"cosine", "angular", RHUMB__DOMAIN_ALL, KERNELS(
+        {E(F32), SUM_F32(cosine)},
+        NARROW_ENTRIES(cosine)
+        {NUMBERS_FOR_DOT, SUM_DOUBLE(cosine)})},
+
+    [RHUMB_METRIC_L1] = {"l1", "manhattan", RHUMB__DOMAIN_ALL, KERNELS(
+        {E(F32), SUM_F32_L1},
+        NARROW_ENTRIES(l1)
+        {NUMBERS, SUM_DOUBLE(l1)})},
+
+    [RHUMB_METRIC_HAMMING] = {"hamming", NULL, RHUMB__DOMAIN_ALL, KERNELS(
+        {E(U8), COUNT(hamming8)},
+        {E(U16) | E(I16), COUNT(hamming16)},
+        {E(U32) | E(I32), COUNT(hamming32)},
+        {E(U64), COUNT(hamming64)},
+        {E(F32), COUNT(hamming_f32)},
+        {E(F64), COUNT(hamming_f64)},
+        {E(B1), COUNT(hamming_b1)})},
+
+    [RHUMB_METRIC_JACCARD] = {"jaccard", NULL, RHUMB__DOMAIN_NOT_NEGATIVE, KERNELS(
+        {E(U8), SUM_NARROW(u8, jaccard)},
+        {E(U16) | E(U32) | E(F32), SUM_DOUBLE(jaccard)},
+        {E(B1), COUNT(jaccard_b1)})},
+
+    [RHUMB_METRIC_HELLINGER] = {"hellinger", NULL, RHUMB__DOMAIN_PROBABILITIES, KERNELS(
+        {PROBABILITIES, SUM_DOUBLE(hellinger)})},
+
+    [RHUMB_METRIC_JEFFREYS] = {"jeffreys", NULL, RHUMB__DOMAIN_PROBABILITIES, KERNELS(
+        {PROBABILITIES, SUM_DOUBLE(jeffreys)})},
+
+    [RHUMB_METRIC_JENSEN_SHANNON] = {"jensen_shannon", NULL, RHUMB__DOMAIN_PROBABILITIES, KERNELS(
+        {PROBABILITIES, SUM_DOUBLE(jensen_shannon)})},
+
+    [RHUMB_METRIC_LEVENSHTEIN] = {"levenshtein", NULL, RHUMB__DOMAIN_SEQUENCES, KERNELS(
+        {E(U8), ANY(rhumb__edit_u8)},
+        {E(U16), ANY(rhumb__edit_u16)})},
+
+    [RHUMB_METRIC_CUSTOM] = {"custom", NULL, RHUMB__DOMAIN_ALL, KERNELS(
+        {EVERYTHING, ANY(rhumb__custom)})},
+};
+/* clang-format on */
 
 enum { TABLE_SIZE = sizeof TABLE / sizeof TABLE[0] };
 
-/* Entry 0, which names nothing, for numbers that are not metrics. */
-static unsigned entry_of(rhumb_metric metric) { return (unsigned)metric < TABLE_SIZE ? (unsigned)metric : 0; }
+/* Entry 0, which names nothing and has no kernels, for numbers that are not metrics. */
+static const struct metric *metric_of(rhumb_metric metric) {
+    return &TABLE[(unsigned)metric < TABLE_SIZE ? (unsigned)metric : 0];
+}
 
-enum rhumb__domain rhumb__metric_domain(rhumb_metric metric) { return TABLE[entry_of(metric)].domain; }
+enum rhumb__domain rhumb__metric_domain(rhumb_metric metric) { return metric_of(metric)->domain; }
 
-const char *rhumb__metric_name(rhumb_metric metric) { return TABLE[entry_of(metric)].name; }
+const char *rhumb__metric_name(rhumb_metric metric) { return metric_of(metric)->name; }
 
 rhumb_metric rhumb__metric_from_name(const char *name) {
     for (unsigned i = 1; name != NULL && i < TABLE_SIZE; i++) {
@@ -43,4 +168,13 @@ rhumb_metric rhumb__metric_from_name(const char *name) {
 
 bool rhumb__metric_supports(rhumb_metric metric, rhumb_element element) {
     return rhumb__kernels_for(RHUMB__SIMD_SCALAR, metric, element) != NULL;
+}
+
+const rhumb__kernels *rhumb__kernels_for(rhumb__simd tier, rhumb_metric metric, rhumb_element element) {
+    if ((unsigned)tier >= TIER_COUNT || rhumb__element_bits(element) == 0) return NULL;
+    const struct entry *entry = metric_of(metric)->kernels;
+    for (; entry != NULL && entry->elements != 0; entry++) {
+        if ((entry->elements >> element & 1) != 0) return entry->of_tier[tier];
+    }
+    return NULL;
 }

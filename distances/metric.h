@@ -1,13 +1,15 @@
-/* metric.h - the metrics: one table of their names and of the vectors that they are defined for.
+/* metric.h - the metrics: one table of their names, of the vectors that they are defined for, and of the kernels that
+ * measure each element type.
  *
- * Which element types a metric measures is in the table of kernels (dispatch.c), of which rhumb__metric_supports is a
- * look-up. Immutable; cannot fail.
+ * Filled at compile time; all of it is immutable and may be read by any thread. Cannot fail.
  */
 #ifndef RHUMB_DISTANCES_METRIC_H
 #define RHUMB_DISTANCES_METRIC_H
 
 #include <stdbool.h>
 
+#include "base/cpu.h"
+#include "distances/space.h"
 #include "include/rhumb_types.h"
 
 enum rhumb__domain {
@@ -32,5 +34,10 @@ const char *rhumb__metric_name(rhumb_metric metric);
 /* The inverse; 0 for a text that is not a name. Accepts "euclidean" for l2, "angular" for cosine, "dot" for ip and
  * "manhattan" for l1 as well, the names that ann-benchmarks and hnsw_rs use. */
 rhumb_metric rhumb__metric_from_name(const char *name);
+
+/* The kernels of `tier` for vectors of `element` under `metric`; those of the best lower tier where this build has none
+ * for `tier` itself. NULL when the metric does not measure the element type. Does not check the processor: calling
+ * the kernels is safe only where rhumb__cpu_simd_best() is at least `tier`. */
+const rhumb__kernels *rhumb__kernels_for(rhumb__simd tier, rhumb_metric metric, rhumb_element element);
 
 #endif /* RHUMB_DISTANCES_METRIC_H */

@@ -12,7 +12,6 @@
 #include "base/bits.h"
 #include "base/cpu.h"
 #include "base/status.h"
-#include "distances/dispatch.h"
 #include "distances/element.h"
 #include "distances/metric.h"
 

@@ -33,6 +33,12 @@ typedef float (*rhumb__distance_fn)(const rhumb__space *space, const void *a, co
 typedef void (*rhumb__distance_many_fn)(const rhumb__space *space, const void *query, const void *const *rows,
                                         size_t count, float *distances);
 
+/* The two forms of one kernel. */
+typedef struct rhumb__kernels {
+    rhumb__distance_fn distance;
+    rhumb__distance_many_fn distance_many;
+} rhumb__kernels;
+
 struct rhumb__space {
     rhumb_metric metric;
     rhumb_element element;

@@ -1,5 +1,6 @@
 /* sum_double_body.h - the kernels that sum in double, for every element type but bits: the reference of the faster
- * ones, and the kernels of all pairs of metric and element type that have no others.
+ * ones, and the kernels of all pairs of metric and element type that have no others. sum_double_kernels.h has the table
+ * of their metrics; a term that is longer than an expression is a function here.
  *
  * sum_double_scalar.c, sum_double_avx2.c and sum_double_avx512.c each include this file, after naming its kernels with
  * RHUMB__SUM_DOUBLE(name); they differ only in the instructions that the compiler may use. Components are converted to
@@ -36,6 +37,12 @@ struct sums {
 };
 
 RHUMB__INLINE double larger(double a, double b) { return a > b ? a : b; }
+RHUMB__INLINE double smaller(double a, double b) { return a < b ? a : b; }
+RHUMB__INLINE double square(double a) { return a * a; }
+RHUMB__INLINE double root(double a) { return sqrt(larger(a, 0.0)); }
+
+/* What rounding has made negative is taken as 0. NaN stays NaN, of which rhumb__clamp makes the largest distance. */
+RHUMB__INLINE double root_of_half(double a) { return sqrt(0.5 * (a < 0.0 ? 0.0 : a)); }
 
 static __attribute__((noinline)) double add_lanes(const double *sums) {
     double left[RHUMB__BLOCK];
@@ -81,29 +88,35 @@ RHUMB__INLINE double divergence(double p, double m) {
     return p * logarithm(larger(p / larger(m, LOGARITHM_MIN), LOGARITHM_MIN));
 }
 
-/* The term that two components add to the metric's sum; 0 when both are 0. */
+/* Both factors have the same sign; taking the sizes makes the sum symmetric to the last bit. */
+RHUMB__INLINE double jeffreys_term(double a, double b) {
+    const double p = larger(a, JEFFREYS_MIN), q = larger(b, JEFFREYS_MIN);
+    return fabs(a - b) * logarithm(p > q ? p / q : q / p);
+}
+
+RHUMB__INLINE double jensen_shannon_term(double a, double b) {
+    const double m = 0.5 * (a + b);
+    return divergence(a, m) + divergence(b, m);
+}
+
+/* The switches are resolved where these are inlined: the metric is a constant there. */
+#define TERM_CASE(name, metric, term, ...)                                                                             \
+    case RHUMB_METRIC_##metric: return term;
+
 RHUMB__INLINE double term(rhumb_metric metric, double a, double b) {
     switch (metric) {
-    case RHUMB_METRIC_L2SQ:
-    case RHUMB_METRIC_L2: return (a - b) * (a - b);
-    case RHUMB_METRIC_L1: return fabs(a - b);
-    case RHUMB_METRIC_IP:
-    case RHUMB_METRIC_COSINE: return a * b;
-    case RHUMB_METRIC_JACCARD: return a < b ? a : b;
-    case RHUMB_METRIC_HELLINGER: {
-        const double difference = sqrt(larger(a, 0.0)) - sqrt(larger(b, 0.0));
-        return difference * difference;
-    }
-    case RHUMB_METRIC_JEFFREYS: {
-        /* Both factors have the same sign; taking the sizes makes the sum symmetric to the last bit. */
-        const double p = larger(a, JEFFREYS_MIN), q = larger(b, JEFFREYS_MIN);
-        return fabs(a - b) * logarithm(p > q ? p / q : q / p);
-    }
-    case RHUMB_METRIC_JENSEN_SHANNON: {
-        const double m = 0.5 * (a + b);
-        return divergence(a, m) + divergence(b, m);
-    }
+        RHUMB__SUM_DOUBLE_METRICS(TERM_CASE)
     default: return 0.0;
+    }
+}
+
+#define DISTANCE_CASE(name, metric, term, distance, low, high)                                                         \
+    case RHUMB_METRIC_##metric: return rhumb__clamp(distance, low, high);
+
+RHUMB__INLINE float distance_of(rhumb_metric metric, double sum) {
+    switch (metric) {
+        RHUMB__SUM_DOUBLE_METRICS(DISTANCE_CASE)
+    default: return FLT_MAX;
     }
 }
 
@@ -186,35 +199,19 @@ RHUMB__INLINE float measure(const rhumb__space *space, rhumb_metric metric, cons
         if (inverse_a == 0.0 || inverse_b == 0.0) return 1.0f;
         if (!is_sound(inverse_a) || !is_sound(inverse_b)) return scaled_cosine(space, a, b);
         const struct sums sums = sum_all(space, metric, a, b);
-        return rhumb__clamp(1.0 - add_lanes(sums.of) * (inverse_a * inverse_b), 0.0f, 2.0f);
+        return distance_of(metric, add_lanes(sums.of) * (inverse_a * inverse_b));
     }
     const struct sums sums = sum_all(space, metric, a, b);
     const double sum = add_lanes(sums.of);
-    switch (metric) {
-    case RHUMB_METRIC_L2: return rhumb__clamp(sqrt(sum), 0.0f, FLT_MAX);
-    case RHUMB_METRIC_IP: return rhumb__clamp(1.0 - sum, -FLT_MAX, FLT_MAX);
-    case RHUMB_METRIC_JACCARD: {
-        const double other = add_lanes(sums.others);
-        return other == 0.0 ? 0.0f : rhumb__clamp(1.0 - sum / other, 0.0f, 1.0f);
-    }
-    case RHUMB_METRIC_HELLINGER:
-    case RHUMB_METRIC_JENSEN_SHANNON: return rhumb__clamp(sqrt(0.5 * (sum < 0.0 ? 0.0 : sum)), 0.0f, FLT_MAX);
-    default: return rhumb__clamp(sum, 0.0f, FLT_MAX);
-    }
+    if (metric != RHUMB_METRIC_JACCARD) return distance_of(metric, sum);
+    const double other = add_lanes(sums.others);
+    return other == 0.0 ? 0.0f : distance_of(metric, sum / other);
 }
 
-#define DEFINE_SUM(name, metric)                                                                                       \
+#define DEFINE_SUM(name, metric, ...)                                                                                  \
     static float name(const rhumb__space *space, const void *a, const void *b) {                                       \
-        return measure(space, metric, a, b);                                                                           \
+        return measure(space, RHUMB_METRIC_##metric, a, b);                                                            \
     }                                                                                                                  \
     RHUMB__DEFINE_KERNELS(RHUMB__SUM_DOUBLE(name), name)
 
-DEFINE_SUM(l2sq, RHUMB_METRIC_L2SQ)
-DEFINE_SUM(l2, RHUMB_METRIC_L2)
-DEFINE_SUM(l1, RHUMB_METRIC_L1)
-DEFINE_SUM(ip, RHUMB_METRIC_IP)
-DEFINE_SUM(cosine, RHUMB_METRIC_COSINE)
-DEFINE_SUM(jaccard, RHUMB_METRIC_JACCARD)
-DEFINE_SUM(hellinger, RHUMB_METRIC_HELLINGER)
-DEFINE_SUM(jeffreys, RHUMB_METRIC_JEFFREYS)
-DEFINE_SUM(jensen_shannon, RHUMB_METRIC_JENSEN_SHANNON)
+RHUMB__SUM_DOUBLE_METRICS(DEFINE_SUM)

@@ -14,7 +14,6 @@
 #ifndef RHUMB_DISTANCES_SUM_F32_KERNELS_H
 #define RHUMB_DISTANCES_SUM_F32_KERNELS_H
 
-#include "distances/dispatch.h"
 #include "distances/space.h"
 
 /* The inverse norms for which the f32 dot product is sound: norms of 2^-50 to 2^60, about 1e-15 to 1e18. No sum of

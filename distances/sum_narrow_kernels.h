@@ -2,7 +2,7 @@
 #ifndef RHUMB_DISTANCES_SUM_NARROW_KERNELS_H
 #define RHUMB_DISTANCES_SUM_NARROW_KERNELS_H
 
-#include "distances/dispatch.h"
+#include "distances/space.h"
 
 /* The element types of the family: X(name, NAME, ...) for each. */
 #define RHUMB__SUM_NARROW_ELEMENTS(X, ...)                                                                             \

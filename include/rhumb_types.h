@@ -3,6 +3,47 @@
  * Include rhumb.h; it includes this file. The numbers of every enumeration here are part of the ABI, and those of
  * rhumb_metric and rhumb_element are written into index files: they are never reused and never change.
  */
+
+/* METRICS
+ *   Formulas for vectors a and b with components a[i] and b[i], and the element types that each metric measures:
+ *
+ *   l2sq            sum (a - b)^2                                      f32 f64 f16 bf16 i8 u8 i16 u16 i32 u32 i64
+ *   l2              sqrt(l2sq)                                         the same
+ *   l1              sum |a - b|                                        the same
+ *   ip              1 - sum a b                                        f32 f64 f16 bf16 i8 u8 u16 i32 i64
+ *   cosine          1 - sum a b / (|a| |b|); 1 with a zero vector      the same
+ *   hamming         components that differ / dim                       u8 u16 u32 u64 i16 i32 f32 f64 b1
+ *   jaccard         1 - sum min(a, b) / sum max(a, b); of bits         u8 u16 u32 f32 b1
+ *                   1 - |a and b| / |a or b|; 0 of two zero vectors
+ *   hellinger       sqrt(1 - sum sqrt(a b))                            f32 f64
+ *   jeffreys        sum (a - b) ln(max(a, 1e-30) / max(b, 1e-30))      f32 f64
+ *   jensen_shannon  sqrt(1/2 sum (a ln(a / m) + b ln(b / m))),         f32 f64
+ *                   m = (a + b) / 2, 0 ln 0 = 0
+ *   levenshtein     fewest insertions, deletions and substitutions     u8 u16; sequences of 0 to dim elements, dim at
+ *                   of one element that turn a into b                  most 16,384
+ *   custom          what the caller's function returns                 all
+ *
+ *   Ranges       l1, l2, l2sq, jeffreys, levenshtein from 0; cosine 0 to 2; hamming, jaccard, hellinger 0 to 1;
+ *                jensen_shannon 0 to sqrt(ln 2); ip any number. All are 0 for a vector and itself (cosine and ip up to
+ *                rounding, and ip only for vectors of length 1). l1, l2, hamming, jaccard, hellinger, jensen_shannon
+ *                and levenshtein satisfy the triangle inequality.
+ *   Results      are f32. A distance that f32 cannot hold is FLT_MAX (or -FLT_MAX), never infinite or NaN.
+ *   Precision    Integers of 8 and 16 bits are summed exactly. Those of 32 and 64 bits, f64, and all types under
+ *                jaccard, hellinger, jeffreys and jensen_shannon are summed in double; differences of 64-bit integers
+ *                are exact before that. f32, f16 and bf16 are summed in f32 or wider. No integer overflows at any
+ *                dimension.
+ *   Domain       Floats must be finite (RHUMB_E_NOT_FINITE). Under jaccard no component may be negative. Under
+ *                hellinger, jeffreys and jensen_shannon vectors are probabilities: not negative, with a sum of 1 within
+ *                0.001. With rhumb_index_options.normalise they are divided by their sum instead, which must not be 0.
+ *                Anything else is RHUMB_E_DOMAIN. The same applies to queries. hellinger is computed as
+ *                sqrt(1/2 sum (sqrt a - sqrt b)^2), which is the same for probabilities, and 0 for a vector and itself
+ *                whatever its sum.
+ *   Sequences    are compared at their own lengths.
+ *   Custom       The function's name is stored in the file. A program that opens, repairs or compacts the index
+ *                supplies a function under the same name (rhumb_open_options.custom_name); otherwise it gets
+ *                RHUMB_E_METRIC. The function receives stored vectors, aligned as their type requires, and queries as
+ *                an aligned copy.
+ */
 #ifndef RHUMB_TYPES_H
 #define RHUMB_TYPES_H
 
@@ -55,21 +96,21 @@ typedef struct rhumb_error {
 
 #define RHUMB_DIM_MAX 65535u /* largest dimension */
 
-/* How the distance of two vectors is measured. Smaller is nearer in every metric. rhumb.h has the exact formulas, and
- * which element types each metric measures. */
+/* How the distance of two vectors is measured. Smaller is nearer in every metric. METRICS, at the top of this
+ * file, has the formulas, and which element types each metric measures. */
 typedef enum rhumb_metric {
-    RHUMB_METRIC_L2SQ = 1,            /* sum of (a-b)^2 */
-    RHUMB_METRIC_L2 = 2,              /* square root of l2sq */
-    RHUMB_METRIC_IP = 3,              /* 1 - dot(a, b); not a metric in the mathematical sense, may be negative */
-    RHUMB_METRIC_COSINE = 4,          /* 1 - cos(a, b); the cosine with a zero vector is taken as 0 */
-    RHUMB_METRIC_L1 = 5,              /* sum of |a-b| */
-    RHUMB_METRIC_HAMMING = 6,         /* share of components that differ */
-    RHUMB_METRIC_JACCARD = 7,         /* 1 - sum of min(a, b) / sum of max(a, b) */
-    RHUMB_METRIC_HELLINGER = 8,       /* square root of 1 - sum of sqrt(a b), for probabilities */
-    RHUMB_METRIC_JEFFREYS = 9,        /* sum of (a-b) ln(a/b), for probabilities */
-    RHUMB_METRIC_JENSEN_SHANNON = 10, /* square root of the Jensen-Shannon divergence, for probabilities */
-    RHUMB_METRIC_LEVENSHTEIN = 11,    /* fewest insertions, deletions and substitutions between two sequences */
-    RHUMB_METRIC_CUSTOM = 12          /* the caller's function */
+    RHUMB_METRIC_L2SQ = 1,
+    RHUMB_METRIC_L2 = 2,
+    RHUMB_METRIC_IP = 3,
+    RHUMB_METRIC_COSINE = 4,
+    RHUMB_METRIC_L1 = 5,
+    RHUMB_METRIC_HAMMING = 6,
+    RHUMB_METRIC_JACCARD = 7,
+    RHUMB_METRIC_HELLINGER = 8,
+    RHUMB_METRIC_JEFFREYS = 9,
+    RHUMB_METRIC_JENSEN_SHANNON = 10,
+    RHUMB_METRIC_LEVENSHTEIN = 11,
+    RHUMB_METRIC_CUSTOM = 12
 } rhumb_metric;
 
 /* The type of a component. Numbers are in the byte order of the processor, little-endian. */

@@ -119,7 +119,7 @@ class Filter:
             return match.group(0)
         if before:
             return "/**< %s */" % " ".join(line.strip() for line in lines)
-        is_page = self.name == "rhumb.h" and (self.is_first or lines[0] == "METRICS")
+        is_page = lines[0] == "METRICS" or (self.is_first and self.name == "rhumb.h")
         if self.is_first:
             self.is_first = False
             if is_page:

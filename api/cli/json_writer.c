@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Length of the UTF-8 sequence at `text`, or 0 if there is none: over-long forms, surrogates and numbers above U+10FFFF
- * are none (RFC 3629, section 4). */
+ * are invalid (RFC 3629, section 4). */
 static unsigned utf8_length(const unsigned char *text) {
     const unsigned char lead = text[0];
     if (lead < 0x80) return 1;

@@ -1,10 +1,10 @@
-// Goal: for every pair of metric and element type, and in every tier, the kernels compute the formula in rhumb.h, read
-// no byte after a row, are symmetric, give zero for a vector and itself, keep the triangle inequality where the metric
-// is a true one, do not overflow, and return no NaN for the bytes of a damaged file. Method: a reference in extended
-// precision, written from the formulas alone; rows that end at an inaccessible page. f32 under l2sq, l2, ip and cosine
-// is also tested by kernels_test.cc and extremes_test.cc. Linked once with the kernels of this processor and once with
-// emulated ones of all tiers. Random inputs; the seed is printed and RHUMB_SEED repeats it. With RHUMB_ALL_DIMS set
-// every dimension to 2,048 is measured, with RHUMB_FEW_DIMS a small sample, else a larger one.
+// Goal: for every pair of metric and element type, and in every tier, the kernels compute the formula in the manual,
+// read no byte after a row, are symmetric, give zero for a vector and itself, keep the triangle inequality where the
+// metric is a true one, do not overflow, and return no NaN for the bytes of a damaged file. Method: a reference in
+// extended precision, written from the formulas alone; rows that end at an inaccessible page. f32 under l2sq, l2, ip
+// and cosine is also tested by kernels_test.cc and extremes_test.cc. Linked once with the kernels of this processor and
+// once with emulated ones of all tiers. Random inputs; the seed is printed and RHUMB_SEED repeats it. With
+// RHUMB_ALL_DIMS set every dimension to 2,048 is measured, with RHUMB_FEW_DIMS a small sample, else a larger one.
 #include <algorithm>
 #include <functional>
 #include <limits>

@@ -20,7 +20,6 @@
 
 extern "C" {
 #include "base/cpu.h"
-#include "distances/dispatch.h"
 #include "distances/metric.h"
 #include "distances/space.h"
 }
