@@ -46,7 +46,7 @@ the backup is undamaged
 END
 
 check custom_metric places.rhumb <<END
-without the function: the index measures by the custom metric 'great_circle', whose function was not supplied
+without the function: the index uses the custom metric 'great_circle', whose function was not supplied
 nearest to Brussels: Paris 264 km, London 321 km, Berlin 650 km
 nearest to Nuku'alofa: Suva 745 km, Apia 890 km, Auckland 1998 km
 END
