@@ -50,10 +50,7 @@ EXCEPTIONS = ()
 WAITING = (
     "api",
     "distances",
-    "engine",
-    "storage",
     "tests/distances",
-    "tests/storage",
 )
 
 SKIPPED_FOLDERS = {".git", ".out", "third_party", "node_modules", "__pycache__"}
