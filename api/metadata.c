@@ -7,7 +7,7 @@
 #include "base/status.h"
 #include "engine/durability/metadata.h"
 
-static_assert(RHUMB_METADATA_BYTES_LIMIT == RHUMB__METADATA_BYTES_MAX, "the manual states the limit");
+static_assert(RHUMB_METADATA_BYTES_MAX == RHUMB__METADATA_BYTES_MAX, "the manual states the limit");
 
 rhumb_status rhumb_index_metadata_set(rhumb_index *index, const void *bytes, size_t bytes_count) {
     const rhumb_status status = rhumb__handle_check(index, true);

@@ -13,8 +13,8 @@
 #include "base/bits.h"
 #include "base/status.h"
 
-static_assert(RHUMB_M_LIMIT == RHUMB__M_MAX, "the manual states the limit");
-static_assert(RHUMB_LEVEL_LIMIT == RHUMB__LEVEL_LIMIT, "the manual states the limit");
+static_assert(RHUMB_M_MAX == RHUMB__M_MAX, "the manual states the limit");
+static_assert(RHUMB_LEVEL_MAX == RHUMB__LEVEL_MAX, "the manual states the limit");
 
 #define SYNC_INTERVAL_MS 100u
 
@@ -51,7 +51,7 @@ void rhumb_index_options_init(rhumb_index_options *options, size_t size) {
         .M = 16,
         .ef_construction = 200,
         .ef_search = 64,
-        .level_max = RHUMB_LEVEL_LIMIT,
+        .level_max = RHUMB_LEVEL_MAX,
         .level_scale = 1.0,
         .seed = 397,
     };

@@ -100,8 +100,8 @@ rhumb_status rhumb_point_cursor_open(rhumb_index *index, uint32_t level, rhumb_p
     rhumb_status status = rhumb__handle_check(index, false);
     if (status != RHUMB_OK) return status;
     if (cursor_out == NULL) return rhumb__fail(RHUMB_E_INVALID, "cursor_out is NULL");
-    if (level > RHUMB_LEVEL_LIMIT) {
-        return rhumb__fail(RHUMB_E_INVALID, "level: expected at most %u, found %u", RHUMB_LEVEL_LIMIT, level);
+    if (level > RHUMB_LEVEL_MAX) {
+        return rhumb__fail(RHUMB_E_INVALID, "level: expected at most %u, found %u", RHUMB_LEVEL_MAX, level);
     }
     rhumb_point_cursor *cursor = rhumb__alloc_zeroed(1, sizeof *cursor);
     if (cursor == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a cursor");

@@ -35,7 +35,7 @@ static void fill_stats(const rhumb__topology_header *header, size_t size, rhumb_
     };
     memcpy(filled.uuid, header->uuid, sizeof filled.uuid);
     memcpy(filled.level_counts, header->level_counts, sizeof filled.level_counts);
-    for (uint32_t level = 0; level <= RHUMB_LEVEL_LIMIT; level++) {
+    for (uint32_t level = 0; level <= RHUMB_LEVEL_MAX; level++) {
         if (header->level_counts[level] > 0) filled.level_top = level;
     }
     rhumb__struct_give(stats, size, &filled, sizeof filled);

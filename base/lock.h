@@ -118,4 +118,9 @@ static inline void rhumb__rwlock_unlock(rhumb__rwlock *lock) {
     pthread_rwlock_unlock(&lock->rwlock);
 }
 
+/* For functions that want the lock held by their caller, shared or exclusive. */
+static inline void rhumb__rwlock_assert_held(const rhumb__rwlock *lock) {
+    if (RHUMB__LOCKS_CHECKED) rhumb__lock_order_held(lock, lock->rank);
+}
+
 #endif /* RHUMB_BASE_LOCK_H */

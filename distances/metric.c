@@ -34,10 +34,10 @@ enum { TIER_COUNT = RHUMB__SIMD_AVX512 + 1 };
 
 #if defined(__x86_64__)
 #define TIERS(scalar, avx2, avx512)                                                                                    \
-    { &scalar, &avx2, &avx512 }
+    { &(scalar), &(avx2), &(avx512) }
 #else
 #define TIERS(scalar, avx2, avx512)                                                                                    \
-    { &scalar, &scalar, &scalar }
+    { &(scalar), &(scalar), &(scalar) }
 #endif
 
 /* The columns of a family whose kernels have the same name in all tiers. */
@@ -47,7 +47,7 @@ enum { TIER_COUNT = RHUMB__SIMD_AVX512 + 1 };
     TIERS(rhumb__sum_double_##name##_scalar, rhumb__sum_double_##name##_avx2, rhumb__sum_double_##name##_avx512)
 #define COUNT(name) TIERS(rhumb__count_##name##_scalar, rhumb__count_##name##_avx2, rhumb__count_##name##_avx512)
 #define ANY(kernels)                                                                                                   \
-    { &kernels, &kernels, &kernels }
+    { &(kernels), &(kernels), &(kernels) }
 
 /* Without vector instructions narrow components, and |a-b| of f32, are summed in double. */
 #define SUM_NARROW(element, name)                                                                                      \

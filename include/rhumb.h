@@ -201,8 +201,8 @@ RHUMB_API size_t rhumb_element_convert(rhumb_element from, const void *source, r
 /* An open index: a handle. */
 typedef struct rhumb_index rhumb_index;
 
-#define RHUMB_M_LIMIT 256u    /* largest M; lists of level 0 hold at most twice as many */
-#define RHUMB_LEVEL_LIMIT 16u /* largest number of levels above level 0 */
+#define RHUMB_M_MAX 256u    /* largest M; lists of level 0 hold at most twice as many */
+#define RHUMB_LEVEL_MAX 16u /* largest number of levels above level 0 */
 
 /* The parameters of a new index. All of them are fixed at creation and stored in the file. M, M0, ef_construction,
  * extend_candidates and keep_pruned are those of the HNSW paper (arXiv 1603.09320, section 4). */

@@ -89,7 +89,7 @@ typedef struct rhumb_point_cursor rhumb_point_cursor;
  *   cursor_out    receives the cursor; release it with rhumb_point_cursor_close
  *
  * Errors:
- *   RHUMB_E_INVALID    the level is above RHUMB_LEVEL_LIMIT
+ *   RHUMB_E_INVALID    the level is above RHUMB_LEVEL_MAX
  */
 RHUMB_API rhumb_status rhumb_point_cursor_open(rhumb_index *index, uint32_t level,
                                                rhumb_point_cursor **cursor_out) RHUMB_NODISCARD;

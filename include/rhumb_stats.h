@@ -18,32 +18,32 @@ extern "C" {
  * that mention it. The struct contains rhumb_index_options: until version 1, programs that use it must be compiled
  * against the headers of the library that runs. */
 typedef struct rhumb_index_stats {
-    size_t size;                                  /* The size that the caller passed. */
-    uint32_t format_version;                      /* Version of the file's format. */
-    uint32_t creator_version;                     /* rhumb_version of the library that created the index. */
-    uint8_t uuid[16];                             /* Identity of the file. */
-    uint64_t created_unix_ns;                     /* When the index was created, in nanoseconds since 1970. */
-    rhumb_index_options options;                  /* What it was created with, defaults resolved. */
-    uint64_t count;                               /* Vectors that searches can find. */
-    uint64_t slot_count;                          /* Slots in use, including those of deleted vectors. */
-    uint32_t level_top;                           /* Highest level in use. */
-    uint64_t level_counts[RHUMB_LEVEL_LIMIT + 1]; /* Nodes whose highest level is this one, including deleted ones. */
-    uint64_t epoch;                               /* Number of the checkpoint that the handle is based on. */
-    uint64_t file_bytes;                          /* Length of the file. */
-    uint64_t file_free_bytes;                     /* Bytes of the file that the newest checkpoint does not use. */
-    uint64_t mapping_count;                       /* Parts of the file that are mapped separately. */
-    uint64_t checkpoint_count;         /* Checkpoints that this handle made, including that of the creation. */
-    uint64_t checkpoint_bytes;         /* Bytes that its last checkpoint wrote. */
-    uint64_t checkpoint_ns;            /* Duration of its last checkpoint. */
-    bool read_only;                    /* Whether the handle is a reader. */
-    char io_backend[16];               /* How the file is written: "uring" or "plain". */
-    char simd[16];                     /* Instruction set of the distances: "scalar", "avx2" or "avx512". */
-    uint64_t key_next;                 /* One above the largest key ever inserted. */
-    rhumb_durability durability;       /* Durability mode of the handle. */
-    uint64_t checkpoint_pause_ns;      /* How long the last checkpoint blocked deletes, upserts and batches. */
-    uint64_t checkpoint_pause_max_ns;  /* The longest such pause. */
-    uint64_t checkpoint_failed_count;  /* Checkpoints in the background that failed. */
-    char checkpoint_failure[256];      /* Why the last failed checkpoint failed, or "". */
+    size_t size;                                /* The size that the caller passed. */
+    uint32_t format_version;                    /* Version of the file's format. */
+    uint32_t creator_version;                   /* rhumb_version of the library that created the index. */
+    uint8_t uuid[16];                           /* Identity of the file. */
+    uint64_t created_unix_ns;                   /* When the index was created, in nanoseconds since 1970. */
+    rhumb_index_options options;                /* What it was created with, defaults resolved. */
+    uint64_t count;                             /* Vectors that searches can find. */
+    uint64_t slot_count;                        /* Slots in use, including those of deleted vectors. */
+    uint32_t level_top;                         /* Highest level in use. */
+    uint64_t level_counts[RHUMB_LEVEL_MAX + 1]; /* Nodes whose highest level is this one, including deleted ones. */
+    uint64_t epoch;                             /* Number of the checkpoint that the handle is based on. */
+    uint64_t file_bytes;                        /* Length of the file. */
+    uint64_t file_free_bytes;                   /* Bytes of the file that the newest checkpoint does not use. */
+    uint64_t mapping_count;                     /* Parts of the file that are mapped separately. */
+    uint64_t checkpoint_count;                  /* Checkpoints that this handle made, including that of the creation. */
+    uint64_t checkpoint_bytes;                  /* Bytes that its last checkpoint wrote. */
+    uint64_t checkpoint_ns;                     /* Duration of its last checkpoint. */
+    bool read_only;                             /* Whether the handle is a reader. */
+    char io_backend[16];                        /* How the file is written: "uring" or "plain". */
+    char simd[16];                              /* Instruction set of the distances: "scalar", "avx2" or "avx512". */
+    uint64_t key_next;                          /* One above the largest key ever inserted. */
+    rhumb_durability durability;                /* Durability mode of the handle. */
+    uint64_t checkpoint_pause_ns;               /* How long the last checkpoint blocked deletes, upserts and batches. */
+    uint64_t checkpoint_pause_max_ns;           /* The longest such pause. */
+    uint64_t checkpoint_failed_count;           /* Checkpoints in the background that failed. */
+    char checkpoint_failure[256];               /* Why the last failed checkpoint failed, or "". */
     uint64_t lsn;                      /* Number of the last operation. Reader: the last in the checkpoint it shows. */
     uint64_t durable_lsn;              /* Number of the last operation that a power cut cannot undo. Reader: lsn. */
     uint64_t log_bytes;                /* Length of the log since the last checkpoint. */
@@ -80,7 +80,7 @@ RHUMB_API rhumb_status rhumb_index_stats_get(rhumb_index *index, rhumb_index_sta
 
 /* ---- metadata ---------------------------------------------------------------------------------------------------- */
 
-#define RHUMB_METADATA_BYTES_LIMIT 3072u /* largest size of the metadata */
+#define RHUMB_METADATA_BYTES_MAX 3072u /* largest size of the metadata */
 
 /* Replaces the metadata of an index: bytes of the caller's, such as the name of the model that made its vectors.
  *
@@ -89,7 +89,7 @@ RHUMB_API rhumb_status rhumb_index_stats_get(rhumb_index *index, rhumb_index_sta
  *
  * Parameters:
  *   bytes          copied; may be NULL if bytes_count is 0
- *   bytes_count    0 to RHUMB_METADATA_BYTES_LIMIT; 0 removes the metadata
+ *   bytes_count    0 to RHUMB_METADATA_BYTES_MAX; 0 removes the metadata
  *
  * Errors:
  *   RHUMB_E_INVALID     bytes_count is too large

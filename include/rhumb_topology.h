@@ -33,25 +33,25 @@ RHUMB_API void rhumb_topology_options_init(rhumb_topology_options *options, size
 
 /* What a topology file is. */
 typedef struct rhumb_topology_stats {
-    size_t size;                                  /* The size that the caller passed. */
-    uint32_t format_version;                      /* Version of the file's format. */
-    uint32_t creator_version;                     /* rhumb_version of the library that wrote the file. */
-    uint8_t uuid[16];                             /* Identity of the index. */
-    uint64_t created_unix_ns;                     /* When the file was written, in nanoseconds since 1970. */
-    uint64_t epoch;                               /* Number of the checkpoint that was exported. */
-    uint64_t lsn;                                 /* Number of the last operation in that checkpoint. */
-    rhumb_metric metric;                          /* Metric of the index. */
-    rhumb_element element;                        /* Element type of the index. */
-    uint32_t dim;                                 /* Components per vector of the index. */
-    uint32_t M;                                   /* Neighbours per node on levels above 0. */
-    uint32_t M0;                                  /* Neighbours per node on level 0. */
-    bool all_levels;                              /* Whether neighbours of all levels are merged. */
-    bool has_distances;                           /* Whether distances are stored. */
-    uint64_t point_count;                         /* Number of points. */
-    uint64_t link_count;                          /* Number of links. */
-    uint64_t file_bytes;                          /* Length of the file. */
-    uint32_t level_top;                           /* Highest level in use. */
-    uint64_t level_counts[RHUMB_LEVEL_LIMIT + 1]; /* Points whose highest level is this one. */
+    size_t size;                                /* The size that the caller passed. */
+    uint32_t format_version;                    /* Version of the file's format. */
+    uint32_t creator_version;                   /* rhumb_version of the library that wrote the file. */
+    uint8_t uuid[16];                           /* Identity of the index. */
+    uint64_t created_unix_ns;                   /* When the file was written, in nanoseconds since 1970. */
+    uint64_t epoch;                             /* Number of the checkpoint that was exported. */
+    uint64_t lsn;                               /* Number of the last operation in that checkpoint. */
+    rhumb_metric metric;                        /* Metric of the index. */
+    rhumb_element element;                      /* Element type of the index. */
+    uint32_t dim;                               /* Components per vector of the index. */
+    uint32_t M;                                 /* Neighbours per node on levels above 0. */
+    uint32_t M0;                                /* Neighbours per node on level 0. */
+    bool all_levels;                            /* Whether neighbours of all levels are merged. */
+    bool has_distances;                         /* Whether distances are stored. */
+    uint64_t point_count;                       /* Number of points. */
+    uint64_t link_count;                        /* Number of links. */
+    uint64_t file_bytes;                        /* Length of the file. */
+    uint32_t level_top;                         /* Highest level in use. */
+    uint64_t level_counts[RHUMB_LEVEL_MAX + 1]; /* Points whose highest level is this one. */
 } rhumb_topology_stats;
 
 /* Writes the graph of an index into a new file: its live points, and the links between them.

@@ -87,15 +87,17 @@ rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_s
     rhumb_status status =
         reserve_addresses(bytes_max + slack, bytes_min + slack, &section->reservation, &section->reservation_bytes);
     if (status == RHUMB_OK) {
-        section->base = (uint8_t *)rhumb__round_up((uintptr_t)section->reservation, slack);
+        const uintptr_t address = (uintptr_t)section->reservation;
+        section->base = section->reservation + (rhumb__round_up(address, slack) - address);
         section->reserved_bytes = (section->reservation_bytes - slack) / unit * unit;
     }
     if (status != RHUMB_OK || !writable || spec->kind != RHUMB__SECTION_MUTABLE) goto done;
 
     /* Chunk states come from zeroed pages; that is how glibc and musl define an unlocked mutex. */
-    const rhumb__mutex unlocked = RHUMB__MUTEX_INITIALIZER(RHUMB__RANK_NONE);
-    const rhumb__mutex zeros = {0};
-    RHUMB_ASSERT(memcmp(&unlocked, &zeros, sizeof zeros) == 0);
+    static_assert(RHUMB__RANK_NONE == 0, "a rank of zeros is no rank");
+    static const pthread_mutex_t unlocked = PTHREAD_MUTEX_INITIALIZER;
+    static const uint8_t zeros[sizeof unlocked];
+    RHUMB_ASSERT(memcmp((const uint8_t *)&unlocked, zeros, sizeof zeros) == 0);
     uint8_t *states = NULL;
     const uint64_t state_count = section->reserved_bytes / section->chunk_bytes + 1;
     const uint64_t states_bytes = rhumb__round_up(state_count * sizeof(rhumb__chunk_state), RHUMB__BLOCK_BYTES);

@@ -6,9 +6,7 @@ CMake files, in comments and docstrings of Python, and in Markdown outside code.
 WIDTH_MAX columns; tables, code, comments and the targets of links may be wider, and so may a line without a place to
 break it.
 
-A place where a listed word is the right one is an entry of EXCEPTIONS. WAITING lists what is not checked yet: delete a
-path from it once the check of it is clean (`tools/check_prose.py --all PATH` shows what is left), and the list itself
-when it is empty.
+A place where a listed word is the right one is an entry of EXCEPTIONS.
 Prints what is wrong as `file:line: ...` and ends with 1 if anything is.
 """
 
@@ -45,13 +43,6 @@ WORDS = [
 
 # (path, text): a line of the file that holds the text is not checked for words.
 EXCEPTIONS = ()
-
-# Paths (files or folders) that are not checked yet.
-WAITING = (
-    "engine",
-    "storage",
-    "tests/storage",
-)
 
 SKIPPED_FOLDERS = {".git", ".out", "third_party", "node_modules", "__pycache__"}
 C_ENDINGS = (".c", ".h", ".cc")
@@ -145,11 +136,11 @@ def is_below(path, places):
     return any(path == place or path.startswith(place.rstrip("/") + "/") for place in places)
 
 
-def check(root, paths=None, waiting=WAITING):
-    """Problems as lines of text, of the given files and folders or of all that are not waiting."""
+def check(root, paths=None):
+    """Problems as lines of text, of the given files and folders or of all."""
     problems = []
     for path in files_below(root):
-        if is_below(path, waiting) or (paths and not is_below(path, paths)):
+        if paths and not is_below(path, paths):
             continue
         text = c_text.read_text(root, path)
         found = word_problems(path, text)
@@ -161,11 +152,10 @@ def check(root, paths=None, waiting=WAITING):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--all", action="store_true", help="check the paths of WAITING too")
     parser.add_argument("paths", nargs="*", help="files and folders, relative to the root; all by default")
     arguments = parser.parse_args()
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    problems = check(root, [os.path.normpath(path) for path in arguments.paths], () if arguments.all else WAITING)
+    problems = check(root, [os.path.normpath(path) for path in arguments.paths])
     for problem in problems:
         print(problem)
     sys.exit(1 if problems else 0)

@@ -97,7 +97,7 @@ static bool take_option(const struct args_option *options, int argument_count, c
 }
 
 bool args_parse(const struct args_option *options, int argument_count, char *const *arguments, const char **positionals,
-                size_t positional_limit, size_t *positional_count, struct args_error *error) {
+                size_t positional_capacity, size_t *positional_count, struct args_error *error) {
     bool options_ended = false;
     *positional_count = 0;
     for (int position = 0; position < argument_count; position++) {
@@ -107,7 +107,8 @@ bool args_parse(const struct args_option *options, int argument_count, char *con
         } else if (!options_ended && argument[0] == '-' && argument[1] != '\0') {
             if (!take_option(options, argument_count, arguments, &position, error)) return false;
         } else {
-            if (*positional_count == positional_limit) return fail(error, "unexpected argument '%s'%s", argument, "");
+            if (*positional_count == positional_capacity)
+                return fail(error, "unexpected argument '%s'%s", argument, "");
             positionals[(*positional_count)++] = argument;
         }
     }

@@ -36,10 +36,10 @@ struct args_error {
     char message[256];
 };
 
-/* Parses argv[0 .. argument_count). Positional arguments go to `positionals`, which has `positional_limit` places;
+/* Parses argv[0 .. argument_count). Positional arguments go to `positionals`, which has `positional_capacity` places;
  * *positional_count is how many there were. False: `error` says why. */
 bool args_parse(const struct args_option *options, int argument_count, char *const *arguments, const char **positionals,
-                size_t positional_limit, size_t *positional_count, struct args_error *error);
+                size_t positional_capacity, size_t *positional_count, struct args_error *error);
 
 /* Writes the options with their help, aligned. */
 void args_print_options(const struct args_option *options, FILE *stream);

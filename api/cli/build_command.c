@@ -126,6 +126,7 @@ static int build(struct cli *cli, struct build_arguments *arguments) {
     open.durability = RHUMB_DURABILITY_NONE;
     arguments->options.open = &open;
     const rhumb_status status = rhumb_index_create(arguments->index_path, &arguments->options, &index);
+    arguments->options.open = NULL;
     if (status != RHUMB_OK) {
         exit_code =
             cli_fail_index(cli, status,

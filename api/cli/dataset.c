@@ -88,9 +88,9 @@ enum dataset_status dataset__pread(const struct dataset *dataset, uint64_t offse
 
 enum dataset_status dataset__shape_set(struct dataset *dataset, uint64_t header_offset, uint64_t row_count,
                                        uint64_t dim, struct dataset_error *error) {
-    if (dim < 1 || dim > DATASET_DIM_LIMIT)
+    if (dim < 1 || dim > DATASET_DIM_MAX)
         return dataset__fail(error, DATASET_E_CONTENT, dataset->info.path, header_offset,
-                             "the number of columns must be 1 to %u, found %llu", DATASET_DIM_LIMIT,
+                             "the number of columns must be 1 to %u, found %llu", DATASET_DIM_MAX,
                              (unsigned long long)dim);
     dataset->info.row_count = row_count;
     dataset->info.dim = (uint32_t)dim;
@@ -226,9 +226,9 @@ static enum dataset_status read_rows(struct dataset *dataset, uint64_t row_first
                                  "no memory for %zu bytes", wanted);
         dataset->scratch_bytes = wanted;
     }
-    const size_t step_limit = (size_t)(dataset->scratch_bytes / rows->stride_bytes);
+    const size_t step_max = (size_t)(dataset->scratch_bytes / rows->stride_bytes);
     for (size_t done = 0; done < row_count;) {
-        const size_t step = row_count - done < step_limit ? row_count - done : step_limit;
+        const size_t step = row_count - done < step_max ? row_count - done : step_max;
         enum dataset_status status =
             dataset__pread(dataset, rows->data_offset + (row_first + done) * rows->stride_bytes, dataset->scratch,
                            step * rows->stride_bytes, error);

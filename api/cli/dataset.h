@@ -38,7 +38,7 @@
 extern "C" {
 #endif
 
-#define DATASET_DIM_LIMIT (1u << 20) /* largest number of columns that any reader accepts */
+#define DATASET_DIM_MAX (1u << 20) /* largest number of columns that any reader accepts */
 #define DATASET_OFFSET_NONE UINT64_MAX
 
 enum dataset_status {

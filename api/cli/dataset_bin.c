@@ -19,7 +19,7 @@ static enum dataset_status read_header(struct dataset *dataset, struct dataset_e
     return dataset__shape_set(dataset, 4, dataset__u32_le(header), dataset__u32_le(header + 4), error);
 }
 
-/* n * d of 32 bits each and components of at most 8 bytes stay far below 2^64, since d is at most DATASET_DIM_LIMIT. */
+/* n * d of 32 bits each and components of at most 8 bytes stay far below 2^64, since d is at most DATASET_DIM_MAX. */
 static uint64_t matrix_bytes(const struct dataset *dataset, rhumb_element element) {
     return dataset->info.row_count * dataset->info.dim * dataset_element_bytes(element);
 }

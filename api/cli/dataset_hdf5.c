@@ -6,7 +6,7 @@
  *
  * libhdf5 trusts files more than rhumb does. What it would follow out of the file (external links, virtual datasets,
  * external storage) is refused, and so is what it would allocate on the word of a header: contiguous data must lie
- * within the file, all chunks must be stored, and a chunk is at most CHUNK_BYTES_LIMIT or the file's length. libhdf5
+ * within the file, all chunks must be stored, and a chunk is at most CHUNK_BYTES_MAX or the file's length. libhdf5
  * prints its errors by default; here they are silenced for each call and the innermost one goes into the
  * message.
  */
@@ -20,7 +20,7 @@
 
 #include "dataset_internal.h"
 
-#define CHUNK_BYTES_LIMIT (UINT64_C(64) << 20)
+#define CHUNK_BYTES_MAX (UINT64_C(64) << 20)
 
 struct hdf5_reader {
     hid_t file;
@@ -187,7 +187,7 @@ static enum dataset_status check_chunks(struct dataset *dataset, hid_t propertie
     uint64_t chunk_bytes;
     const bool fits = dataset__size(chunk[0], chunk[1], 0, &chunk_bytes) &&
                       dataset__size(chunk_bytes, dataset_element_bytes(dataset->info.element), 0, &chunk_bytes);
-    if (!fits || (chunk_bytes > CHUNK_BYTES_LIMIT && chunk_bytes > dataset->info.file_bytes))
+    if (!fits || (chunk_bytes > CHUNK_BYTES_MAX && chunk_bytes > dataset->info.file_bytes))
         return refuse(dataset, reader->name, "has chunks that are larger than 64 MiB and larger than the file", error);
     if (matrix_bytes == 0) return DATASET_OK;
     const uint64_t rows = dataset->info.row_count / chunk[0] + (dataset->info.row_count % chunk[0] != 0);

@@ -53,7 +53,7 @@ enum dataset_status dataset__fail(struct dataset_error *error, enum dataset_stat
 enum dataset_status dataset__pread(const struct dataset *dataset, uint64_t offset, void *bytes, size_t byte_count,
                                    struct dataset_error *error);
 
-/* Sets info.row_count and info.dim after checking that dim is 1 to DATASET_DIM_LIMIT. */
+/* Sets info.row_count and info.dim after checking that dim is 1 to DATASET_DIM_MAX. */
 enum dataset_status dataset__shape_set(struct dataset *dataset, uint64_t header_offset, uint64_t row_count,
                                        uint64_t dim, struct dataset_error *error);
 

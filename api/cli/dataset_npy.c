@@ -9,14 +9,14 @@
  *
  * The text is parsed by a reader of exactly this dict: three keys in any order, each once, plain literals. Anything
  * else (structured types, objects, more keys) is refused with its place. A matrix has one or two axes; one axis of n is
- * n rows of 1. The text is at most HEADER_LIMIT long, real ones have about 118 bytes. Owns nothing.
+ * n rows of 1. The text is at most HEADER_BYTES_MAX long, real ones have about 118 bytes. Owns nothing.
  */
 #include <string.h>
 
 #include "dataset_internal.h"
 
-#define HEADER_LIMIT 4096u
-#define AXIS_LIMIT 2u
+#define HEADER_BYTES_MAX 4096u
+#define AXIS_COUNT_MAX 2u
 
 struct header_text {
     const struct dataset *dataset;
@@ -30,7 +30,7 @@ struct header_text {
 struct header_fields {
     bool has_descr, has_order, has_shape;
     rhumb_element element;
-    uint64_t axes[AXIS_LIMIT];
+    uint64_t axes[AXIS_COUNT_MAX];
     unsigned axis_count;
 };
 
@@ -116,7 +116,7 @@ static enum dataset_status take_shape(struct header_text *text, struct header_fi
     if (!take(text, "(")) return refuse(text, "shape must be a tuple such as (1000, 128)");
     fields->axis_count = 0;
     while (!take(text, ")")) {
-        if (fields->axis_count == AXIS_LIMIT) return refuse(text, "the array has more than two axes");
+        if (fields->axis_count == AXIS_COUNT_MAX) return refuse(text, "the array has more than two axes");
         if (!take_number(text, &fields->axes[fields->axis_count]))
             return refuse(text, "shape must hold numbers from 0 to 18446744073709551615");
         fields->axis_count++;
@@ -160,7 +160,7 @@ static enum dataset_status parse_header(struct header_text *text, struct header_
 }
 
 /* Reads the fixed part and the text. On success *length_out bytes are in `text`, and *offset_out is where they were. */
-static enum dataset_status read_header(struct dataset *dataset, char text[HEADER_LIMIT], size_t *length_out,
+static enum dataset_status read_header(struct dataset *dataset, char text[HEADER_BYTES_MAX], size_t *length_out,
                                        uint64_t *offset_out, struct dataset_error *error) {
     unsigned char fixed[12];
     enum dataset_status status = dataset__pread(dataset, 0, fixed, 10, error);
@@ -179,9 +179,9 @@ static enum dataset_status read_header(struct dataset *dataset, char text[HEADER
         length = dataset__u32_le(fixed + 8);
         offset = 12;
     }
-    if (length > HEADER_LIMIT)
+    if (length > HEADER_BYTES_MAX)
         return dataset__fail(error, DATASET_E_CONTENT, dataset->info.path, 8,
-                             "the header's text must be at most %u bytes, found %u", HEADER_LIMIT, length);
+                             "the header's text must be at most %u bytes, found %u", HEADER_BYTES_MAX, length);
     status = dataset__pread(dataset, offset, text, length, error);
     if (status != DATASET_OK) return status;
     *length_out = length;
@@ -190,7 +190,7 @@ static enum dataset_status read_header(struct dataset *dataset, char text[HEADER
 }
 
 enum dataset_status dataset__npy_open(struct dataset *dataset, struct dataset_error *error) {
-    char buffer[HEADER_LIMIT];
+    char buffer[HEADER_BYTES_MAX];
     struct header_text text = {.dataset = dataset, .error = error, .text = buffer};
     enum dataset_status status = read_header(dataset, buffer, &text.length, &text.file_offset, error);
     if (status != DATASET_OK) return status;

@@ -53,7 +53,7 @@ static void print_json(struct json_writer *json, const char *path, const rhumb_i
     json_u64(json, "slot_count", stats->slot_count);
     json_u64(json, "level_top", stats->level_top);
     json_array_begin(json, "level_counts");
-    for (uint32_t level = 0; level <= stats->level_top && level <= RHUMB_LEVEL_LIMIT; level++)
+    for (uint32_t level = 0; level <= stats->level_top && level <= RHUMB_LEVEL_MAX; level++)
         json_u64(json, NULL, stats->level_counts[level]);
     json_end(json);
     json_u64(json, "epoch", stats->epoch);
@@ -81,7 +81,7 @@ static void print_text(const char *path, const rhumb_index_stats *stats, const s
            options->M0, options->ef_construction, options->ef_search, options->seed,
            options->extend_candidates ? ", extend_candidates" : "", options->keep_pruned ? ", keep_pruned" : "");
     printf("levels      ");
-    for (uint32_t level = 0; level <= stats->level_top && level <= RHUMB_LEVEL_LIMIT; level++)
+    for (uint32_t level = 0; level <= stats->level_top && level <= RHUMB_LEVEL_MAX; level++)
         printf(" %u: %s", level, units_count(&count, stats->level_counts[level]));
     printf("\n");
     printf("file         %s, of these %s free; checkpoint %" PRIu64 "\n", units_bytes(&file, stats->file_bytes),

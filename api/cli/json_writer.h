@@ -15,13 +15,13 @@
 extern "C" {
 #endif
 
-#define JSON_DEPTH_LIMIT 8u
+#define JSON_DEPTH_MAX 8u
 
 struct json_writer {
     FILE *stream; /* or NULL */
     unsigned depth;
-    char closers[JSON_DEPTH_LIMIT]; /* '}' or ']' of each open level */
-    bool has_members[JSON_DEPTH_LIMIT];
+    char closers[JSON_DEPTH_MAX]; /* '}' or ']' of each open level */
+    bool has_members[JSON_DEPTH_MAX];
 };
 
 /* `name` is the member's name inside an object, and NULL inside an array or at the top. */

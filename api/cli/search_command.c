@@ -18,7 +18,7 @@
 #include "units.h"
 #include "vectors.h"
 
-#define K_LIMIT 1000000u
+#define K_MAX 1000000u
 #define BATCH_BYTES (UINT64_C(64) << 20) /* of queries, and of results */
 #define BATCH_ROWS 4096u                 /* so that progress and Ctrl-C do not wait for long */
 #define BATCH_ROWS_EXACT 64u             /* an exact search reads all vectors for each query */
@@ -304,8 +304,8 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
         return cli_fail(cli, CLI_USAGE, "--filter-keys and --exclude-keys exclude each other");
     if (arguments.exact && !isnan(arguments.radius))
         return cli_fail(cli, CLI_USAGE, "--exact and --radius exclude each other");
-    if (arguments.k < 1 || arguments.k > K_LIMIT)
-        return cli_fail(cli, CLI_USAGE, "-k must be 1 to %u, found %u", K_LIMIT, arguments.k);
+    if (arguments.k < 1 || arguments.k > K_MAX)
+        return cli_fail(cli, CLI_USAGE, "-k must be 1 to %u, found %u", K_MAX, arguments.k);
     if (arguments.no_truth && arguments.truth_path)
         return cli_fail(cli, CLI_USAGE, "--truth and --no-truth exclude each other");
     return search_run(cli, &arguments);

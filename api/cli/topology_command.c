@@ -19,7 +19,7 @@ static void print(struct cli *cli, const char *path, const rhumb_topology_stats 
     json_u64(json, "point_count", stats->point_count);
     json_u64(json, "link_count", stats->link_count);
     json_array_begin(json, "level_counts");
-    for (uint32_t level = 0; level <= stats->level_top && level <= RHUMB_LEVEL_LIMIT; level++)
+    for (uint32_t level = 0; level <= stats->level_top && level <= RHUMB_LEVEL_MAX; level++)
         json_u64(json, NULL, stats->level_counts[level]);
     json_end(json);
     json_u64(json, "file_bytes", stats->file_bytes);

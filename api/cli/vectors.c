@@ -101,7 +101,7 @@ static int convert(struct cli *cli, const struct raw_rows *rows, rhumb_element e
     if (done == count) return CLI_OK;
     const long double value = number_of(info->element, rows->components + done * dataset_element_bytes(info->element));
     return cli_fail(cli, CLI_INPUT, "%s: row %llu has %.21Lg as component %zu, which %s does not hold", info->path,
-                    (unsigned long long)(rows->first + done / info->dim), value, done % info->dim,
+                    (unsigned long long)rows->first + done / info->dim, value, done % info->dim,
                     rhumb_element_name(element));
 }
 

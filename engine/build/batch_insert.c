@@ -31,7 +31,7 @@ typedef struct insert_job {
     rhumb__scratch_pool *pool;
     const rhumb__batch_insert_spec *spec;
     uint64_t batch;  /* LSN of the begin record, or 0 */
-    uint32_t *slots; /* by vector: its node; NULL: nothing will have to be taken back */
+    uint32_t *slots; /* by vector: its node; NULL: the batch is partial, so nothing is taken back */
     _Atomic uint64_t next;
     _Atomic uint64_t inserted_count;
     _Atomic uint64_t lsn; /* the highest of all records */
@@ -81,7 +81,7 @@ static rhumb_status insert_worker(void *context, uint32_t worker_index) {
         const uint64_t i = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
         if (i >= spec->count) break;
         RHUMB_TRY(insert_one(job, &scratch, i));
-        /* Only the calling thread reports, so the callback never runs twice at a time. */
+        /* Only the calling thread reports, so the callback never runs on two threads at a time. */
         if (worker_index != 0 || spec->progress == NULL || rhumb__clock_now_ns() - reported_ns < PROGRESS_INTERVAL_NS)
             continue;
         reported_ns = rhumb__clock_now_ns();

@@ -5,9 +5,12 @@
 #include "engine/build/carry.h"
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/status.h"
 
 static bool has_room(rhumb__carry *carry) {
+    rhumb__mutex_assert_held(&carry->lock);
+    RHUMB_ASSERT_DEBUG(carry->count <= carry->capacity);
     if (carry->count < carry->capacity) return true;
     const uint64_t capacity = carry->capacity == 0 ? 1024 : carry->capacity * 2;
     rhumb__carry_item *items = rhumb__alloc_resize(carry->items, capacity, sizeof *items);
@@ -18,7 +21,9 @@ static bool has_room(rhumb__carry *carry) {
 }
 
 void rhumb__carry_note(rhumb__carry *carry, rhumb__log_type type, uint64_t key, uint32_t slot, uint64_t lsn) {
+    RHUMB_ASSERT_DEBUG(type == RHUMB__LOG_INSERT || type == RHUMB__LOG_UPSERT || type == RHUMB__LOG_DELETE);
     if (!atomic_load_explicit(&carry->recording, memory_order_relaxed)) return;
+    RHUMB_ASSERT_DEBUG(lsn != 0);
     rhumb__mutex_lock(&carry->lock);
     carry->lost = carry->lost || !has_room(carry);
     if (!carry->lost) {

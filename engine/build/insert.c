@@ -3,7 +3,7 @@
  * An insert goes through these steps:
  *   1. claim     room in the log, and an entry among the active inserts; lock the key's bucket, refuse a key that
  *                exists; take a slot, upper rows and a number in the log; enter the key. From here on nothing can fail.
- *   2. write     vector, empty lists, node record. The node is complete, and no other thread knows it.
+ *   2. write     vector, empty lists, node record. The node is complete, and no other thread can reach it.
  *   3. publish   the insert in the list of active ones: two inserts that are each other's nearest neighbours cannot
  *                find each other in the graph, because neither is linked yet.
  *   4. link      see link.c. Now searches find the node.
@@ -39,6 +39,7 @@ static rhumb__log_type log_type_of(const rhumb__insertion *in) {
  * it. */
 static rhumb_status claim_slot_and_lsn(rhumb__graph *graph, const void *row, rhumb__insertion *in,
                                        claimed_node *claim) {
+    RHUMB_ASSERT_DEBUG(row != NULL && claim->active < RHUMB__ACTIVE_INSERT_MAX);
     rhumb__mutex_lock(&graph->append_lock);
     const rhumb_status status = rhumb__place_allocate(graph, in->key, &claim->place);
     if (status == RHUMB_OK) {
@@ -59,6 +60,7 @@ static rhumb_status claim_slot_and_lsn(rhumb__graph *graph, const void *row, rhu
 static rhumb_status claim_key(rhumb__graph *graph, const rhumb__insertion *in, rhumb__key_place *key_place,
                               claimed_node *claim) {
     if (in->replace) {
+        rhumb__rwlock_assert_held(&graph->removal_lock);
         claim->replaced = rhumb__removal_lock_key(graph, in->key, key_place);
         return RHUMB_OK;
     }
@@ -90,6 +92,8 @@ done:
 /* Steps 2 to 5. */
 static void insert_write_and_link(rhumb__graph *graph, rhumb__scratch *scratch, const claimed_node *claim) {
     const rhumb__link_node node = {.slot = claim->place.slot, .level = claim->place.level, .active = claim->active};
+    rhumb__graph_assert_slot(graph, node.slot);
+    RHUMB_ASSERT_DEBUG(claim->replaced == RHUMB__SLOT_NONE || claim->replaced < node.slot);
     rhumb__place_write(graph, scratch->query, &claim->place);
     rhumb__active_publish(graph, claim->active, node.slot);
     rhumb__link(graph, scratch, &node);
@@ -111,6 +115,7 @@ static rhumb_status insert_all(rhumb__graph *graph, rhumb__scratch *scratch, rhu
     }
     insert_write_and_link(graph, scratch, &claim);
     in->slot = claim.place.slot;
+    RHUMB_ASSERT_DEBUG(in->lsn != 0);
     rhumb__key_table_grow(&graph->key_table, (uint64_t)in->slot + 1);
     rhumb__writer_note_logged(graph->writer, payload_bytes);
 done:

@@ -69,6 +69,7 @@ static uint32_t *selected_of(const rhumb__scratch *scratch, uint32_t level) {
 }
 
 static void select_level(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t level) {
+    RHUMB_ASSERT_DEBUG(level <= graph->params.level_max);
     rhumb__candidates candidates = {scratch->pool.entries, scratch->pool.count};
     if (graph->params.extend_candidates) {
         memcpy(scratch->candidates, candidates.entries, candidates.count * sizeof *candidates.entries);
@@ -79,12 +80,13 @@ static void select_level(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t 
         rhumb__select(graph, scratch, candidates, graph->params.M, selected_of(scratch, level));
 }
 
-/* A node must hold on to something that the search has reached from the entry point. Concurrent inserts promise
- * nothing: each may reject the link that the others rely on, and the group would end as an island. When only such were
- * selected, the nearest node that was reached takes the last entry. */
+/* A node must keep a link to a node that the search has reached from the entry point. Links to concurrent inserts are
+ * not enough: each of those may reject the link that the others rely on, and the group would end as an island. When
+ * only such were selected, the nearest node that was reached takes the last entry. */
 static void keep_anchor(rhumb__graph *graph, rhumb__scratch *scratch, const link_peers *peers, uint32_t anchor) {
     uint32_t *selected = selected_of(scratch, 0);
     uint32_t *count = &scratch->selected_counts[0];
+    RHUMB_ASSERT_DEBUG(anchor < scratch->slot_limit && *count <= graph->params.M);
     for (uint32_t i = 0; i < *count; i++) {
         if (!rhumb__slots_contain(peers->strangers, peers->stranger_count, selected[i])) return;
     }
@@ -94,8 +96,8 @@ static void keep_anchor(rhumb__graph *graph, rhumb__scratch *scratch, const link
 
 /* Returns where the search for the levels up to `level` begins: at a node whose own insert has ended, so that it is
  * linked on all of its levels. Others can be met on upper levels, where inserts that saw them among the active ones
- * have linked them, and have nothing below yet; two that began at each other would end as an island of level 0. In the
- * place of such a node the entry point is taken. */
+ * have linked them, and have nothing below yet; two that began at each other would end as an island of level 0. Instead
+ * of such a node the entry point is taken. */
 static rhumb__nearest descend_to_settled(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t level,
                                          uint32_t *top_out) {
     const rhumb__nearest nearest = rhumb__walk_descend(graph, scratch, level, top_out);
@@ -103,7 +105,8 @@ static rhumb__nearest descend_to_settled(rhumb__graph *graph, rhumb__scratch *sc
     return rhumb__walk_descend(graph, scratch, RHUMB__LEVEL_COUNT, top_out);
 }
 
-/* The same from one level to the next: the nearest of what the pool has found, otherwise where this level began. */
+/* Returns where the search of the next level begins: at the nearest node in the pool whose insert has ended, otherwise
+ * where this level began. */
 static rhumb__nearest nearest_settled(rhumb__graph *graph, const rhumb__candidate_pool *pool, rhumb__nearest start) {
     for (uint32_t i = 0; i < pool->count; i++) {
         const uint32_t slot = rhumb__candidate_slot(pool->entries[i]);
@@ -117,6 +120,7 @@ static rhumb__nearest nearest_settled(rhumb__graph *graph, const rhumb__candidat
  * missed. */
 bool rhumb__link_search(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__link_node *node) {
     RHUMB_ASSERT_DEBUG(node->level == rhumb__node_level(rhumb__graph_node(graph, node->slot)));
+    RHUMB_ASSERT_DEBUG(node->level <= graph->params.level_max);
     const uint32_t ef = graph->params.ef_construction;
     link_peers peers;
     peers.count = rhumb__active_peers(graph, node->active, peers.slots);
@@ -179,6 +183,8 @@ static uint32_t merge_links(rhumb__graph *graph, rhumb__scratch *scratch, const 
 
 /* Adds to a list, pruning it if it overflows. Returns whether the first of the added slots is in the list now. */
 static bool add_links(rhumb__graph *graph, rhumb__scratch *scratch, const link_addition *addition) {
+    rhumb__graph_assert_slot(graph, addition->slot);
+    RHUMB_ASSERT_DEBUG(!rhumb__slots_contain(addition->added, addition->added_count, addition->slot));
     const rhumb__list list = rhumb__graph_list(graph, addition->slot, addition->level);
     if (list.slots == NULL || addition->added_count == 0) return false;
     uint32_t *slots = scratch->kept;
@@ -186,9 +192,10 @@ static bool add_links(rhumb__graph *graph, rhumb__scratch *scratch, const link_a
     for (;;) {
         const uint32_t before_count = rhumb__list_read(&list, scratch->list);
         uint32_t count = merge_links(graph, scratch, addition, &list, before_count);
+        RHUMB_ASSERT_DEBUG(count <= list.capacity);
         bool kept = rhumb__slots_contain(slots, count, addition->added[0]);
         if (!kept && addition->insist) {
-            /* In the place of the farthest when the list is full: the selection is in the order of distance. */
+            /* Instead of the farthest when the list is full: the selection is in the order of distance. */
             if (count == list.capacity) count--;
             slots[count++] = addition->added[0];
             kept = true;
@@ -198,7 +205,7 @@ static bool add_links(rhumb__graph *graph, rhumb__scratch *scratch, const link_a
 }
 
 /* Adds the links back to the node on one level. When the heuristic of every neighbour rejects the node on level 0, the
- * nearest one takes it all the same: a node that is in no list is a node that no search finds. */
+ * nearest one takes it anyway: a node that is in no list is a node that no search finds. */
 static void add_links_back(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__link_node *node, uint32_t level) {
     const uint32_t *selected = selected_of(scratch, level);
     const uint32_t count = scratch->selected_counts[level];
@@ -238,6 +245,8 @@ static bool is_better_entry(const rhumb__link_node *node, uint64_t entry) {
 /* Returns false when the node found no entry point to begin at and there is one now: another insert was the first. What
  * that one leads to and what this node is linked to may be two islands, so neither is the entry point to both. */
 static bool link_raise_entry(rhumb__graph *graph, const rhumb__link_node *node, bool had_start) {
+    rhumb__graph_assert_slot(graph, node->slot);
+    RHUMB_ASSERT_DEBUG(node->level <= graph->params.level_max);
     const uint64_t raised = rhumb__entry_encode(node->slot, node->level);
     uint64_t entry = atomic_load_explicit(&graph->entry, memory_order_relaxed);
     while (entry == RHUMB__ENTRY_NONE || (had_start && is_better_entry(node, entry))) {

@@ -1,6 +1,6 @@
-/* link.h - giving a node its place in the graph: its own neighbour lists, and the links back to it. This is the part of
- * HNSW's insertion (paper, algorithm 1) that does not depend on where the node comes from: a new insert, or the log
- * after a crash.
+/* link.h - linking a node: its own neighbour lists, and the links back to it. This is the part of HNSW's
+ * insertion (paper, algorithm 1) that does not depend on where the node comes from: a new insert, or the log after a
+ * crash.
  */
 #ifndef RHUMB_ENGINE_BUILD_LINK_H
 #define RHUMB_ENGINE_BUILD_LINK_H

@@ -1,5 +1,5 @@
-/* place.h - putting a node into its slot, and linking nodes that were put there earlier: what inserts, the replay of
- * the log, compaction and repair have in common.
+/* place.h - putting a node into its slot, and linking nodes that were put there earlier: the steps that inserts, the
+ * replay of the log, compaction and repair share.
  */
 #ifndef RHUMB_ENGINE_BUILD_PLACE_H
 #define RHUMB_ENGINE_BUILD_PLACE_H
@@ -20,12 +20,12 @@ rhumb_status rhumb__place_allocate(rhumb__graph *graph, uint64_t key, rhumb__nod
 /* Writes a node: vector, empty lists, node record. `row` is a prepared row of the space. The key is written already. */
 void rhumb__place_write(rhumb__graph *graph, const void *row, const rhumb__node_place *place);
 
-/* Writes a node without linking it, for an operation that the log has already: `row` is a prepared row of the space.
- * With `replace` the key may exist; its previous node is deleted. One thread at a time, and no other thread knows the
+/* Writes a node without linking it, for an operation that is in the log already: `row` is a prepared row of the space.
+ * With `replace` the key may exist; its previous node is deleted. One thread at a time, and no other thread uses the
  * graph. RHUMB_E_EXISTS, RHUMB_E_FULL, RHUMB_E_NOMEM. */
 rhumb_status rhumb__graph_place(rhumb__graph *graph, uint64_t key, const void *row, bool replace) RHUMB_NODISCARD;
 
-/* Links a node that rhumb__graph_place has written. Any number of threads at once. RHUMB_E_NOMEM. */
+/* Links a node that rhumb__graph_place has written. Any number of threads may call it at once. RHUMB_E_NOMEM. */
 rhumb_status rhumb__graph_link_placed(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot) RHUMB_NODISCARD;
 
 #endif /* RHUMB_ENGINE_BUILD_PLACE_H */

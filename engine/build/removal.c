@@ -37,7 +37,8 @@ uint32_t rhumb__removal_lock_key(rhumb__graph *graph, uint64_t key, rhumb__key_p
 rhumb_status rhumb__removal_note(rhumb__graph *graph, uint64_t key, uint32_t slot) {
     rhumb_status status = RHUMB_OK;
     rhumb__removals *removals = &graph->removals;
-    RHUMB_ASSERT_DEBUG(slot < atomic_load(&graph->slot_limit));
+    rhumb__graph_assert_slot(graph, slot);
+    rhumb__rwlock_assert_held(&graph->removal_lock);
     if (!removals->deferred) return RHUMB_OK;
     rhumb__mutex_lock(&removals->lock);
     if (removals->count == removals->capacity) {
@@ -68,7 +69,11 @@ void rhumb__removal_bury(rhumb__graph *graph, uint32_t slot) {
     rhumb__writer_note_deleted(graph, dead_count);
 }
 
-void rhumb__removals_defer(rhumb__graph *graph) { graph->removals.deferred = true; }
+void rhumb__removals_defer(rhumb__graph *graph) {
+    rhumb__rwlock_assert_held(&graph->removal_lock);
+    RHUMB_ASSERT_DEBUG(graph->removals.count == 0);
+    graph->removals.deferred = true;
+}
 
 void rhumb__removals_catch_up(rhumb__graph *graph) {
     rhumb__removals *removals = &graph->removals;

@@ -1,4 +1,4 @@
-/* removal.h - taking a node out of the index: what a delete and an upsert have in common.
+/* removal.h - taking a node out of the index: the steps that deletes and upserts share.
  */
 #ifndef RHUMB_ENGINE_BUILD_REMOVAL_H
 #define RHUMB_ENGINE_BUILD_REMOVAL_H
@@ -12,7 +12,7 @@ uint32_t rhumb__removal_lock_key(rhumb__graph *graph, uint64_t key, rhumb__key_p
 
 /* ---- the steps of a removal: under removal_lock (shared) and the lock of the key's bucket ---- */
 
-/* Makes sure that the removal can be carried out. To be called before anything has changed. RHUMB_E_NOMEM. */
+/* Makes sure that the removal cannot fail later. Call it before anything has changed. RHUMB_E_NOMEM. */
 rhumb_status rhumb__removal_note(rhumb__graph *graph, uint64_t key, uint32_t slot) RHUMB_NODISCARD;
 
 /* Takes the slot out of the key table, now or once the running checkpoint has ended. */

@@ -12,8 +12,8 @@ rhumb_status rhumb__graph_delete(rhumb__graph *graph, uint64_t key, uint64_t *ls
 /* Deletes the node of a key as a part of the batch that has inserted it, if the key still leads to that slot. */
 rhumb_status rhumb__graph_take_back(rhumb__graph *graph, uint64_t key, uint32_t slot, uint64_t batch) RHUMB_NODISCARD;
 
-/* Deletes the node of a key, if there is one, for an operation that the log has already. One thread at a time, and no
- * other thread knows the graph. */
+/* Deletes the node of a key, if there is one, for an operation that is in the log already. One thread at a time, and no
+ * other thread uses the graph. */
 void rhumb__graph_delete_replayed(rhumb__graph *graph, uint64_t key);
 
 #endif /* RHUMB_ENGINE_BUILD_REMOVE_H */

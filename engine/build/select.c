@@ -1,5 +1,5 @@
-/* select.c - choosing the neighbours of a node among candidates; see link.h. Works in the scratch it is given; shares
- * nothing.
+/* select.c - choosing the neighbours of a node among candidates; see link.h. Works in the scratch of its caller and
+ * keeps no state.
  */
 #include "base/assert.h"
 #include "engine/build/link.h"
@@ -46,11 +46,22 @@ static uint32_t take_unshadowed(const rhumb__graph *graph, rhumb__scratch *scrat
     return taken_count;
 }
 
+#ifndef NDEBUG
+/* Whether the candidates are as rhumb__candidates wants them. A distance that is not a number is in no order. */
+static bool are_sorted_and_present(const rhumb__graph *graph, rhumb__candidates candidates) {
+    const uint64_t slot_limit = atomic_load(&graph->slot_limit);
+    for (uint32_t i = 0; i < candidates.count; i++) {
+        if (rhumb__candidate_slot(candidates.entries[i]) >= slot_limit) return false;
+        if (i > 0 && candidates.entries[i - 1].distance > candidates.entries[i].distance) return false;
+    }
+    return true;
+}
+#endif
+
 uint32_t rhumb__select(const rhumb__graph *graph, rhumb__scratch *scratch, rhumb__candidates candidates,
                        uint32_t capacity, uint32_t *selected) {
     RHUMB_ASSERT(capacity <= RHUMB__M0_MAX);
-    RHUMB_ASSERT_DEBUG(candidates.count == 0 || rhumb__candidate_slot(candidates.entries[candidates.count - 1]) <
-                                                    atomic_load(&graph->slot_limit));
+    RHUMB_ASSERT_DEBUG(are_sorted_and_present(graph, candidates));
     uint32_t taken_count = take_unshadowed(graph, scratch, candidates, capacity, selected);
     if (!graph->params.keep_pruned) return taken_count;
     const uint32_t chosen_count = taken_count;
@@ -60,5 +71,6 @@ uint32_t rhumb__select(const rhumb__graph *graph, rhumb__scratch *scratch, rhumb
         for (uint32_t k = 0; k < chosen_count && !taken; k++) taken = selected[k] == slot;
         if (!taken) selected[taken_count++] = slot;
     }
+    RHUMB_ASSERT_DEBUG(taken_count <= capacity && taken_count <= candidates.count);
     return taken_count;
 }

@@ -1,7 +1,7 @@
 /* writer.c - see writer.h.
  *
- * The order of the locks is in base/lock_ranks.h. Operations hold the gate shared and wait for little inside, so
- * closing it takes as long as the operations that are running.
+ * The order of the locks is in base/lock_ranks.h. Operations hold the gate shared, so closing it takes as long as the
+ * operations that are running.
  */
 #define _GNU_SOURCE
 #include "engine/build/writer.h"
@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/status.h"
 
 /* Deletes between two calls of the hook. */
@@ -34,6 +35,7 @@ rhumb_status rhumb__writer_new(const rhumb__graph_options *options, rhumb__write
 
 void rhumb__writer_free(rhumb__writer *writer) {
     if (writer == NULL) return;
+    RHUMB_ASSERT_DEBUG(writer->background == NULL && writer->compactor == NULL);
     rhumb__carry_clear(&writer->carry);
     rhumb__mutex_destroy(&writer->compact_lock);
     rhumb__mutex_destroy(&writer->checkpoint_lock);
@@ -46,6 +48,7 @@ void rhumb__writer_free(rhumb__writer *writer) {
 
 void rhumb__writer_enter(rhumb__writer *writer) {
     const uint64_t throttle_ns = atomic_load_explicit(&writer->throttle_ns, memory_order_relaxed);
+    RHUMB_ASSERT_DEBUG(throttle_ns < UINT64_C(1000000000)); /* what tv_nsec can hold */
     if (throttle_ns > 0) nanosleep(&(struct timespec){.tv_nsec = (long)throttle_ns}, NULL);
     rhumb__rwlock_rdlock(&writer->gate);
 }
@@ -53,6 +56,7 @@ void rhumb__writer_enter(rhumb__writer *writer) {
 void rhumb__writer_leave(rhumb__writer *writer) { rhumb__rwlock_unlock(&writer->gate); }
 
 void rhumb__writer_note_logged(rhumb__writer *writer, uint64_t bytes) {
+    RHUMB_ASSERT_DEBUG(bytes > 0);
     const uint64_t limit = atomic_load_explicit(&writer->logged_limit_bytes, memory_order_relaxed);
     if (limit == UINT64_MAX) return; /* so that inserting threads do not share a counter */
     const uint64_t before = atomic_fetch_add_explicit(&writer->logged_bytes, bytes, memory_order_relaxed);
@@ -61,6 +65,7 @@ void rhumb__writer_note_logged(rhumb__writer *writer, uint64_t bytes) {
 
 void rhumb__writer_note_deleted(rhumb__graph *graph, uint64_t dead_count) {
     rhumb__writer *writer = graph->writer;
+    RHUMB_ASSERT_DEBUG(dead_count > 0);
     if (writer == NULL || writer->deleted == NULL || dead_count % DELETED_INTERVAL != 0) return;
     writer->deleted(graph, dead_count);
 }

@@ -1,10 +1,10 @@
-/* writer.h - what a handle that writes has beyond its current graph: log, locks, the background thread, statistics. A
- * compaction makes a new graph and puts it in the place of the old one; this stays.
+/* writer.h - the state of a handle that writes, apart from its current graph: log, locks, the background thread,
+ * statistics. A compaction replaces the graph; the writer stays.
  *
  * THE GATE. Every operation that changes the graph passes it: rhumb__writer_enter, find the graph, do the work,
- * rhumb__writer_leave. A compaction closes the gate for the moment in which it exchanges the graph, so inside the gate
- * the graph stays the one that the scratch pools have. Batches that are all or nothing hold batch_lock for their whole
- * length and pass the gate for each vector; the exchange takes both.
+ * rhumb__writer_leave. A compaction closes the gate while it exchanges the graph, so inside the gate the graph
+ * stays the one that the scratch pools have. Batches that are all or nothing hold batch_lock for their whole length and
+ * pass the gate for each vector; the exchange takes both.
  *
  * While a compaction carries over the operations that ran during it, the gate also delays operations that come faster
  * than they can be carried over (throttle_ns): many short waits instead of a long one.

@@ -97,6 +97,9 @@ static rhumb_status reserve_tombstones(version *v, uint64_t row_count) {
 
 /* Step 1, while deletes, upserts and atomic batches are blocked. */
 static rhumb_status checkpoint_fix_blocked(rhumb__graph *graph, version *v) {
+    rhumb__mutex_assert_held(&graph->key_table.split_lock);
+    rhumb__rwlock_assert_held(&graph->writer->batch_lock);
+    rhumb__rwlock_assert_held(&graph->removal_lock);
     rhumb__mutex_lock(&graph->append_lock);
     v->counts = graph->counts;
     if (graph->writer->log != NULL) v->log_end = rhumb__log_mark_now(graph->writer->log);
@@ -157,6 +160,7 @@ static bool sections_match(const rhumb__graph *graph, const rhumb__counts *count
 
 static void checkpoint_note_success(rhumb__graph *graph, const version *v) {
     rhumb__writer *writer = graph->writer;
+    rhumb__mutex_assert_held(&writer->checkpoint_lock);
     RHUMB_ASSERT_DEBUG(sections_match(graph, &v->counts));
     RHUMB_ASSERT_DEBUG(v->counts.lsn >= writer->published_lsn);
     writer->published_lsn = v->counts.lsn;
@@ -246,6 +250,7 @@ rhumb_status rhumb__checkpoint_forced(rhumb__writer *writer, bool pull_down) {
 }
 
 rhumb_status rhumb__checkpoint_forced_locked(rhumb__writer *writer, bool pull_down) {
+    rhumb__mutex_assert_held(&writer->checkpoint_lock);
     const rhumb_status status = writer->log == NULL ? RHUMB_OK : checkpoint_prepare(writer);
     return status == RHUMB_OK ? checkpoint_make(atomic_load(&writer->graph), pull_down) : status;
 }

@@ -46,7 +46,7 @@ typedef _Atomic uint64_t rhumb__node_record;
 #define RHUMB__NODE_PRESENT (UINT64_C(1) << 40)
 
 static inline uint64_t rhumb__node_encode(uint32_t upper_row, uint32_t level) {
-    RHUMB_ASSERT_DEBUG(level <= RHUMB__LEVEL_LIMIT);
+    RHUMB_ASSERT_DEBUG(level <= RHUMB__LEVEL_MAX);
     return RHUMB__NODE_PRESENT | (uint64_t)level << 32 | upper_row;
 }
 static inline uint32_t rhumb__node_level(uint64_t record) { return (uint32_t)(record >> 32) & 0xFF; }
@@ -55,7 +55,7 @@ static inline uint32_t rhumb__node_upper_row(uint64_t record) { return (uint32_t
 /* The entry point as one number, so that a search never combines the slot of one with the level of another. */
 #define RHUMB__ENTRY_NONE UINT64_MAX
 static inline uint64_t rhumb__entry_encode(uint32_t slot, uint32_t level) {
-    RHUMB_ASSERT_DEBUG(slot < RHUMB__SLOT_LIMIT && level <= RHUMB__LEVEL_LIMIT);
+    RHUMB_ASSERT_DEBUG(slot < RHUMB__SLOT_LIMIT && level <= RHUMB__LEVEL_MAX);
     return (uint64_t)level << 32 | slot;
 }
 static inline uint32_t rhumb__entry_slot(uint64_t entry) { return (uint32_t)entry; }

@@ -299,6 +299,7 @@ static void refill(rhumb__key_table *table, uint64_t bucket, uint32_t slot, uint
         /* There are too few only if buckets share rows, in a damaged file; then the slot is not entered. */
         if (content->next_spare + 1 >= content->row_count) return;
         const uint32_t spare = content->spare_rows[content->next_spare++];
+        RHUMB_ASSERT_DEBUG(last != NULL); /* a bucket has at least its own row */
         begin_write(table, bucket, last);
         last->next = spare + 1;
         end_write(table, last);

@@ -28,7 +28,7 @@ typedef struct rhumb__list {
  * `slot` is below slot_limit. */
 static inline rhumb__list rhumb__graph_list(rhumb__graph *graph, uint32_t slot, uint32_t level) {
     rhumb__graph_assert_slot(graph, slot);
-    RHUMB_ASSERT_DEBUG(level <= RHUMB__LEVEL_LIMIT);
+    RHUMB_ASSERT_DEBUG(level <= RHUMB__LEVEL_MAX);
     if (level == 0) {
         rhumb__section *lists0 = &graph->sections[RHUMB__SECTION_LISTS0];
         return (rhumb__list){lists0, slot, rhumb__section_row(lists0, slot), graph->params.M0};

@@ -79,7 +79,7 @@ rhumb_status rhumb__params_check(const rhumb__params *params) {
     RHUMB_TRY(check_range("M0", params->M0, params->M, RHUMB__M0_MAX));
     RHUMB_TRY(check_range("ef_construction", params->ef_construction, 1, RHUMB__EF_CONSTRUCTION_MAX));
     RHUMB_TRY(check_range("ef_search", params->ef_search, 1, RHUMB__EF_SEARCH_MAX));
-    RHUMB_TRY(check_range("level_max", params->level_max, 0, RHUMB__LEVEL_LIMIT));
+    RHUMB_TRY(check_range("level_max", params->level_max, 0, RHUMB__LEVEL_MAX));
     if (!(params->level_scale >= 0.1 && params->level_scale <= 2.0)) {
         status = rhumb__fail(RHUMB_E_INVALID, "level_scale: expected 0.1 to 2, found %g", params->level_scale);
         goto done;

@@ -11,8 +11,8 @@
 #include "include/rhumb_types.h"
 #include "storage/frame/format.h"
 
-#define RHUMB__LEVEL_LIMIT 16u
-#define RHUMB__LEVEL_COUNT (RHUMB__LEVEL_LIMIT + 1)
+#define RHUMB__LEVEL_MAX 16u
+#define RHUMB__LEVEL_COUNT (RHUMB__LEVEL_MAX + 1)
 #define RHUMB__M_MIN 2u
 #define RHUMB__M_MAX 256u
 #define RHUMB__M0_MAX 512u

@@ -23,7 +23,7 @@ uint32_t rhumb__adjacency_read(rhumb__graph *graph, rhumb__scratch *scratch, uin
     /* The visited set has room for slots below scratch->slot_limit. */
     const uint64_t limit = rhumb__min_u64(slot_limit, scratch->slot_limit);
     const uint32_t node_level =
-        (uint32_t)rhumb__min_u64(rhumb__node_level(rhumb__graph_node(graph, slot)), RHUMB__LEVEL_LIMIT);
+        (uint32_t)rhumb__min_u64(rhumb__node_level(rhumb__graph_node(graph, slot)), RHUMB__LEVEL_MAX);
     const uint32_t first = level == RHUMB__LEVELS_ALL ? 0 : level;
     const uint32_t last = level == RHUMB__LEVELS_ALL ? node_level : level;
     rhumb__visited_clear(&scratch->visited);

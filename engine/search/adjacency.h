@@ -6,7 +6,7 @@
 #include "engine/search/walk/scratch.h"
 
 /* The most neighbours that a node can have on all levels together. */
-#define RHUMB__ADJACENCY_MAX (RHUMB__M0_MAX + RHUMB__LEVEL_LIMIT * RHUMB__M_MAX)
+#define RHUMB__ADJACENCY_MAX (RHUMB__M0_MAX + RHUMB__LEVEL_MAX * RHUMB__M_MAX)
 
 /* For `level`: every level that the node is on, each neighbour once. */
 #define RHUMB__LEVELS_ALL UINT32_MAX
@@ -15,9 +15,9 @@
 rhumb_status rhumb__adjacency_prepare(rhumb__scratch *scratch) RHUMB_NODISCARD;
 
 /* Puts the neighbours of the node at `slot`, which is below slot_limit, into scratch->candidates and returns how many
- * there are, at most RHUMB__ADJACENCY_MAX. Deleted nodes, slots from slot_limit up, and what a list should not have
- * (the node itself, slots without a node) are left out. While inserts and deletes run, the list is one that the node
- * had at some moment. */
+ * there are, at most RHUMB__ADJACENCY_MAX. Deleted nodes, slots from slot_limit up, and what a list must not have
+ * (the node itself, slots without a node) are left out. While inserts and deletes run, the result is a list that the
+ * node had at some moment. */
 uint32_t rhumb__adjacency_read(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, uint32_t level,
                                uint64_t slot_limit);
 

@@ -1,5 +1,5 @@
-/* exact_search.c - see exact_search.h. A scan reads the vectors in the order of the file. Takes no lock, except for a
- * moment per key where keys are looked up (filter_exact.c).
+/* exact_search.c - see exact_search.h. A scan reads the vectors in the order of the file. Takes no lock, except briefly
+ * for each key that is looked up (filter_exact.c).
  */
 #include "engine/search/exact_search.h"
 
@@ -38,8 +38,8 @@ static rhumb_status scan(rhumb__graph *graph, rhumb__scratch *scratch, const rhu
     rhumb_status status = RHUMB_OK;
     if (!rhumb__scratch_extend(scratch)) return rhumb__error_last()->status;
     /* While an upsert runs, the old node may be dead by the time the scan gets there, and the new one may come after
-     * what was the end then. So the nodes that were added during the scan are scanned too, which takes ever less time.
-     */
+     * the end that was read. So the scan continues with the nodes added in the meantime, fewer each time, until there
+     * are none. */
     for (uint64_t next = 0; next < scratch->slot_limit;) {
         const uint64_t end = scratch->slot_limit;
         while (next < end) {

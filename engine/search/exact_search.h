@@ -1,5 +1,5 @@
 /* exact_search.h - measuring every node that may be an answer: for exact searches, for filters that few keys match, and
- * for what a walk has left over.
+ * for the nodes that a walk has not met.
  */
 #ifndef RHUMB_ENGINE_SEARCH_EXACT_SEARCH_H
 #define RHUMB_ENGINE_SEARCH_EXACT_SEARCH_H
@@ -9,8 +9,8 @@
 
 /* Receives the nodes that have been measured. */
 typedef struct rhumb__visitor {
-    /* Called before the first node, and again when a visit starts over: nodes may come a second time then. NULL:
-     * nothing is to be done. */
+    /* Called before the first node, and again when a visit starts over: nodes may come a second time then. May be
+     * NULL. */
     rhumb_status (*begin)(void *context, rhumb__scratch *scratch);
     /* `count` slots are in scratch->batch, their raw distances in scratch->distances. A failure ends the visit. */
     rhumb_status (*take)(void *context, rhumb__scratch *scratch, uint32_t count);

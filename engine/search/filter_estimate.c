@@ -1,4 +1,4 @@
-/* filter_estimate.c - how many nodes a filter lets through: a sample, and where it costs little, a count.
+/* filter_estimate.c - estimating how many nodes pass a filter: by a sample, and by a count where that costs little.
  *
  * The sample is the same for every search of an index of one size, so the same search gets the same plan every time.
  * Takes no lock.
@@ -56,13 +56,13 @@ static double count_bits(const rhumb__filter *filter) {
     return (double)count;
 }
 
-/* Returns how many keys would have to be looked up one by one: infinity when they cannot be listed, or counting them
- * takes too long. */
+/* Returns how many keys would have to be looked up one by one: infinity if they cannot be listed or counting them would
+ * take too long. */
 static double list_count(const rhumb__filter *filter, uint64_t slot_count, double share) {
     if (!rhumb__filter_is_list(filter)) return INFINITY;
     if (filter->kind == RHUMB__FILTER_KEYS) return (double)filter->key_count;
-    const uint64_t bit_limit = rhumb__max_u64(slot_count * COUNTED_KEYS_PER_SLOT, COUNTED_KEYS_MIN);
-    return share <= COUNTED_SHARE_MAX && filter->bit_count <= bit_limit ? count_bits(filter) : INFINITY;
+    const uint64_t bit_max = rhumb__max_u64(slot_count * COUNTED_KEYS_PER_SLOT, COUNTED_KEYS_MIN);
+    return share <= COUNTED_SHARE_MAX && filter->bit_count <= bit_max ? count_bits(filter) : INFINITY;
 }
 
 void rhumb__filter_estimate_make(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__filter *filter,

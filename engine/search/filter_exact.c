@@ -1,6 +1,6 @@
-/* filter_exact.c - visiting the keys that a filter lists, one by one: the exact way where they are few.
+/* filter_exact.c - visiting the nodes of the keys that a filter lists: the exact search where there are few.
  *
- * Each look-up takes, in a handle that writes, the lock of one chunk of the key table for a moment.
+ * In a handle that writes, each look-up briefly takes the lock of one chunk of the key table.
  */
 #include <string.h>
 
@@ -17,7 +17,7 @@ typedef struct list_visit {
     rhumb__scratch *scratch;
     const rhumb__visitor *visitor;
     uint32_t count; /* slots in scratch->batch */
-    bool complete;  /* no key's node is just being replaced */
+    bool complete;  /* no upsert was replacing the node of a key */
 } list_visit;
 
 /* Measures what has been gathered, and passes it to the visitor. */

@@ -1,7 +1,7 @@
-/* filter_walk.c - walks that keep the nodes whose keys match; filter_plan.h says which way is taken when.
+/* filter_walk.c - walks that keep the nodes whose keys match; filter_plan.h says when each kind is used.
  *
- * A walk treats deleted nodes like nodes that fail the filter: it may pass through them but never returns them. The
- * filter is asked about each node once in a walk, because a node that is met again is in the visited set.
+ * A walk treats deleted nodes like nodes that fail the filter: it may pass through them but never returns them. A walk
+ * calls the filter once for each node, because a node that it meets again is in the visited set.
  *
  * A bridging walk keeps two sets: the nodes it has met (visited), and of these the ones that failed and whose lists
  * have not been scanned (failing). The list of a failing node that is a neighbour of an expanded one is scanned at most
@@ -29,8 +29,8 @@ typedef struct filter_walk {
     uint32_t far_ef; /* breadth if the matching nodes are far from the query */
     bool bridges;
     bool has_dead;
-    uint64_t met_count;    /* nodes that the filter was asked about */
-    uint64_t passed_count; /* of these, nodes that passed */
+    uint64_t met_count;    /* nodes that were checked against the filter */
+    uint64_t passed_count; /* of these, nodes that matched */
     uint64_t measured_count;
     uint64_t scanned_count; /* entries of lists, of nodes met before among them */
 } filter_walk;
@@ -57,7 +57,7 @@ static inline void put(filter_walk *walk, uint32_t at, uint32_t slot) {
     walk->scratch->rows[at] = rhumb__measure_prefetch(walk->graph, slot, rhumb__measure_prefetch_bytes(walk->graph));
 }
 
-/* Measures what has been put, and offers it; the first pass_count nodes are answers. */
+/* Measures the nodes that have been put, and offers them to the walk; the first pass_count are answers. */
 static void measure_and_offer(filter_walk *walk, uint32_t pass_count, uint32_t count) {
     rhumb__scratch *scratch = walk->scratch;
     rhumb__measure_rows(walk->graph, scratch, count);
@@ -100,7 +100,7 @@ static uint32_t bridge(filter_walk *walk, const uint32_t *failing, uint32_t fail
     return pass_count;
 }
 
-/* Visits the neighbours of a node, and where too few of them match, theirs. */
+/* Visits the neighbours of a node, and the neighbours of those if too few match. */
 static void expand(filter_walk *walk, uint32_t slot) {
     rhumb__scratch *scratch = walk->scratch;
     uint32_t failing[RHUMB__M0_MAX];
@@ -141,14 +141,14 @@ static void offer_seeds(filter_walk *walk) {
     measure_and_offer(walk, count, count);
 }
 
-/* What the walk has cost, in nanoseconds. */
+/* Estimates what the walk has cost, in nanoseconds. */
 static double cost_of(const filter_walk *walk) {
     return (double)walk->measured_count * rhumb__filter_distance_ns(walk->graph) +
            (double)walk->scanned_count * RHUMB__FILTER_HOP_NS +
            (double)walk->met_count * rhumb__filter_test_ns(walk->estimate->filter);
 }
 
-/* Whether the exact way, which costs exact_ns, is the shorter one from here. */
+/* Whether an exact search, which costs exact_ns, is cheaper than continuing the walk. */
 static bool is_hopeless(const filter_walk *walk, double exact_ns) {
     const double cost_ns = cost_of(walk);
     const rhumb__candidate_pool *answers = &walk->scratch->answers;
@@ -157,11 +157,11 @@ static bool is_hopeless(const filter_walk *walk, double exact_ns) {
     return cost_ns * (answers->capacity - answers->count) > exact_ns * answers->count;
 }
 
-/* Expands candidates until none is left that can lead to a nearer answer, or `expansion_limit` have been. Returns false
- * when the exact way is the shorter one. */
-static bool advance(filter_walk *walk, uint64_t expansion_limit, double exact_ns) {
+/* Expands candidates until none is left that can lead to a nearer answer, or `expansion_max` have been. Returns false
+ * when an exact search is cheaper. */
+static bool advance(filter_walk *walk, uint64_t expansion_max, double exact_ns) {
     uint32_t slot;
-    for (uint64_t i = 0; i < expansion_limit && rhumb__walk_next(walk->scratch, true, &slot); i++) {
+    for (uint64_t i = 0; i < expansion_max && rhumb__walk_next(walk->scratch, true, &slot); i++) {
         if (is_hopeless(walk, exact_ns)) return false;
         expand(walk, slot);
     }
@@ -201,14 +201,14 @@ static bool are_matches_around(filter_walk *walk, uint32_t slot) {
     return match_count >= RHUMB__FILTER_PEEK_COUNT;
 }
 
-/* Walks as the caller insists. */
+/* Walks as the caller has chosen. */
 static bool run_planned(filter_walk *walk) {
     walk->bridges = walk->estimate->plan == RHUMB__FILTER_PLAN_BRIDGE;
     if (walk->bridges) offer_seeds(walk);
     return advance(walk, UINT64_MAX, INFINITY);
 }
 
-/* Walks a few steps, decides, and walks on. Returns false when the exact way is the better one. */
+/* Walks a few steps, chooses how to continue, and continues. Returns false when an exact search is better. */
 static bool run_probing(filter_walk *walk, uint32_t start_slot) {
     bool is_far;
     const rhumb__filter_estimate *estimate = walk->estimate;
@@ -222,7 +222,7 @@ static bool run_probing(filter_walk *walk, uint32_t start_slot) {
     return advance(walk, UINT64_MAX, estimate->exact_ns);
 }
 
-/* Walks from `start`. Returns false when the walk is given up. */
+/* Walks from `start`. Returns false when the walk ended early. */
 static bool run_from(filter_walk *walk, rhumb__nearest start) {
     if (!rhumb__visited_add(&walk->scratch->visited, start.slot)) {
         offer(walk, start.slot, start.distance, passes(walk, start.slot));
@@ -256,7 +256,8 @@ rhumb_status rhumb__filter_walk(rhumb__graph *graph, rhumb__scratch *scratch, co
     RHUMB_TRY(rhumb__scratch_prepare_filter(scratch));
     if (start.slot != RHUMB__SLOT_NONE && !run_from(&walk, start)) goto done;
     offer_unlinked(&walk, &scan);
-    /* A walk that found fewer than it was to find was cut off, or there are no more: only an exact search can tell. */
+    /* The walk found fewer than wanted: either it ended too early, or there are no more. Only an exact search can
+     * tell. */
     const uint32_t found_count = scratch->answers.count;
     *finished_out =
         found_count >= goal->wanted_count && (found_count >= goal->ef || found_count > estimate->match_count * 0.5);

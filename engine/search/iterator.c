@@ -1,7 +1,7 @@
 /* iterator.c - see iterator.h.
  *
- * A walk without an end: candidates are expanded nearest first, and nodes that may be answers go to a second heap. Its
- * nearest is returned when nothing nearer is left to expand and the walk is ef expansions ahead, so that the first k
+ * The walk has no end of its own: it expands the nearest candidate and puts nodes that may be answers into a second
+ * heap. It returns the nearest of these when no candidate is nearer and it is ef expansions ahead, so that the first k
  * answers are about as good as those of a search with ef + k. A node that the walk meets later, although it is nearer
  * than some that were returned, is returned then: the order is approximate.
  *
@@ -10,7 +10,7 @@
  * no path leads to.
  *
  * A node that was deleted while it waited is passed over; if an upsert deleted it, the key's new node takes its place.
- * No lock is taken, except for a moment where keys are looked up in a handle that writes.
+ * Takes no lock, except briefly where it looks up keys in a handle that writes.
  */
 #include "engine/search/iterator.h"
 
@@ -42,7 +42,7 @@ struct rhumb__iterator {
     uint64_t expanded_count;
     uint64_t answer_count; /* taken from the answers of this graph */
     uint64_t measured_count;
-    double exact_ns;  /* what measuring everything costs; infinity without a filter */
+    double exact_ns;  /* what measuring every node costs; infinity without a filter */
     bool is_complete; /* every node has been measured */
 };
 
@@ -106,13 +106,13 @@ done:
     return status;
 }
 
-/* The same for all slots that the graph has now. */
+/* Makes room for all slots that the graph has now. */
 static rhumb_status iterator_follow(rhumb__iterator *iterator, const rhumb__graph *graph) {
     return iterator_extend(iterator, atomic_load_explicit(&graph->slot_limit, memory_order_acquire));
 }
 
-/* Adds the measured nodes of scratch->batch to the candidates, and to the answers those that may be answers. There is
- * room for both. */
+/* Adds the measured nodes of scratch->batch to the candidates, and those that may be answers to the answers. Both have
+ * room. */
 static void iterator_add(rhumb__iterator *iterator, const rhumb__graph *graph, const rhumb__scratch *scratch,
                          uint32_t count) {
     const rhumb__filter *filter = filter_of(iterator);
@@ -129,7 +129,7 @@ static void iterator_add(rhumb__iterator *iterator, const rhumb__graph *graph, c
 
 static rhumb_status iterator_expand(rhumb__iterator *iterator, rhumb__graph *graph, rhumb__scratch *scratch) {
     rhumb_status status;
-    /* Before anything is marked as visited: a node that is not added now never would be. */
+    /* Reserved before any node is marked as visited: a node that is marked and not added would be lost. */
     RHUMB_TRY(iterator_reserve(iterator, RHUMB__BATCH_MAX));
     const uint32_t slot = rhumb__candidate_slot(rhumb__candidate_heap_take(&iterator->candidates));
     const rhumb__list list = rhumb__graph_list(graph, slot, 0);
@@ -245,7 +245,7 @@ static bool is_ripe(const rhumb__iterator *iterator) {
     return iterator->answers.entries[0].distance <= iterator->candidates.entries[0].distance;
 }
 
-/* Walks on by a step; *left_out is false when there are no more answers. */
+/* Continues the walk by a step; *left_out is false when there are no more answers. */
 static rhumb_status iterator_advance(rhumb__iterator *iterator, rhumb__graph *graph, rhumb__scratch *scratch,
                                      bool *left_out) {
     *left_out = !iterator->is_complete;
@@ -274,7 +274,7 @@ done:
     return status;
 }
 
-/* Takes the nearest of the answers, and returns it unless it is not an answer any more. */
+/* Takes the nearest of the answers, and returns it if it is still an answer. */
 static rhumb_status iterator_take(rhumb__iterator *iterator, rhumb__graph *graph, rhumb__scratch *scratch,
                                   rhumb__answer *answer) {
     rhumb_status status;

@@ -1,9 +1,9 @@
-/* iterator.h - a walk that is resumed: the nearest nodes one after the other, as many as are asked for.
+/* iterator.h - a walk that can be resumed: returns the nearest nodes one after the other, as many as the caller wants.
  *
  * Between two calls an iterator keeps nothing of a graph but slot numbers, and knows the graph by its number. When it
  * finds another graph in its place, it begins again there and passes over the keys that it has returned.
  *
- * Belongs to one thread at a time. Its memory is its own, and grows with what it has met.
+ * Belongs to one thread at a time. Owns memory that grows with the number of nodes it has met.
  */
 #ifndef RHUMB_ENGINE_SEARCH_ITERATOR_H
 #define RHUMB_ENGINE_SEARCH_ITERATOR_H

@@ -1,9 +1,9 @@
-/* range_search.c - all nodes within a radius. Takes no lock, except as a filter's search by list does.
+/* range_search.c - all nodes within a radius. Takes no lock, except where keys are looked up (filter_exact.c).
  *
- * It begins as an ordinary search for the ef nearest. If the last of them is beyond the radius, that was all. Otherwise
- * the walk continues from these to every node within the radius that can be reached through others within it (the
- * flood); nodes that fail the filter or are deleted are passed through. The flood meets each node once and empties the
- * visited set first, because the first walk has dropped what was not among the nearest.
+ * It begins as an ordinary search for the ef nearest. If the last of them is beyond the radius, there are no more
+ * answers. Otherwise the walk continues from these to every node within the radius that can be reached through others
+ * within it (the flood); nodes that fail the filter or are deleted are passed through. The flood meets each node once
+ * and empties the visited set first, because the first walk has dropped what was not among the nearest.
  *
  * When there are more answers than the caller has room for, the radius shrinks to the farthest of the nearest ones, so
  * the flood stays small.
@@ -30,7 +30,7 @@ static uint64_t range_capacity(const range_search *range) {
     return rhumb__min_u64(range->capacity, range->scratch->slot_limit + 1);
 }
 
-/* The distance beyond which nodes are not answers any more. */
+/* Returns the distance beyond which nodes are no longer answers. */
 static float range_bound(const range_search *range) {
     const rhumb__candidate_heap *within = &range->scratch->within;
     return within->count < range_capacity(range) ? range->radius : -within->entries[0].distance;
@@ -125,7 +125,7 @@ done:
 static rhumb_status range_visit_begin(void *context, rhumb__scratch *scratch) {
     (void)context;
     scratch->within.count = 0;
-    /* So that range_capacity knows the graph's size, also when no walk came before. */
+    /* Reads the slot limit, which range_capacity needs, in case no walk has read it. */
     return rhumb__scratch_extend(scratch) ? RHUMB_OK : rhumb__error_last()->status;
 }
 
@@ -138,9 +138,9 @@ static rhumb_status range_visit_take(void *context, rhumb__scratch *scratch, uin
     return status;
 }
 
-/* ---- both ---- */
+/* ---- all answers ---- */
 
-/* Whether the radius reaches beyond the nearest ones. */
+/* Whether there may be answers beyond the nearest nodes. */
 static bool reaches_beyond(const range_search *range, const rhumb__candidate_pool *nearest) {
     if (nearest->count < nearest->capacity || nearest->count >= range_capacity(range)) return false;
     return nearest->entries[nearest->count - 1].distance <= range->radius;

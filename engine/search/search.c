@@ -1,10 +1,10 @@
-/* search.c - carrying out a request: which way to search, and from nodes to the answer; see search.h.
+/* search.c - carrying out a request: choosing how to search, and making the answer from nodes; see search.h.
  *
- * While an upsert runs, its old and its new node can both be found. A key is returned once all the same: whether an
- * upsert overlapped with a search is known from two counters of the graph, and only then are keys compared. It follows
- * that the k nearest nodes may be fewer than k keys; an exact search then asks for more nodes.
+ * While an upsert runs, its old and its new node can both be found. Each key is still returned only once: two counters
+ * of the graph show whether an upsert overlapped with the search, and only then are keys compared. So the k nearest
+ * nodes may have fewer than k keys; an exact search then asks for more nodes.
  *
- * Takes no lock, except as a filter's search by list does.
+ * Takes no lock, except where keys are looked up (filter_exact.c).
  */
 #include "engine/search/search.h"
 
@@ -34,8 +34,7 @@ void rhumb__answer_pad(const rhumb__answer *answer) {
     }
 }
 
-/* Turns the nearest nodes into an answer. `replace_done` is what the graph's number of that name was when the search
- * began. */
+/* Turns the nearest nodes into an answer. `replace_done` is the value of graph->replace_done when the search began. */
 static void search_emit(const rhumb__graph *graph, const rhumb__candidate_pool *nearest, const rhumb__request *request,
                         uint64_t replace_done, rhumb__answer *answer) {
     const bool replacing = atomic_load(&graph->replace_begun) != replace_done;
@@ -90,7 +89,7 @@ done:
     return status;
 }
 
-/* Finds the nearest by walking; exactly, if a filter makes that the better way. */
+/* Finds the nearest by walking, or exactly if a filter makes that cheaper. */
 static rhumb_status search_by_walk(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__request *request,
                                    rhumb__answer *answer) {
     rhumb_status status;
@@ -103,8 +102,8 @@ static rhumb_status search_by_walk(rhumb__graph *graph, rhumb__scratch *scratch,
     RHUMB_TRY(rhumb__search_nearest(graph, scratch, &goal, &estimate, &nearest));
     if (nearest != NULL) {
         search_emit(graph, nearest, request, replace_done, answer);
-        /* With a filter, as many as were wanted match: fewer keys than that means that an upsert has put two nodes of
-         * its key among them. */
+        /* With a filter, as many nodes as wanted match. If they have fewer keys, two of them are the nodes of one
+         * upsert. */
         if (request->filter == NULL || answer->found_count == answer->capacity) goto done;
     }
     status = search_exactly(graph, scratch, request, &estimate, answer);
@@ -112,7 +111,7 @@ done:
     return status;
 }
 
-/* ---- all ways ---- */
+/* ---- every request ---- */
 
 rhumb_status rhumb__request_set_query(rhumb__scratch *scratch, const rhumb__request *request) {
     if (request->query != NULL) return rhumb__query_set_vector(scratch, request->query);

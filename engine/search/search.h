@@ -1,5 +1,5 @@
 /* search.h - one request, one answer: every search of the k nearest, of all within a radius, exact or not, filtered or
- * not, is carried out by rhumb__search_run. (An iterator is a walk that is resumed, see iterator.h.)
+ * not, is carried out by rhumb__search_run. (Iterators are apart, see iterator.h.)
  */
 #ifndef RHUMB_ENGINE_SEARCH_SEARCH_H
 #define RHUMB_ENGINE_SEARCH_SEARCH_H
@@ -16,7 +16,7 @@ typedef struct rhumb__request {
     const rhumb__filter *filter; /* which keys may be answers; NULL: all */
     const uint64_t *left_out;    /* a key that is not an answer, or NULL; not used within a radius */
     bool exact;                  /* measure every node that may be an answer; not used within a radius */
-    bool has_radius;             /* all nodes within `radius`, in the place of the nearest */
+    bool has_radius;             /* find all nodes within `radius` instead of the nearest */
     float radius;                /* in the metric's own unit; a node at exactly this distance is within it */
 } rhumb__request;
 
@@ -24,11 +24,11 @@ typedef struct rhumb__request {
 typedef struct rhumb__answer {
     uint64_t *keys;       /* room for `capacity` */
     float *distances;     /* the same, or NULL */
-    uint64_t capacity;    /* as many answers are wanted: the k of a search for the k nearest */
+    uint64_t capacity;    /* how many answers are wanted: the k of a search for the k nearest */
     uint64_t found_count; /* set by the search */
 } rhumb__answer;
 
-/* How broad a search is to be. */
+/* Returns the ef of a request on this graph. */
 static inline uint32_t rhumb__request_ef(const rhumb__request *request, const rhumb__graph *graph) {
     return request->ef == 0 ? graph->params.ef_search : request->ef;
 }
@@ -53,7 +53,7 @@ typedef struct rhumb__search_goal {
 } rhumb__search_goal;
 
 /* Walks to the nearest nodes that may be answers. *nearest_out is the pool of the scratch that holds them, or NULL when
- * only an exact search can find them; *estimate says how to carry that out. RHUMB_E_NOMEM. */
+ * only an exact search can find them; *estimate then says how. RHUMB_E_NOMEM. */
 rhumb_status rhumb__search_nearest(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__search_goal *goal,
                                    rhumb__filter_estimate *estimate,
                                    rhumb__candidate_pool **nearest_out) RHUMB_NODISCARD;

@@ -7,8 +7,8 @@
  *   5. finish    checksums, header, sync, name
  *
  * Steps 2 and 4 run on several threads, which take points from a shared counter and write to different elements. Lists
- * are read twice. The file under the mapping does not change; should another program change it all the same, a point
- * whose number of neighbours is not the same the second time fails the export, so no thread writes beyond its room.
+ * are read twice. The file under the mapping does not change; if another program changes it nevertheless, a point whose
+ * number of neighbours differs the second time fails the export, so no thread writes beyond its room.
  *
  * A failure removes the file. Takes no lock.
  */
@@ -101,7 +101,7 @@ static rhumb_status sort_points(exporter *e) {
         e->order[i] = slot;
         e->positions[slot] = (uint32_t)i;
         const uint32_t level = rhumb__node_level(rhumb__graph_node(e->graph, slot));
-        if (level > RHUMB__LEVEL_LIMIT) return fail_node(e, "is on a level that cannot be", slot);
+        if (level > RHUMB__LEVEL_MAX) return fail_node(e, "is on a level that cannot be", slot);
         e->header.level_counts[level]++;
     }
     rhumb__free(e->points);

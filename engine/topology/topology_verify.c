@@ -1,7 +1,7 @@
 /* topology_verify.c - reading a topology file from end to end: its checksums, and every rule of its arrays.
  *
- * Owns one buffer, the checksums, and one bit per point. Takes no lock. Damage is counted, and the first of it
- * described; it is not a failure.
+ * Owns one buffer, the checksums, and one bit per point. Takes no lock. Damage is counted, and the first is described;
+ * it is not a failure.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,7 +20,7 @@ typedef struct verifier {
     rhumb__topology_verification *result;
     uint8_t *buffer;
     uint32_t *checksums;
-    uint64_t *seen; /* one bit per position: among the neighbours of the point at hand */
+    uint64_t *seen; /* one bit per position: among the neighbours of the current point */
 } verifier;
 
 static void note_first(verifier *v, const char *format, va_list arguments) {
@@ -61,7 +61,7 @@ static rhumb_status check_gap(verifier *v, uint64_t begin, uint64_t end) {
     const rhumb_status status = rhumb__io_read(v->topology->io, bytes, end - begin, begin);
     for (uint64_t i = 0; status == RHUMB_OK && i < end - begin; i++) {
         if (bytes[i] == 0) continue;
-        report_checksum(v, "byte %llu, between two arrays, is not zero", (unsigned long long)(begin + i));
+        report_checksum(v, "byte %llu, between two arrays, is not zero", (unsigned long long)begin + i);
         break;
     }
     return status;
@@ -80,7 +80,7 @@ static rhumb_status check_array(verifier *v, uint32_t array) {
         const uint32_t expected = v->checksums[place->checksum_first + i];
         if (crc == expected) continue;
         report_checksum(v, "%llu bytes at %llu: checksum 0x%08x expected, 0x%08x found", (unsigned long long)bytes,
-                        (unsigned long long)(place->offset + begin), expected, crc);
+                        (unsigned long long)place->offset + begin, expected, crc);
     }
     const bool last = array + 1 == RHUMB__TOPOLOGY_ARRAY_COUNT;
     status =
@@ -140,7 +140,7 @@ static void check_points(verifier *v) {
         if (i > 0 && topology->keys[i - 1] >= topology->keys[i]) {
             report_structure(v, "point %llu: the keys are not sorted", (unsigned long long)i);
         }
-        if (topology->levels[i] > RHUMB__LEVEL_LIMIT) {
+        if (topology->levels[i] > RHUMB__LEVEL_MAX) {
             report_structure(v, "point %llu: level %u", (unsigned long long)i, topology->levels[i]);
         } else {
             level_counts[topology->levels[i]]++;

@@ -24,6 +24,7 @@
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/reachability.h"
 #include "engine/graph/tombstones.h"
+#include "engine/search/walk/measure.h"
 #include "engine/search/walk/query.h"
 #include "engine/search/walk/walk.h"
 
@@ -152,23 +153,23 @@ done:
 
 /* ---- nodes without a path ---- */
 
-/* The index in `slots` of the one that is farthest from `slot`. */
-static uint32_t farthest(const rhumb__graph *graph, uint32_t slot, const uint32_t *slots, uint32_t count) {
-    uint32_t place = 0;
-    float distance_max = 0.0f;
-    for (uint32_t i = 0; i < count; i++) {
-        const float distance = graph->space.distance(&graph->space, rhumb__graph_vector(graph, slot),
-                                                     rhumb__graph_vector(graph, slots[i]));
-        if (i > 0 && distance <= distance_max) continue;
-        place = i;
-        distance_max = distance;
+/* Returns the index in `slots` of the slot that is farthest from `slot`, the first one of equals. */
+static uint32_t farthest(const rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, const uint32_t *slots,
+                         uint32_t count) {
+    rhumb__candidate candidates[RHUMB__M0_MAX];
+    RHUMB_ASSERT_DEBUG(count > 0 && count <= RHUMB__M0_MAX);
+    for (uint32_t i = 0; i < count; i++) candidates[i].slot_mark = slots[i];
+    rhumb__measure_candidates(graph, scratch, slot, candidates, count);
+    uint32_t index = 0;
+    for (uint32_t i = 1; i < count; i++) {
+        if (!(candidates[i].distance <= candidates[index].distance)) index = i;
     }
-    return place;
+    return index;
 }
 
 /* Adds `added` to the list of `slot`, in place of its farthest neighbour if it is full. Returns that neighbour, or
  * RHUMB__SLOT_NONE. */
-static uint32_t force_link(rhumb__graph *graph, uint32_t slot, uint32_t added) {
+static uint32_t force_link(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, uint32_t added) {
     uint32_t before[RHUMB__M0_MAX];
     uint32_t after[RHUMB__M0_MAX];
     const rhumb__list list = rhumb__graph_list(graph, slot, 0);
@@ -176,11 +177,11 @@ static uint32_t force_link(rhumb__graph *graph, uint32_t slot, uint32_t added) {
     RHUMB_ASSERT_DEBUG(added != slot);
     if (rhumb__slots_contain(before, count, added)) return RHUMB__SLOT_NONE;
     for (uint32_t i = 0; i < count; i++) after[i] = before[i];
-    const uint32_t place = count < list.capacity ? count : farthest(graph, slot, before, count);
-    const uint32_t replaced = place < count ? before[place] : RHUMB__SLOT_NONE;
-    after[place] = added;
+    const uint32_t index = count < list.capacity ? count : farthest(graph, scratch, slot, before, count);
+    const uint32_t replaced = index < count ? before[index] : RHUMB__SLOT_NONE;
+    after[index] = added;
     /* No other thread changes lists now, so the exchange succeeds. */
-    (void)rhumb__list_exchange(&list, before, count, after, place < count ? count : count + 1);
+    (void)rhumb__list_exchange(&list, before, count, after, index < count ? count : count + 1);
     return replaced;
 }
 
@@ -203,8 +204,8 @@ static rhumb_status connect(rhumb__graph *graph, rhumb__scratch *scratch, uint32
     RHUMB_TRY(rhumb__query_set_row(scratch, rhumb__graph_vector(graph, slot)));
     RHUMB_TRY(rhumb__scratch_prepare_search(scratch, graph->params.ef_construction));
     const uint32_t predecessor = find_predecessor(graph, scratch, rhumb__entry_slot(atomic_load(&graph->entry)));
-    const uint32_t replaced = force_link(graph, predecessor, slot);
-    if (replaced != RHUMB__SLOT_NONE) (void)force_link(graph, slot, replaced);
+    const uint32_t replaced = force_link(graph, scratch, predecessor, slot);
+    if (replaced != RHUMB__SLOT_NONE) (void)force_link(graph, scratch, slot, replaced);
 done:
     return status;
 }

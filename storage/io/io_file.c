@@ -252,7 +252,7 @@ rhumb_status rhumb__io_file_allocate(rhumb__io *io, uint64_t offset, uint64_t by
     if (bytes == 0) return RHUMB_OK;
     const int os_errno = fallocate_range(file, 0, offset, bytes);
     if (means_unsupported(os_errno)) {
-        uint64_t size_bytes;
+        uint64_t size_bytes = 0;
         RHUMB_TRY(rhumb__io_file_size(io, &size_bytes));
         if (offset + bytes > size_bytes) status = rhumb__io_file_resize(io, offset + bytes);
     } else if (os_errno != 0) {

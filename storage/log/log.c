@@ -156,7 +156,7 @@ static rhumb_status find_file(rhumb__log *log, const rhumb__log_spec *spec) {
     return status;
 }
 
-/* Decides where the log continues: after the records found, or restarted after the checkpoint. */
+/* Sets where the log continues: after the records found, or restarted after the checkpoint. */
 static rhumb_status choose_beginning(rhumb__log *log, const rhumb__log_spec *spec) {
     log->durable_lsn = spec->checkpoint_lsn;
     log->cut_lsn = spec->checkpoint_lsn;
@@ -208,7 +208,7 @@ uint64_t rhumb__log_replay_count(const rhumb__log *log) { return log->found.oper
 
 /* ---- appending ---- */
 
-/* Makes both buffers at least that large. No thread has the role: the spare buffer is the flusher's. */
+/* Makes both buffers at least that large. No thread has the role, to which the spare buffer belongs. */
 static rhumb_status grow_buffers(rhumb__log *log, uint64_t bytes) {
     RHUMB_ASSERT_DEBUG(!log->flushing);
     uint64_t capacity = rhumb__max_u64(log->capacity_bytes * 2, BUFFER_BYTES_MIN);

@@ -1,9 +1,9 @@
 /* log.h - the write-ahead log NAME.rhumb-wal: every operation since the newest checkpoint, in order, so that
  * acknowledged operations survive although no checkpoint has them yet. The layout is in FORMAT.md, section 14.
  *
- * Operations are numbered from 1, without gaps, over the whole life of an index; the number is the LSN. The log does
- * not know what an operation means; it keeps a type and some bytes. A checkpoint is described by one number, the LSN of
- * its last operation; opening the log with that number makes the later ones available to rhumb__log_replay.
+ * Operations are numbered from 1, without gaps, over the whole life of an index; the number is the LSN. The log keeps
+ * the type and the bytes of an operation without interpreting them. It knows a checkpoint by the LSN of its last
+ * operation; opening the log with that number makes the later ones available to rhumb__log_replay.
  *
  * WRITING has three steps, so that an operation cannot fail once it has begun: rhumb__log_reserve takes room (it may
  * wait for the disk, and may fail), rhumb__log_append numbers the operation and cannot fail, rhumb__log_wait makes it
@@ -79,11 +79,11 @@ typedef struct rhumb__log_record {
 typedef rhumb_status (*rhumb__log_visit)(void *context, const rhumb__log_record *record);
 
 /* Visits the effective operations after the checkpoint, in the order of their numbers; those of batches without a
- * commit are skipped. To be called before the first append; may be repeated. Ends at the first visit that fails, with
+ * commit are skipped. Call it before the first append; it may be repeated. Ends at the first visit that fails, with
  * its status. */
 rhumb_status rhumb__log_replay(rhumb__log *log, rhumb__log_visit visit, void *context) RHUMB_NODISCARD;
 
-/* The number of operations that replay visits. */
+/* Returns the number of operations that replay visits. */
 uint64_t rhumb__log_replay_count(const rhumb__log *log);
 
 /* Reserves room for one record. Writes (or waits for another thread that does) when the buffer is full, or when the
@@ -118,7 +118,7 @@ rhumb_status rhumb__log_wait(rhumb__log *log, uint64_t lsn) RHUMB_NODISCARD;
  * can: RHUMB_E_UNSUPPORTED unless all are durable already. RHUMB_E_FATAL. */
 rhumb_status rhumb__log_sync(rhumb__log *log) RHUMB_NODISCARD;
 
-/* The last operation that has been numbered, and the last that survives a power cut. */
+/* Return the last operation that has been numbered, and the last that survives a power cut. */
 uint64_t rhumb__log_lsn(rhumb__log *log);
 uint64_t rhumb__log_durable_lsn(rhumb__log *log);
 
@@ -129,11 +129,11 @@ typedef struct rhumb__log_mark {
     uint32_t previous_crc;
 } rhumb__log_mark;
 
-/* The place after the last operation numbered. If other threads may append, the caller excludes them. */
+/* Returns the place after the last operation numbered. If other threads may append, the caller excludes them. */
 rhumb__log_mark rhumb__log_mark_now(rhumb__log *log);
 
-/* To be called once a checkpoint that holds everything before the mark has been published: durably makes the log begin
- * at the mark, then releases the space before it. Other threads may append in the meantime. A log that becomes empty is
+/* Durably makes the log begin at the mark, then releases the space before it. Call it once a checkpoint that holds
+ * everything before the mark has been published. Other threads may append in the meantime. A log that becomes empty is
  * restarted under a new salt. RHUMB_E_FATAL, RHUMB_E_IO. */
 rhumb_status rhumb__log_cut(rhumb__log *log, const rhumb__log_mark *mark) RHUMB_NODISCARD;
 
@@ -145,14 +145,14 @@ typedef struct rhumb__log_stats {
 
 rhumb__log_stats rhumb__log_stats_get(rhumb__log *log);
 
-/* Whether the log has failed for good; takes no lock. */
+/* Returns whether the log has failed. Takes no lock. */
 bool rhumb__log_failed(const rhumb__log *log);
 
 /* RHUMB_E_FATAL, with the first cause, if the log has failed. */
 rhumb_status rhumb__log_check(rhumb__log *log) RHUMB_NODISCARD;
 
 /* Ends the log's thread, writes and syncs the records that are still in memory (unless the mode is none or the log has
- * failed), and closes. With `remove`, removes the file if the log is empty. NULL is fine. RHUMB_E_FATAL. */
+ * failed), and closes. With `remove`, removes the file if the log is empty. NULL is allowed. RHUMB_E_FATAL. */
 rhumb_status rhumb__log_close(rhumb__log *log, bool remove);
 
 #ifdef __cplusplus

@@ -1,9 +1,9 @@
 /* log_examine.c - see log_examine.h.
  *
- * The writer appends, and now and then writes a new header and releases space. So what looks like damage may be a
- * record that was being written while the scan passed it, or one that has been cut off: damage is reported only when
- * two readings under the same header find it at the same place. Takes no lock and owns nothing between calls. Fails
- * only if the file cannot be read or memory is lacking.
+ * The writer appends, and from time to time writes a new header and releases space. So what looks like damage may be a
+ * record that was being written while the scan passed it, or one that a checkpoint has cut off: damage is reported only
+ * when two readings under the same header find it at the same place. Takes no lock and owns nothing between calls.
+ * Fails only if the file cannot be read or memory is lacking.
  */
 #include "storage/log/log_examine.h"
 

@@ -1,4 +1,4 @@
-/* log_examine.h - examines a log without opening it, also while its writer is at work. Changes nothing. */
+/* log_examine.h - examines a log without opening it, also while a writer uses it. Changes nothing. */
 #ifndef RHUMB_STORAGE_LOG_LOG_EXAMINE_H
 #define RHUMB_STORAGE_LOG_LOG_EXAMINE_H
 
@@ -20,8 +20,8 @@ typedef struct rhumb__log_report {
 } rhumb__log_report;
 
 /* Reads a log and checks its chain. A log of another index, or one that begins after `checkpoint_lsn` + 1, is reported
- * as an error. A reader passes the LSN of its own version, a writer that of the newest; a record that is just being
- * written is taken for missing. RHUMB_E_IO, RHUMB_E_NOMEM. */
+ * as an error. A reader passes the LSN of its own version, a writer that of the newest; a record that is still being
+ * written is treated as missing. RHUMB_E_IO, RHUMB_E_NOMEM. */
 rhumb_status rhumb__log_examine(const rhumb__io_backend *backend, const char *index_path, const uint8_t uuid[16],
                                 uint64_t checkpoint_lsn, rhumb__log_report *report) RHUMB_NODISCARD;
 

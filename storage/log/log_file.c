@@ -6,6 +6,7 @@
  */
 #include "storage/log/log_file.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -20,8 +21,7 @@ char *rhumb__log_path_make(const char *index_path) {
     const size_t length = strlen(index_path);
     char *path = rhumb__alloc_zeroed(length + sizeof SUFFIX, 1);
     if (path == NULL) return NULL;
-    memcpy(path, index_path, length);
-    memcpy(path + length, SUFFIX, sizeof SUFFIX);
+    snprintf(path, length + sizeof SUFFIX, "%s" SUFFIX, index_path);
     return path;
 }
 

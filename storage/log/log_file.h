@@ -1,6 +1,6 @@
 /* log_file.h - the file of a log: its name, and the steps that make it ready for records. Internal to the log.
  *
- * Nothing here takes a lock or keeps state. The caller has the handle to itself.
+ * Nothing here takes a lock or keeps state. The caller is the only user of the handle.
  */
 #ifndef RHUMB_STORAGE_LOG_LOG_FILE_H
 #define RHUMB_STORAGE_LOG_LOG_FILE_H
@@ -12,10 +12,10 @@
 #include "storage/log/log_header.h"
 #include "storage/log/log_scan.h"
 
-/* The log's path, allocated (rhumb__free); NULL without memory. */
+/* Returns the log's path, which the caller releases (rhumb__free); NULL if there is no memory. */
 char *rhumb__log_path_make(const char *index_path);
 
-/* Opens the file; *io_out is NULL when there is none. What rhumb__io_open returns, except RHUMB_E_NOTFOUND. */
+/* Opens the file; *io_out is NULL when there is none. The failures of rhumb__io_open, except RHUMB_E_NOTFOUND. */
 rhumb_status rhumb__log_file_open(const rhumb__io_backend *backend, const char *path, rhumb__io_mode mode,
                                   rhumb__io **io_out) RHUMB_NODISCARD;
 

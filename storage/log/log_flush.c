@@ -8,8 +8,8 @@
  *   3. A header that drops records is written only when a published checkpoint holds them, and their space is reused
  *      only once that header is durable.
  *
- * Locking: see log_state.h. How it fails: the first failure of io is kept as the cause, and nothing is written any
- * more. Only a failure to draw a salt has no consequences, because nothing has been changed by then.
+ * Locking: see log_state.h. How it fails: the first failure of io is kept as the cause, and nothing is written after
+ * it. Only a failure to draw a salt has no consequences, because nothing has been changed by then.
  */
 #include "storage/log/log_state.h"
 

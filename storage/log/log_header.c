@@ -1,8 +1,8 @@
 /* log_header.c - see log_header.h.
  *
  * A header copy is valid if its magic and its checksum are right; the highest generation among the valid copies is the
- * newest header, and one that says something impossible is not passed over in favour of an older one. The header of
- * each generation is written in two copies, in the place of the generation before the last, so that the previous one
+ * newest header, and one with impossible values is an error, not passed over in favour of an older one. The header of
+ * each generation is written in two copies, over those of the generation before the last, so that the previous one
  * stays complete until the new one is.
  *
  * A file is given room for records only after its headers have been synced. So a file without that room cannot have
@@ -43,7 +43,7 @@ rhumb_status rhumb__log_header_renew(rhumb__log_header *header, uint64_t lsn, co
     return RHUMB_OK;
 }
 
-/* Checks what a valid header, read from byte `offset`, says. */
+/* Checks the values of a valid header, which was read at byte `offset`. */
 static rhumb_status check_header(const rhumb__log_header *header, uint64_t offset, const char *path) {
     if (header->format_version != RHUMB__LOG_FORMAT_VERSION) {
         return rhumb__fail_at(RHUMB_E_VERSION, path, offset + offsetof(rhumb__log_header, format_version),

@@ -1,7 +1,7 @@
 /* log_header.h - the header of a log: which log it is, and where its records begin. The layout is in FORMAT.md, section
  * 14.
  *
- * Nothing here takes a lock or keeps state. The caller has the handle to itself, or only reads.
+ * Nothing here takes a lock or keeps state. The caller is the only user of the handle, or only reads.
  */
 #ifndef RHUMB_STORAGE_LOG_LOG_HEADER_H
 #define RHUMB_STORAGE_LOG_LOG_HEADER_H
@@ -18,7 +18,7 @@
 /* The index that a log should belong to. */
 typedef struct rhumb__log_owner {
     uint8_t uuid[16];
-    uint64_t checkpoint_lsn; /* the last operation that the version at hand holds */
+    uint64_t checkpoint_lsn; /* the last operation that the owner's version holds */
 } rhumb__log_owner;
 
 /* The value that the checksums of the records of a log with that salt continue from. */

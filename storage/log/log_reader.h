@@ -1,5 +1,5 @@
 /* log_reader.h - reads a log as a whole: header, owner and records. Recovery uses the strict mode; verification and
- * repair the lenient one, in which what is wrong with the log is a finding. Internal to the log and to repair.
+ * repair the lenient one, in which a fault of the log is a finding. Internal to the log and to repair.
  */
 #ifndef RHUMB_STORAGE_LOG_LOG_READER_H
 #define RHUMB_STORAGE_LOG_LOG_READER_H
@@ -24,12 +24,12 @@ typedef struct rhumb__log_reading {
     rhumb_error error;        /* LENIENT: the first thing that is wrong; status RHUMB_OK: nothing */
 } rhumb__log_reading;
 
-/* Opens the log of the index at that path for reading; *io_out is NULL when there is none. RHUMB_E_NOMEM, and what
- * rhumb__io_open returns. */
+/* Opens the log of the index at that path for reading; *io_out is NULL when there is none. RHUMB_E_NOMEM; the failures
+ * of rhumb__io_open. */
 rhumb_status rhumb__log_open_to_read(const rhumb__io_backend *backend, const char *index_path,
                                      rhumb__io **io_out) RHUMB_NODISCARD;
 
-/* Reads the log in `io`. `log` is to be cleared in every case.
+/* Reads the log in `io`. The caller clears `log` in every case.
  *
  * LENIENT reads the records also of a log that begins too late, which does not follow. When damage, a record of an
  * unknown type or a part that the disk cannot read ends the chain of records, those before it are valid, and a batch

@@ -23,7 +23,7 @@
 #define EVIDENCE_LSN_DISTANCE_LIMIT (UINT64_C(1) << 32)
 
 /* Bytes that look like a record where there is none have to be checked in full. Real logs have hardly any; a crafted
- * log that has them everywhere is reported as damaged after this many bytes instead of being read for days. */
+ * log that has them everywhere is reported as damaged after this many bytes, since reading it could take days. */
 #define EVIDENCE_BYTES_MAX (UINT64_C(1) << 30)
 
 #define BATCH_CAPACITY_MIN 16u
@@ -251,7 +251,7 @@ rhumb_status rhumb__log_scan_run(rhumb__io *io, const rhumb__log_header *header,
     }
     RHUMB_TRY(check_tail(&w, scan));
 done:
-    /* Whatever has ended the chain, the batches committed before are effective. */
+    /* The batches committed before the end of the chain are effective, whatever has ended it. */
     for (uint64_t i = 0; i < scan->batch_capacity; i++) {
         if (scan->batches[i].committed) scan->operation_count += scan->batches[i].operation_count;
     }

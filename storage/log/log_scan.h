@@ -21,12 +21,12 @@
 static_assert(sizeof(rhumb__log_record_header) + RHUMB__LOG_PAYLOAD_BYTES_MAX < RHUMB__LOG_WINDOW_BYTES,
               "every record fits into a window");
 
-/* The size of a record with that payload in the file. */
+/* Returns the size in the file of a record with that payload. */
 static inline uint64_t rhumb__log_record_bytes(uint32_t payload_bytes) {
     return rhumb__round_up(sizeof(rhumb__log_record_header) + payload_bytes, RHUMB__LOG_RECORD_ALIGNMENT);
 }
 
-/* The value that the crc field of a complete record should have. */
+/* Returns the value that the crc field of a complete record should have. */
 uint32_t rhumb__log_record_crc(uint32_t seed, const void *record, uint64_t record_bytes);
 
 /* A batch: the number of its operations, and whether its commit record is in the log. */
@@ -53,7 +53,7 @@ typedef struct rhumb__log_scan {
     uint8_t *window; /* RHUMB__LOG_WINDOW_BYTES */
 } rhumb__log_scan;
 
-/* Reads all records that the header leads to. On failure `scan` has those before it. `scan` is to be cleared in every
+/* Reads all records that the header leads to. On failure `scan` has those before it. The caller clears `scan` in every
  * case. RHUMB_E_CORRUPT when a record that had been synced is damaged; RHUMB_E_VERSION, RHUMB_E_NOMEM, RHUMB_E_IO,
  * RHUMB_E_TRUNCATED. */
 rhumb_status rhumb__log_scan_run(rhumb__io *io, const rhumb__log_header *header, uint64_t checkpoint_lsn,

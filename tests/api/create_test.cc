@@ -23,7 +23,7 @@ const std::vector<BadOption> &bad_options() {
         {"element", [](auto &o) { o.element = static_cast<rhumb_element>(14); }},
         {"M:", [](auto &o) { o.M = 0; }},
         {"M:", [](auto &o) { o.M = 1; }},
-        {"M:", [](auto &o) { o.M = RHUMB_M_LIMIT + 1; }},
+        {"M:", [](auto &o) { o.M = RHUMB_M_MAX + 1; }},
         {"M:", [](auto &o) { o.M = UINT32_MAX; }},
         {"M0", [](auto &o) { o.M0 = 15; }}, // below M
         {"M0", [](auto &o) { o.M0 = 513; }},
@@ -31,7 +31,7 @@ const std::vector<BadOption> &bad_options() {
         {"ef_construction", [](auto &o) { o.ef_construction = 65536; }},
         {"ef_search", [](auto &o) { o.ef_search = 0; }},
         {"ef_search", [](auto &o) { o.ef_search = 1000001; }},
-        {"level_max", [](auto &o) { o.level_max = RHUMB_LEVEL_LIMIT + 1; }},
+        {"level_max", [](auto &o) { o.level_max = RHUMB_LEVEL_MAX + 1; }},
         {"level_scale", [](auto &o) { o.level_scale = 0.099; }},
         {"level_scale", [](auto &o) { o.level_scale = 2.001; }},
         {"level_scale", [](auto &o) { o.level_scale = -1; }},
@@ -68,11 +68,11 @@ TEST(Create, AcceptsTheLimitsOfEveryOptionAndKeepsThem) {
     low.level_scale = 0.1;
     low.seed = 0;
     rhumb_index_options high = index_options(RHUMB_DIM_MAX, RHUMB_METRIC_COSINE);
-    high.M = RHUMB_M_LIMIT;
+    high.M = RHUMB_M_MAX;
     high.M0 = 512;
     high.ef_construction = 65535;
     high.ef_search = 1000000;
-    high.level_max = RHUMB_LEVEL_LIMIT;
+    high.level_max = RHUMB_LEVEL_MAX;
     high.level_scale = 2;
     high.seed = UINT64_MAX;
     high.extend_candidates = true;

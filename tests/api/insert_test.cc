@@ -143,7 +143,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Shape{"LargestDimension", 60, RHUMB_DIM_MAX, 0.97, [](auto &) {}},
                       Shape{"RowsThatStraddleBlocks", 700, 333, 0.97, [](auto &) {}},
                       Shape{"SmallestM", 1500, 8, 0.5, [](auto &o) { o.M = 2; }},
-                      Shape{"LargestM", 900, 8, 1.0, [](auto &o) { o.M = RHUMB_M_LIMIT; }},
+                      Shape{"LargestM", 900, 8, 1.0, [](auto &o) { o.M = RHUMB_M_MAX; }},
                       Shape{"M0EqualToM", 1500, 8, 0.9, [](auto &o) { o.M0 = o.M; }},
                       Shape{"OddM", 1500, 8, 0.99, [](auto &o) { o.M = 13, o.M0 = 21; }},
                       Shape{"OneLevel", 1500, 8, 0.99, [](auto &o) { o.level_max = 0; }},

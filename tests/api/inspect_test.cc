@@ -41,7 +41,7 @@ TEST_F(Inspect, StatisticsDescribeTheIndex) {
     EXPECT_EQ(rhumb_index_count(index.get()), 3000u);
     uint64_t node_count = 0;
     uint32_t top = 0;
-    for (uint32_t level = 0; level <= RHUMB_LEVEL_LIMIT; level++) {
+    for (uint32_t level = 0; level <= RHUMB_LEVEL_MAX; level++) {
         node_count += full.level_counts[level];
         if (full.level_counts[level] > 0) top = level;
     }

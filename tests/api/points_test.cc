@@ -351,7 +351,7 @@ TEST_F(Points, VectorsThatWereCutOffDoNotMatterToTheGraphAndAnythingElseDoes) {
 class Metadata : public Points {
   protected:
     static std::string get(rhumb_index *index) {
-        std::string bytes(RHUMB_METADATA_BYTES_LIMIT, '\0');
+        std::string bytes(RHUMB_METADATA_BYTES_MAX, '\0');
         size_t count = 0;
         EXPECT_OK(rhumb_index_metadata_get(index, bytes.data(), bytes.size(), &count));
         bytes.resize(count);
@@ -365,7 +365,7 @@ class Metadata : public Points {
 TEST_F(Metadata, SurviveReopeningCheckpointsCompactionAndRepair) {
     Index index = build();
     EXPECT_EQ(get(index.get()), "");
-    std::string longest(RHUMB_METADATA_BYTES_LIMIT, 'x');
+    std::string longest(RHUMB_METADATA_BYTES_MAX, 'x');
     longest.back() = '\0';
     for (const std::string &bytes : {std::string("model: a\0b", 10), longest, std::string("short")}) {
         ASSERT_OK(set(index.get(), bytes));

@@ -136,10 +136,10 @@ class TopologyFile : public ::testing::Test {
             link_count += row_count;
         }
         EXPECT_EQ(link_count, stats.link_count);
-        for (uint32_t level = 0; level <= RHUMB_LEVEL_LIMIT; level++) {
+        for (uint32_t level = 0; level <= RHUMB_LEVEL_MAX; level++) {
             EXPECT_EQ(stats.level_counts[level], level_counts[level]);
             uint64_t position = 0, expected_count = 0, found_count = 0, last_key = 0;
-            for (uint32_t above = level; above <= RHUMB_LEVEL_LIMIT; above++) expected_count += level_counts[above];
+            for (uint32_t above = level; above <= RHUMB_LEVEL_MAX; above++) expected_count += level_counts[above];
             for (size_t part_count = 1; part_count > 0;) {
                 uint64_t keys[7];
                 uint32_t levels[7];

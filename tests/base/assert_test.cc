@@ -1,9 +1,14 @@
 // Goal: a failed assert ends the process with one line that says what and where; one that holds costs nothing and says
-// nothing. Method: death tests. assert.h is C11 (_Noreturn) and hides behind a function-like macro, so the function is
-// declared here.
+// nothing. Method: death tests. Debug asserts are on in every build of this file.
+#undef NDEBUG
+#include "base/assert.h"
+
 #include <gtest/gtest.h>
 
-extern "C" [[noreturn]] void rhumb__assert_failed(const char *expression, const char *file, int line);
+#include <string>
+
+// A macro, as atomic_load is in C.
+#define SLOT_LIMIT_OF(graph) (*(graph) + 0)
 
 namespace {
 
@@ -16,6 +21,14 @@ TEST(AssertDeathTest, CutsAnExpressionThatIsTooLong) {
     std::string expression(5000, 'x');
     EXPECT_EXIT(rhumb__assert_failed(expression.c_str(), "file.c", 1), ::testing::KilledBySignal(SIGABRT),
                 "file.c:1: assertion failed: xxxx");
+}
+
+TEST(AssertDeathTest, MessagesHaveTheExpressionAsItIsWritten) {
+    const int limit = 3;
+    RHUMB_ASSERT(2 < SLOT_LIMIT_OF(&limit));
+    RHUMB_ASSERT_DEBUG(2 < SLOT_LIMIT_OF(&limit));
+    EXPECT_DEATH(RHUMB_ASSERT(4 < SLOT_LIMIT_OF(&limit)), "assertion failed: 4 < SLOT_LIMIT_OF\\(&limit\\)\n$");
+    EXPECT_DEATH(RHUMB_ASSERT_DEBUG(5 < SLOT_LIMIT_OF(&limit)), "assertion failed: 5 < SLOT_LIMIT_OF\\(&limit\\)\n$");
 }
 
 } // namespace

@@ -250,6 +250,11 @@ TEST(LockOrderDeathTest, CatchesTheReleaseOfALockThatIsNotHeld) {
 TEST(LockOrderDeathTest, CatchesALockThatMustBeHeldAndIsNot) {
     Mutex append(RHUMB__RANK_APPEND);
     EXPECT_DEATH(rhumb__mutex_assert_held(append), "lock order: append_lock must be held here");
+    Rwlock gate(RHUMB__RANK_GATE);
+    EXPECT_DEATH(rhumb__rwlock_assert_held(gate), "lock order: gate must be held here");
+    rhumb__rwlock_rdlock(gate);
+    rhumb__rwlock_assert_held(gate);
+    rhumb__rwlock_unlock(gate);
 }
 
 TEST(LockOrderDeathTest, CatchesALockThatWasNeverInitialised) {

@@ -208,7 +208,7 @@ TEST(DatasetVecs, NamesTheRowWhoseLengthDiffers) {
 }
 
 TEST(DatasetVecs, RefusesALengthThatTheFileDoesNotBack) {
-    for (const uint32_t dim : {0u, 5u, DATASET_DIM_LIMIT, DATASET_DIM_LIMIT + 1, 0x7FFFFFFFu, 0xFFFFFFFFu}) {
+    for (const uint32_t dim : {0u, 5u, DATASET_DIM_MAX, DATASET_DIM_MAX + 1, 0x7FFFFFFFu, 0xFFFFFFFFu}) {
         Bytes bytes = dataset_test::Vecs<float>(dataset_test::SmallIntegers(1, 4));
         memcpy(bytes.data(), &dim, sizeof dim);
         const TempFile file(bytes, "fvecs");

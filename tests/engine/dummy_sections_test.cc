@@ -119,7 +119,9 @@ TEST_F(DummySections, AreInTheTableThatTheLibraryUses) {
     const rhumb__section_info *info = nullptr;
     while ((info = rhumb__section_next(info)) != nullptr) ids.insert(info->id);
     for (const uint32_t id : kDummies) EXPECT_EQ(ids.count(id), 1u) << id;
-    EXPECT_EQ(ids.size(), 8 + std::size(kDummies));
+    // The others are the library's, without gaps.
+    ASSERT_GE(ids.size(), RHUMB__SECTION_TOMBSTONES + std::size(kDummies));
+    for (uint32_t id = 1; id <= ids.size() - std::size(kDummies); id++) EXPECT_EQ(ids.count(id), 1u) << id;
 }
 
 TEST_F(DummySections, ArePublishedAndReopened) {

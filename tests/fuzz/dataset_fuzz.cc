@@ -28,7 +28,7 @@ void Require(bool promise, const char *what) {
 void ReadEverything(struct dataset *dataset, uint64_t byte_count) {
     const dataset_info *info = dataset_info_get(dataset);
     const uint64_t row_bytes = info->dim * dataset_element_bytes(info->element);
-    Require(info->dim >= 1 && info->dim <= DATASET_DIM_LIMIT, "columns within the limit");
+    Require(info->dim >= 1 && info->dim <= DATASET_DIM_MAX, "columns within the limit");
     if (info->row_count == 0) return;
     Require(info->row_count <= byte_count / row_bytes, "rows backed by the file");
 

@@ -355,7 +355,7 @@ TEST_F(Store, SpaceIsFreeAgainWhenTheLastReaderCloses) {
     EXPECT_GT(store_harness_free_bytes(writer) + pinned_end - store_harness_file_end(writer), pinned_end / 2);
 }
 
-// Whoever trims comes again while blocks are left, so there must be an end to it.
+// A trim is repeated while it reports blocks as left, so it must report only those that can be released later.
 TEST_F(Store, TrimmingReportsOnlyBlocksThatAReaderKeeps) {
     Model model(12);
     bool left = false;
@@ -540,8 +540,8 @@ TEST_F(Store, RowLimitsAreEnforced) {
     EXPECT_EQ(store_harness_ensure(writer, 0, 100000), RHUMB_E_FULL);
 }
 
-// Somebody appended bytes to the file that are not a block. The last block is then one that the file has only a part
-// of, and a version whose length counted it whole would not open.
+// The file ends in appended bytes that are less than a block. It then has only a part of its last block, and a version
+// whose length included the whole block would not open.
 TEST_F(Store, AFileOfOddLengthCanBeOpened) {
     Model model(15);
     Handle writer = create(backend_, path_);

@@ -23,7 +23,7 @@ void ask_key(std::string *broken, rhumb_index *index, uint64_t key, bool graph_o
     if (status != RHUMB_OK) note(broken, "level: " + describe_last());
     static std::vector<uint64_t> keys(kCapacity);
     static std::vector<float> distances(kCapacity);
-    for (const uint32_t asked : {UINT32_C(0), std::min(level, RHUMB_LEVEL_LIMIT), RHUMB_LEVELS_ALL}) {
+    for (const uint32_t asked : {UINT32_C(0), std::min(level, RHUMB_LEVEL_MAX), RHUMB_LEVELS_ALL}) {
         size_t count = 0;
         if (rhumb_index_neighbours(index, key, asked, keys.data(), graph_only ? nullptr : distances.data(), kCapacity,
                                    &count) != RHUMB_OK) {
@@ -59,7 +59,7 @@ void walk(std::string *broken, rhumb_index *index, bool graph_only) {
         }
         rhumb_point_cursor_close(cursor);
     }
-    std::vector<uint8_t> metadata(RHUMB_METADATA_BYTES_LIMIT);
+    std::vector<uint8_t> metadata(RHUMB_METADATA_BYTES_MAX);
     size_t metadata_bytes = 0;
     if (rhumb_index_metadata_get(index, metadata.data(), metadata.size(), &metadata_bytes) != RHUMB_OK ||
         metadata_bytes > metadata.size()) {

@@ -85,18 +85,12 @@ class Trees(unittest.TestCase):
             with open(full, "w", encoding="utf-8") as file:
                 file.write("/* built %s */\n" % WORD)
 
-    def check(self, paths=None, waiting=()):
-        return [problem.split(":")[0] for problem in check_prose.check(self.folder.name, paths, waiting)]
+    def check(self, paths=None):
+        return [problem.split(":")[0] for problem in check_prose.check(self.folder.name, paths)]
 
-    def test_folders_can_wait_and_be_chosen(self):
+    def test_folders_can_be_chosen(self):
         self.assertEqual(self.check(), ["a/x.c", "b/x.c"])
-        self.assertEqual(self.check(waiting=("b",)), ["a/x.c"])
         self.assertEqual(self.check(["b"]), ["b/x.c"])
-
-    def test_what_waits_exists(self):
-        root = os.path.dirname(os.path.dirname(os.path.abspath(check_prose.__file__)))
-        if os.path.isdir(os.path.join(root, "engine")):  # not in Bazel's sandbox
-            self.assertEqual([path for path in check_prose.WAITING if not os.path.exists(os.path.join(root, path))], [])
 
 
 if __name__ == "__main__":

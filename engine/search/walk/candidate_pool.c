@@ -1,4 +1,4 @@
-/* candidate_pool.c - sorting candidates; see candidate_pool.h. Shares nothing. */
+/* candidate_pool.c - sorting candidates; see candidate_pool.h. Keeps no state. */
 #include "engine/search/walk/candidate_pool.h"
 
 #include <stdlib.h>

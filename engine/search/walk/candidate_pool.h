@@ -1,5 +1,4 @@
-/* candidate_pool.h - the nearest candidates that a search has met: one sorted array in the place of the paper's two
- * heaps.
+/* candidate_pool.h - the nearest candidates that a search has met: one sorted array instead of the paper's two heaps.
  *
  * INVARIANT: entries ascend by distance, and there are at most `capacity`. An entry carries a mark once it is expanded,
  * that is, once its neighbours have been visited; all entries before `next` carry it. The search is over when all do.

@@ -1,4 +1,4 @@
-/* filter.h - which keys may be answers: the one form in which the engine knows every kind of filter.
+/* filter.h - which keys may be answers: every kind of filter in the form in which the engine uses it.
  *
  * A filter is about keys, not about slots: slots are the engine's own numbers, and change when an index is compacted.
  * The arrays are the caller's and stay unchanged while a search uses them. Nothing here takes a lock or allocates; the
@@ -27,8 +27,8 @@ typedef enum rhumb__filter_plan {
 
 typedef struct rhumb__filter {
     rhumb__filter_kind kind;
-    rhumb__filter_plan plan; /* what the caller insists on, or RHUMB__FILTER_PLAN_AUTO */
-    bool negate;             /* keys that would match do not, and the other way round */
+    rhumb__filter_plan plan; /* what the caller has chosen, or RHUMB__FILTER_PLAN_AUTO */
+    bool negate;             /* invert the filter: keys that would match do not, and vice versa */
     const uint64_t *keys;
     uint64_t key_count;
     const uint8_t *bits; /* bit i is bit i % 8 of byte i / 8 */

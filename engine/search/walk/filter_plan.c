@@ -1,4 +1,5 @@
-/* filter_plan.c - see filter_plan.h. Functions of their arguments: the same search gets the same plan every time.
+/* filter_plan.c - see filter_plan.h. Every function depends on its arguments alone, so the same search gets the same
+ * plan every time.
  */
 #include "engine/search/walk/filter_plan.h"
 

@@ -1,6 +1,6 @@
-/* filter_plan.h - which way to carry out a filtered search, and all the numbers that decide it.
+/* filter_plan.h - choosing how to carry out a filtered search, with all the constants of that choice.
  *
- * Three ways, each the best somewhere (bench/filter.cc measures them against each other):
+ * There are three ways, each of them the best for some filters (bench/filter.cc compares them):
  *   exact    measures every matching vector. Its cost grows with their number, and its recall is 1.
  *   bridge   walks over matching nodes only; where a list has too few of them, it scans the lists of the failing ones
  *            for matching nodes, two hops away (ACORN-1: Patel et al., arXiv 2403.04871, section 5).
@@ -11,7 +11,7 @@
  * on; only their ratios matter. It depends on the share of all nodes that match, known from a sample, and on the share
  * around the query, known from the first steps of a walk. Where the second is far below the first, the matching nodes
  * are far from the query: all of them are about equally far, a walk has no direction, and must be several times as
- * broad to find the nearest. A walk that turns out to cost more than was estimated is given up for the exact way.
+ * broad to find the nearest. A walk that costs more than estimated is abandoned for the exact way.
  */
 #ifndef RHUMB_ENGINE_SEARCH_WALK_FILTER_PLAN_H
 #define RHUMB_ENGINE_SEARCH_WALK_FILTER_PLAN_H
@@ -54,17 +54,17 @@
  */
 #define RHUMB__FILTER_BRIDGE_BREADTH 3.0
 
-/* Candidates that a walk keeps for each answer it is to find; and when the caller insists on walking over all nodes, at
+/* Candidates that a walk keeps for each answer it is to find; and when the caller has chosen to walk over all nodes, at
  * most this many. */
 #define RHUMB__FILTER_CANDIDATES_PER_ANSWER 8u
 #define RHUMB__FILTER_CANDIDATES_PER_ANSWER_MAX 64u
 
-/* A walk is given up when it has cost DOUBT_SHARE of the exact way and finding the rest would cost more than the exact
+/* A walk is abandoned when it has cost DOUBT_SHARE of the exact way and finding the rest would cost more than the exact
  * way; or when it has cost PATIENCE times the exact way. */
 #define RHUMB__FILTER_DOUBT_SHARE 0.15
 #define RHUMB__FILTER_PATIENCE 1.5
 
-/* What things cost, in nanoseconds. */
+/* Costs in nanoseconds. */
 #define RHUMB__FILTER_DISTANCE_NS 20.0      /* a distance, whatever the length of the rows */
 #define RHUMB__FILTER_DISTANCE_BYTE_NS 0.06 /* and for each byte of a row */
 #define RHUMB__FILTER_SLOT_NS 2.0           /* one slot of a scan */
@@ -89,7 +89,7 @@ static inline double rhumb__filter_distance_ns(const rhumb__graph *graph) {
     return RHUMB__FILTER_DISTANCE_NS + RHUMB__FILTER_DISTANCE_BYTE_NS * graph->space.row_bytes;
 }
 
-/* What asking the filter about one key costs. */
+/* Returns the cost of checking one key against the filter. */
 static inline double rhumb__filter_test_ns(const rhumb__filter *filter) {
     switch (filter->kind) {
     case RHUMB__FILTER_KEYS: return 2.0 * (64 - __builtin_clzll(filter->key_count | 1));

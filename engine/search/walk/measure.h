@@ -1,11 +1,11 @@
 /* measure.h - the one place where the engine measures distances.
  *
- * There are two kinds: from the query of a scratch to nodes, by which a search finds its way, and from one node to
- * others, by which links are chosen. Distances are raw; rhumb__space_finish turns them into the metric's own unit.
+ * There are two kinds: from the query of a scratch to nodes, which guide a search, and from one node to others, which
+ * choose links. Distances are raw; rhumb__space_finish turns them into the metric's own unit.
  *
  * Everything is inlined into the loops that call it, so a step of a walk costs one indirect call, that of the kernel.
- * The prefetches have to be, for a second reason: gcc 12 takes a function that only prefetches for one without effect,
- * and drops the calls of it.
+ * The prefetches must be inlined for another reason too: gcc 12 drops calls of a function that does nothing but
+ * prefetch.
  */
 #ifndef RHUMB_ENGINE_SEARCH_WALK_MEASURE_H
 #define RHUMB_ENGINE_SEARCH_WALK_MEASURE_H
@@ -24,12 +24,12 @@
 #define RHUMB__PREFETCH_LINES_LONG 2u
 #define RHUMB__SHORT_ROW_BYTES 1024u
 
-/* What measuring a node reads. The slot is below slot_limit. */
+/* Returns the row that measuring a node reads. The slot is below slot_limit. */
 RHUMB__INLINE const void *rhumb__measure_row(const rhumb__graph *graph, uint32_t slot) {
     return rhumb__graph_vector(graph, slot);
 }
 
-/* How many bytes of a row are prefetched. */
+/* Returns how many bytes of a row are prefetched. */
 RHUMB__INLINE uint32_t rhumb__measure_prefetch_bytes(const rhumb__graph *graph) {
     const uint32_t row_bytes = graph->space.row_bytes;
     const uint32_t lines =
@@ -61,7 +61,7 @@ RHUMB__INLINE void rhumb__measure_batch(const rhumb__graph *graph, rhumb__scratc
     rhumb__measure_rows(graph, scratch, count);
 }
 
-/* The distance of one node. */
+/* Returns the distance of one node. */
 RHUMB__INLINE float rhumb__measure_slot(const rhumb__graph *graph, const rhumb__scratch *scratch, uint32_t slot) {
     return graph->space.distance(&graph->space, scratch->query, rhumb__measure_row(graph, slot));
 }

@@ -1,4 +1,4 @@
-/* query.h - what a search or an insert is about: a row in scratch->query, which all distances are measured from.
+/* query.h - the row in scratch->query from which a search or an insert measures distances.
  */
 #ifndef RHUMB_ENGINE_SEARCH_WALK_QUERY_H
 #define RHUMB_ENGINE_SEARCH_WALK_QUERY_H

@@ -1,8 +1,8 @@
 /* scratch.h - the memory that one search or insert works in, and the pool that scratches come from.
  *
- * Taking and returning a scratch is one atomic operation each: no lock, and no allocation once there are as many
- * scratches as there were ever threads at a time. A scratch that is taken also names the graph that its user works on,
- * which is how a graph that has been replaced (rhumb_index_refresh) is known to be out of use.
+ * Taking and returning a scratch are one atomic operation each: no lock, and no allocation once there are as many
+ * scratches as threads that use the pool at the same time. A scratch that is taken also names the graph that its user
+ * works on, which shows when a graph that has been replaced (rhumb_index_refresh) is out of use.
  */
 #ifndef RHUMB_ENGINE_SEARCH_WALK_SCRATCH_H
 #define RHUMB_ENGINE_SEARCH_WALK_SCRATCH_H
@@ -33,7 +33,7 @@ typedef struct rhumb__scratch {
     rhumb__candidate_pool answers; /* where some nodes may not be answers: those that may */
     uint32_t answers_allocated;
     rhumb__visited failing;                 /* nodes that failed a filter and whose lists have not been scanned */
-    uint32_t seeds[RHUMB__FILTER_SEED_MAX]; /* slots that a filter lets through, from its sample */
+    uint32_t seeds[RHUMB__FILTER_SEED_MAX]; /* slots of the sample that match the filter */
     uint32_t seed_count;
     rhumb__candidate_heap queue;  /* within a radius: nodes to be expanded */
     rhumb__candidate_heap within; /* within a radius: answers, farthest first (distances are negated) */
@@ -61,16 +61,16 @@ struct rhumb__scratch_pool {
     _Atomic(rhumb__graph *) graph; /* the graph that new users get */
 };
 
-/* An empty pool whose users get `graph`. */
+/* Initialises an empty pool whose users get `graph`. */
 void rhumb__scratch_pool_init(rhumb__scratch_pool *pool, rhumb__graph *graph);
 
 /* Takes a scratch, bound to the graph that the pool has now. RHUMB_E_NOMEM. */
 rhumb_status rhumb__scratch_take(rhumb__scratch_pool *pool, rhumb__scratch **scratch_out) RHUMB_NODISCARD;
 
-/* Returns it. The graph must not be used afterwards. */
+/* Returns a scratch to its pool. Its user must not use the graph afterwards. */
 void rhumb__scratch_give(rhumb__scratch *scratch);
 
-/* The graph that a taken scratch is bound to. */
+/* Returns the graph that a taken scratch is bound to. */
 static inline rhumb__graph *rhumb__scratch_graph(rhumb__scratch *scratch) {
     return atomic_load_explicit(&scratch->graph, memory_order_relaxed);
 }
@@ -78,10 +78,10 @@ static inline rhumb__graph *rhumb__scratch_graph(rhumb__scratch *scratch) {
 /* Sets the pool's graph, and returns the previous one, which may still be in use. */
 rhumb__graph *rhumb__scratch_pool_set(rhumb__scratch_pool *pool, rhumb__graph *graph);
 
-/* Waits until no scratch is bound to a previous graph of the pool any more. */
+/* Waits until no scratch is bound to a previous graph of the pool. */
 void rhumb__scratch_pool_wait(rhumb__scratch_pool *pool, rhumb__graph *old);
 
-/* Both: sets the pool's graph, waits until the previous one is out of use, and returns it. */
+/* Sets the pool's graph, waits until the previous one is out of use, and returns that one. */
 rhumb__graph *rhumb__scratch_pool_switch(rhumb__scratch_pool *pool, rhumb__graph *graph);
 
 /* Empties the pool and gives it a capacity, empties the visited set, and reads the graph's slot limit. RHUMB_E_NOMEM.

@@ -1,7 +1,7 @@
 /* walk.h - walking over a graph: the greedy descent through the upper levels, and the walk over one level with a pool
- * of candidates (HNSW paper, algorithms 2 and 5); with them the steps that every kind of walk is made of.
+ * of candidates (HNSW paper, algorithms 2 and 5); and the steps that all kinds of walk share.
  *
- * A walk goes by scratch->query. It takes no lock, and may run while others insert and delete.
+ * A walk measures distances from scratch->query. It takes no lock, and may run while other threads insert and delete.
  */
 #ifndef RHUMB_ENGINE_SEARCH_WALK_WALK_H
 #define RHUMB_ENGINE_SEARCH_WALK_WALK_H

@@ -98,6 +98,7 @@ static void compactor_note_failure(rhumb__writer *writer) {
 }
 
 static void do_work(rhumb__compactor *c) {
+    rhumb__mutex_assert_held(&c->lock);
     rhumb__compact_result result;
     rhumb__compact_work work = c->work;
     const bool shrink = c->shrink;
@@ -110,6 +111,7 @@ static void do_work(rhumb__compactor *c) {
 
 /* Waits until a compaction or a trim is due. */
 static void wait_for_work(rhumb__compactor *c) {
+    rhumb__mutex_assert_held(&c->lock);
     if (!c->trim_due) {
         rhumb__cond_wait(&c->wake, &c->lock);
         return;
@@ -159,6 +161,7 @@ static rhumb_status start_thread(rhumb__compactor *c) {
 
 /* Under the lock. */
 static rhumb_status put_work(rhumb__compactor *c, const rhumb__compact_work *work, bool shrink) {
+    rhumb__mutex_assert_held(&c->lock);
     const rhumb_status status = start_thread(c);
     if (status != RHUMB_OK || c->stop) return status;
     c->work = *work;

@@ -125,8 +125,8 @@ static void count_visits(const bisection *b, desk *d, uint64_t begin, uint64_t e
 static void score_searches(const bisection *b, desk *d) {
     for (uint64_t i = 0; i < d->touched_count; i++) {
         tally *t = &d->tallies[d->touched[i]];
-        t->left_score = t->left == 0 ? 0 : (int16_t)(b->last_bits[t->left] - b->last_bits[t->right + 1]);
-        t->right_score = t->right == 0 ? 0 : (int16_t)(b->last_bits[t->left + 1] - b->last_bits[t->right]);
+        t->left_score = (int16_t)(t->left == 0 ? 0 : b->last_bits[t->left] - b->last_bits[t->right + 1]);
+        t->right_score = (int16_t)(t->right == 0 ? 0 : b->last_bits[t->left + 1] - b->last_bits[t->right]);
     }
 }
 
