@@ -18,7 +18,6 @@ FIRST_LINE_MAX = 72
 BODY_WORDS_MIN = 8
 PUBLISHED = "refs/remotes/origin/main"
 FIRST_CHECKED = "503f1b4631fb8c9c2a4c7b078be412ad1f2f97fd"
-EXEMPT = ("3c0a395249acd37c76825f2aefd9d5912589c720",)  # merged before this check existed
 TRAILER = re.compile(r"^[A-Z][A-Za-z-]*: \S")
 
 
@@ -84,9 +83,8 @@ def check(root, published=PUBLISHED, first_checked=FIRST_CHECKED):
         if not entry.strip():
             continue
         commit, _, message = entry.lstrip("\n").partition("\n")
-        if commit not in EXEMPT:
-            problems += ["%s: %s" % (commit[:9], problem) for problem in problems_of(message)]
-            count += 1
+        problems += ["%s: %s" % (commit[:9], problem) for problem in problems_of(message)]
+        count += 1
     return problems, count
 
 
