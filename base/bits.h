@@ -7,6 +7,9 @@
 
 static inline bool rhumb__is_power_of_two(uint64_t value) { return value != 0 && (value & (value - 1)) == 0; }
 
+/* Returns whether `value` is a multiple of `unit` (a power of two). */
+static inline bool rhumb__is_multiple(uint64_t value, uint64_t unit) { return (value & (unit - 1)) == 0; }
+
 /* Returns the smallest multiple of `unit` (a power of two) that is at least `value`. The result must fit. */
 static inline uint64_t rhumb__round_up(uint64_t value, uint64_t unit) { return (value + unit - 1) & ~(unit - 1); }
 

@@ -20,8 +20,6 @@
 /* The locks begin after this (format.h). */
 #define FILE_BYTES_MAX (UINT64_C(1) << 61)
 
-static inline bool is_whole(uint64_t bytes) { return bytes % RHUMB__BLOCK_BYTES == 0; }
-
 static void remove_run(rhumb__file_space *space, uint32_t index) {
     memmove(&space->runs[index], &space->runs[index + 1], (space->count - index - 1) * sizeof space->runs[0]);
     space->count--;
@@ -80,7 +78,8 @@ static void cut_run(rhumb__file_space *space, uint32_t index, uint64_t offset, u
 
 rhumb_status rhumb__file_space_take(rhumb__file_space *space, uint64_t bytes, uint64_t alignment, uint64_t residue,
                                     uint64_t *offset_out) {
-    RHUMB_ASSERT_DEBUG(bytes > 0 && is_whole(bytes) && is_whole(space->end));
+    RHUMB_ASSERT_DEBUG(bytes > 0 && rhumb__is_multiple(bytes, RHUMB__BLOCK_BYTES) &&
+                       rhumb__is_multiple(space->end, RHUMB__BLOCK_BYTES));
     RHUMB_ASSERT_DEBUG(rhumb__is_power_of_two(alignment) && residue < alignment);
     for (uint32_t i = 0; i < space->count; i++) {
         const rhumb__space_run run = space->runs[i];
@@ -102,7 +101,7 @@ rhumb_status rhumb__file_space_take(rhumb__file_space *space, uint64_t bytes, ui
 }
 
 bool rhumb__file_space_take_at(rhumb__file_space *space, uint64_t offset, uint64_t bytes) {
-    RHUMB_ASSERT_DEBUG(is_whole(offset) && is_whole(bytes));
+    RHUMB_ASSERT_DEBUG(rhumb__is_multiple(offset, RHUMB__BLOCK_BYTES) && rhumb__is_multiple(bytes, RHUMB__BLOCK_BYTES));
     if (offset == space->end && bytes <= FILE_BYTES_MAX - space->end) {
         space->end += bytes;
         return true;
@@ -116,7 +115,7 @@ bool rhumb__file_space_take_at(rhumb__file_space *space, uint64_t offset, uint64
 }
 
 rhumb_status rhumb__file_space_claim(rhumb__file_space *space, uint64_t offset, uint64_t bytes) {
-    RHUMB_ASSERT_DEBUG(is_whole(offset) && is_whole(bytes));
+    RHUMB_ASSERT_DEBUG(rhumb__is_multiple(offset, RHUMB__BLOCK_BYTES) && rhumb__is_multiple(bytes, RHUMB__BLOCK_BYTES));
     if (offset > space->end && !insert_run(space, space->count, space->end, offset - space->end)) {
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for a list of %u free runs", space->count + 1);
     }
@@ -127,7 +126,7 @@ rhumb_status rhumb__file_space_claim(rhumb__file_space *space, uint64_t offset, 
 void rhumb__file_space_give(rhumb__file_space *space, uint64_t offset, uint64_t bytes) {
     if (bytes == 0) return;
     uint32_t i = first_run_after(space, offset);
-    RHUMB_ASSERT_DEBUG(is_whole(offset) && is_whole(bytes));
+    RHUMB_ASSERT_DEBUG(rhumb__is_multiple(offset, RHUMB__BLOCK_BYTES) && rhumb__is_multiple(bytes, RHUMB__BLOCK_BYTES));
     RHUMB_ASSERT_DEBUG(rhumb__file_space_is_used(space, offset, bytes));
     const bool joins_left = i > 0 && space->runs[i - 1].offset + space->runs[i - 1].bytes == offset;
     const bool joins_right = i < space->count && space->runs[i].offset == offset + bytes;

@@ -40,7 +40,7 @@ TEST_F(InvariantDeathTest, AFreeRangeIsNotReleasedTwice) {
 TEST_F(InvariantDeathTest, FileSpaceConsistsOfBlocks) {
     rhumb__file_space space = {};
     uint64_t offset = 0;
-    EXPECT_DEATH((void)!rhumb__file_space_take(&space, kBlock / 2, 1, 0, &offset), "is_whole");
+    EXPECT_DEATH((void)!rhumb__file_space_take(&space, kBlock / 2, 1, 0, &offset), "rhumb__is_multiple");
 }
 
 TEST_F(InvariantDeathTest, ARangeLiesWithinItsExtents) {
