@@ -11,9 +11,8 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/inline.h"
 #include "distances/space.h"
-
-#define RHUMB__INLINE static inline __attribute__((always_inline))
 
 /* Bytes of a coming row that are prefetched; the processor's own prefetching continues from there. */
 enum { RHUMB__PREFETCH_BYTES = 512, RHUMB__LINE_BYTES = 64 };

@@ -11,9 +11,8 @@
 #define RHUMB_ENGINE_SEARCH_WALK_MEASURE_H
 
 #include "base/assert.h"
+#include "base/inline.h"
 #include "engine/search/walk/scratch.h"
-
-#define RHUMB__INLINE static inline __attribute__((always_inline))
 
 #define RHUMB__CACHE_LINE_BYTES 64u
 
