@@ -59,6 +59,7 @@ enum { TIER_COUNT = RHUMB__SIMD_AVX512 + 1 };
 struct entry {
     uint32_t elements;                         /* bits by their numbers */
     const rhumb__kernels *of_tier[TIER_COUNT]; /* by rhumb__simd */
+    enum rhumb__raw_form raw_form;
 };
 
 /* The entries of one metric; an empty set of element types ends them. */
@@ -68,10 +69,11 @@ struct entry {
     }
 
 #define E(name) (1u << RHUMB_ELEMENT_##name)
+#define RAW(form) RHUMB__RAW_##form
 
 /* The entries of a metric for the element types of the narrow family. */
-#define NARROW_ENTRY(element, number, name) {E(number), SUM_NARROW(element, name)},
-#define NARROW_ENTRIES(name) RHUMB__SUM_NARROW_ELEMENTS(NARROW_ENTRY, name)
+#define NARROW_ENTRY(element, number, name, form) {E(number), SUM_NARROW(element, name), RAW(form)},
+#define NARROW_ENTRIES(name, form) RHUMB__SUM_NARROW_ELEMENTS(NARROW_ENTRY, name, form)
 
 /* Sets of element types that several entries have. */
 #define NUMBERS_FOR_DOT (E(F64) | E(U16) | E(I32) | E(I64))
@@ -85,65 +87,64 @@ struct metric {
     const struct entry *kernels;
 };
 
-/* The formatter does not know that a macro is an entry. l2 has the kernels of l2sq where those return squares as f32:
- * the two differ in rhumb__space_finish alone. For wider types there are kernels that take the root, as the squares of
- * their distances need not fit into an f32. */
+/* The formatter does not know that a macro is an entry. l2 has the kernels of l2sq where sums in f32 will mostly
+ * do: the two differ in what the raw distances are. For wider types there are kernels that take the root. */
 /* clang-format off */
 static const struct metric TABLE[] = {
     [RHUMB_METRIC_L2SQ] = {"l2sq", NULL, RHUMB__DOMAIN_ALL, KERNELS(
-        {E(F32), SUM_F32(l2sq)},
-        NARROW_ENTRIES(l2sq)
-        {NUMBERS, SUM_DOUBLE(l2sq)})},
+        {E(F32), SUM_F32(l2sq), RAW(SUM)},
+        NARROW_ENTRIES(l2sq, SUM)
+        {NUMBERS, SUM_DOUBLE(l2sq), RAW(WIDE_SUM)})},
 
     [RHUMB_METRIC_L2] = {"l2", "euclidean", RHUMB__DOMAIN_ALL, KERNELS(
-        {E(F32), SUM_F32(l2sq)},
-        NARROW_ENTRIES(l2sq)
-        {NUMBERS, SUM_DOUBLE(l2)})},
+        {E(F32), SUM_F32(l2sq), RAW(SQUARE)},
+        NARROW_ENTRIES(l2sq, SQUARE)
+        {NUMBERS, SUM_DOUBLE(l2), RAW(WIDE_SUM)})},
 
     [RHUMB_METRIC_IP] = {"ip", "dot", RHUMB__DOMAIN_ALL, KERNELS(
-        {E(F32), SUM_F32(ip)},
-        NARROW_ENTRIES(ip)
-        {NUMBERS_FOR_DOT, SUM_DOUBLE(ip)})},
+        {E(F32), SUM_F32(ip), RAW(DOT)},
+        NARROW_ENTRIES(ip, DOT)
+        {NUMBERS_FOR_DOT, SUM_DOUBLE(ip), RAW(WIDE_DOT)})},
 
     [RHUMB_METRIC_COSINE] = {"cosine", "angular", RHUMB__DOMAIN_ALL, KERNELS(
-        {E(F32), SUM_F32(cosine)},
-        NARROW_ENTRIES(cosine)
-        {NUMBERS_FOR_DOT, SUM_DOUBLE(cosine)})},
+        {E(F32), SUM_F32(cosine), RAW(VALUE)},
+        NARROW_ENTRIES(cosine, VALUE)
+        {NUMBERS_FOR_DOT, SUM_DOUBLE(cosine), RAW(VALUE)})},
 
     [RHUMB_METRIC_L1] = {"l1", "manhattan", RHUMB__DOMAIN_ALL, KERNELS(
-        {E(F32), SUM_F32_L1},
-        NARROW_ENTRIES(l1)
-        {NUMBERS, SUM_DOUBLE(l1)})},
+        {E(F32), SUM_F32_L1, RAW(SUM)},
+        NARROW_ENTRIES(l1, SUM)
+        {NUMBERS, SUM_DOUBLE(l1), RAW(WIDE_SUM)})},
 
     [RHUMB_METRIC_HAMMING] = {"hamming", NULL, RHUMB__DOMAIN_ALL, KERNELS(
-        {E(U8), COUNT(hamming8)},
-        {E(U16) | E(I16), COUNT(hamming16)},
-        {E(U32) | E(I32), COUNT(hamming32)},
-        {E(U64), COUNT(hamming64)},
-        {E(F32), COUNT(hamming_f32)},
-        {E(F64), COUNT(hamming_f64)},
-        {E(B1), COUNT(hamming_b1)})},
+        {E(U8), COUNT(hamming8), RAW(VALUE)},
+        {E(U16) | E(I16), COUNT(hamming16), RAW(VALUE)},
+        {E(U32) | E(I32), COUNT(hamming32), RAW(VALUE)},
+        {E(U64), COUNT(hamming64), RAW(VALUE)},
+        {E(F32), COUNT(hamming_f32), RAW(VALUE)},
+        {E(F64), COUNT(hamming_f64), RAW(VALUE)},
+        {E(B1), COUNT(hamming_b1), RAW(VALUE)})},
 
     [RHUMB_METRIC_JACCARD] = {"jaccard", NULL, RHUMB__DOMAIN_NOT_NEGATIVE, KERNELS(
-        {E(U8), SUM_NARROW(u8, jaccard)},
-        {E(U16) | E(U32) | E(F32), SUM_DOUBLE(jaccard)},
-        {E(B1), COUNT(jaccard_b1)})},
+        {E(U8), SUM_NARROW(u8, jaccard), RAW(VALUE)},
+        {E(U16) | E(U32) | E(F32), SUM_DOUBLE(jaccard), RAW(VALUE)},
+        {E(B1), COUNT(jaccard_b1), RAW(VALUE)})},
 
     [RHUMB_METRIC_HELLINGER] = {"hellinger", NULL, RHUMB__DOMAIN_PROBABILITIES, KERNELS(
-        {PROBABILITIES, SUM_DOUBLE(hellinger)})},
+        {PROBABILITIES, SUM_DOUBLE(hellinger), RAW(WIDE_SUM)})},
 
     [RHUMB_METRIC_JEFFREYS] = {"jeffreys", NULL, RHUMB__DOMAIN_PROBABILITIES, KERNELS(
-        {PROBABILITIES, SUM_DOUBLE(jeffreys)})},
+        {PROBABILITIES, SUM_DOUBLE(jeffreys), RAW(WIDE_SUM)})},
 
     [RHUMB_METRIC_JENSEN_SHANNON] = {"jensen_shannon", NULL, RHUMB__DOMAIN_PROBABILITIES, KERNELS(
-        {PROBABILITIES, SUM_DOUBLE(jensen_shannon)})},
+        {PROBABILITIES, SUM_DOUBLE(jensen_shannon), RAW(WIDE_SUM)})},
 
     [RHUMB_METRIC_LEVENSHTEIN] = {"levenshtein", NULL, RHUMB__DOMAIN_SEQUENCES, KERNELS(
-        {E(U8), ANY(rhumb__edit_u8)},
-        {E(U16), ANY(rhumb__edit_u16)})},
+        {E(U8), ANY(rhumb__edit_u8), RAW(VALUE)},
+        {E(U16), ANY(rhumb__edit_u16), RAW(VALUE)})},
 
     [RHUMB_METRIC_CUSTOM] = {"custom", NULL, RHUMB__DOMAIN_ALL, KERNELS(
-        {EVERYTHING, ANY(rhumb__custom)})},
+        {EVERYTHING, ANY(rhumb__custom), RAW(VALUE)})},
 };
 /* clang-format on */
 
@@ -170,11 +171,22 @@ bool rhumb__metric_supports(rhumb_metric metric, rhumb_element element) {
     return rhumb__kernels_for(RHUMB__SIMD_SCALAR, metric, element) != NULL;
 }
 
-const rhumb__kernels *rhumb__kernels_for(rhumb__simd tier, rhumb_metric metric, rhumb_element element) {
-    if ((unsigned)tier >= TIER_COUNT || rhumb__element_bits(element) == 0) return NULL;
+/* NULL when the metric does not measure the element type. */
+static const struct entry *entry_of(rhumb_metric metric, rhumb_element element) {
+    if (rhumb__element_bits(element) == 0) return NULL;
     const struct entry *entry = metric_of(metric)->kernels;
     for (; entry != NULL && entry->elements != 0; entry++) {
-        if ((entry->elements >> element & 1) != 0) return entry->of_tier[tier];
+        if ((entry->elements >> element & 1) != 0) return entry;
     }
     return NULL;
+}
+
+const rhumb__kernels *rhumb__kernels_for(rhumb__simd tier, rhumb_metric metric, rhumb_element element) {
+    const struct entry *entry = entry_of(metric, element);
+    return entry == NULL || (unsigned)tier >= TIER_COUNT ? NULL : entry->of_tier[tier];
+}
+
+enum rhumb__raw_form rhumb__metric_raw_form(rhumb_metric metric, rhumb_element element) {
+    const struct entry *entry = entry_of(metric, element);
+    return entry == NULL ? RHUMB__RAW_VALUE : entry->raw_form;
 }

@@ -40,4 +40,7 @@ rhumb_metric rhumb__metric_from_name(const char *name);
  * the kernels is safe only where rhumb__cpu_simd_best() is at least `tier`. */
 const rhumb__kernels *rhumb__kernels_for(rhumb__simd tier, rhumb_metric metric, rhumb_element element);
 
+/* What the raw distances of these kernels are, whatever the tier. */
+enum rhumb__raw_form rhumb__metric_raw_form(rhumb_metric metric, rhumb_element element);
+
 #endif /* RHUMB_DISTANCES_METRIC_H */

@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "distances/element.h"
 #include "distances/metric.h"
+#include "distances/raw.h"
 
 /* Rounds up to `unit` where that wastes at most an eighth of the row. */
 static bool stride_fits(uint32_t row_bytes, uint32_t unit, uint32_t *stride_bytes) {
@@ -78,8 +79,7 @@ rhumb_status rhumb__space_init(rhumb__space *space, const rhumb__space_spec *spe
         .dim = spec->dim,
         .normalise = spec->normalise,
         .of_sequences = rhumb__metric_domain(spec->metric) == RHUMB__DOMAIN_SEQUENCES,
-        .raw_is_square =
-            spec->metric == RHUMB_METRIC_L2 && kernels == rhumb__kernels_for(tier, RHUMB_METRIC_L2SQ, spec->element),
+        .raw_form = rhumb__metric_raw_form(spec->metric, spec->element),
         .distance = kernels->distance,
         .distance_many = kernels->distance_many,
         .custom_distance = spec->custom_distance,
@@ -92,29 +92,34 @@ rhumb_status rhumb__space_init(rhumb__space *space, const rhumb__space_spec *spe
 
 float rhumb__space_finish(const rhumb__space *space, float raw_distance) {
     RHUMB_ASSERT_DEBUG(raw_distance == raw_distance); /* kernels never return NaN */
-    return space->raw_is_square ? sqrtf(raw_distance) : raw_distance;
+    const long double value = rhumb__raw_unpack(space->raw_form, raw_distance);
+    if (value >= (long double)FLT_MAX) return FLT_MAX;
+    return value <= -(long double)FLT_MAX ? -FLT_MAX : (float)value;
 }
 
-/* The float `steps` places above `value` (below, if `steps` is negative), for values from 0 up, where floats are
- * ordered as their bits are. */
-static float step_float(float value, int steps) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    bits += (uint32_t)steps;
-    memcpy(&value, &bits, sizeof bits);
+/* Floats are ordered as their bits are, those of negative ones backwards. */
+static float float_of_order(int64_t order) {
+    const uint32_t bits = order < 0 ? (uint32_t)-order | UINT32_C(0x80000000) : (uint32_t)order;
+    float value;
+    memcpy(&value, &bits, sizeof value);
     return value;
 }
 
-/* For squares, the largest whose root is not above `distance`, so that "raw <= rhumb__space_raw(d)" and
- * "rhumb__space_finish(raw) <= d" are equivalent although both functions round. No square is below a negative distance,
- * and none is above a distance whose square f32 cannot hold. */
+/* By bisection over all floats, as finishing is monotone and rounds. */
 float rhumb__space_raw(const rhumb__space *space, float distance) {
-    if (!space->raw_is_square || distance < 0.0f) return distance;
-    double square = (double)distance * (double)distance;
-    if (!(square < (double)FLT_MAX)) return FLT_MAX;
-    float raw = (float)square;
-    /* At most two or three steps: rounding the square moved it by half a place, and a root has half as many places. */
-    while (raw > 0.0f && sqrtf(raw) > distance) raw = step_float(raw, -1);
-    while (raw < FLT_MAX && sqrtf(step_float(raw, 1)) <= distance) raw = step_float(raw, 1);
-    return raw;
+    const enum rhumb__raw_form form = space->raw_form;
+    if (form == RHUMB__RAW_VALUE) return distance;
+    const bool may_be_negative = form == RHUMB__RAW_DOT || form == RHUMB__RAW_WIDE_DOT;
+    const int64_t largest = INT64_C(0x7F7FFFFF);
+    int64_t within = may_be_negative ? -largest : 0, outside = largest + 1;
+    if (rhumb__space_finish(space, float_of_order(within)) > distance) return -INFINITY;
+    while (outside - within > 1) {
+        const int64_t middle = within + (outside - within) / 2;
+        if (rhumb__space_finish(space, float_of_order(middle)) <= distance) {
+            within = middle;
+        } else {
+            outside = middle;
+        }
+    }
+    return float_of_order(within);
 }

@@ -5,7 +5,8 @@
  * be normalised; a sequence has its length before them); a metric may keep derived numbers after them (cosine keeps
  * the inverse norm), so that measuring touches one place in memory. storage/FORMAT.md has the layouts. Queries are
  * prepared into a row of their own. Kernels return a *raw* distance, ordered as the metric orders but cheaper (l2 works
- * on squares); rhumb__space_finish turns the few that reach the user into the metric's own value.
+ * on squares), and over all sizes of vectors, also where the metric's own value is more or less than f32 holds;
+ * rhumb__space_finish turns the few that reach the user into that value.
  *
  * Immutable after rhumb__space_init; may be shared by any number of threads.
  */
@@ -23,9 +24,19 @@
 
 typedef struct rhumb__space rhumb__space;
 
-/* The raw distance between two prepared rows. Never NaN: NaN and values above FLT_MAX become FLT_MAX, values
- * below -FLT_MAX become -FLT_MAX, so that any bytes read from a file still sort. Reads `row_bytes` of each row and no
- * byte more. */
+/* What a raw distance is. It follows from metric and element type and is the same for all instruction sets; raw.h has
+ * what *packed* means. */
+enum rhumb__raw_form {
+    RHUMB__RAW_VALUE,    /* the metric's own value */
+    RHUMB__RAW_SUM,      /* the same, packed for sums over f32 */
+    RHUMB__RAW_SQUARE,   /* the square of the value, packed likewise */
+    RHUMB__RAW_DOT,      /* the dot product, packed likewise, with its sign changed */
+    RHUMB__RAW_WIDE_SUM, /* the value, packed for sums over f64 */
+    RHUMB__RAW_WIDE_DOT  /* the dot product, packed for sums over f64 */
+};
+
+/* The raw distance between two prepared rows. Finite for all bytes that a file can have: NaN becomes FLT_MAX, so that
+ * it sorts after everything. Reads `row_bytes` of each row and no byte more. */
 typedef float (*rhumb__distance_fn)(const rhumb__space *space, const void *a, const void *b);
 
 /* The raw distances from one prepared query to `count` rows, into `distances`. Same results as the single form, bit for
@@ -50,7 +61,7 @@ struct rhumb__space {
     uint32_t row_stride_bytes;  /* distance between rows in a section: row_bytes rounded up, see rhumb__space_init */
     bool normalise;             /* vectors that do not sum to 1 are divided by their sums */
     bool of_sequences;          /* a vector of a caller is a rhumb_sequence */
-    bool raw_is_square;         /* the kernels are those of l2sq, the metric is l2 */
+    enum rhumb__raw_form raw_form;
     rhumb__distance_fn distance;
     rhumb__distance_many_fn distance_many;
     rhumb_distance_fn custom_distance; /* of a custom metric */
@@ -90,10 +101,11 @@ rhumb_status rhumb__space_restore(const rhumb__space *space, const void *stored,
  * small; `length` is then the number needed. */
 rhumb_status rhumb__space_give(const rhumb__space *space, const void *row, void *vector) RHUMB_NODISCARD;
 
-/* The metric's own value for a raw distance: the square root where that is a square, the number itself otherwise. */
+/* The metric's own value for a raw distance; FLT_MAX or -FLT_MAX where f32 does not hold it. */
 float rhumb__space_finish(const rhumb__space *space, float raw_distance);
 
-/* The raw distance for a value of the metric, the inverse of the above (for search within a radius). */
+/* The largest raw distance within a value of the metric (for search within a radius): "raw <= rhumb__space_raw(d)" and
+ * "rhumb__space_finish(raw) <= d" are equivalent. */
 float rhumb__space_raw(const rhumb__space *space, float distance);
 
 #endif /* RHUMB_DISTANCES_SPACE_H */

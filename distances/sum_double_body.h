@@ -9,6 +9,9 @@
  * Summation order, the same everywhere: 32 sums take turns, then halves are added. Nothing is fused (see BUILD.bazel),
  * so all three files give the same bits.
  *
+ * Squares and products of f32 fit into a double, whatever they are; those of f64 need not, and a sum that may have lost
+ * some is taken again in long double (extreme.c).
+ *
  * Integers of up to 32 bits are exact as doubles, and so are their differences; those of 64 bits are subtracted before
  * they are rounded, so that the distance of large numbers that are close together is not lost. Sums over types of 16
  * bits or fewer are exact for every dimension.
@@ -19,7 +22,10 @@
 
 #include "base/assert.h"
 #include "distances/element.h"
+#include "distances/extreme.h"
+#include "distances/guard.h"
 #include "distances/kernel.h"
+#include "distances/raw.h"
 #include "distances/sum_double_kernels.h"
 
 /* Replaces a zero of which a logarithm is taken. So small that its products vanish next to any other term. */
@@ -30,6 +36,10 @@
 /* The inverse norms for which a dot product of doubles neither overflows nor loses anything to underflow. */
 #define INVERSE_NORM_MIN 0x1p-500
 #define INVERSE_NORM_MAX 0x1p500
+
+/* The sums over f64 that are as right as their terms: 65,535 terms that underflow are nothing next to the smallest. */
+#define SUM_MIN 0x1p-900
+#define SUM_MAX 0x1p1000
 
 /* Partial sums over components; `others` are the denominators of jaccard. */
 struct sums {
@@ -100,7 +110,7 @@ RHUMB__INLINE double jensen_shannon_term(double a, double b) {
 }
 
 /* The switches are resolved where these are inlined: the metric is a constant there. */
-#define TERM_CASE(name, metric, term, ...)                                                                             \
+#define TERM_CASE(name, metric, term, raw)                                                                             \
     case RHUMB_METRIC_##metric: return term;
 
 RHUMB__INLINE double term(rhumb_metric metric, double a, double b) {
@@ -110,12 +120,13 @@ RHUMB__INLINE double term(rhumb_metric metric, double a, double b) {
     }
 }
 
-#define DISTANCE_CASE(name, metric, term, distance, low, high)                                                         \
-    case RHUMB_METRIC_##metric: return rhumb__clamp(distance, low, high);
+#define RAW_CASE(name, metric, term, raw)                                                                              \
+    case RHUMB_METRIC_##metric: return raw;
 
-RHUMB__INLINE float distance_of(rhumb_metric metric, double sum) {
+RHUMB__INLINE float raw_of_sum(const rhumb__space *space, rhumb_metric metric, double sum) {
+    const enum rhumb__raw_form form = space->raw_form;
     switch (metric) {
-        RHUMB__SUM_DOUBLE_METRICS(DISTANCE_CASE)
+        RHUMB__SUM_DOUBLE_METRICS(RAW_CASE)
     default: return FLT_MAX;
     }
 }
@@ -143,10 +154,29 @@ static void load_differences(const void *a, const void *b, size_t first, size_t 
     }
 }
 
+/* Adds the whole blocks of rows of f32 to the sums and returns where they end. What load and add_block do, without the
+ * way through memory: these are the rows that are measured again when a sum in f32 will not do. */
+RHUMB__INLINE size_t add_f32_blocks(rhumb_metric metric, size_t dim, const char *a, const char *b, struct sums *sums) {
+    struct sums local = {{0}, {0}};
+    size_t first = 0;
+    for (; first + RHUMB__BLOCK <= dim; first += RHUMB__BLOCK) {
+        float x[RHUMB__BLOCK], y[RHUMB__BLOCK];
+        memcpy(x, a + first * sizeof(float), sizeof x);
+        memcpy(y, b + first * sizeof(float), sizeof y);
+        for (size_t i = 0; i < RHUMB__BLOCK; i++) local.of[i] += term(metric, (double)x[i], (double)y[i]);
+        if (metric != RHUMB_METRIC_JACCARD) continue;
+        for (size_t i = 0; i < RHUMB__BLOCK; i++) local.others[i] += larger((double)x[i], (double)y[i]);
+    }
+    *sums = local;
+    return first;
+}
+
 RHUMB__INLINE struct sums sum_all(const rhumb__space *space, rhumb_metric metric, const void *a, const void *b) {
     const bool is_difference = metric == RHUMB_METRIC_L2SQ || metric == RHUMB_METRIC_L2 || metric == RHUMB_METRIC_L1;
     struct sums sums = {{0}, {0}};
-    for (size_t first = 0; first < space->dim; first += RHUMB__BLOCK) {
+    size_t first = 0;
+    if (space->element == RHUMB_ELEMENT_F32) first = add_f32_blocks(metric, space->dim, a, b, &sums);
+    for (; first < space->dim; first += RHUMB__BLOCK) {
         const size_t left = space->dim - first, count = left < RHUMB__BLOCK ? left : RHUMB__BLOCK;
         double x[RHUMB__BLOCK], y[RHUMB__BLOCK];
         if (is_difference && space->element == RHUMB_ELEMENT_I64) {
@@ -193,19 +223,38 @@ RHUMB__INLINE bool is_sound(double inverse_norm) {
     return inverse_norm >= INVERSE_NORM_MIN && inverse_norm <= INVERSE_NORM_MAX;
 }
 
+/* Whether a sum over f64 can have lost terms that count: it has overflowed, or is so small that terms may have become
+ * 0. True of NaN. */
+RHUMB__INLINE bool is_extreme(rhumb_metric metric, double sum) {
+    const bool can_be = metric == RHUMB_METRIC_L2SQ || metric == RHUMB_METRIC_L2 || metric == RHUMB_METRIC_L1 ||
+                        metric == RHUMB_METRIC_IP;
+    return can_be && !(fabs(sum) >= SUM_MIN && fabs(sum) <= SUM_MAX);
+}
+
+static __attribute__((noinline)) float measure_extreme(const rhumb__space *space, rhumb_metric metric, const void *a,
+                                                       const void *b, double sum) {
+    const bool a_has_tiny = metric == RHUMB_METRIC_IP && sum == 0.0 && rhumb__has_tiny(space, a);
+    if (sum == 0.0 && rhumb__is_zero(space, metric, a, b, a_has_tiny)) return 0.0f;
+    return rhumb__extreme_measure(space, a, b);
+}
+
 RHUMB__INLINE float measure(const rhumb__space *space, rhumb_metric metric, const void *a, const void *b) {
     if (metric == RHUMB_METRIC_COSINE) {
         const double inverse_a = rhumb__inverse_norm(space, a), inverse_b = rhumb__inverse_norm(space, b);
         if (inverse_a == 0.0 || inverse_b == 0.0) return 1.0f;
         if (!is_sound(inverse_a) || !is_sound(inverse_b)) return scaled_cosine(space, a, b);
         const struct sums sums = sum_all(space, metric, a, b);
-        return distance_of(metric, add_lanes(sums.of) * (inverse_a * inverse_b));
+        return raw_of_sum(space, metric, add_lanes(sums.of) * (inverse_a * inverse_b));
     }
     const struct sums sums = sum_all(space, metric, a, b);
     const double sum = add_lanes(sums.of);
-    if (metric != RHUMB_METRIC_JACCARD) return distance_of(metric, sum);
-    const double other = add_lanes(sums.others);
-    return other == 0.0 ? 0.0f : distance_of(metric, sum / other);
+    if (metric == RHUMB_METRIC_JACCARD) {
+        const double other = add_lanes(sums.others);
+        return other == 0.0 ? 0.0f : raw_of_sum(space, metric, sum / other);
+    }
+    if (space->element == RHUMB_ELEMENT_F64 && __builtin_expect(is_extreme(metric, sum), 0))
+        return measure_extreme(space, metric, a, b, sum);
+    return raw_of_sum(space, metric, sum);
 }
 
 #define DEFINE_SUM(name, metric, ...)                                                                                  \

@@ -4,21 +4,21 @@
 
 #include "distances/space.h"
 
-/* X(name, NAME, term, distance, low, high) for each: the term that components a and b add to the sum, 0 when both are
- * 0; the distance that becomes of the sum; and the range to which it is clamped. Under cosine `sum` has been divided by
- * both norms, under jaccard by the sum of the larger components. The kernels are rhumb__sum_double_<name>_<tier>. Only
+/* X(name, NAME, term, raw) for each: the term that components a and b add to the sum, 0 when both are 0; and the raw
+ * distance that becomes of the sum, where `form` is the space's. Under cosine `sum` has been divided by both norms,
+ * under jaccard by the sum of the larger components. The kernels are rhumb__sum_double_<name>_<tier>. Only
  * sum_double_body.h expands terms and distances, and has the functions that occur in them. */
 /* clang-format off */
 #define RHUMB__SUM_DOUBLE_METRICS(X)                                                                                   \
-    X(l2sq, L2SQ,                     square(a - b),             sum,               0.0f, FLT_MAX)                     \
-    X(l2, L2,                         square(a - b),             sqrt(sum),         0.0f, FLT_MAX)                     \
-    X(l1, L1,                         fabs(a - b),               sum,               0.0f, FLT_MAX)                     \
-    X(ip, IP,                         a * b,                     1.0 - sum,         -FLT_MAX, FLT_MAX)                 \
-    X(cosine, COSINE,                 a * b,                     1.0 - sum,         0.0f, 2.0f)                        \
-    X(jaccard, JACCARD,               smaller(a, b),             1.0 - sum,         0.0f, 1.0f)                        \
-    X(hellinger, HELLINGER,           square(root(a) - root(b)), root_of_half(sum), 0.0f, FLT_MAX)                     \
-    X(jeffreys, JEFFREYS,             jeffreys_term(a, b),       sum,               0.0f, FLT_MAX)                     \
-    X(jensen_shannon, JENSEN_SHANNON, jensen_shannon_term(a, b), root_of_half(sum), 0.0f, FLT_MAX)
+    X(l2sq, L2SQ,                     square(a - b),             rhumb__raw_of(form, sum))                             \
+    X(l2, L2,                         square(a - b),             rhumb__raw_of(form, sqrt(sum)))                       \
+    X(l1, L1,                         fabs(a - b),               rhumb__raw_of(form, sum))                             \
+    X(ip, IP,                         a * b,                     rhumb__raw_of(form, sum))                             \
+    X(cosine, COSINE,                 a * b,                     rhumb__clamp(1.0 - sum, 0.0f, 2.0f))                  \
+    X(jaccard, JACCARD,               smaller(a, b),             rhumb__clamp(1.0 - sum, 0.0f, 1.0f))                  \
+    X(hellinger, HELLINGER,           square(root(a) - root(b)), rhumb__raw_of(form, root_of_half(sum)))               \
+    X(jeffreys, JEFFREYS,             jeffreys_term(a, b),       rhumb__raw_of(form, sum))                             \
+    X(jensen_shannon, JENSEN_SHANNON, jensen_shannon_term(a, b), rhumb__raw_of(form, root_of_half(sum)))
 /* clang-format on */
 
 #define RHUMB__DECLARE_SUM_DOUBLE(name, ...)                                                                           \

@@ -162,10 +162,4 @@ RHUMB__INLINE void measure_many(const rhumb__space *space, rhumb_metric metric, 
 RHUMB__SUM_F32_DEFINE_KERNELS(l2sq, RHUMB_METRIC_L2SQ, avx2)
 RHUMB__SUM_F32_DEFINE_KERNELS(ip, RHUMB_METRIC_IP, avx2)
 RHUMB__SUM_F32_DEFINE_KERNELS(cosine, RHUMB_METRIC_COSINE, avx2)
-
-/* One row at a time, in the order of sum_lanes.h. */
-static float l1(const rhumb__space *space, const void *a, const void *b) {
-    return rhumb__clamp(float_sum(RHUMB_ELEMENT_F32, TERM_SIZE, space->dim, a, b), 0.0f, FLT_MAX);
-}
-
-RHUMB__DEFINE_KERNELS(rhumb__sum_f32_l1_avx2, l1)
+RHUMB__SUM_F32_DEFINE_L1(avx2)

@@ -2,14 +2,13 @@
  *
  * A row is `dim` floats; under cosine one more float follows them, the inverse of the vector's Euclidean norm (0 for a
  * zero vector, never infinite). Kernels ask for 4-byte alignment, read row_bytes and no byte more, and accept any bits:
- * a sum that overflowed or met a NaN comes out as FLT_MAX, under cosine as 2, which nothing exceeds (see
- * distances/space.h).
+ * a sum that met a NaN comes out as FLT_MAX, under cosine as 2, which nothing exceeds (see distances/space.h).
  *
  * The kernels of l2 are those of l2sq: raw distances of l2 are squares. Tiers differ in their summation order, so the
  * last bits of their results may differ between machines; within a tier, the two forms of a kernel agree bit for bit.
  *
- * Range: l2sq and ip lose what f32 cannot hold (squares under about 1e-45, sums above FLT_MAX). Cosine does not: where
- * a norm leaves the range in which an f32 dot product is sound, the pair is measured again in double.
+ * Range: a sum that is not of an ordinary size is taken again in double (guard.h); under cosine, a pair with a norm
+ * outside of the range in which an f32 dot product is sound.
  */
 #ifndef RHUMB_DISTANCES_SUM_F32_KERNELS_H
 #define RHUMB_DISTANCES_SUM_F32_KERNELS_H

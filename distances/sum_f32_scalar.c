@@ -9,7 +9,9 @@
  */
 #include <math.h>
 
+#include "distances/guard.h"
 #include "distances/kernel.h"
+#include "distances/sum_double_kernels.h"
 #include "distances/sum_f32_kernels.h"
 
 enum { SUMS = 8 };
@@ -49,11 +51,13 @@ RHUMB__INLINE int is_sound(float inverse_norm) {
 }
 
 static float l2sq(const rhumb__space *space, const void *a, const void *b) {
-    return rhumb__clamp(squared_difference(a, b, space->dim), 0.0f, FLT_MAX);
+    const float raw = squared_difference(a, b, space->dim);
+    return rhumb__guarded(space, RHUMB_METRIC_L2SQ, a, b, raw, &rhumb__sum_double_l2sq_scalar);
 }
 
 static float ip(const rhumb__space *space, const void *a, const void *b) {
-    return rhumb__clamp(1.0f - product(a, b, space->dim), -FLT_MAX, FLT_MAX);
+    const float raw = 0.0f - product(a, b, space->dim);
+    return rhumb__guarded(space, RHUMB_METRIC_IP, a, b, raw, &rhumb__sum_double_ip_scalar);
 }
 
 static float cosine(const rhumb__space *space, const void *a, const void *b) {

@@ -10,7 +10,9 @@
 
 #include <immintrin.h>
 
+#include "distances/guard.h"
 #include "distances/kernel.h"
+#include "distances/sum_double_kernels.h"
 #include "distances/sum_f32_kernels.h"
 
 /* The term that is summed over the components; cosine is a product that is scaled afterwards. */
@@ -22,13 +24,8 @@ RHUMB__INLINE enum rhumb__sum_f32_term rhumb__sum_f32_term_of(rhumb_metric metri
     return metric == RHUMB_METRIC_L2SQ ? RHUMB__SUM_F32_SQUARED_DIFFERENCE : RHUMB__SUM_F32_PRODUCT;
 }
 
-/* A sum that is NaN or infinite becomes FLT_MAX: the instruction returns its second operand for a NaN. */
-RHUMB__INLINE __m128 rhumb__sum_f32_raw_l2sq(__m128 sums) { return _mm_min_ps(sums, _mm_set1_ps(FLT_MAX)); }
-
-RHUMB__INLINE __m128 rhumb__sum_f32_raw_ip(__m128 dots) {
-    __m128 raw = _mm_sub_ps(_mm_set1_ps(1.0f), dots);
-    return _mm_max_ps(_mm_min_ps(raw, _mm_set1_ps(FLT_MAX)), _mm_set1_ps(-FLT_MAX));
-}
+/* Of a dot product. Neither this nor a sum of squares is clamped: the guard sees to NaN and infinities. */
+RHUMB__INLINE __m128 rhumb__sum_f32_raw_ip(__m128 dots) { return _mm_sub_ps(_mm_setzero_ps(), dots); }
 
 /* `scales` are products of two inverse norms. Lanes in which either is out of range are left for the caller to replace.
  */
@@ -47,7 +44,7 @@ RHUMB__INLINE int rhumb__sum_f32_extreme_lanes(__m128 inverse_norms) {
 /* The raw distance of one row from its sum in lane 0. */
 RHUMB__INLINE float rhumb__sum_f32_finish_one(const rhumb__space *space, rhumb_metric metric, const float *a,
                                               const float *b, __m128 sum) {
-    if (metric == RHUMB_METRIC_L2SQ) return _mm_cvtss_f32(rhumb__sum_f32_raw_l2sq(sum));
+    if (metric == RHUMB_METRIC_L2SQ) return _mm_cvtss_f32(sum);
     if (metric == RHUMB_METRIC_IP) return _mm_cvtss_f32(rhumb__sum_f32_raw_ip(sum));
     __m128 inverse_a = _mm_set1_ps(a[space->dim]), inverse_b = _mm_set1_ps(b[space->dim]);
     int extreme = rhumb__sum_f32_extreme_lanes(_mm_unpacklo_ps(inverse_a, inverse_b));
@@ -59,7 +56,7 @@ RHUMB__INLINE float rhumb__sum_f32_finish_one(const rhumb__space *space, rhumb_m
 RHUMB__INLINE void rhumb__sum_f32_finish_four(const rhumb__space *space, rhumb_metric metric, const float *query,
                                               const float *const *rows, __m128 sums, float *distances) {
     if (metric == RHUMB_METRIC_L2SQ) {
-        _mm_storeu_ps(distances, rhumb__sum_f32_raw_l2sq(sums));
+        _mm_storeu_ps(distances, sums);
         return;
     }
     if (metric == RHUMB_METRIC_IP) {
@@ -96,17 +93,41 @@ RHUMB__INLINE void rhumb__sum_f32_choose_rows(const void *const *rows, size_t co
     }
 }
 
-/* Defines rhumb__f32_<name>_<tier> from the including file's measure_one and measure_many, whose metric is then a
- * constant and costs nothing. */
+/* Measures those of `count` rows again whose sums are not safe. */
+static __attribute__((noinline)) void rhumb__sum_f32_measure_again(const rhumb__space *space, const void *query,
+                                                                   const void *const *rows, size_t count,
+                                                                   float *distances, const rhumb__kernels *wide) {
+    const rhumb_metric metric = space->metric == RHUMB_METRIC_IP ? RHUMB_METRIC_IP : RHUMB_METRIC_L2SQ;
+    const bool has_tiny = metric == RHUMB_METRIC_IP && rhumb__has_tiny_f32(query, space->dim);
+    for (size_t i = 0; i < count; i++) {
+        if (!rhumb__is_safe(distances[i]))
+            distances[i] = rhumb__measure_again(space, metric, query, rows[i], distances[i], has_tiny, wide);
+    }
+}
+
+/* Defines rhumb__sum_f32_<name>_<tier> from the including file's measure_one and measure_many, whose metric is then a
+ * constant and costs nothing. Cosines need no guard: their sums are sound, or are taken in double already. */
 #define RHUMB__SUM_F32_DEFINE_KERNELS(name, metric, tier)                                                              \
     static float name(const rhumb__space *space, const void *a, const void *b) {                                       \
         RHUMB_ASSERT_DEBUG((uintptr_t)a % sizeof(float) == 0 && (uintptr_t)b % sizeof(float) == 0);                    \
-        return measure_one(space, metric, a, b, NULL);                                                                 \
+        const float raw = measure_one(space, metric, a, b, NULL);                                                      \
+        if (metric == RHUMB_METRIC_COSINE) return raw;                                                                 \
+        return rhumb__guarded(space, metric, a, b, raw, &rhumb__sum_double_##name##_##tier);                           \
     }                                                                                                                  \
     static void name##_many(const rhumb__space *space, const void *query, const void *const *rows, size_t count,       \
                             float *distances) {                                                                        \
         measure_many(space, metric, query, rows, count, distances);                                                    \
+        if (metric == RHUMB_METRIC_COSINE || __builtin_expect(rhumb__are_safe(distances, count), 1)) return;           \
+        rhumb__sum_f32_measure_again(space, query, rows, count, distances, &rhumb__sum_double_##name##_##tier);        \
     }                                                                                                                  \
     const rhumb__kernels rhumb__sum_f32_##name##_##tier = {name, name##_many};
+
+/* The kernels of l1. One row at a time, in the order of sum_lanes.h. */
+#define RHUMB__SUM_F32_DEFINE_L1(tier)                                                                                 \
+    static float l1(const rhumb__space *space, const void *a, const void *b) {                                         \
+        const float raw = (float)float_sum(RHUMB_ELEMENT_F32, TERM_SIZE, space->dim, a, b);                            \
+        return rhumb__guarded(space, RHUMB_METRIC_L1, a, b, raw, &rhumb__sum_double_l1_##tier);                        \
+    }                                                                                                                  \
+    RHUMB__DEFINE_KERNELS(rhumb__sum_f32_l1_##tier, l1)
 
 #endif /* RHUMB_DISTANCES_SUM_F32_X86_H */

@@ -2,5 +2,6 @@
 #include "distances/lanes_avx512.h"
 
 #define RHUMB__SUM_NARROW(element, metric) rhumb__sum_narrow_##element##_##metric##_avx512
+#define RHUMB__WIDE(metric) rhumb__sum_double_##metric##_avx512
 
 #include "distances/sum_narrow_body.h"

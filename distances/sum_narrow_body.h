@@ -1,8 +1,9 @@
 /* sum_narrow_body.h - the kernels for components of 8 and 16 bits that are summed in narrow lanes: f16, bf16, i8 and
  * u8.
  *
- * f16 and bf16 become f32 and are summed as such (sum_lanes.h). A sum that overflows is clamped; a cosine whose norms
- * are out of the range in which nothing overflows (bf16 only) is left to the kernels that sum in double.
+ * f16 and bf16 become f32 and are summed as such (sum_lanes.h). Those of bf16 can leave the range of f32: sums that are
+ * not safe (guard.h), and cosines whose norms are out of the range in which nothing overflows, are left to the kernels
+ * that sum in double.
  *
  * i8 and u8 are summed exactly. They and their differences fit into 16 bits. Two products at a time, at most 130,050
  * together, are added to a lane of 32 bits; a lane receives at most 65,536 / 16 of these pairs, which is below 2^30.
@@ -11,9 +12,10 @@
  * What is left after the last whole vector is copied to two buffers of zeros: no byte after a row is read, and zeros
  * add nothing to any of these sums.
  *
- * The including file has named its kernels with RHUMB__SUM_NARROW(element, metric) and has included lanes_avx2.h or
- * lanes_avx512.h. No state, no locks, no failures.
+ * The including file has named its kernels with RHUMB__SUM_NARROW(element, metric), those that sum in double with
+ * RHUMB__WIDE(metric), and has included lanes_avx2.h or lanes_avx512.h. No state, no locks, no failures.
  */
+#include "distances/guard.h"
 #include "distances/sum_double_kernels.h"
 #include "distances/sum_f32_kernels.h"
 #include "distances/sum_lanes.h"
@@ -114,15 +116,30 @@ RHUMB__INLINE bool is_sound(double inverse_norm) {
            inverse_norm <= (double)RHUMB__SUM_F32_INVERSE_NORM_MAX;
 }
 
+/* Sums over bytes are always safe, or exactly 0. */
+RHUMB__INLINE float guarded(rhumb_element element, rhumb_metric metric, const rhumb__space *space, const void *a,
+                            const void *b, double sum, const rhumb__kernels *wide) {
+    if (element == RHUMB_ELEMENT_I8 || element == RHUMB_ELEMENT_U8) return (float)sum;
+    return rhumb__guarded(space, metric, a, b, (float)sum, wide);
+}
+
 RHUMB__INLINE float measure(rhumb_element element, rhumb_metric metric, const rhumb__space *space, const void *a,
                             const void *b) {
     const size_t dim = space->dim;
-    if (metric == RHUMB_METRIC_L2SQ) return rhumb__clamp(sum_of(element, TERM_SQUARE, dim, a, b), 0.0f, FLT_MAX);
-    if (metric == RHUMB_METRIC_L1) return rhumb__clamp(sum_of(element, TERM_SIZE, dim, a, b), 0.0f, FLT_MAX);
-    if (metric == RHUMB_METRIC_IP)
-        return rhumb__clamp(1.0 - sum_of(element, TERM_PRODUCT, dim, a, b), -FLT_MAX, FLT_MAX);
+    if (metric == RHUMB_METRIC_L2SQ) {
+        const double sum = sum_of(element, TERM_SQUARE, dim, a, b);
+        return guarded(element, metric, space, a, b, sum, &RHUMB__WIDE(l2sq));
+    }
+    if (metric == RHUMB_METRIC_L1) {
+        const double sum = sum_of(element, TERM_SIZE, dim, a, b);
+        return guarded(element, metric, space, a, b, sum, &RHUMB__WIDE(l1));
+    }
+    if (metric == RHUMB_METRIC_IP) {
+        const double dot = sum_of(element, TERM_PRODUCT, dim, a, b);
+        return guarded(element, metric, space, a, b, 0.0 - dot, &RHUMB__WIDE(ip));
+    }
     const double inverse_a = rhumb__inverse_norm(space, a), inverse_b = rhumb__inverse_norm(space, b);
-    if (!is_sound(inverse_a) || !is_sound(inverse_b)) return rhumb__sum_double_cosine_scalar.distance(space, a, b);
+    if (!is_sound(inverse_a) || !is_sound(inverse_b)) return RHUMB__WIDE(cosine).distance(space, a, b);
     return rhumb__clamp(1.0 - sum_of(element, TERM_PRODUCT, dim, a, b) * (inverse_a * inverse_b), 0.0f, 2.0f);
 }
 

@@ -184,11 +184,13 @@ TEST(Prepare, KeepsAFiniteInverseNormBehindTheComponentsForCosine) {
     EXPECT_GT(row_of(space, {FLT_MAX, FLT_MAX, FLT_MAX, FLT_MAX}).floats()[4], 0.0f);
 }
 
-TEST(Finish, IsTheRootForL2AndNothingElsewhere) {
+// A raw distance is a square under l2, and minus the dot product under ip.
+TEST(Finish, MakesTheMetricsOwnValue) {
     for (rhumb_metric metric : all_metrics()) {
         rhumb__space space = space_for(RHUMB__SIMD_SCALAR, metric, 3);
-        EXPECT_EQ(rhumb__space_finish(&space, 9.0f), metric == RHUMB_METRIC_L2 ? 3.0f : 9.0f);
-        EXPECT_FLOAT_EQ(rhumb__space_raw(&space, 3.0f), metric == RHUMB_METRIC_L2 ? 9.0f : 3.0f);
+        const bool is_l2 = metric == RHUMB_METRIC_L2, is_ip = metric == RHUMB_METRIC_IP;
+        EXPECT_EQ(rhumb__space_finish(&space, 9.0f), is_l2 ? 3.0f : is_ip ? 10.0f : 9.0f);
+        EXPECT_FLOAT_EQ(rhumb__space_raw(&space, 3.0f), is_l2 ? 9.0f : is_ip ? 2.0f : 3.0f);
         EXPECT_EQ(rhumb__space_finish(&space, rhumb__space_raw(&space, 1.25f)), 1.25f);
     }
 }
@@ -196,19 +198,28 @@ TEST(Finish, IsTheRootForL2AndNothingElsewhere) {
 // A row lies within a radius by its raw distance exactly when it does by the distance that the user sees.
 TEST(Raw, DrawsTheSameCircleAsTheFinishedDistance) {
     std::mt19937_64 random(choose_seed());
-    std::vector<float> radii = {0.0f, 1.0f, 3.0f, 1e-30f, 1e-22f, 1.8446743e19f, 1.9e19f, FLT_MAX};
-    for (int i = 0; i < 20000; i++) {
+    std::vector<float> radii = {0.0f,          1.0f,    3.0f,  1e-30f,  1e-22f,   1e-44f,
+                                1.8446743e19f, 1.9e19f, 3e38f, FLT_MAX, INFINITY, -1.0f};
+    for (int i = 0; i < 3000; i++) {
         radii.push_back(std::ldexp(1.0f + static_cast<float>(random() % 8388608) / 8388608.0f,
-                                   static_cast<int>(random() % 144) - 80));
+                                   static_cast<int>(random() % 277) - 149));
     }
-    for (rhumb_metric metric : all_metrics()) {
-        rhumb__space space = space_for(RHUMB__SIMD_SCALAR, metric, 3);
-        for (float radius : radii) {
-            float raw = rhumb__space_raw(&space, radius);
-            ASSERT_LE(rhumb__space_finish(&space, raw), radius) << radius;
-            float outside = std::nextafter(raw, INFINITY);
-            if (std::isfinite(outside)) {
-                ASSERT_GT(rhumb__space_finish(&space, outside), radius) << radius;
+    for (rhumb_metric metric : {RHUMB_METRIC_L2SQ, RHUMB_METRIC_L2, RHUMB_METRIC_IP, RHUMB_METRIC_COSINE,
+                                RHUMB_METRIC_L1, RHUMB_METRIC_JACCARD, RHUMB_METRIC_HELLINGER}) {
+        for (rhumb_element element : {RHUMB_ELEMENT_F32, RHUMB_ELEMENT_BF16, RHUMB_ELEMENT_F64}) {
+            if (!rhumb__metric_supports(metric, element)) continue;
+            const rhumb__space space = space_for(RHUMB__SIMD_SCALAR, metric, 3, element);
+            for (float size : radii) {
+                for (float radius : {size, -size}) {
+                    const float raw = rhumb__space_raw(&space, radius);
+                    if (std::isfinite(raw)) {
+                        ASSERT_LE(rhumb__space_finish(&space, raw), radius) << radius;
+                    }
+                    const float outside = std::nextafter(raw, INFINITY);
+                    if (std::isfinite(outside) && (metric == RHUMB_METRIC_IP || outside >= 0.0f)) {
+                        ASSERT_GT(rhumb__space_finish(&space, outside), radius) << radius;
+                    }
+                }
             }
         }
     }
