@@ -26,6 +26,7 @@
 #include "distances/custom_kernels.h"
 #include "distances/edit_kernels.h"
 #include "distances/element.h"
+#include "distances/link_kernels.h"
 #include "distances/sum_double_kernels.h"
 #include "distances/sum_f32_kernels.h"
 #include "distances/sum_narrow_kernels.h"
@@ -146,6 +147,14 @@ static const struct metric TABLE[] = {
     [RHUMB_METRIC_CUSTOM] = {"custom", NULL, RHUMB__DOMAIN_ALL, KERNELS(
         {EVERYTHING, ANY(rhumb__custom), RAW(VALUE)})},
 };
+
+/* The kernels that link under ip, for the pairs that it has above. What their raw distances are is said in
+ * link_kernels.h. */
+static const struct entry LINK_IP[] = {
+    {E(F32), SUM_F32(link_ip), RAW(VALUE)},
+    NARROW_ENTRIES(link_ip, VALUE)
+    {NUMBERS_FOR_DOT, SUM_DOUBLE(link_ip), RAW(VALUE)},
+    {0}};
 /* clang-format on */
 
 enum { TABLE_SIZE = sizeof TABLE / sizeof TABLE[0] };
@@ -171,22 +180,28 @@ bool rhumb__metric_supports(rhumb_metric metric, rhumb_element element) {
     return rhumb__kernels_for(RHUMB__SIMD_SCALAR, metric, element) != NULL;
 }
 
-/* NULL when the metric does not measure the element type. */
-static const struct entry *entry_of(rhumb_metric metric, rhumb_element element) {
+/* The entry for `element` among entries, which may be NULL; NULL if there is none. */
+static const struct entry *find_entry(const struct entry *entry, rhumb_element element) {
     if (rhumb__element_bits(element) == 0) return NULL;
-    const struct entry *entry = metric_of(metric)->kernels;
     for (; entry != NULL && entry->elements != 0; entry++) {
         if ((entry->elements >> element & 1) != 0) return entry;
     }
     return NULL;
 }
 
-const rhumb__kernels *rhumb__kernels_for(rhumb__simd tier, rhumb_metric metric, rhumb_element element) {
-    const struct entry *entry = entry_of(metric, element);
+static const rhumb__kernels *kernels_of(const struct entry *entry, rhumb__simd tier) {
     return entry == NULL || (unsigned)tier >= TIER_COUNT ? NULL : entry->of_tier[tier];
 }
 
+const rhumb__kernels *rhumb__kernels_for(rhumb__simd tier, rhumb_metric metric, rhumb_element element) {
+    return kernels_of(find_entry(metric_of(metric)->kernels, element), tier);
+}
+
+const rhumb__kernels *rhumb__link_kernels_for(rhumb__simd tier, rhumb_metric metric, rhumb_element element) {
+    return kernels_of(find_entry(metric == RHUMB_METRIC_IP ? LINK_IP : metric_of(metric)->kernels, element), tier);
+}
+
 enum rhumb__raw_form rhumb__metric_raw_form(rhumb_metric metric, rhumb_element element) {
-    const struct entry *entry = entry_of(metric, element);
+    const struct entry *entry = find_entry(metric_of(metric)->kernels, element);
     return entry == NULL ? RHUMB__RAW_VALUE : entry->raw_form;
 }

@@ -43,4 +43,7 @@ const rhumb__kernels *rhumb__kernels_for(rhumb__simd tier, rhumb_metric metric, 
 /* What the raw distances of these kernels are, whatever the tier. */
 enum rhumb__raw_form rhumb__metric_raw_form(rhumb_metric metric, rhumb_element element);
 
+/* The kernels by which nodes are linked, likewise: those of the metric itself, except under ip (link_kernels.h). */
+const rhumb__kernels *rhumb__link_kernels_for(rhumb__simd tier, rhumb_metric metric, rhumb_element element);
+
 #endif /* RHUMB_DISTANCES_METRIC_H */

@@ -82,6 +82,7 @@ rhumb_status rhumb__space_init(rhumb__space *space, const rhumb__space_spec *spe
         .raw_form = rhumb__metric_raw_form(spec->metric, spec->element),
         .distance = kernels->distance,
         .distance_many = kernels->distance_many,
+        .link = *rhumb__link_kernels_for(tier, spec->metric, spec->element),
         .custom_distance = spec->custom_distance,
         .custom_context = spec->custom_context,
     };

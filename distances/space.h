@@ -64,6 +64,7 @@ struct rhumb__space {
     enum rhumb__raw_form raw_form;
     rhumb__distance_fn distance;
     rhumb__distance_many_fn distance_many;
+    rhumb__kernels link;               /* by which nodes choose their neighbours: the two above, except under ip */
     rhumb_distance_fn custom_distance; /* of a custom metric */
     void *custom_context;
 };

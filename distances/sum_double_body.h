@@ -25,6 +25,7 @@
 #include "distances/extreme.h"
 #include "distances/guard.h"
 #include "distances/kernel.h"
+#include "distances/link_kernels.h"
 #include "distances/raw.h"
 #include "distances/sum_double_kernels.h"
 
@@ -264,3 +265,10 @@ RHUMB__INLINE float measure(const rhumb__space *space, rhumb_metric metric, cons
     RHUMB__DEFINE_KERNELS(RHUMB__SUM_DOUBLE(name), name)
 
 RHUMB__SUM_DOUBLE_METRICS(DEFINE_SUM)
+
+RHUMB__INLINE rhumb__link_sums link_sums(const rhumb__space *space, const void *a, const void *b) {
+    const struct sums products = sum_all(space, RHUMB_METRIC_IP, a, b), squares = sum_all(space, RHUMB_METRIC_IP, b, b);
+    return (rhumb__link_sums){.dot = add_lanes(products.of), .square_b = add_lanes(squares.of)};
+}
+
+RHUMB__DEFINE_LINK_KERNELS(RHUMB__SUM_DOUBLE(link_ip), link_ip, link_sums)

@@ -15,6 +15,7 @@
 #include <stddef.h>
 
 #include "distances/lanes_avx512.h"
+#include "distances/link_kernels.h"
 #include "distances/sum_f32_kernels.h"
 #include "distances/sum_f32_x86.h"
 #include "distances/sum_lanes.h"
@@ -169,3 +170,9 @@ RHUMB__SUM_F32_DEFINE_KERNELS(l2sq, RHUMB_METRIC_L2SQ, avx512)
 RHUMB__SUM_F32_DEFINE_KERNELS(ip, RHUMB_METRIC_IP, avx512)
 RHUMB__SUM_F32_DEFINE_KERNELS(cosine, RHUMB_METRIC_COSINE, avx512)
 RHUMB__SUM_F32_DEFINE_L1(avx512)
+
+RHUMB__INLINE rhumb__link_sums link_sums(const rhumb__space *space, const void *a, const void *b) {
+    return float_link_sums(RHUMB_ELEMENT_F32, space->dim, a, b);
+}
+
+RHUMB__DEFINE_LINK_KERNELS(rhumb__sum_f32_link_ip_avx512, link_ip, link_sums)

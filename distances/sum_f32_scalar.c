@@ -11,6 +11,7 @@
 
 #include "distances/guard.h"
 #include "distances/kernel.h"
+#include "distances/link_kernels.h"
 #include "distances/sum_double_kernels.h"
 #include "distances/sum_f32_kernels.h"
 
@@ -60,6 +61,10 @@ static float ip(const rhumb__space *space, const void *a, const void *b) {
     return rhumb__guarded(space, RHUMB_METRIC_IP, a, b, raw, &rhumb__sum_double_ip_scalar);
 }
 
+RHUMB__INLINE rhumb__link_sums link_sums(const rhumb__space *space, const void *a, const void *b) {
+    return (rhumb__link_sums){.dot = (double)product(a, b, space->dim), .square_b = (double)product(b, b, space->dim)};
+}
+
 static float cosine(const rhumb__space *space, const void *a, const void *b) {
     float inverse_a = ((const float *)a)[space->dim], inverse_b = ((const float *)b)[space->dim];
     if (!is_sound(inverse_a) || !is_sound(inverse_b)) return rhumb__sum_f32_cosine_extreme(space, a, b);
@@ -81,3 +86,4 @@ float rhumb__sum_f32_cosine_extreme(const rhumb__space *space, const float *a, c
 RHUMB__DEFINE_KERNELS(rhumb__sum_f32_l2sq_scalar, l2sq)
 RHUMB__DEFINE_KERNELS(rhumb__sum_f32_ip_scalar, ip)
 RHUMB__DEFINE_KERNELS(rhumb__sum_f32_cosine_scalar, cosine)
+RHUMB__DEFINE_LINK_KERNELS(rhumb__sum_f32_link_ip_scalar, link_ip, link_sums)

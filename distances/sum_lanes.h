@@ -10,6 +10,7 @@
 #define RHUMB_DISTANCES_SUM_LANES_H
 
 #include "distances/kernel.h"
+#include "distances/link_kernels.h"
 
 /* What two components add to a sum: (a-b)^2, a*b or |a-b|. */
 enum term { TERM_SQUARE, TERM_PRODUCT, TERM_SIZE };
@@ -52,6 +53,51 @@ RHUMB__INLINE double float_sum(rhumb_element element, enum term term, size_t dim
     double sum = 0.0;
     for (size_t lane = 0; lane < FLOAT_LANES; lane++) sum += (double)lanes[lane];
     return sum;
+}
+
+/* ---- sums for linking ---- */
+
+/* Vectors of sums of a*b and of b*b. */
+struct link_floats {
+    floats dots, squares;
+};
+
+RHUMB__INLINE void link_add(rhumb_element element, struct link_floats *sum, const char *a, const char *b) {
+    const floats x = floats_load(element, a), y = floats_load(element, b);
+    sum->dots = floats_add_product(sum->dots, x, y);
+    sum->squares = floats_add_product(sum->squares, y, y);
+}
+
+/* Halves are added until one number is left. */
+RHUMB__INLINE double link_lanes(floats sum0, floats sum1, floats sum2, floats sum3) {
+    float lanes[FLOAT_LANES];
+    floats_store(lanes, floats_add(floats_add(sum0, sum1), floats_add(sum2, sum3)));
+    for (size_t half = FLOAT_LANES / 2; half > 0; half /= 2) {
+        for (size_t lane = 0; lane < half; lane++) lanes[lane] += lanes[lane + half];
+    }
+    return (double)lanes[0];
+}
+
+/* dot and square_b, in one pass over both rows. */
+RHUMB__INLINE rhumb__link_sums float_link_sums(rhumb_element element, size_t dim, const char *a, const char *b) {
+    const size_t step = FLOAT_LANES * float_bytes(element), end = dim * float_bytes(element);
+    struct link_floats sum0 = {floats_zero(), floats_zero()}, sum1 = sum0, sum2 = sum0, sum3 = sum0;
+    size_t at = 0;
+    for (; at + 4 * step <= end; at += 4 * step) {
+        link_add(element, &sum0, a + at, b + at);
+        link_add(element, &sum1, a + at + step, b + at + step);
+        link_add(element, &sum2, a + at + 2 * step, b + at + 2 * step);
+        link_add(element, &sum3, a + at + 3 * step, b + at + 3 * step);
+    }
+    for (; at + step <= end; at += step) link_add(element, &sum0, a + at, b + at);
+    if (at < end) {
+        char last_a[VECTOR_BYTES] = {0}, last_b[VECTOR_BYTES] = {0};
+        memcpy(last_a, a + at, end - at);
+        memcpy(last_b, b + at, end - at);
+        link_add(element, &sum1, last_a, last_b);
+    }
+    return (rhumb__link_sums){.dot = link_lanes(sum0.dots, sum1.dots, sum2.dots, sum3.dots),
+                              .square_b = link_lanes(sum0.squares, sum1.squares, sum2.squares, sum3.squares)};
 }
 
 #endif /* RHUMB_DISTANCES_SUM_LANES_H */

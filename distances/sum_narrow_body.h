@@ -16,6 +16,7 @@
  * RHUMB__WIDE(metric), and has included lanes_avx2.h or lanes_avx512.h. No state, no locks, no failures.
  */
 #include "distances/guard.h"
+#include "distances/link_kernels.h"
 #include "distances/sum_double_kernels.h"
 #include "distances/sum_f32_kernels.h"
 #include "distances/sum_lanes.h"
@@ -149,11 +150,24 @@ RHUMB__INLINE float measure(rhumb_element element, rhumb_metric metric, const rh
     }                                                                                                                  \
     RHUMB__DEFINE_KERNELS(RHUMB__SUM_NARROW(element, name), element##_##name)
 
+RHUMB__INLINE rhumb__link_sums link_sums_of(rhumb_element element, size_t dim, const void *a, const void *b) {
+    if (element != RHUMB_ELEMENT_I8 && element != RHUMB_ELEMENT_U8) return float_link_sums(element, dim, a, b);
+    return (rhumb__link_sums){.dot = byte_sum(element, TERM_PRODUCT, dim, a, b),
+                              .square_b = byte_sum(element, TERM_PRODUCT, dim, b, b)};
+}
+
+#define DEFINE_LINK(element, number)                                                                                   \
+    RHUMB__INLINE rhumb__link_sums element##_link_sums(const rhumb__space *space, const void *a, const void *b) {      \
+        return link_sums_of(number, space->dim, a, b);                                                                 \
+    }                                                                                                                  \
+    RHUMB__DEFINE_LINK_KERNELS(RHUMB__SUM_NARROW(element, link_ip), element##_link_ip, element##_link_sums)
+
 #define DEFINE_ELEMENT(element, number, unused)                                                                        \
     DEFINE_SUM(element, RHUMB_ELEMENT_##number, l2sq, RHUMB_METRIC_L2SQ)                                               \
     DEFINE_SUM(element, RHUMB_ELEMENT_##number, ip, RHUMB_METRIC_IP)                                                   \
     DEFINE_SUM(element, RHUMB_ELEMENT_##number, cosine, RHUMB_METRIC_COSINE)                                           \
-    DEFINE_SUM(element, RHUMB_ELEMENT_##number, l1, RHUMB_METRIC_L1)
+    DEFINE_SUM(element, RHUMB_ELEMENT_##number, l1, RHUMB_METRIC_L1)                                                   \
+    DEFINE_LINK(element, RHUMB_ELEMENT_##number)
 
 RHUMB__SUM_NARROW_ELEMENTS(DEFINE_ELEMENT, )
 RHUMB__DEFINE_KERNELS(RHUMB__SUM_NARROW(u8, jaccard), u8_jaccard)

@@ -20,6 +20,7 @@
 #include "engine/graph/active.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/search/walk/measure.h"
+#include "engine/search/walk/query.h"
 #include "engine/search/walk/walk.h"
 
 /* ---- step 1: search ---- */
@@ -271,6 +272,7 @@ rhumb_status rhumb__link_prepare(const rhumb__graph *graph, rhumb__scratch *scra
     const uint32_t ef = graph->params.ef_construction;
     rhumb_status status = rhumb__scratch_prepare_search(scratch, ef);
     if (status != RHUMB_OK) return status;
+    rhumb__query_use_link_distance(scratch);
     return rhumb__scratch_prepare_insert(scratch, graph->params.extend_candidates ? ef + ef * graph->params.M0 : 0);
 }
 

@@ -14,7 +14,8 @@ typedef struct rhumb__link_node {
     uint32_t active; /* its entry among the active inserts, in which it has been published */
 } rhumb__link_node;
 
-/* Makes room for what linking needs. RHUMB_E_NOMEM. */
+/* Makes room for what linking needs, and measures from the scratch's query by the distance that links nodes until the
+ * next query is set. RHUMB_E_NOMEM. */
 rhumb_status rhumb__link_prepare(const rhumb__graph *graph, rhumb__scratch *scratch) RHUMB_NODISCARD;
 
 /* Links the node, whose row is the scratch's query. It cannot fail; without the memory for the newest slots, those are

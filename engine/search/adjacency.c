@@ -42,6 +42,6 @@ uint32_t rhumb__adjacency_read(rhumb__graph *graph, rhumb__scratch *scratch, uin
 
 void rhumb__adjacency_measure(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, uint32_t count) {
     RHUMB_ASSERT_DEBUG(count <= scratch->candidate_capacity);
-    rhumb__measure_candidates(graph, scratch, slot, scratch->candidates, count);
+    rhumb__measure_neighbours(graph, scratch, slot, scratch->candidates, count);
     rhumb__sort_candidates(scratch->candidates, count);
 }

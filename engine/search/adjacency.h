@@ -22,7 +22,7 @@ uint32_t rhumb__adjacency_read(rhumb__graph *graph, rhumb__scratch *scratch, uin
                                uint64_t slot_limit);
 
 /* Measures the first `count` of scratch->candidates from the node at `slot`, with raw distances, and sorts them by
- * distance, equal ones by slot. The graph has its vectors. */
+ * distance, equal ones by slot; by the metric, as a user sees them. The graph has its vectors. */
 void rhumb__adjacency_measure(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, uint32_t count);
 
 #endif /* RHUMB_ENGINE_SEARCH_ADJACENCY_H */

@@ -202,6 +202,7 @@ static uint32_t find_predecessor(rhumb__graph *graph, rhumb__scratch *scratch, u
 static rhumb_status connect(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot) {
     rhumb_status status;
     RHUMB_TRY(rhumb__query_set_row(scratch, rhumb__graph_vector(graph, slot)));
+    rhumb__query_use_link_distance(scratch);
     RHUMB_TRY(rhumb__scratch_prepare_search(scratch, graph->params.ef_construction));
     const uint32_t predecessor = find_predecessor(graph, scratch, rhumb__entry_slot(atomic_load(&graph->entry)));
     const uint32_t replaced = force_link(graph, scratch, predecessor, slot);

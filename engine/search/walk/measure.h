@@ -1,7 +1,9 @@
 /* measure.h - the one place where the engine measures distances.
  *
  * There are two kinds: from the query of a scratch to nodes, which guide a search, and from one node to others, which
- * choose links. Distances are raw; rhumb__space_finish turns them into the metric's own unit.
+ * choose links. The former are those of the metric while a user searches, and those that link nodes while a node is
+ * being linked (scratch->kernels); the latter are those that link. Distances are raw; rhumb__space_finish turns those
+ * of the metric into its own unit.
  *
  * Everything is inlined into the loops that call it, so a step of a walk costs one indirect call, that of the kernel.
  * The prefetches must be inlined for another reason too: gcc 12 drops calls of a function that does nothing but
@@ -50,7 +52,7 @@ RHUMB__INLINE const void *rhumb__measure_prefetch(const rhumb__graph *graph, uin
 /* Measures the first `count` of scratch->rows, which are rows of rhumb__measure_row, into scratch->distances. */
 RHUMB__INLINE void rhumb__measure_rows(const rhumb__graph *graph, rhumb__scratch *scratch, uint32_t count) {
     RHUMB_ASSERT_DEBUG(count <= RHUMB__BATCH_MAX && !graph->graph_only);
-    graph->space.distance_many(&graph->space, scratch->query, scratch->rows, count, scratch->distances);
+    scratch->kernels.distance_many(&graph->space, scratch->query, scratch->rows, count, scratch->distances);
 }
 
 /* Measures the first `count` slots of scratch->batch into scratch->distances. */
@@ -62,31 +64,50 @@ RHUMB__INLINE void rhumb__measure_batch(const rhumb__graph *graph, rhumb__scratc
 
 /* Returns the distance of one node. */
 RHUMB__INLINE float rhumb__measure_slot(const rhumb__graph *graph, const rhumb__scratch *scratch, uint32_t slot) {
-    return graph->space.distance(&graph->space, scratch->query, rhumb__measure_row(graph, slot));
+    return scratch->kernels.distance(&graph->space, scratch->query, rhumb__measure_row(graph, slot));
 }
 
 /* ---- from node to node ---- */
 
-/* Measures `count` vectors from a vector. */
+/* Measures `count` vectors from a vector, to choose links. */
 RHUMB__INLINE void rhumb__measure_vectors(const rhumb__graph *graph, const void *vector, const void *const *vectors,
                                           uint32_t count, float *distances) {
-    graph->space.distance_many(&graph->space, vector, vectors, count, distances);
+    graph->space.link.distance_many(&graph->space, vector, vectors, count, distances);
 }
 
-/* Sets the distances of `count` candidates to those from the node at `slot`. Overwrites scratch->rows and
- * scratch->distances. */
-RHUMB__INLINE void rhumb__measure_candidates(const rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot,
-                                             rhumb__candidate *candidates, uint32_t count) {
+/* Where to measure from, and by which kernel. */
+typedef struct rhumb__measure_origin {
+    const void *vector;
+    rhumb__distance_many_fn distance_many;
+} rhumb__measure_origin;
+
+/* Sets the distances of `count` candidates. Overwrites scratch->rows and scratch->distances. */
+RHUMB__INLINE void rhumb__measure_candidates_from(const rhumb__graph *graph, rhumb__scratch *scratch,
+                                                  rhumb__measure_origin origin, rhumb__candidate *candidates,
+                                                  uint32_t count) {
     RHUMB_ASSERT_DEBUG(!graph->graph_only);
-    const void *vector = rhumb__graph_vector(graph, slot);
     for (uint32_t begin = 0; begin < count; begin += RHUMB__BATCH_MAX) {
         const uint32_t batch_count = count - begin < RHUMB__BATCH_MAX ? count - begin : RHUMB__BATCH_MAX;
         for (uint32_t i = 0; i < batch_count; i++) {
             scratch->rows[i] = rhumb__graph_vector(graph, candidates[begin + i].slot_mark);
         }
-        rhumb__measure_vectors(graph, vector, scratch->rows, batch_count, scratch->distances);
+        origin.distance_many(&graph->space, origin.vector, scratch->rows, batch_count, scratch->distances);
         for (uint32_t i = 0; i < batch_count; i++) candidates[begin + i].distance = scratch->distances[i];
     }
+}
+
+/* Sets the distances of `count` candidates to those from the node at `slot`, to choose links. */
+RHUMB__INLINE void rhumb__measure_candidates(const rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot,
+                                             rhumb__candidate *candidates, uint32_t count) {
+    const rhumb__measure_origin origin = {rhumb__graph_vector(graph, slot), graph->space.link.distance_many};
+    rhumb__measure_candidates_from(graph, scratch, origin, candidates, count);
+}
+
+/* The same by the metric, to show them to a user. */
+RHUMB__INLINE void rhumb__measure_neighbours(const rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot,
+                                             rhumb__candidate *neighbours, uint32_t count) {
+    const rhumb__measure_origin origin = {rhumb__graph_vector(graph, slot), graph->space.distance_many};
+    rhumb__measure_candidates_from(graph, scratch, origin, neighbours, count);
 }
 
 #endif /* RHUMB_ENGINE_SEARCH_WALK_MEASURE_H */

@@ -40,6 +40,7 @@ typedef struct rhumb__scratch {
     rhumb__key_set emitted;       /* within a radius, while an upsert runs: keys in the answer */
     uint8_t *query;               /* a prepared row, see query.h */
     uint32_t query_bytes;
+    rhumb__kernels kernels; /* that measure from the query: of the metric, or those by which nodes are linked */
 
     uint32_t list[RHUMB__M0_MAX]; /* a neighbour list as it was read */
     uint32_t batch[RHUMB__BATCH_MAX];

@@ -31,7 +31,7 @@
 #include "engine/build/place.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/tombstones.h"
-#include "engine/search/adjacency.h"
+#include "engine/search/walk/measure.h"
 #include "engine/search/walk/scratch.h"
 #include "engine/upkeep/relink.h"
 #include "storage/publish/publish.h"
@@ -191,7 +191,8 @@ static uint32_t repair_list(compaction *c, rhumb__scratch *scratch, uint32_t slo
             consider(c, scratch, slot, second[k], &candidate_count);
         }
     }
-    rhumb__adjacency_measure(c->old, scratch, slot, candidate_count);
+    rhumb__measure_candidates(c->old, scratch, slot, candidates, candidate_count);
+    rhumb__sort_candidates(candidates, candidate_count);
     /* Live neighbours stay: most of a list are nodes that linked back, which the selection alone would not keep. */
     uint32_t selected[RHUMB__M0_MAX];
     uint32_t kept_count = 0;
