@@ -38,7 +38,7 @@ static void fill_graph(rhumb__graph *graph, rhumb_index_stats *stats) {
     stats->slot_count = graph->counts.slot_count;
     stats->key_next = graph->counts.key_next;
     memcpy(stats->level_counts, graph->counts.level_counts, sizeof stats->level_counts);
-    const int32_t top = rhumb__counts_level_top(&graph->counts);
+    const int32_t top = rhumb__graph_level_top(graph);
     /* Under the lock, so that it never exceeds slot_count. */
     stats->count = rhumb__graph_live_count(graph);
     rhumb__mutex_unlock(&graph->append_lock);

@@ -180,7 +180,7 @@ bool rhumb__metric_supports(rhumb_metric metric, rhumb_element element) {
     return rhumb__kernels_for(RHUMB__SIMD_SCALAR, metric, element) != NULL;
 }
 
-/* The entry for `element` among entries, which may be NULL; NULL if there is none. */
+/* The entry for `element` among entries, which may be NULL; NULL when there is none. */
 static const struct entry *find_entry(const struct entry *entry, rhumb_element element) {
     if (rhumb__element_bits(element) == 0) return NULL;
     for (; entry != NULL && entry->elements != 0; entry++) {

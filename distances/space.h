@@ -102,6 +102,13 @@ rhumb_status rhumb__space_restore(const rhumb__space *space, const void *stored,
  * small; `length` is then the number needed. */
 rhumb_status rhumb__space_give(const rhumb__space *space, const void *row, void *vector) RHUMB_NODISCARD;
 
+/* Whether two prepared rows hold the same vector: any third is equally far from both. Not whether their distance is 0,
+ * which is not so for equal vectors under ip, and may be so for others. Thread-safe. */
+bool rhumb__space_equal(const rhumb__space *space, const void *a, const void *b);
+
+/* A hash of the vector in a prepared row: the same for equal vectors. Thread-safe. */
+uint64_t rhumb__space_hash(const rhumb__space *space, const void *row);
+
 /* The metric's own value for a raw distance; FLT_MAX or -FLT_MAX where f32 does not hold it. */
 float rhumb__space_finish(const rhumb__space *space, float raw_distance);
 

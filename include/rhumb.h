@@ -273,8 +273,8 @@ typedef struct rhumb_open_options {
     bool discard_log;                     /* Writing handles: remove a log that does not belong to the index instead of
                                              failing. Default false. */
     double compact_dead_share;            /* Writing handles: share of deleted vectors in the graph at which a
-                                             compaction begins in the background, 0 to 1; see rhumb_index_compact.
-                                             Default 0: a twentieth. 1: never. */
+                                             compaction begins in the background, 0 to 1, and 64 of them at least;
+                                             see rhumb_index_compact. Default 0: a twentieth. 1: never. */
     uint64_t compact_bytes_per_second;    /* Writing handles: how fast such a compaction may write vectors. Default 0:
                                              as fast as the disk. */
     bool graph_only;                      /* Open read-only without the vectors: they are not mapped, and may be damaged
@@ -309,7 +309,8 @@ RHUMB_API void rhumb_open_options_init(rhumb_open_options *options, size_t size)
  *   RHUMB_E_NOT_AN_INDEX    the file is not an index
  *   RHUMB_E_CORRUPT         the file or its log is damaged; the message says where
  *   RHUMB_E_TRUNCATED       the file is shorter than it should be
- *   RHUMB_E_VERSION         the file or its log needs a newer library
+ *   RHUMB_E_VERSION         the file is of another format version, or its log needs a newer library; the message says
+ *                           what to do
  *   RHUMB_E_LOG             the log belongs to another index, or operations between the two are missing, as after
  *                           restoring an old copy of one of them; with discard_log the index is opened without it
  *   RHUMB_E_METRIC          the index has a custom metric, and options do not supply the function of that name

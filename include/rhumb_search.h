@@ -187,7 +187,7 @@ typedef enum rhumb_filter_plan {
 
 /* Returns whether `key` matches.
  *
- * It is called on the threads that search, on several at the same time in a batch; once or twice per key, in no
+ * It is called on the threads that search, on several at the same time in a batch; a few times per key, in no
  * particular order, and also about keys that are not results. Its answer must not change during a search. It may call
  * functions of this library, except those that close or refresh the handle, compact the index or make a checkpoint. */
 typedef bool (*rhumb_filter_fn)(void *context, uint64_t key);

@@ -68,7 +68,7 @@ typedef enum rhumb_status {
     RHUMB_E_UNSUPPORTED = -7, /* this build or this index cannot do it */
 
     RHUMB_E_CORRUPT = -10,      /* the file contradicts itself or its checksums */
-    RHUMB_E_VERSION = -11,      /* the file needs a newer rhumb, or features this one does not know */
+    RHUMB_E_VERSION = -11,      /* the file is of another format version, or needs features this rhumb does not know */
     RHUMB_E_TRUNCATED = -12,    /* the file is shorter than its content requires */
     RHUMB_E_NOT_AN_INDEX = -13, /* the file does not begin like a rhumb file */
     RHUMB_E_LOG = -14,          /* the log does not belong to the index, or operations between the two are missing */

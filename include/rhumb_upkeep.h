@@ -184,7 +184,8 @@ typedef struct rhumb_compact_report {
  * carry over are slowed down, and all writers are blocked for some milliseconds
  * (rhumb_index_stats.compaction_pause_ns). Keys and vectors do not change. Other processes see one more checkpoint. A
  * handle compacts by itself when many vectors have been deleted (rhumb_open_options.compact_dead_share), except in mode
- * none.
+ * none: when the share is reached, and at least 64 deleted vectors. While fewer than 1,000 are deleted, it waits fifty
+ * times as long as the last of these compactions took.
  *
  * Needs free disk space for the live vectors once more, and memory for some numbers per vector, the new neighbour
  * lists, and 4 bytes per link for the default order. A crash leaves the index as it was or compacted, with every

@@ -1,24 +1,29 @@
 /* link.c - see link.h.
  *
- *   1. search    candidates on each level, and select among them.
- *   2. links     write the node's own lists on all levels; then each chosen neighbour gets a link to the node, its list
- *                pruned if it is full. Only now can searches get here, and they find a node that leads on.
+ *   1. search    candidates on each level, and select among them. If an equal vector is among those of level 0, the
+ *                node becomes a copy of that node (graph/ties.h), and that is all.
+ *   2. links     tie the node to its anchor (anchor.c), which also makes it known as a node that stays in the graph;
+ *                write its own lists on all levels; then each chosen neighbour gets a link to the node, its list pruned
+ *                if it is full.
  *   3. raise     the entry point if the node is on a higher level than any before. A node that found no entry point and
  *                is not the first after all goes back to step 1.
  *
- * Another insert that has seen this one among the active ones may link to it at any time, also before step 2 has
- * written the node's own lists; so step 2 keeps what it finds in them.
+ * Another insert that has seen this one among the active ones may link to it as soon as it is tied, also before step 2
+ * has written the node's own lists; so step 2 keeps what it finds in them.
  *
  * Locks: the chunk of one list at a time. Pruning computes its distances outside the lock and exchanges the list if it
  * has not changed in the meantime.
  */
 #include "engine/build/link.h"
+#include "engine/build/anchor.h"
 
+#include <sched.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "engine/graph/active.h"
 #include "engine/graph/neighbour_list.h"
+#include "engine/graph/ties.h"
 #include "engine/search/walk/measure.h"
 #include "engine/search/walk/query.h"
 #include "engine/search/walk/walk.h"
@@ -29,20 +34,16 @@
 typedef struct link_peers {
     uint32_t slots[RHUMB__ACTIVE_INSERT_MAX];
     uint32_t count;
-    uint32_t strangers[RHUMB__ACTIVE_INSERT_MAX]; /* on one level: those that the search has not met on its way */
-    uint32_t stranger_count;
 } link_peers;
 
 /* Adds the peers that are on this level to the pool. */
-static void add_peers(rhumb__graph *graph, rhumb__scratch *scratch, link_peers *peers, uint32_t level) {
-    peers->stranger_count = 0;
+static void add_peers(rhumb__graph *graph, rhumb__scratch *scratch, const link_peers *peers, uint32_t level) {
     for (uint32_t i = 0; i < peers->count; i++) {
         const uint32_t slot = peers->slots[i];
         if (slot >= scratch->slot_limit && !rhumb__scratch_extend(scratch)) continue;
         if (rhumb__node_level(rhumb__graph_node(graph, slot)) < level) continue;
         if (rhumb__visited_add(&scratch->visited, slot)) continue;
         rhumb__candidate_pool_add(&scratch->pool, slot, rhumb__measure_slot(graph, scratch, slot));
-        peers->strangers[peers->stranger_count++] = slot;
     }
 }
 
@@ -81,20 +82,6 @@ static void select_level(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t 
         rhumb__select(graph, scratch, candidates, graph->params.M, selected_of(scratch, level));
 }
 
-/* A node must keep a link to a node that the search has reached from the entry point. Links to concurrent inserts are
- * not enough: each of those may reject the link that the others rely on, and the group would end as an island. When
- * only such were selected, the nearest node that was reached takes the last entry. */
-static void keep_anchor(rhumb__graph *graph, rhumb__scratch *scratch, const link_peers *peers, uint32_t anchor) {
-    uint32_t *selected = selected_of(scratch, 0);
-    uint32_t *count = &scratch->selected_counts[0];
-    RHUMB_ASSERT_DEBUG(anchor < scratch->slot_limit && *count <= graph->params.M);
-    for (uint32_t i = 0; i < *count; i++) {
-        if (!rhumb__slots_contain(peers->strangers, peers->stranger_count, selected[i])) return;
-    }
-    if (*count == graph->params.M) --*count;
-    selected[(*count)++] = anchor;
-}
-
 /* Returns where the search for the levels up to `level` begins: at a node whose own insert has ended, so that it is
  * linked on all of its levels. Others can be met on upper levels, where inserts that saw them among the active ones
  * have linked them, and have nothing below yet; two that began at each other would end as an island of level 0. Instead
@@ -119,7 +106,7 @@ static rhumb__nearest nearest_settled(rhumb__graph *graph, const rhumb__candidat
 /* The peers are read before the search begins: an insert that is not among them has either finished, so that the search
  * finds it, or publishes itself later and finds this one. Read afterwards, one that finished during the search would be
  * missed. */
-bool rhumb__link_search(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__link_node *node) {
+rhumb__link_found rhumb__link_search(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__link_node *node) {
     RHUMB_ASSERT_DEBUG(node->level == rhumb__node_level(rhumb__graph_node(graph, node->slot)));
     RHUMB_ASSERT_DEBUG(node->level <= graph->params.level_max);
     const uint32_t ef = graph->params.ef_construction;
@@ -127,109 +114,57 @@ bool rhumb__link_search(rhumb__graph *graph, rhumb__scratch *scratch, const rhum
     peers.count = rhumb__active_peers(graph, node->active, peers.slots);
     uint32_t top;
     rhumb__nearest start = descend_to_settled(graph, scratch, node->level, &top);
-    const bool has_start = start.slot != RHUMB__SLOT_NONE;
+    rhumb__link_found found = {
+        .has_start = start.slot != RHUMB__SLOT_NONE, .has_peers = peers.count > 0, .equal = RHUMB__SLOT_NONE};
     for (uint32_t i = 0; i <= node->level; i++) {
         const uint32_t level = node->level - i;
         rhumb__visited_clear(&scratch->visited);
         if (node->slot < scratch->slot_limit) (void)rhumb__visited_add(&scratch->visited, node->slot);
         rhumb__candidate_pool_clear(&scratch->pool, ef);
-        if (has_start && level <= top) {
+        if (found.has_start && level <= top) {
             rhumb__walk_level(graph, scratch, start, level, ef);
             start = nearest_settled(graph, &scratch->pool, start);
         }
+        if (level == 0) found.equal = rhumb__link_find_equal(graph, scratch, node);
+        if (found.equal != RHUMB__SLOT_NONE) break;
         add_peers(graph, scratch, &peers, level);
         select_level(graph, scratch, level);
     }
-    if (has_start) keep_anchor(graph, scratch, &peers, start.slot);
-    return has_start;
+    return found;
 }
 
 /* ---- step 2: links ---- */
 
-/* Slots that are to be added to one list. */
-typedef struct link_addition {
-    uint32_t slot; /* whose list, and on which level */
-    uint32_t level;
-    const uint32_t *added;
-    uint32_t added_count;
-    bool insist; /* the first of them is added even if the heuristic rejects it */
-} link_addition;
-
-/* Puts what the list should hold into scratch->kept: what it holds now, which is the first before_count of
- * scratch->list, and what is added, when that fits; otherwise what the heuristic selects. As in hnswlib, what it passes
- * over is dropped even if there were room. Slots that a damaged file put there are dropped too. Returns how many. */
-static uint32_t merge_links(rhumb__graph *graph, rhumb__scratch *scratch, const link_addition *addition,
-                            const rhumb__list *list, uint32_t before_count) {
-    rhumb__candidate candidates[2 * RHUMB__M0_MAX];
-    uint32_t all[2 * RHUMB__M0_MAX];
-    const uint64_t slot_limit = atomic_load_explicit(&graph->slot_limit, memory_order_acquire);
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < before_count; i++) {
-        if (scratch->list[i] < slot_limit && scratch->list[i] != addition->slot) all[count++] = scratch->list[i];
+/* Drops the selected nodes that are not tied. These are peers that have not found out yet whether they become copies,
+ * which no list may contain, and peers that have. The node itself is tied already: of two inserts that see each other,
+ * the one that ties its node later finds the other tied. */
+static void drop_untied(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t level) {
+    uint32_t *selected = selected_of(scratch, level);
+    uint32_t kept_count = 0;
+    for (uint32_t i = 0; i < scratch->selected_counts[level]; i++) {
+        if (rhumb__graph_anchor(graph, selected[i]) != RHUMB__SLOT_NONE) selected[kept_count++] = selected[i];
     }
-    for (uint32_t i = 0; i < addition->added_count; i++) {
-        const bool there = rhumb__slots_contain(scratch->list, before_count, addition->added[i]);
-        if (!there) all[count++] = addition->added[i];
-    }
-    RHUMB_ASSERT_DEBUG(count <= 2 * RHUMB__M0_MAX);
-    if (count <= list->capacity) {
-        memcpy(scratch->kept, all, count * sizeof *all);
-        return count;
-    }
-    for (uint32_t i = 0; i < count; i++) candidates[i].slot_mark = all[i];
-    rhumb__measure_candidates(graph, scratch, addition->slot, candidates, count);
-    rhumb__sort_candidates(candidates, count);
-    return rhumb__select(graph, scratch, (rhumb__candidates){candidates, count}, list->capacity, scratch->kept);
+    scratch->selected_counts[level] = kept_count;
 }
 
-/* Adds to a list, pruning it if it overflows. Returns whether the first of the added slots is in the list now. */
-static bool add_links(rhumb__graph *graph, rhumb__scratch *scratch, const link_addition *addition) {
-    rhumb__graph_assert_slot(graph, addition->slot);
-    RHUMB_ASSERT_DEBUG(!rhumb__slots_contain(addition->added, addition->added_count, addition->slot));
-    const rhumb__list list = rhumb__graph_list(graph, addition->slot, addition->level);
-    if (list.slots == NULL || addition->added_count == 0) return false;
-    uint32_t *slots = scratch->kept;
-    /* A failed exchange means that another insert has changed the list, so one of them always makes progress. */
-    for (;;) {
-        const uint32_t before_count = rhumb__list_read(&list, scratch->list);
-        uint32_t count = merge_links(graph, scratch, addition, &list, before_count);
-        RHUMB_ASSERT_DEBUG(count <= list.capacity);
-        bool kept = rhumb__slots_contain(slots, count, addition->added[0]);
-        if (!kept && addition->insist) {
-            /* Instead of the farthest when the list is full: the selection is in the order of distance. */
-            if (count == list.capacity) count--;
-            slots[count++] = addition->added[0];
-            kept = true;
-        }
-        if (rhumb__list_exchange(&list, scratch->list, before_count, slots, count)) return kept;
-    }
-}
-
-/* Adds the links back to the node on one level. When the heuristic of every neighbour rejects the node on level 0, the
- * nearest one takes it anyway: a node that is in no list is a node that no search finds. */
+/* Adds the links back to the node on one level. */
 static void add_links_back(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__link_node *node, uint32_t level) {
     const uint32_t *selected = selected_of(scratch, level);
-    const uint32_t count = scratch->selected_counts[level];
-    link_addition addition = {.level = level, .added = &node->slot, .added_count = 1};
-    bool linked = false;
-    for (uint32_t i = 0; i < count; i++) {
+    rhumb__link_addition addition = {.level = level, .added = &node->slot, .added_count = 1};
+    for (uint32_t i = 0; i < scratch->selected_counts[level]; i++) {
         addition.slot = selected[i];
-        linked = add_links(graph, scratch, &addition) || linked;
+        (void)rhumb__link_add(graph, scratch, &addition);
     }
-    if (level != 0 || linked || count == 0) return;
-    addition.slot = selected[0];
-    addition.insist = true;
-    (void)add_links(graph, scratch, &addition);
 }
 
 /* All own lists are written before all links back, so that a search that gets to the node can leave it. */
 static void link_node(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__link_node *node) {
     for (uint32_t level = 0; level <= node->level; level++) {
-        const link_addition addition = {.slot = node->slot,
-                                        .level = level,
-                                        .added = selected_of(scratch, level),
-                                        .added_count = scratch->selected_counts[level]};
-        (void)add_links(graph, scratch, &addition);
+        const rhumb__link_addition addition = {.slot = node->slot,
+                                               .level = level,
+                                               .added = selected_of(scratch, level),
+                                               .added_count = scratch->selected_counts[level]};
+        (void)rhumb__link_add(graph, scratch, &addition);
     }
     for (uint32_t level = 0; level <= node->level; level++) add_links_back(graph, scratch, node, level);
 }
@@ -241,6 +176,16 @@ static void link_node(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb_
 static bool is_better_entry(const rhumb__link_node *node, uint64_t entry) {
     const uint32_t level = rhumb__entry_level(entry);
     return node->level > level || (node->level == level && node->slot < rhumb__entry_slot(entry));
+}
+
+/* Lowers the first slot of the node's level to the node's. */
+static void note_first(rhumb__graph *graph, const rhumb__link_node *node) {
+    _Atomic uint32_t *level_first = &graph->level_first[node->level];
+    uint32_t first = atomic_load_explicit(level_first, memory_order_relaxed);
+    /* Release pairs with the acquire in checkpoint.c. RHUMB__SLOT_NONE is above all slots. */
+    while (node->slot < first && !atomic_compare_exchange_weak_explicit(level_first, &first, node->slot,
+                                                                        memory_order_release, memory_order_relaxed)) {
+    }
 }
 
 /* Returns false when the node found no entry point to begin at and there is one now: another insert was the first. What
@@ -262,10 +207,27 @@ static bool link_raise_entry(rhumb__graph *graph, const rhumb__link_node *node, 
 
 /* ---- all steps ---- */
 
-bool rhumb__link_finish(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__link_node *node, bool had_start) {
+bool rhumb__link_finish(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__link_node *node,
+                        const rhumb__link_found *found) {
+    if (found->equal != RHUMB__SLOT_NONE) {
+        rhumb__tie_hang(graph, node->slot, found->equal);
+        return true;
+    }
     RHUMB_ASSERT_DEBUG(scratch->selected_counts[0] <= graph->params.M);
+    rhumb__link_tie(graph, scratch, node, found->has_start);
+    /* While a graph is rebuilt, nodes that are not tied yet are heads all the same. */
+    if (found->has_peers && !node->any_anchor) {
+        /* Pairs with itself: of two threads that tie and then look, one at least sees the other's tie. */
+        atomic_thread_fence(memory_order_seq_cst);
+        for (uint32_t level = 0; level <= node->level; level++) drop_untied(graph, scratch, level);
+    }
     link_node(graph, scratch, node);
-    return link_raise_entry(graph, node, had_start);
+    if (!link_raise_entry(graph, node, found->has_start)) {
+        rhumb__tie_clear_anchor(graph, node->slot);
+        return false;
+    }
+    note_first(graph, node);
+    return true;
 }
 
 rhumb_status rhumb__link_prepare(const rhumb__graph *graph, rhumb__scratch *scratch) {
@@ -276,12 +238,27 @@ rhumb_status rhumb__link_prepare(const rhumb__graph *graph, rhumb__scratch *scra
     return rhumb__scratch_prepare_insert(scratch, graph->params.extend_candidates ? ef + ef * graph->params.M0 : 0);
 }
 
-void rhumb__link(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__link_node *node) {
-    (void)rhumb__scratch_extend(scratch);
-    /* The second time there is an entry point, unless there is no memory to reach it. */
-    bool done = false;
-    for (uint32_t attempt = 0; attempt < 2 && !done; attempt++) {
-        const bool had_start = rhumb__link_search(graph, scratch, node);
-        done = rhumb__link_finish(graph, scratch, node, had_start);
+/* Waits while slot 0 is being inserted into an empty graph, so that it becomes the root: anchors have lower slots. */
+static void wait_for_root(rhumb__graph *graph, uint32_t slot) {
+    while (slot != 0 && atomic_load_explicit(&graph->entry, memory_order_acquire) == RHUMB__ENTRY_NONE &&
+           rhumb__active_has_slot(graph, 0)) {
+        sched_yield();
     }
+}
+
+void rhumb__link(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__link_node *node) {
+    if (rhumb__graph_is_copy(graph, node->slot)) return;
+    wait_for_root(graph, node->slot);
+    (void)rhumb__scratch_extend(scratch);
+    rhumb__link_found found = rhumb__link_search(graph, scratch, node);
+    if (rhumb__link_finish(graph, scratch, node, &found)) return;
+    /* Now there is an entry point, unless there is no memory to reach it. The node has been tied for a moment, so other
+     * inserts may have linked to it. */
+    rhumb__link_node again = *node;
+    again.as_head = true;
+    found = rhumb__link_search(graph, scratch, &again);
+    if (rhumb__link_finish(graph, scratch, &again, &found)) return;
+    rhumb__link_tie(graph, scratch, &again, true);
+    (void)link_raise_entry(graph, &again, true);
+    note_first(graph, &again);
 }

@@ -16,6 +16,7 @@
 #include "engine/build/removal.h"
 #include "engine/graph/active.h"
 #include "engine/graph/neighbour_list.h"
+#include "engine/graph/ties.h"
 #include "engine/search/walk/query.h"
 
 rhumb_status rhumb__place_allocate(rhumb__graph *graph, uint64_t key, rhumb__node_place *place_out) {
@@ -29,7 +30,7 @@ rhumb_status rhumb__place_allocate(rhumb__graph *graph, uint64_t key, rhumb__nod
     *place_out = (rhumb__node_place){slot, level, (uint32_t)counts->upper_row_count};
     counts->slot_count++;
     counts->upper_row_count += level;
-    if (counts->level_counts[level]++ == 0) counts->level_first[level] = slot;
+    counts->level_counts[level]++;
     if (key >= counts->key_next) counts->key_next = key == UINT64_MAX ? UINT64_MAX : key + 1;
     RHUMB_ASSERT_DEBUG(counts->slot_count <= atomic_load(&graph->slot_limit));
     return RHUMB_OK;
@@ -45,6 +46,7 @@ void rhumb__place_write(rhumb__graph *graph, const void *row, const rhumb__node_
     rhumb__node_record *record = rhumb__section_row(&graph->sections[RHUMB__SECTION_NODES], place->slot);
     const rhumb__list list0 = rhumb__graph_list(graph, place->slot, 0);
     rhumb__list_clear(&list0);
+    rhumb__tie_clear(graph, place->slot);
     for (uint32_t i = 0; i < place->level; i++) {
         const uint64_t upper_row = (uint64_t)place->upper_row + i;
         const rhumb__list list = {&graph->sections[RHUMB__SECTION_LISTS_UPPER], upper_row,
@@ -83,16 +85,27 @@ done:
     return status;
 }
 
-rhumb_status rhumb__graph_link_placed(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot) {
+static rhumb_status link_written(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, bool as_head) {
     rhumb_status status;
     RHUMB_ASSERT_DEBUG(slot < atomic_load(&graph->slot_limit));
     RHUMB_TRY(rhumb__query_set_row(scratch, rhumb__graph_vector(graph, slot)));
     RHUMB_TRY(rhumb__link_prepare(graph, scratch));
-    rhumb__link_node node = {.slot = slot, .level = rhumb__node_level(rhumb__graph_node(graph, slot))};
+    rhumb__link_node node = {.slot = slot,
+                             .level = rhumb__node_level(rhumb__graph_node(graph, slot)),
+                             .as_head = as_head,
+                             .any_anchor = as_head};
     node.active = rhumb__active_claim(graph);
     rhumb__active_publish(graph, node.active, slot);
     rhumb__link(graph, scratch, &node);
     rhumb__active_leave(graph, node.active);
 done:
     return status;
+}
+
+rhumb_status rhumb__graph_link_placed(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot) {
+    return link_written(graph, scratch, slot, false);
+}
+
+rhumb_status rhumb__graph_link_head(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot) {
+    return link_written(graph, scratch, slot, true);
 }

@@ -28,4 +28,8 @@ rhumb_status rhumb__graph_place(rhumb__graph *graph, uint64_t key, const void *r
 /* Links a node that rhumb__graph_place has written. Any number of threads may call it at once. RHUMB_E_NOMEM. */
 rhumb_status rhumb__graph_link_placed(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot) RHUMB_NODISCARD;
 
+/* The same for a head of a graph that is being rebuilt: all of its nodes are placed, and its copies hang already, so
+ * the node does not become one, and any node may be its anchor. */
+rhumb_status rhumb__graph_link_head(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot) RHUMB_NODISCARD;
+
 #endif /* RHUMB_ENGINE_BUILD_PLACE_H */

@@ -108,7 +108,7 @@ static void count_unreachable_of(rhumb__writer *writer, rhumb__graph *graph) {
     const uint64_t slot_count = rhumb__graph_slot_count(graph);
     uint64_t count = 0;
     rhumb__active_wait(graph, slot_count);
-    if (rhumb__reachability_count(graph, slot_count, NULL, &count) != RHUMB_OK) return;
+    if (rhumb__reachability_count(graph, slot_count, &count) != RHUMB_OK) return;
     rhumb__mutex_lock(&writer->stats_lock);
     writer->checkpoint_stats.unreachable_count = count;
     writer->checkpoint_stats.unreachable_lsn = lsn;

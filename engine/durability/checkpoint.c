@@ -30,6 +30,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/bits.h"
 #include "base/clock.h"
 #include "base/log_message.h"
 #include "base/status.h"
@@ -116,7 +117,7 @@ static rhumb_status checkpoint_fix_blocked(rhumb__graph *graph, version *v) {
     v->tombstone_row_count = row_count;
     const rhumb__section *tombstones = &graph->sections[RHUMB__SECTION_TOMBSTONES];
     if (row_count > 0) memcpy(v->tombstones, tombstones->base, row_count * RHUMB__TOMBSTONE_ROW_BYTES);
-    v->image = (rhumb__version_image){.counts = &v->counts, .tombstones = v->tombstones};
+    v->image = (rhumb__version_image){.counts = &v->counts, .tombstones = v->tombstones, .graph = graph};
     rhumb__removals_defer(graph);
     return RHUMB_OK;
 }
@@ -139,6 +140,12 @@ static rhumb_status checkpoint_fix(rhumb__graph *graph, version *v) {
     }
     rhumb__active_wait(graph, v->counts.slot_count);
     RHUMB_ASSERT_DEBUG(v->counts.slot_count <= atomic_load(&graph->finished_count));
+    /* Every node below slot_count is linked now; nodes from there on may be too. */
+    for (uint32_t level = 0; level < RHUMB__LEVEL_COUNT; level++) {
+        const uint32_t first = atomic_load_explicit(&graph->level_first[level], memory_order_acquire);
+        v->counts.level_first[level] = first < v->counts.slot_count ? first : RHUMB__SLOT_NONE;
+    }
+    v->counts.copy_count = rhumb__min_u64(atomic_load(&graph->copy_count), v->counts.slot_count);
     v->counts.key_bucket_count = atomic_load_explicit(&graph->key_table.bucket_count, memory_order_acquire);
     rhumb__mutex_lock(&graph->key_table.overflow_lock);
     v->counts.key_overflow_count = graph->key_table.overflow_count;

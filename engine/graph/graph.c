@@ -34,6 +34,7 @@ rhumb_status rhumb__graph_new(rhumb__graph **graph_out) {
     }
     for (uint32_t level = 0; level < RHUMB__LEVEL_COUNT; level++) {
         graph->counts.level_first[level] = RHUMB__SLOT_NONE;
+        atomic_store(&graph->level_first[level], RHUMB__SLOT_NONE);
     }
     *graph_out = graph;
     return RHUMB_OK;
@@ -147,6 +148,10 @@ void rhumb__graph_start(rhumb__graph *graph) {
     atomic_store(&graph->upper_row_limit, counts->upper_row_count);
     atomic_store(&graph->finished_count, counts->slot_count);
     atomic_store(&graph->dead_count, counts->dead_count);
+    atomic_store(&graph->copy_count, counts->copy_count);
+    for (uint32_t level = 0; level < RHUMB__LEVEL_COUNT; level++) {
+        atomic_store(&graph->level_first[level], counts->level_first[level]);
+    }
     rhumb__unlinked_set(graph, counts->slot_count, counts->slot_count);
     const int32_t top = rhumb__counts_level_top(counts);
     if (top < 0) return;

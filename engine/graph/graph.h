@@ -3,6 +3,7 @@
  * Sections by slot:  vectors (the space's rows), keys (u64), nodes (rhumb__node_record), lists0 (M0 slots per row).
  * By upper row:      lists_upper (M slots per row); a node of level L owns L rows in succession, for levels 1 to L.
  * By 512 slots:      tombstones, see tombstones.h.
+ * By 8 slots:        ties, see ties.h.
  * Of the key table:  key_buckets and key_overflow, see key_table.h.
  * What they are in the file is in one table: see sections.h.
  *
@@ -14,8 +15,7 @@
  *   3. A list has no duplicates, does not contain its own slot, and contains only nodes that exist on that level; the
  *      entries come first, then RHUMB__SLOT_NONE. A thread that reads a list while another changes it may see an entry
  *      twice or miss one, nothing else.
- *   4. The entry point is the node with the lowest slot among those on the highest level that a finished insert has
- *      reached.
+ *   4. The entry point is the node with the lowest slot among those on the highest level that a linked node has.
  *   5. A file may violate all of this. Every slot read from a list or from the key table is checked against slot_limit
  *      before it is used, and so is every level and upper row. Damage makes answers worse, nothing else.
  *
@@ -36,7 +36,6 @@
 #include "engine/graph/sections.h"
 #include "storage/store.h"
 
-typedef struct rhumb__graph rhumb__graph;
 typedef struct rhumb__writer rhumb__writer;
 
 /* A row of the nodes section, as one 64-bit number: bits 0 to 31 hold the first upper row (if level > 0), bits 32 to 39
@@ -108,11 +107,15 @@ struct rhumb__graph {
     _Atomic uint64_t derived_row_counts[RHUMB__SECTION_ID_LIMIT];
     rhumb__key_table key_table;
 
+    /* By level, among the nodes whose highest level it is and that are linked: the lowest slot, or RHUMB__SLOT_NONE. */
+    _Atomic uint32_t level_first[RHUMB__LEVEL_COUNT];
+    _Atomic uint64_t copy_count;      /* nodes that are copies, see ties.h; in an opened graph it may be higher */
     _Atomic uint64_t entry;           /* release by the insert that raises it, acquire by searches */
     _Atomic uint64_t slot_limit;      /* slots below it can be read; release by growth, acquire by searches */
     _Atomic uint64_t upper_row_limit; /* the same for rows of lists_upper */
 
-    rhumb__mutex append_lock; /* guards the allocation of slots, and counts except for its key table numbers */
+    /* Guards the allocation of slots, and `counts` except for its key table numbers, level_first and copy_count. */
+    rhumb__mutex append_lock;
     rhumb__counts counts;
     _Atomic uint64_t finished_count; /* inserts that have finished */
     _Atomic uint64_t dead_count;     /* deletes that have finished; rhumb_index_count returns the difference */
@@ -194,6 +197,13 @@ static inline uint64_t rhumb__graph_node(const rhumb__graph *graph, uint32_t slo
     rhumb__graph_assert_slot(graph, slot);
     rhumb__node_record *record = rhumb__section_row(&graph->sections[RHUMB__SECTION_NODES], slot);
     return atomic_load_explicit(record, memory_order_acquire);
+}
+
+/* The highest level that a linked node has, or -1. */
+static inline int32_t rhumb__graph_level_top(const rhumb__graph *graph) {
+    int32_t level = (int32_t)RHUMB__LEVEL_MAX;
+    while (level >= 0 && atomic_load(&graph->level_first[level]) == RHUMB__SLOT_NONE) level--;
+    return level;
 }
 
 /* The number of nodes that searches can find. */

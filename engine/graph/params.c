@@ -8,7 +8,7 @@
 #include "base/bits.h"
 #include "base/status.h"
 
-#define CLIENT_VERSION 1u
+#define CLIENT_VERSION 2u
 #define FLAG_EXTEND_CANDIDATES 1u
 #define FLAG_KEEP_PRUNED 2u
 #define FLAG_NORMALISE 4u
@@ -38,9 +38,10 @@ typedef struct client_record {
     uint64_t lsn;
     uint64_t key_next;
     char custom_name[RHUMB__CUSTOM_NAME_BYTES];
+    uint64_t copy_count;
 } client_record;
 
-static_assert(sizeof(client_record) == 384, "client record size");
+static_assert(sizeof(client_record) == 392, "client record size");
 static_assert(offsetof(client_record, version) == 0, "client record layout");
 static_assert(offsetof(client_record, dim) == 4, "client record layout");
 static_assert(offsetof(client_record, metric) == 8, "client record layout");
@@ -64,6 +65,7 @@ static_assert(offsetof(client_record, dead_count) == 296, "client record layout"
 static_assert(offsetof(client_record, lsn) == 304, "client record layout");
 static_assert(offsetof(client_record, key_next) == 312, "client record layout");
 static_assert(offsetof(client_record, custom_name) == 320, "client record layout");
+static_assert(offsetof(client_record, copy_count) == 384, "client record layout");
 static_assert(sizeof(client_record) <= RHUMB__CLIENT_BYTES, "the client record fits into a superblock");
 
 static rhumb_status check_range(const char *name, uint64_t value, uint64_t low, uint64_t high) {
@@ -115,6 +117,7 @@ void rhumb__params_encode(const rhumb__params *params, const rhumb__counts *coun
         .dead_count = counts->dead_count,
         .lsn = counts->lsn,
         .key_next = counts->key_next,
+        .copy_count = counts->copy_count,
     };
     memcpy(record.level_counts, counts->level_counts, sizeof record.level_counts);
     memcpy(record.level_first, counts->level_first, sizeof record.level_first);
@@ -128,6 +131,7 @@ static rhumb_status check_counts(const rhumb__counts *counts, const rhumb__param
     uint64_t node_count = 0;
     uint64_t upper_row_count = 0;
     bool level_first_right = true;
+    bool has_first = false;
     for (uint32_t level = 0; level < RHUMB__LEVEL_COUNT; level++) {
         const uint64_t count = counts->level_counts[level];
         const uint32_t first = counts->level_first[level];
@@ -137,10 +141,14 @@ static rhumb_status check_counts(const rhumb__counts *counts, const rhumb__param
         }
         node_count += count;
         upper_row_count += count * level;
-        level_first_right = level_first_right && (count == 0 ? first == RHUMB__SLOT_NONE : first < counts->slot_count);
+        /* All nodes of a level may be copies. */
+        level_first_right =
+            level_first_right && (first == RHUMB__SLOT_NONE || (count > 0 && first < counts->slot_count));
+        has_first = has_first || first != RHUMB__SLOT_NONE;
     }
     if (node_count != counts->slot_count || upper_row_count != counts->upper_row_count || !level_first_right ||
-        counts->slot_count >= RHUMB__SLOT_LIMIT || counts->dead_count > counts->slot_count) {
+        has_first != (counts->slot_count > 0) || counts->slot_count >= RHUMB__SLOT_LIMIT ||
+        counts->dead_count > counts->slot_count || counts->copy_count > counts->slot_count) {
         return rhumb__fail_at(
             RHUMB_E_CORRUPT, path, RHUMB_OFFSET_NONE,
             "the counts contradict each other: %llu slots, but %llu nodes by level; %llu upper lists, "
@@ -193,6 +201,7 @@ rhumb_status rhumb__params_decode(const uint8_t client[RHUMB__CLIENT_BYTES], con
         .dead_count = record.dead_count,
         .lsn = record.lsn,
         .key_next = record.key_next,
+        .copy_count = record.copy_count,
     };
     memcpy(counts->level_counts, record.level_counts, sizeof counts->level_counts);
     memcpy(counts->level_first, record.level_first, sizeof counts->level_first);
@@ -240,7 +249,7 @@ rhumb_status rhumb__params_space(const rhumb__params *params, const char *path, 
 
 int32_t rhumb__counts_level_top(const rhumb__counts *counts) {
     for (int32_t level = (int32_t)RHUMB__LEVEL_COUNT - 1; level >= 0; level--) {
-        if (counts->level_counts[level] > 0) return level;
+        if (counts->level_first[level] != RHUMB__SLOT_NONE) return level;
     }
     return -1;
 }

@@ -59,7 +59,8 @@ typedef struct rhumb__counts {
     uint64_t key_next;                         /* one above the largest key ever inserted */
     uint64_t lsn;                              /* the last operation that the version holds, see storage/log/log.h */
     uint64_t level_counts[RHUMB__LEVEL_COUNT]; /* nodes whose highest level is this one */
-    uint32_t level_first[RHUMB__LEVEL_COUNT];  /* the lowest slot among them, or RHUMB__SLOT_NONE */
+    uint32_t level_first[RHUMB__LEVEL_COUNT];  /* the lowest slot of those that are in the graph, or RHUMB__SLOT_NONE */
+    uint64_t copy_count;                       /* at least as many as are copies, see ties.h */
 } rhumb__counts;
 
 /* RHUMB_E_INVALID when a parameter is out of range; the message names it. */
@@ -83,7 +84,7 @@ rhumb_status rhumb__params_supply(rhumb__params *params, const rhumb__custom_met
  * is RHUMB_E_VERSION; for those of a caller it is NULL. What rhumb__space_init returns. */
 rhumb_status rhumb__params_space(const rhumb__params *params, const char *path, rhumb__space *space) RHUMB_NODISCARD;
 
-/* The highest level that has a node, or -1 in an empty index. */
+/* The highest level that a node in the graph has, or -1 in an empty index. */
 int32_t rhumb__counts_level_top(const rhumb__counts *counts);
 
 /* The level of the node at `slot`: distributed as floor(-ln(U) * level_scale / ln(M)), U uniform in (0, 1] (HNSW paper,

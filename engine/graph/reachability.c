@@ -3,7 +3,7 @@
  * A breadth-first walk with two bitmaps, reached and expanded, instead of a queue of slots. Each sweep over the bitmaps
  * expands every node that is reached and not yet expanded; a node that is reached at a slot the sweep has already
  * passed is expanded by the next sweep. There are about as many sweeps as the graph is deep, and their cost is that of
- * the lists they read. Owns the bitmaps until they are returned. Locks: none.
+ * the lists they read. A copy is in no list: it is reached where its head is. Owns the bitmaps. Locks: none.
  */
 #include "engine/graph/reachability.h"
 
@@ -12,6 +12,7 @@
 #include "base/bits.h"
 #include "base/status.h"
 #include "engine/graph/neighbour_list.h"
+#include "engine/graph/ties.h"
 #include "engine/graph/tombstones.h"
 #include "engine/graph/unlinked.h"
 
@@ -40,15 +41,19 @@ static uint64_t count_lost(rhumb__graph *graph, uint64_t slot_limit, const uint6
     const uint64_t unlinked_begin = rhumb__unlinked_begin(graph);
     uint64_t count = 0;
     for (uint64_t i = 0; i < slot_limit; i++) {
+        const uint32_t slot = (uint32_t)i;
         const bool unlinked = i >= unlinked_begin && i < rhumb__unlinked_end(graph);
-        /* Deleted nodes need not be reachable. */
-        if (!rhumb__bit_get(reached, i) && !unlinked && !rhumb__graph_is_dead(graph, (uint32_t)i)) count++;
+        /* Deleted nodes need not be reachable, unless copies hang on them. */
+        if (unlinked || rhumb__graph_is_dead(graph, slot)) continue;
+        const uint32_t head = rhumb__graph_head(graph, slot);
+        /* A copy of a copy is damage: no chain leads there. */
+        const bool found = head < slot_limit && (head == slot || !rhumb__graph_is_copy(graph, head));
+        if (!found || !rhumb__bit_get(reached, head)) count++;
     }
     return count;
 }
 
-rhumb_status rhumb__reachability_count(rhumb__graph *graph, uint64_t slot_limit, uint64_t **reached_out,
-                                       uint64_t *count_out) {
+rhumb_status rhumb__reachability_count(rhumb__graph *graph, uint64_t slot_limit, uint64_t *count_out) {
     rhumb_status status = RHUMB_OK;
     RHUMB_ASSERT_DEBUG(slot_limit <= atomic_load_explicit(&graph->slot_limit, memory_order_acquire));
     const uint64_t word_count = rhumb__max_u64(rhumb__divide_up(slot_limit, 64), 1);
@@ -70,10 +75,6 @@ rhumb_status rhumb__reachability_count(rhumb__graph *graph, uint64_t slot_limit,
         }
     }
     *count_out = count_lost(graph, slot_limit, reached);
-    if (reached_out != NULL) {
-        *reached_out = reached;
-        reached = NULL;
-    }
 done:
     rhumb__free(reached);
     rhumb__free(expanded);

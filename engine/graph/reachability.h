@@ -1,5 +1,5 @@
 /* reachability.h - counts the live nodes that no path on level 0 reaches from the entry point: searches do not find
- * them. HNSW occasionally drops the last link to a node when it prunes lists.
+ * them. The ties of graph/ties.h keep a path to every node, so there are none, unless the file is damaged.
  */
 #ifndef RHUMB_ENGINE_GRAPH_REACHABILITY_H
 #define RHUMB_ENGINE_GRAPH_REACHABILITY_H
@@ -8,9 +8,7 @@
 
 /* Counts them among the slots below `slot_limit` that have a node and are not waiting to be linked. Inserts below
  * slot_limit must have finished. While other inserts run, the number can be off by a few: the walk may miss a link that
- * moves. *reached_out (NULL: not wanted) is a bitmap of the slots that were reached, which the caller frees
- * (rhumb__free). Memory: two bits per slot. RHUMB_E_NOMEM. */
-rhumb_status rhumb__reachability_count(rhumb__graph *graph, uint64_t slot_limit, uint64_t **reached_out,
-                                       uint64_t *count_out) RHUMB_NODISCARD;
+ * moves. Memory: two bits per slot. RHUMB_E_NOMEM. */
+rhumb_status rhumb__reachability_count(rhumb__graph *graph, uint64_t slot_limit, uint64_t *count_out) RHUMB_NODISCARD;
 
 #endif /* RHUMB_ENGINE_GRAPH_REACHABILITY_H */

@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "engine/graph/key_table.h"
+#include "engine/graph/ties.h"
 #include "engine/graph/tombstones.h"
 
 /* ---- codecs and strides ---- */
@@ -52,6 +53,12 @@ static uint64_t tombstones_stride(const rhumb__params *params, const rhumb__spac
     (void)params;
     (void)space;
     return RHUMB__TOMBSTONE_ROW_BYTES;
+}
+
+static uint64_t ties_stride(const rhumb__params *params, const rhumb__space *space) {
+    (void)params;
+    (void)space;
+    return RHUMB__TIE_ROW_BYTES;
 }
 
 /* ---- filters ---- */
@@ -105,6 +112,37 @@ static bool filter_tombstones(const rhumb__version_image *version, uint64_t row,
     const uint8_t *then = version->tombstones + row * row_bytes;
     if (memcmp(bytes, then, row_bytes) == 0) return false;
     memcpy(bytes, then, row_bytes);
+    return true;
+}
+
+/* The first slot of the version in the rest of a chain, encoded as in the section. What a damaged file has put into a
+ * chain ends it: a slot that does not exist, or more copies than there are, which is a circle. */
+static uint32_t next_of_version(const rhumb__version_image *version, uint32_t next_copy) {
+    const uint64_t slot_limit = atomic_load_explicit(&version->graph->slot_limit, memory_order_acquire);
+    uint64_t left_count = atomic_load_explicit(&version->graph->copy_count, memory_order_acquire);
+    while (next_copy > version->counts->slot_count) {
+        if (next_copy > slot_limit || left_count-- == 0) return 0;
+        next_copy =
+            atomic_load_explicit(&rhumb__graph_tie(version->graph, next_copy - 1)->next_copy, memory_order_acquire);
+    }
+    return next_copy;
+}
+
+/* Removes the ties of slots that the version does not have, and the copies that are such slots. */
+static bool filter_ties(const rhumb__version_image *version, uint64_t row, void *bytes, uint64_t row_bytes) {
+    uint32_t ties[RHUMB__TIE_ROW_SLOTS][2];
+    (void)row_bytes;
+    RHUMB_ASSERT_DEBUG(row_bytes == sizeof ties);
+    memcpy(ties, bytes, sizeof ties);
+    for (uint32_t i = 0; i < RHUMB__TIE_ROW_SLOTS; i++) {
+        const bool exists = row * RHUMB__TIE_ROW_SLOTS + i < version->counts->slot_count;
+        const uint32_t anchor = ties[i][0] & ~RHUMB__TIE_COPY;
+        if (!exists || anchor > version->counts->slot_count) ties[i][0] = 0;
+        if (!exists) ties[i][1] = 0;
+        ties[i][1] = next_of_version(version, ties[i][1]);
+    }
+    if (memcmp(ties, bytes, sizeof ties) == 0) return false;
+    memcpy(bytes, ties, sizeof ties);
     return true;
 }
 
@@ -170,6 +208,13 @@ const rhumb__section_info rhumb__sections[RHUMB__SECTION_ID_LIMIT] = {
                                    .version = 1,
                                    .row_stride_bytes = tombstones_stride,
                                    .filter = filter_tombstones},
+    [RHUMB__SECTION_TIES] = {.id = RHUMB__SECTION_TIES,
+                             .name = "ties",
+                             .kind = RHUMB__SECTION_MUTABLE,
+                             .unit = RHUMB__ROW_SLOT_TIES,
+                             .version = 1,
+                             .row_stride_bytes = ties_stride,
+                             .filter = filter_ties},
 /* A test compiles this file with more sections (tests/engine/dummy_sections.c) and links it in place of the
  * library's. */
 #if defined(RHUMB__MORE_SECTIONS)
@@ -198,6 +243,7 @@ uint64_t rhumb__section_row_count(const rhumb__section_info *info, const rhumb__
     switch (info->unit) {
     case RHUMB__ROW_SLOT: return counts->slot_count;
     case RHUMB__ROW_SLOT_BITS: return rhumb__tombstone_row_count(counts->slot_count);
+    case RHUMB__ROW_SLOT_TIES: return rhumb__tie_row_count(counts->slot_count);
     case RHUMB__ROW_UPPER_LIST: return counts->upper_row_count;
     case RHUMB__ROW_KEY_BUCKET: return counts->key_bucket_count;
     case RHUMB__ROW_KEY_OVERFLOW: return counts->key_overflow_count;
@@ -220,6 +266,7 @@ uint64_t rhumb__section_slot_capacity(const rhumb__section_info *info, uint64_t 
     switch (info->unit) {
     case RHUMB__ROW_SLOT: return row_count;
     case RHUMB__ROW_SLOT_BITS: return row_count * RHUMB__TOMBSTONE_ROW_SLOTS;
+    case RHUMB__ROW_SLOT_TIES: return row_count * RHUMB__TIE_ROW_SLOTS;
     case RHUMB__ROW_UPPER_LIST:
     case RHUMB__ROW_KEY_BUCKET:
     case RHUMB__ROW_KEY_OVERFLOW: break;

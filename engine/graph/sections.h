@@ -33,7 +33,8 @@ enum {
     RHUMB__SECTION_LISTS_UPPER = 5,
     RHUMB__SECTION_KEY_BUCKETS = 6,
     RHUMB__SECTION_KEY_OVERFLOW = 7,
-    RHUMB__SECTION_TOMBSTONES = 8
+    RHUMB__SECTION_TOMBSTONES = 8,
+    RHUMB__SECTION_TIES = 9
 };
 
 /* Ids are below this. */
@@ -43,15 +44,19 @@ enum {
 typedef enum rhumb__row_unit {
     RHUMB__ROW_SLOT,        /* one slot */
     RHUMB__ROW_SLOT_BITS,   /* 512 slots, with a bit for each: see tombstones.h */
+    RHUMB__ROW_SLOT_TIES,   /* 8 slots, with a tie for each: see ties.h */
     RHUMB__ROW_UPPER_LIST,  /* one node and one level above 0 */
     RHUMB__ROW_KEY_BUCKET,  /* one bucket of the key table */
     RHUMB__ROW_KEY_OVERFLOW /* one overflow row of the key table */
 } rhumb__row_unit;
 
+typedef struct rhumb__graph rhumb__graph;
+
 /* The version that a checkpoint is publishing, as far as filters need it. */
 typedef struct rhumb__version_image {
     const rhumb__counts *counts;
     const uint8_t *tombstones; /* the rows of that section as they were when the version was fixed */
+    const rhumb__graph *graph; /* in memory, where chains lead past what the version does not hold */
 } rhumb__version_image;
 
 /* Removes from a copy of one row what the version does not hold. Returns whether it changed the copy. */

@@ -1,4 +1,9 @@
 /* adjacency.h - the neighbours of a node as callers see them: live ones only, nearest first.
+ *
+ * Callers do not see that copies (graph/ties.h) are not in the graph themselves. The neighbours of a copy on level 0
+ * are its head and those of its head; every member of a group has other members among its neighbours, as many as a list
+ * has room for, and at least the one that follows it in the chain. Where a list contains a deleted node, a live copy of
+ * that stands for it.
  */
 #ifndef RHUMB_ENGINE_SEARCH_ADJACENCY_H
 #define RHUMB_ENGINE_SEARCH_ADJACENCY_H

@@ -1,4 +1,4 @@
-/* filter_estimate.c - estimating how many nodes pass a filter: by a sample, and by a count where that costs little.
+/* filter_estimate.c - estimating how many nodes may be answers: by a sample, and by a count where that costs little.
  *
  * The sample is the same for every search of an index of one size, so the same search gets the same plan every time.
  * Takes no lock.
@@ -71,6 +71,12 @@ void rhumb__filter_estimate_make(rhumb__graph *graph, rhumb__scratch *scratch, c
                                                atomic_load_explicit(&graph->slot_limit, memory_order_acquire));
     *estimate = (rhumb__filter_estimate){.filter = filter, .list_count = INFINITY};
     scratch->seed_count = 0;
+    if (filter == NULL) {
+        estimate->match_count = (double)rhumb__graph_live_count(graph);
+        estimate->share = estimate->match_count / (double)rhumb__max_u64(slot_count, 1);
+        rhumb__filter_plan_begin(graph, slot_count, estimate);
+        return;
+    }
     if (slot_count > 0) estimate->share = sample_share(graph, scratch, filter, slot_count);
     estimate->match_count = estimate->share * (double)slot_count;
     estimate->list_count = list_count(filter, slot_count, estimate->share);

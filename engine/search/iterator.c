@@ -9,6 +9,9 @@
  * is measured. So an iterator that is never stopped returns every key that matches, each once, also those of nodes that
  * no path leads to.
  *
+ * The copies of a node (graph/ties.h) are as far as the node itself, so they are returned right after it, from the
+ * chain that hangs on it. A node that may not be an answer waits like one if it has copies.
+ *
  * A node that was deleted while it waited is passed over; if an upsert deleted it, the key's new node takes its place.
  * Takes no lock, except briefly where it looks up keys in a handle that writes.
  */
@@ -23,10 +26,14 @@
 #include "engine/graph/tombstones.h"
 #include "engine/search/exact_search.h"
 #include "engine/search/filter_search.h"
+#include "engine/search/walk/group.h"
 #include "engine/search/walk/query.h"
 #include "engine/search/walk/walk.h"
 
 #define QUERY_ALIGNMENT 64u
+
+/* The mark of an entry of the answers that may not be returned itself: only its copies may. */
+#define COPIES_ONLY RHUMB__CANDIDATE_EXPANDED
 
 struct rhumb__iterator {
     uint64_t graph_id; /* of the graph that the slots below belong to; 0: none yet */
@@ -42,8 +49,12 @@ struct rhumb__iterator {
     uint64_t expanded_count;
     uint64_t answer_count; /* taken from the answers of this graph */
     uint64_t measured_count;
-    double exact_ns;  /* what measuring every node costs; infinity without a filter */
-    bool is_complete; /* every node has been measured */
+    rhumb__copies copies; /* those to be returned next */
+    float copy_distance;
+    uint64_t followed_count; /* copies that chains were followed through */
+    uint64_t replace_done;   /* of this graph, when the walk began */
+    double exact_ns;         /* what measuring every node costs; infinity where every node may be an answer */
+    bool is_complete;        /* every node has been measured */
 };
 
 rhumb_status rhumb__iterator_new(rhumb__scratch *scratch, const rhumb__request *request,
@@ -111,8 +122,8 @@ static rhumb_status iterator_follow(rhumb__iterator *iterator, const rhumb__grap
     return iterator_extend(iterator, atomic_load_explicit(&graph->slot_limit, memory_order_acquire));
 }
 
-/* Adds the measured nodes of scratch->batch to the candidates, and those that may be answers to the answers. Both have
- * room. */
+/* Adds the measured nodes of scratch->batch to the candidates, and those that may be answers, or whose copies may, to
+ * the answers. Both have room. */
 static void iterator_add(rhumb__iterator *iterator, const rhumb__graph *graph, const rhumb__scratch *scratch,
                          uint32_t count) {
     const rhumb__filter *filter = filter_of(iterator);
@@ -121,9 +132,11 @@ static void iterator_add(rhumb__iterator *iterator, const rhumb__graph *graph, c
         const uint32_t slot = scratch->batch[i];
         RHUMB_ASSERT_DEBUG(slot < iterator->slot_limit);
         rhumb__candidate_heap_add(&iterator->candidates, slot, scratch->distances[i]);
-        if (rhumb__graph_is_dead(graph, slot)) continue;
-        if (filter != NULL && !rhumb__filter_matches(filter, rhumb__graph_key(graph, slot))) continue;
-        rhumb__candidate_heap_add(&iterator->answers, slot, scratch->distances[i]);
+        if (rhumb__filter_passes(graph, filter, slot)) {
+            rhumb__candidate_heap_add(&iterator->answers, slot, scratch->distances[i]);
+        } else if (rhumb__copies_of(graph, slot).next != 0) {
+            rhumb__candidate_heap_add(&iterator->answers, slot | COPIES_ONLY, scratch->distances[i]);
+        }
     }
 }
 
@@ -178,6 +191,8 @@ static void iterator_reset(rhumb__iterator *iterator) {
     iterator->expanded_count = 0;
     iterator->answer_count = 0;
     iterator->measured_count = 0;
+    iterator->copies = (rhumb__copies){0};
+    iterator->followed_count = 0;
     iterator->is_complete = false;
     iterator->slot_limit = 0;
     rhumb__visited_clear(&iterator->visited);
@@ -221,7 +236,10 @@ static rhumb_status iterator_begin(rhumb__iterator *iterator, rhumb__graph *grap
     rhumb_status status;
     rhumb__filter_estimate estimate = {.exact_ns = INFINITY};
     iterator_reset(iterator);
-    if (iterator->has_filter) rhumb__filter_estimate_make(graph, scratch, &iterator->filter, &estimate);
+    iterator->replace_done = atomic_load(&graph->replace_done);
+    if (iterator->has_filter || atomic_load(&graph->dead_count) > 0) {
+        rhumb__filter_estimate_make(graph, scratch, filter_of(iterator), &estimate);
+    }
     iterator->exact_ns = estimate.exact_ns;
     if (estimate.plan == RHUMB__FILTER_PLAN_EXACT) {
         RHUMB_TRY(iterator_follow(iterator, graph));
@@ -250,7 +268,8 @@ static rhumb_status iterator_advance(rhumb__iterator *iterator, rhumb__graph *gr
                                      bool *left_out) {
     *left_out = !iterator->is_complete;
     if (iterator->is_complete) return RHUMB_OK;
-    const double cost_ns = (double)iterator->measured_count * rhumb__filter_distance_ns(graph);
+    const double cost_ns = (double)iterator->measured_count * rhumb__filter_distance_ns(graph) +
+                           (double)iterator->expanded_count * graph->params.M0 * RHUMB__FILTER_HOP_NS;
     const bool is_too_long = cost_ns > iterator->exact_ns * RHUMB__FILTER_PATIENCE;
     if (iterator->candidates.count > 0 && !is_too_long) return iterator_expand(iterator, graph, scratch);
     const rhumb__filter_estimate scan_all = {.filter = filter_of(iterator)};
@@ -274,7 +293,19 @@ done:
     return status;
 }
 
-/* Takes the nearest of the answers, and returns it if it is still an answer. */
+/* Returns a live node, unless its key has been returned. The set of keys has room. */
+static void iterator_emit(rhumb__iterator *iterator, const rhumb__graph *graph, uint32_t slot, float distance,
+                          rhumb__answer *answer) {
+    const uint64_t key = rhumb__graph_key(graph, slot);
+    if (rhumb__key_set_add(&iterator->emitted, key)) return;
+    answer->keys[answer->found_count] = key;
+    if (answer->distances != NULL) {
+        answer->distances[answer->found_count] = rhumb__space_finish(&graph->space, distance);
+    }
+    answer->found_count++;
+}
+
+/* Takes the nearest of the answers, and returns it if it is still an answer. Its copies come next. */
 static rhumb_status iterator_take(rhumb__iterator *iterator, rhumb__graph *graph, rhumb__scratch *scratch,
                                   rhumb__answer *answer) {
     rhumb_status status;
@@ -284,18 +315,49 @@ static rhumb_status iterator_take(rhumb__iterator *iterator, rhumb__graph *graph
     const uint32_t slot = rhumb__candidate_slot(nearest);
     iterator->answer_count++;
     if ((rhumb__graph_node(graph, slot) & RHUMB__NODE_PRESENT) == 0) goto done;
-    if (rhumb__graph_is_dead(graph, slot)) {
+    if ((nearest.slot_mark & COPIES_ONLY) == 0 && rhumb__graph_is_dead(graph, slot)) {
         status = add_successor(iterator, graph, scratch, slot);
-        if (status != RHUMB_OK) rhumb__candidate_heap_add(&iterator->answers, slot, nearest.distance);
+        if (status != RHUMB_OK) {
+            rhumb__candidate_heap_add(&iterator->answers, slot, nearest.distance);
+            goto done;
+        }
+    } else if ((nearest.slot_mark & COPIES_ONLY) == 0) {
+        iterator_emit(iterator, graph, slot, nearest.distance, answer);
+    }
+    iterator->copies = rhumb__group_copies(graph, slot, iterator->followed_count);
+    iterator->copy_distance = nearest.distance;
+done:
+    return status;
+}
+
+/* Whether a node may have been an answer before it was deleted. */
+static bool was_answer(const rhumb__iterator *iterator, const rhumb__graph *graph, uint32_t slot) {
+    if ((rhumb__graph_node(graph, slot) & RHUMB__NODE_PRESENT) == 0 || !rhumb__graph_is_dead(graph, slot)) return false;
+    return rhumb__filter_matches(filter_of(iterator), rhumb__graph_key(graph, slot));
+}
+
+/* Takes the next copy of the node that was taken last, and returns it if it is an answer. *taken_out is false when
+ * there are no more. */
+static rhumb_status iterator_take_copy(rhumb__iterator *iterator, rhumb__graph *graph, rhumb__scratch *scratch,
+                                       rhumb__answer *answer, bool *taken_out) {
+    rhumb_status status = RHUMB_OK;
+    *taken_out = false;
+    if (iterator->copies.next == 0) goto done;
+    RHUMB_TRY(rhumb__key_set_reserve(&iterator->emitted));
+    const rhumb__copies before = iterator->copies;
+    uint32_t slot;
+    *taken_out = rhumb__group_next(graph, &iterator->copies, iterator->slot_limit, &iterator->followed_count, &slot);
+    if (!*taken_out) {
+        iterator->copies.next = 0;
         goto done;
     }
-    const uint64_t key = rhumb__graph_key(graph, slot);
-    if (rhumb__key_set_add(&iterator->emitted, key)) goto done;
-    answer->keys[answer->found_count] = key;
-    if (answer->distances != NULL) {
-        answer->distances[answer->found_count] = rhumb__space_finish(&graph->space, nearest.distance);
+    if (rhumb__filter_passes(graph, filter_of(iterator), slot)) {
+        if (rhumb__visited_add(&iterator->visited, slot)) goto done; /* it is among the answers itself */
+        iterator_emit(iterator, graph, slot, iterator->copy_distance, answer);
+    } else if (atomic_load(&graph->replace_begun) != iterator->replace_done && was_answer(iterator, graph, slot)) {
+        status = add_successor(iterator, graph, scratch, slot);
+        if (status != RHUMB_OK) iterator->copies = before;
     }
-    answer->found_count++;
 done:
     return status;
 }
@@ -312,6 +374,9 @@ rhumb_status rhumb__iterator_next(rhumb__iterator *iterator, rhumb__scratch *scr
         RHUMB_TRY(iterator_begin(iterator, graph, scratch));
     }
     while (answer->found_count < answer->capacity && is_left) {
+        bool taken;
+        RHUMB_TRY(iterator_take_copy(iterator, graph, scratch, answer, &taken));
+        if (taken) continue;
         if (is_ripe(iterator)) {
             RHUMB_TRY(iterator_take(iterator, graph, scratch, answer));
         } else {

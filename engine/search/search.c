@@ -14,6 +14,8 @@
 #include "base/status.h"
 #include "engine/search/exact_search.h"
 #include "engine/search/filter_search.h"
+#include "engine/search/selective_walk.h"
+#include "engine/search/walk/group.h"
 #include "engine/search/walk/query.h"
 #include "engine/search/walk/walk.h"
 
@@ -34,43 +36,88 @@ void rhumb__answer_pad(const rhumb__answer *answer) {
     }
 }
 
-/* Turns the nearest nodes into an answer. `replace_done` is the value of graph->replace_done when the search began. */
-static void search_emit(const rhumb__graph *graph, const rhumb__candidate_pool *nearest, const rhumb__request *request,
-                        uint64_t replace_done, rhumb__answer *answer) {
-    const bool replacing = atomic_load(&graph->replace_begun) != replace_done;
+/* An answer that is being made from nodes. */
+typedef struct emission {
+    const rhumb__graph *graph;
+    const rhumb__request *request;
+    rhumb__answer *answer;
+    bool replacing; /* two nodes may have one key */
+} emission;
+
+/* `replace_done` is the value of graph->replace_done when the search began. */
+static emission emission_begin(const rhumb__graph *graph, const rhumb__request *request, uint64_t replace_done,
+                               rhumb__answer *answer) {
     answer->found_count = 0;
-    for (uint32_t i = 0; i < nearest->count && answer->found_count < answer->capacity; i++) {
-        const rhumb__candidate candidate = nearest->entries[i];
-        const uint32_t slot = rhumb__candidate_slot(candidate);
-        if ((rhumb__graph_node(graph, slot) & RHUMB__NODE_PRESENT) == 0) continue;
-        const uint64_t key = rhumb__graph_key(graph, slot);
-        if (request->left_out != NULL && key == *request->left_out) continue;
-        if (replacing && is_found(answer, key)) continue;
-        answer->keys[answer->found_count] = key;
-        if (answer->distances != NULL) {
-            answer->distances[answer->found_count] = rhumb__space_finish(&graph->space, candidate.distance);
-        }
-        answer->found_count++;
+    return (emission){graph, request, answer, atomic_load(&graph->replace_begun) != replace_done};
+}
+
+static bool is_full(const emission *e) { return e->answer->found_count == e->answer->capacity; }
+
+/* Adds a node, for which there is room. */
+static void emit_node(const emission *e, uint32_t slot, float distance) {
+    rhumb__answer *answer = e->answer;
+    if ((rhumb__graph_node(e->graph, slot) & RHUMB__NODE_PRESENT) == 0) return;
+    const uint64_t key = rhumb__graph_key(e->graph, slot);
+    if (e->request->left_out != NULL && key == *e->request->left_out) return;
+    if (e->replacing && is_found(answer, key)) return;
+    answer->keys[answer->found_count] = key;
+    if (answer->distances != NULL) {
+        answer->distances[answer->found_count] = rhumb__space_finish(&e->graph->space, distance);
     }
-    rhumb__answer_pad(answer);
+    answer->found_count++;
+}
+
+/* Turns the nearest nodes into an answer. */
+static void emit_nodes(const emission *e, const rhumb__candidate_pool *nearest) {
+    for (uint32_t i = 0; i < nearest->count && !is_full(e); i++) {
+        emit_node(e, rhumb__candidate_slot(nearest->entries[i]), nearest->entries[i].distance);
+    }
+    rhumb__answer_pad(e->answer);
+}
+
+/* Adds a node of a group, if it is an answer and has not been added. */
+static void emit_member(const emission *e, const rhumb__visited *emitted, uint32_t slot, float distance) {
+    if (rhumb__visited_add(emitted, slot)) return;
+    if (rhumb__filter_passes(e->graph, e->request->filter, slot)) emit_node(e, slot, distance);
+}
+
+/* Turns the nearest nodes and their copies into an answer. The walk is over, so the set of visited nodes is free for
+ * those that have been added: a copy can also be among the nearest itself, if it was linked only during the search. */
+static void emit_groups(const emission *e, rhumb__scratch *scratch, const rhumb__candidate_pool *nearest) {
+    uint64_t followed_count = 0;
+    rhumb__visited_clear(&scratch->visited);
+    for (uint32_t i = 0; i < nearest->count && !is_full(e); i++) {
+        const float distance = nearest->entries[i].distance;
+        const uint32_t head = rhumb__candidate_slot(nearest->entries[i]);
+        emit_member(e, &scratch->visited, head, distance);
+        rhumb__copies copies = rhumb__group_copies(e->graph, head, followed_count);
+        uint32_t copy;
+        while (!is_full(e) && rhumb__group_next(e->graph, &copies, scratch->slot_limit, &followed_count, &copy)) {
+            emit_member(e, &scratch->visited, copy, distance);
+        }
+    }
+    rhumb__answer_pad(e->answer);
 }
 
 /* ---- the k nearest ---- */
 
 rhumb_status rhumb__search_nearest(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__search_goal *goal,
                                    rhumb__filter_estimate *estimate, rhumb__candidate_pool **nearest_out) {
-    RHUMB_ASSERT_DEBUG(goal->wanted_count > 0 && goal->wanted_count <= goal->ef);
-    if (goal->filter == NULL) {
-        *estimate = (rhumb__filter_estimate){.filter = NULL};
-        return rhumb__walk_nearest(graph, scratch, goal->ef, nearest_out);
-    }
     bool finished = false;
-    rhumb_status status = RHUMB_OK;
-    rhumb__filter_estimate_make(graph, scratch, goal->filter, estimate);
-    if (estimate->plan != RHUMB__FILTER_PLAN_EXACT) {
-        status = rhumb__filter_walk(graph, scratch, goal, estimate, &finished);
+    rhumb_status status;
+    /* A delete increments dead_count before it returns, so completed deletes are always seen here. */
+    if (goal->filter == NULL && atomic_load(&graph->dead_count) == 0) {
+        *estimate = (rhumb__filter_estimate){.filter = NULL};
+        *nearest_out = &scratch->pool;
+        return rhumb__walk_nearest(graph, scratch, goal->ef);
     }
-    *nearest_out = finished ? &scratch->answers : NULL;
+    *nearest_out = NULL;
+    rhumb__filter_estimate_make(graph, scratch, goal->filter, estimate);
+    if (estimate->plan == RHUMB__FILTER_PLAN_EXACT) return RHUMB_OK;
+    if (goal->filter == NULL && rhumb__filter_plan_is_exact(graph, estimate, goal->ef)) return RHUMB_OK;
+    RHUMB_TRY(rhumb__selective_walk(graph, scratch, goal, estimate, &finished));
+    if (finished) *nearest_out = &scratch->answers;
+done:
     return status;
 }
 
@@ -81,7 +128,8 @@ static rhumb_status search_exactly(rhumb__graph *graph, rhumb__scratch *scratch,
     for (uint32_t count = (uint32_t)answer->capacity + (request->left_out != NULL);; count *= 2) {
         const uint64_t replace_done = atomic_load(&graph->replace_done);
         RHUMB_TRY(rhumb__exact_nearest(graph, scratch, estimate, count));
-        search_emit(graph, &scratch->pool, request, replace_done, answer);
+        const emission e = emission_begin(graph, request, replace_done, answer);
+        emit_nodes(&e, &scratch->pool);
         const bool is_all = scratch->pool.count < count;
         if (answer->found_count == answer->capacity || is_all || count > UINT32_MAX / 4) break;
     }
@@ -89,22 +137,32 @@ done:
     return status;
 }
 
-/* Finds the nearest by walking, or exactly if a filter makes that cheaper. */
+/* Whether an answer has all that there can be. With a filter, only an exact search can tell. */
+static bool is_complete(const rhumb__graph *graph, const rhumb__request *request, const rhumb__answer *answer) {
+    if (answer->found_count == answer->capacity) return true;
+    const uint64_t left_out_count = request->left_out != NULL;
+    return request->filter == NULL && answer->found_count + left_out_count >= rhumb__graph_live_count(graph);
+}
+
+/* Finds the nearest by walking; or exactly, where that costs less or the walk has found fewer than there are. */
 static rhumb_status search_by_walk(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__request *request,
                                    rhumb__answer *answer) {
     rhumb_status status;
     rhumb__filter_estimate estimate;
     rhumb__candidate_pool *nearest;
     rhumb__search_goal goal = {.filter = request->filter, .ef = rhumb__request_ef(request, graph)};
-    goal.wanted_count = (uint32_t)answer->capacity + (request->left_out != NULL);
-    if (goal.ef < goal.wanted_count) goal.ef = goal.wanted_count;
+    const uint32_t wanted_count = (uint32_t)answer->capacity + (request->left_out != NULL);
+    if (goal.ef < wanted_count) goal.ef = wanted_count;
     const uint64_t replace_done = atomic_load(&graph->replace_done);
     RHUMB_TRY(rhumb__search_nearest(graph, scratch, &goal, &estimate, &nearest));
     if (nearest != NULL) {
-        search_emit(graph, nearest, request, replace_done, answer);
-        /* With a filter, as many nodes as wanted match. If they have fewer keys, two of them are the nodes of one
-         * upsert. */
-        if (request->filter == NULL || answer->found_count == answer->capacity) goto done;
+        const emission e = emission_begin(graph, request, replace_done, answer);
+        if (rhumb__graph_has_copies(graph)) {
+            emit_groups(&e, scratch, nearest);
+        } else {
+            emit_nodes(&e, nearest);
+        }
+        if (is_complete(graph, request, answer)) goto done;
     }
     status = search_exactly(graph, scratch, request, &estimate, answer);
 done:

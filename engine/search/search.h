@@ -49,11 +49,11 @@ rhumb_status rhumb__search_run(rhumb__scratch *scratch, const rhumb__request *re
 typedef struct rhumb__search_goal {
     const rhumb__filter *filter; /* or NULL */
     uint32_t ef;                 /* breadth of the walk */
-    uint32_t wanted_count;       /* a filtered walk that finds fewer gives up; at most `ef` */
 } rhumb__search_goal;
 
-/* Walks to the nearest nodes that may be answers. *nearest_out is the pool of the scratch that holds them, or NULL when
- * only an exact search can find them; *estimate then says how. RHUMB_E_NOMEM. */
+/* Walks to the nearest nodes whose groups (graph/ties.h) have members that may be answers. *nearest_out is the pool of
+ * the scratch that holds them, or NULL when only an exact search can find them; *estimate says how to make one, in both
+ * cases. RHUMB_E_NOMEM. */
 rhumb_status rhumb__search_nearest(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__search_goal *goal,
                                    rhumb__filter_estimate *estimate,
                                    rhumb__candidate_pool **nearest_out) RHUMB_NODISCARD;

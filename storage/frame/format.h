@@ -14,7 +14,7 @@
 #error "rhumb files are little-endian and mapped as they are; this machine would need a reader that converts"
 #endif
 
-#define RHUMB__FORMAT_VERSION 1u
+#define RHUMB__FORMAT_VERSION 2u
 
 /* The unit of file space and of mapping. 64 KiB is the largest page size in common use, so that a file written on one
  * machine can be mapped on every other. */

@@ -70,10 +70,7 @@ static rhumb_status explain_no_superblock(const superblock_copies *copies, const
     if (!has_magic) {
         return rhumb__fail_at(RHUMB_E_NOT_AN_INDEX, path, 0, "not a rhumb index: the file begins with other bytes");
     }
-    if (version != RHUMB__FORMAT_VERSION) {
-        return rhumb__fail_at(RHUMB_E_VERSION, path, offsetof(rhumb__superblock, format_version),
-                              "format version: expected %u, found %u", RHUMB__FORMAT_VERSION, version);
-    }
+    if (version != RHUMB__FORMAT_VERSION) return rhumb__superblock_refuse(version, path, 0);
     return rhumb__fail_at(RHUMB_E_CORRUPT, path, 0,
                           "all superblocks are damaged: none has the checksum it should have%s",
                           has_second ? "" : ", unless the index's creation was interrupted before it returned");

@@ -73,14 +73,22 @@ static rhumb_status check_length(const rhumb__superblock *superblock, rhumb__fra
     return RHUMB_OK;
 }
 
+rhumb_status rhumb__superblock_refuse(uint32_t format_version, const char *path, uint64_t offset) {
+    RHUMB_ASSERT_DEBUG(format_version != RHUMB__FORMAT_VERSION);
+    const bool is_older = format_version < RHUMB__FORMAT_VERSION;
+    return rhumb__fail_at(RHUMB_E_VERSION, path, offset + offsetof(rhumb__superblock, format_version),
+                          "format version: expected %u, found %u: %s", RHUMB__FORMAT_VERSION, format_version,
+                          is_older ? "an older rhumb wrote the file and can still read the vectors; build the index "
+                                     "again from them with this one"
+                                   : "a newer rhumb wrote the file, and is needed to open it");
+}
+
 rhumb_status rhumb__superblock_check(const rhumb__superblock *superblock, rhumb__frame_mode mode, uint64_t file_bytes,
                                      const char *path, uint64_t offset) {
     rhumb_status status;
     RHUMB_ASSERT_DEBUG(rhumb__superblock_is_valid(superblock));
     if (superblock->format_version != RHUMB__FORMAT_VERSION) {
-        return rhumb__fail_at(RHUMB_E_VERSION, path, offset + offsetof(rhumb__superblock, format_version),
-                              "format version: expected %u, found %u", RHUMB__FORMAT_VERSION,
-                              superblock->format_version);
+        return rhumb__superblock_refuse(superblock->format_version, path, offset);
     }
     RHUMB_TRY(check_features(superblock, mode == RHUMB__FRAME_WRITE, path, offset));
     RHUMB_TRY(check_epoch(superblock, mode, path, offset));

@@ -34,11 +34,15 @@ static inline uint64_t rhumb__superblock_offset(uint32_t index, uint32_t copy) {
 /* Whether a copy is valid: magic and checksum are right. */
 bool rhumb__superblock_is_valid(const rhumb__superblock *superblock);
 
+/* Refuses a file of another format version: RHUMB_E_VERSION, with a message that says what the user can do. `offset` is
+ * that of the superblock which names it. */
+rhumb_status rhumb__superblock_refuse(uint32_t format_version, const char *path, uint64_t offset) RHUMB_NODISCARD;
+
 /* Checks what a valid superblock, read from byte `offset` of the file, says: format version, features, epoch and place,
  * block size, and that the directory lies within a file of `file_bytes`. PARTIAL and LENIENT do not compare the length
  * that the superblock asks for with `file_bytes`; LENIENT does not ask whether the epoch belongs to this place.
  *
- * RHUMB_E_VERSION   written by a newer library
+ * RHUMB_E_VERSION   of another format version, or with features that this library does not know
  * RHUMB_E_READONLY  WRITE: a feature forbids writing
  * RHUMB_E_CORRUPT   it says something impossible
  * RHUMB_E_TRUNCATED READ, WRITE: the file is shorter than it should be */

@@ -279,7 +279,7 @@ TEST_F(CompactInPlace, BeginsByItselfWhenManyAreDeleted) {
     open_options.durability = RHUMB_DURABILITY_INTERVAL;
     rhumb_index_options options = build_options();
     options.open = &open_options;
-    const size_t count = 6000; // the policy leaves small indexes alone
+    const size_t count = 6000;
     const Index index = create(path_, options);
     ASSERT_OK(rhumb_index_insert_batch(index.get(), nullptr, vectors_.components.data(), count, nullptr, nullptr));
     for (size_t i = 0; i < count; i += 3) ASSERT_OK(rhumb_index_delete(index.get(), i));
@@ -288,6 +288,33 @@ TEST_F(CompactInPlace, BeginsByItselfWhenManyAreDeleted) {
     EXPECT_EQ(stats(index).compaction_failed_count, 0u) << stats(index).compaction_failure;
     EXPECT_LT(stats(index).slot_count, count);
     expect_thinned(index, count);
+    expect_sound(index);
+}
+
+// The next compaction of a small index waits fifty times as long as the last one took, so that checkpoints do not take
+// more of the time than operations.
+TEST_F(CompactInPlace, BeginsByItselfInASmallIndexAndRestsAfterwards) {
+    rhumb_open_options open_options;
+    rhumb_open_options_init(&open_options, sizeof open_options);
+    open_options.durability = RHUMB_DURABILITY_INTERVAL;
+    rhumb_index_options options = build_options();
+    options.open = &open_options;
+    const Index index = create(path_, options);
+    for (size_t i = 0; i < 100; i++) ASSERT_OK(rhumb_index_insert(index.get(), i, vectors_.row(i)));
+    using Clock = std::chrono::steady_clock;
+    const Clock::time_point begin = Clock::now();
+    for (size_t i = 0; i < 63; i++) ASSERT_OK(rhumb_index_upsert(index.get(), i, vectors_.row(1000 + i)));
+    ASSERT_OK(rhumb_index_wait_idle(index.get()));
+    EXPECT_EQ(stats(index).compaction_count, 0u);
+    ASSERT_OK(rhumb_index_upsert(index.get(), 63, vectors_.row(1063)));
+    ASSERT_OK(rhumb_index_wait_idle(index.get()));
+    ASSERT_EQ(stats(index).compaction_count, 1u);
+    EXPECT_EQ(stats(index).slot_count, 100u);
+    const uint64_t first_ns = stats(index).compaction_ns;
+    for (size_t i = 0; i < 64; i++) ASSERT_OK(rhumb_index_upsert(index.get(), i, vectors_.row(2000 + i)));
+    while (stats(index).compaction_count == 1) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    EXPECT_GE(Clock::now() - begin, std::chrono::nanoseconds(50 * first_ns));
+    for (size_t i = 0; i < 100; i++) expect_vector(index, i, i < 64 ? 2000 + i : i);
     expect_sound(index);
 }
 

@@ -12,6 +12,7 @@
 #include "engine/graph/active.h"
 #include "engine/graph/key_table.h"
 #include "engine/graph/neighbour_list.h"
+#include "engine/graph/ties.h"
 #include "engine/graph/tombstones.h"
 #include "engine/open.h"
 #include "engine/search/search.h"
@@ -121,11 +122,25 @@ bool probe_list_is_dirty(rhumb__graph *graph, uint32_t row) {
     return rhumb__section_chunk(&graph->sections[RHUMB__SECTION_LISTS0], row)->dirty;
 }
 
+uint64_t probe_key(const rhumb__graph *graph, uint32_t slot) { return rhumb__graph_key(graph, slot); }
+
+uint32_t probe_anchor(const rhumb__graph *graph, uint32_t slot) { return rhumb__graph_anchor(graph, slot); }
+
+bool probe_is_copy(const rhumb__graph *graph, uint32_t slot) { return rhumb__graph_is_copy(graph, slot); }
+
+uint32_t probe_copies(const rhumb__graph *graph, uint32_t slot, uint32_t *copies, uint32_t capacity) {
+    uint32_t count = 0;
+    rhumb__copies chain = rhumb__copies_of(graph, slot);
+    while (count < capacity && rhumb__copies_next(graph, &chain, UINT64_MAX, &copies[count])) count++;
+    return count;
+}
+
 struct probe_user {
     rhumb__graph *graph;
     rhumb__scratch_pool pool;
     rhumb__scratch *scratch;
-    rhumb__link_node node; /* of the insert that is done in steps */
+    rhumb__link_node node;
+    rhumb__link_found found; /* of the insert that is done in steps */
 };
 
 probe_user *probe_user_new(rhumb__graph *graph) {
@@ -176,21 +191,16 @@ done:
 
 bool probe_link_search(probe_user *user) {
     (void)rhumb__scratch_extend(user->scratch);
-    return rhumb__link_search(user->graph, user->scratch, &user->node);
+    user->found = rhumb__link_search(user->graph, user->scratch, &user->node);
+    return user->found.has_start;
 }
 
 bool probe_link_finish(probe_user *user, bool had_start) {
-    return rhumb__link_finish(user->graph, user->scratch, &user->node, had_start);
+    user->found.has_start = had_start;
+    return rhumb__link_finish(user->graph, user->scratch, &user->node, &user->found);
 }
 
 void probe_link_leave(probe_user *user) { rhumb__active_leave(user->graph, user->node.active); }
-
-uint32_t probe_user_search(probe_user *user, const void *query, uint64_t keys[16]) {
-    const rhumb__request request = {.query = query, .ef = 16};
-    rhumb__answer answer = {.keys = keys, .capacity = 16};
-    const rhumb_status status = rhumb__search_run(user->scratch, &request, &answer);
-    return status == RHUMB_OK ? (uint32_t)answer.found_count : 0;
-}
 
 static void damage_lists(rhumb__graph *graph, uint64_t seed) {
     const uint64_t slot_count = rhumb__graph_slot_count(graph);
@@ -213,7 +223,9 @@ rhumb_status probe_order(const char *path, int kind, uint64_t damage_seed, uint3
     RHUMB_TRY(rhumb__engine_open(path, &options, NULL, &graph));
     if (damage_seed != 0) damage_lists(graph, damage_seed);
     const rhumb__order_work work = {0};
-    status = rhumb__order(graph, (rhumb__order_kind)kind, &work, order, count_out);
+    rhumb__order_counts counts;
+    RHUMB_TRY(rhumb__order(graph, (rhumb__order_kind)kind, &work, order, &counts));
+    *count_out = counts.count;
 done:
     rhumb__engine_close(graph);
     return status;

@@ -56,6 +56,15 @@ uint32_t probe_list_read(rhumb__graph *graph, uint32_t row, uint32_t *slots);
 const uint32_t *probe_list_row(rhumb__graph *graph, uint32_t row, uint32_t *place_count_out);
 bool probe_list_is_dirty(rhumb__graph *graph, uint32_t row);
 
+/* ---- ties ---- */
+
+uint64_t probe_key(const rhumb__graph *graph, uint32_t slot);
+/* RHUMB__SLOT_NONE for a copy, and for a node that is not tied. */
+uint32_t probe_anchor(const rhumb__graph *graph, uint32_t slot);
+bool probe_is_copy(const rhumb__graph *graph, uint32_t slot);
+/* The copies of a node, at most `capacity`; returns how many. */
+uint32_t probe_copies(const rhumb__graph *graph, uint32_t slot, uint32_t *copies, uint32_t capacity);
+
 /* ---- inserting and searching in steps ---- */
 
 typedef struct probe_user probe_user;
@@ -75,9 +84,6 @@ rhumb_status probe_link_publish(probe_user *user, uint64_t key, const void *vect
 bool probe_link_search(probe_user *user);
 bool probe_link_finish(probe_user *user, bool had_start);
 void probe_link_leave(probe_user *user);
-
-/* A search with k = ef = 16; returns how many nodes it found. */
-uint32_t probe_user_search(probe_user *user, const void *query, uint64_t keys[16]);
 
 /* ---- orders ---- */
 

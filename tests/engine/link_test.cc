@@ -1,7 +1,9 @@
 // Goal: in whatever order the steps of concurrent inserts interleave, every node can be reached when they have ended.
 // Method: the steps of several inserts one by one, in orders that a real machine produces once in ten thousand times.
+#include <algorithm>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "tests/engine/engine_probe.h"
 #include "tests/support/index_test_support.h"
@@ -60,11 +62,20 @@ class Link : public ::testing::Test {
         EXPECT_OK(probe_user_begin_search(users_[3], &query));
         return probe_user_descend(users_[3]); // there is one level only
     }
+    // How many nodes the links of level 0 lead to from the entry point. (A search would measure the others.)
     void expect_all_reached(uint32_t count) {
-        for (float query : {0.0f, 10.0f, 100.0f}) {
-            uint64_t keys[16];
-            EXPECT_EQ(probe_user_search(users_[0], &query, keys), count) << "from " << query;
+        std::set<uint32_t> reached = {entry_slot()};
+        std::vector<uint32_t> waiting(reached.begin(), reached.end());
+        while (!waiting.empty()) {
+            uint32_t slots[16];
+            const uint32_t slot = waiting.back();
+            waiting.pop_back();
+            const uint32_t link_count = probe_list_read(graph_, slot, slots);
+            for (uint32_t i = 0; i < link_count; i++) {
+                if (reached.insert(slots[i]).second) waiting.push_back(slots[i]);
+            }
         }
+        EXPECT_EQ(reached.size(), count);
     }
 
     ScratchDirectory directory_;
@@ -127,6 +138,29 @@ TEST_F(Link, InsertsThatMeetAboveDoNotBeginAtEachOtherBelow) {
     finish(1, c_had_start);
     finish(3, e_had_start);
     expect_all_reached(6);
+}
+
+// An insert that has not ended is seen by another, which would select its node. It finds an equal one and becomes a
+// copy: also before the other has ended, then the other has selected what is a copy by now.
+TEST_F(Link, ANodeThatBecomesACopyIsInNoList) {
+    for (const bool copy_ends_first : {false, true}) {
+        create({2, 3}); // of the two inserts
+        insert(0, 5);
+        insert(0, 20);
+        publish(1, 5);
+        publish(2, 5.5f);
+        const bool copy_had_start = probe_link_search(users_[1]);
+        const bool other_had_start = probe_link_search(users_[2]);
+        if (copy_ends_first) finish(1, copy_had_start);
+        finish(2, other_had_start);
+        if (!copy_ends_first) finish(1, copy_had_start);
+        for (uint32_t slot = 0; slot < 4; slot++) {
+            uint32_t slots[16];
+            const uint32_t count = probe_list_read(graph_, slot, slots);
+            EXPECT_EQ(std::count(slots, slots + count, 2u), 0) << slot;
+            EXPECT_EQ(count == 0, slot == 2) << slot;
+        }
+    }
 }
 
 // Opening a file takes the lowest slot of the highest level as the entry point. If memory kept the insert that ended

@@ -52,6 +52,7 @@ const char *rows_as_on_the_page(rhumb__row_unit unit) {
     switch (unit) {
     case RHUMB__ROW_SLOT: return "slot_count";
     case RHUMB__ROW_SLOT_BITS: return "slot_count / 512, rounded up";
+    case RHUMB__ROW_SLOT_TIES: return "slot_count / 8, rounded up";
     case RHUMB__ROW_UPPER_LIST: return "upper_row_count";
     case RHUMB__ROW_KEY_BUCKET: return "key_bucket_count";
     case RHUMB__ROW_KEY_OVERFLOW: return "key_overflow_count";
@@ -90,7 +91,7 @@ TEST(Sections, AreFoundByTheirIds) {
 
 TEST(Sections, HaveRoomForTheSlotsOfTheirRows) {
     rhumb__counts counts = {};
-    for (const uint64_t slot_count : {UINT64_C(0), UINT64_C(1), UINT64_C(511), UINT64_C(512), UINT64_C(513)}) {
+    for (const uint64_t slot_count : {0, 1, 7, 8, 9, 511, 512, 513}) {
         counts.slot_count = slot_count;
         for (const rhumb__section_info *info : all_sections()) {
             const uint64_t row_count = rhumb__section_row_count(info, &counts);

@@ -143,9 +143,10 @@ TEST_F(Extreme, FieldsOfThePreviousSuperblockDoNoHarm) {
 TEST_F(Extreme, WordsOfTheClientRecordAreChecked) {
     const uint64_t base = FileImage::superblock_offset(sound_.newest_slot(), 0) + offsetof(rhumb__superblock, client);
     std::vector<Field> fields;
-    for (uint32_t at = 0; at < 320; at += 4) fields.push_back({"client+" + std::to_string(at), base + at, 4});
+    for (uint32_t at = 0; at < 392; at += 4) fields.push_back({"client+" + std::to_string(at), base + at, 4});
     for (uint32_t at = 40; at < 224; at += 8) fields.push_back({"client8+" + std::to_string(at), base + at, 8});
     for (uint32_t at = 296; at < 320; at += 8) fields.push_back({"client8+" + std::to_string(at), base + at, 8});
+    fields.push_back({"client8+384", base + 384, 8});
     sample(&fields, 40);
     try_all(fields, RHUMB__SUPERBLOCK_COPY_STRIDE);
     EXPECT_GT(refused_count_, 200u);
@@ -222,6 +223,35 @@ TEST_F(Extreme, AFileThatEndsInsideItsLastBlockStaysWritable) {
     EXPECT_EQ(opened_count_, 1u);
 }
 
+// A file of version 1 has neither ties nor a count of copies. Whatever is tried with it, it stays as it is.
+TEST_F(Extreme, FilesOfVersion1AreRefusedWithTheWayOn) {
+    FileImage image = sound_;
+    for (uint32_t slot = 0; slot < 2; slot++) {
+        for (uint32_t copy = 0; copy < 2; copy++) {
+            const uint64_t base = FileImage::superblock_offset(slot, copy);
+            image.put<uint32_t>(base + offsetof(rhumb__superblock, format_version), 1);
+            image.put<uint32_t>(base + offsetof(rhumb__superblock, client), 1); // the version of the index record
+        }
+    }
+    image.mend_superblocks();
+    ASSERT_TRUE(image.save(path_));
+    const std::string new_path = directory_.file("new.rhumb");
+    Index index;
+    const auto expect_refused = [&](rhumb_status status, const char *what) {
+        EXPECT_EQ(status, RHUMB_E_VERSION) << what;
+        const std::string message = rhumb_error_last()->message;
+        EXPECT_NE(message.find("format version: expected 2, found 1"), std::string::npos) << what << ": " << message;
+        EXPECT_NE(message.find("build the index again"), std::string::npos) << what << ": " << message;
+        EXPECT_EQ(path_, rhumb_error_last()->path) << what;
+    };
+    expect_refused(rhumb_test::open_index(path_, true, &index), "open read-only");
+    expect_refused(open_for_writing(&index), "open for writing");
+    expect_refused(rhumb_index_repair(path_.c_str(), new_path.c_str(), nullptr, nullptr, 0), "repair");
+    expect_refused(rhumb_index_compact_into(path_.c_str(), new_path.c_str(), nullptr, nullptr, 0), "compact");
+    EXPECT_FALSE(std::filesystem::exists(new_path));
+    EXPECT_EQ(FileImage::load(path_).bytes(), image.bytes());
+}
+
 // Several fields at a time, so that values that contradict the others alone may agree.
 TEST_F(Extreme, RandomPairsOfWordsAreChecked) {
     const uint64_t superblock = FileImage::superblock_offset(sound_.newest_slot(), 0);
@@ -231,7 +261,7 @@ TEST_F(Extreme, RandomPairsOfWordsAreChecked) {
         std::string what;
         for (int k = 0; k < 2 + static_cast<int>(random_() % 3); k++) {
             const bool in_root = random_() % 2 == 0;
-            const uint64_t size = in_root ? root_bytes : random_() % 2 == 0 ? 112 : 832;
+            const uint64_t size = in_root ? root_bytes : random_() % 2 == 0 ? 112 : 904;
             const uint64_t at = random_() % (size / 4) * 4;
             const std::vector<uint64_t> values = values_for(image.get<uint32_t>(superblock + at));
             const uint32_t value = static_cast<uint32_t>(values[random_() % values.size()]);

@@ -92,8 +92,8 @@ TEST_F(Flip, OneDamagedSuperblockCopyIsHarmless) {
             };
             flip_each(begin, begin + 112, 1, harmless);
             flip_each(begin + 112, begin + 512, full_run() ? 1 : 50, harmless);
-            flip_each(begin + 512, begin + 832, full_run() ? 1 : 3, harmless);
-            flip_each(begin + 832, begin + 4096, full_run() ? 1 : 400, harmless);
+            flip_each(begin + 512, begin + 904, full_run() ? 1 : 3, harmless);
+            flip_each(begin + 904, begin + 4096, full_run() ? 1 : 400, harmless);
         }
     }
     bool reported = false;

@@ -1,4 +1,4 @@
-// Goal: whatever rows hold (lists, node records, key buckets, vectors), with correct checksums, nothing crashes,
+// Goal: whatever rows hold (lists, node records, key buckets, vectors, ties), with correct checksums, nothing crashes,
 // hangs or writes out of bounds: searches, inserts, checkpoints and verify continue, and the file they leave opens.
 // Method: hand-made damage of the kinds that a reader is most likely to trust, and random damage, each used in every
 // way (tests/support/exercise.h).
@@ -244,6 +244,9 @@ TEST_F(HostileChains, CircularOnesEndEveryWalk) {
                 image.put<uint32_t>(image.locate_row(RHUMB__SECTION_KEY_BUCKETS, row) + 4, kBucketPlaces);
             }
             use(&image, std::string(shape.what) + ", " + std::to_string(count) + " entries", 600);
+            // Verify passes each row once.
+            const uint64_t row_count = image.row_count(RHUMB__SECTION_KEY_BUCKETS) + overflow_count_;
+            EXPECT_LE(last_.report.structure_error_count, (kBucketPlaces + 2) * row_count + 2 * kCount);
             if (HasFailure()) return;
         }
     }
@@ -295,6 +298,196 @@ TEST_F(HostileChains, SurviveRandomDamage) {
                                        UINT32_MAX, image.get<uint32_t>(place) ^ (1u << random_() % 32)};
             image.put<uint32_t>(place, values[random_() % 5]);
         }
+        ASSERT_NO_FATAL_FAILURE(use(&image, "iteration " + std::to_string(i), 100));
+        if (HasFailure()) return;
+    }
+}
+
+// An index of 300 vectors, two thirds of which are copies of the first 12; some of each kind are deleted. Its vectors
+// are those that exercise_writing inserts, so these are copies as well.
+class HostileTies : public HostileRows {
+  protected:
+    static constexpr uint32_t kCopy = UINT32_C(1) << 31;
+    static constexpr uint64_t kHeadCount = 12;
+
+    void SetUp() override {
+        HostileRows::SetUp();
+        const std::string path = directory_.file("ties.rhumb");
+        Index index;
+        ASSERT_EQ(rhumb_test::create_index(path, IndexShape(), &index, RHUMB_DURABILITY_NONE), RHUMB_OK);
+        for (uint64_t i = 0; i < kCount; i++) {
+            ASSERT_EQ(rhumb_index_insert(index, 1 + i, vector(i).data()), RHUMB_OK);
+            if (i % 100 == 99) {
+                ASSERT_EQ(rhumb_index_checkpoint(index), RHUMB_OK);
+            }
+        }
+        for (uint64_t i = 2; i < kCount; i += 9) ASSERT_EQ(rhumb_index_delete(index, 1 + i), RHUMB_OK);
+        ASSERT_EQ(index.close(), RHUMB_OK);
+        sound_ = FileImage::load(path);
+        copy_count_ = sound_.get<uint64_t>(copy_count_offset(sound_));
+        ASSERT_GT(copy_count_, 150u);
+    }
+
+    std::vector<float> vector(uint64_t i) const { return copies_.vector(i % 3 == 0 ? i : i % kHeadCount); }
+
+    static uint64_t copy_count_offset(const FileImage &image) {
+        return FileImage::superblock_offset(image.newest_slot(), 0) + offsetof(rhumb__superblock, client) + 384;
+    }
+    static void set_copy_count(FileImage *image, uint64_t count) {
+        const uint64_t offset = copy_count_offset(*image);
+        image->put(offset, count);
+        image->put(offset + RHUMB__SUPERBLOCK_COPY_STRIDE, count);
+        image->mend_superblocks();
+    }
+
+    // Also those after the last slot, in the row that it shares.
+    uint64_t tie_count() const { return sound_.row_count(RHUMB__SECTION_TIES) * 8; }
+    uint64_t place_of(uint64_t slot) const { return sound_.locate(RHUMB__SECTION_TIES, slot * 8); }
+
+    // Gives every slot another anchor, or another next copy, or both.
+    template <typename Number> FileImage fill_anchors(const Number &number) {
+        FileImage image = sound_;
+        for (uint32_t slot = 0; slot < tie_count(); slot++) image.put<uint32_t>(place_of(slot), number(slot));
+        return image;
+    }
+    template <typename Number> FileImage fill_next(FileImage image, const Number &number) {
+        for (uint32_t slot = 0; slot < tie_count(); slot++) image.put<uint32_t>(place_of(slot) + 4, number(slot));
+        return image;
+    }
+
+    Vectors copies_{16, 7};
+    uint64_t copy_count_ = 0;
+};
+
+TEST_F(HostileTies, SurviveAnchorsAndHeadsOfAllKinds) {
+    struct Shape {
+        const char *what;
+        uint32_t (*anchor)(uint32_t slot);
+    };
+    const Shape shapes[] = {
+        {"no slot is tied", [](uint32_t) { return 0u; }},
+        {"every slot is the root", [](uint32_t slot) { return 1 + slot; }},
+        {"anchors in pairs", [](uint32_t slot) { return 1 + (slot ^ 1); }},
+        {"anchors in one circle", [](uint32_t slot) { return 1 + (slot + 1) % static_cast<uint32_t>(kCount); }},
+        {"one anchor for all", [](uint32_t) { return 6u; }},
+        {"copies of no head", [](uint32_t) { return kCopy; }},
+        {"copies of themselves", [](uint32_t slot) { return kCopy | (1 + slot); }},
+        {"copies of copies", [](uint32_t slot) { return kCopy | (1 + (slot + 1) % static_cast<uint32_t>(kCount)); }},
+        {"all are copies of one slot", [](uint32_t) { return kCopy | 6; }},
+        {"every second slot is a copy", [](uint32_t slot) { return slot % 2 == 0 ? 1 + slot : kCopy | slot; }},
+        {"the largest number", [](uint32_t) { return UINT32_MAX; }},
+        {"the largest anchor", [](uint32_t) { return UINT32_MAX / 2; }},
+        {"slots after the last", [](uint32_t slot) { return 301 + slot % 40; }},
+        {"heads after the last", [](uint32_t slot) { return kCopy | (301 + slot % 40); }},
+    };
+    for (const Shape &shape : shapes) {
+        FileImage image = fill_anchors(shape.anchor);
+        use(&image, shape.what, 60);
+        EXPECT_GT(last_.report.structure_error_count, 0u) << shape.what;
+    }
+}
+
+TEST_F(HostileTies, SurviveChainsOfAllKinds) {
+    struct Shape {
+        const char *what;
+        uint32_t (*next)(uint32_t slot);
+    };
+    const Shape shapes[] = {
+        {"no copies", [](uint32_t) { return 0u; }},
+        {"each slot continues in itself", [](uint32_t slot) { return 1 + slot; }},
+        {"chains in pairs", [](uint32_t slot) { return 1 + (slot ^ 1); }},
+        {"all chains continue in one slot", [](uint32_t) { return 6u; }},
+        {"one large circle", [](uint32_t slot) { return 1 + (slot + 1) % static_cast<uint32_t>(kCount); }},
+        {"one large circle, backwards", [](uint32_t slot) { return slot == 0 ? static_cast<uint32_t>(kCount) : slot; }},
+        {"the next slot to be inserted", [](uint32_t) { return static_cast<uint32_t>(kCount + 1); }},
+        {"slots to be inserted", [](uint32_t slot) { return static_cast<uint32_t>(kCount + 1) + slot % 60; }},
+        {"slots that will not exist", [](uint32_t) { return UINT32_MAX / 2; }},
+        {"the largest number", [](uint32_t) { return UINT32_MAX; }},
+    };
+    for (const Shape &shape : shapes) {
+        for (const uint64_t count : {copy_count_, UINT64_C(0), UINT64_C(1), kCount}) {
+            FileImage image = fill_next(sound_, shape.next);
+            set_copy_count(&image, count);
+            const std::string what = std::string(shape.what) + ", " + std::to_string(count) + " copies";
+            use(&image, what, 60);
+            EXPECT_GT(last_.report.structure_error_count, 0u) << what;
+        }
+    }
+}
+
+TEST_F(HostileTies, SurviveListsOfCopies) {
+    // Slots 13 and 14 are copies of 1 and 2.
+    FileImage image = fill_lists(RHUMB__SECTION_LISTS0, 8, [](uint64_t, uint32_t i) { return 13 + i % 2; });
+    use(&image, "every list is of copies", 60);
+    EXPECT_GT(last_.report.structure_error_count, 0u);
+    image = fill_lists(RHUMB__SECTION_LISTS0, 8,
+                       [](uint64_t row, uint32_t i) { return static_cast<uint32_t>(row + 1 + i) % 300; });
+    use(&image, "copies and others have lists of both", 60);
+    image = fill_next(image, [](uint32_t slot) { return 1 + (slot + 1) % 300; });
+    use(&image, "and all are in one chain", 60);
+}
+
+// The row of the last slot has ties of slots that do not exist yet.
+TEST_F(HostileTies, AfterTheLastSlotDoNotKeepNewNodesFromBeingFound) {
+    for (const uint32_t number : {1u, 6u, kCopy, kCopy | 6, UINT32_MAX}) {
+        FileImage image = sound_;
+        for (uint64_t slot = kCount; slot < tie_count(); slot++) {
+            image.put<uint32_t>(place_of(slot), number);
+            image.put<uint32_t>(place_of(slot) + 4, number);
+        }
+        image.mend();
+        ASSERT_TRUE(image.save(path_));
+        Index index;
+        ASSERT_EQ(open_for_writing(&index), RHUMB_OK);
+        for (uint64_t i = 1000; i < 1008; i++) {
+            ASSERT_EQ(rhumb_index_insert(index, i, copies_.vector(i).data()), RHUMB_OK);
+            uint64_t key = 0;
+            float distance = 1;
+            size_t found_count = 0;
+            ASSERT_EQ(rhumb_index_search(index, copies_.vector(i).data(), 1, nullptr, &key, &distance, &found_count),
+                      RHUMB_OK);
+            EXPECT_EQ(key, i) << number;
+        }
+    }
+}
+
+// A checkpoint goes through the copies that its version does not have. The chains of this file continue in slots that
+// are inserted while it runs, which so become circles.
+TEST_F(HostileTies, CircularChainsOfNewCopiesEndEveryCheckpoint) {
+    for (int round = 0; round < 20; round++) {
+        FileImage image = fill_next(sound_, [](uint32_t slot) {
+            return static_cast<uint32_t>(kCount + 2 + slot % kHeadCount); // one slot is inserted before
+        });
+        image.mend();
+        ASSERT_TRUE(image.save(path_));
+        Index index;
+        ASSERT_EQ(open_for_writing(&index), RHUMB_OK);
+        ASSERT_EQ(rhumb_index_insert(index, 1000, copies_.vector(5000).data()), RHUMB_OK);
+        std::thread checkpoint([&] { EXPECT_EQ(rhumb_index_checkpoint(index), RHUMB_OK); });
+        for (uint64_t i = 0; i < 4 * kHeadCount; i++) {
+            EXPECT_EQ(rhumb_index_insert(index, 2000 + i, copies_.vector(i % kHeadCount).data()), RHUMB_OK);
+        }
+        checkpoint.join();
+        ASSERT_EQ(index.close(), RHUMB_OK) << rhumb_error_last()->message;
+    }
+}
+
+TEST_F(HostileTies, SurviveRandomNumbers) {
+    for (uint64_t i = 0; i < iteration_count(60); i++) {
+        FileImage image = sound_;
+        const uint64_t change_count = UINT64_C(1) << random_() % 11;
+        for (uint64_t k = 0; k < change_count; k++) {
+            const uint64_t place = place_of(random_() % tie_count()) + random_() % 2 * 4;
+            const uint32_t slot = static_cast<uint32_t>(random_() % 310);
+            const uint32_t values[] = {static_cast<uint32_t>(random_()),
+                                       slot,
+                                       slot | kCopy,
+                                       0,
+                                       UINT32_MAX,
+                                       image.get<uint32_t>(place) ^ (1u << random_() % 32)};
+            image.put<uint32_t>(place, values[random_() % 6]);
+        }
+        if (random_() % 4 == 0) set_copy_count(&image, random_() % (kCount + 1));
         ASSERT_NO_FATAL_FAILURE(use(&image, "iteration " + std::to_string(i), 100));
         if (HasFailure()) return;
     }

@@ -1,8 +1,7 @@
-"""Reads index files and their logs from storage/FORMAT.md alone and compares what it finds with the library.
+"""Compares second_reader.py, which reads index files from storage/FORMAT.md alone, with the library.
 
-The reader below shares nothing with the library but that page: it proves that the page is complete and correct. It
-checks everything that section 11 asks for, every chunk checksum, every list, and that each key leads to its slot. It
-applies the log as section 14 describes.
+Method: index_dump writes indexes of every metric and element type, with copies, deletions, checkpoints, compactions and
+crashes, and prints what the library finds in them. The reader has to find the same.
 
     second_reader_test.py INDEX_DUMP     (the program made from index_dump.c)
 """
@@ -10,7 +9,6 @@ applies the log as section 14 describes.
 import json
 import math
 import os
-import re
 import shutil
 import struct
 import subprocess
@@ -18,477 +16,27 @@ import sys
 import tempfile
 import unittest
 
+from second_reader import ELEMENTS, METRICS, NONE, SECTIONS, Index, Log, Refused, crc32c
+
 INDEX_DUMP = None
-NONE = 0xFFFFFFFF
-MASK = (1 << 64) - 1
-
-
-def crc_table():
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
-        table.append(value)
-    return table
-
-
-TABLE = crc_table()
-
-
-def crc32c(data, seed=0):
-    crc = 0xFFFFFFFF ^ seed
-    for byte in data:
-        crc = TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    return crc ^ 0xFFFFFFFF
-
-
-def mix64(x):
-    x = (x + 0x9E3779B97F4A7C15) & MASK
-    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & MASK
-    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & MASK
-    return x ^ (x >> 31)
-
-
-class SectionTable:
-    """The table of sections in section 7 of the page: what each is, and formulas for its codec, stride and rows."""
-
-    def __init__(self, page):
-        table = page.split("\n## 7.")[1].split("\n|---:")[1].split("\n\n")[0].split("\n")[1:]
-        self.by_name = {}
-        for line in table:
-            id_, name, kind, presence, codec, stride, rows = [cell.strip() for cell in line.strip("|").split("|")]
-            kind_number = {"append-only": 1, "mutable": 2}[kind]
-            self.by_name[name] = (int(id_), kind_number, presence == "required", codec, stride, rows)
-
-    def id(self, name):
-        return self.by_name[name][0]
-
-    @staticmethod
-    def value(formula, names):
-        if formula == "see below":
-            return None
-        rounded = re.fullmatch(r"(.+) rounded up to (\d+)", formula)
-        if rounded:
-            return -(-SectionTable.value(rounded[1], names) // int(rounded[2])) * int(rounded[2])
-        divided = re.fullmatch(r"(.+) / (\d+), rounded up", formula)
-        if divided:
-            return -(-SectionTable.value(divided[1], names) // int(divided[2]))
-        return eval(formula, {}, names)
-
-
-with open("storage/FORMAT.md") as page_file:
-    SECTIONS = SectionTable(page_file.read())
 
 
 def f32(bits):
     return struct.unpack("<f", struct.pack("<I", bits))[0]
 
 
-class Refused(Exception):
-    pass
-
-
-def demand(condition, what):
-    if not condition:
-        raise Refused(what)
-
-
-class Section:
-    """One array of rows, put together from its extents."""
-
-    def __init__(self, data, record, extents):
-        (self.id, self.kind, self.flags, self.codec, self.version, self.chunk_bytes, self.stride, self.row_count,
-         self.extent_first, self.extent_count, self.checksum_first, _) = record
-        self.data = data
-        self.extents = extents
-
-    def published_bytes(self):
-        return self.stride * self.row_count
-
-    def chunk_count(self):
-        return -(-self.published_bytes() // self.chunk_bytes)
-
-    def read(self, begin, length):
-        pieces = []
-        for file_offset, size in self.extents:
-            if length == 0:
-                break
-            if begin < size:
-                take = min(length, size - begin)
-                pieces.append(self.data[file_offset + begin:file_offset + begin + take])
-                length -= take
-                begin = 0
-            else:
-                begin -= size
-        demand(length == 0, "section %d: rows outside its extents" % self.id)
-        return b"".join(pieces)
-
-    def row(self, number):
-        demand(0 <= number < self.row_count, "section %d: row %d" % (self.id, number))
-        return self.read(number * self.stride, self.stride)
-
-
-class Index:
-    BLOCK = 65536
-
-    def __init__(self, path):
-        with open(path, "rb") as file:
-            self.data = file.read()
-        self.read_superblock()
-        self.read_directory()
-        self.read_index_record()
-
-    def read_superblock(self):
-        newest = None
-        for slot in range(2):
-            for copy in range(2):
-                begin = slot * 16384 + copy * 32768
-                block = self.data[begin:begin + 4096]
-                if len(block) < 4096 or block[:8] != b"\x89rhumb\r\n":
-                    continue
-                (crc,) = struct.unpack_from("<I", block, 12)
-                if crc != crc32c(block[:12] + bytes(4) + block[16:]):
-                    continue
-                (epoch,) = struct.unpack_from("<Q", block, 16)
-                if newest is None or epoch > newest[0]:
-                    newest = (epoch, slot, block)
-        demand(newest is not None, "no superblock counts")
-        self.epoch, slot, block = newest
-        (version,) = struct.unpack_from("<I", block, 8)
-        demand(version == 1, "format version %d" % version)
-        _, features_read, features_incompatible = struct.unpack_from("<QQQ", block, 24)
-        demand(features_incompatible == 0, "incompatible features")
-        demand(self.epoch % 2 == slot and 1 <= self.epoch <= 1 << 61, "epoch %d in slot %d" % (self.epoch, slot))
-        self.uuid = block[48:64].hex()
-        self.created_unix_ns, self.creator_version, block_bytes = struct.unpack_from("<QII", block, 64)
-        demand(block_bytes == self.BLOCK, "blocks of %d bytes" % block_bytes)
-        (self.file_bytes, self.directory_offset, self.root_bytes, self.root_crc,
-         self.directory_bytes) = struct.unpack_from("<QQIIQ", block, 80)
-        demand(self.file_bytes <= len(self.data), "the file is too short")
-        demand(self.directory_offset % self.BLOCK == 0 and self.BLOCK <= self.directory_offset <= self.file_bytes,
-               "directory offset")
-        demand(32 <= self.root_bytes <= self.directory_bytes <= self.file_bytes - self.directory_offset,
-               "directory length")
-        demand(not any(block[112:512]) and not any(block[512 + 320:]), "reserved bytes are zero in this version")
-        self.client = block[512:]
-
-    def read_directory(self):
-        root = self.data[self.directory_offset:self.directory_offset + self.root_bytes]
-        demand(crc32c(root) == self.root_crc, "directory checksum")
-        (magic, section_count, extent_count, checksum_crc, checksum_count,
-         epoch) = struct.unpack_from("<4sIIIQQ", root, 0)
-        demand(magic == b"RDIR" and epoch == self.epoch, "directory header")
-        demand(section_count <= 64 and extent_count <= 1 << 20, "directory counts")
-        demand(self.root_bytes == 32 + 64 * section_count + 16 * extent_count, "length of the root")
-        demand(self.root_bytes + 4 * checksum_count == self.directory_bytes, "checksums outside the directory")
-        table = self.data[self.directory_offset + self.root_bytes:][:4 * checksum_count]
-        demand(crc32c(table) == checksum_crc, "checksum of the checksums")
-        self.checksums = struct.unpack("<%dI" % checksum_count, table)
-
-        used = [(self.directory_offset, -(-self.directory_bytes // self.BLOCK) * self.BLOCK)]
-        self.sections = {}
-        next_extent = next_checksum = 0
-        for i in range(section_count):
-            record = struct.unpack_from("<IIIIIIQQIIQQ", root, 32 + 64 * i)
-            first, count = record[8], record[9]
-            demand(first == next_extent and count <= extent_count - first, "extents of section %d" % record[0])
-            extents = [struct.unpack_from("<QQ", root, 32 + 64 * section_count + 16 * (first + k)) for k in range(count)]
-            section = Section(self.data, record, extents)
-            self.check_section(section, next_checksum)
-            demand(section.id not in self.sections, "section %d is there twice" % section.id)
-            self.sections[section.id] = section
-            next_extent += count
-            next_checksum += section.chunk_count()
-            used += extents
-        demand(next_extent == extent_count and next_checksum == checksum_count, "unused entries of the directory")
-        used.sort()
-        for (begin, size), (after, _) in zip(used, used[1:]):
-            demand(begin + size <= after, "overlapping extents")
-
-    def check_section(self, section, next_checksum):
-        demand(section.kind in (1, 2), "kind")
-        demand(0 < section.chunk_bytes <= 16 << 20 and section.chunk_bytes % self.BLOCK == 0, "chunk")
-        demand(0 < section.stride <= 1 << 24 and section.published_bytes() <= self.file_bytes, "rows")
-        demand(section.checksum_first == next_checksum, "checksums of section %d" % section.id)
-        for file_offset, size in section.extents:
-            demand(file_offset % self.BLOCK == 0 and size % self.BLOCK == 0 and size > 0, "an extent is not in blocks")
-            demand(self.BLOCK <= file_offset and file_offset + size <= self.file_bytes, "an extent outside the file")
-        unit = self.BLOCK if section.kind == 1 else section.chunk_bytes
-        demand(sum(size for _, size in section.extents) >= -(-section.published_bytes() // unit) * unit, "room for rows")
-        if section.kind == 1:
-            demand(section.chunk_bytes == self.BLOCK, "chunk of an append-only section")
-        else:
-            power = section.stride & -section.stride
-            demand(section.stride % 64 == 0, "stride of a mutable section")
-            demand(section.chunk_bytes == section.stride // power * max(power, self.BLOCK), "chunk of a mutable section")
-
-    def read_index_record(self):
-        (version, self.dim, self.metric, self.element, self.M, self.M0, self.ef_construction, self.ef_search,
-         self.level_max, self.flags, self.level_scale, self.seed, self.slot_count, self.upper_row_count,
-         self.bucket_count, self.overflow_count) = struct.unpack_from("<10Id5Q", self.client, 0)
-        self.level_counts = struct.unpack_from("<17Q", self.client, 88)
-        self.level_first = struct.unpack_from("<17I", self.client, 224)
-        self.dead_count, self.lsn, self.key_next = struct.unpack_from("<3Q", self.client, 296)
-        demand(self.dead_count <= self.slot_count, "dead count")
-        demand(self.lsn <= 1 << 62, "number of the last operation")
-        demand(version == 1 and self.element == 1 and self.metric in (1, 2, 3, 4), "index record")
-        demand(1 <= self.dim <= 65535 and 2 <= self.M <= 256 and self.M <= self.M0 <= 512, "parameters")
-        demand(1 <= self.ef_construction <= 65535 and 1 <= self.ef_search <= 1000000, "parameters")
-        demand(self.level_max <= 16 and 0.1 <= self.level_scale <= 2, "parameters")
-        demand(sum(self.level_counts) == self.slot_count, "level counts")
-        demand(sum(level * count for level, count in enumerate(self.level_counts)) == self.upper_row_count, "upper rows")
-        demand(self.bucket_count >= 8, "buckets")
-        used = 4 * self.dim + (4 if self.metric == 4 else 0)
-        stride = used
-        for unit in (16, 64):
-            rounded = -(-used // unit) * unit
-            if (rounded - used) * 8 <= used:
-                stride = rounded
-        self.check_sections(stride)
-
-    def check_sections(self, vector_stride):
-        """The sections against the page's table, from which their numbers follow."""
-        names = {
-            "metric": self.metric, "element": self.element, "M": self.M, "M0": self.M0, "slot_count": self.slot_count,
-            "upper_row_count": self.upper_row_count, "key_bucket_count": self.bucket_count,
-            "key_overflow_count": self.overflow_count
-        }
-        known = set()
-        for name, (id_, kind, required, codec, stride, rows) in SECTIONS.by_name.items():
-            known.add(id_)
-            section = self.sections.get(id_)
-            if section is None:
-                demand(not required, "section %s is missing" % name)
-                continue
-            expected = [kind, SECTIONS.value(codec, names), SECTIONS.value(stride, names), SECTIONS.value(rows, names)]
-            if name == "vectors":
-                expected[2] = vector_stride
-            found = [section.kind, section.codec, section.stride, section.row_count]
-            if not required:
-                found[3] = max(found[3], expected[3])
-            demand(found == expected and section.version == 1 and section.flags & 1 == required, "section %s" % name)
-        for section in self.sections.values():
-            demand(section.id in known or section.flags & 1 == 0, "section %d is unknown and required" % section.id)
-
-    def section(self, name):
-        return self.sections[SECTIONS.id(name)]
-
-    def damaged_chunks(self):
-        """(section, chunk) of every wrong checksum; also the number of chunks."""
-        wrong = []
-        count = 0
-        for section in self.sections.values():
-            for i in range(section.chunk_count()):
-                begin = i * section.chunk_bytes
-                chunk = section.read(begin, min(section.chunk_bytes, section.published_bytes() - begin))
-                count += 1
-                if crc32c(chunk) != self.checksums[section.checksum_first + i]:
-                    wrong.append((section.id, i))
-        return wrong, count
-
-    def vector_bits(self, slot):
-        return struct.unpack_from("<%dI" % self.dim, self.section("vectors").row(slot))
-
-    def key(self, slot):
-        return struct.unpack("<Q", self.section("keys").row(slot))[0]
-
-    def node(self, slot):
-        record = struct.unpack("<Q", self.section("nodes").row(slot))[0]
-        return record & 0xFFFFFFFF, record >> 32 & 0xFF, record >> 40
-
-    def neighbours(self, slot, level):
-        if level == 0:
-            section, row, places = self.section("lists0"), slot, self.M0
-        else:
-            section, row, places = self.section("lists_upper"), self.node(slot)[0] + level - 1, self.M
-        words = struct.unpack("<%dI" % (section.stride // 4), section.row(row))
-        count = words.index(NONE) if NONE in words else len(words)
-        demand(count <= places and all(word == NONE for word in words[count:]), "padding of a list")
-        return list(words[:count])
-
-    def is_dead(self, slot):
-        words = struct.unpack("<8Q", self.section("tombstones").row(slot // 512))
-        return words[slot % 512 // 64] >> slot % 64 & 1 == 1
-
-    def find(self, key):
-        salt = mix64(self.seed ^ 0x6B6579735F74626C)
-        hash_ = mix64(key ^ salt)
-        power = 1 << self.bucket_count.bit_length() - 1
-        bucket = hash_ % (2 * power)
-        if bucket >= self.bucket_count:
-            bucket = hash_ % power
-        row = self.section("key_buckets").row(bucket)
-        for _ in range(self.overflow_count + 1):
-            next_, count = struct.unpack_from("<II", row, 0)
-            demand(count <= 48, "a bucket of %d" % count)
-            for place in range(count):
-                if row[8 + place] != hash_ >> 56:
-                    continue
-                (slot,) = struct.unpack_from("<I", row, 56 + 4 * place)
-                demand(slot < self.slot_count, "slot %d" % slot)
-                if self.key(slot) == key:
-                    return slot
-            if next_ == 0:
-                return None
-            row = self.section("key_overflow").row(next_ - 1)
-        raise Refused("a chain in a circle")
-
-    def entry_point(self):
-        levels = [level for level, count in enumerate(self.level_counts) if count > 0]
-        return (None, 0) if not levels else (self.level_first[levels[-1]], levels[-1])
-
-    def level_of(self, slot):
-        random = mix64(self.seed ^ mix64(slot))
-        uniform = ((random >> 11) + 1) / (1 << 53)
-        return min(self.level_max, int(-math.log(uniform) * self.level_scale / math.log(self.M)))
-
-    def distance(self, a, b):
-        if self.metric in (1, 2):
-            return sum((x - y) ** 2 for x, y in zip(a, b))
-        dot = sum(x * y for x, y in zip(a, b))
-        if self.metric == 3:
-            return 1 - dot
-        norms = math.sqrt(sum(x * x for x in a)) * math.sqrt(sum(y * y for y in b))
-        return 1 - dot / norms if norms else 1.0
-
-    def search(self, query, ef):
-        """HNSW paper, algorithm 5, in its plainest form: (distance, key), nearest first."""
-        slot, top = self.entry_point()
-        if slot is None:
-            return []
-        measure = lambda s: self.distance(query, [f32(bits) for bits in self.vector_bits(s)])
-        nearest = (measure(slot), slot)
-        for level in range(top, 0, -1):
-            while True:
-                best = min([(measure(s), s) for s in self.neighbours(nearest[1], level)] + [nearest])
-                if best == nearest:
-                    break
-                nearest = best
-        pool, expanded, seen = [nearest], set(), {nearest[1]}
-        while True:
-            candidates = [c for c in pool if c[1] not in expanded]
-            if not candidates:
-                return [(d, self.key(s)) for d, s in pool if not self.is_dead(s)]
-            slot = candidates[0][1]
-            expanded.add(slot)
-            for neighbour in self.neighbours(slot, 0):
-                if neighbour not in seen:
-                    seen.add(neighbour)
-                    pool.append((measure(neighbour), neighbour))
-            pool = sorted(pool)[:ef]
-
-
-class Log:
-    """The valid operations after the newest version of an index."""
-
-    RECORDS = 16384
-    HEADER = 40
-    INSERT, UPSERT, DELETE, BEGIN, COMMIT = range(1, 6)
-    LSN_MAX = 1 << 62
-
-    def __init__(self, path, index):
-        self.index = index
-        self.records = []  # (offset, lsn, type, batch, payload) of the valid ones
-        self.exists = os.path.exists(path)
-        if self.exists:
-            with open(path, "rb") as file:
-                self.data = file.read()
-            self.exists = self.read_header()
-        if self.exists:
-            demand(self.uuid == index.uuid, "another index's log")
-            demand(self.first_lsn <= index.lsn + 1, "operations are missing")
-            self.read_records()
-            self.look_for_damage()
-
-    def read_header(self):
-        copies = [self.data[begin:begin + 4096] for begin in range(0, self.RECORDS, 4096)]
-        newest = None
-        if len(self.data) >= self.RECORDS:
-            for place, copy in enumerate(copies):
-                crc, generation = struct.unpack_from("<IQ", copy, 12)
-                if copy[:8] != b"\x89rhlog\r\n" or crc != crc32c(copy[:12] + bytes(4) + copy[16:]):
-                    continue
-                if newest is None or generation > newest[0]:
-                    newest = (generation, place, copy)
-        if newest is None:
-            for copy in copies:
-                demand(copy[:8] != b"\x89rhlog\r\n" or len(copy) < 12 or struct.unpack_from("<I", copy, 8)[0] <= 1,
-                       "a newer log")
-            demand(len(self.data) <= self.RECORDS, "a log without headers")
-            return False
-        generation, place, copy = newest
-        demand(struct.unpack_from("<I", copy, 8) == (1,), "a newer log")
-        demand(generation <= self.LSN_MAX and generation % 2 == place // 2, "generation of the log's header")
-        self.uuid = copy[24:40].hex()
-        self.salt, self.first_offset, self.first_lsn, self.first_previous_crc = struct.unpack_from("<QQQI", copy, 40)
-        demand(self.first_offset >= self.RECORDS and self.first_offset % 8 == 0, "where the log begins")
-        demand(1 <= self.first_lsn <= self.LSN_MAX, "where the log begins")
-        demand(not any(copy[68:]), "reserved bytes are zero in this version")
-        self.seed = (self.salt ^ self.salt >> 32) & 0xFFFFFFFF
-        return True
-
-    def record(self, offset):
-        """The fields of a record whose crc is right, and its end; or None."""
-        if offset + self.HEADER > len(self.data):
-            return None
-        fields = struct.unpack_from("<IIIIQQQ", self.data, offset)
-        end = offset + self.HEADER + -(-fields[2] // 8) * 8
-        if fields[2] > 524288 or end > len(self.data):
-            return None
-        return (fields, end) if crc32c(self.data[offset + 4:end], self.seed) == fields[0] else None
-
-    def read_records(self):
-        self.end = self.first_offset
-        lsn, previous = self.first_lsn, self.first_previous_crc
-        while True:
-            found = self.record(self.end)
-            if found is None or found[0][1] != previous or found[0][4] != lsn:
-                return
-            (previous, _, payload_bytes, type_, _, _, batch), end = found
-            demand(self.INSERT <= type_ <= self.COMMIT, "a newer kind of record")
-            begin = self.end + self.HEADER
-            self.records.append((self.end, lsn, type_, batch, self.data[begin:begin + payload_bytes]))
-            self.end = end
-            lsn += 1
-
-    def look_for_damage(self):
-        awaited = max(self.first_lsn + len(self.records), self.index.lsn + 1)
-        for offset in range(self.end, len(self.data) - self.HEADER + 1, 8):
-            lsn, synced_lsn = struct.unpack_from("<QQ", self.data, offset + 16)
-            if awaited < lsn < awaited + (1 << 32) and awaited <= synced_lsn < lsn:
-                demand(self.record(offset) is None, "record %d was synced and is damaged" % awaited)
-
-    def operations(self):
-        committed = set(batch for _, _, type_, batch, _ in self.records if type_ == self.COMMIT)
-        for _, lsn, type_, batch, payload in self.records:
-            if lsn > self.index.lsn and type_ <= self.DELETE and (batch == 0 or batch in committed):
-                yield type_, payload
-
-    def state(self):
-        """Vectors by key, as bits, after all valid operations."""
-        index = self.index
-        state = {index.key(slot): index.vector_bits(slot) for slot in range(index.slot_count) if not index.is_dead(slot)}
-        for type_, payload in self.operations():
-            (key,) = struct.unpack_from("<Q", payload)
-            if type_ == self.DELETE:
-                demand(len(payload) == 8, "a delete has a key and nothing else")
-                state.pop(key, None)
-            else:
-                demand(len(payload) == 8 + 4 * index.dim, "length of a vector")
-                state[key] = struct.unpack_from("<%dI" % index.dim, payload, 8)
-        return state
-
-
 class SecondReader(unittest.TestCase):
-    SHAPES = {  # metric, dim, M, M0, count, seed, keys
-        "l2": ("l2", 16, 4, 8, 700, 397, "spread"),
-        "squares, rows of one component": ("l2sq", 1, 2, 3, 150, 1, "spread"),
-        "cosine, odd sizes": ("cosine", 7, 3, 5, 400, 2, "spread"),
-        "inner products, rows longer than a page": ("ip", 1100, 17, 40, 60, 3, "spread"),
-        "rows that cross blocks": ("l2", 49, 16, 32, 900, 4, "spread"),
-        "empty": ("l2", 5, 16, 32, 0, 5, "spread"),
-        "one": ("cosine", 5, 16, 32, 1, 6, "spread"),
-        "crowded keys": ("l2", 4, 4, 8, 300, 7, "crowded"),
+    SHAPES = {  # metric, element, dim, M, M0, count, seed, keys, vectors
+        "l2": ("l2", "f32", 16, 4, 8, 700, 397, "spread", "distinct"),
+        "squares, rows of one component": ("l2sq", "f32", 1, 2, 3, 150, 1, "spread", "distinct"),
+        "cosine, odd sizes": ("cosine", "f32", 7, 3, 5, 400, 2, "spread", "distinct"),
+        "inner products, rows longer than a page": ("ip", "f32", 1100, 17, 40, 60, 3, "spread", "distinct"),
+        "rows that cross blocks": ("l2", "f32", 49, 16, 32, 900, 4, "spread", "distinct"),
+        "empty": ("l2", "f32", 5, 16, 32, 0, 5, "spread", "distinct"),
+        "one": ("cosine", "f32", 5, 16, 32, 1, 6, "spread", "distinct"),
+        "crowded keys": ("l2", "f32", 4, 4, 8, 300, 7, "crowded", "distinct"),
+        "copies": ("l2", "f32", 16, 4, 8, 700, 8, "spread", "copies"),
+        "short lists, copies": ("l1", "i8", 3, 2, 3, 400, 9, "spread", "copies"),
     }
 
     def setUp(self):
@@ -498,82 +46,130 @@ class SecondReader(unittest.TestCase):
     def tearDown(self):
         self.folder.cleanup()
 
-    def dump(self, shape):
-        command = [INDEX_DUMP, self.path] + [str(part) for part in shape]
-        return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    def run_dump(self, *arguments):
+        command = [INDEX_DUMP] + [str(argument) for argument in arguments]
+        said = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+        return json.loads(said) if said else None
+
+    def create(self, shape):
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+        return self.run_dump("create", self.path, *shape)
+
+    def print_index(self):
+        return self.run_dump("print", self.path, "copies")
 
     def test_finds_what_the_library_says(self):
         for name, shape in self.SHAPES.items():
             with self.subTest(name):
-                if os.path.exists(self.path):
-                    os.unlink(self.path)
-                self.compare(self.dump(shape), Index(self.path), shape)
+                said = self.create(shape)
+                index = Index(self.path)
+                self.compare(said, index)
+                self.compare_levels(index)
+                copies = index.check_ties()
+                self.assertEqual(len(copies) > 100, shape[-1] == "copies")
+                if shape[-2] == "crowded":
+                    self.assertGreater(index.overflow_count, 0)
 
-    def compare(self, said, index, shape):
-        metric = {"l2sq": 1, "l2": 2, "ip": 3, "cosine": 4}[said["metric"]]
+    def test_measures_every_metric_and_element_type(self):
+        said = {metric: set(elements) for metric, elements in self.run_dump("pairs").items()}
+        self.assertEqual(said, dict(METRICS.values()))
+        for metric, elements in METRICS.values():
+            for i, element in enumerate(sorted(elements)):
+                with self.subTest(metric, element=element):
+                    dim = 8 if metric == "levenshtein" else 5 + i
+                    said = self.create((metric, element, dim, 4, 8, 110, 10 + i, "spread", "copies"))
+                    index = Index(self.path)
+                    self.compare(said, index)
+                    self.compare_levels(index)
+                    self.assertGreater(len(index.check_ties()), 10)
+
+    def compare(self, said, index):
         for field, found in [("dim", index.dim), ("M", index.M), ("M0", index.M0), ("seed", index.seed),
+                             ("metric", index.space.metric), ("element", index.space.element),
                              ("ef_construction", index.ef_construction), ("ef_search", index.ef_search),
                              ("count", index.slot_count - index.dead_count), ("epoch", index.epoch), ("uuid", index.uuid),
                              ("lsn", index.lsn), ("key_next", index.key_next)]:
             self.assertEqual(said[field], found, field)
-        self.assertEqual(metric, index.metric)
         self.assertEqual(index.damaged_chunks(), ([], said["chunk_count"]))
         self.assertEqual(index.slot_count, len(said["slots"]))
         self.compare_slots(said, index)
-        for key, bits in said["vectors"].items():
+        self.assertEqual(len(said["vectors"]), len(index.live_slots()))
+        for key, digits in said["vectors"].items():
             slot = index.find(int(key))
             self.assertIsNotNone(slot)
-            self.assertEqual(list(index.vector_bits(slot)), bits)
+            self.assertEqual(index.vector(slot).hex(), digits)
             self.check_row(index, slot)
         self.assertIsNone(index.find(0x123456789))
         entry, top = index.entry_point()
         self.assertEqual(top, said["level_top"])
-        if said["count"] > 0:
+        if index.slot_count > 0:
             self.assertEqual(entry, said["entry_slot"])
-        if shape[-1] == "crowded":
-            self.assertGreater(index.overflow_count, 0)
         self.compare_searches(said, index)
 
     def compare_slots(self, said, index):
+        for slot, expected in enumerate(said["slots"]):
+            self.assertEqual(index.key(slot), expected["key"])
+            self.assertEqual(index.is_dead(slot), expected["dead"])
+            if not expected["dead"]:
+                self.assertEqual(index.find(expected["key"]), slot)
+            lists = [index.neighbours(slot, level) for level in range(index.node(slot)[1] + 1)]
+            self.assertEqual(lists, expected["lists"])
+            anchor, head, _ = index.tie(slot)
+            self.assertEqual(anchor, expected["anchor"])
+            self.assertEqual(slot if head is None else head, expected["head"])
+            self.assertEqual(index.group(slot)[1:] if head is None else [], expected["copies"])
+        self.assertEqual(sum(slot["dead"] for slot in said["slots"]), index.dead_count)
+
+    def compare_levels(self, index):
+        """Where no key has been inserted twice, also that dead keys are not found."""
         upper_row = 0
         level_counts = [0] * 17
-        for slot, expected in enumerate(said["slots"]):
+        for slot in range(index.slot_count):
             first, level, flags = index.node(slot)
             self.assertEqual((first, flags), (upper_row, 1))
             self.assertEqual(level, index.level_of(slot))
-            self.assertEqual(index.key(slot), expected["key"])
-            self.assertEqual(index.is_dead(slot), expected["dead"])
-            self.assertEqual(index.find(expected["key"]), None if expected["dead"] else slot)
-            self.assertEqual([index.neighbours(slot, at) for at in range(level + 1)], expected["lists"])
             upper_row += level
-            if level_counts[level] == 0:
-                self.assertEqual(index.level_first[level], slot)
             level_counts[level] += 1
+            if index.is_dead(slot):
+                self.assertIsNone(index.find(index.key(slot)))
         self.assertEqual(level_counts, list(index.level_counts))
-        self.assertEqual(sum(slot["dead"] for slot in said["slots"]), index.dead_count)
 
     def check_row(self, index, slot):
-        row = index.section("vectors").row(slot)
-        used = 4 * index.dim
-        if index.metric == 4:
-            (inverse,) = struct.unpack_from("<f", row, used)
-            norm = math.sqrt(sum(f32(bits) ** 2 for bits in index.vector_bits(slot)))
-            self.assertAlmostEqual(inverse * norm, 1, places=6)
-            used += 4
-        self.assertFalse(any(row[used:]), "padding")
+        row, space = index.section("vectors").row(slot), index.space
+        if space.metric == "cosine":
+            (inverse,) = struct.unpack_from(space.norm_type.replace("4", "").replace("f8", "d"), row, space.norm_offset)
+            norm = math.sqrt(sum(float(value)**2 for value in space.numbers(index.vector(slot))))
+            self.assertAlmostEqual(inverse * norm, 1 if norm else 0, places=6)
+            self.assertFalse(any(row[space.vector_bytes:space.norm_offset]), "gap before the norm")
+        if space.of_sequences:
+            self.assertFalse(any(row[4 + len(index.vector(slot)):]), "after the sequence")
+        if space.element == "b1" and space.dim % 8:
+            self.assertEqual(index.vector(slot)[-1] >> space.dim % 8, 0, "after the last bit")
+        self.assertFalse(any(row[space.used:]), "padding")
 
     def compare_searches(self, said, index):
-        hits = 0
+        """The library's exact searches, and walks of the reader's."""
+        hits = wanted = 0
+        live = index.live_slots()
         for query in said["queries"]:
-            vector = [f32(bits) for bits in query["query"]]
-            found = index.search(vector, 40)
-            self.assertEqual(found, sorted(found))
-            hits += len(set(key for _, key in found[:10]) & set(query["keys"]))
-        wanted = sum(len(query["keys"]) for query in said["queries"])
+            distances, tolerances = index.distances(bytes.fromhex(query["query"]))
+            nearest = sorted(distances[slot] for slot in live)[:10]
+            self.assertEqual(len(query["keys"]), len(nearest))
+            self.assertEqual(len(set(query["keys"])), len(nearest))
+            for key, bits, expected in zip(query["keys"], query["distances"], nearest):
+                slot = index.find(key)
+                self.assertLessEqual(abs(f32(bits) - distances[slot]), tolerances[slot])
+                self.assertLessEqual(abs(f32(bits) - expected), tolerances[slot])
+            found = index.search(lambda slot: distances[slot], 40)
+            self.assertEqual(len(set(key for _, key in found)), len(found))
+            self.assertEqual([d for d, _ in found], sorted(d for d, _ in found))
+            hits += sum(d <= nearest[-1] + max(tolerances) for d, _ in found[:10])
+            wanted += len(nearest)
         self.assertGreaterEqual(hits, 0.8 * wanted, "found by walking the graph")
 
     def test_sees_damage_where_it_is(self):
-        self.dump(("l2", 16, 4, 8, 300, 397, "spread"))
+        self.create(("l2", "f32", 16, 4, 8, 300, 397, "spread", "copies"))
         index = Index(self.path)
         row = index.section("lists0").read(0, 4)
         begin = index.section("lists0").extents[0][0]
@@ -588,13 +184,81 @@ class SecondReader(unittest.TestCase):
         with self.assertRaises(Refused):
             Index(self.path)
 
-    def crash(self, count, seed, checkpoint_count):
-        command = [INDEX_DUMP, "crash", self.path, str(count), str(seed), str(checkpoint_count)]
-        subprocess.run(command, check=True)
+    def test_reads_what_upkeep_leaves(self):
+        new_path = self.path + ".new"
+        for metric, element in [("l2", "f32"), ("ip", "f16"), ("jaccard", "b1"), ("levenshtein", "u8")]:
+            for command in ["compact", "compact into", "repair"]:
+                with self.subTest(command, metric=metric):
+                    self.create((metric, element, 9, 4, 8, 200, 11, "spread", "copies"))
+                    copies_before = len(Index(self.path).check_ties())
+                    live = {int(key): digits for key, digits in self.print_index()["vectors"].items()}
+                    self.run_dump(command.split()[0], self.path, *([] if command == "compact" else [new_path]))
+                    if command != "compact":
+                        os.replace(new_path, self.path)
+                    index = Index(self.path)
+                    said = self.print_index()
+                    self.compare(said, index)
+                    self.compare_levels(index)
+                    self.assertEqual({int(key): digits for key, digits in said["vectors"].items()}, live)
+                    self.assertEqual(index.dead_count, 0)
+                    # Most of the deleted are copies, too.
+                    self.assertGreater(len(index.check_ties()), copies_before / 2)
+                    if element == "f32":
+                        self.crash(150, 5, 6)
+                        Index(self.path).check_ties()
+                        self.compare_recovery(Log(self.path + "-wal", Index(self.path)))
+                        Index(self.path).check_ties()
+
+    def tampered(self, changes):
+        """The index with other numbers in its ties: {(slot, field): number}, field 0 the anchor, 1 next_copy."""
+        index = Index(self.path)
+        section = index.section("ties")
+        section.data = bytearray(section.data)
+        for (slot, field), number in changes.items():
+            struct.pack_into("<I", section.data, section.extents[0][0] + 8 * slot + 4 * field, number)
+        return index
+
+    def test_sees_ties_that_are_wrong(self):
+        self.create(("l2", "f32", 16, 4, 8, 150, 397, "spread", "copies"))
+        index = Index(self.path)
+        index.check_ties()
+        groups = [index.group(slot) for slot in range(150) if index.tie(slot)[1] is None]
+        head, first, second = max(groups, key=len)[:3]
+        last = max(groups, key=len)[-1]
+        root = next(slot for slot in range(150) if index.tie(slot)[0] == slot)
+        single, other = [group[0] for group in groups if len(group) == 1 and group[0] != root][:2]
+        linked = index.neighbours(single, 0)
+        stranger = next(slot for slot in range(150) if slot not in linked + [single] and index.tie(slot)[1] is None)
+        copy = 1 << 31
+        cases = {
+            "not tied": {(single, 0): 0},
+            "a copy of none": {(first, 0): copy},
+            "a head after the last slot": {(first, 0): copy + 151},
+            "an anchor after the last slot": {(single, 0): 151},
+            "a next copy after the last slot": {(last, 1): 151},
+            "a head that is a copy": {(first, 0): copy + 1 + second},
+            "a head with another vector": {(first, 0): copy + 1 + single},
+            "a copy of another head in the chain": {(last, 1): 1 + other},
+            "a chain in a circle": {(last, 1): 1 + first},
+            "a chain that lacks a copy": {(head, 1): 1 + second},
+            "two chains with one copy": {(single, 1): 1 + first},
+            "a copy with neighbours": {(single, 0): copy + 1 + head},
+            "two roots": {(single, 0): 1 + single},
+            "no root": {(root, 0): 1 + index.neighbours(root, 0)[0]},
+            "an anchor that is no neighbour": {(single, 0): 1 + stranger},
+            "an anchor that is a copy": {(single, 0): 1 + first},
+            "a tie after the last slot": {(151, 0): 1},
+        }
+        for name, changes in cases.items():
+            with self.subTest(name), self.assertRaises(Refused):
+                self.tampered(changes).check_ties()
+        self.tampered({(single, 0): 1 + index.tie(single)[0]}).check_ties()
+
+    def crash(self, count, seed, checkpoint_count, vectors="copies"):
+        self.run_dump("crash", self.path, count, seed, checkpoint_count, vectors)
 
     def recover(self):
-        command = [INDEX_DUMP, "recover", self.path]
-        return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        return self.run_dump("recover", self.path)
 
     def compare_recovery(self, log):
         """The library's recovery has what the reader has found before it."""
@@ -605,28 +269,33 @@ class SecondReader(unittest.TestCase):
         self.assertEqual(said["status"], "RHUMB_OK")
         self.assertEqual(said["pending_count"], pending)
         self.assertEqual(said["lsn"], last)
-        self.assertEqual({int(key): tuple(bits) for key, bits in said["vectors"].items()}, state)
+        self.assertEqual({int(key): bytes.fromhex(digits) for key, digits in said["vectors"].items()}, state)
         return pending
 
     def test_finds_in_a_log_what_the_library_recovers(self):
-        self.dump(("cosine", 7, 4, 8, 60, 397, "spread"))
-        begun_late = kinds = pending = 0
+        self.create(("cosine", "f32", 7, 4, 8, 60, 397, "spread", "copies"))
+        begun_late = kinds = pending = copy_count = 0
         for round_ in range(8):
             self.crash(150, round_, [0, 1, 6][round_ % 3])
             index = Index(self.path)
             log = Log(self.path + "-wal", index)
+            index.check_ties()
             self.assertTrue(log.exists)
             begun_late += log.first_offset > Log.RECORDS
             kinds |= sum(1 << type_ for type_ in set(record[2] for record in log.records))
             pending += self.compare_recovery(log)
             self.assertFalse(os.path.exists(self.path + "-wal"), "a clean close removes the log")
-            self.assertEqual(Log(self.path + "-wal", Index(self.path)).state(), log.state())
+            recovered = Index(self.path)
+            self.assertEqual(Log(self.path + "-wal", recovered).state(), log.state())
+            copy_count = len(recovered.check_ties())
+            self.compare(self.print_index(), recovered)
         self.assertEqual(kinds, 0b111110, "all kinds of records")
         self.assertGreater(pending, 0)
+        self.assertGreater(copy_count, 100)
         self.assertGreater(begun_late, 0, "no log was cut while it was being written")
 
     def test_ends_where_the_library_ends(self):
-        self.dump(("l2", 5, 4, 8, 20, 1, "spread"))
+        self.create(("l2", "f32", 5, 4, 8, 20, 1, "spread", "distinct"))
         self.crash(60, 1, 0)
         index = Index(self.path)
         log = Log(self.path + "-wal", index)

@@ -22,6 +22,10 @@
 #include "tests/support/exercise_graph.h"
 #include "tests/support/file_image.h"
 
+extern "C" {
+#include "engine/graph/sections.h"
+}
+
 namespace {
 
 using rhumb_test::Exercise;
@@ -51,7 +55,7 @@ bool put_into_file(int file, const FileImage &image) {
 // A number that is likely to matter: small, extreme, or near the present one.
 uint64_t interesting(std::mt19937 *random, uint64_t now) {
     const auto pick = [&](uint32_t limit) { return static_cast<uint64_t>((*random)() % limit); };
-    switch (pick(9)) {
+    switch (pick(10)) {
     case 0: return pick(4);
     case 1: return UINT64_MAX - pick(3);
     case 2: return now + 1 - 2 * pick(2);
@@ -60,6 +64,7 @@ uint64_t interesting(std::mt19937 *random, uint64_t now) {
     case 5: return pick(100);
     case 6: return RHUMB__BLOCK_BYTES * pick(64);
     case 7: return now * 2;
+    case 8: return UINT64_C(1) << 31 | pick(100);                   // a copy
     default: return UINT64_C(1) << 40 | pick(20) << 32 | pick(100); // a node record
     }
 }
@@ -71,10 +76,10 @@ uint64_t interesting_place(std::mt19937 *random, const FileImage &image) {
     const rhumb__superblock superblock = image.superblock(slot);
     switch (pick(6)) {
     case 0: return FileImage::superblock_offset(slot, static_cast<uint32_t>(pick(2))) + 8 + pick(26) * 4;
-    case 1: return FileImage::superblock_offset(slot, static_cast<uint32_t>(pick(2))) + 512 + pick(80) * 4;
+    case 1: return FileImage::superblock_offset(slot, static_cast<uint32_t>(pick(2))) + 512 + pick(98) * 4;
     case 2: return superblock.directory_offset + pick(std::min<uint64_t>(superblock.root_bytes, 1 << 16) / 4) * 4;
     default: {
-        const uint32_t section = 1 + static_cast<uint32_t>(pick(8));
+        const uint32_t section = 1 + static_cast<uint32_t>(pick(RHUMB__SECTION_TIES));
         const uint64_t bytes = std::min(image.row_stride(section) * image.row_count(section), kLengthMax);
         return image.locate(section, pick(bytes / 4 + 1) * 4);
     }

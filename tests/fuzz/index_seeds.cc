@@ -1,4 +1,5 @@
-// Writes the seeds of index_fuzz into a folder: tiny indexes of different shapes, packed.
+// Writes the seeds of index_fuzz into a folder: tiny indexes of different shapes, packed; some have copies and deleted
+// vectors.
 //     bazel run //tests/fuzz:index_seeds -- $PWD/tests/fuzz/corpus/index
 #include <unistd.h>
 
@@ -22,13 +23,45 @@ struct Seed {
     uint64_t count;
     uint32_t checkpoint_count;
     bool extend_and_keep;
+    uint64_t distinct_count; // of the vectors; what is more are copies
+    uint64_t delete_every;   // 0: none
 };
 
 const Seed kSeeds[] = {
-    {"empty", RHUMB_METRIC_L2, 3, 2, 0, 1, false},         {"one", RHUMB_METRIC_COSINE, 1, 2, 1, 1, false},
-    {"levels", RHUMB_METRIC_L2SQ, 2, 2, 60, 1, false},     {"two_versions", RHUMB_METRIC_L2, 4, 4, 40, 2, false},
-    {"many_versions", RHUMB_METRIC_IP, 5, 3, 30, 6, true}, {"growing_keys", RHUMB_METRIC_L2, 1, 2, 260, 3, false},
+    {"empty", RHUMB_METRIC_L2, 3, 2, 0, 1, false, 1, 0},
+    {"one", RHUMB_METRIC_COSINE, 1, 2, 1, 1, false, 1, 0},
+    {"levels", RHUMB_METRIC_L2SQ, 2, 2, 60, 1, false, 60, 0},
+    {"two_versions", RHUMB_METRIC_L2, 4, 4, 40, 2, false, 40, 0},
+    {"many_versions", RHUMB_METRIC_IP, 5, 3, 30, 6, true, 30, 0},
+    {"growing_keys", RHUMB_METRIC_L2, 1, 2, 260, 3, false, 260, 0},
+    {"copies", RHUMB_METRIC_L2, 3, 2, 60, 3, false, 20, 4},
+    {"copies_of_few", RHUMB_METRIC_IP, 4, 3, 40, 1, true, 3, 0},
+    {"copies_of_one", RHUMB_METRIC_COSINE, 2, 2, 30, 2, false, 1, 7},
+    {"half_deleted", RHUMB_METRIC_L2SQ, 3, 2, 50, 2, false, 50, 2},
 };
+
+rhumb_status build(const std::string &path, const Seed &seed) {
+    IndexShape shape;
+    shape.dim = seed.dim;
+    shape.metric = seed.metric;
+    shape.M = seed.M;
+    shape.M0 = 2 * seed.M;
+    shape.extend_candidates = seed.extend_and_keep;
+    shape.keep_pruned = seed.extend_and_keep;
+    // The vectors that exercise_writing inserts, so that these become copies.
+    const rhumb_test::Vectors vectors(seed.dim, 7);
+    rhumb_test::Index index;
+    rhumb_status status = rhumb_test::create_index(path, shape, &index, RHUMB_DURABILITY_NONE);
+    for (uint64_t i = 0; status == RHUMB_OK && i < seed.count; i++) {
+        status = rhumb_index_insert(index, vectors.key(i), vectors.vector(i % seed.distinct_count).data());
+        const bool is_due = (i + 1) * seed.checkpoint_count / seed.count > i * seed.checkpoint_count / seed.count;
+        if (status == RHUMB_OK && is_due) status = rhumb_index_checkpoint(index);
+    }
+    for (uint64_t i = 0; status == RHUMB_OK && seed.delete_every > 0 && i < seed.count; i += seed.delete_every) {
+        status = rhumb_index_delete(index, vectors.key(i));
+    }
+    return status == RHUMB_OK ? index.close() : status;
+}
 
 } // namespace
 
@@ -39,16 +72,8 @@ int main(int argument_count, char **arguments) {
     }
     for (const Seed &seed : kSeeds) {
         const std::string path = std::string(arguments[1]) + "/" + seed.name;
-        const rhumb_test::Vectors vectors(seed.dim, 1);
-        IndexShape shape;
-        shape.dim = seed.dim;
-        shape.metric = seed.metric;
-        shape.M = seed.M;
-        shape.M0 = 2 * seed.M;
-        shape.extend_candidates = seed.extend_and_keep;
-        shape.keep_pruned = seed.extend_and_keep;
         unlink(path.c_str());
-        if (rhumb_test::build_index(path, shape, vectors, seed.count, seed.checkpoint_count) != RHUMB_OK) {
+        if (build(path, seed) != RHUMB_OK) {
             fprintf(stderr, "%s: %s\n", seed.name, rhumb_error_last()->message);
             return 1;
         }

@@ -178,7 +178,11 @@ TEST_F(FrameReader, ContradictionsAreErrorsAndNeverLeadToAnOlderVersion) {
         rhumb_status status;
     };
     const Case cases[] = {
-        {"format version", [](rhumb__superblock *s) { s->format_version = 2; }, RHUMB_E_VERSION},
+        {"older format version", [](rhumb__superblock *s) { s->format_version = RHUMB__FORMAT_VERSION - 1; },
+         RHUMB_E_VERSION},
+        {"newer format version", [](rhumb__superblock *s) { s->format_version = RHUMB__FORMAT_VERSION + 1; },
+         RHUMB_E_VERSION},
+        {"largest format version", [](rhumb__superblock *s) { s->format_version = UINT32_MAX; }, RHUMB_E_VERSION},
         {"block size", [](rhumb__superblock *s) { s->block_bytes = 4096; }, RHUMB_E_VERSION},
         {"place", [](rhumb__superblock *s) { s->epoch = 8; }, RHUMB_E_CORRUPT},
         {"epoch that no lock can name", [](rhumb__superblock *s) { s->epoch = UINT64_MAX; }, RHUMB_E_CORRUPT},
@@ -203,6 +207,29 @@ TEST_F(FrameReader, ContradictionsAreErrorsAndNeverLeadToAnOlderVersion) {
         EXPECT_EQ(read(), entry.status) << entry.what;
         EXPECT_EQ(path_, rhumb__error_last()->path) << entry.what;
         EXPECT_NE(rhumb__error_last()->file_offset, UINT64_MAX) << entry.what;
+    }
+}
+
+// The message says what, where, expected, found, and the way on; also when no copy has the checksum of this version, as
+// a later one may compute it otherwise.
+TEST_F(FrameReader, OtherFormatVersionsAreRefusedWithWhatToDo) {
+    for (const bool is_valid : {true, false}) {
+        for (const uint32_t version : {1u, RHUMB__FORMAT_VERSION + 1}) {
+            rhumb__superblock superblock = make(1);
+            superblock.format_version = version;
+            for (uint32_t copy = 0; copy < 2; copy++) {
+                ASSERT_NO_FATAL_FAILURE(put(superblock, 1, copy));
+                if (!is_valid) flip(place_of(1, copy) + 2000);
+            }
+            EXPECT_EQ(read(), RHUMB_E_VERSION);
+            const std::string message = rhumb__error_last()->message;
+            const std::string numbers = "format version: expected " + std::to_string(RHUMB__FORMAT_VERSION) +
+                                        ", found " + std::to_string(version);
+            EXPECT_EQ(message.rfind(numbers, 0), 0u) << message;
+            const char *way_on = version == 1 ? "build the index again" : "a newer rhumb";
+            EXPECT_NE(message.find(way_on), std::string::npos) << message;
+            EXPECT_EQ(path_, rhumb__error_last()->path);
+        }
     }
 }
 

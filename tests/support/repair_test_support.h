@@ -259,7 +259,8 @@ class Repair : public ::testing::Test {
         Index old;
         rhumb_verify_report verified;
         EXPECT_EQ(rhumb_test::open_index(path_, true, &old), RHUMB_OK);
-        EXPECT_EQ(rhumb_test::verify_index(old, &verified), RHUMB_OK) << verified.first_error;
+        const rhumb_status status = rhumb_test::verify_index(old, &verified);
+        EXPECT_TRUE(status == RHUMB_OK || verified.structure_error_count > 0) << verified.first_error;
         return verified.unreachable_count;
     }
 

@@ -58,9 +58,10 @@ static inline bool rhumb__filter_has_bit(const rhumb__filter *filter, uint64_t k
     return key >= filter->key_base && bit < filter->bit_count && (filter->bits[bit / 8] >> (bit % 8) & 1) != 0;
 }
 
-/* Whether a key may be an answer. */
+/* Whether a key may be an answer; without a filter every key may. */
 static inline bool rhumb__filter_matches(const rhumb__filter *filter, uint64_t key) {
     bool found;
+    if (filter == NULL) return true;
     switch (filter->kind) {
     case RHUMB__FILTER_KEYS: found = rhumb__filter_has_key(filter, key); break;
     case RHUMB__FILTER_BITMAP: found = rhumb__filter_has_bit(filter, key); break;
@@ -71,7 +72,7 @@ static inline bool rhumb__filter_matches(const rhumb__filter *filter, uint64_t k
 
 /* Whether the matching keys can be listed without reading the index. */
 static inline bool rhumb__filter_is_list(const rhumb__filter *filter) {
-    return !filter->negate && filter->kind != RHUMB__FILTER_CALLBACK;
+    return filter != NULL && !filter->negate && filter->kind != RHUMB__FILTER_CALLBACK;
 }
 
 #endif /* RHUMB_ENGINE_SEARCH_WALK_FILTER_H */

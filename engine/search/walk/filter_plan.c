@@ -31,9 +31,14 @@ void rhumb__filter_plan_begin(const rhumb__graph *graph, uint64_t slot_count, rh
     estimate->by_list = list_ns < scan_ns;
     estimate->exact_ns =
         (estimate->by_list ? list_ns : scan_ns) + estimate->match_count * rhumb__filter_distance_ns(graph);
-    estimate->plan = filter->plan;
+    estimate->plan = filter == NULL ? RHUMB__FILTER_PLAN_AUTO : filter->plan;
+    if (filter == NULL) return;
     const bool is_cheap = estimate->exact_ns < RHUMB__FILTER_PROBE_WORTH * probe_ns(graph, filter);
     if (estimate->plan == RHUMB__FILTER_PLAN_AUTO && is_cheap) estimate->plan = RHUMB__FILTER_PLAN_EXACT;
+}
+
+bool rhumb__filter_plan_is_exact(const rhumb__graph *graph, const rhumb__filter_estimate *estimate, uint32_t ef) {
+    return estimate->exact_ns < ef * walk_step_ns(graph, estimate->filter);
 }
 
 bool rhumb__filter_plan_peeks(const rhumb__graph *graph, const rhumb__filter_estimate *estimate) {

@@ -1,4 +1,5 @@
-/* filter_plan.h - choosing how to carry out a filtered search, with all the constants of that choice.
+/* filter_plan.h - choosing how to carry out a search of which only some nodes may be answers, with all the constants of
+ * that choice. These are the live nodes whose keys match the filter; without a filter, the live nodes.
  *
  * There are three ways, each of them the best for some filters (bench/filter.cc compares them):
  *   exact    measures every matching vector. Its cost grows with their number, and its recall is 1.
@@ -12,6 +13,9 @@
  * around the query, known from the first steps of a walk. Where the second is far below the first, the matching nodes
  * are far from the query: all of them are about equally far, a walk has no direction, and must be several times as
  * broad to find the nearest. A walk that costs more than estimated is abandoned for the exact way.
+ *
+ * Without a filter, most nodes are alive as a rule, and where they are not, the nearest live ones are just beyond the
+ * deleted ones. So the way is then a walk over all nodes, or the exact one where that costs less.
  */
 #ifndef RHUMB_ENGINE_SEARCH_WALK_FILTER_PLAN_H
 #define RHUMB_ENGINE_SEARCH_WALK_FILTER_PLAN_H
@@ -54,11 +58,6 @@
  */
 #define RHUMB__FILTER_BRIDGE_BREADTH 3.0
 
-/* Candidates that a walk keeps for each answer it is to find; and when the caller has chosen to walk over all nodes, at
- * most this many. */
-#define RHUMB__FILTER_CANDIDATES_PER_ANSWER 8u
-#define RHUMB__FILTER_CANDIDATES_PER_ANSWER_MAX 64u
-
 /* A walk is abandoned when it has cost DOUBT_SHARE of the exact way and finding the rest would cost more than the exact
  * way; or when it has cost PATIENCE times the exact way. */
 #define RHUMB__FILTER_DOUBT_SHARE 0.15
@@ -73,9 +72,9 @@
 #define RHUMB__FILTER_NEW_SHARE 0.4         /* of a list's neighbours, how many a walk has not met before */
 #define RHUMB__FILTER_BRIDGE_NEW_SHARE 0.8  /* measured in each step of a bridging walk, as a share of a list */
 
-/* What is known of a filter before a search, and how the search is to begin. */
+/* What is known before a search of the nodes that may be answers, and how the search is to begin. */
 typedef struct rhumb__filter_estimate {
-    const rhumb__filter *filter; /* NULL: there is none, and all nodes match */
+    const rhumb__filter *filter; /* NULL: there is none, and all live nodes match */
     rhumb__filter_plan plan;     /* how to begin: the exact way, what the caller insists on, or
                                     RHUMB__FILTER_PLAN_AUTO for a walk that decides after its first steps */
     double share;                /* of all slots, those that are alive and match */
@@ -89,8 +88,9 @@ static inline double rhumb__filter_distance_ns(const rhumb__graph *graph) {
     return RHUMB__FILTER_DISTANCE_NS + RHUMB__FILTER_DISTANCE_BYTE_NS * graph->space.row_bytes;
 }
 
-/* Returns the cost of checking one key against the filter. */
+/* Returns the cost of checking one node: against the filter, or whether it is alive. */
 static inline double rhumb__filter_test_ns(const rhumb__filter *filter) {
+    if (filter == NULL) return 1.0;
     switch (filter->kind) {
     case RHUMB__FILTER_KEYS: return 2.0 * (64 - __builtin_clzll(filter->key_count | 1));
     case RHUMB__FILTER_BITMAP: return 1.0;
@@ -100,6 +100,9 @@ static inline double rhumb__filter_test_ns(const rhumb__filter *filter) {
 
 /* Fills in plan, by_list and exact_ns, which follow from the rest. */
 void rhumb__filter_plan_begin(const rhumb__graph *graph, uint64_t slot_count, rhumb__filter_estimate *estimate);
+
+/* Whether, without a filter, the exact way costs less than a walk over all nodes. */
+bool rhumb__filter_plan_is_exact(const rhumb__graph *graph, const rhumb__filter_estimate *estimate, uint32_t ef);
 
 /* Whether a walk is to read the neighbours of its first node before its first steps. */
 bool rhumb__filter_plan_peeks(const rhumb__graph *graph, const rhumb__filter_estimate *estimate);

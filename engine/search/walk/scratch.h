@@ -35,7 +35,7 @@ typedef struct rhumb__scratch {
     rhumb__visited failing;                 /* nodes that failed a filter and whose lists have not been scanned */
     uint32_t seeds[RHUMB__FILTER_SEED_MAX]; /* slots of the sample that match the filter */
     uint32_t seed_count;
-    rhumb__candidate_heap queue;  /* within a radius: nodes to be expanded */
+    rhumb__candidate_heap queue;  /* nodes to be expanded, where a pool would drop those still needed */
     rhumb__candidate_heap within; /* within a radius: answers, farthest first (distances are negated) */
     rhumb__key_set emitted;       /* within a radius, while an upsert runs: keys in the answer */
     uint8_t *query;               /* a prepared row, see query.h */

@@ -15,10 +15,6 @@
 #include "base/status.h"
 #include "engine/graph/tombstones.h"
 
-/* Candidates that a walk over a graph with deleted nodes keeps for each answer it is to find. With more than this many
- * deleted nodes around a query for each live one, the walk loses its farthest candidates. */
-#define CANDIDATES_PER_ANSWER 4u
-
 /* ---- steps ---- */
 
 /* Not inlined: the loop needs all registers for itself. What it reads of graph, list and set is copied first, because
@@ -44,49 +40,23 @@ __attribute__((noinline)) uint32_t rhumb__walk_gather(const rhumb__graph *graph,
 
 /* ---- one level ---- */
 
-/* Adds a measured node to what the walk has found. */
-RHUMB__INLINE void level_offer(const rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, float distance,
-                               bool apart) {
-    if (!apart) {
-        rhumb__candidate_pool_add(&scratch->pool, slot, distance);
-    } else if (rhumb__walk_offer(scratch, slot, distance) && !rhumb__graph_is_dead(graph, slot)) {
-        rhumb__candidate_pool_add(&scratch->answers, slot, distance);
-    }
-}
-
-/* Walks from `start` until no candidate is left that can lead to a nearer node. `apart`, a constant at each call, says
- * that the live nodes are kept apart in scratch->answers. */
-RHUMB__INLINE void level_walk(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__nearest start, uint32_t level,
-                              bool apart) {
+void rhumb__walk_level(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__nearest start, uint32_t level,
+                       uint32_t ef) {
+    rhumb__candidate_pool *pool = &scratch->pool;
     RHUMB_ASSERT_DEBUG(start.slot < scratch->slot_limit && level < RHUMB__LEVEL_COUNT);
-    if (!rhumb__visited_add(&scratch->visited, start.slot)) {
-        level_offer(graph, scratch, start.slot, start.distance, apart);
-    }
+    rhumb__candidate_pool_clear(pool, ef);
+    if (!rhumb__visited_add(&scratch->visited, start.slot)) rhumb__candidate_pool_add(pool, start.slot, start.distance);
     uint32_t slot;
-    while (rhumb__walk_next(scratch, apart, &slot)) {
+    while (rhumb__candidate_pool_take(pool, &slot)) {
         const rhumb__list list = rhumb__graph_list(graph, slot, level);
         const uint32_t count = rhumb__walk_gather(graph, scratch, &list, &scratch->visited, scratch->slot_limit);
         uint32_t next;
-        if (!apart && level == 0 && rhumb__candidate_pool_peek(&scratch->pool, &next)) {
-            rhumb__walk_prefetch_list(graph, next);
-        }
+        if (level == 0 && rhumb__candidate_pool_peek(pool, &next)) rhumb__walk_prefetch_list(graph, next);
         rhumb__measure_rows(graph, scratch, count);
         for (uint32_t i = 0; i < count; i++) {
-            level_offer(graph, scratch, scratch->batch[i], scratch->distances[i], apart);
+            rhumb__candidate_pool_add(pool, scratch->batch[i], scratch->distances[i]);
         }
     }
-}
-
-void rhumb__walk_level(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__nearest start, uint32_t level,
-                       uint32_t ef) {
-    rhumb__candidate_pool_clear(&scratch->pool, ef);
-    level_walk(graph, scratch, start, level, false);
-}
-
-/* Fills scratch->answers, which has been prepared, with the nearest live nodes of level 0. The walk passes through
- * deleted nodes too. */
-static void walk_level_live(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__nearest start) {
-    level_walk(graph, scratch, start, 0, true);
 }
 
 /* ---- the descent ---- */
@@ -147,9 +117,8 @@ uint32_t rhumb__unlinked_scan_gather(rhumb__unlinked_scan *scan, rhumb__scratch 
     return count;
 }
 
-/* Adds the live unlinked nodes that the walk has not met to `answers`. */
-static void add_unlinked(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__unlinked_scan *scan,
-                         rhumb__candidate_pool *answers) {
+/* Adds the live unlinked nodes that the walk has not met to the pool. */
+static void add_unlinked(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__unlinked_scan *scan) {
     uint32_t count;
     while ((count = rhumb__unlinked_scan_gather(scan, scratch, &scratch->visited, scratch->slot_limit)) > 0) {
         uint32_t live_count = 0;
@@ -158,31 +127,21 @@ static void add_unlinked(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__un
         }
         rhumb__measure_batch(graph, scratch, live_count);
         for (uint32_t i = 0; i < live_count; i++) {
-            rhumb__candidate_pool_add(answers, scratch->batch[i], scratch->distances[i]);
+            rhumb__candidate_pool_add(&scratch->pool, scratch->batch[i], scratch->distances[i]);
         }
     }
 }
 
-rhumb_status rhumb__walk_nearest(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t ef,
-                                 rhumb__candidate_pool **nearest_out) {
+rhumb_status rhumb__walk_nearest(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t ef) {
     rhumb_status status;
     RHUMB_ASSERT_DEBUG(ef > 0);
-    /* A delete increments dead_count before it returns, so completed deletes are always seen here. */
-    const bool has_dead = atomic_load(&graph->dead_count) > 0;
     rhumb__unlinked_scan scan = rhumb__unlinked_scan_begin(graph);
-    const uint64_t live_capacity = rhumb__min_u64((uint64_t)ef * CANDIDATES_PER_ANSWER, RHUMB__SLOT_LIMIT);
-    RHUMB_TRY(rhumb__scratch_prepare_search(scratch, has_dead ? (uint32_t)live_capacity : ef));
-    if (has_dead) RHUMB_TRY(rhumb__scratch_prepare_answers(scratch, ef));
+    RHUMB_TRY(rhumb__scratch_prepare_search(scratch, ef));
     uint32_t top;
     const rhumb__nearest start = rhumb__walk_descend(graph, scratch, 0, &top);
-    /* In an empty graph both pools stay empty. */
-    if (start.slot != RHUMB__SLOT_NONE && has_dead) {
-        walk_level_live(graph, scratch, start);
-    } else if (start.slot != RHUMB__SLOT_NONE) {
-        rhumb__walk_level(graph, scratch, start, 0, ef);
-    }
-    *nearest_out = has_dead ? &scratch->answers : &scratch->pool;
-    add_unlinked(graph, scratch, &scan, *nearest_out);
+    /* In an empty graph the pool stays empty. */
+    if (start.slot != RHUMB__SLOT_NONE) rhumb__walk_level(graph, scratch, start, 0, ef);
+    add_unlinked(graph, scratch, &scan);
 done:
     return status;
 }

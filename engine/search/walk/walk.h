@@ -25,9 +25,8 @@ rhumb__nearest rhumb__walk_descend(rhumb__graph *graph, rhumb__scratch *scratch,
  * over. */
 void rhumb__walk_level(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__nearest start, uint32_t level, uint32_t ef);
 
-/* Finds the `ef` nearest live nodes. *nearest_out is the pool of the scratch that holds them. RHUMB_E_NOMEM. */
-rhumb_status rhumb__walk_nearest(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t ef,
-                                 rhumb__candidate_pool **nearest_out) RHUMB_NODISCARD;
+/* Fills scratch->pool with the `ef` nearest nodes of a graph without deleted ones. RHUMB_E_NOMEM. */
+rhumb_status rhumb__walk_nearest(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t ef) RHUMB_NODISCARD;
 
 /* ---- steps ---- */
 
@@ -43,23 +42,6 @@ RHUMB__INLINE void rhumb__walk_prefetch_list(const rhumb__graph *graph, uint32_t
  * many. */
 uint32_t rhumb__walk_gather(const rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__list *list,
                             const rhumb__visited *visited, uint64_t slot_limit);
-
-/* Takes the nearest candidate that has not been expanded. With `apart`, answers are kept apart from candidates, in
- * scratch->answers, and a candidate that is farther than a full set of answers ends the walk. Returns false at the end.
- */
-RHUMB__INLINE bool rhumb__walk_next(rhumb__scratch *scratch, bool apart, uint32_t *slot_out) {
-    rhumb__candidate_pool *pool = &scratch->pool;
-    if (!rhumb__candidate_pool_take(pool, slot_out)) return false;
-    return !apart || rhumb__candidate_pool_accepts(&scratch->answers, pool->entries[pool->next - 1].distance);
-}
-
-/* Adds a measured node to the candidates of a walk that keeps its answers apart. Returns false for a node that is
- * farther than a full set of answers: it is neither a candidate nor an answer. */
-RHUMB__INLINE bool rhumb__walk_offer(rhumb__scratch *scratch, uint32_t slot, float distance) {
-    if (!rhumb__candidate_pool_accepts(&scratch->answers, distance)) return false;
-    rhumb__candidate_pool_add(&scratch->pool, slot, distance);
-    return true;
-}
 
 /* ---- the nodes that no link leads to ---- */
 

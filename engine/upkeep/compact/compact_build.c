@@ -1,11 +1,13 @@
 /* compact_build.c - the compacted graph, see compact.h.
  *
- *   1. order     the live slots, which gives the map from old slots to new ones
- *   2. place     their vectors in that order, a run at a time; each run is written ahead, which releases its memory
+ *   1. order     the live slots, which gives the map from old slots to new ones. A head that is deleted and has live
+ *                copies counts as alive: one of these stands in for it (groups.h)
+ *   2. place     their vectors in that order, a run at a time; each run is written ahead, which releases its memory.
+ *                Copies come after all heads, and are hung on them
  *   3. lists     of level 0, with the new slots: live neighbours stay; where deleted ones were, the usual selection
  *                among the neighbours' neighbours fills the gaps, then the nearest of these
- *   4. link      the upper levels from scratch, because a node's level follows from its slot; nodes that no path leads
- *                to; with a second pass, every node
+ *   4. link      ties between these; the upper levels from scratch, because a node's level follows from its slot; nodes
+ *                that no path leads to; with a second pass, every node
  *
  * Old vectors that are more than memory should hold are read from the file instead of through the mapping, and the
  * kernel is advised to drop their pages: pages that searches have mapped stay, and the others displace nothing.
@@ -33,6 +35,7 @@
 #include "engine/graph/tombstones.h"
 #include "engine/search/walk/measure.h"
 #include "engine/search/walk/scratch.h"
+#include "engine/upkeep/compact/groups.h"
 #include "engine/upkeep/relink.h"
 #include "storage/publish/publish.h"
 
@@ -50,13 +53,13 @@ typedef struct compaction {
     rhumb__scratch_pool old_pool;
     rhumb__scratch_pool pool;
     rhumb__progress progress;
-    uint64_t slot_count;  /* old */
-    uint64_t count;       /* new */
-    uint32_t *order;      /* by new slot: the old one */
-    uint32_t *map;        /* by old slot: the new one, or RHUMB__SLOT_NONE */
-    uint64_t *incomplete; /* one bit per new slot: to be linked */
-    uint8_t *row;         /* a vector that was read from the file */
-    bool reads_file;      /* the old vectors are more than memory should hold */
+    uint64_t slot_count;        /* old */
+    rhumb__order_counts counts; /* new; the heads have the first slots */
+    uint32_t *order;            /* by new slot: the old one */
+    uint32_t *map;              /* by old slot of a head: the new one of its group's, or RHUMB__SLOT_NONE */
+    uint64_t *incomplete;       /* one bit per new slot: to be linked */
+    uint8_t *row;               /* a vector that was read from the file */
+    bool reads_file;            /* the old vectors are more than memory should hold */
     uint64_t placing_begin_ns;
     uint64_t written_bytes;
     _Atomic uint64_t next;
@@ -82,11 +85,11 @@ static rhumb_status compact_order(compaction *c) {
     c->progress = (rhumb__progress){.report = c->work->report, .context = c->work->report_context};
     c->progress.total_count = rhumb__max_u64(3 * rhumb__graph_live_count(c->old), 1);
     const rhumb__order_work order_work = {.thread_count = c->work->thread_count, .progress = &c->progress};
-    RHUMB_TRY(rhumb__order(c->old, c->work->order, &order_work, c->order, &c->count));
+    RHUMB_TRY(rhumb__order(c->old, c->work->order, &order_work, c->order, &c->counts));
     memset(c->map, 0xFF, c->slot_count * sizeof *c->map);
-    for (uint64_t i = 0; i < c->count; i++) c->map[c->order[i]] = (uint32_t)i;
-    c->result->count = c->count;
-    c->result->dropped_count = c->slot_count - c->count;
+    for (uint64_t i = 0; i < c->counts.head_count; i++) c->map[rhumb__group_of(c->old, c->order[i])] = (uint32_t)i;
+    c->result->count = c->counts.count;
+    c->result->dropped_count = c->slot_count - c->counts.count;
 done:
     return status;
 }
@@ -142,11 +145,19 @@ static rhumb_status read_vector(compaction *c, uint32_t slot, const void **row_o
     return RHUMB_OK;
 }
 
+/* From the last to the first, because each is put in front: chains lead upwards. */
+static void hang_copies(compaction *c) {
+    for (uint64_t i = c->counts.count; i > c->counts.head_count; i--) {
+        const uint32_t slot = (uint32_t)i - 1;
+        rhumb__tie_hang(c->graph, slot, c->map[rhumb__group_of(c->old, c->order[slot])]);
+    }
+}
+
 static rhumb_status place_all(compaction *c) {
     rhumb_status status = RHUMB_OK;
     c->placing_begin_ns = rhumb__clock_now_ns();
     const uint64_t run_count = rhumb__max_u64(RUN_BYTES / c->graph->space.row_stride_bytes, 1);
-    for (uint64_t i = 0; i < c->count; i++) {
+    for (uint64_t i = 0; i < c->counts.count; i++) {
         const uint32_t slot = c->order[i];
         const void *row = NULL;
         RHUMB_TRY(check_node(c, slot));
@@ -156,7 +167,8 @@ static rhumb_status place_all(compaction *c) {
         if ((i + 1) % run_count == 0) RHUMB_TRY(write_ahead(c, i + 1));
         RHUMB_TRY(rhumb__progress_report(&c->progress, i));
     }
-    if (c->count > 0) RHUMB_TRY(write_ahead(c, c->count));
+    if (c->counts.count > 0) RHUMB_TRY(write_ahead(c, c->counts.count));
+    hang_copies(c);
 done:
     return status == RHUMB_E_EXISTS
                ? rhumb__fail_at(RHUMB_E_CORRUPT, c->old->store->path, RHUMB_OFFSET_NONE, "two live nodes have one key")
@@ -214,8 +226,8 @@ static uint32_t repair_list(compaction *c, rhumb__scratch *scratch, uint32_t slo
 
 static void write_list(compaction *c, rhumb__scratch *scratch, uint32_t new_slot) {
     uint32_t slots[RHUMB__M0_MAX];
-    RHUMB_ASSERT_DEBUG(new_slot < c->count);
-    const uint32_t own = c->order[new_slot];
+    RHUMB_ASSERT_DEBUG(new_slot < c->counts.head_count);
+    const uint32_t own = rhumb__group_of(c->old, c->order[new_slot]);
     const uint32_t count = repair_list(c, scratch, own, slots);
     uint32_t kept_count = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -235,9 +247,9 @@ static rhumb_status list_worker(void *context, uint32_t worker_index) {
     RHUMB_TRY(rhumb__scratch_prepare_insert(scratch, CANDIDATE_COUNT_MAX));
     while (!atomic_load_explicit(&c->stopped, memory_order_relaxed)) {
         const uint64_t slot = atomic_fetch_add_explicit(&c->next, 1, memory_order_relaxed);
-        if (slot >= c->count) break;
+        if (slot >= c->counts.head_count) break;
         write_list(c, scratch, (uint32_t)slot);
-        if (worker_index == 0) RHUMB_TRY(rhumb__progress_report(&c->progress, c->count + slot));
+        if (worker_index == 0) RHUMB_TRY(rhumb__progress_report(&c->progress, c->counts.count + slot));
     }
 done:
     if (status != RHUMB_OK) atomic_store(&c->stopped, true);
@@ -247,9 +259,9 @@ done:
 
 /* ---- linking ---- */
 
-/* Marks the nodes without a list to be linked; with a second pass, all nodes. */
+/* Marks the heads without a list to be linked; with a second pass, all heads. */
 static void mark_incomplete(compaction *c) {
-    for (uint64_t slot = 0; slot < c->count; slot++) {
+    for (uint64_t slot = 0; slot < c->counts.head_count; slot++) {
         const rhumb__list list = rhumb__graph_list(c->graph, (uint32_t)slot, 0);
         const bool empty = rhumb__list_peek(&list, 0) == RHUMB__SLOT_NONE;
         if (empty || c->work->second_pass) rhumb__bit_set(c->incomplete, slot);
@@ -257,18 +269,18 @@ static void mark_incomplete(compaction *c) {
 }
 
 static rhumb_status link_all(compaction *c) {
-    rhumb_status status;
     const rhumb__relink_spec spec = {
         .pool = &c->pool,
         .incomplete = c->incomplete,
         .thread_count = c->work->thread_count,
         .progress = &c->progress,
-        .progress_begin = 2 * c->count,
+        .progress_begin = 2 * c->counts.count,
     };
+    rhumb__relink_result relinked;
     mark_incomplete(c);
-    RHUMB_TRY(rhumb__relink(c->graph, &spec));
-    status = rhumb__relink_unreachable(c->graph, &spec, &c->result->reconnected_count, &c->result->unreachable_count);
-done:
+    const rhumb_status status = rhumb__relink(c->graph, &spec, &relinked);
+    c->result->reconnected_count = relinked.without_path_count;
+    c->result->unreachable_count = relinked.unreachable_count;
     return status;
 }
 

@@ -2,9 +2,13 @@
  *
  * The policy: a compaction writes all live vectors and gains the space of the deleted ones. It begins when a share of
  * the index has been deleted. The default share is small because the file holds the old graph, with its deleted nodes,
- * and the new one for a while, and should then be little more than twice the size of what is alive. A small number of
- * deleted nodes is not worth it. A compaction that has failed (a full disk) is tried again after another twentieth of
- * the index has been deleted.
+ * and the new one for a while, and should then be little more than twice the size of what is alive. A compaction that
+ * has failed (a full disk) is tried again after another twentieth of the index has been deleted.
+ *
+ * In a small index, one that is replaced all the time reaches its share again and again, and what a compaction costs
+ * there are its checkpoints. So until LARGE_COUNT nodes are deleted, a compaction rests after the one before for
+ * REST_FACTOR times as long as that took: all of them together take two hundredths of the time. Below DEAD_COUNT_MIN it
+ * would gain nothing: searches measure so few nodes in passing.
  *
  * In mode none no compaction begins by itself: that mode is for bulk loading, and leaves checkpoints to the caller.
  *
@@ -30,7 +34,9 @@
 #include "storage/reclaim.h"
 
 #define DEAD_SHARE_DEFAULT 0.05
-#define DEAD_COUNT_MIN 1000u
+#define DEAD_COUNT_MIN 64u
+#define LARGE_COUNT 1000u
+#define REST_FACTOR 50u
 #define RETRY_SHARE 0.05
 
 /* How often the thread checks whether readers have released space. */
@@ -44,12 +50,14 @@ struct rhumb__compactor {
     pthread_cond_t idle;
     bool started;
     bool stop;
-    bool due; /* `work` is to be done */
+    bool due;          /* `work` is to be done */
+    uint64_t begin_ns; /* not before this time; 0: immediately */
     bool busy;
     bool trim_due;
     rhumb__compact_work work;
     bool shrink;
     _Atomic uint64_t threshold; /* deleted nodes at which a compaction begins; UINT64_MAX: not by itself */
+    _Atomic uint64_t rest_ns;   /* the time until which the thread rests after the last one */
 };
 
 /* ---- policy ---- */
@@ -82,6 +90,29 @@ static void set_threshold(rhumb__compactor *c, bool failed) {
     atomic_store_explicit(&c->threshold, threshold, memory_order_relaxed);
 }
 
+/* Deleted nodes at which a compaction is due. */
+static uint64_t due_count(const rhumb__compactor *c, const rhumb__graph *graph) {
+    const uint64_t threshold = atomic_load_explicit(&c->threshold, memory_order_relaxed);
+    return rhumb__max_u64(threshold, threshold_of(c->writer, rhumb__graph_live_count(graph)));
+}
+
+/* When a compaction of so many deleted nodes may begin; 0: immediately. */
+static uint64_t begin_of(const rhumb__compactor *c, uint64_t dead_count) {
+    const uint64_t rest_ns = atomic_load_explicit(&c->rest_ns, memory_order_relaxed);
+    return dead_count >= LARGE_COUNT || rhumb__clock_now_ns() >= rest_ns ? 0 : rest_ns;
+}
+
+/* Whether a compaction is due, and when it may begin. */
+static bool is_due_now(rhumb__compactor *c, uint64_t *begin_ns_out) {
+    rhumb__mutex_lock(&c->writer->compact_lock); /* keeps the graph */
+    const rhumb__graph *graph = atomic_load(&c->writer->graph);
+    const uint64_t dead_count = atomic_load(&graph->dead_count);
+    const bool due = dead_count >= due_count(c, graph);
+    rhumb__mutex_unlock(&c->writer->compact_lock);
+    *begin_ns_out = begin_of(c, dead_count);
+    return due;
+}
+
 /* ---- the thread ---- */
 
 static void compactor_note_failure(rhumb__writer *writer) {
@@ -97,28 +128,52 @@ static void compactor_note_failure(rhumb__writer *writer) {
     rhumb__log_message(level, writer->store->path, "a compaction in the background failed: %s", error->message);
 }
 
+static void compact_now(rhumb__compactor *c, rhumb__compact_work *work, bool shrink) {
+    rhumb__compact_result result;
+    const uint64_t begin_ns = rhumb__clock_now_ns();
+    const rhumb_status status = rhumb__compact_in_place(c->writer, work, shrink, &result);
+    if (status != RHUMB_OK) compactor_note_failure(c->writer);
+    const uint64_t end_ns = rhumb__clock_now_ns();
+    atomic_store_explicit(&c->rest_ns, end_ns + REST_FACTOR * (end_ns - begin_ns), memory_order_relaxed);
+    set_threshold(c, status != RHUMB_OK);
+}
+
 static void do_work(rhumb__compactor *c) {
     rhumb__mutex_assert_held(&c->lock);
-    rhumb__compact_result result;
     rhumb__compact_work work = c->work;
     const bool shrink = c->shrink;
     rhumb__mutex_unlock(&c->lock);
-    const rhumb_status status = rhumb__compact_in_place(c->writer, &work, shrink, &result);
-    if (status != RHUMB_OK) compactor_note_failure(c->writer);
-    set_threshold(c, status != RHUMB_OK);
+    uint64_t next_ns = 0;
+    /* The caller may have compacted while the thread rested. */
+    if (!work.bounded || is_due_now(c, &next_ns)) compact_now(c, &work, shrink);
+    /* As many may have been deleted while it ran. */
+    const bool again = is_due_now(c, &next_ns);
     rhumb__mutex_lock(&c->lock);
+    if (!again || c->due) return;
+    c->work = policy_work(c->writer);
+    c->shrink = false;
+    c->begin_ns = next_ns;
+    c->due = !c->stop;
+}
+
+/* Whether there is work to do now. */
+static bool is_ready(const rhumb__compactor *c) {
+    rhumb__mutex_assert_held(&c->lock);
+    return c->due && (c->begin_ns == 0 || rhumb__clock_now_ns() >= c->begin_ns);
 }
 
 /* Waits until a compaction or a trim is due. */
 static void wait_for_work(rhumb__compactor *c) {
     rhumb__mutex_assert_held(&c->lock);
-    if (!c->trim_due) {
+    if (!c->trim_due && !c->due) {
         rhumb__cond_wait(&c->wake, &c->lock);
         return;
     }
-    const struct timespec until = rhumb__clock_after(TRIM_INTERVAL_NS);
+    uint64_t wait_ns = TRIM_INTERVAL_NS;
+    if (c->due) wait_ns = rhumb__min_u64(wait_ns, c->begin_ns - rhumb__min_u64(rhumb__clock_now_ns(), c->begin_ns));
+    const struct timespec until = rhumb__clock_after(wait_ns);
     rhumb__cond_timedwait(&c->wake, &c->lock, &until);
-    if (c->stop || c->due) return;
+    if (c->stop || !c->trim_due || is_ready(c)) return;
     c->trim_due = false; /* another may be requested while this one is under way */
     rhumb__mutex_unlock(&c->lock);
     bool left = false;
@@ -132,7 +187,7 @@ static void *compactor_main(void *argument) {
     rhumb__compactor *c = argument;
     rhumb__mutex_lock(&c->lock);
     while (!c->stop) {
-        if (!c->due) {
+        if (!is_ready(c)) {
             c->busy = false;
             pthread_cond_broadcast(&c->idle);
             wait_for_work(c);
@@ -160,12 +215,13 @@ static rhumb_status start_thread(rhumb__compactor *c) {
 }
 
 /* Under the lock. */
-static rhumb_status put_work(rhumb__compactor *c, const rhumb__compact_work *work, bool shrink) {
+static rhumb_status put_work(rhumb__compactor *c, const rhumb__compact_work *work, bool shrink, uint64_t begin_ns) {
     rhumb__mutex_assert_held(&c->lock);
     const rhumb_status status = start_thread(c);
     if (status != RHUMB_OK || c->stop) return status;
     c->work = *work;
     c->shrink = shrink;
+    c->begin_ns = begin_ns;
     c->due = true;
     pthread_cond_signal(&c->wake);
     return RHUMB_OK;
@@ -174,7 +230,7 @@ static rhumb_status put_work(rhumb__compactor *c, const rhumb__compact_work *wor
 rhumb_status rhumb__compactor_request(rhumb__writer *writer, const rhumb__compact_work *work, bool shrink) {
     rhumb__compactor *c = writer->compactor;
     rhumb__mutex_lock(&c->lock);
-    const rhumb_status status = put_work(c, work, shrink);
+    const rhumb_status status = put_work(c, work, shrink, 0);
     rhumb__mutex_unlock(&c->lock);
     return status;
 }
@@ -186,16 +242,18 @@ static void deleted(rhumb__graph *graph, uint64_t dead_count) {
     if (c == NULL || dead_count < DEAD_COUNT_MIN) return;
     /* Not for a graph that is still being built, nor while a compaction runs. */
     if (writer->pool == NULL || atomic_load(&writer->graph) != graph || atomic_load(&writer->compacting)) return;
-    uint64_t threshold = atomic_load_explicit(&c->threshold, memory_order_relaxed);
-    if (threshold == UINT64_MAX) return;
-    threshold = rhumb__max_u64(threshold, threshold_of(writer, rhumb__graph_live_count(graph)));
-    if (dead_count < threshold) return;
+    if (atomic_load_explicit(&c->threshold, memory_order_relaxed) == UINT64_MAX) return;
+    if (dead_count < due_count(c, graph)) return;
     const rhumb__compact_work work = policy_work(writer);
+    const uint64_t begin_ns = begin_of(c, dead_count);
     rhumb_error before;
     rhumb__error_save(&before);
     rhumb__mutex_lock(&c->lock);
     /* A compaction that has been requested serves as well, and has options of its own. */
-    if (!c->due && !c->busy && put_work(c, &work, false) != RHUMB_OK) rhumb__error_restore(&before);
+    const bool waits = c->due && c->begin_ns > begin_ns;
+    if ((waits || (!c->due && !c->busy)) && put_work(c, &work, false, begin_ns) != RHUMB_OK) {
+        rhumb__error_restore(&before);
+    }
     rhumb__mutex_unlock(&c->lock);
 }
 
@@ -213,7 +271,7 @@ void rhumb__compactor_trim_later(rhumb__writer *writer) {
 void rhumb__compactor_wait_idle(rhumb__writer *writer) {
     rhumb__compactor *c = writer->compactor;
     rhumb__mutex_lock(&c->lock);
-    while (c->due || c->busy) rhumb__cond_wait(&c->idle, &c->lock);
+    while (c->busy || is_ready(c)) rhumb__cond_wait(&c->idle, &c->lock);
     rhumb__mutex_unlock(&c->lock);
 }
 

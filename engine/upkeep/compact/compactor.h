@@ -22,7 +22,7 @@ rhumb_status rhumb__compactor_request(rhumb__writer *writer, const rhumb__compac
 /* Requests that free space be released once no reader pins it. */
 void rhumb__compactor_trim_later(rhumb__writer *writer);
 
-/* Returns when no compaction is due or under way. */
+/* Returns when no compaction is under way, or due now: one that rests after the last does not count. */
 void rhumb__compactor_wait_idle(rhumb__writer *writer);
 
 /* Cancels the compaction under way and ends the thread. No other begins. */

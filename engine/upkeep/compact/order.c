@@ -1,5 +1,6 @@
 /* order.c - see order.h. All orders work on level 0, where searches spend their time, and follow its links as they are
- * stored, from a node to its neighbours. Slots come from a file and are checked.
+ * stored, from a node to its neighbours. Slots come from a file and are checked. Copies have no lists: they follow the
+ * nodes of the graph.
  *
  * Owns its arrays for the length of one call. Locks: none, because no thread changes the graph.
  */
@@ -12,7 +13,7 @@
 #include "base/bits.h"
 #include "base/status.h"
 #include "engine/graph/neighbour_list.h"
-#include "engine/graph/tombstones.h"
+#include "engine/upkeep/compact/groups.h"
 #include "engine/upkeep/compact/order_internal.h"
 
 typedef struct walk {
@@ -105,32 +106,43 @@ done:
     return status;
 }
 
-rhumb_status rhumb__order(rhumb__graph *graph, rhumb__order_kind kind, const rhumb__order_work *work, uint32_t *order,
-                          uint64_t *count_out) {
+/* The whole graph, in the order of the kind, except that for the bisection. */
+static rhumb_status order_slots(rhumb__graph *graph, uint64_t slot_count, rhumb__order_kind kind, uint32_t *order) {
     rhumb_status status = RHUMB_OK;
-    const uint64_t slot_count = rhumb__graph_slot_count(graph);
     switch (kind) {
     case RHUMB__ORDER_KEEP:
     case RHUMB__ORDER_BISECTION:
         for (uint64_t slot = 0; slot < slot_count; slot++) order[slot] = (uint32_t)slot;
         break;
-    case RHUMB__ORDER_BREADTH: RHUMB_TRY(walk_all(graph, slot_count, false, order)); break;
+    case RHUMB__ORDER_BREADTH: status = walk_all(graph, slot_count, false, order); break;
     case RHUMB__ORDER_RCM:
-        RHUMB_TRY(walk_all(graph, slot_count, true, order));
-        reverse(order, slot_count);
+        status = walk_all(graph, slot_count, true, order);
+        if (status == RHUMB_OK) reverse(order, slot_count);
         break;
     case RHUMB__ORDER_WINDOW:
         /* Where no node shares anything with the window, the order continues breadth first. */
-        RHUMB_TRY(walk_all(graph, slot_count, false, order));
-        RHUMB_TRY(rhumb__order_window(graph, slot_count, order));
+        status = walk_all(graph, slot_count, false, order);
+        if (status == RHUMB_OK) status = rhumb__order_window(graph, slot_count, order);
         break;
     }
-    uint64_t count = 0;
+    return status;
+}
+
+rhumb_status rhumb__order(rhumb__graph *graph, rhumb__order_kind kind, const rhumb__order_work *work, uint32_t *order,
+                          rhumb__order_counts *counts_out) {
+    rhumb_status status;
+    uint32_t *stand_ins = NULL;
+    uint64_t head_count = 0;
+    const uint64_t slot_count = rhumb__graph_slot_count(graph);
+    RHUMB_TRY(order_slots(graph, slot_count, kind, order));
+    RHUMB_TRY(rhumb__groups_find(graph, slot_count, &stand_ins));
     for (uint64_t i = 0; i < slot_count; i++) {
-        if (!rhumb__graph_is_dead(graph, order[i])) order[count++] = order[i];
+        if (stand_ins[order[i]] != RHUMB__SLOT_NONE) order[head_count++] = order[i];
     }
-    *count_out = count;
-    if (kind == RHUMB__ORDER_BISECTION) status = bisect(graph, slot_count, work, order, count);
+    if (kind == RHUMB__ORDER_BISECTION) RHUMB_TRY(bisect(graph, slot_count, work, order, head_count));
+    RHUMB_TRY(rhumb__groups_place(graph, slot_count, stand_ins, order, head_count, &counts_out->count));
+    counts_out->head_count = head_count;
 done:
+    rhumb__free(stand_ins);
     return status;
 }

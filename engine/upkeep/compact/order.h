@@ -22,11 +22,18 @@ typedef struct rhumb__order_work {
     rhumb__progress *progress; /* asked now and then whether to stop; may be NULL */
 } rhumb__order_work;
 
-/* Fills `order`, which has room for all slots, with the slots of the live nodes, each once. No thread changes the
- * graph. Walks pass through deleted nodes; nodes that no link leads to come last in orders that walk.
+/* What an order has. */
+typedef struct rhumb__order_counts {
+    uint64_t head_count; /* one node of each group of equal vectors; these come first, see groups.h */
+    uint64_t count;      /* all live nodes */
+} rhumb__order_counts;
+
+/* Fills `order`, which has room for all slots, with the slots of the live nodes, each once: those that are going to be
+ * in the graph, then the copies of these. No thread changes the graph. Walks pass through deleted nodes; nodes that no
+ * link leads to come last in orders that walk.
  * Memory: some bytes per slot, and 4 per link for RHUMB__ORDER_WINDOW, 8 for RHUMB__ORDER_BISECTION. RHUMB_E_NOMEM,
  * RHUMB_E_CANCELLED. */
 rhumb_status rhumb__order(rhumb__graph *graph, rhumb__order_kind kind, const rhumb__order_work *work, uint32_t *order,
-                          uint64_t *count_out) RHUMB_NODISCARD;
+                          rhumb__order_counts *counts_out) RHUMB_NODISCARD;
 
 #endif /* RHUMB_ENGINE_UPKEEP_COMPACT_ORDER_H */

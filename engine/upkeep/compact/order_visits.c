@@ -18,6 +18,7 @@
 #include "base/status.h"
 #include "engine/search/walk/query.h"
 #include "engine/search/walk/walk.h"
+#include "engine/upkeep/compact/groups.h"
 
 /* One search begins in each run of so many slots. It visits at most its own slot and those of its sixteen lists, so
  * there are at most about two visits for each link. On the word vectors of bench/results/order.txt, ten lists instead
@@ -35,10 +36,10 @@ typedef struct sampling {
 } sampling;
 
 /* Where a search begins: at a random one of its SAMPLE_STEP slots, because vectors of as many kinds may be inserted in
- * rotation. */
+ * rotation; for a copy at its head. */
 static uint32_t start_of(const sampling *s, uint64_t search) {
     const uint64_t slot = search * SAMPLE_STEP + rhumb__mix64(search) % SAMPLE_STEP;
-    return (uint32_t)rhumb__min_u64(slot, s->slot_count - 1);
+    return rhumb__group_of(s->graph, (uint32_t)rhumb__min_u64(slot, s->slot_count - 1));
 }
 
 /* Searches for the vector of `start`. Stores the slots that it visits in `visited`, and their number. */

@@ -1,12 +1,13 @@
 /* repair.c - see repair.h.
  *
  *   1. place     the vectors that can be saved, one after the other, as recovery places those of a log
- *   2. lists     of level 0, with the new slots
- *   3. log       the operations that only the log of the old index had
- *   4. link      the nodes whose lists are incomplete, and those that no path leads to
- *   5. publish   all of it, as one version
+ *   2. log       the operations that only the log of the old index had
+ *   3. groups    of equal vectors, found again: what the old file says of copies and anchors is not read (regroup.c)
+ *   4. lists     of level 0, with the new slots
+ *   5. link      the nodes whose lists are incomplete, and those that no path leads to
+ *   6. publish   all of it, as one version
  *
- * Everything is in memory until step 5. The new index is written without a log, so until then its file holds an empty
+ * Everything is in memory until step 6. The new index is written without a log, so until then its file holds an empty
  * version, which a crash leaves; a failure removes the file. The new index has all of it as one batch of inserts.
  *
  * Owns the new graph until it is closed or abandoned, and the map from old slots to new ones. Locks: no other thread
@@ -28,8 +29,10 @@
 #include "engine/durability/checkpoint.h"
 #include "engine/durability/metadata.h"
 #include "engine/graph/neighbour_list.h"
+#include "engine/graph/ties.h"
 #include "engine/graph/tombstones.h"
 #include "engine/upkeep/relink.h"
+#include "engine/upkeep/repair/regroup.h"
 #include "engine/upkeep/repair/salvage.h"
 #include "engine/upkeep/repair/salvage_log.h"
 
@@ -185,25 +188,41 @@ done:
 
 /* ---- lists ---- */
 
+/* The node of the new graph that has the list for an old slot, or RHUMB__SLOT_NONE. */
+static uint32_t new_head(const repair *r, uint32_t slot) {
+    return r->map[slot] == RHUMB__SLOT_NONE ? RHUMB__SLOT_NONE : rhumb__graph_head(r->graph, r->map[slot]);
+}
+
+/* The list with the new slots, without what is lost. Nodes whose vectors are equal are one node now. */
+static uint32_t map_list(const repair *r, uint32_t own, const uint32_t *slots, uint32_t count, uint32_t *mapped) {
+    uint32_t mapped_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t slot = new_head(r, slots[i]);
+        if (slot == RHUMB__SLOT_NONE || slot == own || rhumb__slots_contain(mapped, mapped_count, slot)) continue;
+        mapped[mapped_count++] = slot;
+    }
+    return mapped_count;
+}
+
+/* Of a group, the first node that has a list gives it to the head. */
 static rhumb_status restore_list(repair *r, uint32_t slot, const uint8_t *stored_row) {
     uint32_t slots[RHUMB__M0_MAX];
+    uint32_t mapped[RHUMB__M0_MAX];
     uint32_t row[RHUMB__M0_MAX];
     uint32_t count = 0;
-    uint32_t kept_count = 0;
-    const uint32_t new_slot = r->map[slot];
-    if (new_slot == RHUMB__SLOT_NONE) return RHUMB_OK;
+    const uint32_t head = new_head(r, slot);
+    if (head == RHUMB__SLOT_NONE) return RHUMB_OK;
     memcpy(row, stored_row, r->salvage->params.M0 * sizeof *row);
     if (!rhumb__salvage_read_list(r->salvage, slot, row, slots, &count)) {
         r->result->lists_rebuilt_count++;
         return RHUMB_OK;
     }
-    for (uint32_t i = 0; i < count; i++) {
-        if (r->map[slots[i]] != RHUMB__SLOT_NONE) slots[kept_count++] = r->map[slots[i]];
-    }
-    const rhumb__list list = rhumb__graph_list(r->graph, new_slot, 0);
-    (void)rhumb__list_exchange(&list, NULL, 0, slots, kept_count); /* the list is empty, so this succeeds */
-    const bool complete = kept_count == count && (count > 0 || r->graph->counts.slot_count == 1);
-    if (complete) r->incomplete[new_slot / 64] &= ~(UINT64_C(1) << (new_slot % 64));
+    const rhumb__list list = rhumb__graph_list(r->graph, head, 0);
+    if (rhumb__list_peek(&list, 0) != RHUMB__SLOT_NONE) return RHUMB_OK;
+    const uint32_t mapped_count = map_list(r, head, slots, count, mapped);
+    (void)rhumb__list_exchange(&list, NULL, 0, mapped, mapped_count); /* the list is empty, so this succeeds */
+    const bool complete = mapped_count == count && (count > 0 || r->graph->counts.slot_count == 1);
+    if (complete) r->incomplete[head / 64] &= ~(UINT64_C(1) << (head % 64));
     return RHUMB_OK;
 }
 
@@ -254,9 +273,8 @@ static rhumb_status replay(repair *r) {
 /* ---- linking and publishing ---- */
 
 static rhumb_status link_all(repair *r) {
-    rhumb_status status;
     rhumb__repair_result *result = r->result;
-    uint64_t without_path = 0;
+    rhumb__relink_result relinked;
     const rhumb__relink_spec spec = {
         .pool = &r->pool,
         .incomplete = r->incomplete,
@@ -264,13 +282,9 @@ static rhumb_status link_all(repair *r) {
         .progress = &r->progress,
         .progress_begin = result->slot_count,
     };
-    for (uint64_t slot = 0; slot < r->graph->counts.slot_count; slot++) {
-        if (rhumb__bit_get(r->incomplete, slot)) result->relinked_count++;
-    }
-    RHUMB_TRY(rhumb__relink(r->graph, &spec));
-    RHUMB_TRY(rhumb__relink_unreachable(r->graph, &spec, &without_path, &result->unreachable_count));
-    result->relinked_count += without_path;
-done:
+    const rhumb_status status = rhumb__relink(r->graph, &spec, &relinked);
+    result->relinked_count = relinked.relinked_count;
+    result->unreachable_count = relinked.unreachable_count;
     return status;
 }
 
@@ -307,8 +321,9 @@ static rhumb_status repair_run(repair *r) {
     RHUMB_TRY(repair_begin(r));
     RHUMB_TRY(rhumb__batch_boundary(r->graph->writer, RHUMB__LOG_BATCH_BEGIN, 0, &batch));
     RHUMB_TRY(visit_rows(r, RHUMB__SECTION_VECTORS, place_slot));
-    RHUMB_TRY(visit_rows(r, RHUMB__SECTION_LISTS0, restore_list));
     RHUMB_TRY(replay(r));
+    RHUMB_TRY(rhumb__regroup(r->graph));
+    RHUMB_TRY(visit_rows(r, RHUMB__SECTION_LISTS0, restore_list));
     RHUMB_TRY(link_all(r));
     status = repair_publish(r, batch);
 done:

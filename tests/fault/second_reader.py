@@ -1,0 +1,541 @@
+"""A reader of index files and their logs, from storage/FORMAT.md alone.
+
+It shares nothing with the library but that page: that it reads what the library has written proves that the page is
+complete and correct. It checks everything that section 11 asks for, every chunk checksum, and all that section 7 says
+of lists and ties, and applies the log as section 14 describes. second_reader_test.py compares it with the library.
+"""
+
+import math
+import os
+import re
+import struct
+
+import second_reader_metrics
+from second_reader_metrics import Space
+
+NONE = 0xFFFFFFFF
+MASK = (1 << 64) - 1
+COPY = 1 << 31
+
+
+def crc_table():
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
+        table.append(value)
+    return table
+
+
+TABLE = crc_table()
+
+
+def crc32c(data, seed=0):
+    crc = 0xFFFFFFFF ^ seed
+    for byte in data:
+        crc = TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+    return crc ^ 0xFFFFFFFF
+
+
+def mix64(x):
+    x = (x + 0x9E3779B97F4A7C15) & MASK
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & MASK
+    return x ^ (x >> 31)
+
+
+class SectionTable:
+    """The table of sections in section 7 of the page: what each is, and formulas for its codec, stride and rows."""
+
+    def __init__(self, page):
+        table = page.split("\n## 7.")[1].split("\n|---:")[1].split("\n\n")[0].split("\n")[1:]
+        self.by_name = {}
+        for line in table:
+            id_, name, kind, presence, codec, stride, rows = [cell.strip() for cell in line.strip("|").split("|")]
+            kind_number = {"append-only": 1, "mutable": 2}[kind]
+            self.by_name[name] = (int(id_), kind_number, presence == "required", codec, stride, rows)
+
+    def id(self, name):
+        return self.by_name[name][0]
+
+    @staticmethod
+    def value(formula, names):
+        if formula == "see below":
+            return None
+        rounded = re.fullmatch(r"(.+) rounded up to (\d+)", formula)
+        if rounded:
+            return -(-SectionTable.value(rounded[1], names) // int(rounded[2])) * int(rounded[2])
+        divided = re.fullmatch(r"(.+) / (\d+), rounded up", formula)
+        if divided:
+            return -(-SectionTable.value(divided[1], names) // int(divided[2]))
+        return eval(formula, {}, names)
+
+
+with open("storage/FORMAT.md") as page_file:
+    PAGE = page_file.read()
+SECTIONS = SectionTable(PAGE)
+ELEMENTS, METRICS = second_reader_metrics.read_tables(PAGE)
+
+
+class Refused(Exception):
+    pass
+
+
+def demand(condition, what):
+    if not condition:
+        raise Refused(what)
+
+
+class Section:
+    """One array of rows, put together from its extents."""
+
+    def __init__(self, data, record, extents):
+        (self.id, self.kind, self.flags, self.codec, self.version, self.chunk_bytes, self.stride, self.row_count,
+         self.extent_first, self.extent_count, self.checksum_first, _) = record
+        self.data = data
+        self.extents = extents
+
+    def published_bytes(self):
+        return self.stride * self.row_count
+
+    def chunk_count(self):
+        return -(-self.published_bytes() // self.chunk_bytes)
+
+    def read(self, begin, length):
+        pieces = []
+        for file_offset, size in self.extents:
+            if length == 0:
+                break
+            if begin < size:
+                take = min(length, size - begin)
+                pieces.append(self.data[file_offset + begin:file_offset + begin + take])
+                length -= take
+                begin = 0
+            else:
+                begin -= size
+        demand(length == 0, "section %d: rows outside its extents" % self.id)
+        return b"".join(pieces)
+
+    def row(self, number):
+        demand(0 <= number < self.row_count, "section %d: row %d" % (self.id, number))
+        return self.read(number * self.stride, self.stride)
+
+
+class Index:
+    BLOCK = 65536
+
+    def __init__(self, path):
+        with open(path, "rb") as file:
+            self.data = file.read()
+        self.read_superblock()
+        self.read_directory()
+        self.read_index_record()
+
+    def read_superblock(self):
+        newest = None
+        for slot in range(2):
+            for copy in range(2):
+                begin = slot * 16384 + copy * 32768
+                block = self.data[begin:begin + 4096]
+                if len(block) < 4096 or block[:8] != b"\x89rhumb\r\n":
+                    continue
+                (crc,) = struct.unpack_from("<I", block, 12)
+                if crc != crc32c(block[:12] + bytes(4) + block[16:]):
+                    continue
+                (epoch,) = struct.unpack_from("<Q", block, 16)
+                if newest is None or epoch > newest[0]:
+                    newest = (epoch, slot, block)
+        demand(newest is not None, "no superblock counts")
+        self.epoch, slot, block = newest
+        (version,) = struct.unpack_from("<I", block, 8)
+        demand(version == 2, "format version %d" % version)
+        _, features_read, features_incompatible = struct.unpack_from("<QQQ", block, 24)
+        demand(features_incompatible == 0, "incompatible features")
+        demand(self.epoch % 2 == slot and 1 <= self.epoch <= 1 << 61, "epoch %d in slot %d" % (self.epoch, slot))
+        self.uuid = block[48:64].hex()
+        self.created_unix_ns, self.creator_version, block_bytes = struct.unpack_from("<QII", block, 64)
+        demand(block_bytes == self.BLOCK, "blocks of %d bytes" % block_bytes)
+        (self.file_bytes, self.directory_offset, self.root_bytes, self.root_crc,
+         self.directory_bytes) = struct.unpack_from("<QQIIQ", block, 80)
+        demand(self.file_bytes <= len(self.data), "the file is too short")
+        demand(self.directory_offset % self.BLOCK == 0 and self.BLOCK <= self.directory_offset <= self.file_bytes,
+               "directory offset")
+        demand(32 <= self.root_bytes <= self.directory_bytes <= self.file_bytes - self.directory_offset,
+               "directory length")
+        demand(not any(block[112:512]) and not any(block[512 + 392:]), "reserved bytes are zero in this version")
+        self.client = block[512:]
+
+    def read_directory(self):
+        root = self.data[self.directory_offset:self.directory_offset + self.root_bytes]
+        demand(crc32c(root) == self.root_crc, "directory checksum")
+        (magic, section_count, extent_count, checksum_crc, checksum_count,
+         epoch) = struct.unpack_from("<4sIIIQQ", root, 0)
+        demand(magic == b"RDIR" and epoch == self.epoch, "directory header")
+        demand(section_count <= 64 and extent_count <= 1 << 20, "directory counts")
+        demand(self.root_bytes == 32 + 64 * section_count + 16 * extent_count, "length of the root")
+        demand(self.root_bytes + 4 * checksum_count == self.directory_bytes, "checksums outside the directory")
+        table = self.data[self.directory_offset + self.root_bytes:][:4 * checksum_count]
+        demand(crc32c(table) == checksum_crc, "checksum of the checksums")
+        self.checksums = struct.unpack("<%dI" % checksum_count, table)
+
+        used = [(self.directory_offset, -(-self.directory_bytes // self.BLOCK) * self.BLOCK)]
+        self.sections = {}
+        next_extent = next_checksum = 0
+        for i in range(section_count):
+            record = struct.unpack_from("<IIIIIIQQIIQQ", root, 32 + 64 * i)
+            first, count = record[8], record[9]
+            demand(first == next_extent and count <= extent_count - first, "extents of section %d" % record[0])
+            extents = [struct.unpack_from("<QQ", root, 32 + 64 * section_count + 16 * (first + k)) for k in range(count)]
+            section = Section(self.data, record, extents)
+            self.check_section(section, next_checksum)
+            demand(section.id not in self.sections, "section %d is there twice" % section.id)
+            self.sections[section.id] = section
+            next_extent += count
+            next_checksum += section.chunk_count()
+            used += extents
+        demand(next_extent == extent_count and next_checksum == checksum_count, "unused entries of the directory")
+        used.sort()
+        for (begin, size), (after, _) in zip(used, used[1:]):
+            demand(begin + size <= after, "overlapping extents")
+
+    def check_section(self, section, next_checksum):
+        demand(section.kind in (1, 2), "kind")
+        demand(0 < section.chunk_bytes <= 16 << 20 and section.chunk_bytes % self.BLOCK == 0, "chunk")
+        demand(0 < section.stride <= 1 << 24 and section.published_bytes() <= self.file_bytes, "rows")
+        demand(section.checksum_first == next_checksum, "checksums of section %d" % section.id)
+        for file_offset, size in section.extents:
+            demand(file_offset % self.BLOCK == 0 and size % self.BLOCK == 0 and size > 0, "an extent is not in blocks")
+            demand(self.BLOCK <= file_offset and file_offset + size <= self.file_bytes, "an extent outside the file")
+        unit = self.BLOCK if section.kind == 1 else section.chunk_bytes
+        demand(sum(size for _, size in section.extents) >= -(-section.published_bytes() // unit) * unit, "room for rows")
+        if section.kind == 1:
+            demand(section.chunk_bytes == self.BLOCK, "chunk of an append-only section")
+        else:
+            power = section.stride & -section.stride
+            demand(section.stride % 64 == 0, "stride of a mutable section")
+            demand(section.chunk_bytes == section.stride // power * max(power, self.BLOCK), "chunk of a mutable section")
+
+    def read_index_record(self):
+        (version, self.dim, self.metric, self.element, self.M, self.M0, self.ef_construction, self.ef_search,
+         self.level_max, self.flags, self.level_scale, self.seed, self.slot_count, self.upper_row_count,
+         self.bucket_count, self.overflow_count) = struct.unpack_from("<10Id5Q", self.client, 0)
+        self.level_counts = struct.unpack_from("<17Q", self.client, 88)
+        self.level_first = struct.unpack_from("<17I", self.client, 224)
+        self.dead_count, self.lsn, self.key_next = struct.unpack_from("<3Q", self.client, 296)
+        (self.copy_count,) = struct.unpack_from("<Q", self.client, 384)
+        demand(max(self.dead_count, self.copy_count) <= self.slot_count, "counts of deleted nodes and copies")
+        demand(self.lsn <= 1 << 62, "number of the last operation")
+        demand(version == 2, "index record")
+        demand(self.metric in METRICS and ELEMENTS.get(self.element) in METRICS[self.metric][1], "metric and element")
+        demand(1 <= self.dim <= 65535 and 2 <= self.M <= 256 and self.M <= self.M0 <= 512, "parameters")
+        demand(1 <= self.ef_construction <= 65535 and 1 <= self.ef_search <= 1000000, "parameters")
+        demand(self.level_max <= 16 and 0.1 <= self.level_scale <= 2, "parameters")
+        demand(sum(self.level_counts) == self.slot_count, "level counts")
+        demand(sum(level * count for level, count in enumerate(self.level_counts)) == self.upper_row_count, "upper rows")
+        demand(self.bucket_count >= 8, "buckets")
+        for count, first in zip(self.level_counts, self.level_first):
+            demand(first == NONE or (count > 0 and first < self.slot_count), "first of a level")
+        demand(self.slot_count == 0 or min(self.level_first) != NONE, "no node to begin at")
+        self.space = Space(METRICS[self.metric][0], ELEMENTS[self.element], self.dim)
+        custom_name = self.client[320:384]
+        if self.space.metric == "custom":
+            demand(custom_name[0] != 0 and not any(custom_name[custom_name.index(0):]), "name of the custom metric")
+        else:
+            demand(not any(custom_name), "reserved bytes are zero in this version")
+        self.check_sections(self.space.stride)
+
+    def check_sections(self, vector_stride):
+        """The sections against the page's table, from which their numbers follow."""
+        names = {
+            "metric": self.metric, "element": self.element, "M": self.M, "M0": self.M0, "slot_count": self.slot_count,
+            "upper_row_count": self.upper_row_count, "key_bucket_count": self.bucket_count,
+            "key_overflow_count": self.overflow_count
+        }
+        known = set()
+        for name, (id_, kind, required, codec, stride, rows) in SECTIONS.by_name.items():
+            known.add(id_)
+            section = self.sections.get(id_)
+            if section is None:
+                demand(not required, "section %s is missing" % name)
+                continue
+            expected = [kind, SECTIONS.value(codec, names), SECTIONS.value(stride, names), SECTIONS.value(rows, names)]
+            if name == "vectors":
+                expected[2] = vector_stride
+            found = [section.kind, section.codec, section.stride, section.row_count]
+            if not required:
+                found[3] = max(found[3], expected[3])
+            demand(found == expected and section.version == 1 and section.flags & 1 == required, "section %s" % name)
+        for section in self.sections.values():
+            demand(section.id in known or section.flags & 1 == 0, "section %d is unknown and required" % section.id)
+
+    def section(self, name):
+        return self.sections[SECTIONS.id(name)]
+
+    def damaged_chunks(self):
+        """(section, chunk) of every wrong checksum; also the number of chunks."""
+        wrong = []
+        count = 0
+        for section in self.sections.values():
+            for i in range(section.chunk_count()):
+                begin = i * section.chunk_bytes
+                chunk = section.read(begin, min(section.chunk_bytes, section.published_bytes() - begin))
+                count += 1
+                if crc32c(chunk) != self.checksums[section.checksum_first + i]:
+                    wrong.append((section.id, i))
+        return wrong, count
+
+    def vector(self, slot):
+        """The bytes of its components."""
+        return self.space.components(self.section("vectors").row(slot))
+
+    def key(self, slot):
+        return struct.unpack("<Q", self.section("keys").row(slot))[0]
+
+    def node(self, slot):
+        record = struct.unpack("<Q", self.section("nodes").row(slot))[0]
+        return record & 0xFFFFFFFF, record >> 32 & 0xFF, record >> 40
+
+    def neighbours(self, slot, level):
+        if level == 0:
+            section, row, places = self.section("lists0"), slot, self.M0
+        else:
+            section, row, places = self.section("lists_upper"), self.node(slot)[0] + level - 1, self.M
+        words = struct.unpack("<%dI" % (section.stride // 4), section.row(row))
+        count = words.index(NONE) if NONE in words else len(words)
+        demand(count <= places and all(word == NONE for word in words[count:]), "padding of a list")
+        return list(words[:count])
+
+    def tie(self, slot):
+        """(anchor, head, next copy): slots, or None."""
+        tied_to, next_copy = struct.unpack_from("<II", self.section("ties").row(slot // 8), 8 * (slot % 8))
+        is_copy, other, next_copy = tied_to & COPY, (tied_to & ~COPY) - 1, next_copy - 1
+        demand(0 <= other < self.slot_count, "slot %d is tied to %d" % (slot, other))
+        demand(next_copy < self.slot_count, "slot %d is the next copy" % next_copy)
+        return None if is_copy else other, other if is_copy else None, None if next_copy < 0 else next_copy
+
+    def group(self, head):
+        """A node in the graph and its copies."""
+        slots = [head]
+        next_copy = self.tie(head)[2]
+        while next_copy is not None:
+            demand(len(slots) <= self.copy_count, "more copies than there are")
+            slots.append(next_copy)
+            next_copy = self.tie(next_copy)[2]
+        return slots
+
+    def check_ties(self):
+        """Everything that the page says of ties, lists and entry points. Returns the slots of copies."""
+        ties = [self.tie(slot) for slot in range(self.slot_count)]
+        demand(not any(self.section("ties").read(8 * self.slot_count, -8 * self.slot_count % 64)), "ties after the last")
+        copies = {slot for slot, (_, head, _) in enumerate(ties) if head is not None}
+        demand(len(copies) <= self.copy_count, "copy_count")
+        grouped = []
+        for slot, (anchor, head, _) in enumerate(ties):
+            level = self.node(slot)[1]
+            lists = [self.neighbours(slot, at) for at in range(level + 1)]
+            if head is not None:
+                demand(head not in copies, "the head of %d is a copy" % slot)
+                rows = [self.section("vectors").row(s) for s in (slot, head)]
+                demand(self.space.are_equal(*rows), "%d is no copy of %d" % (slot, head))
+                demand(not any(lists), "%d is a copy and has neighbours" % slot)
+                continue
+            self.check_lists(slot, lists, copies)
+            grouped += self.group(slot)[1:]
+            demand(all(ties[copy][1] == slot for copy in self.group(slot)[1:]), "copies of another head")
+            demand(anchor == slot or (anchor in lists[0] and slot in self.neighbours(anchor, 0)),
+                   "%d is not linked to its anchor" % slot)
+        demand(sorted(grouped) == sorted(copies), "copies that no chain has, or two")
+        self.check_tree(ties, copies)
+        return copies
+
+    def check_lists(self, slot, lists, copies):
+        for level, slots in enumerate(lists):
+            demand(len(set(slots)) == len(slots) and slot not in slots, "list of %d" % slot)
+            for neighbour in slots:
+                demand(neighbour < self.slot_count and neighbour not in copies, "neighbour %d" % neighbour)
+                demand(self.node(neighbour)[1] >= level, "neighbour %d on level %d" % (neighbour, level))
+
+    def check_tree(self, ties, copies):
+        rooted = {slot for slot, (anchor, _, _) in enumerate(ties) if anchor == slot}
+        demand(len(rooted) == (1 if self.slot_count else 0), "%d roots" % len(rooted))
+        for slot in range(self.slot_count):
+            path = []
+            while slot not in rooted and slot not in copies:
+                demand(len(path) < self.slot_count, "anchors in a circle")
+                path.append(slot)
+                slot = ties[slot][0]
+            demand(not path or slot not in copies, "a copy is an anchor")
+            rooted.update(path)
+        for level in range(17):
+            first = min((slot for slot in rooted if self.node(slot)[1] == level), default=NONE)
+            demand(self.level_first[level] == first, "first of level %d" % level)
+
+    def is_dead(self, slot):
+        words = struct.unpack("<8Q", self.section("tombstones").row(slot // 512))
+        return words[slot % 512 // 64] >> slot % 64 & 1 == 1
+
+    def find(self, key):
+        salt = mix64(self.seed ^ 0x6B6579735F74626C)
+        hash_ = mix64(key ^ salt)
+        power = 1 << self.bucket_count.bit_length() - 1
+        bucket = hash_ % (2 * power)
+        if bucket >= self.bucket_count:
+            bucket = hash_ % power
+        row = self.section("key_buckets").row(bucket)
+        for _ in range(self.overflow_count + 1):
+            next_, count = struct.unpack_from("<II", row, 0)
+            demand(count <= 48, "a bucket of %d" % count)
+            for place in range(count):
+                if row[8 + place] != hash_ >> 56:
+                    continue
+                (slot,) = struct.unpack_from("<I", row, 56 + 4 * place)
+                demand(slot < self.slot_count, "slot %d" % slot)
+                if self.key(slot) == key:
+                    return slot
+            if next_ == 0:
+                return None
+            row = self.section("key_overflow").row(next_ - 1)
+        raise Refused("a chain in a circle")
+
+    def entry_point(self):
+        levels = [level for level, first in enumerate(self.level_first) if first != NONE]
+        return (None, 0) if not levels else (self.level_first[levels[-1]], levels[-1])
+
+    def level_of(self, slot):
+        random = mix64(self.seed ^ mix64(slot))
+        uniform = ((random >> 11) + 1) / (1 << 53)
+        return min(self.level_max, int(-math.log(uniform) * self.level_scale / math.log(self.M)))
+
+    def distances(self, query):
+        """From a query's components to every slot, and how far they may be off."""
+        return self.space.distances(query, [self.vector(slot) for slot in range(self.slot_count)])
+
+    def live_slots(self):
+        return [slot for slot in range(self.slot_count) if not self.is_dead(slot)]
+
+    def search(self, measure, ef):
+        """HNSW paper, algorithm 5, in its plainest form: (distance, key), nearest first. `measure` is of a slot."""
+        slot, top = self.entry_point()
+        if slot is None:
+            return []
+        nearest = (measure(slot), slot)
+        for level in range(top, 0, -1):
+            while True:
+                best = min([(measure(s), s) for s in self.neighbours(nearest[1], level)] + [nearest])
+                if best == nearest:
+                    break
+                nearest = best
+        pool, expanded, seen = [nearest], set(), {nearest[1]}
+        while True:
+            candidates = [c for c in pool if c[1] not in expanded]
+            if not candidates:
+                found = [(d, s) for d, head in pool for s in self.group(head)]
+                return [(d, self.key(s)) for d, s in found if not self.is_dead(s)]
+            slot = candidates[0][1]
+            expanded.add(slot)
+            for neighbour in self.neighbours(slot, 0):
+                if neighbour not in seen:
+                    seen.add(neighbour)
+                    pool.append((measure(neighbour), neighbour))
+            pool = sorted(pool)[:ef]
+
+
+class Log:
+    """The valid operations after the newest version of an index."""
+
+    RECORDS = 16384
+    HEADER = 40
+    INSERT, UPSERT, DELETE, BEGIN, COMMIT = range(1, 6)
+    LSN_MAX = 1 << 62
+
+    def __init__(self, path, index):
+        self.index = index
+        self.records = []  # (offset, lsn, type, batch, payload) of the valid ones
+        self.exists = os.path.exists(path)
+        if self.exists:
+            with open(path, "rb") as file:
+                self.data = file.read()
+            self.exists = self.read_header()
+        if self.exists:
+            demand(self.uuid == index.uuid, "another index's log")
+            demand(self.first_lsn <= index.lsn + 1, "operations are missing")
+            self.read_records()
+            self.look_for_damage()
+
+    def read_header(self):
+        copies = [self.data[begin:begin + 4096] for begin in range(0, self.RECORDS, 4096)]
+        newest = None
+        if len(self.data) >= self.RECORDS:
+            for place, copy in enumerate(copies):
+                crc, generation = struct.unpack_from("<IQ", copy, 12)
+                if copy[:8] != b"\x89rhlog\r\n" or crc != crc32c(copy[:12] + bytes(4) + copy[16:]):
+                    continue
+                if newest is None or generation > newest[0]:
+                    newest = (generation, place, copy)
+        if newest is None:
+            for copy in copies:
+                demand(copy[:8] != b"\x89rhlog\r\n" or len(copy) < 12 or struct.unpack_from("<I", copy, 8)[0] <= 1,
+                       "a newer log")
+            demand(len(self.data) <= self.RECORDS, "a log without headers")
+            return False
+        generation, place, copy = newest
+        demand(struct.unpack_from("<I", copy, 8) == (1,), "a newer log")
+        demand(generation <= self.LSN_MAX and generation % 2 == place // 2, "generation of the log's header")
+        self.uuid = copy[24:40].hex()
+        self.salt, self.first_offset, self.first_lsn, self.first_previous_crc = struct.unpack_from("<QQQI", copy, 40)
+        demand(self.first_offset >= self.RECORDS and self.first_offset % 8 == 0, "where the log begins")
+        demand(1 <= self.first_lsn <= self.LSN_MAX, "where the log begins")
+        demand(not any(copy[68:]), "reserved bytes are zero in this version")
+        self.seed = (self.salt ^ self.salt >> 32) & 0xFFFFFFFF
+        return True
+
+    def record(self, offset):
+        """The fields of a record whose crc is right, and its end; or None."""
+        if offset + self.HEADER > len(self.data):
+            return None
+        fields = struct.unpack_from("<IIIIQQQ", self.data, offset)
+        end = offset + self.HEADER + -(-fields[2] // 8) * 8
+        if fields[2] > 524288 or end > len(self.data):
+            return None
+        return (fields, end) if crc32c(self.data[offset + 4:end], self.seed) == fields[0] else None
+
+    def read_records(self):
+        self.end = self.first_offset
+        lsn, previous = self.first_lsn, self.first_previous_crc
+        while True:
+            found = self.record(self.end)
+            if found is None or found[0][1] != previous or found[0][4] != lsn:
+                return
+            (previous, _, payload_bytes, type_, _, _, batch), end = found
+            demand(self.INSERT <= type_ <= self.COMMIT, "a newer kind of record")
+            begin = self.end + self.HEADER
+            self.records.append((self.end, lsn, type_, batch, self.data[begin:begin + payload_bytes]))
+            self.end = end
+            lsn += 1
+
+    def look_for_damage(self):
+        awaited = max(self.first_lsn + len(self.records), self.index.lsn + 1)
+        for offset in range(self.end, len(self.data) - self.HEADER + 1, 8):
+            lsn, synced_lsn = struct.unpack_from("<QQ", self.data, offset + 16)
+            if awaited < lsn < awaited + (1 << 32) and awaited <= synced_lsn < lsn:
+                demand(self.record(offset) is None, "record %d was synced and is damaged" % awaited)
+
+    def operations(self):
+        committed = set(batch for _, _, type_, batch, _ in self.records if type_ == self.COMMIT)
+        for _, lsn, type_, batch, payload in self.records:
+            if lsn > self.index.lsn and type_ <= self.DELETE and (batch == 0 or batch in committed):
+                yield type_, payload
+
+    def state(self):
+        """Vectors by key, after all valid operations."""
+        index = self.index
+        state = {index.key(slot): index.vector(slot) for slot in index.live_slots()}
+        for type_, payload in self.operations():
+            (key,) = struct.unpack_from("<Q", payload)
+            if type_ == self.DELETE:
+                demand(len(payload) == 8, "a delete has a key and nothing else")
+                state.pop(key, None)
+            else:
+                demand(len(payload) == 8 + index.space.vector_bytes, "length of a vector")
+                state[key] = index.space.components(payload[8:])
+        return state
