@@ -16,6 +16,7 @@
  */
 #include "engine/build/link.h"
 #include "engine/build/anchor.h"
+#include "engine/build/outward.h"
 
 #include <sched.h>
 #include <string.h>
@@ -36,10 +37,11 @@ typedef struct link_peers {
     uint32_t count;
 } link_peers;
 
-/* Adds the peers that are on this level to the pool. */
-static void add_peers(rhumb__graph *graph, rhumb__scratch *scratch, const link_peers *peers, uint32_t level) {
-    for (uint32_t i = 0; i < peers->count; i++) {
-        const uint32_t slot = peers->slots[i];
+/* Adds those of `slots` that are on this level, and that the walk has not met, to the pool. */
+static void add_slots(rhumb__graph *graph, rhumb__scratch *scratch, const uint32_t *slots, uint32_t count,
+                      uint32_t level) {
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t slot = slots[i];
         if (slot >= scratch->slot_limit && !rhumb__scratch_extend(scratch)) continue;
         if (rhumb__node_level(rhumb__graph_node(graph, slot)) < level) continue;
         if (rhumb__visited_add(&scratch->visited, slot)) continue;
@@ -112,10 +114,14 @@ rhumb__link_found rhumb__link_search(rhumb__graph *graph, rhumb__scratch *scratc
     const uint32_t ef = graph->params.ef_construction;
     link_peers peers;
     peers.count = rhumb__active_peers(graph, node->active, peers.slots);
+    rhumb__outward outward;
+    rhumb__outward_find(graph, scratch, node->slot, &outward);
     uint32_t top;
     rhumb__nearest start = descend_to_settled(graph, scratch, node->level, &top);
-    rhumb__link_found found = {
-        .has_start = start.slot != RHUMB__SLOT_NONE, .has_peers = peers.count > 0, .equal = RHUMB__SLOT_NONE};
+    rhumb__link_found found = {.has_start = start.slot != RHUMB__SLOT_NONE,
+                               .has_peers = peers.count > 0,
+                               .outward = outward.count > 0 ? outward.slots[0] : RHUMB__SLOT_NONE,
+                               .equal = RHUMB__SLOT_NONE};
     for (uint32_t i = 0; i <= node->level; i++) {
         const uint32_t level = node->level - i;
         rhumb__visited_clear(&scratch->visited);
@@ -125,9 +131,10 @@ rhumb__link_found rhumb__link_search(rhumb__graph *graph, rhumb__scratch *scratc
             rhumb__walk_level(graph, scratch, start, level, ef);
             start = nearest_settled(graph, &scratch->pool, start);
         }
+        if (level == 0) add_slots(graph, scratch, outward.slots, outward.count, level);
         if (level == 0) found.equal = rhumb__link_find_equal(graph, scratch, node);
         if (found.equal != RHUMB__SLOT_NONE) break;
-        add_peers(graph, scratch, &peers, level);
+        add_slots(graph, scratch, peers.slots, peers.count, level);
         select_level(graph, scratch, level);
     }
     return found;
@@ -158,12 +165,16 @@ static void add_links_back(rhumb__graph *graph, rhumb__scratch *scratch, const r
 }
 
 /* All own lists are written before all links back, so that a search that gets to the node can leave it. */
-static void link_node(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__link_node *node) {
+static void link_node(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__link_node *node, uint32_t outward) {
     for (uint32_t level = 0; level <= node->level; level++) {
         const rhumb__link_addition addition = {.slot = node->slot,
                                                .level = level,
                                                .added = selected_of(scratch, level),
                                                .added_count = scratch->selected_counts[level]};
+        (void)rhumb__link_add(graph, scratch, &addition);
+    }
+    if (outward != RHUMB__SLOT_NONE && rhumb__graph_anchor(graph, outward) != RHUMB__SLOT_NONE) {
+        const rhumb__link_addition addition = {.slot = node->slot, .added = &outward, .added_count = 1};
         (void)rhumb__link_add(graph, scratch, &addition);
     }
     for (uint32_t level = 0; level <= node->level; level++) add_links_back(graph, scratch, node, level);
@@ -221,7 +232,7 @@ bool rhumb__link_finish(rhumb__graph *graph, rhumb__scratch *scratch, const rhum
         atomic_thread_fence(memory_order_seq_cst);
         for (uint32_t level = 0; level <= node->level; level++) drop_untied(graph, scratch, level);
     }
-    link_node(graph, scratch, node);
+    link_node(graph, scratch, node, found->outward);
     if (!link_raise_entry(graph, node, found->has_start)) {
         rhumb__tie_clear_anchor(graph, node->slot);
         return false;

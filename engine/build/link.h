@@ -18,9 +18,11 @@ typedef struct rhumb__link_node {
 
 /* What the search for a node's neighbours has found. */
 typedef struct rhumb__link_found {
-    bool has_start; /* there was an entry point */
-    bool has_peers; /* other inserts were under way, and their nodes may have been selected */
-    uint32_t equal; /* a node with an equal vector, of which this one becomes a copy; or RHUMB__SLOT_NONE */
+    bool has_start;   /* there was an entry point */
+    bool has_peers;   /* other inserts were under way, and their nodes may have been selected */
+    uint32_t outward; /* the nearest node by the metric, where nodes are linked by another distance, see outward.h; or
+                         RHUMB__SLOT_NONE */
+    uint32_t equal;   /* a node with an equal vector, of which this one becomes a copy; or RHUMB__SLOT_NONE */
 } rhumb__link_found;
 
 /* Makes room for what linking needs, and measures from the scratch's query by the distance that links nodes until the

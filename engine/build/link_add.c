@@ -72,6 +72,19 @@ static void keep(merge *m, uint32_t slot) {
     }
 }
 
+/* Where nodes are linked by another distance than the metric (ip), keeps the neighbour that is nearest by the metric. A
+ * search, which the metric guides, would find no way to vectors that are far longer than all others: the linking
+ * distance ranks those last in the lists of the others. */
+static void keep_nearest_by_metric(merge *m, rhumb__candidate *candidates) {
+    uint32_t nearest = 0;
+    for (uint32_t i = 0; i < m->count; i++) candidates[i].slot_mark = m->slots[i];
+    rhumb__measure_neighbours(m->graph, m->scratch, m->addition->slot, candidates, m->count);
+    for (uint32_t i = 1; i < m->count; i++) {
+        if (candidates[i].distance < candidates[nearest].distance) nearest = i;
+    }
+    if (!rhumb__slots_contain(m->scratch->kept, m->kept_count, m->slots[nearest])) keep(m, m->slots[nearest]);
+}
+
 /* Selects what is kept. As in hnswlib, what the heuristic passes over is dropped even if there were room. */
 static void prune(merge *m) {
     rhumb__candidate candidates[SLOTS_MAX];
@@ -88,6 +101,7 @@ static void prune(merge *m) {
         const uint32_t slot = m->slots[i];
         if (!rhumb__slots_contain(m->scratch->kept, m->kept_count, slot) && stays(m, slot)) keep(m, slot);
     }
+    if (m->graph->space.link.distance_many != m->graph->space.distance_many) keep_nearest_by_metric(m, candidates);
 }
 
 /* A concurrent insert may have tied a node to this one that was in the list already, and that has been dropped since.
