@@ -127,6 +127,12 @@ static bool tie_to_any(const tying *t, uint64_t slot_limit) {
 static void tie_anywhere(tying *t) {
     bool waits = true;
     t->tie_limit = t->graph->params.M0;
+    /* While a graph is rebuilt, the root is there, and so is a node with room: if not now, then when a node that is
+     * being linked has been. */
+    if (t->any_slot) {
+        while (!tie_to_any(t, t->graph->counts.slot_count)) sched_yield();
+        return;
+    }
     while (waits) {
         waits = rhumb__active_has_below(t->graph, t->slot);
         if (tie_to_any(t, t->slot)) return;

@@ -17,12 +17,13 @@ class Background : public ::testing::Test {
   protected:
     static constexpr uint32_t kDim = 16;
 
-    Index create_with(uint64_t checkpoint_log_bytes, uint64_t bytes_per_second = 0) {
+    Index create_with(uint64_t checkpoint_log_bytes, uint64_t bytes_per_second = 0, double dead_share = 0) {
         rhumb_open_options open;
         rhumb_open_options_init(&open, sizeof open);
         open.durability = RHUMB_DURABILITY_INTERVAL;
         open.checkpoint_log_bytes = checkpoint_log_bytes;
         open.checkpoint_bytes_per_second = bytes_per_second;
+        open.compact_dead_share = dead_share;
         rhumb_index_options options = index_options(kDim);
         options.open = &open;
         return create(path_, options);
@@ -123,7 +124,7 @@ TEST_F(Background, DeletesAndUpsertsContinueDuringACheckpointOfOneMoment) {
 }
 
 TEST_F(Background, ReachabilityIsCountedAfterManyDeletes) {
-    const Index index = create_with(64 << 10);
+    const Index index = create_with(64 << 10, 0, 1); // what is deleted stays in the graph
     for (size_t i = 0; i < 2000; i++) ASSERT_OK(rhumb_index_insert(index.get(), i, vectors_.row(i)));
     EXPECT_EQ(stats(index).unreachable_lsn, 0u);
     for (size_t i = 0; i < 2000; i += 2) ASSERT_OK(rhumb_index_delete(index.get(), i));

@@ -114,7 +114,7 @@ class CompleteAnswers : public ::testing::Test {
         EXPECT_GE(static_cast<double>(near_count), recall * static_cast<double>(found.found_count));
     }
     void expect_complete_around(float centre, rhumb_search_options options, double recall = 0.9) const {
-        Vectors queries = random_vectors(40, kDim, 77);
+        Vectors queries = random_vectors(rhumb_test::kSanitized ? 10 : 40, kDim, 77);
         for (float &component : queries.components) component += centre;
         for (size_t q = 0; q < queries.count(); q++) {
             for (const size_t k : {1, 10}) expect_complete(queries.row(q), k, options, recall);
@@ -141,7 +141,7 @@ TEST_F(CompleteAnswers, ADeletedTopicDoesNotHideTheOther) {
 }
 
 TEST_F(CompleteAnswers, ASmallDeletedShareDoesNotHideTheRest) {
-    const size_t scale = rhumb_test::kSanitized ? 5 : 1;
+    const size_t scale = rhumb_test::kSanitized ? 10 : 1;
     ASSERT_NO_FATAL_FAILURE(make());
     add_topic(950 / scale, 10, 3);
     add_topic(18000 / scale, -10, 4);
@@ -421,7 +421,7 @@ TEST_F(CompleteAnswers, EveryKeyIsReturnedOnceWhileUpsertsMoveCopies) {
     for (uint64_t t = 0; t < 2; t++) {
         writers.emplace_back([&, t] {
             std::mt19937_64 random(t);
-            for (int i = 0; i < 3000 && !stopped; i++) {
+            for (int i = 0; i < (rhumb_test::kSanitized ? 500 : 3000) && !stopped; i++) {
                 const uint64_t key = random() % (key_count / 2) * 2 + t;
                 EXPECT_OK(rhumb_index_upsert(index_.get(), key, all(static_cast<float>(random() % 4)).data()));
             }
@@ -466,7 +466,8 @@ TEST_F(CompleteAnswers, CopiesAreFoundWhileOthersAreAdded) {
                                        around.keys.begin() + static_cast<ptrdiff_t>(around.found_count));
         for (uint64_t key = 0; key < 200; key++) ASSERT_EQ(found.count(key), 1u) << key;
         const std::vector<uint64_t> keys = list(all(1).data(), nullptr, 300);
-        expect_distinct(keys, 300);
+        EXPECT_GE(keys.size(), 200u);
+        expect_distinct(keys, keys.size());
     }
     stopped = true;
     for (std::thread &writer : writers) writer.join();

@@ -17,6 +17,10 @@ Index filled(const ScratchDirectory &directory, const Vectors &vectors, const ch
     rhumb_index_options options = index_options(kDim);
     options.M = 8;
     options.ef_construction = 60;
+    rhumb_open_options open_options;
+    rhumb_open_options_init(&open_options, sizeof open_options);
+    open_options.compact_dead_share = 1; // what is deleted stays in the graph
+    options.open = &open_options;
     Index index = create(directory.file(name), options);
     EXPECT_OK(
         rhumb_index_insert_batch(index.get(), nullptr, vectors.components.data(), vectors.count(), nullptr, nullptr));

@@ -16,6 +16,7 @@
 #include "engine/graph/tombstones.h"
 #include "engine/open.h"
 #include "engine/search/search.h"
+#include "engine/search/walk/group.h"
 #include "engine/search/walk/query.h"
 #include "engine/search/walk/walk.h"
 #include "engine/upkeep/compact/order.h"
@@ -132,6 +133,18 @@ uint32_t probe_copies(const rhumb__graph *graph, uint32_t slot, uint32_t *copies
     uint32_t count = 0;
     rhumb__copies chain = rhumb__copies_of(graph, slot);
     while (count < capacity && rhumb__copies_next(graph, &chain, UINT64_MAX, &copies[count])) count++;
+    return count;
+}
+
+void probe_share_chain(rhumb__graph *graph, uint32_t slot, uint32_t with) {
+    atomic_store(&rhumb__graph_tie(graph, slot)->next_copy, atomic_load(&rhumb__graph_tie(graph, with)->next_copy));
+}
+
+uint32_t probe_group(const rhumb__graph *graph, uint32_t slot, uint64_t *followed_count) {
+    uint32_t count = 0;
+    uint32_t copy;
+    rhumb__copies chain = rhumb__group_copies(graph, slot, *followed_count);
+    while (rhumb__group_next(graph, &chain, UINT64_MAX, followed_count, &copy)) count++;
     return count;
 }
 

@@ -64,6 +64,10 @@ uint32_t probe_anchor(const rhumb__graph *graph, uint32_t slot);
 bool probe_is_copy(const rhumb__graph *graph, uint32_t slot);
 /* The copies of a node, at most `capacity`; returns how many. */
 uint32_t probe_copies(const rhumb__graph *graph, uint32_t slot, uint32_t *copies, uint32_t capacity);
+/* Makes the chain of one node continue in that of another, as only a damaged file does. */
+void probe_share_chain(rhumb__graph *graph, uint32_t slot, uint32_t with);
+/* How many copies of a node a search finds that has followed *followed_count already, and adds its own to these. */
+uint32_t probe_group(const rhumb__graph *graph, uint32_t slot, uint64_t *followed_count);
 
 /* ---- inserting and searching in steps ---- */
 

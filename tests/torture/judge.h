@@ -58,6 +58,7 @@ struct Extent {
     size_t queries_per_kind = 10;
     size_t filter_queries = 3;
     size_t iterators = 2;
+    uint32_t M = 16; // of the index. Below 8 nothing is asked of recall, only what holds whatever the lists.
 };
 
 // Judges an index whose content is that of the model. `step` names the moment, for the findings.

@@ -29,6 +29,8 @@ Life::Life(const Collection &collection, std::string folder, const Extent &exten
     options.dim = collection.dim();
     options.metric = collection.pair().metric;
     options.element = collection.pair().element;
+    options.M = extent.M;
+    if (extent.M < 8) options.M0 = extent.M, options.ef_construction = 2 * extent.M;
     const rhumb_open_options open_options = this->open_options();
     options.open = &open_options;
     must(rhumb_index_create(path(path_number_).c_str(), &options, &index_), "create");
@@ -254,6 +256,6 @@ void Life::judge(const std::string &step) { judge_handle(index_, model_, step, e
 
 void Life::judge_reader(const std::string &step) { judge_handle(reader_, reader_model_, step, extent_); }
 
-void Life::judge_small(const std::string &step) { judge_handle(index_, model_, step, {1, 1, 1}); }
+void Life::judge_small(const std::string &step) { judge_handle(index_, model_, step, {1, 1, 1, extent_.M}); }
 
 } // namespace torture

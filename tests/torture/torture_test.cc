@@ -6,6 +6,7 @@
 // RHUMB_SEED            changes the data; it is a constant unless set, or random in the long form
 // RHUMB_TORTURE_CASES   how many cases, of the selection or at random; 0, the default of the long form: all of them
 // RHUMB_TORTURE_COUNT   vectors of a data set
+// RHUMB_TORTURE_M       M of all indexes; below 8, M0 is the same and ef_construction twice that
 // RHUMB_TORTURE_LONG    set: cases at random from the full product
 #include <unistd.h>
 
@@ -50,7 +51,9 @@ class Torture : public ::testing::TestWithParam<Case> {};
 
 TEST_P(Torture, AnswersAreRightAndComplete) {
     const rhumb_test::ScratchDirectory directory;
-    const std::string wrong = torture::run(GetParam(), directory.path(), vector_count(), {}, seed);
+    torture::Extent extent;
+    extent.M = static_cast<uint32_t>(number_of("RHUMB_TORTURE_M", extent.M));
+    const std::string wrong = torture::run(GetParam(), directory.path(), vector_count(), extent, seed);
     EXPECT_TRUE(wrong.empty()) << wrong;
 }
 
