@@ -1,18 +1,20 @@
 /* iterator.c - see iterator.h.
  *
- * The walk has no end of its own: it expands the nearest candidate and puts nodes that may be answers into a second
- * heap. It returns the nearest of these when no candidate is nearer and it is ef expansions ahead, so that the first k
- * answers are about as good as those of a search with ef + k. A node that the walk meets later, although it is nearer
- * than some that were returned, is returned then: the order is approximate.
+ * The nodes that the walk has met and not returned wait in two sets: the ef nearest of them in a pool like that of a
+ * search, all others in a heap. While the pool is not full or a node in it has not been expanded, the nearest of those
+ * is expanded. Otherwise a search with as many answers more as were returned would end here, so the nearest is returned
+ * and one from the heap takes its place. The first k answers are thus as good as those of a search with ef + k - 1,
+ * however far from the query the walk began. A node that the walk meets later, although it is nearer than some that
+ * were returned, is returned then: the order is approximate.
  *
- * When the walk has no candidate left, or has cost more than measuring every remaining node would, every remaining node
- * is measured. So an iterator that is never stopped returns every key that matches, each once, also those of nodes that
- * no path leads to.
+ * When every node that was met has been expanded, or the walk has cost more than measuring every remaining node would,
+ * every remaining node is measured. So an iterator that is never stopped returns every key that matches, each once,
+ * also those of nodes that no path leads to.
  *
- * The copies of a node (graph/ties.h) are as far as the node itself, so they are returned right after it, from the
- * chain that hangs on it. A node that may not be an answer waits like one if it has copies.
+ * Nodes that may not be answers wait like the others; when their turn comes they are passed over. The copies of a node
+ * (graph/ties.h) are as far as the node itself, so they are returned right after its turn, from the chain that hangs on
+ * it. If an upsert has deleted a node while it waited, the key's new node takes its place.
  *
- * A node that was deleted while it waited is passed over; if an upsert deleted it, the key's new node takes its place.
  * Takes no lock, except briefly where it looks up keys in a handle that writes.
  */
 #include "engine/search/iterator.h"
@@ -32,29 +34,24 @@
 
 #define QUERY_ALIGNMENT 64u
 
-/* The mark of an entry of the answers that may not be returned itself: only its copies may. */
-#define COPIES_ONLY RHUMB__CANDIDATE_EXPANDED
-
 struct rhumb__iterator {
     uint64_t graph_id; /* of the graph that the slots below belong to; 0: none yet */
-    uint32_t ef;
     bool has_filter;
     rhumb__filter filter;
     uint8_t *query; /* a prepared row */
     rhumb__visited visited;
-    uint64_t slot_limit;              /* the visited set has room for slots below it */
-    rhumb__candidate_heap candidates; /* to be expanded */
-    rhumb__candidate_heap answers;    /* to be returned */
-    rhumb__key_set emitted;           /* keys that were returned */
+    uint64_t slot_limit;           /* the visited set has room for slots below it */
+    rhumb__candidate_pool nearest; /* of the nodes that wait for their turn, the nearest: ef, or all */
+    rhumb__candidate_heap farther; /* the others */
+    rhumb__key_set emitted;        /* keys that were returned */
     uint64_t expanded_count;
-    uint64_t answer_count; /* taken from the answers of this graph */
     uint64_t measured_count;
     rhumb__copies copies; /* those to be returned next */
     float copy_distance;
     uint64_t followed_count; /* copies that chains were followed through */
     uint64_t replace_done;   /* of this graph, when the walk began */
     double exact_ns;         /* what measuring every node costs; infinity where every node may be an answer */
-    bool is_complete;        /* every node has been measured */
+    bool is_complete;        /* every node has been measured; all wait in `farther` */
 };
 
 rhumb_status rhumb__iterator_new(rhumb__scratch *scratch, const rhumb__request *request,
@@ -76,7 +73,13 @@ rhumb_status rhumb__iterator_new(rhumb__scratch *scratch, const rhumb__request *
         goto done;
     }
     memcpy(iterator->query, scratch->query, row_bytes);
-    iterator->ef = rhumb__request_ef(request, graph);
+    const uint32_t ef = rhumb__request_ef(request, graph);
+    iterator->nearest.entries = rhumb__alloc_resize(NULL, (size_t)ef + 1, sizeof *iterator->nearest.entries);
+    if (iterator->nearest.entries == NULL) {
+        status = rhumb__fail(RHUMB_E_NOMEM, "no memory for %u candidates", ef);
+        goto done;
+    }
+    rhumb__candidate_pool_clear(&iterator->nearest, ef);
     iterator->has_filter = request->filter != NULL;
     if (request->filter != NULL) iterator->filter = *request->filter;
     *iterator_out = iterator;
@@ -90,22 +93,14 @@ void rhumb__iterator_free(rhumb__iterator *iterator) {
     if (iterator == NULL) return;
     rhumb__free(iterator->query);
     rhumb__free(iterator->visited.words);
-    rhumb__candidate_heap_free(&iterator->candidates);
-    rhumb__candidate_heap_free(&iterator->answers);
+    rhumb__free(iterator->nearest.entries);
+    rhumb__candidate_heap_free(&iterator->farther);
     rhumb__key_set_free(&iterator->emitted);
     rhumb__free(iterator);
 }
 
 static const rhumb__filter *filter_of(const rhumb__iterator *iterator) {
     return iterator->has_filter ? &iterator->filter : NULL;
-}
-
-static rhumb_status iterator_reserve(rhumb__iterator *iterator, uint32_t count) {
-    rhumb_status status;
-    RHUMB_TRY(rhumb__candidate_heap_reserve(&iterator->candidates, count));
-    RHUMB_TRY(rhumb__candidate_heap_reserve(&iterator->answers, count));
-done:
-    return status;
 }
 
 /* Makes room in the visited set for slots below `slot_limit`. */
@@ -122,33 +117,69 @@ static rhumb_status iterator_follow(rhumb__iterator *iterator, const rhumb__grap
     return iterator_extend(iterator, atomic_load_explicit(&graph->slot_limit, memory_order_acquire));
 }
 
-/* Adds the measured nodes of scratch->batch to the candidates, and those that may be answers, or whose copies may, to
- * the answers. Both have room. */
-static void iterator_add(rhumb__iterator *iterator, const rhumb__graph *graph, const rhumb__scratch *scratch,
-                         uint32_t count) {
-    const rhumb__filter *filter = filter_of(iterator);
+/* ---- the nodes that wait ---- */
+
+/* Makes room for `count` more. */
+static rhumb_status iterator_reserve(rhumb__iterator *iterator, uint64_t count) {
+    return rhumb__candidate_heap_reserve(&iterator->farther, count);
+}
+
+/* Adds a node, for which there is room. Its mark says whether it has been expanded. */
+static void iterator_wait(rhumb__iterator *iterator, uint32_t slot_mark, float distance) {
+    rhumb__candidate_pool *nearest = &iterator->nearest;
+    if (iterator->is_complete || !rhumb__candidate_pool_accepts(nearest, distance)) {
+        rhumb__candidate_heap_add(&iterator->farther, slot_mark, distance);
+        return;
+    }
+    if (nearest->count == nearest->capacity) {
+        const rhumb__candidate last = nearest->entries[nearest->count - 1];
+        rhumb__candidate_heap_add(&iterator->farther, last.slot_mark, last.distance);
+    }
+    rhumb__candidate_pool_add(nearest, slot_mark, distance);
+}
+
+/* Whether the nearest may be returned now. */
+static bool is_ripe(const rhumb__iterator *iterator) {
+    const rhumb__candidate_pool *nearest = &iterator->nearest;
+    uint32_t slot;
+    if (iterator->is_complete) return iterator->farther.count > 0;
+    return nearest->count == nearest->capacity && !rhumb__candidate_pool_peek(nearest, &slot);
+}
+
+/* Takes the nearest; there is one. */
+static rhumb__candidate take_nearest(rhumb__iterator *iterator) {
+    if (iterator->is_complete) return rhumb__candidate_heap_take(&iterator->farther);
+    rhumb__candidate_pool *nearest = &iterator->nearest;
+    const rhumb__candidate first = rhumb__candidate_pool_shift(nearest);
+    if (iterator->farther.count > 0) {
+        const rhumb__candidate next = rhumb__candidate_heap_take(&iterator->farther);
+        rhumb__candidate_pool_add(nearest, next.slot_mark, next.distance);
+    }
+    return first;
+}
+
+/* Adds the measured nodes of scratch->batch, for which there is room. */
+static void iterator_add(rhumb__iterator *iterator, const rhumb__scratch *scratch, uint32_t count) {
     iterator->measured_count += count;
     for (uint32_t i = 0; i < count; i++) {
-        const uint32_t slot = scratch->batch[i];
-        RHUMB_ASSERT_DEBUG(slot < iterator->slot_limit);
-        rhumb__candidate_heap_add(&iterator->candidates, slot, scratch->distances[i]);
-        if (rhumb__filter_passes(graph, filter, slot)) {
-            rhumb__candidate_heap_add(&iterator->answers, slot, scratch->distances[i]);
-        } else if (rhumb__copies_of(graph, slot).next != 0) {
-            rhumb__candidate_heap_add(&iterator->answers, slot | COPIES_ONLY, scratch->distances[i]);
-        }
+        RHUMB_ASSERT_DEBUG(scratch->batch[i] < iterator->slot_limit);
+        iterator_wait(iterator, scratch->batch[i], scratch->distances[i]);
     }
 }
 
-static rhumb_status iterator_expand(rhumb__iterator *iterator, rhumb__graph *graph, rhumb__scratch *scratch) {
+/* Expands the nearest node that has not been; *expanded_out is false when all have been. */
+static rhumb_status iterator_expand(rhumb__iterator *iterator, rhumb__graph *graph, rhumb__scratch *scratch,
+                                    bool *expanded_out) {
     rhumb_status status;
+    uint32_t slot;
     /* Reserved before any node is marked as visited: a node that is marked and not added would be lost. */
     RHUMB_TRY(iterator_reserve(iterator, RHUMB__BATCH_MAX));
-    const uint32_t slot = rhumb__candidate_slot(rhumb__candidate_heap_take(&iterator->candidates));
+    *expanded_out = rhumb__candidate_pool_take(&iterator->nearest, &slot);
+    if (!*expanded_out) goto done;
     const rhumb__list list = rhumb__graph_list(graph, slot, 0);
     const uint32_t count = rhumb__walk_gather(graph, scratch, &list, &iterator->visited, iterator->slot_limit);
     rhumb__measure_rows(graph, scratch, count);
-    iterator_add(iterator, graph, scratch, count);
+    iterator_add(iterator, scratch, count);
     iterator->expanded_count++;
 done:
     return status;
@@ -156,16 +187,16 @@ done:
 
 /* ---- measuring every remaining node ---- */
 
-/* Adds the answers that the walk has not met. */
+/* Adds the nodes that the walk has not met. */
 static rhumb_status take_rest(void *context, rhumb__scratch *scratch, uint32_t count) {
     rhumb_status status;
     rhumb__iterator *iterator = context;
-    RHUMB_TRY(rhumb__candidate_heap_reserve(&iterator->answers, count));
+    RHUMB_TRY(iterator_reserve(iterator, count));
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t slot = scratch->batch[i];
         if (slot >= iterator->slot_limit) RHUMB_TRY(iterator_extend(iterator, (uint64_t)slot + 1));
         if (rhumb__visited_add(&iterator->visited, slot)) continue;
-        rhumb__candidate_heap_add(&iterator->answers, slot, scratch->distances[i]);
+        iterator_wait(iterator, slot, scratch->distances[i]);
     }
 done:
     return status;
@@ -176,8 +207,12 @@ static rhumb_status iterator_complete(rhumb__iterator *iterator, rhumb__graph *g
     rhumb_status status;
     const rhumb__visitor visitor = {.take = take_rest, .context = iterator};
     RHUMB_TRY(rhumb__exact_visit(graph, scratch, estimate, &visitor));
-    iterator->candidates.count = 0;
+    RHUMB_TRY(iterator_reserve(iterator, iterator->nearest.count));
     iterator->is_complete = true;
+    for (uint32_t i = 0; i < iterator->nearest.count; i++) {
+        iterator_wait(iterator, iterator->nearest.entries[i].slot_mark, iterator->nearest.entries[i].distance);
+    }
+    iterator->nearest.count = 0;
 done:
     return status;
 }
@@ -186,10 +221,9 @@ done:
 
 static void iterator_reset(rhumb__iterator *iterator) {
     iterator->graph_id = 0; /* until the beginning has succeeded: after a failure the next call begins again */
-    iterator->candidates.count = 0;
-    iterator->answers.count = 0;
+    rhumb__candidate_pool_clear(&iterator->nearest, iterator->nearest.capacity);
+    iterator->farther.count = 0;
     iterator->expanded_count = 0;
-    iterator->answer_count = 0;
     iterator->measured_count = 0;
     iterator->copies = (rhumb__copies){0};
     iterator->followed_count = 0;
@@ -206,7 +240,7 @@ static rhumb_status add_unlinked(rhumb__iterator *iterator, rhumb__graph *graph,
     while ((count = rhumb__unlinked_scan_gather(scan, scratch, &iterator->visited, iterator->slot_limit)) > 0) {
         RHUMB_TRY(iterator_reserve(iterator, count));
         rhumb__measure_batch(graph, scratch, count);
-        iterator_add(iterator, graph, scratch, count);
+        iterator_add(iterator, scratch, count);
     }
 done:
     return status;
@@ -225,7 +259,7 @@ static rhumb_status begin_walk(rhumb__iterator *iterator, rhumb__graph *graph, r
         (void)rhumb__visited_add(&iterator->visited, start.slot);
         scratch->batch[0] = start.slot;
         rhumb__measure_batch(graph, scratch, 1);
-        iterator_add(iterator, graph, scratch, 1);
+        iterator_add(iterator, scratch, 1);
     }
     status = add_unlinked(iterator, graph, scratch, &scan);
 done:
@@ -254,26 +288,22 @@ done:
 
 /* ---- returning answers ---- */
 
-/* Whether the nearest of the answers may be returned. */
-static bool is_ripe(const rhumb__iterator *iterator) {
-    if (iterator->answers.count == 0) return false;
-    if (iterator->is_complete) return true;
-    if (iterator->candidates.count == 0) return false;
-    if (iterator->expanded_count < iterator->answer_count + iterator->ef) return false;
-    return iterator->answers.entries[0].distance <= iterator->candidates.entries[0].distance;
-}
-
 /* Continues the walk by a step; *left_out is false when there are no more answers. */
 static rhumb_status iterator_advance(rhumb__iterator *iterator, rhumb__graph *graph, rhumb__scratch *scratch,
                                      bool *left_out) {
+    rhumb_status status = RHUMB_OK;
+    bool expanded = false;
     *left_out = !iterator->is_complete;
-    if (iterator->is_complete) return RHUMB_OK;
+    if (iterator->is_complete) goto done;
     const double cost_ns = (double)iterator->measured_count * rhumb__filter_distance_ns(graph) +
                            (double)iterator->expanded_count * graph->params.M0 * RHUMB__FILTER_HOP_NS;
     const bool is_too_long = cost_ns > iterator->exact_ns * RHUMB__FILTER_PATIENCE;
-    if (iterator->candidates.count > 0 && !is_too_long) return iterator_expand(iterator, graph, scratch);
+    if (!is_too_long) RHUMB_TRY(iterator_expand(iterator, graph, scratch, &expanded));
+    if (expanded) goto done;
     const rhumb__filter_estimate scan_all = {.filter = filter_of(iterator)};
-    return iterator_complete(iterator, graph, scratch, &scan_all);
+    status = iterator_complete(iterator, graph, scratch, &scan_all);
+done:
+    return status;
 }
 
 /* Adds the node that an upsert has put in the place of a dead one, unless the walk has met it. It may be replaced in
@@ -287,8 +317,7 @@ static rhumb_status add_successor(rhumb__iterator *iterator, rhumb__graph *graph
     if (slot >= iterator->slot_limit || rhumb__visited_add(&iterator->visited, slot)) goto done;
     const float distance = rhumb__measure_slot(graph, scratch, slot);
     iterator->measured_count++;
-    if (!iterator->is_complete) rhumb__candidate_heap_add(&iterator->candidates, slot, distance);
-    rhumb__candidate_heap_add(&iterator->answers, slot, distance);
+    iterator_wait(iterator, slot, distance);
 done:
     return status;
 }
@@ -305,35 +334,39 @@ static void iterator_emit(rhumb__iterator *iterator, const rhumb__graph *graph, 
     answer->found_count++;
 }
 
-/* Takes the nearest of the answers, and returns it if it is still an answer. Its copies come next. */
+/* Whether a node may have been an answer before it was deleted. */
+static bool was_answer(const rhumb__iterator *iterator, const rhumb__graph *graph, uint32_t slot) {
+    if ((rhumb__graph_node(graph, slot) & RHUMB__NODE_PRESENT) == 0 || !rhumb__graph_is_dead(graph, slot)) return false;
+    return rhumb__filter_matches(filter_of(iterator), rhumb__graph_key(graph, slot));
+}
+
+/* Adds what has taken the place of a node that is not an answer, if that may have happened since the walk began. */
+static rhumb_status replace(rhumb__iterator *iterator, rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot) {
+    if (atomic_load(&graph->replace_begun) == iterator->replace_done) return RHUMB_OK;
+    return was_answer(iterator, graph, slot) ? add_successor(iterator, graph, scratch, slot) : RHUMB_OK;
+}
+
+/* Takes the nearest of the nodes that wait, and returns it if it is an answer. Its copies come next. */
 static rhumb_status iterator_take(rhumb__iterator *iterator, rhumb__graph *graph, rhumb__scratch *scratch,
                                   rhumb__answer *answer) {
     rhumb_status status;
-    RHUMB_ASSERT_DEBUG(answer->found_count < answer->capacity && iterator->answers.count > 0);
+    RHUMB_ASSERT_DEBUG(answer->found_count < answer->capacity);
     RHUMB_TRY(rhumb__key_set_reserve(&iterator->emitted));
-    const rhumb__candidate nearest = rhumb__candidate_heap_take(&iterator->answers);
+    const rhumb__candidate nearest = take_nearest(iterator);
     const uint32_t slot = rhumb__candidate_slot(nearest);
-    iterator->answer_count++;
-    if ((rhumb__graph_node(graph, slot) & RHUMB__NODE_PRESENT) == 0) goto done;
-    if ((nearest.slot_mark & COPIES_ONLY) == 0 && rhumb__graph_is_dead(graph, slot)) {
-        status = add_successor(iterator, graph, scratch, slot);
+    if (rhumb__filter_passes(graph, filter_of(iterator), slot)) {
+        iterator_emit(iterator, graph, slot, nearest.distance, answer);
+    } else {
+        status = replace(iterator, graph, scratch, slot);
         if (status != RHUMB_OK) {
-            rhumb__candidate_heap_add(&iterator->answers, slot, nearest.distance);
+            iterator_wait(iterator, nearest.slot_mark, nearest.distance);
             goto done;
         }
-    } else if ((nearest.slot_mark & COPIES_ONLY) == 0) {
-        iterator_emit(iterator, graph, slot, nearest.distance, answer);
     }
     iterator->copies = rhumb__group_copies(graph, slot, iterator->followed_count);
     iterator->copy_distance = nearest.distance;
 done:
     return status;
-}
-
-/* Whether a node may have been an answer before it was deleted. */
-static bool was_answer(const rhumb__iterator *iterator, const rhumb__graph *graph, uint32_t slot) {
-    if ((rhumb__graph_node(graph, slot) & RHUMB__NODE_PRESENT) == 0 || !rhumb__graph_is_dead(graph, slot)) return false;
-    return rhumb__filter_matches(filter_of(iterator), rhumb__graph_key(graph, slot));
 }
 
 /* Takes the next copy of the node that was taken last, and returns it if it is an answer. *taken_out is false when
@@ -352,10 +385,10 @@ static rhumb_status iterator_take_copy(rhumb__iterator *iterator, rhumb__graph *
         goto done;
     }
     if (rhumb__filter_passes(graph, filter_of(iterator), slot)) {
-        if (rhumb__visited_add(&iterator->visited, slot)) goto done; /* it is among the answers itself */
+        if (rhumb__visited_add(&iterator->visited, slot)) goto done; /* it waits for a turn of its own */
         iterator_emit(iterator, graph, slot, iterator->copy_distance, answer);
-    } else if (atomic_load(&graph->replace_begun) != iterator->replace_done && was_answer(iterator, graph, slot)) {
-        status = add_successor(iterator, graph, scratch, slot);
+    } else {
+        status = replace(iterator, graph, scratch, slot);
         if (status != RHUMB_OK) iterator->copies = before;
     }
 done:

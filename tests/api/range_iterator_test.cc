@@ -246,6 +246,36 @@ TEST_F(RangeIterator, IteratorListsEveryMatchingKeyOnceNearlyInOrder) {
     }
 }
 
+// Vectors along a line, in turn from both ends, so that a walk with short lists is long before it is near a query. An
+// iterator that counted steps from the beginning of its walk returned what it had met on the way.
+TEST_F(RangeIterator, FirstKeysOfAnIteratorAreThoseOfASearchHoweverLongTheWayIs) {
+    constexpr size_t kCount = 3000;
+    Vectors line = random_vectors(kCount, kDim, 407);
+    for (size_t i = 0; i < kCount; i++) {
+        const size_t place = i % 2 == 0 ? i / 2 : kCount - 1 - i / 2;
+        for (size_t j = 0; j < kDim; j++) {
+            line.components[i * kDim + j] *= 0.01F;
+            line.components[i * kDim + j] += 0.02F * static_cast<float>(place * (j % 3 + 1));
+        }
+    }
+    rhumb_index_options options = index_options(kDim, RHUMB_METRIC_L2);
+    options.M = 3;
+    options.M0 = 4;
+    options.ef_construction = 20;
+    index_ = create_with_durability(path_, options, RHUMB_DURABILITY_NONE);
+    ASSERT_NE(index_, nullptr);
+    insert_all(index_, line);
+    for (size_t key = 0; key < kCount; key += 7) {
+        for (const size_t k : {1u, 10u, 40u}) {
+            const Answer expected = search(index_, line.row(key), k, static_cast<uint32_t>(5 + k - 1));
+            const std::vector<uint64_t> keys = next(iterate(line.row(key), nullptr, 5), k);
+            EXPECT_EQ(std::set<uint64_t>(keys.begin(), keys.end()),
+                      std::set<uint64_t>(expected.keys.begin(), expected.keys.end()))
+                << key << ", " << k;
+        }
+    }
+}
+
 TEST_F(RangeIterator, IteratorContinuesAfterARefreshWithoutRepeatingKeys) {
     fill(1500);
     const float *query = vectors_.row(0);

@@ -27,16 +27,21 @@ class Reference {
   public:
     explicit Reference(size_t capacity) : capacity_(capacity) {}
     bool accepts(float distance) const { return entries_.size() < capacity_ || distance < entries_.back().distance; }
-    void add(uint32_t slot, float distance) {
+    void add(uint32_t slot, float distance, bool expanded) {
         if (!accepts(distance)) return;
         const auto place = std::find_if(entries_.begin(), entries_.end(),
                                         [&](const Entry &entry) { return entry.distance > distance; });
-        entries_.insert(place, Entry{distance, slot, false});
+        entries_.insert(place, Entry{distance, slot, expanded});
         if (entries_.size() > capacity_) entries_.pop_back();
     }
     Entry *next() {
         const auto found = std::find_if(entries_.begin(), entries_.end(), [](const Entry &e) { return !e.expanded; });
         return found == entries_.end() ? nullptr : &*found;
+    }
+    Entry shift() {
+        const Entry first = entries_.front();
+        entries_.erase(entries_.begin());
+        return first;
     }
     const std::vector<Entry> &entries() const { return entries_; }
 
@@ -66,12 +71,18 @@ TEST(CandidatePool, BehavesLikeASortedListUnderRandomOperations) {
             Reference reference(capacity);
             const uint32_t spread = round % 2 == 0 ? 8 : 1000000; // many equal distances, or hardly any
             for (uint32_t step = 0; step < 400; step++) {
-                if (random() % 4 != 0) {
+                if (random() % 10 == 0 && pool.count > 0) {
+                    const Entry expected = reference.shift();
+                    const rhumb__candidate first = rhumb__candidate_pool_shift(&pool);
+                    ASSERT_EQ(rhumb__candidate_slot(first), expected.slot);
+                    ASSERT_EQ((first.slot_mark & RHUMB__CANDIDATE_EXPANDED) != 0, expected.expanded);
+                } else if (random() % 4 != 0) {
                     const float distance = static_cast<float>(random() % spread) - 3;
                     const uint32_t slot = static_cast<uint32_t>(random()) & ~RHUMB__CANDIDATE_EXPANDED;
                     ASSERT_EQ(rhumb__candidate_pool_accepts(&pool, distance), reference.accepts(distance));
-                    rhumb__candidate_pool_add(&pool, slot, distance);
-                    reference.add(slot, distance);
+                    const bool expanded = random() % 8 == 0;
+                    rhumb__candidate_pool_add(&pool, expanded ? slot | RHUMB__CANDIDATE_EXPANDED : slot, distance);
+                    reference.add(slot, distance, expanded);
                 } else {
                     uint32_t slot = 0, peeked = 0;
                     Entry *expected = reference.next();

@@ -42,8 +42,9 @@ static inline bool rhumb__candidate_pool_accepts(const rhumb__candidate_pool *po
     return pool->count < pool->capacity || distance < pool->entries[pool->count - 1].distance;
 }
 
-/* Adds a candidate, not expanded, after those of equal distance; drops the farthest when there is one too many. */
-static inline void rhumb__candidate_pool_add(rhumb__candidate_pool *pool, uint32_t slot, float distance) {
+/* Adds a candidate, expanded if its slot is marked so, after those of equal distance; drops the farthest when there is
+ * one too many. */
+static inline void rhumb__candidate_pool_add(rhumb__candidate_pool *pool, uint32_t slot_mark, float distance) {
     if (!rhumb__candidate_pool_accepts(pool, distance)) return;
     uint32_t low = 0;
     uint32_t high = pool->count;
@@ -56,7 +57,7 @@ static inline void rhumb__candidate_pool_add(rhumb__candidate_pool *pool, uint32
         }
     }
     memmove(&pool->entries[low + 1], &pool->entries[low], (pool->count - low) * sizeof pool->entries[0]);
-    pool->entries[low] = (rhumb__candidate){distance, slot};
+    pool->entries[low] = (rhumb__candidate){distance, slot_mark};
     if (pool->count < pool->capacity) pool->count++;
     if (low < pool->next) pool->next = low;
     RHUMB_ASSERT_DEBUG(pool->count <= pool->capacity && pool->next <= pool->count);
@@ -82,6 +83,16 @@ static inline bool rhumb__candidate_pool_peek(const rhumb__candidate_pool *pool,
         return true;
     }
     return false;
+}
+
+/* Removes the nearest candidate, expanded or not, and returns it; there is one. */
+static inline rhumb__candidate rhumb__candidate_pool_shift(rhumb__candidate_pool *pool) {
+    RHUMB_ASSERT_DEBUG(pool->count > 0);
+    const rhumb__candidate nearest = pool->entries[0];
+    pool->count--;
+    if (pool->next > 0) pool->next--;
+    memmove(&pool->entries[0], &pool->entries[1], pool->count * sizeof pool->entries[0]);
+    return nearest;
 }
 
 /* Sorts candidates by distance, equal ones by slot. */
