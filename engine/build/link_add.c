@@ -104,23 +104,6 @@ static void prune(merge *m) {
     if (m->graph->space.link.distance_many != m->graph->space.distance_many) keep_nearest_by_metric(m, candidates);
 }
 
-/* A concurrent insert may have tied a node to this one that was in the list already, and that has been dropped since.
- * So the ties are read once more after the exchange, whose lock orders the two: either they are seen here, or the other
- * insert has found the list without its node. */
-static void restore_late_ties(merge *m) {
-    uint32_t late_count = 0;
-    for (uint32_t i = 0; i < m->count; i++) {
-        const uint32_t slot = m->slots[i];
-        if (!rhumb__slots_contain(m->scratch->kept, m->kept_count, slot) && stays(m, slot))
-            m->slots[late_count++] = slot;
-    }
-    for (uint32_t i = 0; i < late_count; i++) {
-        const rhumb__link_addition addition = {
-            .slot = m->addition->slot, .added = &m->slots[i], .added_count = 1, .tie_limit = m->graph->params.M0};
-        (void)rhumb__link_add(m->graph, m->scratch, &addition);
-    }
-}
-
 bool rhumb__link_add(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__link_addition *addition) {
     rhumb__graph_assert_slot(graph, addition->slot);
     RHUMB_ASSERT_DEBUG(!rhumb__slots_contain(addition->added, addition->added_count, addition->slot));
@@ -128,7 +111,8 @@ bool rhumb__link_add(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__
     const rhumb__list list = rhumb__graph_list(graph, addition->slot, addition->level);
     if (list.slots == NULL || addition->added_count == 0) return false;
     merge m = {.graph = graph, .scratch = scratch, .addition = addition, .capacity = list.capacity};
-    /* A failed exchange means that another insert has changed the list, so one of them always makes progress. */
+    /* A failed exchange means that another insert has changed the list or tied a node of it: one of them always makes
+     * progress. */
     for (;;) {
         const uint32_t before_count = rhumb__list_read(&list, scratch->list);
         gather(&m, before_count);
@@ -141,8 +125,7 @@ bool rhumb__link_add(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__
         }
         RHUMB_ASSERT_DEBUG(m.kept_count <= list.capacity);
         const bool kept = rhumb__slots_contain(scratch->kept, m.kept_count, addition->added[0]);
-        if (!rhumb__list_exchange(&list, scratch->list, before_count, scratch->kept, m.kept_count)) continue;
-        if (addition->level == 0 && m.kept_count < m.count) restore_late_ties(&m);
-        return kept;
+        const rhumb__list_change change = {scratch->list, before_count, scratch->kept, m.kept_count};
+        if (rhumb__list_prune(graph, &list, addition->level, &change)) return kept;
     }
 }

@@ -1,4 +1,4 @@
-/* outward.h - what the metric itself finds near a node that is being linked, where nodes are linked by another distance.
+/* outward.h - what the metric itself finds near a node that is being linked, where another distance chooses links.
  *
  * Under ip (distances/link_kernels.h) a vector that is far longer than all others is the answer to half of all queries,
  * and by the linking distance nearly the last candidate of every other node. So a node also gets a link to the nearest

@@ -7,6 +7,8 @@
  */
 #include "engine/graph/neighbour_list.h"
 
+#include "engine/graph/ties.h"
+
 static void store(const rhumb__list *list, uint32_t place, uint32_t slot) {
     /* Release pairs with the fence in rhumb__list_fence. */
     atomic_store_explicit(&list->slots[place], slot, memory_order_release);
@@ -104,8 +106,8 @@ static bool holds_set(const rhumb__list *list, const uint32_t *slots, uint32_t s
 
 /* Changes the list; the debug asserts hold it to invariant 3 of graph.h unless a damaged file has broken that
  * before. */
-static void change(const rhumb__list *list, const uint32_t *before, uint32_t before_count, const uint32_t *slots,
-                   uint32_t slot_count) {
+static void alter(const rhumb__list *list, const uint32_t *before, uint32_t before_count, const uint32_t *slots,
+                  uint32_t slot_count) {
 #ifndef NDEBUG
     const bool was_sound = is_sound(list);
     RHUMB_ASSERT_DEBUG(additions_are_sound(list, before, before_count, slots, slot_count));
@@ -120,7 +122,31 @@ bool rhumb__list_exchange(const rhumb__list *list, const uint32_t *before, uint3
     RHUMB_ASSERT_DEBUG(before_count <= list->capacity && slot_count <= list->capacity);
     rhumb__section_lock(list->section, list->row);
     const bool unchanged = holds_exactly(list, before, before_count);
-    if (unchanged) change(list, before, before_count, slots, slot_count);
+    if (unchanged) alter(list, before, before_count, slots, slot_count);
+    rhumb__section_unlock(list->section, list->row);
+    return unchanged;
+}
+
+static bool drops_tied(const rhumb__graph *graph, uint32_t slot, const rhumb__list_change *change) {
+    const uint64_t slot_limit = atomic_load_explicit(&graph->slot_limit, memory_order_acquire);
+    for (uint32_t i = 0; i < change->before_count; i++) {
+        const uint32_t neighbour = change->before[i];
+        /* A damaged file may have the node itself in its list. */
+        if (neighbour >= slot_limit || neighbour == slot) continue;
+        if (rhumb__slots_contain(change->slots, change->slot_count, neighbour)) continue;
+        if (rhumb__graph_are_tied(graph, slot, neighbour)) return true;
+    }
+    return false;
+}
+
+bool rhumb__list_prune(const rhumb__graph *graph, const rhumb__list *list, uint32_t level,
+                       const rhumb__list_change *change) {
+    RHUMB_ASSERT_DEBUG(change->before_count <= list->capacity && change->slot_count <= list->capacity);
+    rhumb__section_lock(list->section, list->row);
+    /* On level 0 a row is a slot. */
+    const bool unchanged = holds_exactly(list, change->before, change->before_count) &&
+                           !(level == 0 && drops_tied(graph, (uint32_t)list->row, change));
+    if (unchanged) alter(list, change->before, change->before_count, change->slots, change->slot_count);
     rhumb__section_unlock(list->section, list->row);
     return unchanged;
 }
