@@ -112,8 +112,8 @@ typedef struct rhumb__list_change {
     uint32_t slot_count;
 } rhumb__list_change;
 
-/* The same for a list of `level`, unless a slot that it would drop is tied to the node (ties.h). Another thread may have
- * tied it since the caller looked. The lock orders the two, since that thread adds the link, or finds it there, under
+/* The same for a list of `level`, unless a slot that it would drop is tied to the node (ties.h). Another thread may
+ * have tied it since the caller looked. The lock orders the two: that thread adds the link, or finds it there, under
  * the lock as well. */
 bool rhumb__list_prune(const rhumb__graph *graph, const rhumb__list *list, uint32_t level,
                        const rhumb__list_change *change);
