@@ -417,18 +417,19 @@ TEST_F(CompleteAnswers, EveryKeyIsReturnedOnceWhileUpsertsMoveCopies) {
     constexpr uint64_t key_count = 120;
     for (int value = 0; value < 4; value++) add_copies(key_count / 4, static_cast<float>(value));
     std::atomic<bool> stopped{false};
+    std::atomic<size_t> search_count{0};
     std::vector<std::thread> writers;
     for (uint64_t t = 0; t < 2; t++) {
         writers.emplace_back([&, t] {
             std::mt19937_64 random(t);
-            for (int i = 0; i < (rhumb_test::kSanitized ? 500 : 3000) && !stopped; i++) {
+            const int count = rhumb_test::kSanitized ? 500 : 3000;
+            for (int i = 0; (i < count || search_count == 0) && !stopped; i++) { // searches may begin late
                 const uint64_t key = random() % (key_count / 2) * 2 + t;
                 EXPECT_OK(rhumb_index_upsert(index_.get(), key, all(static_cast<float>(random() % 4)).data()));
             }
             stopped = true;
         });
     }
-    size_t search_count = 0;
     for (; !stopped && !HasFailure(); search_count++) {
         const std::vector<float> query = all(static_cast<float>(search_count % 4));
         const Answer answer = find(query.data(), key_count, search_options(10));
