@@ -62,7 +62,7 @@ TEST_P(Search, ExactSearchFindsTheTruth) {
 TEST_P(Search, ApproximateSearchIsNearTheTruth) {
     fill(2000, 16);
     const Vectors queries = random_vectors(100, 16, 22);
-    EXPECT_GE(recall(index_, queries, 10, 200), GetParam() == RHUMB_METRIC_IP ? 0.85 : 0.97);
+    EXPECT_GE(recall(index_, queries, 10, 200), 0.99);
     for (size_t q = 0; q < queries.count(); q++) {
         const Answer answer = search(index_, queries.row(q), 10);
         EXPECT_EQ(answer.found_count, 10u);
