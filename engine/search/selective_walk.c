@@ -6,7 +6,8 @@
  *
  * Candidates wait in a heap that grows: none is dropped, so a walk ends when no candidate is nearer than a full set of
  * answers, when it has met all that it can reach, or when an exact search is cheaper. Nodes that fail can be any number
- * around the query; they delay the answers, they do not hide them.
+ * around the query; they delay the answers, they do not hide them. Only a bridging walk, which does not depend on
+ * failing nodes, walks through a limited number of them.
  *
  * A bridging walk keeps two sets: the nodes it has met (visited), and of these the ones that failed and whose lists
  * have not been scanned (failing). The list of a failing node that is a neighbour of an expanded one is scanned at most
@@ -19,7 +20,6 @@
 
 #include <math.h>
 
-#include "base/bits.h"
 #include "base/status.h"
 #include "engine/graph/tombstones.h"
 #include "engine/search/filter_search.h"
@@ -36,12 +36,14 @@ typedef struct selective_walk {
     uint32_t ef;
     uint32_t far_ef; /* breadth if the matching nodes are far from the query */
     bool bridges;
+    bool is_patient; /* few answers are no reason to abandon the walk */
     bool has_dead;
     uint64_t met_count;      /* nodes that were checked */
     uint64_t passed_count;   /* of these, nodes that may be answers */
     uint64_t followed_count; /* copies that were checked because their head failed */
     uint64_t measured_count;
-    uint64_t scanned_count; /* entries of lists, of nodes met before among them */
+    uint64_t scanned_count;  /* entries of lists, of nodes met before among them */
+    uint64_t waypoint_count; /* failing nodes that a bridging walk has added to the candidates */
 } selective_walk;
 
 /* ---- which nodes may be answers ---- */
@@ -112,12 +114,20 @@ static void offer_answers(selective_walk *walk, uint32_t count) {
     }
 }
 
-/* The same for nodes that may not be answers. */
-static void offer_failing(selective_walk *walk, uint32_t count) {
+/* Whether a bridging walk may walk through more failing nodes. */
+static inline bool has_waypoints_left(const selective_walk *walk) {
+    return walk->waypoint_count < (uint64_t)RHUMB__FILTER_WAYPOINTS_PER_ANSWER * walk->scratch->answers.capacity;
+}
+
+/* Offers `count` failing nodes to a bridging walk as waypoints. */
+static void offer_failing(selective_walk *walk, const uint32_t *failing, uint32_t count) {
     rhumb__scratch *scratch = walk->scratch;
+    for (uint32_t i = 0; i < count; i++) put(walk, i, failing[i]);
     rhumb__measure_rows(walk->graph, scratch, count);
     walk->measured_count += count;
-    for (uint32_t i = 0; i < count; i++) (void)offer(scratch, scratch->batch[i], scratch->distances[i]);
+    for (uint32_t i = 0; i < count; i++) {
+        if (offer(scratch, scratch->batch[i], scratch->distances[i])) walk->waypoint_count++;
+    }
 }
 
 /* Measures the `count` nodes that have been put, and offers them to the walk, which checks those that are near enough.
@@ -209,8 +219,7 @@ static void expand_bridging(selective_walk *walk, uint32_t slot) {
         return;
     }
     offer_answers(walk, pass_count);
-    for (uint32_t i = 0; i < failing_count; i++) put(walk, i, failing[i]);
-    offer_failing(walk, failing_count);
+    if (has_waypoints_left(walk)) offer_failing(walk, failing, failing_count);
 }
 
 /* Measures nodes of the sample, of copies their heads, and offers them. */
@@ -241,7 +250,7 @@ static bool is_hopeless(const selective_walk *walk, double exact_ns) {
     const rhumb__candidate_pool *answers = &walk->scratch->answers;
     if (cost_ns < exact_ns * RHUMB__FILTER_DOUBT_SHARE) return false;
     if (cost_ns > exact_ns * RHUMB__FILTER_PATIENCE) return true;
-    return cost_ns * (answers->capacity - answers->count) > exact_ns * answers->count;
+    return !walk->is_patient && cost_ns * (answers->capacity - answers->count) > exact_ns * answers->count;
 }
 
 /* Expands candidates until none is left that can lead to a nearer answer, or `expansion_max` have been. *hopeless_out
@@ -322,12 +331,12 @@ static rhumb_status run_probing(selective_walk *walk, uint32_t start_slot, bool 
     if (*exact_out) goto done;
     RHUMB_TRY(advance(walk, RHUMB__FILTER_PROBE_EXPANSIONS, INFINITY, exact_out));
     const double local_share = ((double)walk->passed_count + 0.5) / ((double)walk->met_count + 0.5);
-    bool is_far;
-    const rhumb__filter_plan plan = rhumb__filter_plan_decide(walk->graph, estimate, local_share, walk->ef, &is_far);
-    *exact_out = plan == RHUMB__FILTER_PLAN_EXACT;
+    const rhumb__filter_decision decision = rhumb__filter_plan_decide(walk->graph, estimate, local_share, walk->ef);
+    *exact_out = decision.plan == RHUMB__FILTER_PLAN_EXACT;
     if (*exact_out) goto done;
-    walk->bridges = plan == RHUMB__FILTER_PLAN_BRIDGE;
-    if (is_far) RHUMB_TRY(begin_far(walk));
+    walk->bridges = decision.plan == RHUMB__FILTER_PLAN_BRIDGE;
+    walk->is_patient = decision.is_patient;
+    if (decision.begins_far) RHUMB_TRY(begin_far(walk));
     status = advance(walk, UINT64_MAX, estimate->exact_ns, exact_out);
 done:
     return status;
@@ -359,9 +368,8 @@ rhumb_status rhumb__selective_walk(rhumb__graph *graph, rhumb__scratch *scratch,
                                    const rhumb__filter_estimate *estimate, bool *finished_out) {
     rhumb_status status;
     RHUMB_ASSERT_DEBUG(estimate->filter == goal->filter && estimate->plan != RHUMB__FILTER_PLAN_EXACT);
-    const uint64_t far_ef = rhumb__min_u64((uint64_t)goal->ef * RHUMB__FILTER_FAR_BREADTH, RHUMB__FILTER_FAR_EF_MAX);
     selective_walk walk = {.graph = graph, .scratch = scratch, .estimate = estimate, .ef = goal->ef};
-    walk.far_ef = estimate->filter == NULL ? goal->ef : (uint32_t)rhumb__max_u64(far_ef, goal->ef);
+    walk.far_ef = estimate->filter == NULL ? goal->ef : rhumb__filter_plan_far_ef(estimate, goal->ef);
     walk.has_dead = atomic_load(&graph->dead_count) > 0;
     rhumb__unlinked_scan scan = rhumb__unlinked_scan_begin(graph);
     bool exact = false;

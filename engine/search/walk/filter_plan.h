@@ -12,7 +12,8 @@
  * on; only their ratios matter. It depends on the share of all nodes that match, known from a sample, and on the share
  * around the query, known from the first steps of a walk. Where the second is far below the first, the matching nodes
  * are far from the query: all of them are about equally far, a walk has no direction, and must be several times as
- * broad to find the nearest. A walk that costs more than estimated is abandoned for the exact way.
+ * broad to find the nearest; or it passes all that is nearer, which is little where most nodes match. A walk that costs
+ * more than estimated is abandoned for the exact way.
  *
  * Without a filter, most nodes are alive as a rule, and where they are not, the nearest live ones are just beyond the
  * deleted ones. So the way is then a walk over all nodes, or the exact one where that costs less.
@@ -40,15 +41,21 @@
 #define RHUMB__FILTER_PEEK_COUNT 3u
 
 /* The matching nodes are far from the query if their share around it is below FAR_SHARE of their share overall. A
- * bridging walk then begins at the nodes of the sample and is FAR_BREADTH times as broad, if that costs less than
- * FAR_WORTH of the exact way. */
+ * bridging walk then begins at the nodes of the sample and is FAR_BREADTH times as broad, or FAR_SPARSE_BREADTH times
+ * where less than FAR_DENSE_SHARE of all nodes match, if that costs less than FAR_WORTH of the exact way. */
 #define RHUMB__FILTER_FAR_SHARE 0.4
-#define RHUMB__FILTER_FAR_BREADTH 16u
+#define RHUMB__FILTER_FAR_BREADTH 8u
+#define RHUMB__FILTER_FAR_SPARSE_BREADTH 16u
+#define RHUMB__FILTER_FAR_DENSE_SHARE 0.3
 #define RHUMB__FILTER_FAR_EF_MAX 65536u
-#define RHUMB__FILTER_FAR_WORTH 0.6
+#define RHUMB__FILTER_FAR_WORTH 0.8
 
 /* A list of which at least this share matches is walked over as it is; below that, the walk searches for bridges. */
 #define RHUMB__FILTER_LOCAL_SHARE 0.5
+
+/* Failing nodes that a bridging walk walks through, for each answer that it keeps. Where the matching nodes are far,
+ * all the failing ones around the query are nearer, and would all be walked through first. */
+#define RHUMB__FILTER_WAYPOINTS_PER_ANSWER 16u
 
 /* Below this share of matching nodes, nodes two hops away hold too few of them for a walk to hold together. */
 #define RHUMB__FILTER_BRIDGE_SHARE_MIN 0.03
@@ -71,6 +78,8 @@
 #define RHUMB__FILTER_HOP_NS 8.0            /* one neighbour of a list: visited or not, its key */
 #define RHUMB__FILTER_NEW_SHARE 0.4         /* of a list's neighbours, how many a walk has not met before */
 #define RHUMB__FILTER_BRIDGE_NEW_SHARE 0.8  /* measured in each step of a bridging walk, as a share of a list */
+#define RHUMB__FILTER_FAR_NEW_SHARE 0.25    /* the same for one that is many times as broad */
+#define RHUMB__FILTER_PASSING_DISTANCES 2.3 /* what a walk costs for each failing node nearer than the first match */
 
 /* What is known before a search of the nodes that may be answers, and how the search is to begin. */
 typedef struct rhumb__filter_estimate {
@@ -107,9 +116,18 @@ bool rhumb__filter_plan_is_exact(const rhumb__graph *graph, const rhumb__filter_
 /* Whether a walk is to read the neighbours of its first node before its first steps. */
 bool rhumb__filter_plan_peeks(const rhumb__graph *graph, const rhumb__filter_estimate *estimate);
 
-/* Returns how to continue when a share of `local_share` of the nodes around the query matches. *far_out is whether the
- * matching nodes are far from it. */
-rhumb__filter_plan rhumb__filter_plan_decide(const rhumb__graph *graph, const rhumb__filter_estimate *estimate,
-                                             double local_share, uint32_t ef, bool *far_out);
+/* How a walk is to continue after its first steps. */
+typedef struct rhumb__filter_decision {
+    rhumb__filter_plan plan;
+    bool begins_far; /* a bridging walk begins again at the nodes of the sample, more broadly */
+    bool is_patient; /* few answers at first are as expected, and no reason to abandon the walk */
+} rhumb__filter_decision;
+
+/* Returns how broad a bridging walk of breadth `ef` becomes where the matching nodes are far: at least ef. */
+uint32_t rhumb__filter_plan_far_ef(const rhumb__filter_estimate *estimate, uint32_t ef);
+
+/* Returns how to continue when a share of `local_share` of the nodes around the query matches. */
+rhumb__filter_decision rhumb__filter_plan_decide(const rhumb__graph *graph, const rhumb__filter_estimate *estimate,
+                                                 double local_share, uint32_t ef);
 
 #endif /* RHUMB_ENGINE_SEARCH_WALK_FILTER_PLAN_H */
