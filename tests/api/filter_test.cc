@@ -196,6 +196,44 @@ TEST_F(Filtered, RecallHoldsAtEveryShareAndWhereverTheMatchingKeysLie) {
     }
 }
 
+// A filter that counts for how many keys it is asked.
+struct Counter {
+    std::vector<bool> matching;
+    size_t asked_count = 0;
+
+    static bool matches(void *context, uint64_t key) {
+        auto &self = *static_cast<Counter *>(context);
+        self.asked_count++;
+        return self.matching[key];
+    }
+};
+
+// Exact search would check every key.
+TEST_F(Filtered, WhereOnlyTheNearestTenthFailsASearchWalksPastIt) {
+    constexpr size_t kCount = 12000, kFailing = kCount / 10;
+    fill(kCount);
+    std::set<uint64_t> all;
+    for (uint64_t key = 0; key < kCount; key++) all.insert(key);
+    const Vectors queries = clustered_vectors(5, kDim, 10, 300, 305);
+    size_t hit_count = 0;
+    for (size_t q = 0; q < queries.count(); q++) {
+        const std::vector<uint64_t> order = nearest(queries.row(q), kCount, all);
+        Counter counter = {std::vector<bool>(kCount, true)};
+        for (size_t i = 0; i < kFailing; i++) counter.matching[order[i]] = false;
+        rhumb_filter filter;
+        rhumb_filter_init(&filter, sizeof filter);
+        filter.kind = RHUMB_FILTER_CALLBACK;
+        filter.matches = Counter::matches;
+        filter.context = &counter;
+        const Answer answer = search_filtered(index_, queries.row(q), 10, &filter, 100);
+        EXPECT_LT(counter.asked_count, kCount / 2);
+        for (size_t i = kFailing; i < kFailing + 10; i++) {
+            hit_count += static_cast<size_t>(std::count(answer.keys.begin(), answer.keys.end(), order[i]));
+        }
+    }
+    EXPECT_GE(hit_count, 9 * queries.count());
+}
+
 TEST_F(Filtered, DeletedKeysStayAwayAndWhatIsLeftIsFound) {
     fill(4000);
     std::mt19937_64 random(choose_seed());
