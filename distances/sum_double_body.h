@@ -271,4 +271,5 @@ RHUMB__INLINE rhumb__link_sums link_sums(const rhumb__space *space, const void *
     return (rhumb__link_sums){.dot = add_lanes(products.of), .square_b = add_lanes(squares.of)};
 }
 
-RHUMB__DEFINE_LINK_KERNELS(RHUMB__SUM_DOUBLE(link_ip), link_ip, link_sums)
+RHUMB__DEFINE_LINK_FOUR(link_sums_of_four, link_sums)
+RHUMB__DEFINE_LINK_KERNELS(RHUMB__SUM_DOUBLE(link_ip), link_ip, link_sums, link_sums_of_four)

@@ -165,8 +165,89 @@ RHUMB__SUM_F32_DEFINE_KERNELS(ip, RHUMB_METRIC_IP, avx2)
 RHUMB__SUM_F32_DEFINE_KERNELS(cosine, RHUMB_METRIC_COSINE, avx2)
 RHUMB__SUM_F32_DEFINE_L1(avx2)
 
-RHUMB__INLINE rhumb__link_sums link_sums(const rhumb__space *space, const void *a, const void *b) {
-    return float_link_sums(RHUMB_ELEMENT_F32, space->dim, a, b);
+/* ---- linking: two sums of products and two of squares take turns; what is left over goes to sum 0 but for an
+ * incomplete vector, which goes to sum 1. Eight registers hold the sums of two rows. ---- */
+
+/* One sum of products with the query and one of squares. */
+struct link_sum {
+    __m256 dots, squares;
+};
+
+RHUMB__INLINE void link_add_row(struct link_sum *sum, __m256 q, __m256 row) {
+    sum->dots = _mm256_fmadd_ps(q, row, sum->dots);
+    sum->squares = _mm256_fmadd_ps(row, row, sum->squares);
 }
 
-RHUMB__DEFINE_LINK_KERNELS(rhumb__sum_f32_link_ip_avx2, link_ip, link_sums)
+RHUMB__INLINE rhumb__link_sums link_sums(const rhumb__space *space, const void *a, const void *b) {
+    const float *query = a, *row = b;
+    const size_t dim = space->dim;
+    struct link_sum sum0 = {_mm256_setzero_ps(), _mm256_setzero_ps()}, sum1 = sum0;
+    size_t i = 0;
+    for (; i + 2 * LANES <= dim; i += 2 * LANES) {
+        link_add_row(&sum0, _mm256_loadu_ps(query + i), _mm256_loadu_ps(row + i));
+        link_add_row(&sum1, _mm256_loadu_ps(query + i + LANES), _mm256_loadu_ps(row + i + LANES));
+    }
+    if (dim - i >= LANES) {
+        link_add_row(&sum0, _mm256_loadu_ps(query + i), _mm256_loadu_ps(row + i));
+        i += LANES;
+    }
+    if (i < dim) {
+        const __m256i lanes = low_lanes(dim - i);
+        link_add_row(&sum1, _mm256_maskload_ps(query + i, lanes), _mm256_maskload_ps(row + i, lanes));
+    }
+    return (rhumb__link_sums){.dot = (double)_mm_cvtss_f32(sum_lanes(_mm256_add_ps(sum0.dots, sum1.dots))),
+                              .square_b = (double)_mm_cvtss_f32(sum_lanes(_mm256_add_ps(sum0.squares, sum1.squares)))};
+}
+
+/* The sums of two rows, not yet added across lanes. */
+struct link_pair {
+    struct pair dots, squares;
+};
+
+RHUMB__INLINE void link_add_vector(struct link_sum *sum0, struct link_sum *sum1, const float *query,
+                                   const void *const *rows, size_t i) {
+    const __m256 q = _mm256_loadu_ps(query + i);
+    link_add_row(sum0, q, _mm256_loadu_ps((const float *)rows[0] + i));
+    link_add_row(sum1, q, _mm256_loadu_ps((const float *)rows[1] + i));
+}
+
+/* `ahead` are two of the rows to prefetch. */
+RHUMB__INLINE struct link_pair link_measure_pair(const rhumb__space *space, const float *query, const void *const *rows,
+                                                 const void *const *ahead) {
+    const size_t dim = space->dim;
+    const struct link_sum zero = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+    struct link_sum row0 = zero, row0_turn = zero, row1 = zero, row1_turn = zero;
+    size_t i = 0;
+    for (; i + 2 * LANES <= dim; i += 2 * LANES) {
+        rhumb__prefetch((const float *)ahead[0] + i);
+        rhumb__prefetch((const float *)ahead[1] + i);
+        link_add_vector(&row0, &row1, query, rows, i);
+        link_add_vector(&row0_turn, &row1_turn, query, rows, i + LANES);
+    }
+    if (dim - i >= LANES) {
+        link_add_vector(&row0, &row1, query, rows, i);
+        i += LANES;
+    }
+    if (i < dim) {
+        const __m256i lanes = low_lanes(dim - i);
+        const __m256 q = _mm256_maskload_ps(query + i, lanes);
+        link_add_row(&row0_turn, q, _mm256_maskload_ps((const float *)rows[0] + i, lanes));
+        link_add_row(&row1_turn, q, _mm256_maskload_ps((const float *)rows[1] + i, lanes));
+    }
+    rhumb__prefetch_last(space, ahead[0]);
+    rhumb__prefetch_last(space, ahead[1]);
+    return (struct link_pair){
+        {_mm256_add_ps(row0.dots, row0_turn.dots), _mm256_add_ps(row1.dots, row1_turn.dots)},
+        {_mm256_add_ps(row0.squares, row0_turn.squares), _mm256_add_ps(row1.squares, row1_turn.squares)}};
+}
+
+RHUMB__INLINE void link_sums_of_four(const rhumb__space *space, const void *query, const rhumb__link_four *four,
+                                     float *dots_out, float *squares_out) {
+    const struct link_pair pair01 = link_measure_pair(space, query, four->rows, four->ahead);
+    const struct link_pair pair23 =
+        four->count > 2 ? link_measure_pair(space, query, four->rows + 2, four->ahead + 2) : pair01;
+    _mm_storeu_ps(dots_out, sum_lanes_of_four(pair01.dots, pair23.dots));
+    _mm_storeu_ps(squares_out, sum_lanes_of_four(pair01.squares, pair23.squares));
+}
+
+RHUMB__DEFINE_LINK_KERNELS(rhumb__sum_f32_link_ip_avx2, link_ip, link_sums, link_sums_of_four)

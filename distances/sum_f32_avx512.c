@@ -171,8 +171,98 @@ RHUMB__SUM_F32_DEFINE_KERNELS(ip, RHUMB_METRIC_IP, avx512)
 RHUMB__SUM_F32_DEFINE_KERNELS(cosine, RHUMB_METRIC_COSINE, avx512)
 RHUMB__SUM_F32_DEFINE_L1(avx512)
 
-RHUMB__INLINE rhumb__link_sums link_sums(const rhumb__space *space, const void *a, const void *b) {
-    return float_link_sums(RHUMB_ELEMENT_F32, space->dim, a, b);
+/* ---- linking: two sums of products and two of squares take turns; what is left over goes to sum 0 but for an
+ * incomplete vector, which goes to sum 1. Sixteen registers hold the sums of four rows. ---- */
+
+/* One sum of products with the query and one of squares. */
+struct link_sum {
+    __m512 dots, squares;
+};
+
+/* One of each of four rows. */
+struct link_quad {
+    struct link_sum row0, row1, row2, row3;
+};
+
+RHUMB__INLINE struct link_sum link_zero(void) { return (struct link_sum){_mm512_setzero_ps(), _mm512_setzero_ps()}; }
+
+RHUMB__INLINE void link_add_row(struct link_sum *sum, __m512 q, __m512 row) {
+    sum->dots = _mm512_fmadd_ps(q, row, sum->dots);
+    sum->squares = _mm512_fmadd_ps(row, row, sum->squares);
 }
 
-RHUMB__DEFINE_LINK_KERNELS(rhumb__sum_f32_link_ip_avx512, link_ip, link_sums)
+RHUMB__INLINE rhumb__link_sums link_sums(const rhumb__space *space, const void *a, const void *b) {
+    const float *query = a, *row = b;
+    const size_t dim = space->dim;
+    struct link_sum sum0 = link_zero(), sum1 = sum0;
+    size_t i = 0;
+    for (; i + 2 * LANES <= dim; i += 2 * LANES) {
+        link_add_row(&sum0, _mm512_loadu_ps(query + i), _mm512_loadu_ps(row + i));
+        link_add_row(&sum1, _mm512_loadu_ps(query + i + LANES), _mm512_loadu_ps(row + i + LANES));
+    }
+    if (dim - i >= LANES) {
+        link_add_row(&sum0, _mm512_loadu_ps(query + i), _mm512_loadu_ps(row + i));
+        i += LANES;
+    }
+    if (i < dim) {
+        const __mmask16 lanes = low_lanes(dim - i);
+        link_add_row(&sum1, load_low(query + i, lanes), load_low(row + i, lanes));
+    }
+    return (rhumb__link_sums){.dot = (double)_mm_cvtss_f32(sum_lanes(_mm512_add_ps(sum0.dots, sum1.dots))),
+                              .square_b = (double)_mm_cvtss_f32(sum_lanes(_mm512_add_ps(sum0.squares, sum1.squares)))};
+}
+
+/* Adds the vector at component `i` of all four rows; prefetches the same place of the rows ahead. */
+RHUMB__INLINE void link_add_vector(struct link_quad *sum, const float *query, const rhumb__link_four *four, size_t i) {
+    const __m512 q = _mm512_loadu_ps(query + i);
+    for (size_t k = 0; k < RHUMB__LINK_ROWS; k++) rhumb__prefetch((const float *)four->ahead[k] + i);
+    link_add_row(&sum->row0, q, _mm512_loadu_ps((const float *)four->rows[0] + i));
+    link_add_row(&sum->row1, q, _mm512_loadu_ps((const float *)four->rows[1] + i));
+    link_add_row(&sum->row2, q, _mm512_loadu_ps((const float *)four->rows[2] + i));
+    link_add_row(&sum->row3, q, _mm512_loadu_ps((const float *)four->rows[3] + i));
+}
+
+/* The same for the incomplete vector at the end. */
+RHUMB__INLINE void link_add_end(struct link_quad *sum, const float *query, const rhumb__link_four *four, size_t i,
+                                size_t left) {
+    const __mmask16 lanes = low_lanes(left);
+    const __m512 q = load_low(query + i, lanes);
+    link_add_row(&sum->row0, q, load_low((const float *)four->rows[0] + i, lanes));
+    link_add_row(&sum->row1, q, load_low((const float *)four->rows[1] + i, lanes));
+    link_add_row(&sum->row2, q, load_low((const float *)four->rows[2] + i, lanes));
+    link_add_row(&sum->row3, q, load_low((const float *)four->rows[3] + i, lanes));
+}
+
+RHUMB__INLINE void link_sums_of_four(const rhumb__space *space, const void *a, const rhumb__link_four *four,
+                                     float *dots_out, float *squares_out) {
+    const float *query = a;
+    const size_t dim = space->dim;
+    if (four->count == 1) {
+        const rhumb__link_sums sums = link_sums(space, query, four->rows[0]);
+        *dots_out = (float)sums.dot;
+        *squares_out = (float)sums.square_b;
+        return;
+    }
+    struct link_quad sum0 = {link_zero(), link_zero(), link_zero(), link_zero()}, sum1 = sum0;
+    size_t i = 0;
+    for (; i + 2 * LANES <= dim; i += 2 * LANES) {
+        link_add_vector(&sum0, query, four, i);
+        link_add_vector(&sum1, query, four, i + LANES);
+    }
+    if (dim - i >= LANES) {
+        link_add_vector(&sum0, query, four, i);
+        i += LANES;
+    }
+    if (i < dim) link_add_end(&sum1, query, four, i, dim - i);
+    for (size_t k = 0; k < RHUMB__LINK_ROWS; k++) rhumb__prefetch_last(space, four->ahead[k]);
+    const struct quad dots = {
+        _mm512_add_ps(sum0.row0.dots, sum1.row0.dots), _mm512_add_ps(sum0.row1.dots, sum1.row1.dots),
+        _mm512_add_ps(sum0.row2.dots, sum1.row2.dots), _mm512_add_ps(sum0.row3.dots, sum1.row3.dots)};
+    const struct quad squares = {
+        _mm512_add_ps(sum0.row0.squares, sum1.row0.squares), _mm512_add_ps(sum0.row1.squares, sum1.row1.squares),
+        _mm512_add_ps(sum0.row2.squares, sum1.row2.squares), _mm512_add_ps(sum0.row3.squares, sum1.row3.squares)};
+    _mm_storeu_ps(dots_out, sum_lanes_of_four(&dots));
+    _mm_storeu_ps(squares_out, sum_lanes_of_four(&squares));
+}
+
+RHUMB__DEFINE_LINK_KERNELS(rhumb__sum_f32_link_ip_avx512, link_ip, link_sums, link_sums_of_four)

@@ -86,4 +86,5 @@ float rhumb__sum_f32_cosine_extreme(const rhumb__space *space, const float *a, c
 RHUMB__DEFINE_KERNELS(rhumb__sum_f32_l2sq_scalar, l2sq)
 RHUMB__DEFINE_KERNELS(rhumb__sum_f32_ip_scalar, ip)
 RHUMB__DEFINE_KERNELS(rhumb__sum_f32_cosine_scalar, cosine)
-RHUMB__DEFINE_LINK_KERNELS(rhumb__sum_f32_link_ip_scalar, link_ip, link_sums)
+RHUMB__DEFINE_LINK_FOUR(link_sums_of_four, link_sums)
+RHUMB__DEFINE_LINK_KERNELS(rhumb__sum_f32_link_ip_scalar, link_ip, link_sums, link_sums_of_four)

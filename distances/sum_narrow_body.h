@@ -160,7 +160,9 @@ RHUMB__INLINE rhumb__link_sums link_sums_of(rhumb_element element, size_t dim, c
     RHUMB__INLINE rhumb__link_sums element##_link_sums(const rhumb__space *space, const void *a, const void *b) {      \
         return link_sums_of(number, space->dim, a, b);                                                                 \
     }                                                                                                                  \
-    RHUMB__DEFINE_LINK_KERNELS(RHUMB__SUM_NARROW(element, link_ip), element##_link_ip, element##_link_sums)
+    RHUMB__DEFINE_LINK_FOUR(element##_link_sums_of_four, element##_link_sums)                                          \
+    RHUMB__DEFINE_LINK_KERNELS(RHUMB__SUM_NARROW(element, link_ip), element##_link_ip, element##_link_sums,            \
+                               element##_link_sums_of_four)
 
 #define DEFINE_ELEMENT(element, number, unused)                                                                        \
     DEFINE_SUM(element, RHUMB_ELEMENT_##number, l2sq, RHUMB_METRIC_L2SQ)                                               \

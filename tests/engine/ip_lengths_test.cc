@@ -1,7 +1,7 @@
 // Goal: under ip, vectors of unequal lengths are found as well as others are: the nearest by a narrow search, all that
 // a wide one asks for, and hardly any that no path leads to. Method: Gaussian directions with log-normal lengths,
-// Gaussian vectors, vectors of length 1 and zero vectors; answers compared with an exact search. Random vectors; the
-// seed is printed and RHUMB_SEED repeats it.
+// Gaussian vectors, a few far longer than the rest, vectors of length 1 and zero vectors; answers compared with an
+// exact search. Random vectors; the seed is printed and RHUMB_SEED repeats it.
 #include <cmath>
 
 #include "tests/support/index_test_support.h"
@@ -59,6 +59,20 @@ TEST_F(IpLengths, VectorsOfUnequalLengthsAreFound) {
         EXPECT_GE(recall(index, queries, 400, 400), 0.95) << "the k nearest, most of them short";
         expect_all_answers(index, queries, 400);
         expect_sound(index);
+    }
+}
+
+// They are among the ten nearest of nearly all queries, and by the linking distance far from all but each other.
+TEST_F(IpLengths, AFewFarLongerVectorsAreFound) {
+    for (const float factor : {10.0f, 1000.0f}) {
+        SCOPED_TRACE("times " + std::to_string(factor));
+        Vectors vectors = random_vectors(3 * kCount, 24, seed_);
+        for (size_t i = 50; i < vectors.count(); i += 100) {
+            for (uint32_t d = 0; d < 24; d++) vectors.row(i)[d] *= factor;
+        }
+        const Index index = index_of(vectors);
+        EXPECT_GE(recall(index, random_vectors(200, 24, seed_ + 10), 10, 100), 0.95);
+        EXPECT_LE(expect_sound(index).unreachable_count, kCount / 1000);
     }
 }
 
