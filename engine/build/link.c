@@ -154,13 +154,14 @@ static void drop_untied(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t l
     scratch->selected_counts[level] = kept_count;
 }
 
-/* Adds the links back to the node on one level. */
+/* Adds the links back to the node on one level. The anchor has its link already. */
 static void add_links_back(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__link_node *node, uint32_t level) {
     const uint32_t *selected = selected_of(scratch, level);
+    const uint32_t linked = level == 0 ? rhumb__graph_anchor(graph, node->slot) : RHUMB__SLOT_NONE;
     rhumb__link_addition addition = {.level = level, .added = &node->slot, .added_count = 1};
     for (uint32_t i = 0; i < scratch->selected_counts[level]; i++) {
         addition.slot = selected[i];
-        (void)rhumb__link_add(graph, scratch, &addition);
+        if (selected[i] != linked) (void)rhumb__link_add(graph, scratch, &addition);
     }
 }
 

@@ -127,25 +127,24 @@ bool rhumb__list_exchange(const rhumb__list *list, const uint32_t *before, uint3
     return unchanged;
 }
 
+/* On level 0 a row is a slot. */
 static bool drops_tied(const rhumb__graph *graph, uint32_t slot, const rhumb__list_change *change) {
     const uint64_t slot_limit = atomic_load_explicit(&graph->slot_limit, memory_order_acquire);
-    for (uint32_t i = 0; i < change->before_count; i++) {
-        const uint32_t neighbour = change->before[i];
-        /* A damaged file may have the node itself in its list. */
+    for (uint32_t i = 0; i < change->dropped_count; i++) {
+        const uint32_t neighbour = change->dropped[i];
+        /* A damaged file may have anything in a list, also the node itself. */
         if (neighbour >= slot_limit || neighbour == slot) continue;
-        if (rhumb__slots_contain(change->slots, change->slot_count, neighbour)) continue;
         if (rhumb__graph_are_tied(graph, slot, neighbour)) return true;
     }
     return false;
 }
 
-bool rhumb__list_prune(const rhumb__graph *graph, const rhumb__list *list, uint32_t level,
-                       const rhumb__list_change *change) {
+bool rhumb__list_prune(const rhumb__graph *graph, const rhumb__list *list, const rhumb__list_change *change) {
+    RHUMB_ASSERT_DEBUG(list->section->spec.id == RHUMB__SECTION_LISTS0);
     RHUMB_ASSERT_DEBUG(change->before_count <= list->capacity && change->slot_count <= list->capacity);
     rhumb__section_lock(list->section, list->row);
-    /* On level 0 a row is a slot. */
-    const bool unchanged = holds_exactly(list, change->before, change->before_count) &&
-                           !(level == 0 && drops_tied(graph, (uint32_t)list->row, change));
+    const bool unchanged =
+        holds_exactly(list, change->before, change->before_count) && !drops_tied(graph, (uint32_t)list->row, change);
     if (unchanged) alter(list, change->before, change->before_count, change->slots, change->slot_count);
     rhumb__section_unlock(list->section, list->row);
     return unchanged;

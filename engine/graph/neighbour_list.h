@@ -104,18 +104,18 @@ void rhumb__list_clear(const rhumb__list *list);
 bool rhumb__list_exchange(const rhumb__list *list, const uint32_t *before, uint32_t before_count, const uint32_t *slots,
                           uint32_t slot_count);
 
-/* What rhumb__list_prune changes a list from, and to. */
+/* What rhumb__list_prune changes a list of level 0 from, and to. */
 typedef struct rhumb__list_change {
     const uint32_t *before;
     uint32_t before_count;
     const uint32_t *slots;
     uint32_t slot_count;
+    const uint32_t *dropped; /* all slots that are in `before` and not in `slots`; others do no harm */
+    uint32_t dropped_count;
 } rhumb__list_change;
 
-/* The same for a list of `level`, unless a slot that it would drop is tied to the node (ties.h). Another thread may
- * have tied it since the caller looked. The lock orders the two: that thread adds the link, or finds it there, under
- * the lock as well. */
-bool rhumb__list_prune(const rhumb__graph *graph, const rhumb__list *list, uint32_t level,
-                       const rhumb__list_change *change);
+/* The same, unless a slot that it would drop is tied to the node (ties.h). Another thread may have tied it since the
+ * caller looked. The lock orders the two: that thread adds the link, or finds it there, under the lock as well. */
+bool rhumb__list_prune(const rhumb__graph *graph, const rhumb__list *list, const rhumb__list_change *change);
 
 #endif /* RHUMB_ENGINE_GRAPH_NEIGHBOUR_LIST_H */
