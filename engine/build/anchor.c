@@ -18,6 +18,10 @@
 #include "engine/graph/ties.h"
 #include "engine/search/walk/measure.h"
 
+/* Nodes that are looked at before it is given up, where all can be full: in a small graph for tenths of a second. */
+#define ANYWHERE_STEPS_MIN UINT64_C(100000000)
+#define ANYWHERE_PASSES 16u
+
 /* ---- equal vectors ---- */
 
 uint32_t rhumb__link_find_equal(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__link_node *node) {
@@ -138,9 +142,17 @@ static void tie_anywhere(tying *t) {
         if (tie_to_any(t, t->slot)) return;
         if (waits) sched_yield();
     }
-    /* The few first nodes of a graph with short lists can be full of nodes with higher slots. */
+    /* The few first nodes of a graph with short lists can be full of nodes with higher slots. If those are full too, of
+     * nodes that are still being inserted, these will have room: more than one node is not full at any time. Only in a
+     * damaged file need there be none, and the node stays untied. */
     t->any_slot = true;
-    (void)tie_to_any(t, atomic_load_explicit(&t->graph->slot_limit, memory_order_acquire));
+    const uint64_t slot_limit = atomic_load_explicit(&t->graph->slot_limit, memory_order_acquire);
+    for (uint64_t looked_at = 0; looked_at < ANYWHERE_STEPS_MIN + ANYWHERE_PASSES * slot_limit;
+         looked_at += slot_limit) {
+        if (tie_to_any(t, slot_limit)) return;
+        sched_yield();
+    }
+    rhumb__tie_clear_anchor(t->graph, t->slot);
 }
 
 void rhumb__link_tie(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__link_node *node, bool has_start) {

@@ -53,6 +53,17 @@ static emission emission_begin(const rhumb__graph *graph, const rhumb__request *
 
 static bool is_full(const emission *e) { return e->answer->found_count == e->answer->capacity; }
 
+/* Prefetches what making the answer reads of the nearest nodes, each from another place. Inlined, because gcc 12 drops
+ * calls of a function that only prefetches. */
+RHUMB__INLINE void emission_prefetch(const emission *e, const rhumb__candidate_pool *nearest, bool has_copies) {
+    for (uint32_t i = 0; i < nearest->count && i < e->answer->capacity; i++) {
+        const uint32_t slot = rhumb__candidate_slot(nearest->entries[i]);
+        __builtin_prefetch(rhumb__section_row(&e->graph->sections[RHUMB__SECTION_NODES], slot), 0, 3);
+        __builtin_prefetch(rhumb__section_row(&e->graph->sections[RHUMB__SECTION_KEYS], slot), 0, 3);
+        if (has_copies) __builtin_prefetch(rhumb__graph_tie(e->graph, slot), 0, 3);
+    }
+}
+
 /* Adds a node, for which there is room. */
 static void emit_node(const emission *e, uint32_t slot, float distance) {
     rhumb__answer *answer = e->answer;
@@ -69,6 +80,7 @@ static void emit_node(const emission *e, uint32_t slot, float distance) {
 
 /* Turns the nearest nodes into an answer. */
 static void emit_nodes(const emission *e, const rhumb__candidate_pool *nearest) {
+    emission_prefetch(e, nearest, false);
     for (uint32_t i = 0; i < nearest->count && !is_full(e); i++) {
         emit_node(e, rhumb__candidate_slot(nearest->entries[i]), nearest->entries[i].distance);
     }
@@ -85,6 +97,7 @@ static void emit_member(const emission *e, const rhumb__visited *emitted, uint32
  * those that have been added: a copy can also be among the nearest itself, if it was linked only during the search. */
 static void emit_groups(const emission *e, rhumb__scratch *scratch, const rhumb__candidate_pool *nearest) {
     uint64_t followed_count = 0;
+    emission_prefetch(e, nearest, true);
     rhumb__visited_clear(&scratch->visited);
     for (uint32_t i = 0; i < nearest->count && !is_full(e); i++) {
         const float distance = nearest->entries[i].distance;
