@@ -46,10 +46,9 @@ typedef struct tying {
     rhumb__graph *graph;
     rhumb__scratch *scratch;
     uint32_t slot;
-    bool any_slot;      /* also nodes with higher slots may be anchors */
-    uint32_t tie_limit; /* of a list */
-    uint64_t
-        left_count; /* steps that are left down the tree: without damage, all nodes together are more than enough */
+    bool any_slot;       /* also nodes with higher slots may be anchors */
+    uint32_t tie_limit;  /* of a list */
+    uint64_t left_count; /* steps down the tree that are left; without damage all nodes together are enough */
 } tying;
 
 static bool can_be_anchor(const tying *t, uint32_t slot) {
@@ -91,7 +90,7 @@ static uint32_t child_of(const tying *t, uint32_t parent) {
     return RHUMB__SLOT_NONE;
 }
 
-/* Ties the node to a candidate or below it. */
+/* Ties the node to one that is below `slot` in the tree. */
 static bool tie_below(tying *t, uint32_t slot) {
     for (; t->left_count > 0 && slot != RHUMB__SLOT_NONE; t->left_count--) {
         slot = child_of(t, slot);
@@ -100,20 +99,12 @@ static bool tie_below(tying *t, uint32_t slot) {
     return false;
 }
 
-static bool tie_to_candidate(const tying *t) {
+/* Ties the node to one of its candidates, or below one. */
+static bool tie_to_candidate(tying *t, bool below) {
     const rhumb__candidate_pool *pool = &t->scratch->pool;
     for (uint32_t i = 0; i < pool->count; i++) {
         const uint32_t slot = rhumb__candidate_slot(pool->entries[i]);
-        if (can_be_anchor(t, slot) && tie_to(t, slot)) return true;
-    }
-    return false;
-}
-
-static bool tie_below_candidate(tying *t) {
-    const rhumb__candidate_pool *pool = &t->scratch->pool;
-    for (uint32_t i = 0; i < pool->count; i++) {
-        const uint32_t slot = rhumb__candidate_slot(pool->entries[i]);
-        if (can_be_anchor(t, slot) && tie_below(t, slot)) return true;
+        if (can_be_anchor(t, slot) && (below ? tie_below(t, slot) : tie_to(t, slot))) return true;
     }
     return false;
 }
@@ -167,5 +158,5 @@ void rhumb__link_tie(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__
                .any_slot = node->any_anchor,
                .tie_limit = rhumb__tie_limit(graph)};
     t.left_count = atomic_load_explicit(&graph->slot_limit, memory_order_acquire);
-    if (!tie_to_candidate(&t) && !tie_below_candidate(&t)) tie_anywhere(&t);
+    if (!tie_to_candidate(&t, false) && !tie_to_candidate(&t, true)) tie_anywhere(&t);
 }

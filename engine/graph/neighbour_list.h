@@ -94,6 +94,12 @@ static inline uint32_t rhumb__graph_neighbours(rhumb__graph *graph, uint32_t slo
     return kept_count;
 }
 
+/* Whether the list of a node on level 0 names a neighbour below `slot_limit`. */
+static inline bool rhumb__graph_has_link(rhumb__graph *graph, uint32_t slot, uint32_t neighbour, uint64_t slot_limit) {
+    uint32_t slots[RHUMB__M0_MAX];
+    return rhumb__slots_contain(slots, rhumb__graph_neighbours(graph, slot, slot_limit, slots), neighbour);
+}
+
 /* Fills a row with RHUMB__SLOT_NONE, for a node that no other thread can see yet. */
 void rhumb__list_clear(const rhumb__list *list);
 

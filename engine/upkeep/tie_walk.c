@@ -37,12 +37,6 @@ typedef struct step {
     uint32_t limit; /* ties that the node may have */
 } step;
 
-static bool has_link(const tie_walk *w, uint32_t slot, uint32_t neighbour) {
-    uint32_t slots[RHUMB__M0_MAX];
-    const uint32_t count = rhumb__graph_neighbours(w->graph, slot, w->slot_count, slots);
-    return rhumb__slots_contain(slots, count, neighbour);
-}
-
 static void tie(tie_walk *w, uint32_t slot, uint32_t anchor) {
     rhumb__tie_set_anchor(w->graph, slot, anchor);
     w->tie_counts[slot] = slot == anchor ? 0 : 1;
@@ -54,7 +48,7 @@ static void expand(tie_walk *w, uint32_t slot, const step *kind) {
     const uint32_t count = rhumb__graph_neighbours(w->graph, slot, w->slot_count, slots);
     for (uint32_t i = 0; i < count && w->tie_counts[slot] < kind->limit; i++) {
         if (rhumb__tie_load(w->graph, slots[i]) != 0) continue; /* tied already, or a copy */
-        if (!kind->one_way && !has_link(w, slots[i], slot)) continue;
+        if (!kind->one_way && !rhumb__graph_has_link(w->graph, slots[i], slot, w->slot_count)) continue;
         tie(w, slots[i], slot);
         w->tie_counts[slot]++;
     }

@@ -14,12 +14,6 @@
 
 /* ---- anchors ---- */
 
-static bool has_link(const rhumb__verifier *v, uint32_t slot, uint32_t neighbour) {
-    uint32_t slots[RHUMB__M0_MAX];
-    const uint32_t count = rhumb__graph_neighbours(v->graph, slot, v->slot_count, slots);
-    return rhumb__slots_contain(slots, count, neighbour);
-}
-
 static bool is_unlinked(const rhumb__verifier *v, uint32_t slot) {
     return slot >= rhumb__unlinked_begin(v->graph) && slot < rhumb__unlinked_end(v->graph);
 }
@@ -33,7 +27,10 @@ static void check_anchor(rhumb__verifier *v, uint32_t slot, uint32_t *root) {
         rhumb__verify_note(v, "slot %u: its anchor, slot %u of %llu, is not in the graph", slot, anchor,
                            (unsigned long long)v->slot_count);
     } else if (anchor != slot) {
-        if (has_link(v, slot, anchor) && has_link(v, anchor, slot)) return;
+        if (rhumb__graph_has_link(v->graph, slot, anchor, v->slot_count) &&
+            rhumb__graph_has_link(v->graph, anchor, slot, v->slot_count)) {
+            return;
+        }
         rhumb__verify_note(v, "slot %u: the links between it and its anchor, slot %u, are not both there", slot,
                            anchor);
     } else if (*root == RHUMB__SLOT_NONE) {
