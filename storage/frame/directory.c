@@ -11,11 +11,12 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/bits.h"
 #include "base/crc32c.h"
 #include "base/status.h"
 
-/* A root larger than this is not one that rhumb wrote: 2^20 extents take 16 MiB. */
+/* A root larger than this is not one that rhumb wrote: 2^20 extents take 16 MiB, kept versions at most 32 KiB. */
 #define ROOT_BYTES_MAX (32u << 20)
 #define CHUNK_BYTES_MAX (16u << 20)
 #define ROW_STRIDE_BYTES_MAX (UINT64_C(1) << 24)
@@ -120,18 +121,43 @@ done:
 static rhumb_status check_directory_header(const decoder *d, const rhumb__superblock *superblock) {
     const rhumb__directory_header *header = &d->header;
     const uint64_t expected_bytes = sizeof *header + (uint64_t)header->section_count * sizeof(rhumb__section_record) +
-                                    (uint64_t)header->extent_count * sizeof(rhumb__extent);
+                                    (uint64_t)header->extent_count * sizeof(rhumb__extent) +
+                                    (uint64_t)header->kept_count * sizeof(rhumb__kept_version);
     if (header->magic == RHUMB__DIRECTORY_MAGIC && header->section_count <= RHUMB__SECTION_COUNT_MAX &&
-        header->extent_count <= RHUMB__EXTENT_COUNT_MAX && expected_bytes == superblock->root_bytes &&
-        header->epoch == superblock->epoch &&
+        header->extent_count <= RHUMB__EXTENT_COUNT_MAX && header->kept_count <= RHUMB__KEPT_COUNT_MAX &&
+        expected_bytes == superblock->root_bytes && header->epoch == superblock->epoch &&
         header->checksum_count <= (superblock->directory_bytes - superblock->root_bytes) / sizeof(uint32_t)) {
         return RHUMB_OK;
     }
     return rhumb__fail_at(
         RHUMB_E_CORRUPT, d->path, d->root_offset,
-        "directory header: %u sections and %u extents in a root of %u bytes, epoch %llu (expected %llu)",
-        header->section_count, header->extent_count, superblock->root_bytes, (unsigned long long)header->epoch,
-        (unsigned long long)superblock->epoch);
+        "directory header: %u sections, %u extents, %u kept versions in a root of %u bytes, epoch %llu (expected %llu)",
+        header->section_count, header->extent_count, header->kept_count, superblock->root_bytes,
+        (unsigned long long)header->epoch, (unsigned long long)superblock->epoch);
+}
+
+/* Takes over the records of kept versions. What they point to is checked when it is read: only a writer needs it, and it
+ * can do without. */
+static rhumb_status decode_kept(const decoder *d, rhumb__directory *directory) {
+    const uint32_t count = d->header.kept_count;
+    const uint64_t position = sizeof d->header + (uint64_t)d->header.section_count * sizeof(rhumb__section_record) +
+                              (uint64_t)d->header.extent_count * sizeof(rhumb__extent);
+    if (count == 0) return RHUMB_OK;
+    directory->kept = rhumb__alloc_zeroed(count, sizeof *directory->kept);
+    if (directory->kept == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for %u kept versions", count);
+    memcpy(directory->kept, d->root + position, count * sizeof *directory->kept);
+    directory->kept_count = count;
+    uint64_t epoch = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint64_t previous_epoch = epoch;
+        epoch = directory->kept[i].epoch;
+        if (epoch > previous_epoch && epoch < d->header.epoch && d->header.epoch - epoch >= 2) continue;
+        return rhumb__fail_at(RHUMB_E_CORRUPT, d->path, d->root_offset + position + i * sizeof *directory->kept,
+                              "kept version: an epoch above %llu and at least two below %llu expected, found %llu",
+                              (unsigned long long)previous_epoch, (unsigned long long)d->header.epoch,
+                              (unsigned long long)epoch);
+    }
+    return RHUMB_OK;
 }
 
 static rhumb_status decode_root(decoder *d, const rhumb__superblock *superblock, rhumb__directory *directory) {
@@ -142,6 +168,10 @@ static rhumb_status decode_root(decoder *d, const rhumb__superblock *superblock,
     directory->checksum_crc = d->header.checksum_crc;
     directory->checksum_count = d->header.checksum_count;
     directory->checksum_offset = d->root_offset + superblock->root_bytes;
+    directory->patch_offset = d->header.patch_offset;
+    directory->patch_bytes = d->header.patch_bytes;
+    directory->patch_crc = d->header.patch_crc;
+    directory->patch_count = d->header.patch_count;
     directory->file_offset = d->root_offset;
     directory->file_bytes = rhumb__round_up(superblock->directory_bytes, RHUMB__BLOCK_BYTES);
     for (uint32_t i = 0; i < d->header.section_count; i++) {
@@ -158,7 +188,9 @@ static rhumb_status decode_root(decoder *d, const rhumb__superblock *superblock,
                                 "the sections use %u extents and %llu checksums, the directory has %u and %llu",
                                 d->next_extent, (unsigned long long)d->next_checksum, d->header.extent_count,
                                 (unsigned long long)d->header.checksum_count);
+        goto done;
     }
+    status = decode_kept(d, directory);
 done:
     return status;
 }
@@ -257,7 +289,10 @@ rhumb_status rhumb__directory_encode(rhumb__directory *directory, uint8_t **root
     }
     const uint64_t extents_position =
         sizeof(rhumb__directory_header) + directory->section_count * sizeof(rhumb__section_record);
-    const uint64_t root_bytes = extents_position + extent_count * sizeof(rhumb__extent);
+    const uint64_t kept_position = extents_position + extent_count * sizeof(rhumb__extent);
+    const uint64_t kept_bytes = directory->kept_count * sizeof(rhumb__kept_version);
+    const uint64_t root_bytes = kept_position + kept_bytes;
+    RHUMB_ASSERT(directory->kept_count <= RHUMB__KEPT_COUNT_MAX);
     uint8_t *root = rhumb__alloc_zeroed(root_bytes, 1);
     if (root == NULL) {
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for a directory of %llu bytes", (unsigned long long)root_bytes);
@@ -285,8 +320,14 @@ rhumb_status rhumb__directory_encode(rhumb__directory *directory, uint8_t **root
         .checksum_crc = directory->checksum_crc,
         .checksum_count = next_checksum,
         .epoch = directory->epoch,
+        .kept_count = directory->kept_count,
+        .patch_offset = directory->patch_offset,
+        .patch_bytes = directory->patch_bytes,
+        .patch_crc = directory->patch_crc,
+        .patch_count = directory->patch_count,
     };
     memcpy(root, &header, sizeof header);
+    if (kept_bytes > 0) memcpy(root + kept_position, directory->kept, kept_bytes);
     *root_out = root;
     *root_bytes_out = (uint32_t)root_bytes;
     return RHUMB_OK;
@@ -329,5 +370,6 @@ rhumb_status rhumb__directory_ranges(const rhumb__directory *directory, const ch
 void rhumb__directory_free(rhumb__directory *directory) {
     if (directory == NULL) return;
     for (uint32_t i = 0; i < RHUMB__SECTION_COUNT_MAX; i++) rhumb__extent_list_clear(&directory->entries[i].extents);
+    rhumb__free(directory->kept);
     rhumb__free(directory);
 }

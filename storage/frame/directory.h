@@ -29,6 +29,12 @@ typedef struct rhumb__directory {
     uint64_t checksum_offset; /* of the first chunk checksum in the file */
     uint64_t file_offset;     /* of the directory itself, and the bytes of the blocks that it occupies */
     uint64_t file_bytes;
+    rhumb__kept_version *kept; /* by ascending epoch; of a directory to be encoded, the caller's */
+    uint32_t kept_count;
+    uint32_t patch_count; /* the patches, as in the header */
+    uint32_t patch_crc;
+    uint64_t patch_offset;
+    uint64_t patch_bytes;
     rhumb__directory_entry entries[RHUMB__SECTION_COUNT_MAX];
 } rhumb__directory;
 
@@ -46,7 +52,7 @@ rhumb_status rhumb__directory_read_checksums(rhumb__io *io, const rhumb__directo
 /* The entry of the section with that id, or NULL. */
 rhumb__directory_entry *rhumb__directory_find(rhumb__directory *directory, uint32_t id);
 
-/* Encodes the root (header, records, extents) of a directory with these entries into *root_out, which is the caller's
+/* Encodes the root (header, records, extents, kept versions) of a directory with these entries into *root_out, which is the caller's
  * (rhumb__free). Fills in the fields of the records on extents and checksums. RHUMB_E_FULL, RHUMB_E_NOMEM. */
 rhumb_status rhumb__directory_encode(rhumb__directory *directory, uint8_t **root_out,
                                      uint32_t *root_bytes_out) RHUMB_NODISCARD;
@@ -54,7 +60,8 @@ rhumb_status rhumb__directory_encode(rhumb__directory *directory, uint8_t **root
 /* The number of a section's chunks that hold published bytes. */
 uint64_t rhumb__section_record_chunk_count(const rhumb__section_record *record);
 
-/* The ranges of the file that this version refers to, including its own directory: ascending, not overlapping;
+/* The ranges of the file that this version refers to, including its own directory, but not what its kept versions refer
+ * to: ascending, not overlapping;
  * *ranges_out is the caller's (rhumb__free). RHUMB_E_NOMEM, and RHUMB_E_CORRUPT when two overlap. */
 rhumb_status rhumb__directory_ranges(const rhumb__directory *directory, const char *path, rhumb__extent **ranges_out,
                                      uint32_t *count_out) RHUMB_NODISCARD;

@@ -38,6 +38,7 @@
 #define RHUMB__CLIENT_BYTES 3584u
 #define RHUMB__SECTION_COUNT_MAX 64u
 #define RHUMB__EXTENT_COUNT_MAX (1u << 20)
+#define RHUMB__KEPT_COUNT_MAX 1024u
 
 /* The positions of the locks: far beyond the end of any possible file. */
 #define RHUMB__LOCK_WRITER_OFFSET (UINT64_C(1) << 62)
@@ -60,7 +61,7 @@ typedef struct rhumb__superblock {
     uint32_t block_bytes;
     uint64_t file_bytes; /* the file is at least this long */
     uint64_t directory_offset;
-    uint32_t root_bytes;                 /* directory header, section records and extents */
+    uint32_t root_bytes;                 /* directory header, section records, extents, kept versions */
     uint32_t root_crc;                   /* CRC-32C of these */
     uint64_t directory_bytes;            /* root and chunk checksums */
     uint8_t reserved[400];               /* zero */
@@ -93,16 +94,28 @@ typedef struct rhumb__directory_header {
     uint32_t extent_count;
     uint32_t checksum_crc; /* CRC-32C of the chunk checksums, which follow the root */
     uint64_t checksum_count;
-    uint64_t epoch; /* the superblock's */
+    uint64_t epoch;        /* the superblock's */
+    uint32_t kept_count;   /* records of kept versions, which follow the extents */
+    uint32_t reserved;     /* zero */
+    uint64_t patch_offset; /* the patches: where they begin, their bytes, the CRC-32C of these, their number */
+    uint64_t patch_bytes;
+    uint32_t patch_crc;
+    uint32_t patch_count;
 } rhumb__directory_header;
 
-static_assert(sizeof(rhumb__directory_header) == 32, "directory header size");
+static_assert(sizeof(rhumb__directory_header) == 64, "directory header size");
 static_assert(offsetof(rhumb__directory_header, magic) == 0, "directory header layout");
 static_assert(offsetof(rhumb__directory_header, section_count) == 4, "directory header layout");
 static_assert(offsetof(rhumb__directory_header, extent_count) == 8, "directory header layout");
 static_assert(offsetof(rhumb__directory_header, checksum_crc) == 12, "directory header layout");
 static_assert(offsetof(rhumb__directory_header, checksum_count) == 16, "directory header layout");
 static_assert(offsetof(rhumb__directory_header, epoch) == 24, "directory header layout");
+static_assert(offsetof(rhumb__directory_header, kept_count) == 32, "directory header layout");
+static_assert(offsetof(rhumb__directory_header, reserved) == 36, "directory header layout");
+static_assert(offsetof(rhumb__directory_header, patch_offset) == 40, "directory header layout");
+static_assert(offsetof(rhumb__directory_header, patch_bytes) == 48, "directory header layout");
+static_assert(offsetof(rhumb__directory_header, patch_crc) == 56, "directory header layout");
+static_assert(offsetof(rhumb__directory_header, patch_count) == 60, "directory header layout");
 
 #define RHUMB__SECTION_REQUIRED 1u /* flag: a reader that does not know this section must not open the file */
 
@@ -145,6 +158,23 @@ typedef struct rhumb__extent {
 static_assert(sizeof(rhumb__extent) == 16, "extent size");
 static_assert(offsetof(rhumb__extent, file_offset) == 0, "extent layout");
 static_assert(offsetof(rhumb__extent, bytes) == 8, "extent layout");
+
+/* A version older than the newest two that a reader held when this version was published: where its directory is, as
+ * its superblock said. */
+typedef struct rhumb__kept_version {
+    uint64_t epoch;
+    uint64_t directory_offset;
+    uint64_t directory_bytes;
+    uint32_t root_bytes;
+    uint32_t root_crc;
+} rhumb__kept_version;
+
+static_assert(sizeof(rhumb__kept_version) == 32, "kept version size");
+static_assert(offsetof(rhumb__kept_version, epoch) == 0, "kept version layout");
+static_assert(offsetof(rhumb__kept_version, directory_offset) == 8, "kept version layout");
+static_assert(offsetof(rhumb__kept_version, directory_bytes) == 16, "kept version layout");
+static_assert(offsetof(rhumb__kept_version, root_bytes) == 24, "kept version layout");
+static_assert(offsetof(rhumb__kept_version, root_crc) == 28, "kept version layout");
 
 /* ---- the log, NAME.rhumb-wal ---- */
 

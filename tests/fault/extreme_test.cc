@@ -160,7 +160,8 @@ TEST_F(Extreme, FieldsOfTheDirectoryHeaderAreChecked) {
              {"header.extent_count", base + offsetof(rhumb__directory_header, extent_count), 4},
              {"header.checksum_crc", base + offsetof(rhumb__directory_header, checksum_crc), 4},
              {"header.checksum_count", base + offsetof(rhumb__directory_header, checksum_count), 8},
-             {"header.epoch", base + offsetof(rhumb__directory_header, epoch), 8}},
+             {"header.epoch", base + offsetof(rhumb__directory_header, epoch), 8},
+             {"header.kept_count", base + offsetof(rhumb__directory_header, kept_count), 4}},
             0);
     EXPECT_GT(refused_count_, 50u);
 }

@@ -160,7 +160,7 @@ class Index:
         demand(self.file_bytes <= len(self.data), "the file is too short")
         demand(self.directory_offset % self.BLOCK == 0 and self.BLOCK <= self.directory_offset <= self.file_bytes,
                "directory offset")
-        demand(32 <= self.root_bytes <= self.directory_bytes <= self.file_bytes - self.directory_offset,
+        demand(64 <= self.root_bytes <= self.directory_bytes <= self.file_bytes - self.directory_offset,
                "directory length")
         demand(not any(block[112:512]) and not any(block[512 + 392:]), "reserved bytes are zero in this version")
         self.client = block[512:]
@@ -168,11 +168,16 @@ class Index:
     def read_directory(self):
         root = self.data[self.directory_offset:self.directory_offset + self.root_bytes]
         demand(crc32c(root) == self.root_crc, "directory checksum")
-        (magic, section_count, extent_count, checksum_crc, checksum_count,
-         epoch) = struct.unpack_from("<4sIIIQQ", root, 0)
+        (magic, section_count, extent_count, checksum_crc, checksum_count, epoch, kept_count,
+         *reserved) = struct.unpack_from("<4sIIIQQIIQQII", root, 0)
         demand(magic == b"RDIR" and epoch == self.epoch, "directory header")
         demand(section_count <= 64 and extent_count <= 1 << 20, "directory counts")
-        demand(self.root_bytes == 32 + 64 * section_count + 16 * extent_count, "length of the root")
+        kept_at = 64 + 64 * section_count + 16 * extent_count
+        demand(kept_count <= 1024 and self.root_bytes == kept_at + 32 * kept_count, "length of the root")
+        demand(not any(reserved), "reserved bytes are zero in this version")
+        kept = [struct.unpack_from("<QQQII", root, kept_at + 32 * i) for i in range(kept_count)]
+        epochs = [0] + [record[0] for record in kept]
+        demand(all(a < b for a, b in zip(epochs, epochs[1:])) and epochs[-1] <= max(epoch - 2, 0), "kept versions")
         demand(self.root_bytes + 4 * checksum_count == self.directory_bytes, "checksums outside the directory")
         table = self.data[self.directory_offset + self.root_bytes:][:4 * checksum_count]
         demand(crc32c(table) == checksum_crc, "checksum of the checksums")
@@ -182,10 +187,10 @@ class Index:
         self.sections = {}
         next_extent = next_checksum = 0
         for i in range(section_count):
-            record = struct.unpack_from("<IIIIIIQQIIQQ", root, 32 + 64 * i)
+            record = struct.unpack_from("<IIIIIIQQIIQQ", root, 64 + 64 * i)
             first, count = record[8], record[9]
             demand(first == next_extent and count <= extent_count - first, "extents of section %d" % record[0])
-            extents = [struct.unpack_from("<QQ", root, 32 + 64 * section_count + 16 * (first + k)) for k in range(count)]
+            extents = [struct.unpack_from("<QQ", root, 64 + 64 * section_count + 16 * (first + k)) for k in range(count)]
             section = Section(self.data, record, extents)
             self.check_section(section, next_checksum)
             demand(section.id not in self.sections, "section %d is there twice" % section.id)

@@ -65,6 +65,11 @@ class Directory : public ::testing::Test {
         add(3, RHUMB__SECTION_APPEND, kBlock, 8, 0, 0);
         encoded_->epoch = 12;
         encoded_->checksum_crc = 0xC0FFEE;
+        encoded_->kept = static_cast<rhumb__kept_version *>(rhumb__alloc_zeroed(2, sizeof *encoded_->kept));
+        ASSERT_NE(encoded_->kept, nullptr);
+        encoded_->kept[0] = {3, 7 * kBlock, 3000, 1000, 0xABCD};
+        encoded_->kept[1] = {10, 9 * kBlock, 5000, 2000, 0xEF01};
+        encoded_->kept_count = 2;
     }
 
     void encode() {
@@ -93,6 +98,13 @@ class Directory : public ::testing::Test {
     template <typename T> void change(uint64_t position, T value) { memcpy(&root_[position], &value, sizeof value); }
     uint64_t record_at(uint32_t index, size_t field) const {
         return sizeof(rhumb__directory_header) + index * sizeof(rhumb__section_record) + field;
+    }
+    uint64_t kept_at(uint32_t index, size_t field) const {
+        uint64_t position = sizeof(rhumb__directory_header);
+        for (uint32_t i = 0; i < encoded_->section_count; i++) {
+            position += sizeof(rhumb__section_record) + encoded_->entries[i].extents.count * sizeof(rhumb__extent);
+        }
+        return position + index * sizeof(rhumb__kept_version) + field;
     }
     uint64_t extent_at(uint32_t index, size_t field) const {
         return sizeof(rhumb__directory_header) + encoded_->section_count * sizeof(rhumb__section_record) +
@@ -135,6 +147,8 @@ TEST_F(Directory, IsReadAsItWasEncoded) {
         }
     }
     EXPECT_EQ(read_->checksum_count, checksum_count);
+    ASSERT_EQ(read_->kept_count, 2u);
+    EXPECT_EQ(memcmp(read_->kept, encoded_->kept, 2 * sizeof *read_->kept), 0);
 }
 
 TEST_F(Directory, MayHaveNoSections) {
@@ -195,7 +209,13 @@ TEST_F(Directory, RefusesImpossibleFields) {
         {"extent count beyond all", header(offsetof(rhumb__directory_header, extent_count)), UINT32_MAX, false},
         {"checksum count", header(offsetof(rhumb__directory_header, checksum_count)), 1, true},
         {"checksum count beyond all", header(offsetof(rhumb__directory_header, checksum_count)), UINT64_MAX, true},
-        {"epoch", header(offsetof(rhumb__directory_header, epoch)), 11, true},
+        {"epoch", header(offsetof(rhumb__directory_header, epoch)), 13, true},
+        {"kept count", header(offsetof(rhumb__directory_header, kept_count)), 1, false},
+        {"kept count beyond all", header(offsetof(rhumb__directory_header, kept_count)), UINT32_MAX, false},
+        {"kept version of no epoch", kept_at(0, offsetof(rhumb__kept_version, epoch)), 0, true},
+        {"kept versions out of order", kept_at(0, offsetof(rhumb__kept_version, epoch)), 10, true},
+        {"kept version that is the previous", kept_at(1, offsetof(rhumb__kept_version, epoch)), 11, true},
+        {"kept version of the future", kept_at(1, offsetof(rhumb__kept_version, epoch)), UINT64_MAX, true},
         {"an id twice", record_at(1, offsetof(rhumb__section_record, id)), 1, false},
         {"kind 0", record_at(0, offsetof(rhumb__section_record, kind)), 0, false},
         {"kind 3", record_at(0, offsetof(rhumb__section_record, kind)), 3, false},
