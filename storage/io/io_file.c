@@ -204,7 +204,12 @@ rhumb_status rhumb__io_file_sync_result(rhumb__io_file *file, int os_errno) {
 }
 
 rhumb_status rhumb__io_file_sync_now(rhumb__io_file *file) {
-    return rhumb__io_file_sync_result(file, fdatasync(file->fd) == 0 ? 0 : errno);
+    int result;
+    /* A sync that a signal has cut short has reported nothing about what it was to write, and dropped nothing. */
+    do {
+        result = fdatasync(file->fd);
+    } while (result != 0 && errno == EINTR);
+    return rhumb__io_file_sync_result(file, result == 0 ? 0 : errno);
 }
 
 /* ---- size and space ---- */
@@ -408,20 +413,34 @@ rhumb_status rhumb__io_file_sync_directory(const char *path) {
         memcpy(directory, path, length);
         directory[length] = '\0';
     }
-    const int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd;
+    do {
+        fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    } while (fd < 0 && errno == EINTR);
     if (fd < 0) return rhumb__fail_errno(errno, directory, RHUMB_OFFSET_NONE, "cannot open the directory to sync it");
-    if (fsync(fd) != 0 && errno != EINVAL && !means_unsupported(errno))
+    int result;
+    do {
+        result = fsync(fd);
+    } while (result != 0 && errno == EINTR);
+    if (result != 0 && errno != EINVAL && !means_unsupported(errno))
         status = rhumb__fail_errno(errno, directory, RHUMB_OFFSET_NONE, "cannot sync the directory");
     close(fd);
     return status;
 }
 
+/* Network and user-space file systems may return EINTR although the change has been made; the name is gone then. */
 rhumb_status rhumb__io_file_remove(const char *path) {
-    if (unlink(path) != 0) return rhumb__fail_errno(errno, path, RHUMB_OFFSET_NONE, "cannot remove");
-    return RHUMB_OK;
+    int result = unlink(path);
+    const bool interrupted = result != 0 && errno == EINTR;
+    while (result != 0 && errno == EINTR) result = unlink(path);
+    if (result == 0 || (interrupted && errno == ENOENT)) return RHUMB_OK;
+    return rhumb__fail_errno(errno, path, RHUMB_OFFSET_NONE, "cannot remove");
 }
 
 rhumb_status rhumb__io_file_rename(const char *from, const char *to) {
-    if (rename(from, to) != 0) return rhumb__fail_errno(errno, from, RHUMB_OFFSET_NONE, "cannot rename to %s", to);
-    return RHUMB_OK;
+    int result = rename(from, to);
+    const bool interrupted = result != 0 && errno == EINTR;
+    while (result != 0 && errno == EINTR) result = rename(from, to);
+    if (result == 0 || (interrupted && errno == ENOENT)) return RHUMB_OK;
+    return rhumb__fail_errno(errno, from, RHUMB_OFFSET_NONE, "cannot rename to %s", to);
 }

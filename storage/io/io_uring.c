@@ -169,7 +169,7 @@ static rhumb_status uring_drain(rhumb__io *io) {
     return rhumb__io_file_failure_take(&uring->file);
 }
 
-/* Syncs through the ring. Falls back to fdatasync only on results that mean that no sync was begun. */
+/* Syncs through the ring. Falls back to fdatasync only on results that mean that no sync was carried out. */
 static rhumb_status sync_file(uring_file *uring) {
     struct io_uring_sqe *entry = uring->ring_usable ? io_uring_get_sqe(&uring->ring) : NULL;
     if (entry == NULL) return rhumb__io_file_sync_now(&uring->file);
@@ -177,7 +177,7 @@ static rhumb_status sync_file(uring_file *uring) {
     if (!submit_entry(uring)) return rhumb__io_file_sync_now(&uring->file);
     uint64_t index_unused;
     const int result = wait_completion(uring, &index_unused);
-    if (result == -ECANCELED || result == -EINVAL || result == -EOPNOTSUPP)
+    if (result == -ECANCELED || result == -EINVAL || result == -EOPNOTSUPP || result == -EINTR)
         return rhumb__io_file_sync_now(&uring->file);
     return rhumb__io_file_sync_result(&uring->file, result < 0 ? -result : 0);
 }
