@@ -4,7 +4,7 @@
  * Each struct begins with its size as the caller knows it. A smaller one comes from a program compiled earlier: the
  * fields it lacks keep their defaults. A larger one comes from a program compiled later: it is accepted if it asks for
  * nothing that this library does not know, that is, if its unknown bytes are zero. Structs that the library fills are
- * written as far as both sides know them.
+ * written to the end that the caller states: fields that this library does not know become zero.
  */
 #include "api/options.h"
 
@@ -17,6 +17,9 @@ static_assert(RHUMB_M_MAX == RHUMB__M_MAX, "the manual states the limit");
 static_assert(RHUMB_LEVEL_MAX == RHUMB__LEVEL_MAX, "the manual states the limit");
 
 #define SYNC_INTERVAL_MS 100u
+
+/* A caller's struct that claims to be larger has not been set up. */
+#define STRUCT_BYTES_MAX 65536u
 
 /* The fields that rhumb_index_options and rhumb__params have in common, under the same names. */
 #define COPY_PARAMETERS(target, source)                                                                                \
@@ -38,9 +41,7 @@ static_assert(RHUMB_LEVEL_MAX == RHUMB__LEVEL_MAX, "the manual states the limit"
 
 /* Sets every field to zero that the defaults do not have. */
 static void init(void *options, size_t size, const void *defaults, size_t defaults_bytes) {
-    if (options == NULL) return;
-    memset(options, 0, size);
-    rhumb__struct_give(options, size, defaults, defaults_bytes);
+    if (options != NULL) rhumb__struct_give(options, size, defaults, defaults_bytes);
 }
 
 void rhumb_index_options_init(rhumb_index_options *options, size_t size) {
@@ -82,7 +83,7 @@ rhumb_status rhumb__options_take(void *target, size_t target_bytes, const void *
     if (options == NULL) return RHUMB_OK;
     size_t size;
     memcpy(&size, options, sizeof size);
-    if (size < sizeof size || size > 65536) {
+    if (size < sizeof size || size > STRUCT_BYTES_MAX) {
         return rhumb__fail(RHUMB_E_INVALID, "%s.size is %zu; %s_init sets it", name, size, name);
     }
     const uint8_t *bytes = options;
@@ -91,17 +92,19 @@ rhumb_status rhumb__options_take(void *target, size_t target_bytes, const void *
         return rhumb__fail(RHUMB_E_INVALID,
                            "%s uses a field at byte %zu that this version of the library does not know", name, i);
     }
-    rhumb__struct_give(target, target_bytes, options, size);
+    memcpy(target, options, rhumb__min_u64(size, target_bytes));
     return RHUMB_OK;
 }
 
 rhumb_status rhumb__struct_check(const void *target, size_t size, const char *name) {
-    if (target != NULL && size >= sizeof size) return RHUMB_OK;
+    if (target != NULL && size >= sizeof size && size <= STRUCT_BYTES_MAX) return RHUMB_OK;
     return rhumb__fail(RHUMB_E_INVALID, "%s is NULL or of size %zu", name, size);
 }
 
 void rhumb__struct_give(void *target, size_t size, const void *filled, size_t filled_bytes) {
-    memcpy(target, filled, rhumb__min_u64(size, filled_bytes));
+    const size_t known_bytes = rhumb__min_u64(size, filled_bytes);
+    memcpy(target, filled, known_bytes);
+    memset((uint8_t *)target + known_bytes, 0, size - known_bytes);
 }
 
 rhumb_status rhumb__path_check(const char *path, const char *name) {

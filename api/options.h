@@ -18,10 +18,12 @@ rhumb_status rhumb__path_check(const char *path, const char *name) RHUMB_NODISCA
 rhumb_status rhumb__options_take(void *target, size_t target_bytes, const void *options,
                                  const char *name) RHUMB_NODISCARD;
 
-/* Fails for a caller's struct that is to be filled if it is NULL or too small for its own size field. */
+/* Fails for a caller's struct that is to be filled if it is NULL, too small for its own size field,
+ * or larger than any struct of the interface will be. */
 rhumb_status rhumb__struct_check(const void *target, size_t size, const char *name) RHUMB_NODISCARD;
 
-/* Copies a struct that this library has filled into a caller's struct of `size` bytes: as many bytes as both have. */
+/* Copies a struct that this library has filled into a caller's struct of `size` bytes: as many bytes as both have, and
+ * zeros to the end of a larger one. */
 void rhumb__struct_give(void *target, size_t size, const void *filled, size_t filled_bytes);
 
 /* Reads the custom metric of a caller's options: name and function, or neither. */

@@ -68,7 +68,8 @@
  *   Every options struct begins with its size, set by its _init function, so that programs compiled against an older
  *   version of the library keep working. NULL in place of options means all defaults. Structs that the library fills
  *   (statistics, reports) are passed with their size for the same reason: fields that an older struct lacks are not
- *   written.
+ *   written. Programs may also be newer than the library: fields that the library does not know must be zero in options
+ *   (as the _init functions leave them; otherwise RHUMB_E_INVALID), and become zero in structs that it fills.
  *
  * VECTORS
  *   A vector is an array of `dim` components of the index's element type. It needs no alignment. Several vectors lie
