@@ -137,21 +137,8 @@ done:
 
 uint64_t rhumb_index_count(const rhumb_index *index) {
     if (index == NULL) return 0;
-    rhumb__scratch *scratch = NULL;
-    rhumb__graph *graph = NULL;
-    /* The handle's own content does not change. Scratch memory keeps a refresh from closing the graph; where there is
-     * no memory for it, the lock does, because a count cannot report a failure. */
-    rhumb_index *handle = (rhumb_index *)index;
-    const bool has_scratch = rhumb__handle_enter(handle, &scratch, &graph) == RHUMB_OK;
-    if (!has_scratch) {
-        rhumb__mutex_lock(&handle->refresh_lock);
-        graph = atomic_load(&handle->scratch_pool.graph);
-    }
-    const uint64_t count = rhumb__graph_live_count(graph);
-    if (has_scratch) {
-        rhumb__scratch_give(scratch);
-    } else {
-        rhumb__mutex_unlock(&handle->refresh_lock);
-    }
+    rhumb__glance glance;
+    const uint64_t count = rhumb__graph_live_count(rhumb__handle_glance(index, &glance));
+    rhumb__handle_glance_end(&glance);
     return count;
 }

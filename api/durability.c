@@ -1,8 +1,8 @@
 /* durability.c - what is on the disk, and which version of it a handle shows: sync, checkpoint, operation numbers,
  * refresh. Checks arguments; the work is done by the engine.
  *
- * Locking: refresh_lock of the handle, while a read-only handle exchanges its graph or reads a number from it. On
- * failure a handle keeps the graph it had.
+ * Locking: refresh_lock of the handle, while a read-only handle exchanges its graph. On failure a handle keeps the graph
+ * it had.
  */
 #include "api/handle.h"
 #include "base/status.h"
@@ -32,16 +32,14 @@ rhumb_status rhumb_index_wait_idle(rhumb_index *index) {
     return rhumb__background_wait_idle(index->writer);
 }
 
-/* The number that `of_log` returns, or that of the checkpoint which a read-only handle shows. A refresh may close that
- * handle's graph at any time, so the number is read under the lock that a refresh holds. */
+/* The number that `of_log` returns, or that of the checkpoint which a read-only handle shows. */
 static uint64_t read_lsn(const rhumb_index *index, uint64_t (*of_log)(rhumb__log *log)) {
     if (index == NULL) return 0;
     if (index->writer != NULL) return of_log(index->writer->log);
-    rhumb_index *handle = (rhumb_index *)index;
-    rhumb__mutex_lock(&handle->refresh_lock);
-    const rhumb__graph *graph = atomic_load(&handle->scratch_pool.graph);
+    rhumb__glance glance;
+    const rhumb__graph *graph = rhumb__handle_glance(index, &glance);
     const uint64_t lsn = graph->counts.lsn;
-    rhumb__mutex_unlock(&handle->refresh_lock);
+    rhumb__handle_glance_end(&glance);
     return lsn;
 }
 

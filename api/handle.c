@@ -48,6 +48,26 @@ rhumb_status rhumb__handle_check(const rhumb_index *index, bool for_writing) {
     return RHUMB_OK;
 }
 
+rhumb__graph *rhumb__handle_glance(const rhumb_index *index, rhumb__glance *glance_out) {
+    /* The handle's own content does not change. */
+    rhumb_index *handle = (rhumb_index *)index;
+    *glance_out = (rhumb__glance){.pool = &handle->scratch_pool};
+    rhumb__graph *graph = NULL;
+    rhumb_error before;
+    rhumb__error_save(&before);
+    if (rhumb__handle_enter(handle, &glance_out->scratch, &graph) == RHUMB_OK) return graph;
+    rhumb__error_restore(&before);
+    return rhumb__scratch_pool_borrow(glance_out->pool);
+}
+
+void rhumb__handle_glance_end(const rhumb__glance *glance) {
+    if (glance->scratch != NULL) {
+        rhumb__scratch_give(glance->scratch);
+    } else {
+        rhumb__scratch_pool_return(glance->pool);
+    }
+}
+
 rhumb_status rhumb__handle_find(rhumb__graph *graph, uint64_t key, uint32_t *slot_out) {
     *slot_out = rhumb__graph_await_live(graph, key);
     if (*slot_out != RHUMB__SLOT_NONE) return RHUMB_OK;

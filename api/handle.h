@@ -39,6 +39,18 @@ static inline void rhumb__handle_leave(rhumb__scratch *scratch) {
     if (scratch != NULL) rhumb__scratch_give(scratch);
 }
 
+/* A short look at the current graph, for a call that cannot report a failure. */
+typedef struct rhumb__glance {
+    rhumb__scratch *scratch;   /* keeps the graph; or NULL, where there is no memory for one */
+    rhumb__scratch_pool *pool; /* that the graph is borrowed from then */
+} rhumb__glance;
+
+/* Returns the handle's current graph, which stays valid until rhumb__handle_glance_end. Takes no lock and never fails;
+ * the caller calls nothing else in between. May be called inside any other call on the handle, by a filter for example,
+ * while another thread exchanges the graph. */
+rhumb__graph *rhumb__handle_glance(const rhumb_index *index, rhumb__glance *glance_out);
+void rhumb__handle_glance_end(const rhumb__glance *glance);
+
 /* Finds the slot of a key whose node can be read; while the key is being replaced, waits for its new node.
  * RHUMB_E_NOTFOUND. */
 rhumb_status rhumb__handle_find(rhumb__graph *graph, uint64_t key, uint32_t *slot_out) RHUMB_NODISCARD;

@@ -189,7 +189,10 @@ typedef enum rhumb_filter_plan {
  *
  * It is called on the threads that search, on several at the same time in a batch; a few times per key, in no
  * particular order, and also about keys that are not results. Its answer must not change during a search. It may call
- * functions of this library, except those that close or refresh the handle, compact the index or make a checkpoint. */
+ * functions of this library, also on the handle that searches, while other threads refresh or compact it. Exceptions are
+ * the functions that close or refresh that handle, compact its index or make a checkpoint of it, which
+ * rhumb_index_metadata_set, rhumb_topology_export and, in mode none, rhumb_index_sync do; and those that wait for such
+ * work: rhumb_index_wait_idle and, on a handle that writes, rhumb_index_verify. */
 typedef bool (*rhumb_filter_fn)(void *context, uint64_t key);
 
 /* Which keys a search may return: those of an array, of a bitmap, or those for which a function returns true.

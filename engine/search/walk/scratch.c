@@ -25,18 +25,32 @@ void rhumb__scratch_pool_init(rhumb__scratch_pool *pool, rhumb__graph *graph) {
     pool->id = atomic_fetch_add(&pool_count, 1) + 1;
     atomic_store(&pool->first, NULL);
     atomic_store(&pool->graph, graph);
+    atomic_store(&pool->borrowed, NULL);
 }
 
-static bool try_take(rhumb__scratch_pool *pool, rhumb__scratch *scratch) {
+/* Puts the pool's graph into a user's place, if that is free. */
+static bool try_bind(rhumb__scratch_pool *pool, _Atomic(rhumb__graph *) *place) {
     rhumb__graph *graph = atomic_load(&pool->graph);
     rhumb__graph *expected = NULL;
-    if (!atomic_compare_exchange_strong(&scratch->graph, &expected, graph)) return false;
+    if (!atomic_compare_exchange_strong(place, &expected, graph)) return false;
     for (;;) {
         rhumb__graph *now = atomic_load(&pool->graph);
         if (now == graph) return true;
         graph = now;
-        atomic_store(&scratch->graph, graph);
+        atomic_store(place, graph);
     }
+}
+
+static bool try_take(rhumb__scratch_pool *pool, rhumb__scratch *scratch) { return try_bind(pool, &scratch->graph); }
+
+rhumb__graph *rhumb__scratch_pool_borrow(rhumb__scratch_pool *pool) {
+    while (!try_bind(pool, &pool->borrowed)) sched_yield();
+    return atomic_load_explicit(&pool->borrowed, memory_order_relaxed);
+}
+
+/* Release as in rhumb__scratch_give. */
+void rhumb__scratch_pool_return(rhumb__scratch_pool *pool) {
+    atomic_store_explicit(&pool->borrowed, NULL, memory_order_release);
 }
 
 rhumb_status rhumb__scratch_take(rhumb__scratch_pool *pool, rhumb__scratch **scratch_out) {
@@ -83,6 +97,7 @@ void rhumb__scratch_pool_wait(rhumb__scratch_pool *pool, rhumb__graph *old) {
     for (rhumb__scratch *scratch = atomic_load(&pool->first); scratch != NULL; scratch = scratch->next) {
         while (old != NULL && atomic_load(&scratch->graph) == old) sched_yield();
     }
+    while (old != NULL && atomic_load(&pool->borrowed) == old) sched_yield();
 }
 
 rhumb__graph *rhumb__scratch_pool_switch(rhumb__scratch_pool *pool, rhumb__graph *graph) {

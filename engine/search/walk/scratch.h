@@ -59,7 +59,8 @@ typedef struct rhumb__scratch {
 struct rhumb__scratch_pool {
     uint64_t id; /* unique among all pools that the process ever had */
     _Atomic(rhumb__scratch *) first;
-    _Atomic(rhumb__graph *) graph; /* the graph that new users get */
+    _Atomic(rhumb__graph *) graph;    /* the graph that new users get */
+    _Atomic(rhumb__graph *) borrowed; /* the graph of a user without a scratch; NULL: there is none */
 };
 
 /* Initialises an empty pool whose users get `graph`. */
@@ -71,6 +72,11 @@ rhumb_status rhumb__scratch_take(rhumb__scratch_pool *pool, rhumb__scratch **scr
 /* Returns a scratch to its pool. Its user must not use the graph afterwards. */
 void rhumb__scratch_give(rhumb__scratch *scratch);
 
+/* Returns the pool's graph, which stays in use until rhumb__scratch_pool_return, without a scratch and so without memory.
+ * One user at a time; the others wait for it, so it must be quick and take nothing else. */
+rhumb__graph *rhumb__scratch_pool_borrow(rhumb__scratch_pool *pool);
+void rhumb__scratch_pool_return(rhumb__scratch_pool *pool);
+
 /* Returns the graph that a taken scratch is bound to. */
 static inline rhumb__graph *rhumb__scratch_graph(rhumb__scratch *scratch) {
     return atomic_load_explicit(&scratch->graph, memory_order_relaxed);
@@ -79,7 +85,7 @@ static inline rhumb__graph *rhumb__scratch_graph(rhumb__scratch *scratch) {
 /* Sets the pool's graph, and returns the previous one, which may still be in use. */
 rhumb__graph *rhumb__scratch_pool_set(rhumb__scratch_pool *pool, rhumb__graph *graph);
 
-/* Waits until no scratch is bound to a previous graph of the pool. */
+/* Waits until nobody uses a previous graph of the pool. */
 void rhumb__scratch_pool_wait(rhumb__scratch_pool *pool, rhumb__graph *old);
 
 /* Sets the pool's graph, waits until the previous one is out of use, and returns that one. */
