@@ -56,6 +56,8 @@
     X(BACKGROUND, "background.lock", SINGLE)                                                                           \
     /* storage/section.h: the rows of one chunk of any other section */                                                \
     X(CHUNK, "chunk of a section", ASCENDING)                                                                          \
+    /* base/row_failure.h: which row of a batch failed first */                                                        \
+    X(ROW_FAILURE, "row failure lock", SINGLE)                                                                         \
     /* base/log_message.c: the function that receives messages, also while it runs */                                  \
     X(LOG_MESSAGE, "log message lock", SINGLE)
 

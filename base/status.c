@@ -91,6 +91,25 @@ rhumb_status rhumb__fail_errno(int os_errno, const char *path, uint64_t offset, 
     return status;
 }
 
+void rhumb__error_prefix(const char *format, ...) {
+    char prefix[128];
+    char *message = thread_record.message;
+    va_list arguments;
+    va_start(arguments, format);
+    const int written = vsnprintf(prefix, sizeof prefix, format, arguments);
+    va_end(arguments);
+    if (written < 0) return;
+    size_t prefix_bytes = strlen(prefix);
+    /* A message that becomes too long loses its end. */
+    size_t kept_bytes = strlen(message);
+    if (kept_bytes > sizeof thread_record.message - 1 - prefix_bytes)
+        kept_bytes = sizeof thread_record.message - 1 - prefix_bytes;
+    memmove(message + prefix_bytes, message, kept_bytes);
+    memcpy(message, prefix, prefix_bytes);
+    message[prefix_bytes + kept_bytes] = '\0';
+    make_one_line(thread_record.message);
+}
+
 void rhumb__error_save(rhumb_error *record_out) { *record_out = thread_record; }
 
 void rhumb__error_restore(const rhumb_error *record) { thread_record = *record; }

@@ -28,6 +28,9 @@ rhumb_status rhumb__fail_at(rhumb_status status, const char *path, uint64_t offs
 rhumb_status rhumb__fail_errno(int os_errno, const char *path, uint64_t offset, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* Puts a text, such as the number of the row that is wrong, before the message of this thread's record. */
+void rhumb__error_prefix(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* Copy this thread's record out, or replace it: this is how a worker's failure reaches the thread that waits for it. */
 void rhumb__error_save(rhumb_error *record_out);
 void rhumb__error_restore(const rhumb_error *record);

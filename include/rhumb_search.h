@@ -57,7 +57,9 @@ RHUMB_API rhumb_status rhumb_index_search(rhumb_index *index, const void *query,
 
 /* Runs `query_count` searches on several threads.
  *
- * A query that is invalid fails the whole batch.
+ * A query that is invalid fails the whole batch, before any is searched for; the message names the first. Only a failure
+ * of another kind (RHUMB_E_NOMEM, filter.keys whose order is found wrong during a search) may leave the answers of some
+ * queries in the arrays.
  *
  * Parameters:
  *   queries         `query_count` vectors, one after the other

@@ -18,6 +18,7 @@
 #include "base/bits.h"
 #include "base/clock.h"
 #include "base/parallel.h"
+#include "base/row_failure.h"
 #include "base/status.h"
 #include "engine/build/insert.h"
 #include "engine/build/remove.h"
@@ -36,6 +37,7 @@ typedef struct insert_job {
     _Atomic uint64_t inserted_count;
     _Atomic uint64_t lsn; /* the highest of all records */
     _Atomic bool stopped;
+    rhumb__row_failure failure;
 } insert_job;
 
 static uint64_t key_of(const rhumb__batch_insert_spec *spec, uint64_t i) {
@@ -68,6 +70,11 @@ static rhumb_status insert_one(insert_job *job, rhumb__scratch **scratch, uint64
     atomic_fetch_add_explicit(&job->inserted_count, 1, memory_order_relaxed);
 done:
     rhumb__writer_leave(job->writer);
+    if (status == RHUMB_OK) return status;
+    if (rhumb__row_is_wrong(status)) {
+        rhumb__error_prefix("row %llu (key %llu): ", (unsigned long long)i, (unsigned long long)in.key);
+    }
+    rhumb__row_failure_note(&job->failure, i);
     return status;
 }
 
@@ -103,6 +110,7 @@ static rhumb_status batch_run(insert_job *job) {
     uint32_t thread_count = spec->thread_count;
     if (spec->count < thread_count) thread_count = (uint32_t)rhumb__max_u64(spec->count, 1);
     rhumb_status status = rhumb__parallel_run(thread_count, insert_worker, job);
+    if (status != RHUMB_OK) status = rhumb__row_failure_take(&job->failure, status);
     if (status == RHUMB_OK && spec->progress != NULL &&
         !spec->progress(spec->progress_context, spec->count, spec->count)) {
         status = rhumb__fail(RHUMB_E_CANCELLED, "stopped by the caller at the end");
@@ -169,7 +177,7 @@ done:
 
 rhumb_status rhumb__batch_insert(rhumb__writer *writer, rhumb__scratch_pool *pool, const rhumb__batch_insert_spec *spec,
                                  uint64_t *inserted_count_out) {
-    insert_job job = {.writer = writer, .pool = pool, .spec = spec};
+    insert_job job = {.writer = writer, .pool = pool, .spec = spec, .failure = RHUMB__ROW_FAILURE_NONE};
     rhumb_status status = spec->partial ? batch_run(&job) : insert_whole(&job);
     *inserted_count_out = atomic_load(&job.inserted_count);
     /* Also after a failure that leaves something in. */

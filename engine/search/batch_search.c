@@ -1,27 +1,68 @@
-/* batch_search.c - see batch_search.h. The threads take the next few queries from a shared counter, so no thread waits
- * for a slower one. A thread keeps its scratch for the whole call.
+/* batch_search.c - see batch_search.h.
+ *
+ * The threads take the next few queries from a shared counter, so no thread waits for a slower one. A thread keeps its
+ * scratch for the whole call. All queries are checked before the first is searched for, so a query that is wrong leaves
+ * the caller's arrays as they were; between the two steps the threads wait for each other, which takes no longer than
+ * checking a few queries.
  */
 #include "engine/search/batch_search.h"
+
+#include <sched.h>
 
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/parallel.h"
+#include "base/row_failure.h"
 #include "base/status.h"
+#include "engine/search/walk/query.h"
 
 #define SEARCHES_PER_TURN 8u
 
 typedef struct search_job {
     rhumb__scratch_pool *pool;
     const rhumb__batch_search *search;
+    _Atomic uint64_t next_check;
+    _Atomic uint64_t checked_count;
     _Atomic uint64_t next;
     _Atomic bool stopped;
+    rhumb__row_failure failure;
 } search_job;
 
-static rhumb_status search_one(const rhumb__batch_search *search, rhumb__scratch *scratch, uint64_t i) {
+/* Takes the next few queries of a counter; false if none are left, or if another thread has failed. */
+static bool take_turn(search_job *job, _Atomic uint64_t *next, uint64_t *begin_out, uint64_t *end_out) {
+    if (atomic_load_explicit(&job->stopped, memory_order_relaxed)) return false;
+    *begin_out = atomic_fetch_add_explicit(next, SEARCHES_PER_TURN, memory_order_relaxed);
+    *end_out = rhumb__min_u64(*begin_out + SEARCHES_PER_TURN, job->search->query_count);
+    return *begin_out < job->search->query_count;
+}
+
+static const void *query_of(const rhumb__batch_search *search, rhumb__scratch *scratch, uint64_t i) {
     RHUMB_ASSERT_DEBUG(i < search->query_count);
+    return (const uint8_t *)search->queries + i * rhumb__scratch_graph(scratch)->space.caller_bytes;
+}
+
+/* Checks queries until none are left, and waits until the other threads have checked theirs. */
+static rhumb_status check_queries(search_job *job, rhumb__scratch *scratch) {
+    uint64_t begin = 0;
+    uint64_t end = 0;
+    while (take_turn(job, &job->next_check, &begin, &end)) {
+        for (uint64_t i = begin; i < end; i++) {
+            const rhumb_status status = rhumb__query_set_vector(scratch, query_of(job->search, scratch, i));
+            if (status == RHUMB_OK) continue;
+            if (rhumb__row_is_wrong(status)) rhumb__error_prefix("query %llu: ", (unsigned long long)i);
+            rhumb__row_failure_note(&job->failure, i);
+            return status;
+        }
+        atomic_fetch_add(&job->checked_count, end - begin);
+    }
+    while (atomic_load(&job->checked_count) < job->search->query_count && !atomic_load(&job->stopped)) sched_yield();
+    return RHUMB_OK;
+}
+
+static rhumb_status search_one(const rhumb__batch_search *search, rhumb__scratch *scratch, uint64_t i) {
     rhumb__filter own;
     rhumb__request request = search->request;
-    request.query = (const uint8_t *)search->queries + i * rhumb__scratch_graph(scratch)->space.caller_bytes;
+    request.query = query_of(search, scratch, i);
     if (search->filter_of != NULL) request.filter = search->filter_of(search->filter_context, i, &own);
     rhumb__answer answer = {.keys = search->keys + i * search->k, .capacity = search->k};
     if (search->distances != NULL) answer.distances = search->distances + i * search->k;
@@ -35,22 +76,22 @@ static rhumb_status search_worker(void *context, uint32_t worker_index) {
     search_job *job = context;
     rhumb__scratch *scratch = NULL;
     rhumb_status status = rhumb__scratch_take(job->pool, &scratch);
-    if (status != RHUMB_OK) return status;
-    while (!atomic_load_explicit(&job->stopped, memory_order_relaxed)) {
-        const uint64_t begin = atomic_fetch_add_explicit(&job->next, SEARCHES_PER_TURN, memory_order_relaxed);
-        if (begin >= job->search->query_count) break;
-        const uint64_t end = rhumb__min_u64(begin + SEARCHES_PER_TURN, job->search->query_count);
+    uint64_t begin = 0;
+    uint64_t end = 0;
+    if (status != RHUMB_OK) goto done;
+    RHUMB_TRY(check_queries(job, scratch));
+    while (take_turn(job, &job->next, &begin, &end)) {
         for (uint64_t i = begin; i < end; i++) RHUMB_TRY(search_one(job->search, scratch, i));
     }
 done:
     if (status != RHUMB_OK) atomic_store(&job->stopped, true);
-    rhumb__scratch_give(scratch);
+    if (scratch != NULL) rhumb__scratch_give(scratch);
     return status;
 }
 
 rhumb_status rhumb__batch_search_run(rhumb__scratch_pool *pool, const rhumb__batch_search *search) {
     RHUMB_ASSERT_DEBUG(search->k > 0 && search->queries != NULL && search->keys != NULL);
-    search_job job = {.pool = pool, .search = search};
+    search_job job = {.pool = pool, .search = search, .failure = RHUMB__ROW_FAILURE_NONE};
     uint32_t thread_count = search->thread_count;
     const uint64_t turn_count = rhumb__divide_up(search->query_count, SEARCHES_PER_TURN);
     if (turn_count <= 1) {
@@ -58,5 +99,6 @@ rhumb_status rhumb__batch_search_run(rhumb__scratch_pool *pool, const rhumb__bat
     } else if (thread_count > turn_count) {
         thread_count = (uint32_t)turn_count;
     }
-    return rhumb__parallel_run(thread_count, search_worker, &job);
+    const rhumb_status status = rhumb__parallel_run(thread_count, search_worker, &job);
+    return status == RHUMB_OK ? status : rhumb__row_failure_take(&job.failure, status);
 }

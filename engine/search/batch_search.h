@@ -22,7 +22,8 @@ typedef struct rhumb__batch_search {
     size_t *found_counts; /* query_count, or NULL */
 } rhumb__batch_search;
 
-/* Runs the searches; the first failure ends all. The failures of rhumb__search_run. */
+/* Runs the searches; the first failure ends all. A query that is wrong is found before anything is written to the
+ * caller's arrays, and named. The failures of rhumb__search_run. */
 rhumb_status rhumb__batch_search_run(rhumb__scratch_pool *pool, const rhumb__batch_search *search) RHUMB_NODISCARD;
 
 #endif /* RHUMB_ENGINE_SEARCH_BATCH_SEARCH_H */
