@@ -37,6 +37,6 @@ Description: memory-mapped persistent index for approximate nearest neighbour se
 Version: $version
 Cflags: -I\${includedir}
 Libs: -L\${libdir} -lrhumb
-Libs.private: -lmimalloc -luring -lpthread -lm
+Libs.private: -luring -lpthread -lm
 END
 echo "rhumb $version is installed in $target"

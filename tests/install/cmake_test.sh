@@ -34,4 +34,10 @@ for header in include/*.h; do
     cmp "$header" "$prefix/$header" || fail "$header is not installed"
 done
 grep -qx "Version: $version" "$prefix/lib/pkgconfig/rhumb.pc" || fail "wrong version in rhumb.pc"
+for library in "$prefix"/lib/librhumb.so "$prefix"/lib/librhumb.a; do
+    if nm -AD "$library" 2>/dev/null | grep -q 'mi_malloc' || nm "$library" 2>/dev/null | grep -q ' U mi_'; then
+        fail "$library allocates with mimalloc, which replaces the malloc of its program"
+    fi
+done
+if grep -q mimalloc "$prefix/lib/pkgconfig/rhumb.pc"; then fail "rhumb.pc names mimalloc"; fi
 [ -s "$prefix/lib/librhumb.a" ] || fail "there is no static library"

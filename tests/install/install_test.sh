@@ -47,5 +47,19 @@ run "C++, shared"
 gcc -std=c11 $strict -I"$prefix/include" "$program" -o "$TEST_TMPDIR/program" "$prefix/lib/librhumb.a" $private
 run "C, static"
 
+# A program keeps its own malloc, whichever library it is linked with.
+check_malloc() {
+    owners=$(LD_LIBRARY_PATH=$prefix/lib "$TEST_TMPDIR/malloc_program" "$TEST_TMPDIR/$1.rhumb") ||
+        fail "the program that looks for malloc ended with $? ($1)"
+    grep -q '^malloc .*/libc\.so' <<<"$owners" || fail "malloc of the program is another one ($1): $owners"
+    ! grep -v '/libc\.so' <<<"$owners" || fail "functions for memory come from elsewhere ($1)"
+}
+gcc -std=c11 -I"$prefix/include" tests/install/malloc_program.c -o "$TEST_TMPDIR/malloc_program" -L"$prefix/lib" -lrhumb -ldl
+check_malloc shared
+gcc -std=c11 -I"$prefix/include" tests/install/malloc_program.c -o "$TEST_TMPDIR/malloc_program" \
+    "$prefix/lib/librhumb.a" $private -ldl
+check_malloc static
+if grep -q 'NEEDED.*mimalloc' <<<"$dynamic"; then fail "needs mimalloc"; fi
+
 "$prefix/bin/rhumb" --version >/dev/null || fail "the command line tool does not start"
 echo "all well"
