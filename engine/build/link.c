@@ -47,6 +47,7 @@ static void add_slots(rhumb__graph *graph, rhumb__scratch *scratch, const uint32
         if (rhumb__visited_add(&scratch->visited, slot)) continue;
         rhumb__candidate_pool_add(&scratch->pool, slot, rhumb__measure_slot(graph, scratch, slot));
     }
+    rhumb__candidate_pool_settle(&scratch->pool);
 }
 
 /* Adds the neighbours of `count` candidates to scratch->candidates, which holds these and has room for all

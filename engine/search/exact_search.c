@@ -86,5 +86,7 @@ rhumb_status rhumb__exact_nearest(rhumb__graph *graph, rhumb__scratch *scratch, 
                                   uint32_t count) {
     const rhumb__visitor visitor = {nearest_begin, nearest_take, &count};
     RHUMB_ASSERT_DEBUG(count > 0);
-    return rhumb__exact_visit(graph, scratch, estimate, &visitor);
+    const rhumb_status status = rhumb__exact_visit(graph, scratch, estimate, &visitor);
+    if (status == RHUMB_OK) rhumb__candidate_pool_settle(&scratch->pool);
+    return status;
 }

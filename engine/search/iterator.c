@@ -74,7 +74,8 @@ rhumb_status rhumb__iterator_new(rhumb__scratch *scratch, const rhumb__request *
     }
     memcpy(iterator->query, scratch->query, row_bytes);
     const uint32_t ef = rhumb__request_ef(request, graph);
-    iterator->nearest.entries = rhumb__alloc_resize(NULL, (size_t)ef + 1, sizeof *iterator->nearest.entries);
+    iterator->nearest.entries =
+        rhumb__alloc_resize(NULL, rhumb__candidate_pool_room(ef), sizeof *iterator->nearest.entries);
     if (iterator->nearest.entries == NULL) {
         status = rhumb__fail(RHUMB_E_NOMEM, "no memory for %u candidates", ef);
         goto done;
@@ -132,7 +133,7 @@ static void iterator_wait(rhumb__iterator *iterator, uint32_t slot_mark, float d
         return;
     }
     if (nearest->count == nearest->capacity) {
-        const rhumb__candidate last = nearest->entries[nearest->count - 1];
+        const rhumb__candidate last = rhumb__candidate_pool_farthest(nearest);
         rhumb__candidate_heap_add(&iterator->farther, last.slot_mark, last.distance);
     }
     rhumb__candidate_pool_add(nearest, slot_mark, distance);
@@ -209,6 +210,7 @@ static rhumb_status iterator_complete(rhumb__iterator *iterator, rhumb__graph *g
     RHUMB_TRY(rhumb__exact_visit(graph, scratch, estimate, &visitor));
     RHUMB_TRY(iterator_reserve(iterator, iterator->nearest.count));
     iterator->is_complete = true;
+    rhumb__candidate_pool_settle(&iterator->nearest);
     for (uint32_t i = 0; i < iterator->nearest.count; i++) {
         iterator_wait(iterator, iterator->nearest.entries[i].slot_mark, iterator->nearest.entries[i].distance);
     }

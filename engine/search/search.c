@@ -21,13 +21,6 @@
 
 /* ---- the answer ---- */
 
-static bool is_found(const rhumb__answer *answer, uint64_t key) {
-    for (uint64_t i = 0; i < answer->found_count; i++) {
-        if (answer->keys[i] == key) return true;
-    }
-    return false;
-}
-
 void rhumb__answer_pad(const rhumb__answer *answer) {
     RHUMB_ASSERT_DEBUG(answer->found_count <= answer->capacity);
     for (uint64_t i = answer->found_count; i < answer->capacity; i++) {
@@ -41,14 +34,17 @@ typedef struct emission {
     const rhumb__graph *graph;
     const rhumb__request *request;
     rhumb__answer *answer;
-    bool replacing; /* two nodes may have one key */
+    rhumb__key_set *emitted; /* keys in the answer, where two nodes may have one key; otherwise NULL */
 } emission;
 
 /* `replace_done` is the value of graph->replace_done when the search began. */
-static emission emission_begin(const rhumb__graph *graph, const rhumb__request *request, uint64_t replace_done,
+static emission emission_begin(rhumb__scratch *scratch, const rhumb__request *request, uint64_t replace_done,
                                rhumb__answer *answer) {
+    const rhumb__graph *graph = rhumb__scratch_graph(scratch);
+    const bool replacing = atomic_load(&graph->replace_begun) != replace_done;
     answer->found_count = 0;
-    return (emission){graph, request, answer, atomic_load(&graph->replace_begun) != replace_done};
+    if (replacing) rhumb__key_set_clear(&scratch->emitted);
+    return (emission){graph, request, answer, replacing ? &scratch->emitted : NULL};
 }
 
 static bool is_full(const emission *e) { return e->answer->found_count == e->answer->capacity; }
@@ -65,51 +61,62 @@ RHUMB__INLINE void emission_prefetch(const emission *e, const rhumb__candidate_p
 }
 
 /* Adds a node, for which there is room. */
-static void emit_node(const emission *e, uint32_t slot, float distance) {
+static rhumb_status emit_node(const emission *e, uint32_t slot, float distance) {
     rhumb__answer *answer = e->answer;
-    if ((rhumb__graph_node(e->graph, slot) & RHUMB__NODE_PRESENT) == 0) return;
+    if ((rhumb__graph_node(e->graph, slot) & RHUMB__NODE_PRESENT) == 0) return RHUMB_OK;
     const uint64_t key = rhumb__graph_key(e->graph, slot);
-    if (e->request->left_out != NULL && key == *e->request->left_out) return;
-    if (e->replacing && is_found(answer, key)) return;
+    if (e->request->left_out != NULL && key == *e->request->left_out) return RHUMB_OK;
+    if (e->emitted != NULL) {
+        const rhumb_status status = rhumb__key_set_reserve(e->emitted);
+        if (status != RHUMB_OK || rhumb__key_set_add(e->emitted, key)) return status;
+    }
     answer->keys[answer->found_count] = key;
     if (answer->distances != NULL) {
         answer->distances[answer->found_count] = rhumb__space_finish(&e->graph->space, distance);
     }
     answer->found_count++;
+    return RHUMB_OK;
 }
 
 /* Turns the nearest nodes into an answer. */
-static void emit_nodes(const emission *e, const rhumb__candidate_pool *nearest) {
+static rhumb_status emit_nodes(const emission *e, const rhumb__candidate_pool *nearest) {
+    rhumb_status status = RHUMB_OK;
     emission_prefetch(e, nearest, false);
     for (uint32_t i = 0; i < nearest->count && !is_full(e); i++) {
-        emit_node(e, rhumb__candidate_slot(nearest->entries[i]), nearest->entries[i].distance);
+        RHUMB_TRY(emit_node(e, rhumb__candidate_slot(nearest->entries[i]), nearest->entries[i].distance));
     }
     rhumb__answer_pad(e->answer);
+done:
+    return status;
 }
 
 /* Adds a node of a group, if it is an answer and has not been added. */
-static void emit_member(const emission *e, const rhumb__visited *emitted, uint32_t slot, float distance) {
-    if (rhumb__visited_add(emitted, slot)) return;
-    if (rhumb__filter_passes(e->graph, e->request->filter, slot)) emit_node(e, slot, distance);
+static rhumb_status emit_member(const emission *e, const rhumb__visited *emitted, uint32_t slot, float distance) {
+    if (rhumb__visited_add(emitted, slot)) return RHUMB_OK;
+    if (!rhumb__filter_passes(e->graph, e->request->filter, slot)) return RHUMB_OK;
+    return emit_node(e, slot, distance);
 }
 
 /* Turns the nearest nodes and their copies into an answer. The walk is over, so the set of visited nodes is free for
  * those that have been added: a copy can also be among the nearest itself, if it was linked only during the search. */
-static void emit_groups(const emission *e, rhumb__scratch *scratch, const rhumb__candidate_pool *nearest) {
+static rhumb_status emit_groups(const emission *e, rhumb__scratch *scratch, const rhumb__candidate_pool *nearest) {
+    rhumb_status status = RHUMB_OK;
     uint64_t followed_count = 0;
     emission_prefetch(e, nearest, true);
     rhumb__visited_clear(&scratch->visited);
     for (uint32_t i = 0; i < nearest->count && !is_full(e); i++) {
         const float distance = nearest->entries[i].distance;
         const uint32_t head = rhumb__candidate_slot(nearest->entries[i]);
-        emit_member(e, &scratch->visited, head, distance);
+        RHUMB_TRY(emit_member(e, &scratch->visited, head, distance));
         rhumb__copies copies = rhumb__group_copies(e->graph, head, followed_count);
         uint32_t copy;
         while (!is_full(e) && rhumb__group_next(e->graph, &copies, scratch->slot_limit, &followed_count, &copy)) {
-            emit_member(e, &scratch->visited, copy, distance);
+            RHUMB_TRY(emit_member(e, &scratch->visited, copy, distance));
         }
     }
     rhumb__answer_pad(e->answer);
+done:
+    return status;
 }
 
 /* ---- the k nearest ---- */
@@ -141,8 +148,8 @@ static rhumb_status search_exactly(rhumb__graph *graph, rhumb__scratch *scratch,
     for (uint32_t count = (uint32_t)answer->capacity + (request->left_out != NULL);; count *= 2) {
         const uint64_t replace_done = atomic_load(&graph->replace_done);
         RHUMB_TRY(rhumb__exact_nearest(graph, scratch, estimate, count));
-        const emission e = emission_begin(graph, request, replace_done, answer);
-        emit_nodes(&e, &scratch->pool);
+        const emission e = emission_begin(scratch, request, replace_done, answer);
+        RHUMB_TRY(emit_nodes(&e, &scratch->pool));
         const bool is_all = scratch->pool.count < count;
         if (answer->found_count == answer->capacity || is_all || count > UINT32_MAX / 4) break;
     }
@@ -169,12 +176,8 @@ static rhumb_status search_by_walk(rhumb__graph *graph, rhumb__scratch *scratch,
     const uint64_t replace_done = atomic_load(&graph->replace_done);
     RHUMB_TRY(rhumb__search_nearest(graph, scratch, &goal, &estimate, &nearest));
     if (nearest != NULL) {
-        const emission e = emission_begin(graph, request, replace_done, answer);
-        if (rhumb__graph_has_copies(graph)) {
-            emit_groups(&e, scratch, nearest);
-        } else {
-            emit_nodes(&e, nearest);
-        }
+        const emission e = emission_begin(scratch, request, replace_done, answer);
+        RHUMB_TRY(rhumb__graph_has_copies(graph) ? emit_groups(&e, scratch, nearest) : emit_nodes(&e, nearest));
         if (is_complete(graph, request, answer)) goto done;
     }
     status = search_exactly(graph, scratch, request, &estimate, answer);

@@ -385,6 +385,7 @@ rhumb_status rhumb__selective_walk(rhumb__graph *graph, rhumb__scratch *scratch,
     if (exact) goto done;
     RHUMB_TRY(offer_unlinked(&walk, &scan));
     /* A bridging walk that ran out of candidates may have found no way to other matching nodes. */
+    rhumb__candidate_pool_settle(&scratch->answers);
     const uint32_t found_count = scratch->answers.count;
     *finished_out = !walk.bridges || found_count >= goal->ef || found_count > estimate->match_count * 0.5;
 done:

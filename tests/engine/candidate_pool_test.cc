@@ -1,5 +1,6 @@
-// Goal: the candidate pool keeps the nearest candidates in order and returns them nearest first, each once; the visited
-// set is a set that can be emptied at once. Method: random operations, compared with a std::vector and a std::set.
+// Goal: the candidate pool, small or large, keeps the nearest candidates in order and returns them nearest first, each
+// once, in a time that does not grow with the square of its capacity; the visited set is a set that can be emptied at
+// once. Method: random operations, compared with a std::vector and a std::set.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -60,44 +61,115 @@ void expect_same(const rhumb__candidate_pool &pool, const Reference &reference) 
     }
 }
 
+// A pool of one capacity, its memory and what it should hold.
+class Trial {
+  public:
+    Trial(std::mt19937_64 &random, uint32_t capacity, uint32_t spread)
+        : random_(random), spread_(spread), memory_(rhumb__candidate_pool_room(capacity)), reference_(capacity) {
+        pool_.entries = memory_.data();
+        rhumb__candidate_pool_clear(&pool_, capacity);
+    }
+
+    void add() {
+        const float distance = static_cast<float>(random_() % spread_) - 3;
+        const uint32_t slot = static_cast<uint32_t>(random_()) & ~RHUMB__CANDIDATE_EXPANDED;
+        ASSERT_EQ(rhumb__candidate_pool_accepts(&pool_, distance), reference_.accepts(distance));
+        const bool expanded = random_() % 8 == 0;
+        rhumb__candidate_pool_add(&pool_, expanded ? slot | RHUMB__CANDIDATE_EXPANDED : slot, distance);
+        reference_.add(slot, distance, expanded);
+        ASSERT_EQ(rhumb__candidate_pool_farthest(&pool_).distance, reference_.entries().back().distance);
+    }
+    void take() {
+        uint32_t slot = 0, peeked = 0;
+        Entry *expected = reference_.next();
+        ASSERT_EQ(rhumb__candidate_pool_peek(&pool_, &peeked), expected != nullptr);
+        ASSERT_EQ(rhumb__candidate_pool_take(&pool_, &slot), expected != nullptr);
+        if (expected == nullptr) return;
+        EXPECT_EQ(peeked, slot);
+        ASSERT_EQ(slot, expected->slot);
+        expected->expanded = true;
+    }
+    void shift() {
+        if (pool_.count == 0) return;
+        const Entry expected = reference_.shift();
+        const rhumb__candidate first = rhumb__candidate_pool_shift(&pool_);
+        ASSERT_EQ(rhumb__candidate_slot(first), expected.slot);
+        ASSERT_EQ((first.slot_mark & RHUMB__CANDIDATE_EXPANDED) != 0, expected.expanded);
+    }
+    void step() {
+        if (random_() % 10 == 0) return shift();
+        if (random_() % 4 != 0) return add();
+        take();
+    }
+    void compare() {
+        rhumb__candidate_pool_settle(&pool_);
+        expect_same(pool_, reference_);
+    }
+
+  private:
+    std::mt19937_64 &random_;
+    uint32_t spread_; // of distances: many are equal, or hardly any
+    std::vector<rhumb__candidate> memory_;
+    rhumb__candidate_pool pool_ = {};
+    Reference reference_;
+};
+
 TEST(CandidatePool, BehavesLikeASortedListUnderRandomOperations) {
     std::mt19937_64 random(index_test::choose_seed());
     for (uint32_t capacity : {1u, 2u, 3u, 10u, 100u}) {
-        std::vector<rhumb__candidate> memory(capacity + 1);
-        rhumb__candidate_pool pool = {};
-        pool.entries = memory.data();
         for (int round = 0; round < 50; round++) {
-            rhumb__candidate_pool_clear(&pool, capacity);
-            Reference reference(capacity);
-            const uint32_t spread = round % 2 == 0 ? 8 : 1000000; // many equal distances, or hardly any
+            Trial trial(random, capacity, round % 2 == 0 ? 8 : 1000000);
             for (uint32_t step = 0; step < 400; step++) {
-                if (random() % 10 == 0 && pool.count > 0) {
-                    const Entry expected = reference.shift();
-                    const rhumb__candidate first = rhumb__candidate_pool_shift(&pool);
-                    ASSERT_EQ(rhumb__candidate_slot(first), expected.slot);
-                    ASSERT_EQ((first.slot_mark & RHUMB__CANDIDATE_EXPANDED) != 0, expected.expanded);
-                } else if (random() % 4 != 0) {
-                    const float distance = static_cast<float>(random() % spread) - 3;
-                    const uint32_t slot = static_cast<uint32_t>(random()) & ~RHUMB__CANDIDATE_EXPANDED;
-                    ASSERT_EQ(rhumb__candidate_pool_accepts(&pool, distance), reference.accepts(distance));
-                    const bool expanded = random() % 8 == 0;
-                    rhumb__candidate_pool_add(&pool, expanded ? slot | RHUMB__CANDIDATE_EXPANDED : slot, distance);
-                    reference.add(slot, distance, expanded);
-                } else {
-                    uint32_t slot = 0, peeked = 0;
-                    Entry *expected = reference.next();
-                    ASSERT_EQ(rhumb__candidate_pool_peek(&pool, &peeked), expected != nullptr);
-                    ASSERT_EQ(rhumb__candidate_pool_take(&pool, &slot), expected != nullptr);
-                    if (expected != nullptr) {
-                        EXPECT_EQ(peeked, slot);
-                        ASSERT_EQ(slot, expected->slot);
-                        expected->expanded = true;
-                    }
-                }
-                ASSERT_NO_FATAL_FAILURE(expect_same(pool, reference));
+                ASSERT_NO_FATAL_FAILURE(trial.step());
+                ASSERT_NO_FATAL_FAILURE(trial.compare());
             }
         }
     }
+}
+
+// Settled now and then, so that candidates are in both arrays most of the time.
+TEST(CandidatePool, BehavesLikeASortedListWhenItIsLarge) {
+    std::mt19937_64 random(index_test::choose_seed());
+    for (const uint32_t capacity : {RHUMB__SMALL_POOL_MAX + 1, 2 * RHUMB__SMALL_POOL_MAX}) {
+        for (const uint32_t spread : {8u, 3000u, 1000000u}) {
+            Trial trial(random, capacity, spread);
+            for (uint32_t i = 0; i < capacity + 300; i++) ASSERT_NO_FATAL_FAILURE(trial.add());
+            for (uint32_t step = 0; step < 6000; step++) {
+                ASSERT_NO_FATAL_FAILURE(trial.step());
+                if (random() % 500 != 0) continue;
+                ASSERT_NO_FATAL_FAILURE(trial.compare());
+            }
+            for (uint32_t step = 0; step < capacity; step++) ASSERT_NO_FATAL_FAILURE(trial.take());
+            ASSERT_NO_FATAL_FAILURE(trial.compare());
+            for (uint32_t step = 0; step < capacity; step++) ASSERT_NO_FATAL_FAILURE(trial.shift());
+        }
+    }
+}
+
+// Candidates that come nearer and nearer are the worst case of an array: each of them moves all others.
+TEST(CandidatePool, ALargeOneTakesCandidatesInAboutTheTimeOfASmallOne) {
+    const auto fill_ns = [](uint32_t capacity) {
+        const uint32_t count = 400000;
+        std::vector<rhumb__candidate> memory(rhumb__candidate_pool_room(capacity));
+        double best = 1e18;
+        for (int repetition = 0; repetition < 3; repetition++) {
+            rhumb__candidate_pool pool = {};
+            pool.entries = memory.data();
+            rhumb__candidate_pool_clear(&pool, capacity);
+            timespec begin = {}, end = {};
+            clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
+            for (uint32_t i = 0; i < count; i++) {
+                rhumb__candidate_pool_add(&pool, i, static_cast<float>(count - i));
+            }
+            clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+            best = std::min(best, static_cast<double>(end.tv_sec - begin.tv_sec) * 1e9 +
+                                      static_cast<double>(end.tv_nsec - begin.tv_nsec));
+        }
+        return best / count;
+    };
+    const double small_ns = fill_ns(RHUMB__SMALL_POOL_MAX);
+    // 64 times the capacity: an array takes 64 times as long or, beyond the cache, longer.
+    EXPECT_LT(fill_ns(64 * RHUMB__SMALL_POOL_MAX), 16 * small_ns);
 }
 
 TEST(CandidatePool, KeepsInfinityAndNegativeDistancesInOrder) {

@@ -2,6 +2,13 @@
  *
  * INVARIANT: entries ascend by distance, and there are at most `capacity`. An entry carries a mark once it is expanded,
  * that is, once its neighbours have been visited; all entries before `next` carry it. The search is over when all do.
+ *
+ * To insert into a sorted array is to move half of it, which is the fastest way for hundreds of candidates and a slow
+ * one for tens of thousands. A *large* pool (of a capacity above RHUMB__SMALL_POOL_MAX) adds to a second sorted array
+ * of some hundreds, the recent ones, and merges it into the first whenever it is full: that moves about the square root
+ * of the capacity per addition. Both kinds keep the same candidates in the same order. Whoever reads `entries` calls
+ * rhumb__candidate_pool_settle first.
+ *
  * Belongs to one thread at a time.
  */
 #ifndef RHUMB_ENGINE_SEARCH_WALK_CANDIDATE_POOL_H
@@ -15,30 +22,61 @@
 
 #define RHUMB__CANDIDATE_EXPANDED (UINT32_C(1) << 31)
 
+/* The largest capacity of a pool that is one array. */
+#define RHUMB__SMALL_POOL_MAX 1024u
+
 typedef struct rhumb__candidate {
     float distance;     /* raw */
     uint32_t slot_mark; /* the slot, and RHUMB__CANDIDATE_EXPANDED */
 } rhumb__candidate;
 
 typedef struct rhumb__candidate_pool {
-    rhumb__candidate *entries; /* room for capacity + 1 */
-    uint32_t count;
-    uint32_t capacity; /* candidates that are kept */
-    uint32_t next;     /* every entry before this one is expanded */
+    rhumb__candidate *entries; /* room for rhumb__candidate_pool_room(capacity) */
+    uint32_t count;            /* candidates in all */
+    uint32_t capacity;         /* candidates that are kept; may be lowered while the pool is empty */
+    uint32_t next;             /* every entry before this one is expanded */
+
+    /* Of a large pool. The others are entries[first, first + count - recent_count). */
+    rhumb__candidate *recent; /* the second array; NULL: the pool is not large */
+    uint32_t recent_count;
+    uint32_t recent_capacity;
+    uint32_t recent_next;
+    uint32_t first; /* entries before this one have been shifted out */
 } rhumb__candidate_pool;
 
 static inline uint32_t rhumb__candidate_slot(rhumb__candidate candidate) {
     return candidate.slot_mark & ~RHUMB__CANDIDATE_EXPANDED;
 }
 
+/* The entries that a pool of such a capacity needs memory for; never fewer for a larger one. */
+uint64_t rhumb__candidate_pool_room(uint32_t capacity);
+
+/* What the functions below do with a large pool. */
+void rhumb__large_pool_clear(rhumb__candidate_pool *pool);
+bool rhumb__large_pool_accepts(const rhumb__candidate_pool *pool, float distance);
+void rhumb__large_pool_add(rhumb__candidate_pool *pool, uint32_t slot_mark, float distance);
+bool rhumb__large_pool_take(rhumb__candidate_pool *pool, uint32_t *slot_out);
+bool rhumb__large_pool_peek(const rhumb__candidate_pool *pool, uint32_t *slot_out);
+rhumb__candidate rhumb__large_pool_shift(rhumb__candidate_pool *pool);
+rhumb__candidate rhumb__large_pool_farthest(const rhumb__candidate_pool *pool);
+void rhumb__large_pool_settle(rhumb__candidate_pool *pool);
+
+static inline bool rhumb__candidate_pool_is_large(const rhumb__candidate_pool *pool) {
+    return __builtin_expect(pool->recent != NULL, 0);
+}
+
+/* Empties a pool that has memory for the capacity. */
 static inline void rhumb__candidate_pool_clear(rhumb__candidate_pool *pool, uint32_t capacity) {
     pool->count = 0;
     pool->capacity = capacity;
     pool->next = 0;
+    pool->recent = NULL;
+    if (capacity > RHUMB__SMALL_POOL_MAX) rhumb__large_pool_clear(pool);
 }
 
 /* Whether a candidate at this distance would be kept. */
 static inline bool rhumb__candidate_pool_accepts(const rhumb__candidate_pool *pool, float distance) {
+    if (rhumb__candidate_pool_is_large(pool)) return rhumb__large_pool_accepts(pool, distance);
     return pool->count < pool->capacity || distance < pool->entries[pool->count - 1].distance;
 }
 
@@ -46,6 +84,10 @@ static inline bool rhumb__candidate_pool_accepts(const rhumb__candidate_pool *po
  * one too many. */
 static inline void rhumb__candidate_pool_add(rhumb__candidate_pool *pool, uint32_t slot_mark, float distance) {
     if (!rhumb__candidate_pool_accepts(pool, distance)) return;
+    if (rhumb__candidate_pool_is_large(pool)) {
+        rhumb__large_pool_add(pool, slot_mark, distance);
+        return;
+    }
     uint32_t low = 0;
     uint32_t high = pool->count;
     while (low < high) {
@@ -65,6 +107,7 @@ static inline void rhumb__candidate_pool_add(rhumb__candidate_pool *pool, uint32
 
 /* Takes the nearest candidate that is not expanded, and marks it. Returns false when all are. */
 static inline bool rhumb__candidate_pool_take(rhumb__candidate_pool *pool, uint32_t *slot_out) {
+    if (rhumb__candidate_pool_is_large(pool)) return rhumb__large_pool_take(pool, slot_out);
     while (pool->next < pool->count) {
         rhumb__candidate *entry = &pool->entries[pool->next++];
         if ((entry->slot_mark & RHUMB__CANDIDATE_EXPANDED) != 0) continue;
@@ -77,6 +120,7 @@ static inline bool rhumb__candidate_pool_take(rhumb__candidate_pool *pool, uint3
 
 /* Returns the candidate that the next take will return unless a nearer one is added; false when all are expanded. */
 static inline bool rhumb__candidate_pool_peek(const rhumb__candidate_pool *pool, uint32_t *slot_out) {
+    if (rhumb__candidate_pool_is_large(pool)) return rhumb__large_pool_peek(pool, slot_out);
     for (uint32_t i = pool->next; i < pool->count; i++) {
         if ((pool->entries[i].slot_mark & RHUMB__CANDIDATE_EXPANDED) != 0) continue;
         *slot_out = pool->entries[i].slot_mark;
@@ -88,11 +132,24 @@ static inline bool rhumb__candidate_pool_peek(const rhumb__candidate_pool *pool,
 /* Removes the nearest candidate, expanded or not, and returns it; there is one. */
 static inline rhumb__candidate rhumb__candidate_pool_shift(rhumb__candidate_pool *pool) {
     RHUMB_ASSERT_DEBUG(pool->count > 0);
+    if (rhumb__candidate_pool_is_large(pool)) return rhumb__large_pool_shift(pool);
     const rhumb__candidate nearest = pool->entries[0];
     pool->count--;
     if (pool->next > 0) pool->next--;
     memmove(&pool->entries[0], &pool->entries[1], pool->count * sizeof pool->entries[0]);
     return nearest;
+}
+
+/* Returns the farthest candidate; there is one. */
+static inline rhumb__candidate rhumb__candidate_pool_farthest(const rhumb__candidate_pool *pool) {
+    RHUMB_ASSERT_DEBUG(pool->count > 0);
+    if (rhumb__candidate_pool_is_large(pool)) return rhumb__large_pool_farthest(pool);
+    return pool->entries[pool->count - 1];
+}
+
+/* Puts all candidates into entries[0, count), where they are sorted. */
+static inline void rhumb__candidate_pool_settle(rhumb__candidate_pool *pool) {
+    if (rhumb__candidate_pool_is_large(pool)) rhumb__large_pool_settle(pool);
 }
 
 /* Sorts candidates by distance, equal ones by slot. */

@@ -109,7 +109,8 @@ rhumb__graph *rhumb__scratch_pool_switch(rhumb__scratch_pool *pool, rhumb__graph
 /* Empties a pool and gives it a capacity; *allocated is what it has memory for. */
 static rhumb_status reserve_pool(rhumb__candidate_pool *pool, uint32_t *allocated, uint32_t capacity) {
     if (capacity > *allocated) {
-        rhumb__candidate *entries = rhumb__alloc_resize(pool->entries, (size_t)capacity + 1, sizeof *entries);
+        rhumb__candidate *entries =
+            rhumb__alloc_resize(pool->entries, rhumb__candidate_pool_room(capacity), sizeof *entries);
         if (entries == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for %u candidates", capacity);
         pool->entries = entries;
         *allocated = capacity;

@@ -57,6 +57,7 @@ void rhumb__walk_level(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__near
             rhumb__candidate_pool_add(pool, scratch->batch[i], scratch->distances[i]);
         }
     }
+    rhumb__candidate_pool_settle(pool);
 }
 
 /* ---- the descent ---- */
@@ -142,6 +143,7 @@ rhumb_status rhumb__walk_nearest(rhumb__graph *graph, rhumb__scratch *scratch, u
     /* In an empty graph the pool stays empty. */
     if (start.slot != RHUMB__SLOT_NONE) rhumb__walk_level(graph, scratch, start, 0, ef);
     add_unlinked(graph, scratch, &scan);
+    rhumb__candidate_pool_settle(&scratch->pool);
 done:
     return status;
 }
