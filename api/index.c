@@ -6,6 +6,7 @@
 #include "api/handle.h"
 #include "api/options.h"
 #include "base/status.h"
+#include "engine/durability/background.h"
 #include "engine/durability/checkpoint.h"
 #include "engine/open.h"
 #include "engine/upkeep/compact/compactor.h"
@@ -101,6 +102,7 @@ rhumb_status rhumb_index_close(rhumb_index *index) {
     if (index == NULL) return RHUMB_OK;
     rhumb_status status = RHUMB_OK;
     if (index->writer != NULL) {
+        rhumb__background_hurry(index->writer);
         rhumb__compactor_stop(index->writer);
         status = rhumb__checkpoint_last(index->writer);
     }

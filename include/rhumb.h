@@ -269,8 +269,9 @@ typedef struct rhumb_open_options {
     uint64_t checkpoint_log_bytes;        /* Writing handles: length of the log at which a checkpoint begins in the
                                              background. Default 0: a quarter of the index's size, at least 64 MiB.
                                              UINT64_MAX: never. */
-    uint64_t checkpoint_bytes_per_second; /* Writing handles: how fast checkpoints may write. Default 0: as fast as the
-                                             disk. */
+    uint64_t checkpoint_bytes_per_second; /* Writing handles: how fast checkpoints may write, those that a call makes
+                                             too; rhumb_index_close alone does not wait for it, and one that runs then
+                                             goes on at full speed. Default 0: as fast as the disk. */
     bool discard_log;                     /* Writing handles: remove a log that does not belong to the index instead of
                                              failing. Default false. */
     double compact_dead_share;            /* Writing handles: share of deleted vectors in the graph at which a

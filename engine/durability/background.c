@@ -89,14 +89,24 @@ static void background_note_failure(rhumb__writer *writer) {
                        "a checkpoint in the background failed: %s", error->message);
 }
 
+static bool is_closing(const rhumb__writer *writer) {
+    return atomic_load_explicit(&writer->closing, memory_order_relaxed);
+}
+
+/* The nodes that come from the log are linked first, block by block: a close does not wait for all of them, and makes
+ * the checkpoint itself, or leaves the log as it is. */
 static void make_checkpoint(rhumb__writer *writer) {
+    bool left = true;
+    while (left && !is_closing(writer) && link_block(writer, &left) == RHUMB_OK) {
+    }
+    if (is_closing(writer)) return;
     if (rhumb__checkpoint(writer) != RHUMB_OK) background_note_failure(writer);
     /* This also forgets what was logged during the checkpoint: it is little, and the limit is not a promise. */
     atomic_store_explicit(&writer->logged_bytes, 0, memory_order_relaxed);
     atomic_store_explicit(&writer->logged_limit_bytes, limit_bytes(writer), memory_order_relaxed);
 }
 
-/* Without memory, the previous number stays. */
+/* Without memory, and when the handle is closed meanwhile, the previous number stays. */
 static void count_unreachable_of(rhumb__writer *writer, rhumb__graph *graph) {
     rhumb__background *b = writer->background;
     const uint64_t dead_count = atomic_load(&graph->dead_count);
@@ -108,7 +118,7 @@ static void count_unreachable_of(rhumb__writer *writer, rhumb__graph *graph) {
     const uint64_t slot_count = rhumb__graph_slot_count(graph);
     uint64_t count = 0;
     rhumb__active_wait(graph, slot_count);
-    if (rhumb__reachability_count(graph, slot_count, &count) != RHUMB_OK) return;
+    if (rhumb__reachability_count(graph, slot_count, &writer->closing, &count) != RHUMB_OK) return;
     rhumb__mutex_lock(&writer->stats_lock);
     writer->checkpoint_stats.unreachable_count = count;
     writer->checkpoint_stats.unreachable_lsn = lsn;
@@ -207,6 +217,10 @@ rhumb_status rhumb__background_start(rhumb__writer *writer) {
     writer->background = NULL;
     background_free(b);
     return rhumb__fail(RHUMB_E_NOMEM, "no thread for work in the background");
+}
+
+void rhumb__background_hurry(rhumb__writer *writer) {
+    atomic_store_explicit(&writer->closing, true, memory_order_relaxed);
 }
 
 void rhumb__background_stop(rhumb__writer *writer) {

@@ -9,6 +9,10 @@
 /* Starts the thread. RHUMB_E_NOMEM. */
 rhumb_status rhumb__background_start(rhumb__writer *writer) RHUMB_NODISCARD;
 
+/* To be called when a close begins: a checkpoint that the thread is making ignores its rate from now on, and the thread
+ * begins nothing that a close need not wait for. */
+void rhumb__background_hurry(rhumb__writer *writer);
+
 /* Ends the thread, after the checkpoint that it may be making. Nodes that are waiting to be linked stay unlinked. No
  * other thread may be using the graph. */
 void rhumb__background_stop(rhumb__writer *writer);

@@ -195,6 +195,7 @@ static rhumb_status checkpoint_publish(rhumb__graph *graph, version *v, bool pul
     publication->filter = checkpoint_filter_rows;
     publication->filter_context = v;
     publication->bytes_per_second = graph->writer->options.checkpoint_bytes_per_second;
+    publication->hurry = &graph->writer->closing;
     publication->pull_down = pull_down;
     rhumb_status status = rhumb__store_publish(graph->store, publication);
     v->written_bytes = publication->written_bytes;

@@ -22,10 +22,15 @@ static void expand(rhumb__graph *graph, uint32_t slot, uint64_t slot_limit, uint
     for (uint32_t i = 0; i < count; i++) rhumb__bit_set(reached, slots[i]);
 }
 
-static bool sweep(rhumb__graph *graph, uint64_t slot_limit, uint64_t *reached, uint64_t *expanded) {
+static bool is_stopped(const _Atomic bool *stop) {
+    return stop != NULL && atomic_load_explicit(stop, memory_order_relaxed);
+}
+
+static bool sweep(rhumb__graph *graph, uint64_t slot_limit, const _Atomic bool *stop, uint64_t *reached,
+                  uint64_t *expanded) {
     bool any = false;
     const uint64_t word_count = rhumb__divide_up(slot_limit, 64);
-    for (uint64_t word = 0; word < word_count; word++) {
+    for (uint64_t word = 0; word < word_count && !is_stopped(stop); word++) {
         uint64_t waiting;
         while ((waiting = reached[word] & ~expanded[word]) != 0) {
             const uint64_t slot = word * 64 + (uint64_t)__builtin_ctzll(waiting);
@@ -53,7 +58,8 @@ static uint64_t count_lost(rhumb__graph *graph, uint64_t slot_limit, const uint6
     return count;
 }
 
-rhumb_status rhumb__reachability_count(rhumb__graph *graph, uint64_t slot_limit, uint64_t *count_out) {
+rhumb_status rhumb__reachability_count(rhumb__graph *graph, uint64_t slot_limit, const _Atomic bool *stop,
+                                       uint64_t *count_out) {
     rhumb_status status = RHUMB_OK;
     RHUMB_ASSERT_DEBUG(slot_limit <= atomic_load_explicit(&graph->slot_limit, memory_order_acquire));
     const uint64_t word_count = rhumb__max_u64(rhumb__divide_up(slot_limit, 64), 1);
@@ -71,8 +77,12 @@ rhumb_status rhumb__reachability_count(rhumb__graph *graph, uint64_t slot_limit,
         if (slot < atomic_load_explicit(&graph->slot_limit, memory_order_acquire)) {
             expand(graph, slot, slot_limit, reached);
         }
-        while (sweep(graph, slot_limit, reached, expanded)) {
+        while (sweep(graph, slot_limit, stop, reached, expanded)) {
         }
+    }
+    if (is_stopped(stop)) {
+        status = rhumb__fail(RHUMB_E_CANCELLED, "counting unreachable nodes was stopped");
+        goto done;
     }
     *count_out = count_lost(graph, slot_limit, reached);
 done:

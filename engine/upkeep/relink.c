@@ -201,7 +201,7 @@ rhumb_status rhumb__relink(rhumb__graph *graph, const rhumb__relink_spec *spec, 
     set_entry(graph, entry_slot, rhumb__node_level(rhumb__graph_node(graph, entry_slot)));
     RHUMB_TRY(run_pass(graph, spec, PASS_UPPER));
     RHUMB_TRY(run_pass(graph, spec, PASS_LOWER));
-    status = rhumb__reachability_count(graph, graph->counts.slot_count, &result->unreachable_count);
+    status = rhumb__reachability_count(graph, graph->counts.slot_count, NULL, &result->unreachable_count);
 done:
     return status;
 }

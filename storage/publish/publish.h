@@ -5,6 +5,7 @@
 #ifndef RHUMB_STORAGE_PUBLISH_PUBLISH_H
 #define RHUMB_STORAGE_PUBLISH_PUBLISH_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -24,6 +25,7 @@ typedef struct rhumb__publication {
     rhumb__row_filter filter;
     void *filter_context;
     uint64_t bytes_per_second; /* average rate of writing; 0: as fast as possible */
+    const _Atomic bool *hurry; /* once it is true the rate does not count any more; NULL: it always counts */
     bool pull_down;            /* move extents near the end of the file to free blocks at lower offsets */
     uint64_t written_bytes;    /* out */
 } rhumb__publication;

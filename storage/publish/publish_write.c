@@ -23,16 +23,22 @@
 #define WRITE_BYTES_MAX (64u << 20)
 #define RATED_WRITE_BYTES_MAX (1u << 20)
 
+/* How soon a hurry is noticed. */
+#define WAIT_STEP_NS UINT64_C(10000000)
+
 /* Waits until the bytes written so far are no more than the rate allows for the time since the first. */
 static void keep_to_rate(const rhumb__publisher *p) {
-    const uint64_t bytes_per_second = p->publication->bytes_per_second;
-    if (bytes_per_second == 0) return;
-    const uint64_t due_ns = (uint64_t)((double)p->written_bytes / (double)bytes_per_second * 1e9);
-    const uint64_t spent_ns = rhumb__clock_now_ns() - p->begin_ns;
-    if (spent_ns >= due_ns) return;
-    const uint64_t wait_ns = due_ns - spent_ns;
-    nanosleep(&(struct timespec){.tv_sec = (time_t)(wait_ns / 1000000000u), .tv_nsec = (long)(wait_ns % 1000000000u)},
-              NULL);
+    const rhumb__publication *publication = p->publication;
+    if (publication->bytes_per_second == 0) return;
+    const uint64_t due_ns = (uint64_t)((double)p->written_bytes / (double)publication->bytes_per_second * 1e9);
+    for (;;) {
+        const uint64_t spent_ns = rhumb__clock_now_ns() - p->begin_ns;
+        /* Nothing else is read because of it, so relaxed is enough. */
+        const bool hurry = publication->hurry != NULL && atomic_load_explicit(publication->hurry, memory_order_relaxed);
+        if (spent_ns >= due_ns || hurry) return;
+        const uint64_t wait_ns = rhumb__min_u64(due_ns - spent_ns, WAIT_STEP_NS);
+        nanosleep(&(struct timespec){.tv_nsec = (long)wait_ns}, NULL);
+    }
 }
 
 /* Writes `bytes` of memory to the blocks that the new extents assign to them. The memory must stay unchanged until the

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include <atomic>
+#include <chrono>
 #include <mutex>
 #include <thread>
 
@@ -65,6 +66,30 @@ TEST_F(Background, AnUnlimitedLogStartsNoCheckpoint) {
     EXPECT_OK(rhumb_index_wait_idle(index.get()));
     EXPECT_EQ(stats(index).checkpoint_count, 1u) << "the one of the creation";
     EXPECT_GE(stats(index).log_bytes, 300u << 10);
+}
+
+// Of an index whose checkpoint would take ten seconds at its rate.
+TEST_F(Background, ACloseDoesNotWaitForTheRateOfCheckpoints) {
+    Index index = create_with(UINT64_MAX, 200 << 10);
+    Vectors some = vectors_;
+    some.components.resize(8000 * kDim);
+    insert_all(index, some);
+    const auto begin = std::chrono::steady_clock::now();
+    EXPECT_OK(rhumb_index_close(index.release()));
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(4));
+    EXPECT_EQ(rhumb_index_count(open(path_, true).get()), 8000u);
+}
+
+TEST_F(Background, ACloseHurriesTheCheckpointThatRuns) {
+    Index index = create_with(400 << 10, 100 << 10);
+    Vectors some = vectors_;
+    some.components.resize(8000 * kDim);
+    insert_all(index, some);
+    usleep(100000); // the checkpoint has begun, and takes a quarter of a minute
+    const auto begin = std::chrono::steady_clock::now();
+    EXPECT_OK(rhumb_index_close(index.release()));
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(4));
+    EXPECT_EQ(rhumb_index_count(open(path_, true).get()), 8000u);
 }
 
 // A checkpoint that its rate slows down: it shows exactly one moment.

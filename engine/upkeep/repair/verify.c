@@ -245,7 +245,7 @@ rhumb_status rhumb__graph_verify(rhumb__graph *graph, rhumb__verify_result *resu
     check_entry(&v);
     rhumb__verify_ties(&v);
     RHUMB_TRY(check_keys(&v));
-    RHUMB_TRY(rhumb__reachability_count(graph, v.slot_count, &result->unreachable_count));
+    RHUMB_TRY(rhumb__reachability_count(graph, v.slot_count, NULL, &result->unreachable_count));
     status = check_log(&v);
 done:
     rhumb__active_resume(graph);
