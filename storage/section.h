@@ -35,6 +35,7 @@ typedef struct rhumb__section_spec {
     bool unmapped;             /* in a reader: do not map the rows; only the section's length is needed */
     uint64_t row_stride_bytes; /* a multiple of 64 for mutable sections */
     uint64_t row_limit;        /* every row number is below it: bounds the reservation */
+    bool copied_first;         /* a publication copies the section before others, see rhumb__sections_copied */
     /* Of its chunk locks; RHUMB__RANK_NONE is RHUMB__RANK_CHUNK. */
     rhumb__lock_rank chunk_rank;
 } rhumb__section_spec;

@@ -27,8 +27,8 @@
 /* What an insert has taken for itself. */
 typedef struct claimed_node {
     rhumb__node_place place;
-    uint32_t active;   /* its entry among the active inserts */
-    uint32_t replaced; /* the key's previous node, or RHUMB__SLOT_NONE */
+    uint32_t active;          /* its entry among the active inserts */
+    rhumb__removing replaced; /* of the key's previous node, whose slot is RHUMB__SLOT_NONE if there is none */
 } claimed_node;
 
 static rhumb__log_type log_type_of(const rhumb__insertion *in) {
@@ -59,13 +59,13 @@ static rhumb_status claim_slot_and_lsn(rhumb__graph *graph, const void *row, rhu
 /* Locks the key's bucket, and finds the node that is to be replaced. RHUMB_E_EXISTS. */
 static rhumb_status claim_key(rhumb__graph *graph, const rhumb__insertion *in, rhumb__key_place *key_place,
                               claimed_node *claim) {
+    claim->replaced = (rhumb__removing){.key = in->key, .slot = RHUMB__SLOT_NONE};
     if (in->replace) {
         rhumb__rwlock_assert_held(&graph->removal_lock);
-        claim->replaced = rhumb__removal_lock_key(graph, in->key, key_place);
+        claim->replaced.slot = rhumb__removal_lock_key(graph, in->key, key_place);
         return RHUMB_OK;
     }
     rhumb__key_table_lock(&graph->key_table, in->key, key_place);
-    claim->replaced = RHUMB__SLOT_NONE;
     if (rhumb__key_table_find_locked(&graph->key_table, key_place, in->key) == RHUMB__SLOT_NONE) return RHUMB_OK;
     return rhumb__fail(RHUMB_E_EXISTS, "key %llu is in the index already", (unsigned long long)in->key);
 }
@@ -77,11 +77,11 @@ static rhumb_status insert_claim(rhumb__graph *graph, const void *row, rhumb__in
     claim->active = rhumb__active_claim(graph);
     RHUMB_TRY(claim_key(graph, in, &key_place, claim));
     RHUMB_TRY(rhumb__key_table_reserve(&graph->key_table, &key_place));
-    if (claim->replaced != RHUMB__SLOT_NONE) RHUMB_TRY(rhumb__removal_note(graph, in->key, claim->replaced));
+    if (claim->replaced.slot != RHUMB__SLOT_NONE) RHUMB_TRY(rhumb__removal_note(graph, &claim->replaced));
     RHUMB_TRY(claim_slot_and_lsn(graph, row, in, claim));
     *(uint64_t *)rhumb__section_row(&graph->sections[RHUMB__SECTION_KEYS], claim->place.slot) = in->key;
     rhumb__key_table_add(&graph->key_table, &key_place, claim->place.slot);
-    if (claim->replaced != RHUMB__SLOT_NONE) rhumb__removal_unlink_key(graph, &key_place, claim->replaced);
+    if (claim->replaced.slot != RHUMB__SLOT_NONE) rhumb__removal_unlink_key(graph, &key_place, &claim->replaced);
     rhumb__carry_note(&graph->writer->carry, log_type_of(in), in->key, claim->place.slot, in->lsn);
 done:
     rhumb__key_table_unlock(&graph->key_table, &key_place);
@@ -93,12 +93,12 @@ done:
 static void insert_write_and_link(rhumb__graph *graph, rhumb__scratch *scratch, const claimed_node *claim) {
     const rhumb__link_node node = {.slot = claim->place.slot, .level = claim->place.level, .active = claim->active};
     rhumb__graph_assert_slot(graph, node.slot);
-    RHUMB_ASSERT_DEBUG(claim->replaced == RHUMB__SLOT_NONE || claim->replaced < node.slot);
+    RHUMB_ASSERT_DEBUG(claim->replaced.slot == RHUMB__SLOT_NONE || claim->replaced.slot < node.slot);
     rhumb__place_write(graph, scratch->query, &claim->place);
     rhumb__active_publish(graph, claim->active, node.slot);
     rhumb__link(graph, scratch, &node);
     atomic_fetch_add_explicit(&graph->finished_count, 1, memory_order_relaxed);
-    if (claim->replaced != RHUMB__SLOT_NONE) rhumb__removal_bury(graph, claim->replaced);
+    if (claim->replaced.slot != RHUMB__SLOT_NONE) rhumb__removal_bury_late(graph, &claim->replaced);
     rhumb__active_leave(graph, claim->active);
 }
 

@@ -75,7 +75,7 @@ rhumb_status rhumb__graph_place(rhumb__graph *graph, uint64_t key, const void *r
     RHUMB_TRY(status);
     *(uint64_t *)rhumb__section_row(&graph->sections[RHUMB__SECTION_KEYS], place.slot) = key;
     rhumb__key_table_add(&graph->key_table, &key_place, place.slot);
-    if (replaced != RHUMB__SLOT_NONE) rhumb__removal_unlink_key(graph, &key_place, replaced);
+    if (replaced != RHUMB__SLOT_NONE) rhumb__key_table_remove(&graph->key_table, &key_place, replaced);
     rhumb__place_write(graph, row, &place);
     atomic_fetch_add_explicit(&graph->finished_count, 1, memory_order_relaxed);
     if (replaced != RHUMB__SLOT_NONE) rhumb__removal_bury(graph, replaced);

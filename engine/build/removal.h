@@ -12,21 +12,34 @@ uint32_t rhumb__removal_lock_key(rhumb__graph *graph, uint64_t key, rhumb__key_p
 
 /* ---- the steps of a removal: under removal_lock (shared) and the lock of the key's bucket ---- */
 
-/* Makes sure that the removal cannot fail later. Call it before anything has changed. RHUMB_E_NOMEM. */
-rhumb_status rhumb__removal_note(rhumb__graph *graph, uint64_t key, uint32_t slot) RHUMB_NODISCARD;
+/* A removal under way. */
+typedef struct rhumb__removing {
+    uint64_t key;
+    uint32_t slot;
+    uint64_t kept_round; /* the round in which the slot stays in the key table for now; 0: it is taken out at once */
+} rhumb__removing;
 
-/* Takes the slot out of the key table, now or once the running checkpoint has ended. */
-void rhumb__removal_unlink_key(rhumb__graph *graph, const rhumb__key_place *place, uint32_t slot);
+/* Makes sure that the removal cannot fail later, and decides whether the slot stays in the key table for now. Call it
+ * before anything has changed. RHUMB_E_NOMEM. */
+rhumb_status rhumb__removal_note(rhumb__graph *graph, rhumb__removing *removing) RHUMB_NODISCARD;
+
+/* Takes the slot out of the key table, unless it stays there for now. */
+void rhumb__removal_unlink_key(rhumb__graph *graph, const rhumb__key_place *place, const rhumb__removing *removing);
 
 /* Sets the tombstone. Does not need the bucket. */
 void rhumb__removal_bury(rhumb__graph *graph, uint32_t slot);
 
+/* The same without the bucket's lock, for a removal that has released it in the meantime: takes the slot out of the key
+ * table if it should have been by now. */
+void rhumb__removal_bury_late(rhumb__graph *graph, const rhumb__removing *removing);
+
 /* ---- for checkpoint.c ---- */
 
-/* From now on slots stay in the key table when their nodes are deleted. Under removal_lock (exclusive). */
-void rhumb__removals_defer(rhumb__graph *graph);
+/* From now on slots below `slot_limit` stay in the key table when their nodes are deleted. Under removal_lock
+ * (exclusive). */
+void rhumb__removals_defer(rhumb__graph *graph, uint64_t slot_limit);
 
-/* Takes them out, and from now on slots are taken out at once again. Takes removal_lock (exclusive) for a moment. */
+/* Takes them out, and from now on slots are taken out at once again. Takes the locks of buckets only. */
 void rhumb__removals_catch_up(rhumb__graph *graph);
 
 #endif /* RHUMB_ENGINE_BUILD_REMOVAL_H */

@@ -12,6 +12,7 @@
 static rhumb_status delete_key(rhumb__graph *graph, uint64_t key, uint32_t expected, uint64_t batch,
                                uint64_t *lsn_out) {
     rhumb__key_place place;
+    rhumb__removing removing = {.key = key};
     rhumb_status status = rhumb__log_reserve(graph->writer->log, sizeof key);
     if (status != RHUMB_OK) return status;
     rhumb__rwlock_rdlock(&graph->removal_lock);
@@ -20,11 +21,12 @@ static rhumb_status delete_key(rhumb__graph *graph, uint64_t key, uint32_t expec
         status = rhumb__fail(RHUMB_E_NOTFOUND, "key %llu is not in the index", (unsigned long long)key);
         goto done;
     }
-    RHUMB_TRY(rhumb__removal_note(graph, key, slot));
+    removing.slot = slot;
+    RHUMB_TRY(rhumb__removal_note(graph, &removing));
     const rhumb__log_operation operation = {
         .type = RHUMB__LOG_DELETE, .batch = batch, .head = &key, .head_bytes = sizeof key};
     *lsn_out = rhumb__log_append(graph->writer->log, &operation);
-    rhumb__removal_unlink_key(graph, &place, slot);
+    rhumb__removal_unlink_key(graph, &place, &removing);
     rhumb__carry_note(&graph->writer->carry, RHUMB__LOG_DELETE, key, slot, *lsn_out);
     rhumb__removal_bury(graph, slot);
 done:

@@ -5,22 +5,24 @@
  * the checkpoint gets there:
  *   1. fix       Block deletes, upserts and atomic batches, and wait for those under way. Under append_lock, read L, C
  *                and all counts that belong to them. Copy the tombstones, one bit per slot. From now on deletes leave
- *                the key table as it is (see removal.c), and it does not grow: a split moves entries between chunks, of
- *                which one may have been copied. Then unblock; inserts now get slots from C on.
+ *                slots below C in the key table (see removal.c), and it does not grow: a split moves entries between
+ *                chunks, of which one may have been copied. Then unblock; inserts now get slots from C on.
  *   2. wait      for the inserts below C to finish. They are under way, so this takes as long as one insert.
- *   3. publish   The store copies chunk by chunk under the chunk's lock. The filters of sections.c remove from each
+ *   3. copy      the key table first, without regard to a rate, and let it catch up: it grows again, and deletes take
+ *                slots out at once.
+ *   4. publish   The store copies chunk by chunk under the chunk's lock. The filters of sections.c remove from each
  *                copy what belongs to slots from C on, and replace the tombstones by those of step 1. A chunk that a
  *                filter has changed stays dirty, because memory has more than the file. A list that loses a link to a
  *                slot from C on may have dropped another link for it when it was pruned, so it can be shorter in the
  *                file than it need be. It is still a sound list.
- *   4. cut       the log, which then begins after L, and let the key table catch up.
+ *   5. cut       the log, which then begins after L.
  *
  * So the file shows exactly the operations up to L. The log need not be durable up to L before the version is.
  *
  * Owns the copy of the tombstones. A failure before the store's superblock is written leaves the last version and the
  * log as they were; what later failures mean, storage/store.h says.
  *
- * Locks: checkpoint_lock, held by the caller or taken here; key_table.split_lock throughout; batch_lock and
+ * Locks: checkpoint_lock, held by the caller or taken here; key_table.split_lock up to step 3; batch_lock and
  * removal_lock, exclusive, in step 1; what the store and the log take.
  */
 #include "engine/durability/checkpoint.h"
@@ -48,6 +50,8 @@
 
 /* The version that is being made. */
 typedef struct version {
+    rhumb__graph *graph;
+    bool key_table_held; /* split_lock is held, and deletes leave the key table alone */
     rhumb__counts counts;
     rhumb__version_image image; /* of the same, for the filters of sections */
     rhumb__log_mark log_end;
@@ -118,11 +122,31 @@ static rhumb_status checkpoint_fix_blocked(rhumb__graph *graph, version *v) {
     const rhumb__section *tombstones = &graph->sections[RHUMB__SECTION_TOMBSTONES];
     if (row_count > 0) memcpy(v->tombstones, tombstones->base, row_count * RHUMB__TOMBSTONE_ROW_BYTES);
     v->image = (rhumb__version_image){.counts = &v->counts, .tombstones = v->tombstones, .graph = graph};
-    rhumb__removals_defer(graph);
+    rhumb__removals_defer(graph, v->counts.slot_count);
+    v->key_table_held = true;
     return RHUMB_OK;
 }
 
-/* Steps 1 and 2. On success, split_lock stays held. */
+/* Lets the key table go, once it has been copied or is not going to be. */
+static void release_key_table(void *context) {
+    version *v = context;
+    rhumb__key_table *table = &v->graph->key_table;
+    if (!v->key_table_held) return;
+    v->key_table_held = false;
+    rhumb__removals_catch_up(v->graph);
+    rhumb__key_table_grow_fully(table, rhumb__graph_slot_count(v->graph));
+    rhumb__mutex_unlock(&table->split_lock);
+}
+
+/* The store's question: what the log has failed to keep must not be kept by a version either, nor by one that was begun
+ * before. */
+static rhumb_status check_log(void *context) {
+    const version *v = context;
+    rhumb__log *log = v->graph->writer->log;
+    return log == NULL ? RHUMB_OK : rhumb__log_check(log);
+}
+
+/* Steps 1 and 2. On success, the key table stays held. */
 static rhumb_status checkpoint_fix(rhumb__graph *graph, version *v) {
     rhumb_status status = reserve_tombstones(v, rhumb__tombstone_row_count(rhumb__graph_slot_count(graph)));
     if (status != RHUMB_OK) return status;
@@ -183,7 +207,7 @@ static void checkpoint_note_success(rhumb__graph *graph, const version *v) {
     rhumb__mutex_unlock(&writer->stats_lock);
 }
 
-/* Step 3. */
+/* Steps 3 and 4. */
 static rhumb_status checkpoint_publish(rhumb__graph *graph, version *v, bool pull_down) {
     rhumb__publication *publication = rhumb__alloc_zeroed(1, sizeof *publication);
     if (publication == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a checkpoint");
@@ -193,7 +217,9 @@ static rhumb_status checkpoint_publish(rhumb__graph *graph, version *v, bool pul
     const rhumb__metadata *metadata = graph->metadata_next != NULL ? graph->metadata_next : &graph->metadata;
     publication->features_read = rhumb__metadata_encode(metadata, publication->client);
     publication->filter = checkpoint_filter_rows;
-    publication->filter_context = v;
+    publication->sections_copied = release_key_table;
+    publication->still_allowed = check_log;
+    publication->context = v;
     publication->bytes_per_second = graph->writer->options.checkpoint_bytes_per_second;
     publication->hurry = &graph->writer->closing;
     publication->pull_down = pull_down;
@@ -207,15 +233,14 @@ static rhumb_status checkpoint_publish(rhumb__graph *graph, version *v, bool pul
 /* All steps, whether anything has changed or not. Under checkpoint_lock. */
 static rhumb_status checkpoint_make(rhumb__graph *graph, bool pull_down) {
     rhumb__mutex_assert_held(&graph->writer->checkpoint_lock);
-    version v = {.begin_ns = rhumb__clock_now_ns()};
+    version v = {.graph = graph, .begin_ns = rhumb__clock_now_ns()};
     const char *path = graph->store->path;
     rhumb_status status;
     rhumb__log_message(RHUMB_LOG_DEBUG, path, "a checkpoint begins");
     RHUMB_TRY(checkpoint_fix(graph, &v));
     status = checkpoint_publish(graph, &v, pull_down);
     if (status == RHUMB_OK && graph->writer->log != NULL) status = rhumb__log_cut(graph->writer->log, &v.log_end);
-    rhumb__removals_catch_up(graph);
-    rhumb__mutex_unlock(&graph->key_table.split_lock);
+    release_key_table(&v);
     if (status != RHUMB_OK) goto done;
     rhumb__log_message(RHUMB_LOG_INFO, path,
                        "checkpoint made: operations up to %llu, %llu bytes, %.3f ms, writers blocked for %.3f ms",

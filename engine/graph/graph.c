@@ -55,6 +55,7 @@ rhumb_status rhumb__graph_attach(rhumb__graph *graph, bool next) {
             .unmapped = graph->graph_only && info->of_vectors,
             .row_stride_bytes = info->row_stride_bytes(&graph->params, &graph->space),
             .row_limit = rhumb__section_row_limit(info),
+            .copied_first = info->copied_first,
             .chunk_rank = info->chunk_rank,
         };
         const rhumb_status status = next ? rhumb__store_attach_next(graph->store, &spec, section)

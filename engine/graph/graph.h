@@ -76,9 +76,11 @@ typedef struct rhumb__removal {
 } rhumb__removal;
 
 typedef struct rhumb__removals {
-    bool deferred; /* changes under removal_lock (exclusive) */
+    _Atomic uint64_t kept_below; /* slots below it stay in the table; 0: none. Raised under removal_lock (exclusive),
+                                    set to 0 under lock */
     rhumb__mutex lock;
-    rhumb__removal *items; /* guarded by lock */
+    uint64_t round; /* how often kept_below has been set; guarded by lock, as the three below */
+    rhumb__removal *items;
     uint64_t count;
     uint64_t capacity;
 } rhumb__removals;

@@ -4,7 +4,11 @@
  * places from `count` on are zero; an overflow row belongs to at most one chain.
  *
  * A damaged file may have wrong slots (compared with the keys section, so they are not found), wrong counts (limited to
- * the number of places) and chains in circles (limited to the number of overflow rows).
+ * the number of places) and chains in circles (looking up a key ends after as many rows as the section has; a split
+ * takes every row of a circle once, and ends the circle).
+ *
+ * A chain may be long, when someone chooses keys for that. It costs those who look up its keys; a split costs its
+ * length, and happens once while the table doubles, so all other buckets go on being split.
  */
 #include "engine/graph/key_table.h"
 
@@ -20,6 +24,9 @@
 /* Keys per bucket at which the table grows. Buckets that the current round has yet to split hold up to 28 on average,
  * so that about one in ten thousand overflows its 48 places; those already split hold half as many. */
 #define KEYS_PER_BUCKET 21u
+
+/* More than the one in 21 that inserts alone call for, so that they catch up. */
+#define SPLITS_PER_INSERT_MAX 8u
 
 uint64_t rhumb__key_table_bucket(uint64_t hash, uint64_t bucket_count) {
     RHUMB_ASSERT_DEBUG(bucket_count > 0);
@@ -243,69 +250,120 @@ void rhumb__key_table_remove(rhumb__key_table *table, const rhumb__key_place *pl
     end_write(table, row);
 }
 
+/* The next row of a chain, NULL after the last one. A circle has no last one. */
+static const rhumb__key_bucket *next_row(const rhumb__key_table *table, uint64_t bucket, const rhumb__key_bucket *row) {
+    return rhumb__key_table_row(table, bucket, row, 1);
+}
+
+/* The number of different rows in a chain: all of them, or in a circle those up to the one that leads back. In time
+ * proportional to that number (Brent, "An improved Monte Carlo factorization algorithm", BIT 1980, section 7). In a
+ * damaged file the chain may be another bucket's too, and change while it is read; the number is bounded then, too. */
+static uint64_t chain_row_count(const rhumb__key_table *table, uint64_t bucket) {
+    const rhumb__key_bucket *const first = rhumb__section_row(table->buckets, bucket);
+    const rhumb__key_bucket *mark = first;
+    const rhumb__key_bucket *row = first;
+    uint64_t row_count = 0;
+    uint64_t circle_count = 0; /* rows from the mark to `row` */
+    for (uint64_t mark_limit = 1;;) {
+        row_count++;
+        circle_count++;
+        row = next_row(table, bucket, row);
+        if (row == NULL || row_count > overflow_row_limit(table)) return row_count;
+        if (row == mark) break;
+        if (circle_count < mark_limit) continue;
+        mark = row;
+        mark_limit *= 2;
+        circle_count = 0;
+    }
+    /* Two rows that far apart meet where the circle begins. */
+    const rhumb__key_bucket *ahead = first;
+    for (uint64_t i = 0; i < circle_count && ahead != NULL; i++) ahead = next_row(table, bucket, ahead);
+    row_count = circle_count;
+    for (row = first; row != ahead && row != NULL && ahead != NULL; row_count++) {
+        row = next_row(table, bucket, row);
+        ahead = next_row(table, bucket, ahead);
+    }
+    return row_count;
+}
+
 /* The content of a bucket, copied out of its rows. */
 typedef struct bucket_content {
     uint32_t *slots;
     uint32_t *spare_rows; /* the overflow rows of its chain */
-    uint32_t slot_count;
-    uint32_t row_count;  /* of the chain, the bucket included */
-    uint32_t next_spare; /* spare rows that have been used again */
+    uint64_t slot_count;
+    uint64_t spare_count;
+    uint64_t next_spare; /* spare rows that have been used again */
 } bucket_content;
 
 static rhumb_status read_bucket(const rhumb__key_table *table, uint64_t bucket, bucket_content *content) {
     const uint64_t slot_limit = atomic_load_explicit(table->slot_limit, memory_order_acquire);
-    const rhumb__key_bucket *row = NULL;
-    for (uint64_t hop = 0; (row = rhumb__key_table_row(table, bucket, row, hop)) != NULL; hop++) {
-        if (++content->row_count > RHUMB__KEY_CHAIN_ROWS_MAX) {
-            return rhumb__fail(RHUMB_E_CORRUPT, "key bucket %llu continues over more than %u rows",
-                               (unsigned long long)bucket, RHUMB__KEY_CHAIN_ROWS_MAX);
-        }
-    }
-    content->slots = rhumb__alloc_zeroed((size_t)content->row_count * RHUMB__KEY_BUCKET_PLACES, sizeof(uint32_t));
-    content->spare_rows = rhumb__alloc_zeroed(content->row_count, sizeof(uint32_t));
+    const uint64_t chain_count = chain_row_count(table, bucket);
+    content->slots = rhumb__alloc_zeroed(chain_count * RHUMB__KEY_BUCKET_PLACES, sizeof(uint32_t));
+    content->spare_rows = rhumb__alloc_zeroed(chain_count, sizeof(uint32_t));
     if (content->slots == NULL || content->spare_rows == NULL) {
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for splitting a bucket");
     }
     /* In a damaged file buckets may share a chain, which may have changed in the meantime. */
-    const uint32_t row_count_max = content->row_count;
-    content->row_count = 0;
-    row = NULL;
-    while (content->row_count < row_count_max) {
-        row = rhumb__key_table_row(table, bucket, row, content->row_count);
-        if (row == NULL) break;
+    const rhumb__key_bucket *row = rhumb__section_row(table->buckets, bucket);
+    for (uint64_t i = 0; i < chain_count && row != NULL; i++) {
         const uint32_t count = row_count(row);
-        for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t k = 0; k < count; k++) {
             /* A slot that does not exist comes from a damaged file and is dropped. */
-            if (row->slots[i] < slot_limit) content->slots[content->slot_count++] = row->slots[i];
+            if (row->slots[k] < slot_limit) content->slots[content->slot_count++] = row->slots[k];
         }
-        if (content->row_count > 0) content->spare_rows[content->row_count - 1] = overflow_row_index(table, row);
-        content->row_count++;
-    }
-    for (uint32_t i = 0; i + 1 < content->row_count; i++) {
-        for (uint32_t k = 0; k < i; k++) {
-            if (content->spare_rows[i] != content->spare_rows[k]) continue;
-            return rhumb__fail(RHUMB_E_CORRUPT, "key bucket %llu continues in a circle", (unsigned long long)bucket);
-        }
+        if (i > 0) content->spare_rows[content->spare_count++] = overflow_row_index(table, row);
+        row = next_row(table, bucket, row);
     }
     return RHUMB_OK;
 }
 
-/* Adds a slot to the last row of the chain, which is extended by a spare row when it is full. There are enough of them:
- * two chains of n slots together need at most one row more than one chain of n, and the second has its own bucket. */
-static void refill(rhumb__key_table *table, uint64_t bucket, uint32_t slot, uint8_t tag, bucket_content *content) {
-    rhumb__key_bucket *last = NULL;
-    rhumb__key_bucket *row = row_with_room(table, bucket, &last);
-    if (row == NULL) {
-        /* There are too few only if buckets share rows, in a damaged file; then the slot is not entered. */
-        if (content->next_spare + 1 >= content->row_count) return;
+/* A bucket that is being rewritten, one row after the other. */
+typedef struct bucket_writer {
+    uint64_t bucket;
+    rhumb__key_bucket *row; /* where `next` goes */
+    rhumb__key_bucket next;
+} bucket_writer;
+
+static void write_row(rhumb__key_table *table, bucket_writer *writer) {
+    begin_write(table, writer->bucket, writer->row);
+    *writer->row = writer->next;
+    end_write(table, writer->row);
+}
+
+/* Adds a slot. When the row is full, it goes on in a spare row. There are enough of them: two chains of n slots
+ * together need at most one row more than one chain of n, and the second has its own bucket. */
+static void write_slot(rhumb__key_table *table, bucket_writer *writer, bucket_content *content, uint8_t tag,
+                       uint32_t slot) {
+    rhumb__key_bucket *next = &writer->next;
+    if (next->count == RHUMB__KEY_BUCKET_PLACES) {
+        RHUMB_ASSERT(content->next_spare < content->spare_count);
         const uint32_t spare = content->spare_rows[content->next_spare++];
-        RHUMB_ASSERT_DEBUG(last != NULL); /* a bucket has at least its own row */
-        begin_write(table, bucket, last);
-        last->next = spare + 1;
-        end_write(table, last);
-        row = rhumb__section_row(table->overflow, spare);
+        next->next = spare + 1;
+        write_row(table, writer);
+        writer->row = rhumb__section_row(table->overflow, spare);
+        memset(next, 0, sizeof *next);
     }
-    append_to_row(table, bucket, row, tag, slot);
+    next->tags[next->count] = tag;
+    next->slots[next->count] = slot;
+    next->count++;
+}
+
+/* Distributes the content over the two buckets, in time proportional to it. */
+static void write_buckets(rhumb__key_table *table, uint64_t split, uint64_t added, bucket_content *content) {
+    bucket_writer low = {.bucket = split, .row = rhumb__section_row(table->buckets, split)};
+    bucket_writer high = {.bucket = added, .row = rhumb__section_row(table->buckets, added)};
+    for (uint64_t i = 0; i < content->slot_count; i++) {
+        const uint64_t key = *(const uint64_t *)rhumb__section_row(table->keys, content->slots[i]);
+        const uint64_t hash = rhumb__key_table_hash(table->salt, key);
+        const bool moves = rhumb__key_table_bucket(hash, added + 1) == added;
+        write_slot(table, moves ? &high : &low, content, rhumb__key_table_tag(hash), content->slots[i]);
+    }
+    write_row(table, &low);
+    write_row(table, &high);
+    for (uint64_t i = content->next_spare; i < content->spare_count; i++) {
+        clear_row(table, split, rhumb__section_row(table->overflow, content->spare_rows[i]));
+        give_overflow_row(table, content->spare_rows[i]);
+    }
 }
 
 /* Splits the next bucket. Under split_lock. */
@@ -324,20 +382,7 @@ static rhumb_status split_bucket(rhumb__key_table *table) {
     if (high != low) rhumb__section_lock_chunk(table->buckets, high);
     status = read_bucket(table, split, &content);
     if (status == RHUMB_OK) {
-        clear_row(table, split, rhumb__section_row(table->buckets, split));
-        clear_row(table, added, rhumb__section_row(table->buckets, added));
-        for (uint32_t i = 0; i + 1 < content.row_count; i++) {
-            clear_row(table, split, rhumb__section_row(table->overflow, content.spare_rows[i]));
-        }
-        for (uint32_t i = 0; i < content.slot_count; i++) {
-            const uint64_t key = *(const uint64_t *)rhumb__section_row(table->keys, content.slots[i]);
-            const uint64_t hash = rhumb__key_table_hash(table->salt, key);
-            const uint64_t bucket = rhumb__key_table_bucket(hash, count + 1) == added ? added : split;
-            refill(table, bucket, content.slots[i], rhumb__key_table_tag(hash), &content);
-        }
-        for (uint32_t i = content.next_spare; i + 1 < content.row_count; i++) {
-            give_overflow_row(table, content.spare_rows[i]);
-        }
+        write_buckets(table, split, added, &content);
         /* Release pairs with the acquire in rhumb__key_table_lock: a thread that sees the new bucket sees its
          * content. */
         atomic_store_explicit(&table->bucket_count, count + 1, memory_order_release);
@@ -350,13 +395,22 @@ done:
     return status;
 }
 
+static bool is_too_full(const rhumb__key_table *table, uint64_t key_count) {
+    return key_count / KEYS_PER_BUCKET >= atomic_load_explicit(&table->bucket_count, memory_order_relaxed);
+}
+
 void rhumb__key_table_grow(rhumb__key_table *table, uint64_t key_count) {
-    if (key_count / KEYS_PER_BUCKET < atomic_load_explicit(&table->bucket_count, memory_order_relaxed)) return;
+    if (!is_too_full(table, key_count)) return;
     if (!rhumb__mutex_trylock(&table->split_lock)) return;
-    /* After a checkpoint, which blocks growth, several buckets may be due; a few at a time keep the insert short. */
-    for (uint32_t i = 0; i < 8; i++) {
-        if (key_count / KEYS_PER_BUCKET < atomic_load_explicit(&table->bucket_count, memory_order_relaxed)) break;
+    /* After growth was held up, several buckets may be due; a few at a time keep the insert short. */
+    for (uint32_t i = 0; i < SPLITS_PER_INSERT_MAX && is_too_full(table, key_count); i++) {
         if (split_bucket(table) != RHUMB_OK) break;
     }
     rhumb__mutex_unlock(&table->split_lock);
+}
+
+void rhumb__key_table_grow_fully(rhumb__key_table *table, uint64_t key_count) {
+    rhumb__mutex_assert_held(&table->split_lock);
+    while (is_too_full(table, key_count) && split_bucket(table) == RHUMB_OK) {
+    }
 }

@@ -68,10 +68,6 @@ static inline uint64_t rhumb__key_table_hash(uint64_t salt, uint64_t key) { retu
 /* The byte of the hash that the bucket stores: bits that the bucket number does not use. */
 static inline uint8_t rhumb__key_table_tag(uint64_t hash) { return (uint8_t)(hash >> 56); }
 
-/* A bucket whose chain has more rows is not split: it comes from a damaged file, where a chain may be a circle, or from
- * adversarial keys (hash flooding). */
-#define RHUMB__KEY_CHAIN_ROWS_MAX 512u
-
 /* The bucket of one key, while it is locked. */
 typedef struct rhumb__key_place {
     uint64_t hash;
@@ -100,9 +96,12 @@ void rhumb__key_table_add(rhumb__key_table *table, const rhumb__key_place *place
 /* Removes the slot of a key, which is there, from the locked bucket. */
 void rhumb__key_table_remove(rhumb__key_table *table, const rhumb__key_place *place, uint32_t slot);
 
-/* Splits buckets until the table has the size that `key_count` keys need. Does nothing while another thread splits or a
- * checkpoint runs, or when memory is short: the table is merely fuller then. */
+/* Splits buckets towards the size that `key_count` keys need, a few at most. Does nothing while another thread splits
+ * or a checkpoint copies the table, or when memory is short: the table is merely fuller then, until a later call. */
 void rhumb__key_table_grow(rhumb__key_table *table, uint64_t key_count);
+
+/* Splits buckets until the table has that size, after growth was held up. Under split_lock. */
+void rhumb__key_table_grow_fully(rhumb__key_table *table, uint64_t key_count);
 
 /* The bucket of a hash when there are `bucket_count` buckets. */
 uint64_t rhumb__key_table_bucket(uint64_t hash, uint64_t bucket_count);

@@ -71,6 +71,7 @@ typedef struct rhumb__section_info {
     rhumb__row_unit unit;
     bool large_pages;                               /* ask for large pages where the section is anonymous memory */
     bool of_vectors;                                /* a reader of the graph alone does not map it */
+    bool copied_first;                              /* operations are held up until a checkpoint has copied it */
     uint32_t version;                               /* of the codec */
     uint32_t (*codec)(const rhumb__params *params); /* NULL: codec 0 */
     uint64_t (*row_stride_bytes)(const rhumb__params *params, const rhumb__space *space);

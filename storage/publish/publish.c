@@ -183,6 +183,7 @@ static rhumb_status make_newest(rhumb__publisher *p) {
     rhumb__io *io = p->store->io;
     RHUMB_TRY(rhumb__store_settle(p->store));
     RHUMB_TRY(rhumb__io_sync(io));
+    if (p->publication->still_allowed != NULL) RHUMB_TRY(p->publication->still_allowed(p->publication->context));
     RHUMB_TRY(rhumb__superblock_write(io, &p->superblock));
     RHUMB_TRY(rhumb__io_sync(io));
     if (!p->store->has_version) RHUMB_TRY(rhumb__io_sync_directory(io->backend, p->store->path));

@@ -17,14 +17,23 @@
 typedef bool (*rhumb__row_filter)(void *context, const rhumb__section *section, uint64_t first_row, uint8_t *rows,
                                   uint64_t row_count);
 
+/* Called once all sections have been copied whose `copied_first` is set. It does not fail. */
+typedef void (*rhumb__sections_copied)(void *context);
+
+/* Asked immediately before the superblock is written: whether this version may still become the newest. A failure is
+ * final, like one of the disk at that moment. */
+typedef rhumb_status (*rhumb__still_allowed)(void *context);
+
 /* A version to publish. Each section has as many rows of it as its next_row_count says, never fewer than published
  * before. */
 typedef struct rhumb__publication {
     uint8_t client[RHUMB__CLIENT_BYTES];
     uint64_t features_read; /* of RHUMB__FEATURES_READ_KNOWN, those that the version uses */
     rhumb__row_filter filter;
-    void *filter_context;
-    uint64_t bytes_per_second; /* average rate of writing; 0: as fast as possible */
+    rhumb__sections_copied sections_copied; /* may be NULL */
+    rhumb__still_allowed still_allowed;     /* may be NULL */
+    void *context;                          /* of all three */
+    uint64_t bytes_per_second;              /* average rate of writing; 0: as fast as possible */
     const _Atomic bool *hurry; /* once it is true the rate does not count any more; NULL: it always counts */
     bool pull_down;            /* move extents near the end of the file to free blocks at lower offsets */
     uint64_t written_bytes;    /* out */

@@ -2,7 +2,8 @@
  *
  * Append-only rows are written from the section itself, because they never change. Chunks of mutable sections are
  * copied under their lock, passed to the client's filter, and written from the copy. So searches never wait, and
- * writers at most for the copying of one chunk.
+ * writers at most for the copying of one chunk. Sections that are to be copied first hold up others of the client's
+ * until they have been: they go before all others, and at full speed; the rest pays for that with a later start.
  *
  * Owns the pool of copies, whose bytes stay unchanged until the next drain. Locking: the store's publishing lock is
  * held; one chunk's lock at a time. A failure may leave writes in flight; publish.c waits for them and rolls back.
@@ -29,7 +30,7 @@
 /* Waits until the bytes written so far are no more than the rate allows for the time since the first. */
 static void keep_to_rate(const rhumb__publisher *p) {
     const rhumb__publication *publication = p->publication;
-    if (publication->bytes_per_second == 0) return;
+    if (publication->bytes_per_second == 0 || p->unpaced) return;
     const uint64_t due_ns = (uint64_t)((double)p->written_bytes / (double)publication->bytes_per_second * 1e9);
     for (;;) {
         const uint64_t spent_ns = rhumb__clock_now_ns() - p->begin_ns;
@@ -124,7 +125,7 @@ static void copy_chunk(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t 
     rhumb__mutex_unlock(&chunk->lock);
     const uint64_t first_row = index * section->chunk_row_count;
     if (p->publication->filter != NULL &&
-        p->publication->filter(p->publication->filter_context, section, first_row, copy, section->chunk_row_count)) {
+        p->publication->filter(p->publication->context, section, first_row, copy, section->chunk_row_count)) {
         rhumb__section_lock_chunk(section, chunk);
         chunk->dirty = true;
         rhumb__mutex_unlock(&chunk->lock);
@@ -167,7 +168,15 @@ static rhumb_status write_section(rhumb__publisher *p, rhumb__section_plan *plan
 
 rhumb_status rhumb__publish_write(rhumb__publisher *p) {
     rhumb_status status = RHUMB_OK;
-    for (uint32_t i = 0; i < p->section_count; i++) RHUMB_TRY(write_section(p, &p->plans[i]));
+    p->unpaced = true;
+    for (uint32_t i = 0; i < p->section_count; i++) {
+        if (p->sections[i]->spec.copied_first) RHUMB_TRY(write_section(p, &p->plans[i]));
+    }
+    p->unpaced = false;
+    if (p->publication->sections_copied != NULL) p->publication->sections_copied(p->publication->context);
+    for (uint32_t i = 0; i < p->section_count; i++) {
+        if (!p->sections[i]->spec.copied_first) RHUMB_TRY(write_section(p, &p->plans[i]));
+    }
 done:
     return status;
 }

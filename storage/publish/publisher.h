@@ -49,6 +49,7 @@ typedef struct rhumb__publisher {
     rhumb__superblock superblock;
     uint64_t written_bytes;
     uint64_t begin_ns;
+    bool unpaced; /* what is being written does not wait for bytes_per_second */
 } rhumb__publisher;
 
 /* Whether this publication leaves the section alone. */

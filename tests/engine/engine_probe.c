@@ -9,6 +9,8 @@
 #include "engine/build/insert.h"
 #include "engine/build/link.h"
 #include "engine/build/place.h"
+#include "engine/build/removal.h"
+#include "engine/build/remove.h"
 #include "engine/graph/active.h"
 #include "engine/graph/key_table.h"
 #include "engine/graph/neighbour_list.h"
@@ -97,6 +99,32 @@ uint64_t probe_key_row_count(rhumb__graph *graph, uint64_t hash) {
     return hop;
 }
 
+void probe_key_close_circle(rhumb__graph *graph, uint64_t hash, uint64_t hop) {
+    const rhumb__key_table *table = &graph->key_table;
+    const uint64_t bucket = rhumb__key_table_bucket(hash, atomic_load(&table->bucket_count));
+    const rhumb__key_bucket *row = NULL;
+    const rhumb__key_bucket *last = NULL;
+    uint32_t next = 0;
+    for (uint64_t i = 0; (row = rhumb__key_table_row(table, bucket, row, i)) != NULL; i++) {
+        if (i + 1 == hop) next = row->next;
+        last = row;
+    }
+    ((rhumb__key_bucket *)last)->next = next;
+}
+
+void probe_key_table_hold(rhumb__graph *graph, uint64_t slot_limit) {
+    rhumb__mutex_lock(&graph->key_table.split_lock);
+    rhumb__rwlock_wrlock(&graph->removal_lock);
+    rhumb__removals_defer(graph, slot_limit);
+    rhumb__rwlock_unlock(&graph->removal_lock);
+}
+
+void probe_key_table_release(rhumb__graph *graph) {
+    rhumb__removals_catch_up(graph);
+    rhumb__key_table_grow_fully(&graph->key_table, rhumb__graph_slot_count(graph));
+    rhumb__mutex_unlock(&graph->key_table.split_lock);
+}
+
 void probe_list_clear(rhumb__graph *graph, uint32_t row) {
     const rhumb__list list = rhumb__graph_list(graph, row, 0);
     rhumb__list_clear(&list);
@@ -176,6 +204,17 @@ rhumb_status probe_user_insert(probe_user *user, uint64_t key, const void *vecto
     rhumb_status status = rhumb__query_set_vector(user->scratch, vector);
     rhumb__insertion insertion = {.key = key};
     return status == RHUMB_OK ? rhumb__graph_insert(user->graph, user->scratch, &insertion) : status;
+}
+
+rhumb_status probe_user_upsert(probe_user *user, uint64_t key, const void *vector) {
+    rhumb_status status = rhumb__query_set_vector(user->scratch, vector);
+    rhumb__insertion insertion = {.key = key, .replace = true};
+    return status == RHUMB_OK ? rhumb__graph_insert(user->graph, user->scratch, &insertion) : status;
+}
+
+rhumb_status probe_delete(rhumb__graph *graph, uint64_t key) {
+    uint64_t lsn = 0;
+    return rhumb__graph_delete(graph, key, &lsn);
 }
 
 rhumb_status probe_user_begin_search(probe_user *user, const void *query) {

@@ -44,6 +44,12 @@ uint64_t probe_key_overflow_count(rhumb__graph *graph);
 uint64_t probe_key_bucket(uint64_t hash, uint64_t bucket_count);
 /* How many rows the bucket of `hash` has, its overflow rows included. */
 uint64_t probe_key_row_count(rhumb__graph *graph, uint64_t hash);
+/* Makes the last row of the bucket lead back to the `hop`-th, from 1 on, as only a damaged file does. */
+void probe_key_close_circle(rhumb__graph *graph, uint64_t hash, uint64_t hop);
+/* The beginning and the end of a checkpoint's copying of the table: growth is held up, and slots below `slot_limit`
+ * stay in the table. */
+void probe_key_table_hold(rhumb__graph *graph, uint64_t slot_limit);
+void probe_key_table_release(rhumb__graph *graph);
 
 /* ---- lists of level 0, by themselves ---- */
 
@@ -77,6 +83,8 @@ typedef struct probe_user probe_user;
 probe_user *probe_user_new(rhumb__graph *graph);
 void probe_user_free(probe_user *user);
 rhumb_status probe_user_insert(probe_user *user, uint64_t key, const void *vector) RHUMB_NODISCARD;
+rhumb_status probe_user_upsert(probe_user *user, uint64_t key, const void *vector) RHUMB_NODISCARD;
+rhumb_status probe_delete(rhumb__graph *graph, uint64_t key) RHUMB_NODISCARD;
 /* The first half of a search: everything before the graph is read. */
 rhumb_status probe_user_begin_search(probe_user *user, const void *query) RHUMB_NODISCARD;
 /* The second half: the slot where the search of level 0 would begin. */

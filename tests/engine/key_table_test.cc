@@ -15,10 +15,12 @@ extern "C" {
 
 #include "tests/engine/engine_probe.h"
 #include "tests/support/index_test_support.h"
+#include "tests/support/sanitized.h"
 
 namespace {
 
 using index_test::ScratchDirectory;
+using rhumb_test::kSanitized;
 
 rhumb__params small_params(uint64_t seed) {
     rhumb__params params = {};
@@ -125,6 +127,82 @@ TEST_F(KeyTable, KeysOfOneBucketOverflowAndAreFound) {
             ASSERT_EQ(probe_key_find(graph_, again()), s);
         }
     }
+}
+
+// Longer than any chain that chance makes; it is split like any other bucket, so those after it are too.
+TEST_F(KeyTable, AChainOfFiveHundredRowsStopsNoOtherBucket) {
+    const uint64_t count = kSanitized ? 3000 : 25000;
+    const uint64_t salt = probe_key_salt(graph_);
+    uint32_t slot = 0;
+    for (uint64_t i = 0; i < count; i++, slot++) {
+        ASSERT_EQ(probe_key_add(graph_, colliding_key(i, salt), slot, 0), RHUMB_OK);
+    }
+    EXPECT_GE(probe_key_row_count(graph_, 0x12345678), count / 48);
+    std::mt19937_64 random(1);
+    for (int i = 0; i < 20000; i++, slot++) ASSERT_EQ(probe_key_add(graph_, random(), slot, slot + 1), RHUMB_OK);
+    EXPECT_GT(probe_key_bucket_count(graph_), slot / 24u);
+    for (uint64_t i = 0; i < count; i += 97) ASSERT_EQ(probe_key_find(graph_, colliding_key(i, salt)), i);
+    std::mt19937_64 again(1);
+    for (uint32_t i = 0; i < 20000; i++) ASSERT_EQ(probe_key_find(graph_, again()), count + i);
+}
+
+// A damaged file: the chain leads back into itself, to any of its rows.
+TEST_F(KeyTable, ACircleIsSplitLikeAnyOtherChainAndEnds) {
+    const uint64_t salt = probe_key_salt(graph_);
+    uint32_t slot = 0;
+    for (uint64_t hop = 1; hop <= 7; hop++) {
+        // 300 keys take seven rows; only the lowest three bits of their hashes agree.
+        const uint64_t first = slot;
+        const auto key_of = [&](uint64_t i) { return unmix64((i + 1000 * hop) << 32 | i << 3 | (hop & 7)) ^ salt; };
+        for (uint64_t i = 0; i < 300; i++, slot++) ASSERT_EQ(probe_key_add(graph_, key_of(i), slot, 0), RHUMB_OK);
+        ASSERT_EQ(probe_key_row_count(graph_, hop), 7u);
+        probe_key_close_circle(graph_, hop, hop);
+        for (uint64_t i = 0; i < 300; i++) ASSERT_EQ(probe_key_find(graph_, key_of(i)), first + i);
+    }
+    for (uint64_t i = 0; i < 400; i++, slot++) {
+        ASSERT_EQ(probe_key_add(graph_, rhumb__mix64(i), slot, slot + 1), RHUMB_OK);
+    }
+    EXPECT_GT(probe_key_bucket_count(graph_), 100u) << "all eight buckets were split several times";
+    for (uint32_t i = 0; i < 2100; i++) {
+        const uint64_t hop = i / 300 + 1;
+        ASSERT_EQ(probe_key_find(graph_, unmix64((i % 300 + 1000 * hop) << 32 | (i % 300) << 3 | (hop & 7)) ^ salt), i);
+    }
+    for (uint64_t hash = 0; hash < 128; hash++) EXPECT_LE(probe_key_row_count(graph_, hash), 4u) << hash;
+}
+
+// While a checkpoint copies the table, what it shows stays there, and nothing else: a key that is replaced all the time
+// leaves one entry behind.
+TEST(KeyTableInGraph, AHotKeyLeavesOneEntryBehindDuringACopy) {
+    ScratchDirectory directory;
+    rhumb__graph *graph = nullptr;
+    const rhumb__params params = small_params(397);
+    ASSERT_EQ(probe_graph_create(directory.file("hot").c_str(), &params, 100, &graph), RHUMB_OK);
+    probe_user *user = probe_user_new(graph);
+    for (uint64_t key = 0; key < 100; key++) {
+        const float component = static_cast<float>(key);
+        ASSERT_EQ(probe_user_insert(user, key, &component), RHUMB_OK);
+    }
+    const uint64_t hash = rhumb__mix64(7 ^ probe_key_salt(graph));
+    const uint64_t bucket_count = probe_key_bucket_count(graph);
+    probe_key_table_hold(graph, 100);
+    for (int i = 0; i < 2000; i++) {
+        const float component = static_cast<float>(1000 + i);
+        ASSERT_EQ(probe_user_upsert(user, 7, &component), RHUMB_OK);
+    }
+    EXPECT_EQ(probe_delete(graph, 8), RHUMB_OK);
+    EXPECT_EQ(probe_key_bucket_count(graph), bucket_count) << "a checkpoint is copying";
+    EXPECT_LE(probe_key_row_count(graph, hash), 2u);
+    EXPECT_EQ(probe_key_find(graph, 7), 2099u);
+    EXPECT_EQ(probe_key_find(graph, 8), RHUMB__SLOT_NONE);
+    probe_key_table_release(graph);
+    EXPECT_GE(probe_key_bucket_count(graph), 2100u / 21) << "it has grown to its full size";
+    EXPECT_LE(probe_key_row_count(graph, hash), 1u);
+    for (uint64_t key = 0; key < 100; key++) {
+        const uint32_t expected = key == 7 ? 2099 : key == 8 ? RHUMB__SLOT_NONE : static_cast<uint32_t>(key);
+        EXPECT_EQ(probe_key_find(graph, key), expected);
+    }
+    probe_user_free(user);
+    probe_graph_close(graph);
 }
 
 TEST_F(KeyTable, OverflowRowsThatASplitEmptiesAreUsedAgain) {

@@ -114,7 +114,7 @@ rhumb_status store_harness_publish(store_harness *harness, const uint64_t *row_c
     if (client != NULL) memcpy(publication->client, client, sizeof publication->client);
     if (filter != NULL) {
         publication->filter = call_filter;
-        publication->filter_context = &call;
+        publication->context = &call;
     }
     const rhumb_status status = rhumb__store_publish(harness->store, publication);
     if (status == RHUMB_OK && written_bytes_out != NULL) *written_bytes_out = publication->written_bytes;

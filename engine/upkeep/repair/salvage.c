@@ -202,15 +202,17 @@ static bool note_row(rhumb__salvage *salvage, uint64_t bucket, const rhumb__key_
     return true;
 }
 
-/* Follows the chain of a bucket as far as it can be trusted. */
+/* Follows the chain of a bucket as far as it can be trusted: no two chains have a row in common, and none leads back to
+ * its own. `passed` has a bit for each overflow row. */
 static void note_bucket(rhumb__salvage *salvage, uint64_t bucket, const rhumb__key_bucket *row,
-                        const rhumb__key_bucket *overflow) {
+                        const rhumb__key_bucket *overflow, uint64_t *passed) {
     bool sound = row_intact(salvage, RHUMB__SECTION_KEY_BUCKETS, bucket) && note_row(salvage, bucket, row);
-    for (uint32_t hop = 0; sound && row->next != 0; hop++) {
+    while (sound && row->next != 0) {
         const uint32_t index = row->next - 1;
         row = &overflow[index];
-        sound = hop < RHUMB__KEY_CHAIN_ROWS_MAX && row_intact(salvage, RHUMB__SECTION_KEY_OVERFLOW, index) &&
+        sound = !rhumb__bit_get(passed, index) && row_intact(salvage, RHUMB__SECTION_KEY_OVERFLOW, index) &&
                 note_row(salvage, bucket, row);
+        rhumb__bit_set(passed, index);
     }
     if (sound) return;
     rhumb__bit_set(salvage->broken, bucket);
@@ -220,13 +222,15 @@ static void note_bucket(rhumb__salvage *salvage, uint64_t bucket, const rhumb__k
 static rhumb_status note_table(rhumb__salvage *salvage) {
     rhumb_status status;
     rhumb__key_bucket *overflow = NULL;
+    uint64_t *passed = rhumb__alloc_zeroed(salvage->counts.key_overflow_count / 64 + 1, sizeof *passed);
     const uint64_t bucket_count = salvage->counts.key_bucket_count;
     const uint64_t slot_words = rhumb__max_u64(rhumb__divide_up(salvage->counts.slot_count, 64), 1);
     rhumb__key_bucket *rows = rhumb__alloc_zeroed(BUCKETS_PER_READ, sizeof *rows);
     salvage->listed = rhumb__alloc_zeroed(slot_words, sizeof(uint64_t));
     salvage->keyed = rhumb__alloc_zeroed(slot_words, sizeof(uint64_t));
     salvage->broken = rhumb__alloc_zeroed(rhumb__divide_up(bucket_count, 64), sizeof(uint64_t));
-    if (rows == NULL || salvage->listed == NULL || salvage->keyed == NULL || salvage->broken == NULL) {
+    if (rows == NULL || passed == NULL || salvage->listed == NULL || salvage->keyed == NULL ||
+        salvage->broken == NULL) {
         status = rhumb__fail(RHUMB_E_NOMEM, "no memory for scanning the key table");
         goto done;
     }
@@ -234,10 +238,11 @@ static rhumb_status note_table(rhumb__salvage *salvage) {
     for (uint64_t first = 0; first < bucket_count; first += BUCKETS_PER_READ) {
         const uint64_t count = rhumb__min_u64(bucket_count - first, BUCKETS_PER_READ);
         RHUMB_TRY(rhumb__salvage_read_rows(salvage, RHUMB__SECTION_KEY_BUCKETS, first, count, rows));
-        for (uint64_t i = 0; i < count; i++) note_bucket(salvage, first + i, &rows[i], overflow);
+        for (uint64_t i = 0; i < count; i++) note_bucket(salvage, first + i, &rows[i], overflow, passed);
     }
 done:
     rhumb__free(overflow);
+    rhumb__free(passed);
     rhumb__free(rows);
     return status;
 }

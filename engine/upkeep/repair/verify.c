@@ -151,9 +151,9 @@ static bool check_key_chain(rhumb__verifier *v, uint64_t bucket, uint64_t *passe
         if (row == NULL) return true;
         if (hop > 0) {
             const uint32_t index = previous->next - 1;
-            if (hop > RHUMB__KEY_CHAIN_ROWS_MAX || rhumb__bit_get(passed, index)) {
-                rhumb__verify_note(v, "key bucket %llu: its chain is circular, longer than %u rows, or shares row %u",
-                                   (unsigned long long)bucket, RHUMB__KEY_CHAIN_ROWS_MAX, index);
+            if (rhumb__bit_get(passed, index)) {
+                rhumb__verify_note(v, "key bucket %llu: its chain is circular, or shares row %u",
+                                   (unsigned long long)bucket, index);
                 return false;
             }
             rhumb__bit_set(passed, index);
