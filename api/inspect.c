@@ -100,7 +100,6 @@ rhumb_status rhumb_index_stats_get(rhumb_index *index, rhumb_index_stats *stats,
     RHUMB_TRY(rhumb__struct_check(stats, size, "stats"));
     RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
     rhumb_index_stats filled = {.size = size, .read_only = index->read_only};
-    filled.options = rhumb__options_from_params(&graph->params);
     memcpy(filled.custom_name, graph->params.custom.name, sizeof filled.custom_name);
     fill_store(graph->store, &filled);
     fill_graph(graph, &filled);
@@ -108,6 +107,21 @@ rhumb_status rhumb_index_stats_get(rhumb_index *index, rhumb_index_stats *stats,
     RHUMB_TRY(fill_log(graph, &filled));
     snprintf(filled.simd, sizeof filled.simd, "%s", rhumb__simd_name(rhumb__cpu_simd()));
     rhumb__struct_give(stats, size, &filled, sizeof filled);
+done:
+    rhumb__handle_leave(scratch);
+    return status;
+}
+
+rhumb_status rhumb_index_options_get(rhumb_index *index, rhumb_index_options *options, size_t size) {
+    rhumb_status status;
+    rhumb__scratch *scratch = NULL;
+    rhumb__graph *graph = NULL;
+    RHUMB_TRY(rhumb__handle_check(index, false));
+    RHUMB_TRY(rhumb__struct_check(options, size, "options"));
+    RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
+    rhumb_index_options filled = rhumb__options_from_params(&graph->params);
+    filled.size = size;
+    rhumb__struct_give(options, size, &filled, sizeof filled);
 done:
     rhumb__handle_leave(scratch);
     return status;

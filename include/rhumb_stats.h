@@ -15,15 +15,13 @@ extern "C" {
 /* What an index is, what it holds, and what its handle has done.
  *
  * A "reader" is a read-only handle. Its fields about its own checkpoints, the log and compactions are 0, except those
- * that mention it. The struct contains rhumb_index_options: until version 1, programs that use it must be compiled
- * against the headers of the library that runs. */
+ * that mention it. */
 typedef struct rhumb_index_stats {
     size_t size;                                /* The size that the caller passed. */
     uint32_t format_version;                    /* Version of the file's format. */
     uint32_t creator_version;                   /* rhumb_version of the library that created the index. */
     uint8_t uuid[16];                           /* Identity of the file. */
     uint64_t created_unix_ns;                   /* When the index was created, in nanoseconds since 1970. */
-    rhumb_index_options options;                /* What it was created with, defaults resolved. */
     uint64_t count;                             /* Vectors that searches can find. */
     uint64_t slot_count;                        /* Slots in use, including those of deleted vectors. */
     uint32_t level_top;                         /* Highest level in use. */
@@ -77,6 +75,15 @@ typedef struct rhumb_index_stats {
  *   RHUMB_E_IO    the log could not be read
  */
 RHUMB_API rhumb_status rhumb_index_stats_get(rhumb_index *index, rhumb_index_stats *stats, size_t size) RHUMB_NODISCARD;
+
+/* Fills `options` with what an index was created with: defaults are resolved, and `open` is NULL. The name of a custom
+ * metric is in rhumb_index_stats.custom_name.
+ *
+ * Parameters:
+ *   size    sizeof(rhumb_index_options) as the caller compiled it
+ */
+RHUMB_API rhumb_status rhumb_index_options_get(rhumb_index *index, rhumb_index_options *options,
+                                               size_t size) RHUMB_NODISCARD;
 
 /* ---- metadata ---------------------------------------------------------------------------------------------------- */
 

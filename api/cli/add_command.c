@@ -17,14 +17,14 @@ struct add_arguments {
 /* Searches use this number for "none", so it is not a useful key. */
 #define FIRST_KEY_UNSET UINT64_MAX
 
-static int check_fit(struct cli *cli, const struct add_arguments *arguments, const rhumb_index_stats *stats,
+static int check_fit(struct cli *cli, const struct add_arguments *arguments, const rhumb_index_options *created,
                      const struct dataset_info *info) {
-    const int exit_code = vectors_check(cli, info, &stats->options, arguments->index_path);
+    const int exit_code = vectors_check(cli, info, created, arguments->index_path);
     if (exit_code != CLI_OK) return exit_code;
     const rhumb_metric metric = rhumb_metric_from_name(info->distance);
-    if (metric && metric != stats->options.metric)
+    if (metric && metric != created->metric)
         cli_note(cli, "note: %s is meant for %s, the index measures %s", info->path, info->distance,
-                 rhumb_metric_name(stats->options.metric));
+                 rhumb_metric_name(created->metric));
     return CLI_OK;
 }
 
@@ -42,6 +42,7 @@ static int add(struct cli *cli, const struct add_arguments *arguments) {
     struct dataset *rows = NULL, *keys = NULL;
     rhumb_index *index = NULL;
     rhumb_index_stats stats;
+    rhumb_index_options created;
     int exit_code = cli_open_dataset(cli, arguments->rows_path, arguments->format_name, arguments->hdf5_name,
                                      DATASET_PART_TRAIN, &rows);
     if (exit_code != CLI_OK) goto done;
@@ -49,8 +50,9 @@ static int add(struct cli *cli, const struct add_arguments *arguments) {
     if (arguments->keys_path) exit_code = ingest_open_keys(cli, arguments->keys_path, info->row_count, &keys);
     if (exit_code == CLI_OK) exit_code = cli_open_index(cli, arguments->index_path, false, &index);
     if (exit_code != CLI_OK) goto done;
-    const rhumb_status status = rhumb_index_stats_get(index, &stats, sizeof stats);
-    exit_code = status == RHUMB_OK ? check_fit(cli, arguments, &stats, info)
+    rhumb_status status = rhumb_index_stats_get(index, &stats, sizeof stats);
+    if (status == RHUMB_OK) status = rhumb_index_options_get(index, &created, sizeof created);
+    exit_code = status == RHUMB_OK ? check_fit(cli, arguments, &created, info)
                                    : cli_fail_index(cli, status, "cannot see what the index is");
     if (exit_code != CLI_OK) goto done;
 
@@ -58,7 +60,7 @@ static int add(struct cli *cli, const struct add_arguments *arguments) {
     cli_json_dataset(cli, "input", rows);
     const struct ingest_options ingest = {
         .keys = keys,
-        .element = stats.options.element,
+        .element = created.element,
         /* As the library numbers vectors without keys. */
         .first_key = arguments->first_key == FIRST_KEY_UNSET ? stats.key_next : arguments->first_key,
         .row_limit = arguments->row_limit,

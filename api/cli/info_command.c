@@ -27,8 +27,7 @@ static void make_texts(const rhumb_index_stats *stats, struct info_texts *texts)
 static const char *or_unknown(const char *name) { return name ? name : "unknown"; }
 
 static void print_json(struct json_writer *json, const char *path, const rhumb_index_stats *stats,
-                       const struct info_texts *texts) {
-    const rhumb_index_options *options = &stats->options;
+                       const rhumb_index_options *options, const struct info_texts *texts) {
     json_text(json, "index", path);
     json_text(json, "uuid", texts->uuid);
     json_text(json, "created", texts->created);
@@ -66,8 +65,8 @@ static void print_json(struct json_writer *json, const char *path, const rhumb_i
     json_text(json, "simd", stats->simd);
 }
 
-static void print_text(const char *path, const rhumb_index_stats *stats, const struct info_texts *texts) {
-    const rhumb_index_options *options = &stats->options;
+static void print_text(const char *path, const rhumb_index_stats *stats, const rhumb_index_options *options,
+                       const struct info_texts *texts) {
     struct units_text count, deleted, file, unused;
     printf("index        %s\n", path);
     printf("identity     %s, created %s by rhumb %s, format %u\n", texts->uuid, texts->created, texts->creator,
@@ -101,14 +100,16 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
     exit_code = cli_open_index(cli, path, true, &index);
     if (exit_code != CLI_OK) return exit_code;
     rhumb_index_stats stats;
-    const rhumb_status status = rhumb_index_stats_get(index, &stats, sizeof stats);
+    rhumb_index_options created;
+    rhumb_status status = rhumb_index_stats_get(index, &stats, sizeof stats);
+    if (status == RHUMB_OK) status = rhumb_index_options_get(index, &created, sizeof created);
     if (status == RHUMB_OK) {
         struct info_texts texts;
         make_texts(&stats, &texts);
         if (cli->json)
-            print_json(&cli->writer, path, &stats, &texts);
+            print_json(&cli->writer, path, &stats, &created, &texts);
         else
-            print_text(path, &stats, &texts);
+            print_text(path, &stats, &created, &texts);
     } else {
         exit_code = cli_fail_index(cli, status, "cannot read the statistics of the index");
     }

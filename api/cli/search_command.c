@@ -234,22 +234,22 @@ static int prepare(struct search *search, struct search_arguments *arguments) {
     exit_code = cli_open_dataset(cli, arguments->queries_path, arguments->format_name, arguments->hdf5_name,
                                  DATASET_PART_TEST, &search->queries);
     if (exit_code != CLI_OK) return exit_code;
-    rhumb_index_stats stats;
-    const rhumb_status status = rhumb_index_stats_get(search->index, &stats, sizeof stats);
+    rhumb_index_options created;
+    const rhumb_status status = rhumb_index_options_get(search->index, &created, sizeof created);
     if (status != RHUMB_OK) return cli_fail_index(cli, status, "cannot see what the index is");
     const struct dataset_info *info = dataset_info_get(search->queries);
-    exit_code = vectors_check(cli, info, &stats.options, arguments->index_path);
+    exit_code = vectors_check(cli, info, &created, arguments->index_path);
     if (exit_code != CLI_OK) return exit_code;
-    search->element = stats.options.element;
+    search->element = created.element;
     if (arguments->filter_path || arguments->exclude_path) {
         const bool exclude = arguments->exclude_path != NULL;
         exit_code =
             key_filter_open(&search->filter, cli, exclude ? arguments->exclude_path : arguments->filter_path, exclude);
         if (exit_code != CLI_OK) return exit_code;
     }
-    if (arguments->ef == 0) arguments->ef = stats.options.ef_search;
+    if (arguments->ef == 0) arguments->ef = created.ef_search;
     search->query_count = info->row_count < arguments->row_limit ? info->row_count : arguments->row_limit;
-    exit_code = open_truth(search, stats.options.metric);
+    exit_code = open_truth(search, created.metric);
     return exit_code == CLI_OK ? allocate(search) : exit_code;
 }
 

@@ -73,22 +73,6 @@ mutable struct SearchOptions
     SearchOptions() = new()
 end
 
-# The first fields are all that is needed here; the library fills as many as `size` says.
-# C: the beginning of rhumb_index_stats
-mutable struct IndexStats
-    size::Csize_t
-    format_version::UInt32
-    creator_version::UInt32
-    uuid::NTuple{16,UInt8}
-    created_unix_ns::UInt64
-    options__size::Csize_t
-    options__dim::UInt32
-    options__metric::UInt32
-    options__element::UInt32
-    options__M::UInt32
-    IndexStats() = new()
-end
-
 const ELEMENT_F32 = UInt32(1)
 
 "What a call to the library failed with; `status` is that of rhumb_types.h, as \"RHUMB_E_EXISTS\"."
@@ -157,11 +141,11 @@ function open(path::AbstractString; read_only::Bool = false)
                 path, options, handle))
     index = Index(handle[], 0)
     try
-        stats = IndexStats()
-        check(ccall((:rhumb_index_stats_get, library), Cint, (Ptr{Cvoid}, Ref{IndexStats}, Csize_t),
-                    index.handle, stats, sizeof(IndexStats)))
-        stats.options__element == ELEMENT_F32 || throw(ArgumentError("the index is not one of Float32 vectors"))
-        index.dim = stats.options__dim
+        created = IndexOptions()
+        check(ccall((:rhumb_index_options_get, library), Cint, (Ptr{Cvoid}, Ref{IndexOptions}, Csize_t),
+                    index.handle, created, sizeof(IndexOptions)))
+        created.element == ELEMENT_F32 || throw(ArgumentError("the index is not one of Float32 vectors"))
+        index.dim = created.dim
     catch
         close(index)
         rethrow()

@@ -83,7 +83,7 @@ TEST(Create, AcceptsTheLimitsOfEveryOptionAndKeepsThem) {
         for (int reopened = 0; reopened < 2; reopened++) {
             const Index index = reopened == 0 ? create(path, options) : open(path, true);
             ASSERT_NE(index, nullptr);
-            const rhumb_index_options kept = stats(index).options;
+            const rhumb_index_options kept = created_with(index);
             EXPECT_EQ(kept.size, sizeof kept);
             EXPECT_EQ(kept.dim, options.dim);
             EXPECT_EQ(kept.metric, options.metric);
@@ -105,7 +105,7 @@ TEST(Create, ResolvesDefaults) {
     ScratchDirectory directory;
     const Index index = create(directory.file("defaults"), index_options(3));
     ASSERT_NE(index, nullptr);
-    const rhumb_index_options kept = stats(index).options;
+    const rhumb_index_options kept = created_with(index);
     EXPECT_EQ(kept.metric, RHUMB_METRIC_L2);
     EXPECT_EQ(kept.element, RHUMB_ELEMENT_F32);
     EXPECT_EQ(kept.M, 16u);
@@ -180,7 +180,7 @@ TEST(OptionsSize, AnOlderStructLeavesTheFieldsItLacksAtTheirDefaults) {
     options.size = offsetof(rhumb_index_options, ef_construction);
     const Index index = create(directory.file("older"), options);
     ASSERT_NE(index, nullptr);
-    const rhumb_index_options kept = stats(index).options;
+    const rhumb_index_options kept = created_with(index);
     EXPECT_EQ(kept.dim, 5u);
     EXPECT_EQ(kept.metric, RHUMB_METRIC_IP);
     EXPECT_EQ(kept.M, 9u);

@@ -52,7 +52,7 @@ TEST_P(Reopen, GivesTheSameAnswersBitForBit) {
         const Index index = open(path_, read_only);
         ASSERT_NE(index, nullptr);
         EXPECT_EQ(rhumb_index_count(index.get()), 1200u);
-        EXPECT_EQ(stats(index).options.metric, GetParam());
+        EXPECT_EQ(created_with(index).metric, GetParam());
         EXPECT_TRUE(answers(index) == before);
         for (size_t i = 0; i < 1200; i++) {
             std::vector<float> stored(16);

@@ -187,10 +187,9 @@ TEST(IndexOfEveryPair, FindsNeighboursAndIsTheSameAfterReopening) {
         for (uint64_t key = 0; key < COUNT; key += 17) {
             ASSERT_EQ(stored_vector(index.get(), pair, key), as_stored(pair, collection.vectors[key])) << key;
         }
-        rhumb_index_stats stats;
-        ASSERT_OK(rhumb_index_stats_get(index.get(), &stats, sizeof stats));
-        EXPECT_EQ(stats.options.metric, pair.metric);
-        EXPECT_EQ(stats.options.element, pair.element);
+        const rhumb_index_options kept = created_with(index);
+        EXPECT_EQ(kept.metric, pair.metric);
+        EXPECT_EQ(kept.element, pair.element);
         index.reset();
         std::filesystem::remove(path);
     }
@@ -391,9 +390,7 @@ TEST(Normalise, DividesByTheSumAndIsRemembered) {
             index.reset();
             index = open(path, false);
         }
-        rhumb_index_stats stats;
-        ASSERT_OK(rhumb_index_stats_get(index.get(), &stats, sizeof stats));
-        EXPECT_TRUE(stats.options.normalise);
+        EXPECT_TRUE(created_with(index).normalise);
     }
 }
 

@@ -248,7 +248,7 @@ class JuliaModule(unittest.TestCase):
             ("    normalise::Bool\n", "    normalize::Bool\n"),
             ("    open::Ptr{Cvoid}\n", ""),
             ("path::NTuple{256,UInt8}", "path::NTuple{255,UInt8}"),
-            ("options__size::Csize_t", "options__size::UInt32"),
+            ("sync_interval_ms::UInt32", "sync_interval_ms::UInt64"),
         ):
             self.assertNotEqual(self.wrong(old, new), [], new)
 

@@ -166,14 +166,14 @@ static void print_graph(const char *path) {
     rhumb__engine_close(graph);
 }
 
-static void print_stats(const rhumb_index_stats *stats, const rhumb_verify_report *report) {
+static void print_stats(const rhumb_index_stats *stats, const rhumb_index_options *created,
+                        const rhumb_verify_report *report) {
     printf("\"count\":%" PRIu64 ",\"dim\":%" PRIu32 ",\"metric\":\"%s\",\"element\":\"%s\",\"M\":%" PRIu32
            ",\"M0\":%" PRIu32 ",\"ef_construction\":%" PRIu32 ",\"ef_search\":%" PRIu32 ",\"seed\":%" PRIu64
            ",\"level_top\":%" PRIu32 ",\"epoch\":%" PRIu64 ",\"lsn\":%" PRIu64 ",\"key_next\":%" PRIu64
            ",\"chunk_count\":%" PRIu64 ",\"uuid\":\"",
-           stats->count, stats->options.dim, rhumb_metric_name(stats->options.metric),
-           rhumb_element_name(stats->options.element), stats->options.M, stats->options.M0,
-           stats->options.ef_construction, stats->options.ef_search, stats->options.seed, stats->level_top,
+           stats->count, created->dim, rhumb_metric_name(created->metric), rhumb_element_name(created->element),
+           created->M, created->M0, created->ef_construction, created->ef_search, created->seed, stats->level_top,
            stats->epoch, stats->lsn, stats->key_next, report->chunk_count);
     for (int i = 0; i < 16; i++) printf("%02x", stats->uuid[i]);
     printf("\",");
@@ -243,16 +243,18 @@ static void print_index(const char *path, bool copies) {
     rhumb_index *index = NULL;
     const rhumb_open_options options = open_options_of(true, RHUMB_DURABILITY_FULL);
     rhumb_index_stats stats;
+    rhumb_index_options created;
     rhumb_verify_report report;
     check(rhumb_index_open(path, &options, &index), "open");
     check(rhumb_index_stats_get(index, &stats, sizeof stats), "stats");
-    element = stats.options.element;
+    check(rhumb_index_options_get(index, &created, sizeof created), "options");
+    element = created.element;
     check(rhumb_index_verify(index, &report, sizeof report), "verify");
     printf("{");
-    print_stats(&stats, &report);
-    print_vectors(index, &stats.options);
+    print_stats(&stats, &created, &report);
+    print_vectors(index, &created);
     printf(",");
-    print_searches(index, &stats.options, copies);
+    print_searches(index, &created, copies);
     check(rhumb_index_close(index), "close");
     print_graph(path);
 }
@@ -322,12 +324,12 @@ static void operate(rhumb_index *index, dump_vector *vector, uint64_t i) {
 
 static int crash(const char *path, uint64_t count, uint64_t seed, uint64_t checkpoint_count, bool copies) {
     rhumb_index *index = NULL;
-    rhumb_index_stats stats;
+    rhumb_index_options created;
     dump_vector vector;
     pthread_t thread;
     check(rhumb_index_open(path, NULL, &index), "open");
-    check(rhumb_index_stats_get(index, &stats, sizeof stats), "stats");
-    dump_vector_init(&vector, &stats.options, copies);
+    check(rhumb_index_options_get(index, &created, sizeof created), "options");
+    dump_vector_init(&vector, &created, copies);
     checkpoints c = {index, checkpoint_count};
     if (pthread_create(&thread, NULL, make_checkpoints, &c) != 0) return 1;
     for (uint64_t i = 0; i < count; i++) operate(index, &vector, seed * count + i);
@@ -338,6 +340,7 @@ static int crash(const char *path, uint64_t count, uint64_t seed, uint64_t check
 static int recover(const char *path) {
     rhumb_index *index = NULL;
     rhumb_index_stats stats;
+    rhumb_index_options created;
     const rhumb_open_options options = open_options_of(true, RHUMB_DURABILITY_FULL);
     check(rhumb_index_open(path, &options, &index), "open read-only");
     check(rhumb_index_stats_get(index, &stats, sizeof stats), "stats");
@@ -351,7 +354,8 @@ static int recover(const char *path) {
     }
     check(rhumb_index_stats_get(index, &stats, sizeof stats), "stats");
     printf(",\"pending_count\":%" PRIu64 ",\"lsn\":%" PRIu64 ",", pending_count, stats.lsn);
-    print_vectors(index, &stats.options);
+    check(rhumb_index_options_get(index, &created, sizeof created), "options");
+    print_vectors(index, &created);
     printf("}\n");
     check(rhumb_index_wait_idle(index), "wait");
     check(rhumb_index_close(index), "close");

@@ -79,12 +79,14 @@ void search_otherwise(Exercise *exercise, rhumb_index *index, const float *query
 
 void read_everything(Exercise *exercise, rhumb_index *index) {
     rhumb_index_stats stats;
-    if (rhumb_index_stats_get(index, &stats, sizeof stats) != RHUMB_OK) {
+    rhumb_index_options options;
+    if (rhumb_index_stats_get(index, &stats, sizeof stats) != RHUMB_OK ||
+        rhumb_index_options_get(index, &options, sizeof options) != RHUMB_OK) {
         note(exercise, "stats: " + describe_last());
         return;
     }
-    const Vectors queries(stats.options.dim, 99);
-    std::vector<float> vector(stats.options.dim);
+    const Vectors queries(options.dim, 99);
+    std::vector<float> vector(options.dim);
     for (uint64_t i = 0; i < 3; i++) {
         std::vector<uint64_t> keys(kNearest);
         std::vector<float> distances(kNearest);
@@ -148,9 +150,9 @@ Exercise exercise_writing(const std::string &path, uint32_t insert_count, rhumb_
         return exercise;
     }
     read_everything(&exercise, index);
-    rhumb_index_stats stats;
-    if (rhumb_index_stats_get(index, &stats, sizeof stats) != RHUMB_OK) return exercise;
-    const Vectors vectors(stats.options.dim, 7);
+    rhumb_index_options options;
+    if (rhumb_index_options_get(index, &options, sizeof options) != RHUMB_OK) return exercise;
+    const Vectors vectors(options.dim, 7);
     for (uint32_t i = 0; i < insert_count; i++) {
         const rhumb_status status = rhumb_index_insert(index, kFirstKey + i, vectors.vector(i).data());
         if (status != RHUMB_OK && status != RHUMB_E_EXISTS && status != RHUMB_E_FULL) {

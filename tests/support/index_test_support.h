@@ -123,6 +123,13 @@ inline rhumb_index_stats stats(const Index &index) {
     return stats;
 }
 
+/* What an index was created with. */
+inline rhumb_index_options created_with(const Index &index) {
+    rhumb_index_options options = {};
+    EXPECT_OK(rhumb_index_options_get(index.get(), &options, sizeof options));
+    return options;
+}
+
 // Rows of `dim` floats.
 struct Vectors {
     uint32_t dim = 0;
