@@ -41,7 +41,7 @@ RHUMB_API void rhumb_search_options_init(rhumb_search_options *options, size_t s
  *   query          dim components, or a rhumb_sequence under levenshtein
  *   k              at least 1
  *   options        NULL: the defaults
- *   keys           room for k keys; entries after the last result are filled with UINT64_MAX
+ *   keys           room for k keys; entries after the last result are filled with RHUMB_KEY_NONE
  *   distances      room for k distances, or NULL; entries after the last result are filled with infinity
  *   found_count    receives the number of results; fewer than k if the index, or the filter, has fewer. May be NULL.
  *
@@ -105,7 +105,7 @@ RHUMB_API rhumb_status rhumb_index_search_like(rhumb_index *index, uint64_t key,
  * Parameters:
  *   radius         the largest distance of a result, in the metric's own unit
  *   max_count      room in `keys` and `distances`, at least 1
- *   keys           entries after the last result are filled with UINT64_MAX
+ *   keys           entries after the last result are filled with RHUMB_KEY_NONE
  *   distances      entries after the last result are filled with infinity; may be NULL
  *   found_count    receives the number of results. If it equals max_count there may be more, and those are the nearest.
  *

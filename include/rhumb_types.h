@@ -96,6 +96,8 @@ typedef struct rhumb_error {
 
 #define RHUMB_DIM_MAX 65535u /* largest dimension */
 
+#define RHUMB_KEY_NONE UINT64_MAX /* in answers, a place without a result; so it cannot be the key of a vector */
+
 /* How the distance of two vectors is measured. Smaller is nearer in every metric. METRICS, at the top of this
  * file, has the formulas, and which element types each metric measures. */
 typedef enum rhumb_metric {

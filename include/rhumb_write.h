@@ -22,7 +22,7 @@ extern "C" {
  * vector, but it need not be there at the next opening.
  *
  * Parameters:
- *   key       any number that is not in the index
+ *   key       any number that is not in the index, except RHUMB_KEY_NONE
  *   vector    dim components, or a rhumb_sequence under levenshtein; copied
  *
  * Errors:
@@ -98,7 +98,7 @@ RHUMB_API rhumb_status rhumb_index_delete(rhumb_index *index, uint64_t key) RHUM
  * approximate search.
  *
  * Parameters:
- *   key       any number
+ *   key       any number except RHUMB_KEY_NONE
  *   vector    dim components, or a rhumb_sequence under levenshtein; copied
  *
  * Errors:

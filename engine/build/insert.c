@@ -124,6 +124,10 @@ done:
 
 rhumb_status rhumb__graph_insert(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__insertion *insertion) {
     RHUMB_ASSERT_DEBUG(graph->writable && scratch->query_bytes >= graph->space.row_bytes);
+    if (insertion->key == RHUMB_KEY_NONE) {
+        return rhumb__fail(RHUMB_E_INVALID, "key: %llu stands for \"no result\" in answers and cannot be a key",
+                           (unsigned long long)insertion->key);
+    }
     if (!insertion->replace) return insert_all(graph, scratch, insertion);
     rhumb__rwlock_rdlock(&graph->removal_lock);
     /* Searches compare the two numbers, see search.c. */

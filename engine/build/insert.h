@@ -15,8 +15,8 @@ typedef struct rhumb__insertion {
 } rhumb__insertion;
 
 /* Inserts the vector that rhumb__query_set_vector has prepared. It either fails before it has taken a slot, and nothing
- * has changed, or it succeeds. RHUMB_E_EXISTS: the key exists and is not to be replaced; RHUMB_E_FULL, RHUMB_E_NOMEM,
- * RHUMB_E_FATAL. */
+ * has changed, or it succeeds. RHUMB_E_EXISTS: the key exists and is not to be replaced; RHUMB_E_INVALID: it is
+ * RHUMB_KEY_NONE; RHUMB_E_FULL, RHUMB_E_NOMEM, RHUMB_E_FATAL. */
 rhumb_status rhumb__graph_insert(rhumb__graph *graph, rhumb__scratch *scratch,
                                  rhumb__insertion *insertion) RHUMB_NODISCARD;
 

@@ -413,9 +413,9 @@ TEST_F(Filtered, InvalidFiltersAreRefused) {
 TEST_F(Filtered, BitmapsAndKeysReachToTheEndOfTheNumbers) {
     index_ = create(path_, index_options(kDim));
     vectors_ = random_vectors(40, kDim, 312);
-    for (uint64_t i = 0; i < 40; i++) ASSERT_OK(rhumb_index_insert(index_.get(), UINT64_MAX - i, vectors_.row(i)));
+    for (uint64_t i = 0; i < 40; i++) ASSERT_OK(rhumb_index_insert(index_.get(), UINT64_MAX - 1 - i, vectors_.row(i)));
     const uint8_t bits[] = {0xFF, 0xFF};
-    const uint64_t keys[] = {0, 5, UINT64_MAX - 3, UINT64_MAX};
+    const uint64_t keys[] = {0, 5, UINT64_MAX - 3, UINT64_MAX - 1, UINT64_MAX};
     for (const rhumb_filter_plan plan : kPlans) {
         rhumb_filter filter;
         rhumb_filter_init(&filter, sizeof filter);
@@ -423,7 +423,7 @@ TEST_F(Filtered, BitmapsAndKeysReachToTheEndOfTheNumbers) {
         filter.kind = RHUMB_FILTER_BITMAP;
         filter.bitmap = bits;
         filter.bitmap_bit_count = 13;
-        filter.bitmap_key_base = UINT64_MAX - 4; // reaches beyond the last key
+        filter.bitmap_key_base = UINT64_MAX - 5; // reaches beyond the last key
         Answer answer = search_filtered(index_, vectors_.row(0), 20, &filter);
         EXPECT_EQ(answer.found_count, 5u);
         filter.negate = true;
@@ -431,7 +431,7 @@ TEST_F(Filtered, BitmapsAndKeysReachToTheEndOfTheNumbers) {
         filter.kind = RHUMB_FILTER_KEYS;
         filter.negate = false;
         filter.keys = keys;
-        filter.key_count = 4;
+        filter.key_count = 5;
         EXPECT_EQ(search_filtered(index_, vectors_.row(0), 20, &filter).found_count, 2u);
     }
 }

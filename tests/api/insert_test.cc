@@ -35,9 +35,28 @@ TEST_F(Insert, CopiesTheVector) {
     EXPECT_EQ(stored, (std::vector<float>{3, 4}));
 }
 
-TEST_F(Insert, TakesAnyKeyAndAnyAlignment) {
+TEST_F(Insert, RefusesTheKeyThatMarksPlacesWithoutAResult) {
+    const Index index = create(path_, index_options(2));
+    const std::vector<float> vectors = {1, 2, 3, 4};
+    EXPECT_EQ(rhumb_index_insert(index.get(), RHUMB_KEY_NONE, vectors.data()), RHUMB_E_INVALID);
+    EXPECT_NE(std::string(rhumb_error_last()->message).find("18446744073709551615"), std::string::npos);
+    EXPECT_EQ(rhumb_index_upsert(index.get(), RHUMB_KEY_NONE, vectors.data()), RHUMB_E_INVALID);
+    const uint64_t keys[] = {7, RHUMB_KEY_NONE};
+    EXPECT_EQ(rhumb_index_insert_batch(index.get(), keys, vectors.data(), 2, nullptr, nullptr), RHUMB_E_INVALID);
+    EXPECT_EQ(rhumb_index_count(index.get()), 0u) << "the batch is absent";
+    EXPECT_FALSE(contains(index, RHUMB_KEY_NONE));
+    EXPECT_EQ(rhumb_index_delete(index.get(), RHUMB_KEY_NONE), RHUMB_E_NOTFOUND);
+    expect_sound(index);
+    // Numbers that the library chooses end below it.
+    ASSERT_OK(rhumb_index_insert(index.get(), RHUMB_KEY_NONE - 2, vectors.data()));
+    EXPECT_EQ(rhumb_index_insert_batch(index.get(), nullptr, vectors.data(), 2, nullptr, nullptr), RHUMB_E_FULL);
+    EXPECT_OK(rhumb_index_insert_batch(index.get(), nullptr, vectors.data(), 1, nullptr, nullptr));
+    EXPECT_TRUE(contains(index, RHUMB_KEY_NONE - 1));
+}
+
+TEST_F(Insert, TakesAnyOtherKeyAndAnyAlignment) {
     const Index index = create(path_, index_options(3));
-    const std::vector<uint64_t> keys = {0, 1, UINT64_MAX, UINT64_MAX - 1, UINT64_C(1) << 63, UINT32_MAX};
+    const std::vector<uint64_t> keys = {0, 1, UINT64_MAX - 2, UINT64_MAX - 1, UINT64_C(1) << 63, UINT32_MAX};
     std::vector<uint8_t> bytes(3 * sizeof(float) + 1);
     for (size_t i = 0; i < keys.size(); i++) {
         const float components[] = {static_cast<float>(i), 1, 2};

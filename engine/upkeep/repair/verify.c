@@ -195,6 +195,10 @@ static rhumb_status check_keys(rhumb__verifier *v) {
             rhumb__verify_note(v, "slot %u: deleted, but key %llu leads to it", slot, (unsigned long long)key);
             continue;
         }
+        if (key == RHUMB_KEY_NONE) {
+            rhumb__verify_note(v, "slot %u: its key %llu stands for \"no result\" in answers; delete it", slot,
+                               (unsigned long long)key);
+        }
         const bool keyed = (v->marks[slot] & RHUMB__MARK_KEYED) != 0;
         if (keyed && (!sound || rhumb__key_table_find(table, key) == slot)) continue;
         rhumb__verify_note(v, "slot %u: its key %llu does not lead to it", slot, (unsigned long long)key);
