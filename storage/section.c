@@ -1,10 +1,10 @@
-/* section.c - see section.h. Reserves, maps and grows the memory of a section.
+/* section.c - see section.h. Maps and grows the memory of a section.
  *
  * Invariants:
  *   1. base never changes between init and destroy, so no address that a search holds can move.
- *   2. [base, base + accessible_bytes) is readable (and writable in a writer); the rest of the reservation is
- *      PROT_NONE, so a stray access faults instead of reading other memory.
- *   3. row_capacity * row_stride_bytes <= accessible_bytes.
+ *   2. [base, base + memory.bytes) is readable (and writable in a writer); nothing is mapped right behind it, or
+ *      without access, so a stray access faults instead of reading other memory.
+ *   3. row_capacity * row_stride_bytes <= memory.bytes.
  *   4. No mapping is both shared and writable: the kernel can never write a half-done change back to the file.
  *
  * Locking: growing takes the section's growth lock; mapping and destroying are for a thread that has the section to
@@ -14,7 +14,6 @@
 #define _GNU_SOURCE
 #include "storage/section.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -24,15 +23,12 @@
 #include "base/bits.h"
 #include "base/status.h"
 
-/* The most address space that one section reserves. ThreadSanitizer leaves a program far less of it than the processor
- * does. */
-#if defined(__SANITIZE_THREAD__)
-#define RESERVATION_BYTES_MAX (UINT64_C(64) << 30)
-#else
-#define RESERVATION_BYTES_MAX (UINT64_C(8) << 40)
-#endif
+/* Of the steps in which a section grows; with a limit on the address space, and without. */
+#define GROWTH_BYTES_MAX_LIMITED (UINT64_C(4) << 20)
+#define GROWTH_BYTES_MAX (UINT64_C(64) << 20)
 
-#define GROWTH_BYTES_MAX (UINT64_C(256) << 20)
+/* No section needs more: the processor's address space ends there. */
+#define SECTION_BYTES_MAX (UINT64_C(1) << 46)
 
 static_assert(sizeof(rhumb__chunk_state) <= 64, "one chunk's state should share no more than a cache line");
 
@@ -43,22 +39,10 @@ uint32_t rhumb__section_chunk_bytes(rhumb__section_kind kind, uint64_t row_strid
     return (uint32_t)(odd_part * rhumb__max_u64(two_power, RHUMB__BLOCK_BYTES));
 }
 
-/* Reserves `bytes_max` or, by halving, as much as the system grants; at least `bytes_min`. */
-static rhumb_status reserve_addresses(uint64_t bytes_max, uint64_t bytes_min, uint8_t **base_out, uint64_t *bytes_out) {
-    uint64_t bytes = bytes_max;
-    for (;;) {
-        void *base = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (base != MAP_FAILED) {
-            *base_out = base;
-            *bytes_out = bytes;
-            return RHUMB_OK;
-        }
-        if (bytes <= bytes_min) break;
-        bytes = rhumb__max_u64(rhumb__round_up(bytes / 2, RHUMB__BLOCK_BYTES), bytes_min);
-    }
-    const int error = errno;
-    return rhumb__fail_errno(error == ENOMEM ? ENOMEM : error, "", RHUMB_OFFSET_NONE,
-                             "reserving %llu bytes of address space", (unsigned long long)bytes_min);
+/* The memory for the states of the chunks of `bytes`. */
+static uint64_t states_bytes(const rhumb__section *section, uint64_t bytes) {
+    return rhumb__round_up(rhumb__divide_up(bytes, section->chunk_bytes) * sizeof(rhumb__chunk_state),
+                           RHUMB__BLOCK_BYTES);
 }
 
 rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_spec *spec, bool writable,
@@ -76,57 +60,44 @@ rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_s
     }
 
     const uint64_t unit = section->chunk_bytes;
-    const uint64_t wanted_bytes = RESERVATION_BYTES_MAX / spec->row_stride_bytes < spec->row_limit
-                                      ? RESERVATION_BYTES_MAX
-                                      : spec->row_limit * spec->row_stride_bytes;
-    const uint64_t bytes_min = (rhumb__divide_up(row_count_min * spec->row_stride_bytes, unit) + 1) * unit;
-    uint64_t bytes_max = bytes_min;
-    if (writable) bytes_max = rhumb__max_u64(bytes_min, rhumb__divide_up(wanted_bytes, unit) * unit);
-    /* A large page more than needed, so that the base can lie on a multiple of one. */
-    const uint64_t slack = RHUMB__LARGE_PAGE_BYTES;
-    rhumb_status status =
-        reserve_addresses(bytes_max + slack, bytes_min + slack, &section->reservation, &section->reservation_bytes);
-    if (status == RHUMB_OK) {
-        const uintptr_t address = (uintptr_t)section->reservation;
-        section->base = section->reservation + (rhumb__round_up(address, slack) - address);
-        section->reserved_bytes = (section->reservation_bytes - slack) / unit * unit;
+    const uint64_t bytes = rhumb__divide_up(row_count_min * spec->row_stride_bytes, unit) * unit;
+    uint64_t bytes_max = rhumb__max_u64(bytes, unit);
+    uint64_t first_bytes = bytes_max;
+    if (writable) {
+        const uint64_t row_limit = rhumb__min_u64(spec->row_limit, SECTION_BYTES_MAX / spec->row_stride_bytes);
+        bytes_max = (rhumb__divide_up(row_limit * spec->row_stride_bytes, unit) + 1) * unit;
+        first_bytes = bytes;
     }
-    if (status != RHUMB_OK || !writable || spec->kind != RHUMB__SECTION_MUTABLE) goto done;
-
-    /* Chunk states come from zeroed pages; that is how glibc and musl define an unlocked mutex. */
-    static_assert(RHUMB__RANK_NONE == 0, "a rank of zeros is no rank");
-    static const pthread_mutex_t unlocked = PTHREAD_MUTEX_INITIALIZER;
-    static const uint8_t zeros[sizeof unlocked];
-    RHUMB_ASSERT(memcmp((const uint8_t *)&unlocked, zeros, sizeof zeros) == 0);
-    uint8_t *states = NULL;
-    const uint64_t state_count = section->reserved_bytes / section->chunk_bytes + 1;
-    const uint64_t states_bytes = rhumb__round_up(state_count * sizeof(rhumb__chunk_state), RHUMB__BLOCK_BYTES);
-    status = reserve_addresses(states_bytes, states_bytes, &states, &section->chunks_reserved_bytes);
-    section->chunks = (rhumb__chunk_state *)states;
-done:
+    rhumb_status status = rhumb__address_range_take(&section->memory, first_bytes, bytes_max);
+    section->base = section->memory.base;
+    if (status == RHUMB_OK && writable && spec->kind == RHUMB__SECTION_MUTABLE) {
+        /* Chunk states come from zeroed pages; that is how glibc and musl define an unlocked mutex. */
+        static_assert(RHUMB__RANK_NONE == 0, "a rank of zeros is no rank");
+        static const pthread_mutex_t unlocked = PTHREAD_MUTEX_INITIALIZER;
+        static const uint8_t zeros[sizeof unlocked];
+        RHUMB_ASSERT(memcmp((const uint8_t *)&unlocked, zeros, sizeof zeros) == 0);
+        status = rhumb__address_range_take(&section->chunks_memory, 0, states_bytes(section, bytes_max));
+        section->chunks = (rhumb__chunk_state *)section->chunks_memory.base;
+    }
     if (status != RHUMB_OK) rhumb__section_destroy(section);
     return status;
 }
 
 void rhumb__section_destroy(rhumb__section *section) {
-    if (section->reservation != NULL) munmap(section->reservation, section->reservation_bytes);
-    if (section->chunks != NULL) munmap(section->chunks, section->chunks_reserved_bytes);
+    rhumb__address_range_drop(&section->memory);
+    rhumb__address_range_drop(&section->chunks_memory);
     if (section->row_stride_bytes != 0) rhumb__mutex_destroy(&section->growth_lock);
     rhumb__extent_list_clear(&section->extents);
     rhumb__free(section->checksums);
     memset(section, 0, sizeof *section);
 }
 
-/* Makes the chunk states that belong to the first `accessible_bytes` of the section usable. */
-static rhumb_status grow_states(rhumb__section *section, uint64_t accessible_bytes) {
+/* Makes the chunk states that belong to the first `bytes` of the section usable. */
+static rhumb_status grow_states(rhumb__section *section, uint64_t bytes) {
     if (section->chunks == NULL) return RHUMB_OK;
-    const uint64_t state_count = rhumb__divide_up(accessible_bytes, section->chunk_bytes);
-    const uint64_t bytes = rhumb__round_up(state_count * sizeof(rhumb__chunk_state), RHUMB__BLOCK_BYTES);
-    if (mprotect(section->chunks, bytes, PROT_READ | PROT_WRITE) != 0) {
-        return rhumb__fail_errno(errno, "", RHUMB_OFFSET_NONE, "making room for %llu locks",
-                                 (unsigned long long)state_count);
-    }
-    return RHUMB_OK;
+    const uint64_t needed_bytes = states_bytes(section, bytes);
+    if (needed_bytes <= section->chunks_memory.bytes) return RHUMB_OK;
+    return rhumb__address_range_grow(&section->chunks_memory, needed_bytes, needed_bytes);
 }
 
 static uint64_t published_bytes(const rhumb__section *section) {
@@ -169,7 +140,7 @@ rhumb_status rhumb__section_map(rhumb__section *section, rhumb__io *io, const rh
         section->spec.kind == RHUMB__SECTION_MUTABLE
             ? rhumb__divide_up(published_bytes(section), section->chunk_bytes) * section->chunk_bytes
             : rhumb__round_up(published_bytes(section), RHUMB__BLOCK_BYTES);
-    RHUMB_ASSERT(mapped_bytes <= section->reserved_bytes && mapped_bytes <= section->extents.bytes);
+    RHUMB_ASSERT(mapped_bytes <= section->memory.bytes && mapped_bytes <= section->extents.bytes);
     const rhumb__io_map_kind kind = section->writable ? RHUMB__IO_MAP_PRIVATE : RHUMB__IO_MAP_SHARED_READ;
     for (uint32_t i = 0; i < section->extents.count; i++) {
         const rhumb__extent_item *item = &section->extents.items[i];
@@ -179,7 +150,6 @@ rhumb_status rhumb__section_map(rhumb__section *section, rhumb__io *io, const rh
     }
     advise_access(section, mapped_bytes);
     section->settled_bytes = rhumb__round_down(published_bytes(section), RHUMB__BLOCK_BYTES);
-    section->accessible_bytes = mapped_bytes;
     RHUMB_TRY(grow_states(section, mapped_bytes));
     /* The bytes after the published rows are what an interrupted checkpoint has left. New rows read as zeros. */
     if (section->writable) {
@@ -198,34 +168,30 @@ rhumb_status rhumb__section_grow(rhumb__section *section, uint64_t row_count) {
     RHUMB_ASSERT(section->writable);
     rhumb__mutex_lock(&section->growth_lock);
     if (row_count <= atomic_load_explicit(&section->row_capacity, memory_order_relaxed)) goto done;
-    if (row_count > section->spec.row_limit || row_count > section->reserved_bytes / section->row_stride_bytes) {
-        status = rhumb__fail(RHUMB_E_FULL,
-                             "section %u: %llu rows needed, %llu possible; %llu bytes of address space are reserved",
-                             section->spec.id, (unsigned long long)row_count,
-                             (unsigned long long)section->spec.row_limit, (unsigned long long)section->reserved_bytes);
+    if (row_count > section->spec.row_limit) {
+        status = rhumb__fail(RHUMB_E_FULL, "section %u: %llu rows needed, %llu possible", section->spec.id,
+                             (unsigned long long)row_count, (unsigned long long)section->spec.row_limit);
         goto done;
     }
     /* Growing in proportion to the size keeps the number of calls logarithmic; memory is not used before it is
      * touched. */
     const uint64_t unit = section->chunk_bytes;
-    const uint64_t needed_bytes = row_count * section->row_stride_bytes;
-    const uint64_t step_bytes = rhumb__min_u64(section->accessible_bytes / 2, GROWTH_BYTES_MAX);
-    uint64_t bytes = rhumb__max_u64(needed_bytes, section->accessible_bytes + step_bytes);
-    bytes = rhumb__min_u64(rhumb__divide_up(bytes, unit) * unit, section->reserved_bytes);
-    uint8_t *begin = section->base + section->accessible_bytes;
-    const uint64_t added_bytes = bytes - section->accessible_bytes;
-    if (mprotect(begin, added_bytes, PROT_READ | PROT_WRITE) != 0) {
-        status = rhumb__fail_errno(errno, "", RHUMB_OFFSET_NONE, "growing section %u to %llu bytes", section->spec.id,
-                                   (unsigned long long)bytes);
-        goto done;
-    }
+    const uint64_t old_bytes = section->memory.bytes;
+    const uint64_t step_bytes_max = rhumb__address_space_is_limited() ? GROWTH_BYTES_MAX_LIMITED : GROWTH_BYTES_MAX;
+    const uint64_t step_bytes = rhumb__min_u64(old_bytes / 2, step_bytes_max);
+    const uint64_t needed_bytes = rhumb__divide_up(row_count * section->row_stride_bytes, unit) * unit;
+    const uint64_t wanted_bytes = rhumb__max_u64(needed_bytes, (old_bytes + step_bytes) / unit * unit);
+    RHUMB_ASSERT_DEBUG(needed_bytes > old_bytes);
+    /* The states first: more of them than chunks are no harm. */
+    RHUMB_TRY(grow_states(section, wanted_bytes));
+    RHUMB_TRY(rhumb__address_range_grow(&section->memory, needed_bytes, wanted_bytes));
     /* Advice only: without large pages everything works, slower. */
-    if (section->spec.large_pages && bytes >= RHUMB__LARGE_PAGE_BYTES) (void)madvise(begin, added_bytes, MADV_HUGEPAGE);
-    RHUMB_TRY(grow_states(section, bytes));
-    RHUMB_ASSERT_DEBUG(bytes >= section->accessible_bytes && bytes <= section->reserved_bytes);
-    section->accessible_bytes = bytes;
+    if (section->spec.large_pages && section->memory.bytes >= RHUMB__LARGE_PAGE_BYTES) {
+        (void)madvise(section->base + old_bytes, section->memory.bytes - old_bytes, MADV_HUGEPAGE);
+    }
     /* Release pairs with the acquire in rhumb__section_ensure. */
-    atomic_store_explicit(&section->row_capacity, bytes / section->row_stride_bytes, memory_order_release);
+    atomic_store_explicit(&section->row_capacity, section->memory.bytes / section->row_stride_bytes,
+                          memory_order_release);
 done:
     rhumb__mutex_unlock(&section->growth_lock);
     return status;

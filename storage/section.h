@@ -1,8 +1,8 @@
 /* section.h - one array of rows of the file, contiguous in memory: row i begins at base + i * row_stride_bytes.
  *
- * A large address range is reserved for a section and never moves. In a reader, the published rows are mapped over its
- * beginning, shared and read-only. In a writer, they are mapped private (changes stay in this process's memory until a
- * checkpoint writes them through the io backend), and anonymous memory follows as the section grows.
+ * Its memory never moves (address_space.h). In a reader, it is the published rows, mapped shared and read-only. In a
+ * writer, they are mapped private (changes stay in this process's memory until a checkpoint writes them through the io
+ * backend), and anonymous memory follows as the section grows.
  *
  * Mutable sections have a lock and a dirty mark per chunk. No row crosses a chunk boundary. Every store to a row of a
  * mutable section happens under the chunk's lock, after rhumb__section_mark_dirty; loads need no lock when the rows are
@@ -20,6 +20,7 @@
 
 #include "base/assert.h"
 #include "base/lock.h"
+#include "storage/address_space.h"
 #include "storage/frame/directory.h"
 #include "storage/frame/extent_list.h"
 #include "storage/io/io.h"
@@ -34,7 +35,7 @@ typedef struct rhumb__section_spec {
     bool large_pages;          /* ask for large pages where the section is anonymous memory */
     bool unmapped;             /* in a reader: do not map the rows; only the section's length is needed */
     uint64_t row_stride_bytes; /* a multiple of 64 for mutable sections */
-    uint64_t row_limit;        /* every row number is below it: bounds the reservation */
+    uint64_t row_limit;        /* every row number is below it: bounds the section */
     bool copied_first;         /* a publication copies the section before others, see rhumb__sections_copied */
     /* Of its chunk locks; RHUMB__RANK_NONE is RHUMB__RANK_CHUNK. */
     rhumb__lock_rank chunk_rank;
@@ -53,13 +54,10 @@ typedef struct rhumb__section {
     uint32_t chunk_bytes;
     uint32_t chunk_row_count; /* rows per chunk; for mutable sections only */
     bool writable;
-    uint64_t reserved_bytes;
-    uint8_t *reservation; /* the whole mapping: contains [base, base + reserved_bytes) */
-    uint64_t reservation_bytes;
-    uint64_t accessible_bytes; /* guarded by growth_lock */
+    rhumb__address_range memory; /* begins at base; guarded by growth_lock */
     rhumb__mutex growth_lock;
-    rhumb__chunk_state *chunks; /* mutable sections of a writer; reserved like the section, and grows with it */
-    uint64_t chunks_reserved_bytes;
+    rhumb__chunk_state *chunks;         /* mutable sections of a writer; grows with the section */
+    rhumb__address_range chunks_memory; /* begins at chunks; guarded by growth_lock */
 
     /* The section in the newest version of the file. Guarded by the store's publishing lock. */
     uint64_t published_row_count;
@@ -70,8 +68,8 @@ typedef struct rhumb__section {
     uint64_t settled_bytes; /* append-only: this prefix is mapped from the file and has no private pages */
 } rhumb__section;
 
-/* Prepares an empty section: reserves addresses, maps nothing. RHUMB_E_NOMEM when the address space has no room even
- * for `row_count_min` rows. */
+/* Prepares an empty section: takes addresses, of which so many are occupied that `row_count_min` rows can be mapped over
+ * them. RHUMB_E_NOMEM. */
 rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_spec *spec, bool writable,
                                  uint64_t row_count_min) RHUMB_NODISCARD;
 

@@ -114,7 +114,9 @@ uint32_t rhumb__key_table_find(rhumb__key_table *table, uint64_t key) {
 
 static bool is_overflow_row(const rhumb__key_table *table, const rhumb__key_bucket *row) {
     const uint8_t *address = (const uint8_t *)row;
-    return address >= table->overflow->base && address < table->overflow->base + table->overflow->reserved_bytes;
+    const rhumb__section *overflow = table->overflow;
+    const uint64_t row_capacity = atomic_load_explicit(&overflow->row_capacity, memory_order_relaxed);
+    return address >= overflow->base && address < overflow->base + row_capacity * overflow->row_stride_bytes;
 }
 
 static uint32_t overflow_row_index(const rhumb__key_table *table, const rhumb__key_bucket *row) {
