@@ -16,18 +16,6 @@
 #include "storage/publish/publisher.h"
 #include "storage/reclaim.h"
 
-/* Replaces the memory of a chunk by a private copy, atomically for concurrent readers. Afterwards the chunk does not
- * depend on the blocks it was mapped from. The chunk's lock is held. */
-static bool detach_chunk(const rhumb__section *section, uint64_t offset) {
-    const size_t bytes = section->chunk_bytes;
-    void *copy = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (copy == MAP_FAILED) return false;
-    memcpy(copy, section->base + offset, bytes);
-    if (mremap(copy, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, section->base + offset) != MAP_FAILED) return true;
-    munmap(copy, bytes);
-    return false;
-}
-
 /* Maps [offset, offset + bytes), which is contiguous in the file, from its new blocks. The pages have just been written
  * and are in the page cache; entering them into the page tables here saves the searches a fault on each. */
 static bool map_run(const rhumb__publisher *p, const rhumb__section_plan *plan, uint64_t offset, uint64_t bytes) {
@@ -41,26 +29,43 @@ static bool map_run(const rhumb__publisher *p, const rhumb__section_plan *plan, 
     return true;
 }
 
-/* Maps one granule that moved from its new blocks; chunks that have changed since they were copied keep their memory.
- * Returns whether no memory depends on the old blocks any more. Locks the granule's chunks in ascending order. */
+/* Maps [begin, end), which is contiguous in the file, from its new blocks, except that chunks that are dirty keep their
+ * bytes, in private pages of the same mapping: so a granule never takes more than one of the mappings that the system
+ * allows a process. The new mapping is made elsewhere and put into its place at once, so that searches see nothing but
+ * the bytes that they saw before. The chunks' locks are held. */
+static bool map_around_dirty(const rhumb__publisher *p, const rhumb__section_plan *plan, uint64_t begin, uint64_t end) {
+    const rhumb__section *section = plan->section;
+    const size_t bytes = end - begin;
+    const rhumb__extent run = rhumb__extent_list_run(&plan->extents, begin, bytes);
+    RHUMB_ASSERT(run.bytes == bytes);
+    uint8_t *copy = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (copy == MAP_FAILED) return false;
+    if (rhumb__io_map(p->store->io, copy, bytes, run.file_offset, RHUMB__IO_MAP_PRIVATE) != RHUMB_OK) goto failed;
+    for (uint64_t offset = begin; offset < end; offset += section->chunk_bytes) {
+        if (!section->chunks[offset / section->chunk_bytes].dirty) continue;
+        memcpy(copy + (offset - begin), section->base + offset, section->chunk_bytes);
+    }
+#if defined(MADV_POPULATE_READ)
+    (void)madvise(copy, bytes, MADV_POPULATE_READ);
+#endif
+    if (mremap(copy, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, section->base + begin) != MAP_FAILED) return true;
+failed:
+    munmap(copy, bytes);
+    return false;
+}
+
+/* Maps one granule that moved from its new blocks. Returns whether no memory depends on the old blocks any more. Locks
+ * the granule's chunks in ascending order. */
 static bool settle_granule(rhumb__publisher *p, const rhumb__section_plan *plan, uint64_t begin, uint64_t end) {
     const rhumb__section *section = plan->section;
     const uint64_t chunk_bytes = section->chunk_bytes;
-    bool settled = true;
     bool all_clean = true;
     for (uint64_t offset = begin; offset < end; offset += chunk_bytes) {
         rhumb__chunk_state *chunk = &section->chunks[offset / chunk_bytes];
         rhumb__section_lock_chunk(section, chunk);
         all_clean = all_clean && !chunk->dirty;
     }
-    const uint64_t step_bytes = all_clean ? end - begin : chunk_bytes;
-    for (uint64_t offset = begin; offset < end; offset += step_bytes) {
-        if (!all_clean && section->chunks[offset / chunk_bytes].dirty) {
-            settled = detach_chunk(section, offset) && settled;
-            continue;
-        }
-        settled = map_run(p, plan, offset, step_bytes) && settled;
-    }
+    const bool settled = all_clean ? map_run(p, plan, begin, end - begin) : map_around_dirty(p, plan, begin, end);
     for (uint64_t offset = begin; offset < end; offset += chunk_bytes) {
         rhumb__mutex_unlock(&section->chunks[offset / chunk_bytes].lock);
     }
