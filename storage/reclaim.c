@@ -3,7 +3,7 @@
  * A block that the newest version does not refer to may still be needed: by the previous version, which a crash during
  * the next publication falls back to, and by a reader that pins an older one. So a block is *retired* with the epoch of
  * the last version that refers to it, and becomes free when that version is neither of the two on the disk and no
- * version up to it is pinned.
+ * pinned version refers to it (kept_versions.c).
  *
  * Invariant: a block is in a version, retired, outgoing (next_sections.c), taken by a publication or free; never in two
  * of these. Owns the list of retired runs. Locking: the publishing lock. How it fails: a list that cannot grow for want
@@ -11,12 +11,14 @@
  */
 #include "storage/reclaim.h"
 
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/status.h"
 #include "storage/frame/directory.h"
-#include "storage/frame/file_locks.h"
+#include "storage/kept_versions.h"
 
 /* Retires the blocks that the previous version refers to and the newest does not. Both lists are ascending and free of
  * overlaps. */
@@ -51,8 +53,24 @@ done:
     return status;
 }
 
-/* A block outside both versions is free once no reader pins a version older than both, since it is not known which
- * blocks those refer to. So all of them are retired with the epoch before these two. */
+/* Notes the versions that the file names. */
+static rhumb_status note_versions(rhumb__store *store, const rhumb__superblock *previous) {
+    rhumb_status status = RHUMB_OK;
+    for (uint32_t i = 0; i < store->directory->kept_count; i++) {
+        RHUMB_TRY(rhumb__kept_versions_add(store, &store->directory->kept[i]));
+    }
+    if (previous != NULL) {
+        const rhumb__kept_version version = rhumb__kept_version_of(previous);
+        RHUMB_TRY(rhumb__kept_versions_add(store, &version));
+    }
+    const rhumb__kept_version newest = rhumb__kept_version_of(&store->superblock);
+    status = rhumb__kept_versions_add(store, &newest);
+done:
+    return status;
+}
+
+/* A block outside the newest two versions is retired with the epoch before them: it is free unless an older version
+ * that is pinned needs it. */
 rhumb_status rhumb__store_find_free(rhumb__store *store, const rhumb__superblock *previous) {
     rhumb_status status;
     rhumb__directory *older = NULL;
@@ -62,12 +80,13 @@ rhumb_status rhumb__store_find_free(rhumb__store *store, const rhumb__superblock
     const uint64_t epoch = store->superblock.epoch;
     uint64_t retired_epoch = epoch >= 2 ? epoch - 2 : 0;
     RHUMB_ASSERT_DEBUG(store->writable && store->retired_count == 0);
+    RHUMB_TRY(note_versions(store, previous));
     RHUMB_TRY(rhumb__io_size(store->io, &file_bytes));
     RHUMB_TRY(rhumb__directory_ranges(store->directory, store->path, &ranges[0], &counts[0]));
     if (previous != NULL && rhumb__directory_read(store->io, previous, &older) == RHUMB_OK) {
         RHUMB_TRY(rhumb__directory_ranges(older, store->path, &ranges[1], &counts[1]));
     } else {
-        /* The previous version cannot be read, so a reader that pins it may need any of these blocks. */
+        /* The previous version cannot be read: what is not needed by the newest may be its. */
         retired_epoch = epoch - 1;
     }
     store->space.end = RHUMB__BLOCK_BYTES;
@@ -99,33 +118,50 @@ void rhumb__store_retire(rhumb__store *store, uint64_t last_epoch, uint64_t offs
     store->retired[store->retired_count++] = (rhumb__retired_run){last_epoch, offset, bytes};
 }
 
+/* Makes those parts of run number `index` free that no kept version needs. The first part that is needed replaces run
+ * number `to`, if there is one; the others become runs at the end of the list. Returns whether there is one. */
+static bool split_run(rhumb__store *store, uint32_t index, uint32_t to) {
+    const rhumb__retired_run run = store->retired[index];
+    const uint64_t run_end = run.offset + run.bytes;
+    uint64_t position = run.offset;
+    bool kept = false;
+    while (position < run_end) {
+        uint64_t begin = position;
+        uint64_t end = run_end;
+        const bool needed = rhumb__kept_versions_need(store, &begin, &end);
+        if (!needed) begin = end = run_end;
+        rhumb__file_space_give(&store->space, position, begin - position);
+        if (needed && kept) rhumb__store_retire(store, run.last_epoch, begin, end - begin);
+        if (needed && !kept) store->retired[to] = (rhumb__retired_run){run.last_epoch, begin, end - begin};
+        kept = kept || needed;
+        position = end;
+    }
+    return kept;
+}
+
 bool rhumb__store_reclaim(rhumb__store *store) {
-    uint64_t free_epoch = 0;            /* no reader pins this epoch or an older one */
-    uint64_t pinned_epoch = UINT64_MAX; /* some reader pins this epoch or an older one */
     uint32_t kept_count = 0;
     bool readers_keep = false;
     rhumb__mutex_assert_held(&store->publish_lock);
-    for (uint32_t i = 0; i < store->retired_count; i++) {
+    const uint64_t unknown_epoch = rhumb__kept_versions_update(store);
+    const uint32_t run_count = store->retired_count;
+    for (uint32_t i = 0; i < run_count; i++) {
         const rhumb__retired_run run = store->retired[i];
         const bool version_needs = run.last_epoch + 2 > store->superblock.epoch && run.last_epoch != 0;
-        bool needed = version_needs || run.last_epoch >= pinned_epoch;
-        if (!needed && run.last_epoch > free_epoch) {
-            /* A test that fails is taken for a pin: a block is reused only if it is known to be free. */
-            if (rhumb__version_pins_test(store->io, run.last_epoch, &needed) != RHUMB_OK) needed = true;
-            if (needed) {
-                pinned_epoch = run.last_epoch;
-            } else {
-                free_epoch = run.last_epoch;
-            }
-        }
-        readers_keep = readers_keep || (needed && !version_needs);
-        if (needed) {
+        if (version_needs || run.last_epoch >= unknown_epoch) {
             store->retired[kept_count++] = run;
+        } else if (split_run(store, i, kept_count)) {
+            kept_count++;
         } else {
-            rhumb__file_space_give(&store->space, run.offset, run.bytes);
+            continue;
         }
+        readers_keep = readers_keep || !version_needs;
     }
-    store->retired_count = kept_count;
+    const uint32_t added_count = store->retired_count - run_count;
+    if (added_count > 0) {
+        memmove(&store->retired[kept_count], &store->retired[run_count], added_count * sizeof store->retired[0]);
+    }
+    store->retired_count = kept_count + added_count;
     return readers_keep;
 }
 

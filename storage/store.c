@@ -26,6 +26,7 @@
 #include "base/status.h"
 #include "storage/frame/file_locks.h"
 #include "storage/frame/frame_reader.h"
+#include "storage/kept_versions.h"
 #include "storage/reclaim.h"
 
 /* No writer publishes faster than a reader can open this many times in a row. */
@@ -317,6 +318,7 @@ void rhumb__store_close(rhumb__store *store) {
     rhumb__directory_free(store->directory);
     rhumb__file_space_clear(&store->space);
     rhumb__free(store->retired);
+    rhumb__kept_versions_clear(store);
     rhumb__free(store->path);
     rhumb__mutex_destroy(&store->publish_lock);
     rhumb__free(store);

@@ -30,6 +30,13 @@ typedef struct rhumb__retired_run {
     uint64_t bytes;
 } rhumb__retired_run;
 
+/* A version that a writer knows; see kept_versions.h. */
+typedef struct rhumb__known_version {
+    rhumb__kept_version record;
+    rhumb__extent *ranges; /* the blocks that it keeps: ascending, not overlapping */
+    uint32_t range_count;
+} rhumb__known_version;
+
 typedef struct rhumb__store {
     rhumb__io *io;
     char *path; /* absolute, so that a later change of directory does not matter */
@@ -49,6 +56,9 @@ typedef struct rhumb__store {
     rhumb__retired_run *retired;
     uint32_t retired_count;
     uint32_t retired_capacity;
+    rhumb__known_version *versions; /* by ascending epoch, the newest last */
+    uint32_t version_count;
+    uint32_t version_capacity;
     rhumb__extent_list outgoing; /* blocks of replaced sections, which the newest version still refers to */
     uint64_t directory_offset;   /* the blocks of the newest version's directory */
     uint64_t directory_bytes;

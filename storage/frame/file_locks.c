@@ -22,7 +22,7 @@ rhumb_status rhumb__version_unpin(rhumb__io *io, uint64_t epoch) {
     return rhumb__io_unlock_range(io, RHUMB__LOCK_EPOCH_OFFSET + epoch, 1);
 }
 
-rhumb_status rhumb__version_pins_test(rhumb__io *io, uint64_t last_epoch, bool *pinned_out) {
-    RHUMB_ASSERT_DEBUG(last_epoch <= RHUMB__EPOCH_MAX);
-    return rhumb__io_lock_test(io, RHUMB__LOCK_EPOCH_OFFSET, last_epoch + 1, pinned_out);
+rhumb_status rhumb__version_pins_test(rhumb__io *io, uint64_t first_epoch, uint64_t last_epoch, bool *pinned_out) {
+    RHUMB_ASSERT_DEBUG(first_epoch <= last_epoch && last_epoch <= RHUMB__EPOCH_MAX);
+    return rhumb__io_lock_test(io, RHUMB__LOCK_EPOCH_OFFSET + first_epoch, last_epoch - first_epoch + 1, pinned_out);
 }

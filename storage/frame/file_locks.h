@@ -23,7 +23,8 @@ rhumb_status rhumb__version_pin(rhumb__io *io, uint64_t epoch, bool *pinned_out)
 
 rhumb_status rhumb__version_unpin(rhumb__io *io, uint64_t epoch) RHUMB_NODISCARD;
 
-/* Whether another handle pins a version of an epoch up to and including `last_epoch`. RHUMB_E_IO. */
-rhumb_status rhumb__version_pins_test(rhumb__io *io, uint64_t last_epoch, bool *pinned_out) RHUMB_NODISCARD;
+/* Whether another handle pins a version of an epoch from `first_epoch` up to and including `last_epoch`. RHUMB_E_IO. */
+rhumb_status rhumb__version_pins_test(rhumb__io *io, uint64_t first_epoch, uint64_t last_epoch,
+                                      bool *pinned_out) RHUMB_NODISCARD;
 
 #endif /* RHUMB_STORAGE_FRAME_FILE_LOCKS_H */

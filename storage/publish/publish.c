@@ -31,6 +31,7 @@
 #include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/status.h"
+#include "storage/kept_versions.h"
 #include "storage/publish/publisher.h"
 #include "storage/reclaim.h"
 
@@ -59,7 +60,10 @@ static rhumb_status encode_directory(rhumb__publisher *p, rhumb__directory *dire
     }
     directory->checksum_crc = checksum_crc;
     uint8_t *root = NULL;
-    rhumb_status status = rhumb__directory_encode(directory, &root, root_bytes_out);
+    rhumb_status status =
+        rhumb__kept_versions_list(p->store, directory->epoch, &directory->kept, &directory->kept_count);
+    if (status != RHUMB_OK) return status;
+    status = rhumb__directory_encode(directory, &root, root_bytes_out);
     if (status != RHUMB_OK) return status;
     const uint64_t bytes = *root_bytes_out + checksum_count * sizeof(uint32_t);
     p->directory_bytes = rhumb__alloc_resize(root, bytes, 1);
@@ -114,6 +118,7 @@ static rhumb_status write_directory(rhumb__publisher *p) {
     p->superblock.file_bytes = used_end(p);
     RHUMB_ASSERT_DEBUG(p->superblock.file_bytes <= store->space.end);
 done:
+    rhumb__free(directory->kept);
     rhumb__free(directory); /* not its extents: they are the plans' */
     return status;
 }
@@ -242,6 +247,7 @@ rhumb_status rhumb__store_publish(rhumb__store *store, rhumb__publication *publi
     p->superblock.epoch = store->superblock.epoch + 1;
     p->superblock.features_read = publication->features_read;
     memcpy(p->superblock.client, publication->client, sizeof p->superblock.client);
+    RHUMB_TRY(rhumb__kept_versions_make_room(store));
     RHUMB_TRY(write_version(p));
     RHUMB_TRY(make_newest(p));
     rhumb__publish_settle(p);
@@ -252,6 +258,8 @@ rhumb_status rhumb__store_publish(rhumb__store *store, rhumb__publication *publi
     store->previous_file_bytes = store->superblock.file_bytes;
     store->superblock = p->superblock;
     store->has_version = true;
+    const rhumb__kept_version newest = rhumb__kept_version_of(&store->superblock);
+    RHUMB_TRY(rhumb__kept_versions_add(store, &newest)); /* there is room */
     publication->written_bytes = p->written_bytes;
     rhumb__store_assert_used(store);
 done:

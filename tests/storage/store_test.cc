@@ -331,30 +331,6 @@ TEST_P(IoBackend, PinnedVersionsStayReadable) {
     EXPECT_TRUE(holds(writer, model.rows()));
 }
 
-TEST_F(Store, SpaceIsFreeAgainWhenTheLastReaderCloses) {
-    const std::vector<store_harness_spec> specs = {{1, true, 1, false, 64, 1 << 20}};
-    Model model(10, specs);
-    Handle writer = create(backend_, path_, specs);
-    ASSERT_NO_FATAL_FAILURE(model.append(writer, 0, 20 * 1024));
-    ASSERT_EQ(model.publish(writer), RHUMB_OK);
-    const Rows pinned = model.rows();
-    Handle reader = open(backend_, path_, false, specs);
-    const auto publish_many = [&](int count) {
-        for (int i = 0; i < count; i++) {
-            ASSERT_NO_FATAL_FAILURE(model.change(writer, 0, 200));
-            ASSERT_EQ(model.publish(writer), RHUMB_OK);
-        }
-    };
-    ASSERT_NO_FATAL_FAILURE(publish_many(30));
-    const uint64_t pinned_end = store_harness_file_end(writer);
-    EXPECT_GT(pinned_end, 20 * 15 * RHUMB__BLOCK_BYTES) << "nothing may be reused while an old version is pinned";
-    EXPECT_TRUE(holds(reader, pinned, specs));
-    reader.close();
-    ASSERT_NO_FATAL_FAILURE(publish_many(10));
-    EXPECT_LE(store_harness_file_end(writer), pinned_end) << "what was freed suffices";
-    EXPECT_GT(store_harness_free_bytes(writer) + pinned_end - store_harness_file_end(writer), pinned_end / 2);
-}
-
 // A trim is repeated while it reports blocks as left, so it must report only those that can be released later.
 TEST_F(Store, TrimmingReportsOnlyBlocksThatAReaderKeeps) {
     Model model(12);
