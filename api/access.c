@@ -136,7 +136,7 @@ done:
 }
 
 uint64_t rhumb_index_count(const rhumb_index *index) {
-    if (index == NULL) return 0;
+    if (index == NULL || rhumb__handle_is_forked(index)) return 0;
     rhumb__glance glance;
     const uint64_t count = rhumb__graph_live_count(rhumb__handle_glance(index, &glance));
     rhumb__handle_glance_end(&glance);

@@ -34,7 +34,7 @@ rhumb_status rhumb_index_wait_idle(rhumb_index *index) {
 
 /* The number that `of_log` returns, or that of the checkpoint which a read-only handle shows. */
 static uint64_t read_lsn(const rhumb_index *index, uint64_t (*of_log)(rhumb__log *log)) {
-    if (index == NULL) return 0;
+    if (index == NULL || rhumb__handle_is_forked(index)) return 0;
     if (index->writer != NULL) return of_log(index->writer->log);
     rhumb__glance glance;
     const rhumb__graph *graph = rhumb__handle_glance(index, &glance);

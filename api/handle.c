@@ -10,6 +10,7 @@
 #include "api/handle.h"
 
 #include "base/alloc.h"
+#include "base/fork.h"
 #include "base/status.h"
 #include "engine/graph/live_key.h"
 #include "engine/open.h"
@@ -23,6 +24,7 @@ rhumb_status rhumb__handle_new(bool read_only, rhumb_index **index_out) {
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for a lock");
     }
     index->read_only = read_only;
+    index->generation = rhumb__fork_generation();
     *index_out = index;
     return RHUMB_OK;
 }
@@ -42,11 +44,14 @@ void rhumb__handle_free(rhumb_index *index) {
 
 rhumb_status rhumb__handle_check(const rhumb_index *index, bool for_writing) {
     if (index == NULL) return rhumb__fail(RHUMB_E_INVALID, "index is NULL");
-    if (for_writing && index->read_only) {
+    const rhumb_status status = rhumb__fork_check(index->generation);
+    if (status == RHUMB_OK && for_writing && index->read_only) {
         return rhumb__fail(RHUMB_E_READONLY, "the index was opened read-only");
     }
-    return RHUMB_OK;
+    return status;
 }
+
+bool rhumb__handle_is_forked(const rhumb_index *index) { return index->generation != rhumb__fork_generation(); }
 
 rhumb__graph *rhumb__handle_glance(const rhumb_index *index, rhumb__glance *glance_out) {
     /* The handle's own content does not change. */

@@ -11,6 +11,7 @@ struct rhumb_index {
     rhumb__mutex refresh_lock;        /* held while the graph is exchanged, by a refresh or by a compaction */
     rhumb__writer *writer;            /* NULL in a read-only handle */
     bool read_only;
+    uint32_t generation; /* of forks, when the handle was made; see base/fork.h */
 };
 
 /* Creates a handle without a graph. RHUMB_E_NOMEM. */
@@ -19,10 +20,13 @@ rhumb_status rhumb__handle_new(bool read_only, rhumb_index **index_out) RHUMB_NO
 /* Gives a new handle its graph. From then on a compaction may exchange the graph of a handle that writes. */
 void rhumb__handle_attach(rhumb_index *index, rhumb__graph *graph);
 
+/* Whether the handle is the parent's, in a forked child: nothing but its own memory may be touched. */
+bool rhumb__handle_is_forked(const rhumb_index *index);
+
 /* Releases a handle, but not its graph. NULL is allowed. */
 void rhumb__handle_free(rhumb_index *index);
 
-/* Fails for a NULL handle (RHUMB_E_INVALID) and, if `for_writing`, for a read-only one (RHUMB_E_READONLY). */
+/* Fails for a NULL handle (RHUMB_E_INVALID), in a forked child (RHUMB_E_FORKED) and, if `for_writing`, for a read-only one (RHUMB_E_READONLY). */
 rhumb_status rhumb__handle_check(const rhumb_index *index, bool for_writing) RHUMB_NODISCARD;
 
 /* Takes scratch memory and the handle's current graph, which stays valid until rhumb__handle_leave or

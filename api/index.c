@@ -100,7 +100,12 @@ done:
 
 rhumb_status rhumb_index_close(rhumb_index *index) {
     if (index == NULL) return RHUMB_OK;
-    rhumb_status status = RHUMB_OK;
+    rhumb_status status = rhumb__handle_check(index, false);
+    if (status != RHUMB_OK) {
+        /* The file is the parent's, the threads are not here, and what was mapped has not been inherited. */
+        rhumb__handle_free(index);
+        return status;
+    }
     if (index->writer != NULL) {
         rhumb__background_hurry(index->writer);
         rhumb__compactor_stop(index->writer);

@@ -53,6 +53,7 @@ rhumb_status rhumb_iterator_next(rhumb_iterator *iterator, size_t max_count, uin
                            : found_count == NULL ? "found_count"
                                                  : "keys");
     }
+    RHUMB_TRY(rhumb__handle_check(iterator->index, false));
     RHUMB_TRY(rhumb__scratch_take(&iterator->index->scratch_pool, &scratch));
     status = rhumb__iterator_next(iterator->walk, scratch, &answer);
 done:

@@ -128,7 +128,9 @@ rhumb_status rhumb_point_cursor_next(rhumb_point_cursor *cursor, size_t capacity
     if (cursor == NULL || count == NULL || capacity == 0) {
         return rhumb__fail(RHUMB_E_INVALID, "the cursor or count is NULL, or capacity is 0");
     }
-    rhumb_status status = rhumb__handle_enter(cursor->index, &scratch, &graph);
+    rhumb_status status = rhumb__handle_check(cursor->index, false);
+    if (status != RHUMB_OK) return status;
+    status = rhumb__handle_enter(cursor->index, &scratch, &graph);
     if (status != RHUMB_OK) return status;
     if (graph->id != cursor->graph_id) {
         status = rhumb__fail(RHUMB_E_STALE, "the index was refreshed or compacted after this cursor had been opened");

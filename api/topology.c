@@ -8,6 +8,7 @@
 
 #include "api/handle.h"
 #include "api/options.h"
+#include "base/fork.h"
 #include "base/status.h"
 #include "engine/open.h"
 #include "engine/topology/topology.h"
@@ -92,11 +93,13 @@ done:
 void rhumb_topology_close(rhumb_topology *topology) { rhumb__topology_close(inner(topology)); }
 
 uint64_t rhumb_topology_count(const rhumb_topology *topology) {
-    return topology == NULL ? 0 : inner(topology)->header.point_count;
+    if (topology == NULL || inner(topology)->generation != rhumb__fork_generation()) return 0;
+    return inner(topology)->header.point_count;
 }
 
 static rhumb_status check_handle(const rhumb_topology *topology) {
-    return topology != NULL ? RHUMB_OK : rhumb__fail(RHUMB_E_INVALID, "topology is NULL");
+    if (topology == NULL) return rhumb__fail(RHUMB_E_INVALID, "topology is NULL");
+    return rhumb__fork_check(inner(topology)->generation);
 }
 
 rhumb_status rhumb_topology_stats_get(const rhumb_topology *topology, rhumb_topology_stats *stats, size_t size) {

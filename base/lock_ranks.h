@@ -61,7 +61,9 @@
     /* base/row_failure.h: which row of a batch failed first */                                                        \
     X(ROW_FAILURE, "row failure lock", SINGLE)                                                                         \
     /* base/log_message.c: the function that receives messages, also while it runs */                                  \
-    X(LOG_MESSAGE, "log message lock", SINGLE)
+    X(LOG_MESSAGE, "log message lock", SINGLE)                                                                         \
+    /* base/fork.c: descriptors that a child closes; a fork takes it, and any callback may fork */                     \
+    X(FORK, "fork lock", SINGLE)
 
 /* Ranks begin at 1: memory of zeros is not an initialised lock. */
 typedef enum rhumb__lock_rank {

@@ -51,3 +51,8 @@ void rhumb__log_message(rhumb_log_level level, const char *path, const char *for
     rhumb__rwlock_unlock(&lock);
     errno = errno_before;
 }
+
+void rhumb__log_message_forked(void) {
+    static const rhumb__rwlock unlocked = RHUMB__RWLOCK_INITIALIZER(RHUMB__RANK_LOG_MESSAGE);
+    lock = unlocked;
+}

@@ -14,4 +14,7 @@ void rhumb__log_message_set(rhumb_log_fn function, void *context, rhumb_log_leve
 void rhumb__log_message(rhumb_log_level level, const char *path, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* To be called in a forked child: another thread of the parent may have held the lock. */
+void rhumb__log_message_forked(void);
+
 #endif /* RHUMB_BASE_LOG_MESSAGE_H */

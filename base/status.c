@@ -134,6 +134,7 @@ const char *rhumb__status_name(rhumb_status status) {
     case RHUMB_E_LOCKED: return "RHUMB_E_LOCKED";
     case RHUMB_E_READONLY: return "RHUMB_E_READONLY";
     case RHUMB_E_STALE: return "RHUMB_E_STALE";
+    case RHUMB_E_FORKED: return "RHUMB_E_FORKED";
     case RHUMB_E_FATAL: return "RHUMB_E_FATAL";
     case RHUMB_E_NOTFOUND: return "RHUMB_E_NOTFOUND";
     case RHUMB_E_EXISTS: return "RHUMB_E_EXISTS";

@@ -62,7 +62,7 @@
  *   never exits, and answers bad arguments and bad files with a status.
  *   "Errors:" lists what a function returns besides RHUMB_OK. Not listed, because every function may return them:
  *   RHUMB_E_INVALID for NULL where a pointer is needed, or for an options struct that its _init function has not set
- *   up; and RHUMB_E_NOMEM.
+ *   up; RHUMB_E_FORKED; and RHUMB_E_NOMEM.
  *
  * OPTIONS
  *   Every options struct begins with its size, set by its _init function, so that programs compiled against an older
@@ -79,10 +79,13 @@
  *   vectors are an array of these.
  *
  * CAVEATS
- *   - Fork. A handle must not be used, nor closed, in a forked child. The child inherits the locks: while it lives
- *     without having called exec, the index stays locked even after the parent has closed it. Open the index after the
- *     fork, or call exec (all descriptors are close-on-exec). In the child of a process that has handles open, do not
- *     call the library before exec.
+ *   - Fork. A handle belongs to the process that opened it. In a forked child every call on it, and on what was made
+ *     from it, returns RHUMB_E_FORKED (those that return a number: 0); to close it there is allowed, returns the same,
+ *     and does nothing but release memory. The child may open the index for itself. It inherits no lock, no descriptor
+ *     and no mapping: it holds up nobody, and pointers into the index (rhumb_index_vector_view,
+ *     rhumb_topology_arrays) are invalid in it, so that reading through them raises SIGSEGV. A child that was forked
+ *     inside a callback must not return from it. After vfork, or clone without the handlers of pthread_atfork, a child
+ *     must only call exec or _exit; all descriptors are close-on-exec.
  *   - Network file systems. An index belongs on a local file system. Readers and the writer rely on byte-range locks
  *     and on a mapped file that shows what another process has written; network file systems promise neither between
  *     machines. Nothing detects the mistake.

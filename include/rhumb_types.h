@@ -76,6 +76,7 @@ typedef enum rhumb_status {
     RHUMB_E_LOCKED = -20,   /* another handle, here or in another process, is writing this index */
     RHUMB_E_READONLY = -21, /* the index was opened read-only */
     RHUMB_E_STALE = -22,    /* the handle was refreshed or compacted since the cursor was opened; open another cursor */
+    RHUMB_E_FORKED = -23,   /* the handle belongs to a process that this one was forked from; open the index here */
     RHUMB_E_FATAL = -30,    /* a failure to write made this handle read-only for good; close it and open it again */
 
     RHUMB_E_NOTFOUND = -40,   /* no such key, or no such file */

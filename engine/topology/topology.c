@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/crc32c.h"
+#include "base/fork.h"
 #include "base/status.h"
 #include "engine/search/adjacency.h"
 #include "storage/file_mapping.h"
@@ -111,6 +112,7 @@ rhumb_status rhumb__topology_open(const char *path, rhumb__topology **topology_o
     rhumb_status status;
     rhumb__topology *topology = rhumb__alloc_zeroed(1, sizeof *topology);
     if (topology == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a topology");
+    topology->generation = rhumb__fork_generation();
     RHUMB_TRY(rhumb__io_open(NULL, path, RHUMB__IO_READ, &topology->io));
     RHUMB_TRY(read_header(topology, path));
     (void)rhumb__topology_lay_out(&topology->header, &topology->layout); /* read_header has checked it */
@@ -131,7 +133,10 @@ done:
 
 void rhumb__topology_close(rhumb__topology *topology) {
     if (topology == NULL) return;
-    rhumb__file_mapping_drop(topology->base, topology->layout.file_bytes);
+    /* A child has not inherited the mapping; something else may be at its address. */
+    if (topology->generation == rhumb__fork_generation()) {
+        rhumb__file_mapping_drop(topology->base, topology->layout.file_bytes);
+    }
     rhumb__io_close(topology->io);
     rhumb__free(topology);
 }

@@ -105,6 +105,7 @@ uint32_t rhumb__topology_header_crc(const rhumb__topology_header *header);
 
 typedef struct rhumb__topology {
     rhumb__io *io;
+    uint32_t generation; /* of forks; see base/fork.h */
     rhumb__topology_header header;
     rhumb__topology_layout layout;
     const uint8_t *base;

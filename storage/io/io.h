@@ -23,7 +23,7 @@
  *      the queue first and leave its failure for the drain.
  *
  * A handle belongs to one thread at a time; callers serialise. It may move between threads, also with writes queued,
- * but not to a forked child. rhumb__io_read, rhumb__io_map and rhumb__io_lock_test may be called by several threads at
+ * but not to a forked child, where its descriptors are closed and its mappings are not. rhumb__io_read, rhumb__io_map and rhumb__io_lock_test may be called by several threads at
  * once, also while another thread writes.
  */
 #ifndef RHUMB_STORAGE_IO_IO_H

@@ -1,10 +1,11 @@
 /* io_file.c - see io_file.h.
  *
  * Owns the descriptor and the path. Invariants: `fd` is a regular file's, above the standard streams' numbers, closed
- * on exec, and blocking; `write_error` is meaningful only while `write_failed`; `sync_failed` never becomes false
+ * on exec, registered to be closed in a forked child, and blocking; `write_error` is meaningful only while `write_failed`; `sync_failed` never becomes false
  * again.
  *
- * Holds no lock: the calls that io.h allows several threads only read the handle. Every failure names the path.
+ * Holds no lock but that which keeps forks out while a descriptor or a mapping is made: the calls that io.h allows
+ * several threads only read the handle. Every failure names the path.
  */
 #define _GNU_SOURCE
 #include "storage/io/io_file.h"
@@ -84,22 +85,21 @@ static rhumb_status fail_open(int os_errno, const char *path, rhumb__io_mode mod
     return rhumb__fail_errno(os_errno, path, RHUMB_OFFSET_NONE, "cannot %s", action);
 }
 
-rhumb_status rhumb__io_file_open(rhumb__io_file *file, const rhumb__io_backend *backend, const char *path,
-                                 rhumb__io_mode mode) {
+/* Opens the descriptor, and registers it while no fork can happen: a child that had it unseen would keep the handle's
+ * locks. */
+static rhumb_status descriptor_open(rhumb__io_file *file, const char *path, rhumb__io_mode mode) {
     rhumb_status status = RHUMB_OK;
     int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK; /* O_NONBLOCK: does not wait for a fifo's other end */
     flags |= mode == RHUMB__IO_READ ? O_RDONLY : O_RDWR;
     if (mode == RHUMB__IO_CREATE) flags |= O_CREAT | O_EXCL;
 
-    file->path = rhumb__alloc_text(path);
-    if (file->path == NULL)
-        return rhumb__fail_at(RHUMB_E_NOMEM, path, RHUMB_OFFSET_NONE, "no memory for the file's path");
+    rhumb__fork_hold();
     do {
         file->fd = open(path, flags, 0666);
     } while (file->fd < 0 && errno == EINTR);
     if (file->fd < 0) {
         status = fail_open(errno, path, mode);
-        goto free_path;
+        goto done;
     }
     file->fd = descriptor_above_standard_streams(file->fd);
     if (file->fd < 0) {
@@ -107,23 +107,41 @@ rhumb_status rhumb__io_file_open(rhumb__io_file *file, const rhumb__io_backend *
         goto remove_created;
     }
     status = descriptor_settle(file->fd, path);
-    if (status != RHUMB_OK) goto close_file;
-
-    file->io = (rhumb__io){.backend = backend, .path = file->path};
-    file->writable = mode != RHUMB__IO_READ;
-    return RHUMB_OK;
-
-close_file:
+    if (status == RHUMB_OK) {
+        rhumb__fork_descriptor_add(&file->fork_entry, &file->fd);
+        goto done;
+    }
     close(file->fd);
 remove_created:
     if (mode == RHUMB__IO_CREATE) unlink(path);
-free_path:
-    rhumb__free(file->path);
+done:
+    rhumb__fork_release();
+    return status;
+}
+
+rhumb_status rhumb__io_file_open(rhumb__io_file *file, const rhumb__io_backend *backend, const char *path,
+                                 rhumb__io_mode mode) {
+    rhumb_status status;
+    RHUMB_TRY(rhumb__fork_watch());
+    file->path = rhumb__alloc_text(path);
+    if (file->path == NULL)
+        return rhumb__fail_at(RHUMB_E_NOMEM, path, RHUMB_OFFSET_NONE, "no memory for the file's path");
+    RHUMB_TRY(descriptor_open(file, path, mode));
+    file->io = (rhumb__io){.backend = backend, .path = file->path};
+    file->writable = mode != RHUMB__IO_READ;
+done:
+    if (status != RHUMB_OK) {
+        rhumb__free(file->path);
+        file->path = NULL;
+    }
     return status;
 }
 
 void rhumb__io_file_close(rhumb__io_file *file) {
-    close(file->fd);
+    rhumb__fork_hold();
+    rhumb__fork_descriptor_remove(&file->fork_entry);
+    if (file->fd >= 0) close(file->fd);
+    rhumb__fork_release();
     rhumb__free(file->path);
 }
 
@@ -330,8 +348,16 @@ rhumb_status rhumb__io_file_map(rhumb__io *io, void *address, size_t bytes_count
                               bytes_count, address, (unsigned long long)page_bytes);
     rhumb_status status = range_check(io, offset, bytes_count);
     if (status != RHUMB_OK) return status;
+    /* A child must not inherit the mapping: it would keep the file open, and with it the locks of this handle. */
+    rhumb__fork_hold();
+    int os_errno = 0;
     if (map_call(((rhumb__io_file *)io)->fd, address, bytes_count, offset, kind) == MAP_FAILED)
-        status = rhumb__fail_errno(errno, io->path, offset, "cannot map %zu bytes (is vm.max_map_count reached?)",
+        os_errno = errno;
+    else
+        (void)madvise(address, bytes_count, MADV_DONTFORK);
+    rhumb__fork_release();
+    if (os_errno != 0)
+        status = rhumb__fail_errno(os_errno, io->path, offset, "cannot map %zu bytes (is vm.max_map_count reached?)",
                                    bytes_count);
     return status;
 }

@@ -6,13 +6,15 @@
 
 #include "storage/io/io.h"
 
+#include "base/fork.h"
 #include "base/status.h"
 
 /* The head of both backends' handles. */
 typedef struct rhumb__io_file {
     rhumb__io io;
-    char *path; /* io.path, owned */
-    int fd;
+    char *path;                        /* io.path, owned */
+    int fd;                            /* -1 in a forked child */
+    rhumb__fork_descriptor fork_entry; /* of fd */
     bool writable;
     bool sync_failed;        /* for good: see rule 4 of io.h */
     bool write_failed;       /* write_error waits for the next drain */

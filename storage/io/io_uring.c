@@ -42,7 +42,8 @@ typedef struct queued_write {
 typedef struct uring_file {
     rhumb__io_file file;
     struct io_uring ring;
-    bool ring_usable; /* takes entries; completions are reaped either way */
+    rhumb__fork_descriptor fork_entry; /* of the ring's descriptor */
+    bool ring_usable;                  /* takes entries; completions are reaped either way */
     uint32_t free_count;
     uint32_t free_indexes[RING_ENTRIES];
     queued_write writes[RING_ENTRIES];
@@ -130,6 +131,11 @@ static rhumb_status uring_open(const char *path, rhumb__io_mode mode, rhumb__io 
         rhumb__free(uring);
         return status;
     }
+    /* A child would keep the ring, not the file; so a fork just before this leaves nothing worse than memory in use. */
+    (void)io_uring_ring_dontfork(&uring->ring);
+    rhumb__fork_hold();
+    rhumb__fork_descriptor_add(&uring->fork_entry, &uring->ring.ring_fd);
+    rhumb__fork_release();
     uring->ring_usable = true;
     while (uring->free_count < RING_ENTRIES) {
         uring->free_indexes[uring->free_count] = uring->free_count;
@@ -142,7 +148,10 @@ static rhumb_status uring_open(const char *path, rhumb__io_mode mode, rhumb__io 
 static void uring_close(rhumb__io *io) {
     uring_file *uring = (uring_file *)io;
     reap_all(uring);
+    rhumb__fork_hold();
+    rhumb__fork_descriptor_remove(&uring->fork_entry);
     io_uring_queue_exit(&uring->ring);
+    rhumb__fork_release();
     rhumb__io_file_close(&uring->file);
     rhumb__free(uring);
 }
