@@ -1,7 +1,8 @@
 /* inspect.c - statistics and verification: what the engine counts, in the structs of the interface.
  *
- * Locking: each group of statistics is read under the lock that guards it (publish_lock, append_lock, stats_lock), one
- * at a time, so groups may be of slightly different moments. Verifying a handle that writes is the writer's work.
+ * Locking: each group of statistics is read under the lock that guards it (store.stats_lock, append_lock, stats_lock),
+ * one at a time, so groups may be of slightly different moments. None of these is held for long: statistics wait for no
+ * checkpoint. Verifying a handle that writes is the writer's work.
  */
 #include <stdio.h>
 #include <string.h>
@@ -14,22 +15,18 @@
 #include "engine/graph/unlinked.h"
 #include "engine/upkeep/repair/verify.h"
 #include "storage/log/log_examine.h"
+#include "storage/store_stats.h"
 
 static void fill_store(rhumb__store *store, rhumb_index_stats *stats) {
-    rhumb__mutex_lock(&store->publish_lock);
-    stats->format_version = store->superblock.format_version;
-    stats->creator_version = store->superblock.creator_version;
-    memcpy(stats->uuid, store->superblock.uuid, sizeof stats->uuid);
-    stats->created_unix_ns = store->superblock.created_unix_ns;
-    stats->epoch = store->superblock.epoch;
-    uint64_t used_bytes = RHUMB__BLOCK_BYTES + store->directory_bytes;
-    for (uint32_t i = 0; i < store->section_count; i++) {
-        used_bytes += store->sections[i]->extents.bytes;
-        if (!store->sections[i]->spec.unmapped) stats->mapping_count += store->sections[i]->extents.count;
-    }
-    if (rhumb__io_size(store->io, &stats->file_bytes) != RHUMB_OK) stats->file_bytes = store->superblock.file_bytes;
-    stats->file_free_bytes = stats->file_bytes > used_bytes ? stats->file_bytes - used_bytes : 0;
-    rhumb__mutex_unlock(&store->publish_lock);
+    const rhumb__store_stats found = rhumb__store_stats_get(store);
+    stats->format_version = found.format_version;
+    stats->creator_version = found.creator_version;
+    memcpy(stats->uuid, found.uuid, sizeof stats->uuid);
+    stats->created_unix_ns = found.created_unix_ns;
+    stats->epoch = found.epoch;
+    stats->file_bytes = found.file_bytes;
+    stats->file_free_bytes = found.file_free_bytes;
+    stats->mapping_count = found.mapping_count;
     snprintf(stats->io_backend, sizeof stats->io_backend, "%s", store->io->backend->name);
 }
 

@@ -52,6 +52,8 @@
     X(CARRY, "carry.lock", SINGLE)                                                                                     \
     /* engine/build/writer.h: the statistics, and a graph's metadata */                                                \
     X(STATS, "stats_lock", SINGLE)                                                                                     \
+    /* storage/store_stats.c: a copy of the store's numbers */                                                         \
+    X(STORE_STATS, "store.stats_lock", SINGLE)                                                                         \
     /* engine/upkeep/compact/compactor.c: what the compacting thread is to do */                                       \
     X(COMPACTOR, "compactor.lock", SINGLE)                                                                             \
     /* engine/durability/background.c: what the background thread is to do */                                          \

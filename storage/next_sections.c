@@ -13,6 +13,7 @@
 
 #include "base/assert.h"
 #include "base/status.h"
+#include "storage/store_stats.h"
 
 rhumb_status rhumb__store_attach_next(rhumb__store *store, const rhumb__section_spec *spec, rhumb__section *section) {
     RHUMB_ASSERT(store->writable);
@@ -43,6 +44,7 @@ void rhumb__store_switch_next(rhumb__store *store) {
         store->sections[i] = store->next_sections[i];
     }
     store->next_section_count = 0;
+    rhumb__store_stats_note(store);
     rhumb__mutex_unlock(&store->publish_lock);
 }
 

@@ -19,6 +19,7 @@
 #include "base/status.h"
 #include "storage/frame/directory.h"
 #include "storage/kept_versions.h"
+#include "storage/store_stats.h"
 
 /* Retires the blocks that the previous version refers to and the newest does not. Both lists are ascending and free of
  * overlaps. */
@@ -76,12 +77,10 @@ rhumb_status rhumb__store_find_free(rhumb__store *store, const rhumb__superblock
     rhumb__directory *older = NULL;
     rhumb__extent *ranges[2] = {NULL, NULL}; /* of the newest and of the previous version */
     uint32_t counts[2] = {0, 0};
-    uint64_t file_bytes = 0;
     const uint64_t epoch = store->superblock.epoch;
     uint64_t retired_epoch = epoch >= 2 ? epoch - 2 : 0;
     RHUMB_ASSERT_DEBUG(store->writable && store->retired_count == 0);
     RHUMB_TRY(note_versions(store, previous));
-    RHUMB_TRY(rhumb__io_size(store->io, &file_bytes));
     RHUMB_TRY(rhumb__directory_ranges(store->directory, store->path, &ranges[0], &counts[0]));
     if (previous != NULL && rhumb__directory_read(store->io, previous, &older) == RHUMB_OK) {
         RHUMB_TRY(rhumb__directory_ranges(older, store->path, &ranges[1], &counts[1]));
@@ -91,7 +90,7 @@ rhumb_status rhumb__store_find_free(rhumb__store *store, const rhumb__superblock
     }
     store->space.end = RHUMB__BLOCK_BYTES;
     RHUMB_TRY(claim_ranges(&store->space, ranges, counts));
-    RHUMB_TRY(rhumb__file_space_claim(&store->space, rhumb__round_up(file_bytes, RHUMB__BLOCK_BYTES), 0));
+    RHUMB_TRY(rhumb__file_space_claim(&store->space, rhumb__round_up(store->file_bytes, RHUMB__BLOCK_BYTES), 0));
     for (uint32_t i = 0; i < store->space.count; i++) {
         rhumb__store_retire(store, retired_epoch, store->space.runs[i].offset, store->space.runs[i].bytes);
     }
@@ -183,11 +182,12 @@ void rhumb__store_assert_used(const rhumb__store *store) {
 
 /* Cuts the file after the last byte that a version on the disk asks for or that is in use. */
 static rhumb_status cut_end(rhumb__store *store) {
-    uint64_t file_bytes = 0;
     uint64_t needed_bytes = rhumb__max_u64(store->superblock.file_bytes, store->previous_file_bytes);
     needed_bytes = rhumb__max_u64(needed_bytes, store->space.end);
-    rhumb_status status = rhumb__io_size(store->io, &file_bytes);
-    if (status == RHUMB_OK && file_bytes > needed_bytes) status = rhumb__io_resize(store->io, needed_bytes);
+    rhumb_status status = rhumb__io_size(store->io, &store->file_bytes);
+    if (status != RHUMB_OK || store->file_bytes <= needed_bytes) return status;
+    status = rhumb__io_resize(store->io, needed_bytes);
+    if (status == RHUMB_OK) store->file_bytes = needed_bytes;
     return status;
 }
 
@@ -202,6 +202,7 @@ rhumb_status rhumb__store_trim(rhumb__store *store, bool *left_out) {
         RHUMB_TRY(rhumb__io_punch(store->io, store->space.runs[i].offset, store->space.runs[i].bytes));
     }
     status = cut_end(store);
+    rhumb__store_stats_note(store);
 done:
     rhumb__mutex_unlock(&store->publish_lock);
     return status;

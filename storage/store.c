@@ -28,6 +28,7 @@
 #include "storage/frame/frame_reader.h"
 #include "storage/kept_versions.h"
 #include "storage/reclaim.h"
+#include "storage/store_stats.h"
 
 /* No writer publishes faster than a reader can open this many times in a row. */
 #define PIN_ATTEMPT_COUNT_MAX 100
@@ -35,7 +36,8 @@
 static rhumb_status store_new(const char *path, bool writable, rhumb__store **store_out) {
     rhumb__store *store = rhumb__alloc_zeroed(1, sizeof *store);
     if (store == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a store");
-    if (rhumb__mutex_init(&store->publish_lock, RHUMB__RANK_PUBLISH) != 0) {
+    if (rhumb__mutex_init(&store->publish_lock, RHUMB__RANK_PUBLISH) != 0 ||
+        rhumb__mutex_init(&store->stats_lock, RHUMB__RANK_STORE_STATS) != 0) {
         rhumb__free(store);
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for a lock");
     }
@@ -171,6 +173,7 @@ static rhumb_status open_store(const rhumb__io_backend *backend, const char *pat
     RHUMB_TRY(rhumb__directory_read(store->io, &store->superblock, &store->directory));
     store->directory_offset = store->directory->file_offset;
     store->directory_bytes = store->directory->file_bytes;
+    RHUMB_TRY(rhumb__io_size(store->io, &store->file_bytes));
     if (writable) RHUMB_TRY(rhumb__store_find_free(store, previous));
     store->previous_file_bytes = previous != NULL ? previous->file_bytes : 0;
     store->has_version = true;
@@ -276,6 +279,7 @@ static rhumb_status distribute_checksums(rhumb__store *store) {
 }
 
 rhumb_status rhumb__store_attach_finish(rhumb__store *store) {
+    rhumb__store_stats_note(store);
     if (store->directory == NULL) return RHUMB_OK;
     for (uint32_t i = 0; i < store->directory->section_count; i++) {
         const rhumb__section_record *record = &store->directory->entries[i].record;
@@ -321,6 +325,7 @@ void rhumb__store_close(rhumb__store *store) {
     rhumb__kept_versions_clear(store);
     rhumb__free(store->path);
     rhumb__mutex_destroy(&store->publish_lock);
+    rhumb__mutex_destroy(&store->stats_lock);
     rhumb__free(store);
 }
 
@@ -335,10 +340,8 @@ void rhumb__store_abandon(rhumb__store *store) {
 }
 
 bool rhumb__store_is_same(rhumb__store *store, const rhumb__store *reader) {
-    rhumb__mutex_lock(&store->publish_lock); /* a publication replaces the superblock */
-    const bool same = memcmp(store->superblock.uuid, reader->superblock.uuid, sizeof store->superblock.uuid) == 0;
-    rhumb__mutex_unlock(&store->publish_lock);
-    return same;
+    const rhumb__store_stats stats = rhumb__store_stats_get(store); /* a publication replaces the superblock */
+    return memcmp(stats.uuid, reader->superblock.uuid, sizeof stats.uuid) == 0;
 }
 
 rhumb_status rhumb__store_has_newer(rhumb__store *store, bool *newer_out) {

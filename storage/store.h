@@ -37,6 +37,18 @@ typedef struct rhumb__known_version {
     uint32_t range_count;
 } rhumb__known_version;
 
+/* See store_stats.h. */
+typedef struct rhumb__store_stats {
+    uint32_t format_version;
+    uint32_t creator_version;
+    uint8_t uuid[16];
+    uint64_t created_unix_ns;
+    uint64_t epoch;
+    uint64_t file_bytes;
+    uint64_t file_free_bytes; /* that the newest version does not use */
+    uint64_t mapping_count;   /* extents of mapped sections */
+} rhumb__store_stats;
+
 typedef struct rhumb__store {
     rhumb__io *io;
     char *path; /* absolute, so that a later change of directory does not matter */
@@ -51,6 +63,9 @@ typedef struct rhumb__store {
     rhumb__section *next_sections[RHUMB__SECTION_COUNT_MAX]; /* being built, see next_sections.h */
     uint32_t next_section_count;
 
+    rhumb__mutex stats_lock;  /* guards the next */
+    rhumb__store_stats stats; /* a copy of the newest numbers */
+
     rhumb__mutex publish_lock; /* guards everything below, and the published part of every section */
     rhumb__file_space space;
     rhumb__retired_run *retired;
@@ -62,6 +77,7 @@ typedef struct rhumb__store {
     rhumb__extent_list outgoing; /* blocks of replaced sections, which the newest version still refers to */
     uint64_t directory_offset;   /* the blocks of the newest version's directory */
     uint64_t directory_bytes;
+    uint64_t file_bytes;          /* the length of the file when it was last asked for */
     uint64_t previous_file_bytes; /* file_bytes of the previous version */
     _Atomic bool failed;          /* a sync has failed: nothing may be written any more */
 } rhumb__store;

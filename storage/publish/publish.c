@@ -34,6 +34,7 @@
 #include "storage/kept_versions.h"
 #include "storage/publish/publisher.h"
 #include "storage/reclaim.h"
+#include "storage/store_stats.h"
 
 /* The directory of the new version as bytes: root, then all chunk checksums. The entries borrow the plans' extents. */
 static rhumb_status encode_directory(rhumb__publisher *p, rhumb__directory *directory, uint32_t *root_bytes_out,
@@ -99,7 +100,6 @@ static rhumb_status write_directory(rhumb__publisher *p) {
     rhumb__store *store = p->store;
     uint32_t root_bytes = 0;
     uint64_t bytes = 0;
-    uint64_t file_bytes = 0;
     rhumb__directory *directory = rhumb__alloc_zeroed(1, sizeof *directory);
     if (directory == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a directory");
     RHUMB_TRY(encode_directory(p, directory, &root_bytes, &bytes));
@@ -108,8 +108,9 @@ static rhumb_status write_directory(rhumb__publisher *p) {
     p->directory_block_bytes = block_bytes;
     RHUMB_TRY(rhumb__io_allocate(store->io, p->directory_offset, block_bytes));
     /* The file may end inside the last block, if another program has appended bytes to it. */
-    RHUMB_TRY(rhumb__io_size(store->io, &file_bytes));
-    if (file_bytes < store->space.end) RHUMB_TRY(rhumb__io_resize(store->io, store->space.end));
+    RHUMB_TRY(rhumb__io_size(store->io, &store->file_bytes));
+    if (store->file_bytes < store->space.end) RHUMB_TRY(rhumb__io_resize(store->io, store->space.end));
+    store->file_bytes = rhumb__max_u64(store->file_bytes, store->space.end);
     RHUMB_TRY(rhumb__io_write(store->io, p->directory_bytes, bytes, p->directory_offset));
     p->written_bytes += bytes;
     p->superblock.directory_offset = p->directory_offset;
@@ -263,6 +264,7 @@ rhumb_status rhumb__store_publish(rhumb__store *store, rhumb__publication *publi
     publication->written_bytes = p->written_bytes;
     rhumb__store_assert_used(store);
 done:
+    rhumb__store_stats_note(store);
     rhumb__mutex_unlock(&store->publish_lock);
     publisher_free(p);
     return status;
@@ -284,6 +286,7 @@ rhumb_status rhumb__store_write_ahead(rhumb__store *store, rhumb__publication *p
     rhumb__publish_settle(p);
     publication->written_bytes = p->written_bytes;
 done:
+    rhumb__store_stats_note(store);
     rhumb__mutex_unlock(&store->publish_lock);
     publisher_free(p);
     return status;

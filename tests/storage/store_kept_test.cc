@@ -4,9 +4,10 @@
 #include "tests/support/io_fault.h"
 #include "tests/support/store_test_support.h"
 
-#include "base/crc32c.h"
-
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 namespace store_test {
@@ -142,6 +143,107 @@ TEST_F(StoreKept, AVersionWhoseDirectoryIsLostKeepsEverything) {
     EXPECT_GT(file_end(), 10);
     reader.close();
     EXPECT_LT(trimmed_end(), 3.5);
+}
+
+// A process that opens the newest version and waits until it is killed.
+class ReaderProcess {
+  public:
+    explicit ReaderProcess(const std::string &path) {
+        int ends[2] = {-1, -1};
+        EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
+        pid_ = fork();
+        if (pid_ == 0) {
+            store_harness *reader = nullptr;
+            char opened = store_harness_open(&rhumb__io_plain, path.c_str(), false, kOne.data(), kOne.size(),
+                                             &reader) == RHUMB_OK;
+            if (write(ends[1], &opened, 1) != 1) _exit(1);
+            for (;;) pause();
+        }
+        char opened = 0;
+        EXPECT_EQ(read(ends[0], &opened, 1), 1);
+        EXPECT_EQ(opened, 1);
+        close(ends[0]);
+        close(ends[1]);
+    }
+    ~ReaderProcess() { die(); }
+    void die() {
+        if (pid_ <= 0) return;
+        kill(pid_, SIGKILL);
+        waitpid(pid_, nullptr, 0);
+        pid_ = -1;
+    }
+    pid_t pid() const { return pid_; }
+
+  private:
+    pid_t pid_ = -1;
+};
+
+TEST_F(StoreKept, AKilledReaderKeepsNothing) {
+    ReaderProcess reader(path_);
+    ASSERT_NO_FATAL_FAILURE(publish_many(30));
+    const double kept_end = trimmed_end();
+    reader.die();
+    EXPECT_LT(trimmed_end(), kept_end - 0.5);
+    EXPECT_LT(trimmed_end(), 3.5);
+}
+
+TEST_F(StoreKept, PinsAreNamedWithTheirProcesses) {
+    std::vector<store_harness_pin> pins(8);
+    uint32_t count = 99;
+    ASSERT_EQ(store_harness_pins(writer_, pins.data(), 8, &count), RHUMB_OK);
+    EXPECT_EQ(count, 0u);
+    ReaderProcess other(path_);
+    ASSERT_NO_FATAL_FAILURE(publish_many(6));
+    Handle first = open_reader();
+    Handle second = open_reader();
+    ASSERT_NO_FATAL_FAILURE(publish_many(1));
+    ASSERT_EQ(store_harness_pins(writer_, pins.data(), 8, &count), RHUMB_OK);
+    ASSERT_EQ(count, 2u);
+    EXPECT_EQ(pins[0].epoch, 1u);
+    EXPECT_EQ(pins[1].epoch, 7u);
+    // What /proc says, unless it is hidden here.
+    if (pins[1].pid_count > 0) {
+        EXPECT_EQ(pins[0].reader_count, 1u);
+        ASSERT_EQ(pins[0].pid_count, 1u);
+        EXPECT_EQ(pins[0].pids[0], other.pid());
+        EXPECT_EQ(pins[1].reader_count, 2u);
+        EXPECT_EQ(pins[1].pid_count, 1u);
+        EXPECT_EQ(pins[1].pids[0], getpid());
+    }
+    // A reader sees the others' pins and its own.
+    ASSERT_EQ(store_harness_pins(first, pins.data(), 8, &count), RHUMB_OK);
+    EXPECT_EQ(count, 2u);
+    ASSERT_EQ(store_harness_pins(first, pins.data(), 1, &count), RHUMB_OK);
+    ASSERT_EQ(count, 1u);
+    EXPECT_EQ(pins[0].epoch, 1u);
+    first.close();
+    second.close();
+    other.die();
+    ASSERT_EQ(store_harness_pins(writer_, pins.data(), 8, &count), RHUMB_OK);
+    EXPECT_EQ(count, 0u);
+}
+
+// The filter runs in the middle of a publication.
+TEST_F(StoreKept, StatisticsDoNotWaitForAPublication) {
+    struct Seen {
+        store_harness *writer;
+        uint64_t epoch;
+    } seen = {writer_, 0};
+    const uint64_t epoch = store_harness_superblock(writer_)->epoch;
+    ASSERT_NO_FATAL_FAILURE(model_.change(writer_, 0, 10));
+    ASSERT_EQ(store_harness_publish(
+                  writer_, model_.row_counts().data(), nullptr,
+                  [](void *context, uint32_t, uint64_t, uint8_t *, uint64_t) {
+                      auto *into = static_cast<Seen *>(context);
+                      // Of another thread: this one holds the publishing lock.
+                      std::thread([&] { into->epoch = store_harness_stats_epoch(into->writer); }).join();
+                      return false;
+                  },
+                  &seen, nullptr),
+              RHUMB_OK);
+    EXPECT_EQ(seen.epoch, epoch);
+    EXPECT_EQ(store_harness_stats_epoch(writer_), epoch + 1);
+    EXPECT_EQ(store_harness_stats_mapping_count(writer_), store_harness_extent_count(writer_, 0));
 }
 
 } // namespace

@@ -7,6 +7,7 @@
 #include "storage/publish/publish.h"
 #include "storage/reclaim.h"
 #include "storage/store.h"
+#include "storage/store_stats.h"
 #include "storage/store_verify.h"
 
 struct store_harness {
@@ -176,6 +177,26 @@ uint64_t store_harness_file_end(const store_harness *harness) { return harness->
 
 uint64_t store_harness_free_bytes(const store_harness *harness) {
     return rhumb__file_space_free_bytes(&harness->store->space);
+}
+
+uint64_t store_harness_stats_epoch(store_harness *harness) { return rhumb__store_stats_get(harness->store).epoch; }
+
+uint64_t store_harness_stats_mapping_count(store_harness *harness) {
+    return rhumb__store_stats_get(harness->store).mapping_count;
+}
+
+rhumb_status store_harness_pins(store_harness *harness, store_harness_pin *pins, uint32_t capacity,
+                                uint32_t *count_out) {
+    rhumb__store_pin *found = calloc(capacity, sizeof *found);
+    const rhumb_status status = rhumb__store_pins(harness->store, found, capacity, count_out);
+    for (uint32_t i = 0; status == RHUMB_OK && i < *count_out; i++) {
+        pins[i].epoch = found[i].epoch;
+        pins[i].reader_count = found[i].reader_count;
+        pins[i].pid_count = found[i].pid_count;
+        memcpy(pins[i].pids, found[i].pids, sizeof pins[i].pids);
+    }
+    free(found);
+    return status;
 }
 
 bool store_harness_failed(const store_harness *harness) { return atomic_load(&harness->store->failed); }

@@ -68,6 +68,19 @@ uint32_t store_harness_extent_count(const store_harness *harness, uint32_t secti
 uint64_t store_harness_dirty_count(const store_harness *harness, uint32_t section); /* chunks */
 uint64_t store_harness_file_end(const store_harness *harness);
 uint64_t store_harness_free_bytes(const store_harness *harness);
+uint64_t store_harness_stats_epoch(store_harness *harness); /* of rhumb__store_stats_get, like the next */
+uint64_t store_harness_stats_mapping_count(store_harness *harness);
+
+typedef struct store_harness_pin {
+    uint64_t epoch;
+    uint32_t reader_count;
+    uint32_t pid_count;
+    int32_t pids[16];
+} store_harness_pin;
+
+/* rhumb__store_pins */
+rhumb_status store_harness_pins(store_harness *harness, store_harness_pin *pins, uint32_t capacity,
+                                uint32_t *count_out) RHUMB_NODISCARD;
 bool store_harness_failed(const store_harness *harness);
 
 #ifdef __cplusplus
