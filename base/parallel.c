@@ -8,12 +8,14 @@
 #include "base/parallel.h"
 
 #include <sched.h>
+#include <sys/resource.h>
 
 #include "base/alloc.h"
 #include "base/status.h"
 #include "base/thread.h"
 
 #define THREAD_COUNT_MAX 1024u
+#define ADDRESS_BYTES_PER_THREAD (UINT64_C(96) << 20)
 
 typedef struct worker_thread {
     rhumb__worker worker;
@@ -35,15 +37,22 @@ static void *thread_main(void *argument) {
     return NULL;
 }
 
-static uint32_t processor_count(void) {
+/* As many as there are processors, or fewer: in a limited address space each thread gets a share, for its stack and the
+ * heap's reserve for it. */
+static uint32_t default_count(void) {
     cpu_set_t set;
+    struct rlimit space;
     if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-    const int count = CPU_COUNT(&set);
+    uint64_t count = (uint64_t)CPU_COUNT(&set);
+    if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY &&
+        count > space.rlim_cur / ADDRESS_BYTES_PER_THREAD) {
+        count = space.rlim_cur / ADDRESS_BYTES_PER_THREAD;
+    }
     return count < 1 ? 1 : (uint32_t)count;
 }
 
 rhumb_status rhumb__parallel_run(uint32_t thread_count, rhumb__worker worker, void *context) {
-    if (thread_count == 0) thread_count = processor_count();
+    if (thread_count == 0) thread_count = default_count();
     if (thread_count > THREAD_COUNT_MAX) thread_count = THREAD_COUNT_MAX;
     if (thread_count == 1) return worker(context, 0);
     worker_thread *threads = rhumb__alloc_zeroed(thread_count, sizeof *threads);

@@ -91,9 +91,13 @@
  *     machines. Nothing detects the mistake.
  *   - Several handles in one process. This is allowed: the locks are open file description locks (F_OFD_SETLK), which
  *     belong to the handle, so one handle cannot lose another's lock as POSIX locks do. But each handle has scratch
- *     memory and page tables of its own, and a handle that writes also has threads and reserves terabytes of address
- *     space (without memory). Share one handle between threads. Where address space is limited (ulimit -v), a handle
- *     reserves less, and a growing index meets RHUMB_E_FULL earlier.
+ *     memory and page tables of its own, and a handle that writes also has threads. Share one handle between threads.
+ *     Thousands of small indexes may be open for writing in one process, as far as its limits of open files (some four
+ *     per handle), threads and mappings allow (see RHUMB_E_NOMEM).
+ *   - Little address space. A handle takes as much as its file has, and what has been added since the last checkpoint,
+ *     but reserves no more, so a program with a limit (ulimit -v) needs the size of the index and some hundred MiB; a
+ *     compaction takes the size of its result in addition. Functions of the program that run on threads of the library
+ *     have stacks of 1 MiB.
  *   - The log belongs to its index. Never remove, rename, copy or restore one without the other: the log may have the
  *     only copy of what was inserted last. An opening for writing refuses a log that does not fit (RHUMB_E_LOG). Use no
  *     hard links: an index opened by another name looks for its log under that name. Symbolic links are resolved.
@@ -108,7 +112,8 @@
  *   - A full disk. A checkpoint that finds no room fails (RHUMB_E_NOSPACE) and costs nothing; a later one may succeed.
  *     A log that finds no room makes the handle read-only (RHUMB_E_FATAL); nothing is lost that had returned.
  *   - Readers that never refresh. The checkpoint that a read-only handle shows is pinned: its space cannot be used
- *     again, and the file grows. Refresh now and then, or close.
+ *     again, so the file may grow by the size of the index for each checkpoint that is pinned so. Refresh now and then,
+ *     or close.
  *   - Checkpoints and readers. A read-only handle does not show what is only in the log; see
  *     rhumb_index_stats.log_pending_count. A backup by rhumb_index_compact_into has the newest checkpoint. Call
  *     rhumb_index_checkpoint first if the last operations matter.

@@ -63,7 +63,7 @@ typedef enum rhumb_status {
     RHUMB_E_NOMEM = -2,       /* memory or address space could not be allocated */
     RHUMB_E_IO = -3,          /* the operating system reported an error; rhumb_error.os_errno has its number */
     RHUMB_E_NOSPACE = -4,     /* the disk or a quota is full; the last checkpoint is intact */
-    RHUMB_E_FULL = -5,        /* a limit of the index itself is reached (slots, reserved address space) */
+    RHUMB_E_FULL = -5,        /* a limit of the index itself is reached: slots, or room in the address space */
     RHUMB_E_CANCELLED = -6,   /* the caller's progress callback asked to stop */
     RHUMB_E_UNSUPPORTED = -7, /* this build or this index cannot do it */
 

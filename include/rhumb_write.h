@@ -30,7 +30,7 @@ extern "C" {
  *   RHUMB_E_NOT_FINITE    a component is NaN or infinite
  *   RHUMB_E_DOMAIN        the metric is not defined for the vector
  *   RHUMB_E_INVALID       a sequence is longer than dim
- *   RHUMB_E_FULL          all 2,147,483,647 slots, or the reserved address space, are used
+ *   RHUMB_E_FULL          all 2,147,483,647 slots are used, or the addresses behind a section
  *   RHUMB_E_READONLY      the handle is read-only
  *   RHUMB_E_NOSPACE       there is no room to create the log; a later call may succeed
  *   RHUMB_E_IO            the log could not be created; a later call may succeed

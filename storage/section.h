@@ -68,8 +68,8 @@ typedef struct rhumb__section {
     uint64_t settled_bytes; /* append-only: this prefix is mapped from the file and has no private pages */
 } rhumb__section;
 
-/* Prepares an empty section: takes addresses, of which so many are occupied that `row_count_min` rows can be mapped over
- * them. RHUMB_E_NOMEM. */
+/* Prepares an empty section: takes addresses, and occupies as many of them as `row_count_min` rows need, for these to be
+ * mapped there. RHUMB_E_NOMEM. */
 rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_spec *spec, bool writable,
                                  uint64_t row_count_min) RHUMB_NODISCARD;
 

@@ -9,7 +9,7 @@
 
 #include "storage/store.h"
 
-/* Of the moment at which the last publication, or another change of the file's blocks, ended. */
+/* The numbers as they were when the last publication, or another change of the file's blocks, ended. */
 rhumb__store_stats rhumb__store_stats_get(rhumb__store *store);
 
 /* Renews the numbers. With the publishing lock held, or the store known to no other thread. */
@@ -25,7 +25,7 @@ typedef struct rhumb__store_pin {
     int32_t pids[RHUMB__PIN_PID_COUNT_MAX]; /* processes that have such a handle, as far as the system tells */
 } rhumb__store_pin;
 
-/* Finds the versions that are pinned, by ascending epoch, the first `capacity` of them. Looks through /proc for the
+/* Finds the versions that are pinned, by ascending epoch, the first `capacity` of them. Scans /proc for the
  * processes, which takes some milliseconds where there are thousands. RHUMB_E_IO. */
 rhumb_status rhumb__store_pins(rhumb__store *store, rhumb__store_pin *pins, uint32_t capacity,
                                uint32_t *count_out) RHUMB_NODISCARD;

@@ -131,13 +131,14 @@ static rhumb_status check_directory_header(const decoder *d, const rhumb__superb
     }
     return rhumb__fail_at(
         RHUMB_E_CORRUPT, d->path, d->root_offset,
-        "directory header: %u sections, %u extents, %u kept versions in a root of %u bytes, epoch %llu (expected %llu)",
+        "directory header: %u sections, %u extents and %u kept versions in a root of %u bytes, epoch %llu "
+        "(expected %llu)",
         header->section_count, header->extent_count, header->kept_count, superblock->root_bytes,
         (unsigned long long)header->epoch, (unsigned long long)superblock->epoch);
 }
 
-/* Takes over the records of kept versions. What they point to is checked when it is read: only a writer needs it, and it
- * can do without. */
+/* Takes over the records of kept versions. What they point to is checked when it is read: only a writer needs it and
+ * can do without it. */
 static rhumb_status decode_kept(const decoder *d, rhumb__directory *directory) {
     const uint32_t count = d->header.kept_count;
     const uint64_t position = sizeof d->header + (uint64_t)d->header.section_count * sizeof(rhumb__section_record) +

@@ -52,8 +52,9 @@ rhumb_status rhumb__directory_read_checksums(rhumb__io *io, const rhumb__directo
 /* The entry of the section with that id, or NULL. */
 rhumb__directory_entry *rhumb__directory_find(rhumb__directory *directory, uint32_t id);
 
-/* Encodes the root (header, records, extents, kept versions) of a directory with these entries into *root_out, which is the caller's
- * (rhumb__free). Fills in the fields of the records on extents and checksums. RHUMB_E_FULL, RHUMB_E_NOMEM. */
+/* Encodes the root (header, records, extents, kept versions) of a directory with these entries into *root_out, which is
+ * the caller's (rhumb__free). Fills in the fields of the records on extents and checksums. RHUMB_E_FULL,
+ * RHUMB_E_NOMEM. */
 rhumb_status rhumb__directory_encode(rhumb__directory *directory, uint8_t **root_out,
                                      uint32_t *root_bytes_out) RHUMB_NODISCARD;
 

@@ -1,5 +1,5 @@
-// Goal: ranges of addresses grow in place beside thousands of others, occupy only what they use, never replace what
-// somebody else has mapped, and come back. Method: ranges of random sizes that grow in random order, with a pattern in
+// Goal: ranges of addresses grow in place next to thousands of others, occupy only what they use, never replace what
+// the program has mapped, and come back. Method: ranges of random sizes that grow in random order, with a pattern in
 // each; a limit of the address space in a child process.
 #include "tests/support/io_test_support.h"
 #include "tests/support/sanitized.h"
@@ -84,7 +84,7 @@ TEST(AddressSpace, WhatNeverGrowsOccupiesNoMore) {
 
 #if !defined(__SANITIZE_THREAD__)
 // A range that cannot go on says so, keeps what it has, and replaces nothing.
-TEST(AddressSpace, NeverReplacesWhatSomebodyElseHasMapped) {
+TEST(AddressSpace, NeverReplacesWhatTheProgramHasMapped) {
     Range range;
     ASSERT_NO_FATAL_FAILURE(range.take(0, kManyBytes));
     ASSERT_NO_FATAL_FAILURE(range.grow(kBlock));

@@ -1,6 +1,6 @@
 // Goal: a reader keeps the blocks of its own version and no others, whatever writers do and however many of them come
 // and go, and keeps all that may be its where that is not known. Method: one mutable section that is rewritten again
-// and again beside readers of known content, and the length of the file.
+// and again while readers hold versions of known content, and the length of the file.
 #include "tests/support/io_fault.h"
 #include "tests/support/store_test_support.h"
 
