@@ -14,7 +14,7 @@
 #include "engine/build/writer.h"
 #include "engine/graph/unlinked.h"
 #include "engine/upkeep/repair/verify.h"
-#include "storage/log/log_examine.h"
+#include "storage/store_log.h"
 #include "storage/store_stats.h"
 
 static void fill_store(rhumb__store *store, rhumb_index_stats *stats) {
@@ -72,10 +72,9 @@ static void fill_work(rhumb__writer *writer, rhumb_index_stats *stats) {
 static rhumb_status fill_log(rhumb__graph *graph, rhumb_index_stats *stats) {
     if (graph->writer == NULL) {
         rhumb__log_report report;
-        const rhumb__store *store = graph->store;
+        bool newer = false;
         stats->lsn = stats->durable_lsn = graph->counts.lsn;
-        rhumb_status status =
-            rhumb__log_examine(store->io->backend, store->path, store->superblock.uuid, graph->counts.lsn, &report);
+        rhumb_status status = rhumb__store_examine_log(graph->store, graph->counts.lsn, &report, &newer);
         if (status == RHUMB_OK) stats->log_pending_count = report.pending_count;
         return status;
     }

@@ -11,7 +11,9 @@
 rhumb_status rhumb__engine_create(const char *path, const rhumb__params *params, const rhumb__graph_options *options,
                                   uint32_t creator_version, rhumb__graph **graph_out) {
     rhumb__graph *graph = NULL;
-    rhumb_status status = rhumb__graph_create(path, params, options, creator_version, &graph);
+    const rhumb__graph_creation creation = {
+        .path = path, .working_suffix = "-creating", .creator_version = creator_version};
+    rhumb_status status = rhumb__graph_create(&creation, params, options, &graph);
     if (status != RHUMB_OK) return status;
     status = rhumb__compactor_new(graph->writer);
     if (status == RHUMB_OK) {

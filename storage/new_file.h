@@ -8,29 +8,36 @@
 
 #include "storage/io/io.h"
 
-/* For files that other code creates: makes the working name, `path` followed by `suffix`, which is the caller's
- * (rhumb__free). RHUMB_E_EXISTS when there is a file at `path`; RHUMB_E_NOMEM. */
-rhumb_status rhumb__new_name_begin(const rhumb__io_backend *backend, const char *path, const char *suffix,
-                                   char **working_path_out) RHUMB_NODISCARD;
+/* Where a new file comes to be. */
+typedef struct rhumb__new_place {
+    const rhumb__io_backend *backend; /* NULL: the default */
+    const char *path;
+    const char *suffix;             /* the working name is `path` and this */
+    const rhumb__io_access *access; /* who may use it; NULL: those whom the umask lets */
+} rhumb__new_place;
 
-/* Renames the file to `path`, unless there is a file by now, and syncs the directory; *named_out is whether it was
- * renamed, also on failure. The content has been synced before. RHUMB_E_EXISTS, RHUMB_E_IO. */
-rhumb_status rhumb__new_name_take(const rhumb__io_backend *backend, const char *working_path, const char *path,
-                                  bool *named_out) RHUMB_NODISCARD;
+/* Returns the path that the file at `path` has or would have, absolute if the system can resolve its folder, so that a
+ * later change of directory does not matter; the caller's (rhumb__free). NULL when there is no memory. */
+char *rhumb__new_path_make(const char *path);
 
+/* Creates the file under its working name and takes the writer's lock on it, by which others know that its creation
+ * goes on. What an interrupted creation has left, under either name, is removed first: a file of the working name that
+ * nobody has locked, and one of the final name that has not got further than being filled with zeros. RHUMB_E_EXISTS
+ * when there is a file of that name, or another process is creating it; RHUMB_E_NOMEM; the failures of rhumb__io_open.
+ */
+rhumb_status rhumb__new_place_open(const rhumb__new_place *place, rhumb__io **io_out) RHUMB_NODISCARD;
+
+/* A file in the making. */
 typedef struct rhumb__new_file {
     rhumb__io *io;
     char *path;
-    char *working_path;
 } rhumb__new_file;
 
-/* Creates the file under its working name, `path` followed by `suffix`. `file` is zeroed. On failure there is nothing
- * to abandon. RHUMB_E_EXISTS when there is a file of either name. */
-rhumb_status rhumb__new_file_begin(rhumb__new_file *file, const rhumb__io_backend *backend, const char *path,
-                                   const char *suffix) RHUMB_NODISCARD;
+/* Opens the place. `file` is zeroed. On failure there is nothing to abandon. */
+rhumb_status rhumb__new_file_begin(rhumb__new_file *file, const rhumb__new_place *place) RHUMB_NODISCARD;
 
-/* Syncs the file, renames it, syncs the directory, and closes. On failure it is to be abandoned. RHUMB_E_EXISTS when
- * there is a file of that name by now. */
+/* Syncs the file, gives it its name, syncs the directory, and closes. On failure it is to be abandoned. RHUMB_E_EXISTS
+ * when there is a file of that name by now, which stays. */
 rhumb_status rhumb__new_file_finish(rhumb__new_file *file) RHUMB_NODISCARD;
 
 /* Removes and closes a file that has been begun and not finished. Keeps the thread's error record. */

@@ -88,7 +88,7 @@ rhumb_status rhumb__store_find_free(rhumb__store *store, const rhumb__superblock
         /* The previous version cannot be read: what is not needed by the newest may be its. */
         retired_epoch = epoch - 1;
     }
-    store->space.end = RHUMB__BLOCK_BYTES;
+    store->space.end = RHUMB__CONTENT_OFFSET;
     RHUMB_TRY(claim_ranges(&store->space, ranges, counts));
     RHUMB_TRY(rhumb__file_space_claim(&store->space, rhumb__round_up(store->file_bytes, RHUMB__BLOCK_BYTES), 0));
     for (uint32_t i = 0; i < store->space.count; i++) {
@@ -106,7 +106,7 @@ done:
 void rhumb__store_retire(rhumb__store *store, uint64_t last_epoch, uint64_t offset, uint64_t bytes) {
     if (bytes == 0) return;
     RHUMB_ASSERT_DEBUG(offset % RHUMB__BLOCK_BYTES == 0 && bytes % RHUMB__BLOCK_BYTES == 0);
-    RHUMB_ASSERT_DEBUG(offset >= RHUMB__BLOCK_BYTES && offset + bytes <= store->space.end);
+    RHUMB_ASSERT_DEBUG(offset >= RHUMB__CONTENT_OFFSET && offset + bytes <= store->space.end);
     if (store->retired_count == store->retired_capacity) {
         const uint32_t capacity = store->retired_capacity == 0 ? 64 : store->retired_capacity * 2;
         rhumb__retired_run *retired = rhumb__alloc_resize(store->retired, capacity, sizeof *retired);

@@ -27,6 +27,7 @@
 #include "storage/frame/file_locks.h"
 #include "storage/frame/frame_reader.h"
 #include "storage/kept_versions.h"
+#include "storage/log/log_examine.h"
 #include "storage/reclaim.h"
 #include "storage/store_stats.h"
 
@@ -69,28 +70,33 @@ static rhumb_status store_lock_writer(rhumb__store *store) {
                           "another handle has this index open for writing; open it read-only");
 }
 
-rhumb_status rhumb__store_create(const rhumb__io_backend *backend, const char *path, uint32_t creator_version,
-                                 rhumb__store **store_out) {
+/* Draws the UUID, version 4: random. */
+static rhumb_status draw_uuid(uint8_t uuid[16], const char *path) {
+    if (getrandom(uuid, 16, 0) != 16) return rhumb__fail_errno(errno, path, RHUMB_OFFSET_NONE, "drawing a UUID");
+    uuid[6] = (uint8_t)((uuid[6] & 0x0F) | 0x40);
+    uuid[8] = (uint8_t)((uuid[8] & 0x3F) | 0x80);
+    return RHUMB_OK;
+}
+
+rhumb_status rhumb__store_create(const rhumb__store_creation *creation, rhumb__store **store_out) {
     rhumb_status status;
     rhumb__store *store = NULL;
+    rhumb__new_place place = creation->place;
+    char *path = rhumb__new_path_make(place.path);
+    if (path == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a path");
     RHUMB_TRY(store_new(path, true, &store));
-    RHUMB_TRY(rhumb__io_open(backend, path, RHUMB__IO_CREATE, &store->io));
-    make_path_absolute(store);
-    RHUMB_TRY(store_lock_writer(store));
+    place.path = path;
+    RHUMB_TRY(rhumb__new_place_open(&place, &store->io));
     /* So that the disk cannot be full when the superblocks are written, which would look like a failing disk. */
-    RHUMB_TRY(rhumb__io_allocate(store->io, 0, RHUMB__BLOCK_BYTES));
+    RHUMB_TRY(rhumb__io_allocate(store->io, 0, RHUMB__CONTENT_OFFSET));
     rhumb__superblock *superblock = &store->superblock;
-    superblock->creator_version = creator_version;
+    superblock->creator_version = creation->creator_version;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     superblock->created_unix_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-    if (getrandom(superblock->uuid, sizeof superblock->uuid, 0) != (ssize_t)sizeof superblock->uuid) {
-        status = rhumb__fail_errno(errno, path, RHUMB_OFFSET_NONE, "drawing a UUID");
-        goto done;
-    }
-    superblock->uuid[6] = (uint8_t)((superblock->uuid[6] & 0x0F) | 0x40); /* version 4: random */
-    superblock->uuid[8] = (uint8_t)((superblock->uuid[8] & 0x3F) | 0x80);
-    store->space.end = RHUMB__BLOCK_BYTES;
+    RHUMB_TRY(draw_uuid(superblock->uuid, path));
+    store->log_may_exist = creation->log_may_exist;
+    store->space.end = RHUMB__CONTENT_OFFSET;
     *store_out = store;
     store = NULL;
 done:
@@ -99,28 +105,41 @@ done:
     } else {
         rhumb__store_close(store);
     }
+    rhumb__free(path);
     return status;
 }
 
-static rhumb_status read_newest(rhumb__store *store, rhumb__superblock *newest) {
-    rhumb__frame_versions found;
-    const rhumb_status status =
-        rhumb__frame_find(store->io, store->partial ? RHUMB__FRAME_PARTIAL : RHUMB__FRAME_READ, &found);
-    if (status == RHUMB_OK) *newest = found.items[0];
+rhumb_status rhumb__store_take_name(rhumb__store *store) {
+    rhumb_status status;
+    bool log_exists = false;
+    if (!store->log_may_exist) RHUMB_TRY(rhumb__log_exists(store->io->backend, store->path, &log_exists));
+    if (log_exists) {
+        status = rhumb__fail_at(RHUMB_E_EXISTS, store->path, RHUMB_OFFSET_NONE,
+                                "the log of another index exists, in the file of this name with \"-wal\" appended; "
+                                "remove it, or choose another name");
+        goto done;
+    }
+    RHUMB_TRY(rhumb__io_take_name(store->io, store->path));
+    status = rhumb__io_sync_directory(store->io->backend, store->path);
+done:
     return status;
 }
 
-/* Leaves the newest superblock in store->superblock, its epoch pinned. */
-static rhumb_status pin_newest(rhumb__store *store) {
-    rhumb_status status = read_newest(store, &store->superblock);
+static rhumb_status find_versions(const rhumb__store *store, rhumb__frame_versions *found) {
+    return rhumb__frame_find(store->io, store->partial ? RHUMB__FRAME_PARTIAL : RHUMB__FRAME_READ, found);
+}
+
+/* Leaves the newest superblock first in `found`, its epoch pinned. */
+static rhumb_status pin_newest(const rhumb__store *store, rhumb__frame_versions *found) {
+    rhumb_status status = find_versions(store, found);
     for (uint32_t attempt = 0; status == RHUMB_OK && attempt < PIN_ATTEMPT_COUNT_MAX; attempt++) {
-        const uint64_t epoch = store->superblock.epoch;
+        const uint64_t epoch = found->items[0].epoch;
         bool pinned = false;
         status = rhumb__version_pin(store->io, epoch, &pinned);
         if (status != RHUMB_OK) break;
-        status = read_newest(store, &store->superblock);
+        status = find_versions(store, found);
         if (status != RHUMB_OK) break;
-        if (pinned && store->superblock.epoch == epoch) return RHUMB_OK;
+        if (pinned && found->items[0].epoch == epoch) return RHUMB_OK;
         if (pinned) status = rhumb__version_unpin(store->io, epoch);
     }
     if (status != RHUMB_OK) return status;
@@ -161,11 +180,12 @@ static rhumb_status open_store(const rhumb__io_backend *backend, const char *pat
     if (writable) {
         RHUMB_TRY(store_lock_writer(store));
         RHUMB_TRY(rhumb__frame_find(store->io, RHUMB__FRAME_WRITE, &found));
-        store->superblock = found.items[0];
         if (found.count > 1) previous = &found.items[1];
     } else {
-        RHUMB_TRY(pin_newest(store));
+        RHUMB_TRY(pin_newest(store, &found));
     }
+    store->superblock = found.items[0];
+    rhumb__frame_warn(store->io, &found);
     if (partial) {
         const rhumb__superblock *superblock = &store->superblock;
         RHUMB_TRY(check_is_there(store, superblock->directory_offset, superblock->directory_bytes, "the directory"));
@@ -301,15 +321,72 @@ rhumb_status rhumb__store_attach_finish(rhumb__store *store) {
     return RHUMB_OK;
 }
 
+rhumb_status rhumb__store_write_superblock(rhumb__store *store, rhumb__superblock *superblock) {
+    rhumb_status status = RHUMB_OK;
+    if (store->copy_pending) RHUMB_TRY(rhumb__io_sync(store->io));
+    store->copy_pending = true;
+    status = rhumb__superblock_write(store->io, superblock);
+done:
+    return status;
+}
+
 rhumb_status rhumb__store_settle(rhumb__store *store) {
     rhumb_status status = RHUMB_OK;
     if (!store->superblock_found) return RHUMB_OK;
     /* Writing the same bytes again makes the next sync write them to the disk. Everything that the superblock refers to
      * had been synced before it was written. */
-    RHUMB_TRY(rhumb__superblock_write(store->io, &store->superblock));
-    RHUMB_TRY(rhumb__io_sync(store->io));
+    RHUMB_TRY(rhumb__store_write_superblock(store, &store->superblock));
     store->superblock_found = false;
 done:
+    return status;
+}
+
+rhumb_status rhumb__store_fail_for_good(rhumb__store *store) {
+    rhumb_error cause;
+    rhumb_error error;
+    rhumb__error_save(&cause);
+    atomic_store(&store->failed, true);
+    const rhumb_status status =
+        rhumb__fail_at(RHUMB_E_FATAL, store->path, cause.file_offset,
+                       "a version could not be made durable, nothing more will be written: %s", cause.message);
+    rhumb__error_save(&error);
+    error.os_errno = cause.os_errno;
+    rhumb__error_restore(&error);
+    return status;
+}
+
+rhumb_status rhumb__store_check(const rhumb__store *store) {
+    if (!atomic_load(&store->failed)) return RHUMB_OK;
+    return rhumb__fail_at(RHUMB_E_FATAL, store->path, RHUMB_OFFSET_NONE,
+                          "an earlier failure to make a version durable forbids further writing");
+}
+
+static rhumb_status stamp_locked(rhumb__store *store, rhumb__superblock *stamped) {
+    rhumb_status status = rhumb__store_check(store);
+    if (status != RHUMB_OK) return status;
+    if (stamped->stamp == UINT64_MAX) { /* only a crafted file gets here */
+        return rhumb__fail_at(RHUMB_E_FULL, store->path, RHUMB_OFFSET_NONE, "the superblock has the last stamp");
+    }
+    stamped->stamp++;
+    status = rhumb__store_settle(store);
+    if (status == RHUMB_OK) status = rhumb__store_write_superblock(store, stamped);
+    if (status != RHUMB_OK) return rhumb__store_fail_for_good(store);
+    store->superblock = *stamped;
+    return RHUMB_OK;
+}
+
+rhumb_status rhumb__store_stamp(rhumb__store *store, uint64_t history, uint64_t log_generation, bool log_expected) {
+    rhumb_status status = RHUMB_OK;
+    RHUMB_ASSERT(store->writable && store->has_version);
+    rhumb__mutex_lock(&store->publish_lock);
+    rhumb__superblock stamped = store->superblock;
+    if (stamped.history != history || (stamped.log_expected != 0) != log_expected) {
+        stamped.history = history;
+        stamped.log_generation = log_generation;
+        stamped.log_expected = log_expected ? 1 : 0;
+        status = stamp_locked(store, &stamped);
+    }
+    rhumb__mutex_unlock(&store->publish_lock);
     return status;
 }
 
@@ -333,9 +410,8 @@ void rhumb__store_abandon(rhumb__store *store) {
     rhumb_error cause;
     rhumb__error_save(&cause);
     /* A file that cannot be removed is not an index: opening it reports that its creation was interrupted. */
-    const rhumb_status removed = rhumb__io_remove(store->io->backend, store->path);
+    (void)!rhumb__io_remove_own(store->io, store->io->path);
     rhumb__store_close(store);
-    (void)removed;
     rhumb__error_restore(&cause);
 }
 
@@ -345,8 +421,14 @@ bool rhumb__store_is_same(rhumb__store *store, const rhumb__store *reader) {
 }
 
 rhumb_status rhumb__store_has_newer(rhumb__store *store, bool *newer_out) {
-    rhumb__superblock newest;
-    const rhumb_status status = read_newest(store, &newest);
-    if (status == RHUMB_OK) *newer_out = newest.epoch != store->superblock.epoch;
+    rhumb_status status;
+    bool is_there = false;
+    rhumb__frame_versions found;
+    RHUMB_TRY(rhumb__io_is_at(store->io, store->path, &is_there));
+    *newer_out = !is_there;
+    if (!is_there) goto done;
+    RHUMB_TRY(find_versions(store, &found));
+    *newer_out = found.items[0].epoch != store->superblock.epoch;
+done:
     return status;
 }

@@ -20,6 +20,7 @@
 #include "storage/frame/directory.h"
 #include "storage/frame/superblock.h"
 #include "storage/io/io.h"
+#include "storage/new_file.h"
 #include "storage/section.h"
 #include "storage/space.h"
 
@@ -56,6 +57,8 @@ typedef struct rhumb__store {
     bool partial;                 /* the file may be cut short: each extent is checked before it is mapped */
     bool has_version;             /* false only between creation and the first publication */
     bool superblock_found;        /* another handle wrote the superblock, which may be in the page cache only */
+    bool copy_pending;            /* the second copy of a superblock has been written and not synced */
+    bool log_may_exist;           /* a new file gets its name beside a log too */
     rhumb__superblock superblock; /* of the version that this handle stands on */
     rhumb__directory *directory;  /* as read at open; a writer frees it once all sections are attached */
     rhumb__section *sections[RHUMB__SECTION_COUNT_MAX];
@@ -80,12 +83,23 @@ typedef struct rhumb__store {
     uint64_t file_bytes;          /* the length of the file when it was last asked for */
     uint64_t previous_file_bytes; /* file_bytes of the previous version */
     _Atomic bool failed;          /* a sync has failed: nothing may be written any more */
+
+    /* Called with publish_lock held when everything but the superblock of a new version is on the disk; fills in what it
+     * says of its log, or fails, and then nothing is published. NULL: the version says what the one before said. */
+    rhumb_status (*before_publish)(void *context, rhumb__superblock *superblock);
+    void *before_publish_context;
 } rhumb__store;
 
-/* Creates the file and takes the writer's lock. It is not an index before the first publication. RHUMB_E_EXISTS,
- * RHUMB_E_NOSPACE, RHUMB_E_IO, RHUMB_E_NOMEM. */
-rhumb_status rhumb__store_create(const rhumb__io_backend *backend, const char *path, uint32_t creator_version,
-                                 rhumb__store **store_out) RHUMB_NODISCARD;
+typedef struct rhumb__store_creation {
+    rhumb__new_place place;
+    uint32_t creator_version;
+    bool log_may_exist; /* otherwise a log of that name makes the first publication fail with RHUMB_E_EXISTS */
+} rhumb__store_creation;
+
+/* Creates the file under its working name and takes the writer's lock. It gets its name with the first publication, which
+ * fails with RHUMB_E_EXISTS if there is a file of that name by then. What rhumb__new_place_open returns,
+ * RHUMB_E_NOSPACE. */
+rhumb_status rhumb__store_create(const rhumb__store_creation *creation, rhumb__store **store_out) RHUMB_NODISCARD;
 
 /* Opens the newest version. For writing: takes the writer's lock and determines which blocks are free. For reading:
  * pins the version. RHUMB_E_LOCKED when another handle has held the writer's lock for 80 milliseconds (see
@@ -114,6 +128,23 @@ rhumb_status rhumb__store_attach_finish(rhumb__store *store) RHUMB_NODISCARD;
  * version, a log that begins after it) would be lost with it. Later calls do nothing. RHUMB_E_FATAL. */
 rhumb_status rhumb__store_settle(rhumb__store *store) RHUMB_NODISCARD;
 
+/* Writes a superblock as rhumb__superblock_write does, after a sync if one is due. The caller holds publish_lock or is
+ * alone. */
+rhumb_status rhumb__store_write_superblock(rhumb__store *store, rhumb__superblock *superblock) RHUMB_NODISCARD;
+
+/* Makes the newest version say durably which history it has, and whether a log of it is expected. Does nothing if it
+ * says so already. RHUMB_E_FATAL: nothing may be written any more. */
+rhumb_status rhumb__store_stamp(rhumb__store *store, uint64_t history, uint64_t log_generation,
+                                bool log_expected) RHUMB_NODISCARD;
+
+/* RHUMB_E_FATAL if something has failed that forbids further writing. The other makes it so, and returns that, with the
+ * thread's last failure as the cause. */
+rhumb_status rhumb__store_check(const rhumb__store *store) RHUMB_NODISCARD;
+rhumb_status rhumb__store_fail_for_good(rhumb__store *store) RHUMB_NODISCARD;
+
+/* Gives a file its name that has been created, written and synced. */
+rhumb_status rhumb__store_take_name(rhumb__store *store) RHUMB_NODISCARD;
+
 /* Detaches and unmaps all sections, releases locks, closes. Publishes nothing. NULL is fine. */
 void rhumb__store_close(rhumb__store *store);
 
@@ -123,7 +154,8 @@ void rhumb__store_abandon(rhumb__store *store);
 /* Whether `reader` has the same index open, and not another at the same path. */
 bool rhumb__store_is_same(rhumb__store *store, const rhumb__store *reader);
 
-/* Whether the file has a newer version than the one this reader pins. */
+/* Whether the path leads to something else than the version that this reader pins: a newer version, another file, or
+ * none. */
 rhumb_status rhumb__store_has_newer(rhumb__store *store, bool *newer_out) RHUMB_NODISCARD;
 
 #endif /* RHUMB_STORAGE_STORE_H */

@@ -40,7 +40,7 @@ void rhumb__store_stats_note(rhumb__store *store) {
         .epoch = superblock->epoch,
     };
     memcpy(stats.uuid, superblock->uuid, sizeof stats.uuid);
-    uint64_t used_bytes = RHUMB__BLOCK_BYTES + store->directory_bytes;
+    uint64_t used_bytes = RHUMB__CONTENT_OFFSET + store->directory_bytes;
     for (uint32_t i = 0; i < store->section_count; i++) {
         used_bytes += store->sections[i]->extents.bytes;
         if (!store->sections[i]->spec.unmapped) stats.mapping_count += store->sections[i]->extents.count;

@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/status.h"
 #include "storage/frame/chunk_check.h"
+#include "storage/frame/frame_reader.h"
 
 /* The checksums of a section: a writer has them in memory, a reader takes them from the table it has just read. */
 static const uint32_t *section_checksums(const rhumb__store *store, const rhumb__section *section,
@@ -59,4 +60,17 @@ done:
     rhumb__mutex_unlock(&store->publish_lock);
     rhumb__free(table);
     return status;
+}
+
+rhumb_status rhumb__store_verify_superblocks(rhumb__store *store, uint64_t *damaged_count_out, char *first_damage) {
+    rhumb__frame_versions found;
+    first_damage[0] = '\0';
+    *damaged_count_out = 0;
+    const rhumb_status status =
+        rhumb__frame_find(store->io, store->partial ? RHUMB__FRAME_PARTIAL : RHUMB__FRAME_READ, &found);
+    if (status != RHUMB_OK || found.damaged_count == 0) return status;
+    *damaged_count_out = found.damaged_count;
+    snprintf(first_damage, 512, "%.200s: a copy of a superblock, at byte %llu, is damaged; the other one is used",
+             store->path, (unsigned long long)found.damaged_offset);
+    return RHUMB_OK;
 }

@@ -12,4 +12,9 @@
 rhumb_status rhumb__store_verify(rhumb__store *store, uint64_t *chunk_count_out, uint64_t *error_count_out,
                                  char *first_error) RHUMB_NODISCARD;
 
+/* Counts the copies of superblocks that are damaged, or were being written when a crash came; `first_damage` (512 bytes)
+ * names the first. The index is whole without them. RHUMB_E_CORRUPT when the newest version may be lost; RHUMB_E_IO. */
+rhumb_status rhumb__store_verify_superblocks(rhumb__store *store, uint64_t *damaged_count_out,
+                                             char *first_damage) RHUMB_NODISCARD;
+
 #endif /* RHUMB_STORAGE_STORE_VERIFY_H */

@@ -39,20 +39,44 @@ static void start_writer(rhumb__graph *graph) {
     graph->writer->checkpoint_stats.lsn = graph->counts.lsn;
 }
 
-static rhumb_status open_log(rhumb__graph *graph) {
-    rhumb__log_spec spec = {
-        .backend = graph->store->io->backend,
-        .index_path = graph->store->path,
-        .checkpoint_lsn = graph->writer->published_lsn,
-        .durability = graph->writer->options.durability,
-        .interval_ns = (uint64_t)graph->writer->options.sync_interval_ms * 1000000u,
-        .discard = graph->writer->options.discard_log,
-    };
-    memcpy(spec.uuid, graph->store->superblock.uuid, sizeof spec.uuid);
-    return rhumb__log_open(&spec, &graph->writer->log);
+/* The log's: what the index says of it. */
+static rhumb_status announce_log(void *context, uint64_t history, uint64_t generation, bool expected) {
+    return rhumb__store_stamp(context, history, generation, expected);
 }
 
-/* A log whose index is gone may hold the only copy of something, so it is not overwritten. */
+/* The store's: what the log has failed to keep must not be kept by a version either, whenever it has failed. */
+static rhumb_status before_publish(void *context, rhumb__superblock *superblock) {
+    rhumb__log *log = context;
+    const rhumb_status status = rhumb__log_check(log);
+    if (status == RHUMB_OK) rhumb__log_describe(log, superblock);
+    return status;
+}
+
+static rhumb_status open_log(rhumb__graph *graph) {
+    rhumb_status status;
+    rhumb__store *store = graph->store;
+    rhumb__writer *writer = graph->writer;
+    const rhumb__log_spec spec = {
+        .backend = store->io->backend,
+        .index_io = store->io,
+        .index_path = store->path,
+        .owner = rhumb__log_owner_of(&store->superblock, writer->published_lsn),
+        .durability = writer->options.durability,
+        .interval_ns = (uint64_t)writer->options.sync_interval_ms * 1000000u,
+        .discard = writer->options.discard_log,
+        .announce = announce_log,
+        .announce_context = store,
+    };
+    RHUMB_TRY(rhumb__log_open(&spec, &writer->log));
+    store->before_publish = before_publish;
+    store->before_publish_context = writer->log;
+    atomic_store(&writer->logged_bytes, rhumb__log_stats_get(writer->log).bytes);
+done:
+    return status;
+}
+
+/* A log whose index is gone may hold the only copy of something, so it is not overwritten. The store looks again when
+ * the file gets its name. */
 static rhumb_status check_no_log(const char *path, const rhumb__graph_options *options) {
     bool exists = false;
     if (options->discard_log) return RHUMB_OK;
@@ -64,29 +88,53 @@ static rhumb_status check_no_log(const char *path, const rhumb__graph_options *o
         "choose another name");
 }
 
-rhumb_status rhumb__graph_create(const char *path, const rhumb__params *params, const rhumb__graph_options *options,
-                                 uint32_t creator_version, rhumb__graph **graph_out) {
+static rhumb_status begin_graph(const rhumb__graph_creation *creation, const rhumb__params *params,
+                                const rhumb__graph_options *options, rhumb__graph *graph) {
     rhumb_status status;
-    rhumb__graph *graph = NULL;
-    RHUMB_TRY(rhumb__params_check(params));
-    RHUMB_TRY(check_no_log(path, options));
-    RHUMB_TRY(graph_new(options, &graph));
+    const rhumb__store_creation file = {
+        .place = {.path = creation->path, .suffix = creation->working_suffix, .access = creation->access},
+        .creator_version = creation->creator_version,
+        .log_may_exist = options->discard_log,
+    };
     graph->params = *params;
     graph->counts.key_bucket_count = RHUMB__KEY_BUCKET_COUNT_MIN;
     RHUMB_TRY(rhumb__params_space(params, NULL, &graph->space));
-    RHUMB_TRY(rhumb__store_create(NULL, path, creator_version, &graph->store));
+    RHUMB_TRY(rhumb__store_create(&file, &graph->store));
     graph->writer->store = graph->store;
     RHUMB_TRY(rhumb__graph_attach(graph, false));
     RHUMB_TRY(rhumb__section_ensure(&graph->sections[RHUMB__SECTION_KEY_BUCKETS], RHUMB__KEY_BUCKET_COUNT_MIN));
     rhumb__graph_start(graph);
-    RHUMB_TRY(rhumb__checkpoint_forced(graph->writer, false));
+done:
+    return status;
+}
+
+static rhumb_status create_graph(const rhumb__graph_creation *creation, const rhumb__params *params,
+                                 const rhumb__graph_options *options, bool publish, rhumb__graph **graph_out) {
+    rhumb_status status;
+    rhumb__graph *graph = NULL;
+    RHUMB_TRY(rhumb__params_check(params));
+    RHUMB_TRY(check_no_log(creation->path, options));
+    RHUMB_TRY(graph_new(options, &graph));
+    RHUMB_TRY(begin_graph(creation, params, options, graph));
+    if (publish) RHUMB_TRY(rhumb__checkpoint_forced(graph->writer, false));
     RHUMB_TRY(open_log(graph));
+    if (rhumb__log_begins_at_once(graph->writer->log)) RHUMB_TRY(rhumb__log_begin(graph->writer->log));
     RHUMB_TRY(rhumb__background_start(graph->writer));
     *graph_out = graph;
     graph = NULL;
 done:
     rhumb__graph_abandon(graph);
     return status;
+}
+
+rhumb_status rhumb__graph_begin(const rhumb__graph_creation *creation, const rhumb__params *params,
+                                const rhumb__graph_options *options, rhumb__graph **graph_out) {
+    return create_graph(creation, params, options, false, graph_out);
+}
+
+rhumb_status rhumb__graph_create(const rhumb__graph_creation *creation, const rhumb__params *params,
+                                 const rhumb__graph_options *options, rhumb__graph **graph_out) {
+    return create_graph(creation, params, options, true, graph_out);
 }
 
 /* Without vectors no distance is measured, so the function of a custom metric need not be supplied. */
@@ -121,6 +169,7 @@ static rhumb_status open_graph(const char *path, const rhumb__graph_options *opt
         RHUMB_TRY(open_log(graph));
         RHUMB_TRY(rhumb__recover(graph));
         RHUMB_TRY(rhumb__store_settle(graph->store));
+        if (rhumb__log_begins_at_once(graph->writer->log)) RHUMB_TRY(rhumb__log_begin(graph->writer->log));
         graph->writer->recovered_lsn = rhumb__log_lsn(graph->writer->log);
         RHUMB_TRY(rhumb__background_start(graph->writer));
     }

@@ -8,10 +8,23 @@
 #include "engine/build/writer.h"
 #include "engine/graph/graph.h"
 
-/* Creates the file with an empty graph, published as the first version. RHUMB_E_INVALID, RHUMB_E_EXISTS, RHUMB_E_NOMEM,
- * what creating and publishing return. */
-rhumb_status rhumb__graph_create(const char *path, const rhumb__params *params, const rhumb__graph_options *options,
-                                 uint32_t creator_version, rhumb__graph **graph_out) RHUMB_NODISCARD;
+/* Where and how an index is created. */
+typedef struct rhumb__graph_creation {
+    const char *path;
+    const char *working_suffix;     /* appended to the name until the file is complete */
+    const rhumb__io_access *access; /* who may use it; NULL: those whom the umask lets */
+    uint32_t creator_version;
+} rhumb__graph_creation;
+
+/* Creates the file under its working name, with an empty graph of which nothing is published. Its first checkpoint makes
+ * it complete and gives it its name; it fails with RHUMB_E_EXISTS if there is a file or a log of that name by then.
+ * RHUMB_E_INVALID, RHUMB_E_EXISTS, RHUMB_E_NOMEM, what creating returns. */
+rhumb_status rhumb__graph_begin(const rhumb__graph_creation *creation, const rhumb__params *params,
+                                const rhumb__graph_options *options, rhumb__graph **graph_out) RHUMB_NODISCARD;
+
+/* The same, with the empty graph as the first version. */
+rhumb_status rhumb__graph_create(const rhumb__graph_creation *creation, const rhumb__params *params,
+                                 const rhumb__graph_options *options, rhumb__graph **graph_out) RHUMB_NODISCARD;
 
 /* Opens the newest version: for reading when `options` is NULL, otherwise for writing, with the operations that only
  * the log holds. Its cost depends on the number of extents and on the length of the log, not on the number of slots.

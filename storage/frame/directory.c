@@ -68,7 +68,7 @@ static rhumb_status check_record(const decoder *d, const rhumb__section_record *
 
 static rhumb_status check_extent(const decoder *d, const rhumb__extent *extent, uint64_t position) {
     if (extent->bytes == 0 || extent->bytes % RHUMB__BLOCK_BYTES != 0 ||
-        extent->file_offset % RHUMB__BLOCK_BYTES != 0 || extent->file_offset < RHUMB__BLOCK_BYTES ||
+        extent->file_offset % RHUMB__BLOCK_BYTES != 0 || extent->file_offset < RHUMB__CONTENT_OFFSET ||
         extent->file_offset > d->file_bytes || extent->bytes > d->file_bytes - extent->file_offset) {
         return rhumb__fail_at(RHUMB_E_CORRUPT, d->path, d->root_offset + position,
                               "extent of %llu bytes at %llu is not made of blocks within the file's %llu bytes",

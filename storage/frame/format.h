@@ -24,12 +24,21 @@
  * in the file and in the section agree modulo this size; readers do not depend on it. */
 #define RHUMB__LARGE_PAGE_BYTES (UINT64_C(2) << 20)
 
-/* Block 0 holds two superblocks, used in turn, each in two copies. The index of a superblock is 0 or 1. */
+/* The first two blocks hold two superblocks, used in turn, each in two copies. The index of a superblock is 0 or 1. The
+ * copies of one superblock are so far apart that no 64 KiB of the file touch both. */
 #define RHUMB__SUPERBLOCK_BYTES 4096u
 #define RHUMB__SUPERBLOCK_COUNT 2u
 #define RHUMB__SUPERBLOCK_COPY_COUNT 2u
 #define RHUMB__SUPERBLOCK_STRIDE 16384u
-#define RHUMB__SUPERBLOCK_COPY_STRIDE 32768u
+#define RHUMB__SUPERBLOCK_COPY_STRIDE 81920u
+
+/* Extents and directories begin here. */
+#define RHUMB__CONTENT_OFFSET 131072u
+
+static_assert(RHUMB__SUPERBLOCK_COPY_STRIDE >= 65536u + RHUMB__SUPERBLOCK_BYTES, "64 KiB touch one copy at most");
+static_assert(RHUMB__SUPERBLOCK_COPY_STRIDE + RHUMB__SUPERBLOCK_STRIDE + RHUMB__SUPERBLOCK_BYTES <=
+                  RHUMB__CONTENT_OFFSET && RHUMB__CONTENT_OFFSET % RHUMB__BLOCK_BYTES == 0,
+              "the superblocks lie before everything else");
 
 /* A byte that is not text, the name, and both kinds of line end: a transfer that converts text damages it visibly. */
 #define RHUMB__MAGIC UINT64_C(0x0A0D626D75687289)   /* 0x89 "rhumb" CR LF */
@@ -51,7 +60,8 @@ typedef struct rhumb__superblock {
     uint64_t magic;
     uint32_t format_version;
     uint32_t crc;                 /* CRC-32C of all 4,096 bytes with this field 0 */
-    uint64_t epoch;               /* 1 for a new file, one more with every checkpoint; superblock index = epoch mod 2 */
+    uint64_t epoch;               /* 1 for a new file, one more with every checkpoint; superblock index = epoch mod 2.
+                                     0: no version yet, in superblock 0 of a new file */
     uint64_t features_compatible; /* unknown bits: ignore */
     uint64_t features_read;       /* unknown bits: open read-only at most */
     uint64_t features_incompatible; /* unknown bits: do not open */
@@ -64,7 +74,11 @@ typedef struct rhumb__superblock {
     uint32_t root_bytes;                 /* directory header, section records, extents, kept versions */
     uint32_t root_crc;                   /* CRC-32C of these */
     uint64_t directory_bytes;            /* root and chunk checksums */
-    uint8_t reserved[400];               /* zero */
+    uint64_t stamp;                      /* one more whenever it is written again within its epoch */
+    uint64_t history;                    /* of the opening that wrote last; 0: none has written operations yet */
+    uint64_t log_generation;             /* the log's, if one is expected: it cannot have an older one */
+    uint32_t log_expected;               /* 1: there is a log of this history, without which operations are missing */
+    uint8_t reserved[372];               /* zero */
     uint8_t client[RHUMB__CLIENT_BYTES]; /* bytes that the engine publishes along with the sections */
 } rhumb__superblock;
 
@@ -85,7 +99,11 @@ static_assert(offsetof(rhumb__superblock, directory_offset) == 88, "superblock l
 static_assert(offsetof(rhumb__superblock, root_bytes) == 96, "superblock layout");
 static_assert(offsetof(rhumb__superblock, root_crc) == 100, "superblock layout");
 static_assert(offsetof(rhumb__superblock, directory_bytes) == 104, "superblock layout");
-static_assert(offsetof(rhumb__superblock, reserved) == 112, "superblock layout");
+static_assert(offsetof(rhumb__superblock, stamp) == 112, "superblock layout");
+static_assert(offsetof(rhumb__superblock, history) == 120, "superblock layout");
+static_assert(offsetof(rhumb__superblock, log_generation) == 128, "superblock layout");
+static_assert(offsetof(rhumb__superblock, log_expected) == 136, "superblock layout");
+static_assert(offsetof(rhumb__superblock, reserved) == 140, "superblock layout");
 static_assert(offsetof(rhumb__superblock, client) == 512, "superblock layout");
 
 typedef struct rhumb__directory_header {
@@ -179,13 +197,15 @@ static_assert(offsetof(rhumb__kept_version, root_crc) == 28, "kept version layou
 /* ---- the log, NAME.rhumb-wal ---- */
 
 #define RHUMB__LOG_MAGIC UINT64_C(0x0A0D676F6C687289) /* 0x89 "rhlog" CR LF */
-#define RHUMB__LOG_FORMAT_VERSION 1u
+#define RHUMB__LOG_FORMAT_VERSION 2u
 
-/* The log begins with two headers, used in turn, each in two adjacent copies; the records follow. */
+/* The log begins with two headers, used in turn, each in two copies, which are as far apart as those of a superblock;
+ * the records follow. */
 #define RHUMB__LOG_HEADER_BYTES 4096u
 #define RHUMB__LOG_HEADER_COUNT 2u
 #define RHUMB__LOG_COPY_COUNT 2u
-#define RHUMB__LOG_RECORDS_OFFSET 16384u
+#define RHUMB__LOG_COPY_STRIDE 81920u
+#define RHUMB__LOG_RECORDS_OFFSET 98304u
 #define RHUMB__LOG_RECORD_ALIGNMENT 8u
 
 /* The highest LSN. It cannot be reached; a file that has a higher one is damaged. */
@@ -201,8 +221,16 @@ typedef struct rhumb__log_header {
     uint64_t first_offset;
     uint64_t first_lsn;          /* of the record at first_offset, whether it exists yet or not */
     uint32_t first_previous_crc; /* the previous_crc of that record */
-    uint8_t reserved[4028];      /* zero */
+    uint32_t reserved_word;      /* zero */
+    uint64_t history;            /* of the records after history_lsn */
+    uint64_t previous_history;   /* of those before, and of the superblock on which this history follows */
+    uint64_t history_lsn;        /* the last operation before this history */
+    uint8_t reserved[4000];      /* zero */
 } rhumb__log_header;
+
+static_assert(RHUMB__LOG_COPY_STRIDE >= 65536u + RHUMB__LOG_HEADER_BYTES, "64 KiB touch one copy at most");
+static_assert(RHUMB__LOG_COPY_STRIDE + RHUMB__LOG_HEADER_COUNT * RHUMB__LOG_HEADER_BYTES <= RHUMB__LOG_RECORDS_OFFSET,
+              "the headers lie before the records");
 
 static_assert(sizeof(rhumb__log_header) == RHUMB__LOG_HEADER_BYTES, "log header size");
 static_assert(offsetof(rhumb__log_header, magic) == 0, "log header layout");
@@ -214,7 +242,11 @@ static_assert(offsetof(rhumb__log_header, salt) == 40, "log header layout");
 static_assert(offsetof(rhumb__log_header, first_offset) == 48, "log header layout");
 static_assert(offsetof(rhumb__log_header, first_lsn) == 56, "log header layout");
 static_assert(offsetof(rhumb__log_header, first_previous_crc) == 64, "log header layout");
-static_assert(offsetof(rhumb__log_header, reserved) == 68, "log header layout");
+static_assert(offsetof(rhumb__log_header, reserved_word) == 68, "log header layout");
+static_assert(offsetof(rhumb__log_header, history) == 72, "log header layout");
+static_assert(offsetof(rhumb__log_header, previous_history) == 80, "log header layout");
+static_assert(offsetof(rhumb__log_header, history_lsn) == 88, "log header layout");
+static_assert(offsetof(rhumb__log_header, reserved) == 96, "log header layout");
 
 /* The payload follows, and zeros up to a multiple of the alignment. */
 typedef struct rhumb__log_record_header {

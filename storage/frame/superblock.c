@@ -5,6 +5,8 @@
  */
 #include "storage/frame/superblock.h"
 
+#include <string.h>
+
 #include "base/assert.h"
 #include "base/crc32c.h"
 #include "base/status.h"
@@ -38,11 +40,11 @@ static rhumb_status check_features(const rhumb__superblock *superblock, bool for
 static rhumb_status check_epoch(const rhumb__superblock *superblock, rhumb__frame_mode mode, const char *path,
                                 uint64_t offset) {
     const uint64_t epoch = superblock->epoch;
-    const uint64_t index = offset / RHUMB__SUPERBLOCK_STRIDE % RHUMB__SUPERBLOCK_COUNT;
+    const uint32_t index = rhumb__superblock_index_at(offset);
     const bool misplaced = mode != RHUMB__FRAME_LENIENT && epoch % RHUMB__SUPERBLOCK_COUNT != index;
     if (!misplaced && epoch != 0 && epoch <= RHUMB__EPOCH_MAX) return RHUMB_OK;
     return rhumb__fail_at(RHUMB_E_CORRUPT, path, offset + offsetof(rhumb__superblock, epoch),
-                          "epoch %llu in superblock %llu", (unsigned long long)epoch, (unsigned long long)index);
+                          "epoch %llu in superblock %u", (unsigned long long)epoch, index);
 }
 
 /* The length that the superblock asks for, and the directory within it. */
@@ -59,7 +61,7 @@ static rhumb_status check_length(const rhumb__superblock *superblock, rhumb__fra
                               "a file of %llu bytes cannot exist", (unsigned long long)superblock->file_bytes);
     }
     const uint64_t directory_offset = superblock->directory_offset;
-    if (directory_offset % RHUMB__BLOCK_BYTES != 0 || directory_offset < RHUMB__BLOCK_BYTES ||
+    if (directory_offset % RHUMB__BLOCK_BYTES != 0 || directory_offset < RHUMB__CONTENT_OFFSET ||
         directory_offset > superblock->file_bytes ||
         superblock->directory_bytes > superblock->file_bytes - directory_offset ||
         superblock->root_bytes > superblock->directory_bytes ||
@@ -102,16 +104,35 @@ done:
     return status;
 }
 
-rhumb_status rhumb__superblock_write(rhumb__io *io, rhumb__superblock *superblock) {
-    RHUMB_ASSERT_DEBUG(superblock->epoch > 0 && superblock->epoch <= RHUMB__EPOCH_MAX);
+static void complete(rhumb__superblock *superblock) {
     superblock->magic = RHUMB__MAGIC;
     superblock->format_version = RHUMB__FORMAT_VERSION;
     superblock->block_bytes = RHUMB__BLOCK_BYTES;
     superblock->crc = superblock_crc(superblock);
+}
+
+rhumb_status rhumb__superblock_write(rhumb__io *io, rhumb__superblock *superblock) {
+    rhumb_status status;
+    RHUMB_ASSERT_DEBUG(superblock->epoch > 0 && superblock->epoch <= RHUMB__EPOCH_MAX);
     const uint32_t index = (uint32_t)(superblock->epoch % RHUMB__SUPERBLOCK_COUNT);
-    rhumb_status status = RHUMB_OK;
-    for (uint32_t copy = 0; copy < RHUMB__SUPERBLOCK_COPY_COUNT && status == RHUMB_OK; copy++) {
-        status = rhumb__io_write(io, superblock, sizeof *superblock, rhumb__superblock_offset(index, copy));
-    }
+    complete(superblock);
+    RHUMB_TRY(rhumb__io_write(io, superblock, sizeof *superblock, rhumb__superblock_offset(index, 0)));
+    RHUMB_TRY(rhumb__io_sync(io));
+    RHUMB_TRY(rhumb__io_write(io, superblock, sizeof *superblock, rhumb__superblock_offset(index, 1)));
+    status = rhumb__io_drain(io);
+done:
     return status;
+}
+
+rhumb_status rhumb__superblock_write_none(rhumb__io *io, const rhumb__superblock *superblock) {
+    rhumb__superblock none = {.creator_version = superblock->creator_version,
+                              .created_unix_ns = superblock->created_unix_ns};
+    rhumb_status status = RHUMB_OK;
+    memcpy(none.uuid, superblock->uuid, sizeof none.uuid);
+    complete(&none);
+    for (uint32_t copy = 0; copy < RHUMB__SUPERBLOCK_COPY_COUNT && status == RHUMB_OK; copy++) {
+        status = rhumb__io_write(io, &none, sizeof none, rhumb__superblock_offset(0, copy));
+    }
+    const rhumb_status drained = rhumb__io_drain(io);
+    return status != RHUMB_OK ? status : drained;
 }

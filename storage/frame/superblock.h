@@ -1,8 +1,9 @@
 /* superblock.h - the root of a version of the file. Publishing a version means writing its superblock.
  *
- * Two superblocks are used in turn, so that the previous version stays complete until the new one is; each has two
- * copies, so that one damaged sector does not silently lose a version. This file knows a single superblock;
- * frame_reader.h finds those of a file.
+ * Two superblocks are used in turn, so that the previous version stays complete until the new one is. Each has two
+ * copies, which are written one after the other with a sync between: so a crash leaves at least one of them whole, and a
+ * superblock without a whole copy has been damaged. This file knows a single superblock; frame_reader.h finds those of a
+ * file.
  */
 #ifndef RHUMB_STORAGE_FRAME_SUPERBLOCK_H
 #define RHUMB_STORAGE_FRAME_SUPERBLOCK_H
@@ -26,9 +27,13 @@ typedef enum rhumb__frame_mode {
     RHUMB__FRAME_LENIENT = 3  /* as PARTIAL, and a copy that is damaged or cannot be read is a finding, not a failure */
 } rhumb__frame_mode;
 
-/* Where a copy of the superblock of that index lies. */
+/* Where a copy of the superblock of that index lies, and the inverse: the index of the superblock at that offset. */
 static inline uint64_t rhumb__superblock_offset(uint32_t index, uint32_t copy) {
     return (uint64_t)index * RHUMB__SUPERBLOCK_STRIDE + (uint64_t)copy * RHUMB__SUPERBLOCK_COPY_STRIDE;
+}
+
+static inline uint32_t rhumb__superblock_index_at(uint64_t offset) {
+    return (uint32_t)(offset % RHUMB__SUPERBLOCK_COPY_STRIDE / RHUMB__SUPERBLOCK_STRIDE);
 }
 
 /* Whether a copy is valid: magic and checksum are right. */
@@ -49,8 +54,14 @@ rhumb_status rhumb__superblock_refuse(uint32_t format_version, const char *path,
 rhumb_status rhumb__superblock_check(const rhumb__superblock *superblock, rhumb__frame_mode mode, uint64_t file_bytes,
                                      const char *path, uint64_t offset) RHUMB_NODISCARD;
 
-/* Computes the checksum and queues both copies of the superblock that the epoch belongs to. Not synced. `superblock`
- * must stay unchanged until the next drain or sync. */
+/* Completes the superblock and writes it: copy 0, a sync, then copy 1, which any later sync makes durable. When it
+ * returns RHUMB_OK, the superblock is durable, and so is everything that was written before. The caller has synced since
+ * copy 1 of this superblock was last written, so that at each moment one of the copies is whole. RHUMB_E_FATAL, what
+ * writing returns. */
 rhumb_status rhumb__superblock_write(rhumb__io *io, rhumb__superblock *superblock) RHUMB_NODISCARD;
+
+/* For a new file: writes both copies of superblock 0 with epoch 0, which stand for no version, so that from the first
+ * version on a superblock without a valid copy is a damaged one. Drained, not synced. */
+rhumb_status rhumb__superblock_write_none(rhumb__io *io, const rhumb__superblock *superblock) RHUMB_NODISCARD;
 
 #endif /* RHUMB_STORAGE_FRAME_SUPERBLOCK_H */

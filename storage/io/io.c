@@ -129,6 +129,33 @@ rhumb_status rhumb__io_remove(const rhumb__io_backend *backend, const char *path
     return backend_or_default(backend)->remove(path);
 }
 
-rhumb_status rhumb__io_rename(const rhumb__io_backend *backend, const char *from, const char *to) {
-    return backend_or_default(backend)->rename(from, to);
+rhumb_status rhumb__io_take_name(rhumb__io *io, const char *path) { return io->backend->take_name(io, path); }
+
+rhumb_status rhumb__io_is_at(rhumb__io *io, const char *path, bool *is_at_out) {
+    return io->backend->is_at(io, path, is_at_out);
+}
+
+rhumb_status rhumb__io_remove_own(rhumb__io *io, const char *path) {
+    bool is_at = false;
+    const rhumb_status status = rhumb__io_is_at(io, path, &is_at);
+    if (status != RHUMB_OK || !is_at) return status;
+    return rhumb__io_remove(io->backend, path);
+}
+
+rhumb__io_access rhumb__io_access_get(rhumb__io *io) {
+    rhumb__io_access access = {.known = false};
+    if (io->backend->access_get != NULL) io->backend->access_get(io, &access);
+    return access;
+}
+
+void rhumb__io_access_set(rhumb__io *io, const rhumb__io_access *access) {
+    if (access->known && io->backend->access_set != NULL) io->backend->access_set(io, access);
+}
+
+rhumb_status rhumb__io_create_like(const rhumb__io_backend *backend, const char *path, const rhumb__io_access *model,
+                                   rhumb__io **io_out) {
+    if (model == NULL || !model->known) return rhumb__io_open(backend, path, RHUMB__IO_CREATE, io_out);
+    const rhumb_status status = rhumb__io_open(backend, path, RHUMB__IO_CREATE_PRIVATE, io_out);
+    if (status == RHUMB_OK) rhumb__io_access_set(*io_out, model);
+    return status;
 }

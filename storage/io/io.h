@@ -43,10 +43,19 @@ extern "C" {
 #define RHUMB__IO_WRITE_BYTES_MAX (UINT64_C(1) << 30)
 
 typedef enum rhumb__io_mode {
-    RHUMB__IO_READ = 0,  /* must exist; read-only */
-    RHUMB__IO_WRITE = 1, /* must exist; read and write */
-    RHUMB__IO_CREATE = 2 /* must not exist (O_EXCL); read and write; permissions 0666 less the umask */
+    RHUMB__IO_READ = 0,          /* must exist; read-only */
+    RHUMB__IO_WRITE = 1,         /* must exist; read and write */
+    RHUMB__IO_CREATE = 2,        /* must not exist (O_EXCL); read and write; permissions 0666 less the umask */
+    RHUMB__IO_CREATE_PRIVATE = 3 /* the same with permissions 0600, until rhumb__io_access_set gives others */
 } rhumb__io_mode;
+
+/* Who may use a file. */
+typedef struct rhumb__io_access {
+    bool known; /* false: the backend has no such thing */
+    uint32_t permissions;
+    uint32_t owner;
+    uint32_t group;
+} rhumb__io_access;
 
 typedef enum rhumb__io_lock { RHUMB__IO_LOCK_SHARED = 0, RHUMB__IO_LOCK_EXCLUSIVE = 1 } rhumb__io_lock;
 
@@ -76,7 +85,10 @@ typedef struct rhumb__io_backend {
     rhumb_status (*lock_test)(rhumb__io *io, uint64_t offset, uint64_t bytes, bool *held_by_other_out);
     rhumb_status (*sync_directory)(const char *path);
     rhumb_status (*remove)(const char *path);
-    rhumb_status (*rename)(const char *from, const char *to);
+    rhumb_status (*take_name)(rhumb__io *io, const char *path);
+    rhumb_status (*is_at)(rhumb__io *io, const char *path, bool *is_at_out);
+    void (*access_get)(rhumb__io *io, rhumb__io_access *access);
+    void (*access_set)(rhumb__io *io, const rhumb__io_access *access);
     void (*forget)(rhumb__io *io, uint64_t offset, uint64_t bytes); /* NULL: nothing to forget */
 } rhumb__io_backend;
 
@@ -169,9 +181,30 @@ rhumb_status rhumb__io_lock_test(rhumb__io *io, uint64_t offset, uint64_t bytes,
  * system does not sync directories. */
 rhumb_status rhumb__io_sync_directory(const rhumb__io_backend *backend, const char *path) RHUMB_NODISCARD;
 
-/* Removes a file; renames one, replacing `to`. Neither is durable before rhumb__io_sync_directory. */
+/* Removes a file. Not durable before rhumb__io_sync_directory. */
 rhumb_status rhumb__io_remove(const rhumb__io_backend *backend, const char *path) RHUMB_NODISCARD;
-rhumb_status rhumb__io_rename(const rhumb__io_backend *backend, const char *from, const char *to) RHUMB_NODISCARD;
+
+/* Renames the handle's file, of the name under which it was opened, to `path`, which io->path is from then on. Never
+ * replaces a file. Not durable before rhumb__io_sync_directory. RHUMB_E_EXISTS when there is a file of that name;
+ * RHUMB_E_NOTFOUND, RHUMB_E_IO, RHUMB_E_NOMEM. */
+rhumb_status rhumb__io_take_name(rhumb__io *io, const char *path) RHUMB_NODISCARD;
+
+/* Whether `path` leads to the file of this handle: false when there is none, or another file has been put in its place.
+ * May be called while another thread writes. RHUMB_E_IO. */
+rhumb_status rhumb__io_is_at(rhumb__io *io, const char *path, bool *is_at_out) RHUMB_NODISCARD;
+
+/* Removes the handle's file by `path` if that still leads to it, and nothing otherwise. RHUMB_E_IO. */
+rhumb_status rhumb__io_remove_own(rhumb__io *io, const char *path) RHUMB_NODISCARD;
+
+/* Reads and sets who may use the file. Setting is best effort: what the system refuses stays as it is, and a group that
+ * cannot be given gets no more than everybody. */
+rhumb__io_access rhumb__io_access_get(rhumb__io *io);
+void rhumb__io_access_set(rhumb__io *io, const rhumb__io_access *access);
+
+/* Creates a file that may be used by those who may use `model`'s, and never by more, not even while it is being
+ * created. `model` NULL: by those whom the umask lets. Fails as rhumb__io_open does. */
+rhumb_status rhumb__io_create_like(const rhumb__io_backend *backend, const char *path, const rhumb__io_access *model,
+                                   rhumb__io **io_out) RHUMB_NODISCARD;
 
 #ifdef __cplusplus
 }

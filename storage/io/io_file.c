@@ -74,6 +74,10 @@ static rhumb_status descriptor_settle(int fd, const char *path) {
     return RHUMB_OK;
 }
 
+static bool is_creation(rhumb__io_mode mode) {
+    return mode == RHUMB__IO_CREATE || mode == RHUMB__IO_CREATE_PRIVATE;
+}
+
 static rhumb_status fail_open(int os_errno, const char *path, rhumb__io_mode mode) {
     struct stat info;
     const bool refused_by_type = os_errno == EISDIR || os_errno == ENXIO;
@@ -81,7 +85,7 @@ static rhumb_status fail_open(int os_errno, const char *path, rhumb__io_mode mod
         return fail_not_regular(path, info.st_mode);
     const char *action = "open for reading and writing";
     if (mode == RHUMB__IO_READ) action = "open for reading";
-    if (mode == RHUMB__IO_CREATE) action = "create";
+    if (is_creation(mode)) action = "create";
     return rhumb__fail_errno(os_errno, path, RHUMB_OFFSET_NONE, "cannot %s", action);
 }
 
@@ -91,11 +95,12 @@ static rhumb_status descriptor_open(rhumb__io_file *file, const char *path, rhum
     rhumb_status status = RHUMB_OK;
     int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK; /* O_NONBLOCK: does not wait for a fifo's other end */
     flags |= mode == RHUMB__IO_READ ? O_RDONLY : O_RDWR;
-    if (mode == RHUMB__IO_CREATE) flags |= O_CREAT | O_EXCL;
+    if (is_creation(mode)) flags |= O_CREAT | O_EXCL;
+    const mode_t permissions = mode == RHUMB__IO_CREATE_PRIVATE ? 0600 : 0666;
 
     rhumb__fork_hold();
     do {
-        file->fd = open(path, flags, 0666);
+        file->fd = open(path, flags, permissions);
     } while (file->fd < 0 && errno == EINTR);
     if (file->fd < 0) {
         status = fail_open(errno, path, mode);
@@ -113,7 +118,7 @@ static rhumb_status descriptor_open(rhumb__io_file *file, const char *path, rhum
     }
     close(file->fd);
 remove_created:
-    if (mode == RHUMB__IO_CREATE) unlink(path);
+    if (is_creation(mode)) unlink(path);
 done:
     rhumb__fork_release();
     return status;
@@ -463,10 +468,71 @@ rhumb_status rhumb__io_file_remove(const char *path) {
     return rhumb__fail_errno(errno, path, RHUMB_OFFSET_NONE, "cannot remove");
 }
 
-rhumb_status rhumb__io_file_rename(const char *from, const char *to) {
-    int result = rename(from, to);
+/* Renames unless `to` exists; returns the errno, or 0. Where the file system does not know such a rename, a link takes
+ * the new name, which never replaces a file either, and the old one is removed. */
+static int rename_to_free_name(const char *from, const char *to) {
+    int result = renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
     const bool interrupted = result != 0 && errno == EINTR;
-    while (result != 0 && errno == EINTR) result = rename(from, to);
-    if (result == 0 || (interrupted && errno == ENOENT)) return RHUMB_OK;
-    return rhumb__fail_errno(errno, from, RHUMB_OFFSET_NONE, "cannot rename to %s", to);
+    while (result != 0 && errno == EINTR) result = renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+    if (result == 0 || (interrupted && errno == ENOENT)) return 0;
+    if (errno != EINVAL && !means_unsupported(errno)) return errno;
+    do {
+        result = link(from, to);
+    } while (result != 0 && errno == EINTR);
+    if (result != 0) return errno;
+    return unlink(from) == 0 ? 0 : errno;
+}
+
+rhumb_status rhumb__io_file_take_name(rhumb__io *io, const char *path) {
+    rhumb__io_file *file = (rhumb__io_file *)io;
+    char *name = rhumb__alloc_text(path);
+    if (name == NULL) return rhumb__fail_at(RHUMB_E_NOMEM, path, RHUMB_OFFSET_NONE, "no memory for the file's path");
+    const int os_errno = rename_to_free_name(file->path, path);
+    if (os_errno != 0) {
+        rhumb__free(name);
+        return rhumb__fail_errno(os_errno, path, RHUMB_OFFSET_NONE, "cannot rename %s to this", file->path);
+    }
+    rhumb__free(file->path);
+    file->path = name;
+    file->io.path = name;
+    return RHUMB_OK;
+}
+
+rhumb_status rhumb__io_file_is_at(rhumb__io *io, const char *path, bool *is_at_out) {
+    struct stat own;
+    struct stat there;
+    *is_at_out = false;
+    if (fstat(((const rhumb__io_file *)io)->fd, &own) != 0) {
+        return rhumb__fail_errno(errno, io->path, RHUMB_OFFSET_NONE, "cannot examine the file");
+    }
+    if (stat(path, &there) != 0) {
+        if (errno == ENOENT || errno == ENOTDIR) return RHUMB_OK;
+        return rhumb__fail_errno(errno, path, RHUMB_OFFSET_NONE, "cannot examine what is at this path");
+    }
+    *is_at_out = own.st_dev == there.st_dev && own.st_ino == there.st_ino;
+    return RHUMB_OK;
+}
+
+void rhumb__io_file_access_get(rhumb__io *io, rhumb__io_access *access) {
+    struct stat own;
+    if (fstat(((const rhumb__io_file *)io)->fd, &own) != 0) return;
+    *access = (rhumb__io_access){.known = true,
+                                 .permissions = own.st_mode & 0777,
+                                 .owner = own.st_uid,
+                                 .group = own.st_gid};
+}
+
+/* The owner first: until then the file has permissions for nobody else. */
+void rhumb__io_file_access_set(rhumb__io *io, const rhumb__io_access *access) {
+    const int fd = ((const rhumb__io_file *)io)->fd;
+    struct stat own;
+    mode_t permissions = access->permissions;
+    if (fstat(fd, &own) != 0) return;
+    if (own.st_gid != access->group && fchown(fd, (uid_t)-1, access->group) != 0) {
+        permissions = (permissions & ~(mode_t)070) | (permissions & ((permissions & 07) << 3));
+    }
+    if (own.st_uid != access->owner && fchown(fd, access->owner, (gid_t)-1) != 0) {
+        (void)0; /* the file stays the process's, which could not use it otherwise */
+    }
+    (void)!fchmod(fd, permissions);
 }

@@ -68,6 +68,9 @@ rhumb_status rhumb__io_file_lock_test(rhumb__io *io, uint64_t offset, uint64_t b
                                       bool *held_by_other_out) RHUMB_NODISCARD;
 rhumb_status rhumb__io_file_sync_directory(const char *path) RHUMB_NODISCARD;
 rhumb_status rhumb__io_file_remove(const char *path) RHUMB_NODISCARD;
-rhumb_status rhumb__io_file_rename(const char *from, const char *to) RHUMB_NODISCARD;
+rhumb_status rhumb__io_file_take_name(rhumb__io *io, const char *path) RHUMB_NODISCARD;
+rhumb_status rhumb__io_file_is_at(rhumb__io *io, const char *path, bool *is_at_out) RHUMB_NODISCARD;
+void rhumb__io_file_access_get(rhumb__io *io, rhumb__io_access *access);
+void rhumb__io_file_access_set(rhumb__io *io, const rhumb__io_access *access);
 
 #endif /* RHUMB_STORAGE_IO_IO_FILE_H */

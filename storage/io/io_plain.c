@@ -62,6 +62,9 @@ const rhumb__io_backend rhumb__io_plain = {
     .lock_test = rhumb__io_file_lock_test,
     .sync_directory = rhumb__io_file_sync_directory,
     .remove = rhumb__io_file_remove,
-    .rename = rhumb__io_file_rename,
+    .take_name = rhumb__io_file_take_name,
+    .is_at = rhumb__io_file_is_at,
+    .access_get = rhumb__io_file_access_get,
+    .access_set = rhumb__io_file_access_set,
     .forget = rhumb__io_file_forget,
 };

@@ -23,6 +23,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/log_message.h"
 #include "base/status.h"
 #include "base/thread.h"
 #include "storage/log/log_reader.h"
@@ -91,7 +92,10 @@ static rhumb_status log_new(const rhumb__log_spec *spec, rhumb__log **log_out) {
     rhumb__log *log = rhumb__alloc_zeroed(1, sizeof *log);
     if (log == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a log");
     log->path = rhumb__log_path_make(spec->index_path);
-    if (log->path == NULL) {
+    log->index_path = rhumb__alloc_text(spec->index_path);
+    if (log->path == NULL || log->index_path == NULL) {
+        rhumb__free(log->path);
+        rhumb__free(log->index_path);
         rhumb__free(log);
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for the log's path");
     }
@@ -103,6 +107,10 @@ static rhumb_status log_new(const rhumb__log_spec *spec, rhumb__log **log_out) {
     pthread_cond_init(&log->changed, NULL);
     rhumb__mutex_init(&log->lock, RHUMB__RANK_LOG);
     log->backend = spec->backend;
+    log->index_io = spec->index_io;
+    log->index_history = spec->owner.history;
+    log->announce = spec->announce;
+    log->announce_context = spec->announce_context;
     log->durability = spec->durability;
     log->interval_ns = spec->interval_ns;
     *log_out = log;
@@ -111,25 +119,45 @@ static rhumb_status log_new(const rhumb__log_spec *spec, rhumb__log **log_out) {
 
 static void log_free(rhumb__log *log) {
     rhumb__io_close(log->io);
+    rhumb__io_close(log->discarded);
     rhumb__log_scan_clear(&log->found);
     rhumb__free(log->buffer);
     rhumb__free(log->spare);
     rhumb__free(log->path);
+    rhumb__free(log->index_path);
     pthread_cond_destroy(&log->tick);
     pthread_cond_destroy(&log->changed);
     rhumb__mutex_destroy(&log->lock);
     rhumb__free(log);
 }
 
-/* Removes a log that does not belong to the checkpoint. */
-static rhumb_status discard_file(rhumb__log *log) {
-    rhumb_status status;
-    rhumb__io_close(log->io);
+/* What was passed over is said: it may have been more than it seems. */
+static void warn_of_damage(const rhumb__log *log, const rhumb__log_reading *reading) {
+    if (reading->damage.copy_count > 0) {
+        rhumb__log_message(RHUMB_LOG_WARNING, log->path,
+                           "%u copies of headers are damaged or were being written when a process or the power failed, "
+                           "the first at byte %llu; the other copies are whole and are used",
+                           reading->damage.copy_count, (unsigned long long)reading->damage.copy_offset);
+    }
+    if (reading->scan.left_bytes > 0) {
+        rhumb__log_message(RHUMB_LOG_WARNING, log->path,
+                           "%llu bytes after the last whole record, from byte %llu on, are no records: a write that a "
+                           "crash has interrupted, or damage; they are cut off",
+                           (unsigned long long)reading->scan.left_bytes,
+                           (unsigned long long)reading->scan.end.offset);
+    }
+}
+
+/* Goes on without the log, as the caller allows for RHUMB_E_LOG. */
+static rhumb_status discard_log(rhumb__log *log, const rhumb_error *before) {
+    rhumb__log_message(RHUMB_LOG_WARNING, log->path, "the index is opened without its log: %s",
+                       rhumb__error_last()->message);
+    rhumb__error_restore(before);
+    rhumb__log_scan_clear(&log->found);
+    log->lost = true;
+    log->discarded = log->io;
     log->io = NULL;
-    RHUMB_TRY(rhumb__io_remove(log->backend, log->path));
-    RHUMB_TRY(rhumb__io_sync_directory(log->backend, log->path));
-done:
-    return status;
+    return RHUMB_OK;
 }
 
 /* Opens the file and reads its records. Afterwards log->io is set if there is a log. */
@@ -137,30 +165,28 @@ static rhumb_status find_file(rhumb__log *log, const rhumb__log_spec *spec) {
     rhumb_status status;
     rhumb_error before;
     rhumb__log_reading reading;
-    rhumb__log_owner owner = {.checkpoint_lsn = spec->checkpoint_lsn};
-    memcpy(owner.uuid, spec->uuid, sizeof owner.uuid);
     rhumb__error_save(&before);
     status = rhumb__log_file_open(log->backend, log->path, RHUMB__IO_WRITE, &log->io);
-    if (status != RHUMB_OK || log->io == NULL) return status;
-    status = rhumb__log_read(log->io, &owner, RHUMB__LOG_READ_STRICT, &reading);
-    log->header = reading.header;
-    log->found = reading.scan;
-    if (status == RHUMB_OK && !reading.exists) {
-        log->remove_leftover = true;
-        rhumb__io_close(log->io);
-        log->io = NULL;
-    } else if (status == RHUMB_E_LOG && spec->discard) {
-        rhumb__error_restore(&before);
-        status = discard_file(log);
+    if (status != RHUMB_OK) return status;
+    if (log->io == NULL) {
+        if (!spec->owner.log_expected) return RHUMB_OK;
+        status = rhumb__log_fail_missing(&spec->owner, log->path);
+    } else {
+        status = rhumb__log_read(log->io, &spec->owner, RHUMB__LOG_READ_STRICT, &reading);
+        log->header = log->found_header = reading.header;
+        log->found = reading.scan;
     }
+    if (status == RHUMB_E_LOG && spec->discard) return discard_log(log, &before);
+    if (status == RHUMB_OK) warn_of_damage(log, &reading);
     return status;
 }
 
 /* Sets where the log continues: after the records found, or restarted after the checkpoint. */
 static rhumb_status choose_beginning(rhumb__log *log, const rhumb__log_spec *spec) {
-    log->durable_lsn = spec->checkpoint_lsn;
-    log->cut_lsn = spec->checkpoint_lsn;
-    if (log->io != NULL && log->found.end.lsn > spec->checkpoint_lsn) {
+    const uint64_t checkpoint_lsn = spec->owner.checkpoint_lsn;
+    log->durable_lsn = checkpoint_lsn;
+    log->cut_lsn = checkpoint_lsn;
+    if (log->io != NULL && log->found.end.lsn > checkpoint_lsn) {
         log->file_state = RHUMB__LOG_FILE_FOUND;
         log->lsn = log->found.end.lsn;
         log->crc = log->found.end.previous_crc;
@@ -170,12 +196,13 @@ static rhumb_status choose_beginning(rhumb__log *log, const rhumb__log_spec *spe
     }
     log->file_state = log->io != NULL ? RHUMB__LOG_FILE_STALE : RHUMB__LOG_FILE_ABSENT;
     rhumb__log_scan_clear(&log->found);
-    memcpy(log->header.uuid, spec->uuid, sizeof log->header.uuid);
-    const rhumb_status status = rhumb__log_header_renew(&log->header, spec->checkpoint_lsn, log->path);
-    log->lsn = spec->checkpoint_lsn;
+    if (log->io == NULL) memset(&log->header, 0, sizeof log->header);
+    memcpy(log->header.uuid, spec->owner.uuid, sizeof log->header.uuid);
+    const rhumb_status status = rhumb__log_header_renew(&log->header, checkpoint_lsn, log->path);
+    log->lsn = checkpoint_lsn;
     log->crc = log->header.first_previous_crc;
     log->end_offset = log->header.first_offset;
-    log->synced_lsn = spec->checkpoint_lsn;
+    log->synced_lsn = checkpoint_lsn;
     return status;
 }
 
@@ -183,10 +210,10 @@ rhumb_status rhumb__log_open(const rhumb__log_spec *spec, rhumb__log **log_out) 
     rhumb__log *log = NULL;
     rhumb_status status;
     RHUMB_TRY(log_new(spec, &log));
-    if (spec->checkpoint_lsn > RHUMB__LOG_LSN_MAX) {
+    if (spec->owner.checkpoint_lsn > RHUMB__LOG_LSN_MAX) {
         status = rhumb__fail_at(RHUMB_E_CORRUPT, spec->index_path, RHUMB_OFFSET_NONE,
                                 "the checkpoint ends with operation %llu, which there cannot be",
-                                (unsigned long long)spec->checkpoint_lsn);
+                                (unsigned long long)spec->owner.checkpoint_lsn);
         goto done;
     }
     RHUMB_TRY(find_file(log, spec));
@@ -197,6 +224,28 @@ rhumb_status rhumb__log_open(const rhumb__log_spec *spec, rhumb__log **log_out) 
 done:
     if (log != NULL) log_free(log);
     return status;
+}
+
+bool rhumb__log_begins_at_once(const rhumb__log *log) {
+    return log->lost || (log->file_state == RHUMB__LOG_FILE_FOUND && log->durability != RHUMB_DURABILITY_NONE);
+}
+
+rhumb_status rhumb__log_begin(rhumb__log *log) {
+    rhumb__mutex_lock(&log->lock);
+    rhumb__log_await_role(log);
+    const rhumb_status status = log->lost ? rhumb__log_forget_lost(log) : rhumb__log_get_ready(log);
+    rhumb__mutex_unlock(&log->lock);
+    return status;
+}
+
+void rhumb__log_describe(rhumb__log *log, rhumb__superblock *superblock) {
+    rhumb__mutex_lock(&log->lock);
+    if (log->begun) {
+        superblock->history = log->header.history;
+        superblock->log_generation = log->file_begun ? log->header.generation : 0;
+        superblock->log_expected = log->file_begun ? 1 : 0;
+    }
+    rhumb__mutex_unlock(&log->lock);
 }
 
 rhumb_status rhumb__log_replay(rhumb__log *log, rhumb__log_visit visit, void *context) {
@@ -230,8 +279,9 @@ static rhumb_status grow_buffers(rhumb__log *log, uint64_t bytes) {
     return RHUMB_OK;
 }
 
-/* Whether the buffer has room for that many bytes more, and the file is ready. */
+/* Whether the file is ready, and the buffer has room for that many bytes more; in mode none nothing is buffered. */
 static bool has_room(const rhumb__log *log, uint64_t bytes) {
+    if (log->durability == RHUMB_DURABILITY_NONE) return log->ready;
     return log->ready && log->used_bytes + log->reserved_bytes + bytes <= log->capacity_bytes;
 }
 
@@ -262,9 +312,7 @@ rhumb_status rhumb__log_reserve(rhumb__log *log, uint32_t payload_bytes) {
                                 "operation %llu is among the last there can be", (unsigned long long)log->lsn);
         goto done;
     }
-    while (!atomic_load(&log->failed) && log->durability != RHUMB_DURABILITY_NONE && !has_room(log, bytes)) {
-        RHUMB_TRY(make_room(log, bytes));
-    }
+    while (!atomic_load(&log->failed) && !has_room(log, bytes)) RHUMB_TRY(make_room(log, bytes));
     if (atomic_load(&log->failed)) {
         status = rhumb__log_fail_again(log);
     } else {
@@ -419,14 +467,17 @@ rhumb_status rhumb__log_check(rhumb__log *log) {
 
 /* ---- closing ---- */
 
-/* Removes the file of a log whose operations are all in a checkpoint. If that fails, it stays, and has no effect. */
+/* Removes the file of a log whose operations are all in a checkpoint, once the index says that it expects none. If that
+ * fails, it stays, and has no effect. So does another file that has taken its name. */
 static void remove_file(rhumb__log *log) {
     rhumb_error before;
     rhumb__error_save(&before);
-    if (rhumb__io_remove(log->backend, log->path) != RHUMB_OK ||
-        rhumb__io_sync_directory(log->backend, log->path) != RHUMB_OK) {
-        rhumb__error_restore(&before);
-    }
+    const uint64_t history = log->begun ? log->header.history : log->index_history;
+    rhumb_status status = RHUMB_OK;
+    if (log->announce != NULL) status = log->announce(log->announce_context, history, 0, false);
+    if (status == RHUMB_OK) status = rhumb__io_remove_own(log->io, log->path);
+    if (status == RHUMB_OK) status = rhumb__io_sync_directory(log->backend, log->path);
+    if (status != RHUMB_OK) rhumb__error_restore(&before);
 }
 
 rhumb_status rhumb__log_close(rhumb__log *log, bool remove) {
@@ -443,8 +494,7 @@ rhumb_status rhumb__log_close(rhumb__log *log, bool remove) {
         status = rhumb__log_flush(log, true);
     }
     rhumb__mutex_unlock(&log->lock);
-    const bool file_exists = log->io != NULL || log->remove_leftover;
-    if (removable && file_exists) remove_file(log);
+    if (removable && log->io != NULL) remove_file(log);
     log_free(log);
     return status;
 }

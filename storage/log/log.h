@@ -28,6 +28,7 @@
 
 #include "include/rhumb_types.h"
 #include "storage/io/io.h"
+#include "storage/log/log_header.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -48,24 +49,46 @@ typedef enum rhumb__log_type {
 
 typedef struct rhumb__log rhumb__log;
 
+/* What the index has to say durably of its log: its history and the number of its header, and whether one is expected.
+ * Called before the first record of an opening is written, and with `expected` false before the file is removed; never
+ * with the log's lock held. Nothing is written after a failure. */
+typedef rhumb_status (*rhumb__log_announce)(void *context, uint64_t history, uint64_t generation, bool expected);
+
 typedef struct rhumb__log_spec {
     const rhumb__io_backend *backend; /* NULL: the default */
-    const char *index_path;           /* the index's file; the log's path is this and "-wal" */
-    uint8_t uuid[16];                 /* of the index */
-    uint64_t checkpoint_lsn;          /* the last operation that the newest checkpoint holds */
+    rhumb__io *index_io;              /* of the index; outlives the log */
+    const char *index_path;           /* where that file is; the log's path is this and "-wal" */
+    rhumb__log_owner owner;           /* what the newest version of the index says */
     rhumb_durability durability;
     uint64_t interval_ns; /* between two syncs in mode interval */
-    bool discard;         /* remove a log that does not belong to the index or its checkpoint, instead of failing */
+    bool discard;         /* do without the log if it is missing or does not belong to the index, instead of failing */
+    rhumb__log_announce announce; /* NULL: nobody is told */
+    void *announce_context;
 } rhumb__log_spec;
 
-/* Opens the log of an index whose writer's lock this process holds; reads and checks the records. A log that does not
- * exist, or is the remains of an interrupted creation, is created when room for the first operation is reserved. A torn
- * tail, which was never acknowledged, is cut off.
- *   RHUMB_E_LOG      the log belongs to another index (UUID), or lacks operations after the checkpoint
- *   RHUMB_E_CORRUPT  a record that had been synced is damaged, as a later record proves
+/* Opens the log of an index whose writer's lock this process holds; reads and checks the records. Changes nothing. A
+ * log that does not exist is created when room for the first operation is reserved, and then, or when one that was found
+ * is written to for the first time, this opening draws its history. A torn tail, which was never acknowledged, is cut
+ * off then.
+ *   RHUMB_E_LOG      the log belongs to another index (UUID) or another history of this one, lacks operations after the
+ *                    checkpoint, or is expected and missing
+ *   RHUMB_E_CORRUPT  a record that had been synced is damaged, as a later record proves; or the newest header
  *   RHUMB_E_VERSION  written by a newer library
  *   RHUMB_E_IO, RHUMB_E_NOMEM */
 rhumb_status rhumb__log_open(const rhumb__log_spec *spec, rhumb__log **log_out) RHUMB_NODISCARD;
+
+/* Whether the opening has to begin its history at once, by rhumb__log_begin: a log was found, so that the first
+ * operation need not wait for it to be made durable again; or `discard` has left one out, which must not be taken for
+ * this index's when it is put back. */
+bool rhumb__log_begins_at_once(const rhumb__log *log);
+
+/* Begins the history of this opening, which the first rhumb__log_reserve does otherwise; removes what `discard` has left
+ * out, or makes the file ready that was found. Fails as reserve does. */
+rhumb_status rhumb__log_begin(rhumb__log *log) RHUMB_NODISCARD;
+
+/* What a version that is published now has to say of its history, for modes without a log too; changes nothing while
+ * this opening has none. */
+void rhumb__log_describe(rhumb__log *log, rhumb__superblock *superblock);
 
 /* One operation of the log; `payload` is valid during the visit. */
 typedef struct rhumb__log_record {

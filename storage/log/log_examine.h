@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "storage/io/io.h"
+#include "storage/log/log_header.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -15,15 +16,19 @@ typedef struct rhumb__log_report {
     bool exists;            /* the index has a log */
     uint64_t record_count;  /* valid records, those that the checkpoint holds among them */
     uint64_t pending_count; /* of these, the effective operations after the checkpoint's LSN */
-    uint64_t error_count;   /* damaged records that had been synced: 0 or 1, since the first ends the reading */
+    uint64_t error_count;   /* what makes the log unusable, or a damaged record that had been synced: 0 or 1, since the
+                               first ends the reading */
     char first_error[512];  /* what it is and where, or "" */
+    uint64_t warning_count; /* what was passed over: damaged copies of headers, bytes after the last record */
+    char first_warning[512];
 } rhumb__log_report;
 
-/* Reads a log and checks its chain. A log of another index, or one that begins after `checkpoint_lsn` + 1, is reported
- * as an error. A reader passes the LSN of its own version, a writer that of the newest; a record that is still being
- * written is treated as missing. RHUMB_E_IO, RHUMB_E_NOMEM. */
-rhumb_status rhumb__log_examine(const rhumb__io_backend *backend, const char *index_path, const uint8_t uuid[16],
-                                uint64_t checkpoint_lsn, rhumb__log_report *report) RHUMB_NODISCARD;
+/* Reads a log and checks its chain. A log of another index or of another history, one that begins too late, and one that
+ * is expected and missing, are reported as errors. A reader passes the owner of its own version, a writer that of the
+ * newest. With `written_to`, a writer may be appending, and a record that is still being written is no finding.
+ * RHUMB_E_IO, RHUMB_E_NOMEM. */
+rhumb_status rhumb__log_examine(const rhumb__io_backend *backend, const char *index_path, const rhumb__log_owner *owner,
+                                bool written_to, rhumb__log_report *report) RHUMB_NODISCARD;
 
 /* Whether there is a file where the log of an index at that path would be. RHUMB_E_IO, RHUMB_E_NOMEM. */
 rhumb_status rhumb__log_exists(const rhumb__io_backend *backend, const char *index_path,

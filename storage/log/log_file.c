@@ -1,8 +1,8 @@
 /* log_file.c - see log_file.h.
  *
- * Invariants: the headers of a new file are durable before it has room for records; no record is written before what
- * was found at open is durable. Each step returns only when what it did survives a power cut, and changes nothing that
- * the next attempt could not repeat. The caller has the flusher's role (log_state.h) or is alone.
+ * Invariants: a file has its name only with all its headers; no record is written before what was found at open is
+ * durable. Each step returns only when what it did survives a power cut, and changes nothing that the next attempt could
+ * not repeat. The caller has the flusher's role (log_state.h) or is alone.
  */
 #include "storage/log/log_file.h"
 
@@ -16,6 +16,7 @@
 #include "base/status.h"
 
 #define SUFFIX "-wal"
+#define WORKING_SUFFIX "-creating"
 
 char *rhumb__log_path_make(const char *index_path) {
     const size_t length = strlen(index_path);
@@ -36,26 +37,37 @@ rhumb_status rhumb__log_file_open(const rhumb__io_backend *backend, const char *
     return RHUMB_OK;
 }
 
-rhumb_status rhumb__log_file_create(const rhumb__io_backend *backend, const char *path, bool remove_leftover,
+rhumb_status rhumb__log_file_create(const rhumb__io_backend *backend, const char *path, const rhumb__io_access *access,
                                     rhumb__log_header *header, rhumb__io **io_out) {
     rhumb_status status;
     rhumb__io *io = NULL;
-    if (remove_leftover) {
-        status = rhumb__io_remove(backend, path);
-        if (status != RHUMB_OK && status != RHUMB_E_NOTFOUND) return status;
+    const size_t length = strlen(path) + sizeof WORKING_SUFFIX;
+    char *working_path = rhumb__alloc_zeroed(length, 1);
+    if (working_path == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for the log's path");
+    snprintf(working_path, length, "%s" WORKING_SUFFIX, path);
+    status = rhumb__io_create_like(backend, working_path, access, &io);
+    if (status == RHUMB_E_EXISTS) {
+        /* Only the writer of the index makes its log, so this file has been left by a crash or a failure. */
+        RHUMB_TRY(rhumb__io_remove(backend, working_path));
+        status = rhumb__io_create_like(backend, working_path, access, &io);
     }
-    RHUMB_TRY(rhumb__io_open(backend, path, RHUMB__IO_CREATE, &io));
-    /* Generations 0 and 1 are equal, so that the file has its full length and every copy is valid. */
-    for (header->generation = 0;; header->generation++) {
-        RHUMB_TRY(rhumb__log_header_write(io, header));
-        if (header->generation == 1) break;
-    }
+    if (status != RHUMB_OK) goto done;
+    RHUMB_TRY(rhumb__log_header_write_all(io, header));
+    RHUMB_TRY(rhumb__io_resize(io, RHUMB__LOG_RECORDS_OFFSET));
     RHUMB_TRY(rhumb__io_sync(io));
+    RHUMB_TRY(rhumb__io_take_name(io, path));
     RHUMB_TRY(rhumb__io_sync_directory(backend, path));
     *io_out = io;
     io = NULL;
 done:
+    if (io != NULL) {
+        rhumb_error cause;
+        rhumb__error_save(&cause);
+        (void)!rhumb__io_remove_own(io, io->path);
+        rhumb__error_restore(&cause);
+    }
     rhumb__io_close(io);
+    rhumb__free(working_path);
     return status;
 }
 
@@ -66,22 +78,21 @@ rhumb_status rhumb__log_file_settle(rhumb__io *io, rhumb__log_header *header, co
     RHUMB_TRY(rhumb__io_size(io, &file_bytes));
     /* New records must never precede old ones that were abandoned and might continue their chain. */
     if (file_bytes > found->end.offset) RHUMB_TRY(rhumb__io_resize(io, found->end.offset));
-    RHUMB_ASSERT_DEBUG(found->begin.offset <= found->end.offset && found->window != NULL);
-    for (uint64_t offset = found->begin.offset; offset < found->end.offset; offset += RHUMB__LOG_WINDOW_BYTES) {
+    RHUMB_ASSERT_DEBUG(found->begin.offset <= found->tail.offset && found->tail.offset <= found->end.offset);
+    RHUMB_ASSERT_DEBUG(found->window != NULL);
+    for (uint64_t offset = found->tail.offset; offset < found->end.offset; offset += RHUMB__LOG_WINDOW_BYTES) {
         const uint64_t bytes = rhumb__min_u64(found->end.offset - offset, RHUMB__LOG_WINDOW_BYTES);
         RHUMB_TRY(rhumb__io_read(io, found->window, bytes, offset));
         crc = rhumb__crc32c(crc, found->window, bytes);
         RHUMB_TRY(rhumb__io_write(io, found->window, bytes, offset));
         RHUMB_TRY(rhumb__io_drain(io));
     }
-    if (crc != found->range_crc) {
-        status = rhumb__fail_at(RHUMB_E_CORRUPT, io->path, found->begin.offset,
+    if (crc != found->tail_crc) {
+        status = rhumb__fail_at(RHUMB_E_CORRUPT, io->path, found->tail.offset,
                                 "the log's records are not what they were when it was opened");
         goto done;
     }
-    RHUMB_TRY(rhumb__log_header_write(io, header));
-    RHUMB_TRY(rhumb__io_sync(io));
-    RHUMB_TRY(rhumb__io_sync_directory(io->backend, io->path));
+    status = rhumb__log_file_advance(io, header, true);
 done:
     return status;
 }
@@ -95,7 +106,6 @@ rhumb_status rhumb__log_file_advance(rhumb__io *io, rhumb__log_header *header, b
     }
     header->generation++;
     RHUMB_TRY(rhumb__log_header_write(io, header));
-    RHUMB_TRY(rhumb__io_sync(io));
     if (sync_name) RHUMB_TRY(rhumb__io_sync_directory(io->backend, io->path));
 done:
     return status;

@@ -22,15 +22,17 @@ rhumb_status rhumb__log_file_open(const rhumb__io_backend *backend, const char *
 /* ---- making the file ready for records ----
  * These three return only when their effect survives a power cut, including the file's name. */
 
-/* Creates and opens the file, with `header` in all copies. With `remove_leftover`, removes first what an interrupted
- * creation has left. RHUMB_E_IO, RHUMB_E_NOSPACE, RHUMB_E_EXISTS, RHUMB_E_NOMEM, RHUMB_E_FATAL. */
-rhumb_status rhumb__log_file_create(const rhumb__io_backend *backend, const char *path, bool remove_leftover,
+/* Creates and opens the file, with `header` in all copies, for those who may use the index (`access`). It gets its name
+ * when it is complete; what an interrupted creation has left under the working name is removed first. RHUMB_E_EXISTS:
+ * there is a file of that name by now. RHUMB_E_IO, RHUMB_E_NOSPACE, RHUMB_E_NOMEM, RHUMB_E_FATAL. */
+rhumb_status rhumb__log_file_create(const rhumb__io_backend *backend, const char *path, const rhumb__io_access *access,
                                     rhumb__log_header *header, rhumb__io **io_out) RHUMB_NODISCARD;
 
-/* Makes durable what was found at open, and cuts off the bytes after it. What was found may be in the page cache only:
- * if the sync of the process that wrote it failed, the kernel has marked the pages clean although they never reached
- * the disk. Writing the same bytes again makes the next sync write them. RHUMB_E_CORRUPT when the records have changed
- * since; RHUMB_E_IO, RHUMB_E_FATAL. */
+/* Makes durable what was found at open, cuts off the bytes after it, and makes `header`, with the next generation, the
+ * newest. Records that a later one reports as synced are on the disk. The others may be in the page cache only: if the
+ * sync of the process that wrote them failed, the kernel has marked the pages clean although they never reached the
+ * disk. Writing the same bytes again makes the next sync write them. RHUMB_E_CORRUPT when the records have changed
+ * since; RHUMB_E_FULL, RHUMB_E_IO, RHUMB_E_FATAL. */
 rhumb_status rhumb__log_file_settle(rhumb__io *io, rhumb__log_header *header,
                                     const rhumb__log_scan *found) RHUMB_NODISCARD;
 

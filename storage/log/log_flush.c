@@ -3,8 +3,8 @@
  * Invariants:
  *   1. The bytes of `buffer` belong at end_offset - used_bytes of the file; everything before that has been written,
  *      was found there, or is being written by the flusher.
- *   2. No record is written before its header is durable, nor after records that are not durable: what was found at
- *      open is made durable first.
+ *   2. No record is written before its header is durable and the index has been told of it, nor after records that are
+ *      not durable: what was found at open is made durable first.
  *   3. A header that drops records is written only when a published checkpoint holds them, and their space is reused
  *      only once that header is durable.
  *
@@ -75,33 +75,87 @@ static rhumb_status advance_header(rhumb__log *log, rhumb__log_header *header) {
     return RHUMB_OK;
 }
 
-static rhumb_status make_ready(rhumb__log *log) {
+/* A log lies beside its index. If the index has been moved, or another one has taken its name, none is begun there. */
+static rhumb_status check_index_is_there(rhumb__log *log) {
+    bool is_there = false;
+    if (log->index_io == NULL) return RHUMB_OK;
+    const rhumb_status status = rhumb__io_is_at(log->index_io, log->index_path, &is_there);
+    if (status != RHUMB_OK || is_there) return status;
+    return rhumb__fail_at(RHUMB_E_IO, log->index_path, RHUMB_OFFSET_NONE,
+                          "the index was opened by this path and is not here any more: it has been moved, removed or "
+                          "replaced, so nothing is logged for it; close it, and open it where it is now");
+}
+
+static rhumb_status create_file(rhumb__log *log, rhumb__log_header *header) {
+    rhumb__io_access access = {.known = false};
+    const rhumb_status status = check_index_is_there(log);
+    if (status != RHUMB_OK) return status;
+    if (log->index_io != NULL) access = rhumb__io_access_get(log->index_io);
+    return rhumb__log_file_create(log->backend, log->path, &access, header, &log->io);
+}
+
+/* Does to the file what its state asks for, with the next generation of `header`. */
+static rhumb_status make_file_ready(rhumb__log *log, rhumb__log_header *header) {
     rhumb_status status = RHUMB_OK;
-    rhumb__log_header header = log->header;
+    /* A crash may have torn one copy of the header that was found, which must be whole before the other is replaced. */
+    const bool first_time = log->file_state != RHUMB__LOG_FILE_ABSENT && !log->name_durable;
+    if (first_time) RHUMB_TRY(rhumb__log_header_write(log->io, &log->found_header));
     switch (log->file_state) {
-    case RHUMB__LOG_FILE_ABSENT:
-        RHUMB_TRY(rhumb__log_file_create(log->backend, log->path, log->remove_leftover, &header, &log->io));
-        rhumb__mutex_lock(&log->lock);
-        log->header = header;
-        rhumb__mutex_unlock(&log->lock);
-        break;
+    case RHUMB__LOG_FILE_ABSENT: return create_file(log, header);
     case RHUMB__LOG_FILE_FOUND:
-        RHUMB_TRY(rhumb__log_file_settle(log->io, &header, &log->found));
+        RHUMB_TRY(rhumb__log_file_settle(log->io, header, &log->found));
         rhumb__free(log->found.window);
         log->found.window = NULL;
-        rhumb__mutex_lock(&log->lock);
-        log->synced_lsn = rhumb__max_u64(log->synced_lsn, log->found.end.lsn);
-        log->durable_lsn = rhumb__max_u64(log->durable_lsn, log->found.end.lsn);
-        rhumb__mutex_unlock(&log->lock);
         break;
     case RHUMB__LOG_FILE_STALE:
-        RHUMB_TRY(advance_header(log, &header));
-        rhumb__log_file_trim(log->io, header.first_offset, true);
+        RHUMB_TRY(rhumb__log_file_advance(log->io, header, !log->name_durable));
+        rhumb__log_file_trim(log->io, header->first_offset, true);
         break;
-    case RHUMB__LOG_FILE_READY: return RHUMB_OK;
+    case RHUMB__LOG_FILE_READY: break;
     }
+done:
+    return status;
+}
+
+/* The header with this opening's history, which is drawn now if it has none. */
+static rhumb_status begin_header(rhumb__log *log, rhumb__log_header *header) {
+    rhumb__mutex_lock(&log->lock);
+    *header = log->header;
+    const bool begun = log->begun;
+    const uint64_t lsn = log->lsn;
+    rhumb__mutex_unlock(&log->lock);
+    return begun ? RHUMB_OK : rhumb__log_header_begin_history(header, log->index_history, lsn, log->path);
+}
+
+static void note_begun(rhumb__log *log, const rhumb__log_header *header, bool in_file) {
+    rhumb__mutex_lock(&log->lock);
+    log->header = *header;
+    log->begun = true;
+    log->file_begun = in_file;
+    if (in_file && log->file_state == RHUMB__LOG_FILE_FOUND) {
+        log->synced_lsn = rhumb__max_u64(log->synced_lsn, log->found.end.lsn);
+        log->durable_lsn = rhumb__max_u64(log->durable_lsn, log->found.end.lsn);
+    }
+    rhumb__mutex_unlock(&log->lock);
+}
+
+/* The file first, then the index: a log whose history the index does not know yet has no records of it. */
+static rhumb_status make_ready(rhumb__log *log) {
+    rhumb_status status = RHUMB_OK;
+    rhumb__log_header header;
+    const bool without_file =
+        log->file_state == RHUMB__LOG_FILE_ABSENT && log->durability == RHUMB_DURABILITY_NONE;
+    if (log->file_state == RHUMB__LOG_FILE_READY && log->announced) return RHUMB_OK;
+    RHUMB_TRY(begin_header(log, &header));
+    if (!without_file) RHUMB_TRY(make_file_ready(log, &header));
+    note_begun(log, &header, !without_file);
+    if (without_file) return RHUMB_OK;
     log->name_durable = true;
     log->file_state = RHUMB__LOG_FILE_READY;
+    if (!log->announced && log->announce != NULL) {
+        RHUMB_TRY(log->announce(log->announce_context, header.history, header.generation, true));
+    }
+    log->announced = true;
 done:
     return status;
 }
@@ -158,7 +212,6 @@ rhumb_status rhumb__log_get_ready(rhumb__log *log) {
     const bool absent = log->file_state == RHUMB__LOG_FILE_ABSENT;
     rhumb__mutex_unlock(&log->lock);
     rhumb_status status = make_ready(log);
-    if (status != RHUMB_OK && absent) log->remove_leftover = true;
     rhumb__mutex_lock(&log->lock);
     const bool harmless = status == RHUMB_E_NOMEM || (absent && status != RHUMB_E_FATAL);
     if (status == RHUMB_OK) {
@@ -166,6 +219,31 @@ rhumb_status rhumb__log_get_ready(rhumb__log *log) {
     } else if (!harmless) {
         status = fail_for_good(log);
     }
+    release_role(log);
+    return status;
+}
+
+static rhumb_status forget_with_role(rhumb__log *log) {
+    rhumb_status status;
+    rhumb__log_header header;
+    RHUMB_TRY(begin_header(log, &header));
+    if (log->announce != NULL) RHUMB_TRY(log->announce(log->announce_context, header.history, 0, false));
+    note_begun(log, &header, false);
+    if (log->discarded != NULL) {
+        RHUMB_TRY(rhumb__io_remove_own(log->discarded, log->path));
+        RHUMB_TRY(rhumb__io_sync_directory(log->backend, log->path));
+    }
+done:
+    return status;
+}
+
+rhumb_status rhumb__log_forget_lost(rhumb__log *log) {
+    take_role(log);
+    rhumb__mutex_unlock(&log->lock);
+    const rhumb_status status = forget_with_role(log);
+    rhumb__io_close(log->discarded);
+    log->discarded = NULL;
+    rhumb__mutex_lock(&log->lock);
     release_role(log);
     return status;
 }

@@ -20,18 +20,24 @@ rhumb_status rhumb__log_open_to_read(const rhumb__io_backend *backend, const cha
     return status;
 }
 
+/* Whether the records can be read beside the owner at all, whatever else is wrong. */
+static bool is_owners(const rhumb__log_header *header, const rhumb__log_owner *owner) {
+    return memcmp(header->uuid, owner->uuid, sizeof header->uuid) == 0 &&
+           (header->history == owner->history || header->previous_history == owner->history);
+}
+
 /* Reads until something is wrong. A lenient reading continues after a log that begins too late has been noted. */
 static rhumb_status log_read_parts(rhumb__io *io, const rhumb__log_owner *owner, rhumb__log_read_mode mode,
                                    rhumb__log_reading *log) {
     rhumb_status status;
-    RHUMB_TRY(rhumb__log_header_read(io, &log->header, &log->exists));
-    if (!log->exists) return RHUMB_OK;
+    RHUMB_TRY(rhumb__log_header_read(io, &log->header, &log->damage));
     status = rhumb__log_header_check_owner(&log->header, owner, io->path);
     log->follows = status == RHUMB_OK;
     if (status != RHUMB_OK && mode == RHUMB__LOG_READ_LENIENT) rhumb__error_save(&log->error);
-    const bool is_owners = memcmp(log->header.uuid, owner->uuid, sizeof log->header.uuid) == 0;
-    if (status != RHUMB_OK && (mode == RHUMB__LOG_READ_STRICT || !is_owners)) return status;
-    status = rhumb__log_scan_run(io, &log->header, owner->checkpoint_lsn, &log->scan);
+    if (status != RHUMB_OK && (mode == RHUMB__LOG_READ_STRICT || !is_owners(&log->header, owner))) return status;
+    RHUMB_TRY(rhumb__log_scan_run(io, &log->header, owner->checkpoint_lsn, &log->scan));
+    status = rhumb__log_header_check_end(&log->header, owner, log->scan.end.lsn, io->path);
+    if (status != RHUMB_OK) log->follows = false;
 done:
     return status;
 }

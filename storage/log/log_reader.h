@@ -17,9 +17,9 @@ typedef enum rhumb__log_read_mode {
 
 /* What is in a log. */
 typedef struct rhumb__log_reading {
-    bool exists;              /* the file has a header */
     bool follows;             /* it belongs to the owner, and lacks no operation after the owner's checkpoint */
-    rhumb__log_header header; /* if it exists */
+    rhumb__log_header header;
+    rhumb__log_damage damage; /* what was passed over */
     rhumb__log_scan scan;     /* the valid records; none if the log is another index's */
     rhumb_error error;        /* LENIENT: the first thing that is wrong; status RHUMB_OK: nothing */
 } rhumb__log_reading;
@@ -36,7 +36,7 @@ rhumb_status rhumb__log_open_to_read(const rhumb__io_backend *backend, const cha
  * whose commit lies after it is not effective.
  *
  * RHUMB_E_NOMEM in both modes. STRICT:
- *   RHUMB_E_LOG      another index's, or it begins after the operation that follows the checkpoint
+ *   RHUMB_E_LOG      another index's, of another history, or it begins after the operation that follows the checkpoint
  *   RHUMB_E_CORRUPT  the header, or a record that had been synced, is damaged
  *   RHUMB_E_VERSION  written by a newer library
  *   RHUMB_E_IO, RHUMB_E_TRUNCATED */

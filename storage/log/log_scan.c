@@ -165,11 +165,23 @@ static bool is_committed(const rhumb__log_scan *scan, uint64_t batch) {
 
 /* ---- the scan ---- */
 
+/* Once the records before `tail_next` are reported as synced, it becomes the tail, and the present end the next: so the
+ * tail is at most two groups behind the first record that is not. */
+static void note_tail(rhumb__log_scan *scan) {
+    if (scan->synced_lsn < scan->tail_next.lsn) return;
+    scan->tail = scan->tail_next;
+    scan->tail_crc = scan->tail_next_crc;
+    scan->tail_next = scan->end;
+    scan->tail_next_crc = 0;
+}
+
 static rhumb_status note_record(rhumb__log_scan *scan, const record_view *view) {
     RHUMB_ASSERT_DEBUG(view->header.lsn == scan->end.lsn && view->header.crc == scan->end.previous_crc);
     scan->record_count++;
     scan->synced_lsn = rhumb__max_u64(scan->synced_lsn, rhumb__min_u64(view->header.synced_lsn, view->header.lsn - 1));
-    scan->range_crc = rhumb__crc32c(scan->range_crc, view->bytes, view->bytes_count);
+    scan->tail_crc = rhumb__crc32c(scan->tail_crc, view->bytes, view->bytes_count);
+    scan->tail_next_crc = rhumb__crc32c(scan->tail_next_crc, view->bytes, view->bytes_count);
+    note_tail(scan);
     if (view->header.lsn <= scan->checkpoint_lsn) return RHUMB_OK;
     const uint64_t batch = view->header.batch;
     if (batch == 0) {
@@ -239,6 +251,8 @@ rhumb_status rhumb__log_scan_run(rhumb__io *io, const rhumb__log_header *header,
     scan->begin.offset = header->first_offset;
     scan->begin.previous_crc = header->first_previous_crc;
     scan->end = scan->begin;
+    scan->tail = scan->begin;
+    scan->tail_next = scan->begin;
     scan->synced_lsn = scan->begin.lsn;
     scan->window = rhumb__alloc_aligned(RHUMB__LOG_WINDOW_BYTES, 1, RHUMB__LOG_HEADER_BYTES);
     if (scan->window == NULL) {
@@ -249,6 +263,7 @@ rhumb_status rhumb__log_scan_run(rhumb__io *io, const rhumb__log_header *header,
         RHUMB_TRY(next_record(&w, scan->seed, &scan->end, &view, &valid));
         if (valid) RHUMB_TRY(note_record(scan, &view));
     }
+    if (w.file_bytes > scan->end.offset) scan->left_bytes = w.file_bytes - scan->end.offset;
     RHUMB_TRY(check_tail(&w, scan));
 done:
     /* The batches committed before the end of the chain are effective, whatever has ended it. */

@@ -45,7 +45,11 @@ typedef struct rhumb__log_scan {
     uint64_t record_count;
     uint64_t operation_count; /* that rhumb__log_scan_visit visits */
     uint64_t synced_lsn;      /* the highest that a record reports as synced */
-    uint32_t range_crc;       /* CRC-32C of all bytes from begin to end */
+    rhumb__log_mark tail;     /* the records before it are reported as synced; not far from the first that is not */
+    uint32_t tail_crc;        /* CRC-32C of all bytes from tail to end */
+    rhumb__log_mark tail_next; /* becomes `tail` once the records before it are reported as synced */
+    uint32_t tail_next_crc;
+    uint64_t left_bytes; /* after the end, to the end of the file */
 
     rhumb__log_batch *batches; /* open addressing; at most half full */
     uint64_t batch_capacity;

@@ -30,8 +30,13 @@ struct rhumb__log {
     /* never change after open */
     const rhumb__io_backend *backend;
     char *path;
+    char *index_path;
+    rhumb__io *index_io;
+    rhumb__log_announce announce; /* may be NULL */
+    void *announce_context;
     rhumb_durability durability;
     uint64_t interval_ns;
+    bool lost; /* opened without what `discard` allows to be left out */
 
     rhumb__mutex lock;
     pthread_cond_t changed; /* the role has been released */
@@ -40,17 +45,23 @@ struct rhumb__log {
     /* the flusher's */
     rhumb__io *io;
     rhumb__log_file_state file_state;
-    bool remove_leftover; /* there is a file that an interrupted creation has left */
+    bool announced;       /* the index says durably that it expects the file */
+    rhumb__io *discarded; /* a log that is not the index's, to be removed when this opening begins; or NULL */
     bool name_durable;    /* the directory has been synced since the file was created */
     bool unsynced;        /* records have been written since the last sync */
     uint8_t *spare;       /* as large as `buffer` */
     rhumb__log_scan found;
+    rhumb__log_header found_header; /* the newest in the file when it was opened */
 
     /* under the lock */
     bool flushing;
-    bool ready;               /* file_state is READY, or will be once the current cut has ended */
+    bool begun;               /* `header` has this opening's history */
+    bool file_begun;          /* and so has the file */
+    bool ready;               /* begun, and file_state is READY or will be once the current cut has ended; in mode none
+                                 ABSENT will do */
     rhumb_error cause;        /* of failure, if failed */
     rhumb__log_header header; /* in the file, unless absent or stale */
+    uint64_t index_history;   /* what the index's superblock says */
     uint8_t *buffer;          /* records that are not in the file; `used_bytes + reserved_bytes <= capacity_bytes` */
     uint64_t capacity_bytes;
     uint64_t used_bytes;
@@ -85,6 +96,10 @@ void rhumb__log_await_role(rhumb__log *log);
  * memory, no space, no permission) fails only the caller's operation; any other is RHUMB_E_FATAL from then on. No
  * thread has the role. */
 rhumb_status rhumb__log_get_ready(rhumb__log *log) RHUMB_NODISCARD;
+
+/* Begins the history of an opening that has been allowed to go on without operations of a log: the index says so, and
+ * the file that is left is removed. No thread has the role. RHUMB_E_FATAL, RHUMB_E_IO. */
+rhumb_status rhumb__log_forget_lost(rhumb__log *log) RHUMB_NODISCARD;
 
 /* Makes the file ready and writes what has been appended; with `sync`, makes it durable. No thread has the role.
  * RHUMB_E_FATAL. */

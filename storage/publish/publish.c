@@ -7,8 +7,8 @@
  *                mutable sections to their new blocks, each chunk copied under its lock; then the directory with all
  *                checksums.
  *   3. sync      Everything that the superblock is going to refer to is on the disk.
- *   4. publish   Write the superblock over that of the version before the previous one; sync. From here on the new
- *                version is the newest.
+ *   4. publish   Write the superblock over that of the version before the previous one: one copy, a sync, the other
+ *                copy. From here on the new version is the newest.
  *   5. settle    Map what was written over the private pages that held it, which releases these; retire the old blocks.
  *
  * A *granule* is a power of two of chunks, the unit that is rewritten and mapped as one: one chunk in small sections,
@@ -182,29 +182,30 @@ done:
 }
 
 /* Steps 3 and 4. After a failure here it is unknown which version the disk has, so the handle writes no more. Only at
- * the first version the failure is returned as it is: that file is going to be removed. */
+ * the first version the failure is returned as it is: that file is going to be removed. It gets its name here, when it
+ * is complete. */
 static rhumb_status make_newest(rhumb__publisher *p) {
     rhumb_status status;
-    RHUMB_ASSERT_DEBUG(!p->ahead && p->superblock.epoch == p->store->superblock.epoch + 1);
-    rhumb__io *io = p->store->io;
-    RHUMB_TRY(rhumb__store_settle(p->store));
-    RHUMB_TRY(rhumb__io_sync(io));
+    rhumb__store *store = p->store;
+    const bool is_first = !store->has_version;
+    RHUMB_ASSERT_DEBUG(!p->ahead && p->superblock.epoch == store->superblock.epoch + 1);
+    RHUMB_TRY(rhumb__store_settle(store));
+    if (is_first) RHUMB_TRY(rhumb__superblock_write_none(store->io, &p->superblock));
+    RHUMB_TRY(rhumb__io_sync(store->io));
+    store->copy_pending = false;
     if (p->publication->still_allowed != NULL) RHUMB_TRY(p->publication->still_allowed(p->publication->context));
-    RHUMB_TRY(rhumb__superblock_write(io, &p->superblock));
-    RHUMB_TRY(rhumb__io_sync(io));
-    if (!p->store->has_version) RHUMB_TRY(rhumb__io_sync_directory(io->backend, p->store->path));
-done:
-    if (status != RHUMB_OK) atomic_store(&p->store->failed, true);
-    if (status != RHUMB_OK && p->store->has_version) {
-        rhumb_error cause;
-        rhumb_error error;
-        rhumb__error_save(&cause);
-        status = rhumb__fail_at(RHUMB_E_FATAL, p->store->path, cause.file_offset,
-                                "a version could not be made durable, nothing more will be written: %s", cause.message);
-        rhumb__error_save(&error);
-        error.os_errno = cause.os_errno;
-        rhumb__error_restore(&error);
+    p->superblock.stamp = 0;
+    if (store->before_publish != NULL) {
+        RHUMB_TRY(store->before_publish(store->before_publish_context, &p->superblock));
     }
+    RHUMB_TRY(rhumb__store_write_superblock(store, &p->superblock));
+    if (!is_first) goto done;
+    RHUMB_TRY(rhumb__io_sync(store->io));
+    status = rhumb__store_take_name(store);
+done:
+    if (status == RHUMB_OK) return RHUMB_OK;
+    if (!is_first) return rhumb__store_fail_for_good(store);
+    atomic_store(&store->failed, true);
     return status;
 }
 
@@ -225,12 +226,9 @@ static rhumb_status publisher_init(rhumb__publisher *p, rhumb__store *store, rhu
     p->begin_ns = rhumb__clock_now_ns();
     p->superblock = store->superblock;
     rhumb__mutex_assert_held(&store->publish_lock);
-    if (atomic_load(&store->failed)) {
-        return rhumb__fail_at(RHUMB_E_FATAL, store->path, RHUMB_OFFSET_NONE,
-                              "an earlier failure to make a version durable forbids further writing");
-    }
-    (void)rhumb__store_reclaim(store);
-    return RHUMB_OK;
+    const rhumb_status status = rhumb__store_check(store);
+    if (status == RHUMB_OK) (void)rhumb__store_reclaim(store);
+    return status;
 }
 
 rhumb_status rhumb__store_publish(rhumb__store *store, rhumb__publication *publication) {

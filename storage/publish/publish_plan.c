@@ -208,7 +208,7 @@ done:
 
 /* The end of the file if all sections were packed, with an allowance for the gaps that large pages leave. */
 static uint64_t packed_end(const rhumb__publisher *p) {
-    uint64_t bytes = RHUMB__BLOCK_BYTES;
+    uint64_t bytes = RHUMB__CONTENT_OFFSET;
     for (uint32_t i = 0; i < p->section_count; i++) {
         const rhumb__section *section = p->sections[i];
         const uint64_t section_bytes = section->next_row_count * section->row_stride_bytes;

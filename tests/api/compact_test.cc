@@ -63,7 +63,7 @@ class Compact : public ::testing::Test {
     // Superblocks hold the time of creation and the identity of the file.
     static std::string bytes_behind_superblocks(const std::string &path) {
         std::ifstream file(path, std::ios::binary);
-        file.seekg(65536); // a block
+        file.seekg(131072); // two blocks
         return std::string(std::istreambuf_iterator<char>(file), {});
     }
     bool exists(const std::string &path) const { return access(path.c_str(), F_OK) == 0; }
@@ -222,8 +222,17 @@ TEST_F(Compact, RefusesToReplaceAFile) {
     compact(options);
     EXPECT_EQ(rhumb_index_compact_into(path_.c_str(), new_path_.c_str(), &options, nullptr, 0), RHUMB_E_EXISTS);
     EXPECT_EQ(rhumb_index_count(open(new_path_, true).get()), 200u);
-    std::filesystem::rename(new_path_, new_path_ + "-compacting");
+    std::filesystem::remove(new_path_);
+    put_file(new_path_ + "-compacting", "somebody's notes");
     EXPECT_EQ(rhumb_index_compact_into(path_.c_str(), new_path_.c_str(), &options, nullptr, 0), RHUMB_E_EXISTS);
+    put_file(new_path_ + "-compacting", ""); // what a compaction leaves that was killed
+    compact(options);
+    EXPECT_FALSE(std::filesystem::exists(new_path_ + "-compacting"));
+    std::filesystem::remove(new_path_);
+    put_file(new_path_ + "-wal", "the log of another index");
+    EXPECT_EQ(rhumb_index_compact_into(path_.c_str(), new_path_.c_str(), &options, nullptr, 0), RHUMB_E_EXISTS);
+    EXPECT_FALSE(std::filesystem::exists(new_path_));
+    std::filesystem::remove(new_path_ + "-wal");
     EXPECT_EQ(rhumb_index_compact_into(path_.c_str(), path_.c_str(), &options, nullptr, 0), RHUMB_E_EXISTS);
     EXPECT_EQ(rhumb_index_compact_into("/nonexistent", new_path_.c_str(), &options, nullptr, 0), RHUMB_E_NOTFOUND);
     rhumb_compact_options wrong = compact_options(static_cast<rhumb_order>(9));

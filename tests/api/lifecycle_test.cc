@@ -233,13 +233,15 @@ TEST_F(Lifecycle, ACheckpointWithoutChangesWritesNothing) {
         const Index writer = open(path_, false);
         const uint64_t epoch = stats(writer).epoch;
         for (int i = 0; i < 3; i++) EXPECT_OK(rhumb_index_checkpoint(writer.get()));
-        EXPECT_EQ(rhumb_index_insert(writer.get(), 3, vectors_.row(3)), RHUMB_E_EXISTS);
-        EXPECT_OK(rhumb_index_checkpoint(writer.get()));
         expect_sound(writer);
         EXPECT_EQ(stats(writer).epoch, epoch);
         EXPECT_EQ(stats(writer).checkpoint_count, 0u);
     }
     EXPECT_EQ(file_bytes(path_), before) << "opening and closing changes no byte either";
+    const Index writer = open(path_, false);
+    EXPECT_EQ(rhumb_index_insert(writer.get(), 3, vectors_.row(3)), RHUMB_E_EXISTS);
+    EXPECT_OK(rhumb_index_checkpoint(writer.get()));
+    EXPECT_EQ(stats(writer).checkpoint_count, 0u) << "an operation that failed changes nothing";
 }
 
 TEST_F(Lifecycle, ACheckpointDoesNotChangeWhatTheOneBeforeWrote) {
@@ -252,7 +254,7 @@ TEST_F(Lifecycle, ACheckpointDoesNotChangeWhatTheOneBeforeWrote) {
     // With the old superblocks restored, the previous version is there again, whole.
     std::vector<uint8_t> after = file_bytes(path_);
     ASSERT_GE(after.size(), before.size());
-    std::copy(before.begin(), before.begin() + 65536, after.begin());
+    std::copy(before.begin(), before.begin() + 131072, after.begin());
     put_file(path_, std::string(after.begin(), after.end()));
     const Index reader = open(path_, true);
     ASSERT_NE(reader, nullptr);
@@ -331,14 +333,14 @@ TEST_F(Lifecycle, RefreshDoesNotFollowToAnotherIndexAtThePath) {
     const Index writer = open(path_, false);
     const Index reader = open(path_, true);
     const std::vector<Answer> before = answers(reader);
+    insert_range(writer, 50, 55);
     std::filesystem::rename(path_, aside);
-    { const Index other = create(path_, index_options(16)); }
+    { const Index other = create(path_ + "2", index_options(16)); }
+    std::filesystem::rename(path_ + "2", path_);
     bool changed = true;
-    EXPECT_OK(rhumb_index_refresh(reader.get(), &changed));
-    EXPECT_FALSE(changed) << "the file that is open has nothing new";
-    insert_range(writer, 50, 60);
+    EXPECT_EQ(rhumb_index_refresh(reader.get(), &changed), RHUMB_E_NOTFOUND) << "also if it has nothing new itself";
+    insert_range(writer, 55, 60);
     EXPECT_OK(rhumb_index_checkpoint(writer.get()));
-    changed = true;
     EXPECT_EQ(rhumb_index_refresh(reader.get(), &changed), RHUMB_E_NOTFOUND);
     EXPECT_TRUE(changed) << "untouched";
     EXPECT_TRUE(answers(reader) == before) << "it stays where it was";
@@ -349,6 +351,25 @@ TEST_F(Lifecycle, RefreshDoesNotFollowToAnotherIndexAtThePath) {
     EXPECT_OK(rhumb_index_refresh(reader.get(), &changed));
     EXPECT_TRUE(changed);
     EXPECT_EQ(rhumb_index_count(reader.get()), 60u);
+}
+
+// An index that is made elsewhere and renamed over the one that readers have: the way to ship one.
+TEST_F(Lifecycle, RefreshFollowsTheSameIndexInAnotherFile) {
+    build(50);
+    const std::string shipped = directory_.file("shipped.rhumb");
+    std::filesystem::copy_file(path_, shipped);
+    {
+        const Index writer = open(shipped, false);
+        insert_range(writer, 50, 60);
+    }
+    const Index reader = open(path_, true);
+    std::filesystem::rename(shipped, path_);
+    bool changed = false;
+    EXPECT_OK(rhumb_index_refresh(reader.get(), &changed));
+    EXPECT_TRUE(changed);
+    EXPECT_EQ(rhumb_index_count(reader.get()), 60u);
+    EXPECT_OK(rhumb_index_refresh(reader.get(), &changed));
+    EXPECT_FALSE(changed);
 }
 
 TEST_F(Lifecycle, RefreshFindsTheFileAfterAChangeOfDirectory) {

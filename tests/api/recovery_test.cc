@@ -307,7 +307,7 @@ TEST_F(Recovery, AnOldCopyOfTheIndexWithANewerLogIsRefused) {
     EXPECT_EQ(rhumb_index_count(open(path_, false).get()), 10u);
 }
 
-TEST_F(Recovery, AnOldLogWithANewerIndexIsIgnored) {
+TEST_F(Recovery, AnOldLogWithANewerIndexIsRefused) {
     create_empty();
     die_after(open_options(kFull), [&](const Index &index) { insert(index, 0, 5); });
     std::filesystem::copy_file(path_ + "-wal", path_ + "-copy");
@@ -317,7 +317,10 @@ TEST_F(Recovery, AnOldLogWithANewerIndexIsIgnored) {
         EXPECT_OK(rhumb_index_delete(index.get(), 2));
     }
     std::filesystem::rename(path_ + "-copy", path_ + "-wal");
-    const Index index = open(path_, false);
+    EXPECT_EQ(try_open(path_, false), RHUMB_E_LOG);
+    rhumb_open_options discarding = open_options(kFull);
+    discarding.discard_log = true;
+    const Index index = open_as(path_, discarding);
     EXPECT_EQ(rhumb_index_count(index.get()), 9u);
     EXPECT_FALSE(contains(index, 2)) << "all of the log is older than the checkpoint";
     insert(index, 10, 20);

@@ -259,10 +259,14 @@ TEST_F(TopologyFile, RefusesToReplaceAFileAndToOpenOtherFiles) {
     const std::vector<uint8_t> before = file_bytes(topology_path_);
     EXPECT_EQ(write(index.get(), export_options()), RHUMB_E_EXISTS);
     EXPECT_EQ(file_bytes(topology_path_), before);
-    std::filesystem::rename(topology_path_, topology_path_ + "-exporting");
+    std::filesystem::remove(topology_path_);
+    put_file(topology_path_ + "-exporting", "somebody's notes");
     EXPECT_EQ(write(index.get(), export_options()), RHUMB_E_EXISTS);
-    EXPECT_FALSE(no_working_file()) << "it belongs to another export";
-    std::filesystem::remove(topology_path_ + "-exporting");
+    EXPECT_FALSE(no_working_file()) << "it is not one of ours";
+    put_file(topology_path_ + "-exporting", ""); // what an export leaves that was killed
+    ASSERT_OK(write(index.get(), export_options()));
+    EXPECT_TRUE(no_working_file());
+    std::filesystem::remove(topology_path_);
     EXPECT_EQ(rhumb_topology_export(index.get(), "/nonexistent/x", nullptr, nullptr, 0), RHUMB_E_NOTFOUND);
     EXPECT_EQ(rhumb_topology_export(index.get(), "", nullptr, nullptr, 0), RHUMB_E_INVALID);
     EXPECT_EQ(write(open_graph_only(path_).get(), export_options()), RHUMB_E_UNSUPPORTED);

@@ -63,13 +63,14 @@ std::vector<uint8_t> build(const Variant &variant) {
 
 // Overwrites the fields that differ by design, in all copies of the superblock.
 void mask(std::vector<uint8_t> &bytes) {
-    ASSERT_GE(bytes.size(), RHUMB__BLOCK_BYTES);
+    ASSERT_GE(bytes.size(), RHUMB__CONTENT_OFFSET);
     for (uint32_t slot = 0; slot < RHUMB__SUPERBLOCK_COUNT; slot++) {
         for (uint32_t copy = 0; copy < RHUMB__SUPERBLOCK_COPY_COUNT; copy++) {
             uint8_t *superblock = &bytes[slot * RHUMB__SUPERBLOCK_STRIDE + copy * RHUMB__SUPERBLOCK_COPY_STRIDE];
             memset(superblock + offsetof(rhumb__superblock, crc), 0, sizeof(uint32_t));
             memset(superblock + offsetof(rhumb__superblock, uuid), 0, 16);
             memset(superblock + offsetof(rhumb__superblock, created_unix_ns), 0, sizeof(uint64_t));
+            memset(superblock + offsetof(rhumb__superblock, history), 0, sizeof(uint64_t));
         }
     }
 }
@@ -128,7 +129,7 @@ TEST(DeterminismAcross, AllOrNothingMakesNoDifferenceButTheNumberOfTheLastOperat
     std::vector<uint8_t> first = build(whole), second = build(partial);
     ASSERT_EQ(first.size(), second.size());
     EXPECT_TRUE(
-        std::equal(first.begin() + RHUMB__BLOCK_BYTES, first.end(), second.begin() + RHUMB__BLOCK_BYTES, second.end()));
+        std::equal(first.begin() + RHUMB__CONTENT_OFFSET, first.end(), second.begin() + RHUMB__CONTENT_OFFSET, second.end()));
 }
 
 TEST(DeterminismAcross, AnotherSeedMakesAnotherGraph) {
@@ -139,7 +140,7 @@ TEST(DeterminismAcross, AnotherSeedMakesAnotherGraph) {
     mask(second);
     // The superblock has the seed; the graph is behind it.
     EXPECT_FALSE(
-        std::equal(first.begin() + RHUMB__BLOCK_BYTES, first.end(), second.begin() + RHUMB__BLOCK_BYTES, second.end()));
+        std::equal(first.begin() + RHUMB__CONTENT_OFFSET, first.end(), second.begin() + RHUMB__CONTENT_OFFSET, second.end()));
 }
 
 } // namespace

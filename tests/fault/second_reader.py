@@ -131,22 +131,31 @@ class Index:
         self.read_directory()
         self.read_index_record()
 
+    def superblock_copies(self, slot):
+        """Both copies: (whether it is valid, epoch, stamp, bytes)."""
+        for copy in range(2):
+            begin = slot * 16384 + copy * 81920
+            block = self.data[begin:begin + 4096].ljust(4096, b"\0")
+            has_magic = block[:8] == b"\x89rhumb\r\n"
+            (crc,) = struct.unpack_from("<I", block, 12)
+            (epoch,) = struct.unpack_from("<Q", block, 16)
+            (stamp,) = struct.unpack_from("<Q", block, 112)
+            yield has_magic and crc == crc32c(block[:12] + bytes(4) + block[16:]), has_magic, epoch, stamp, block
+
     def read_superblock(self):
-        newest = None
-        for slot in range(2):
-            for copy in range(2):
-                begin = slot * 16384 + copy * 32768
-                block = self.data[begin:begin + 4096]
-                if len(block) < 4096 or block[:8] != b"\x89rhumb\r\n":
-                    continue
-                (crc,) = struct.unpack_from("<I", block, 12)
-                if crc != crc32c(block[:12] + bytes(4) + block[16:]):
-                    continue
-                (epoch,) = struct.unpack_from("<Q", block, 16)
-                if newest is None or epoch > newest[0]:
-                    newest = (epoch, slot, block)
+        copies = [list(self.superblock_copies(slot)) for slot in range(2)]
+        valid = [max(((epoch, stamp, slot, block) for is_valid, _, epoch, stamp, block in copies[slot] if is_valid),
+                     default=None, key=lambda found: found[:2]) for slot in range(2)]
+        newest = max((found for found in valid if found is not None and found[:1] + found[2:3] != (0, 0)),
+                     default=None, key=lambda found: found[:2])
         demand(newest is not None, "no superblock counts")
-        self.epoch, slot, block = newest
+        self.epoch, _, slot, block = newest
+        other = valid[1 - slot]
+        if other is None:
+            was_older = [True for _, has_magic, epoch, _, _ in copies[1 - slot] if has_magic and epoch + 1 == self.epoch]
+            demand(len(was_older) > 0, "a newer version may be lost")
+        else:
+            demand(other[0] > 0 or slot == 0 or self.epoch == 1, "a newer version may be lost")
         (version,) = struct.unpack_from("<I", block, 8)
         demand(version == 2, "format version %d" % version)
         _, features_read, features_incompatible = struct.unpack_from("<QQQ", block, 24)
@@ -158,11 +167,12 @@ class Index:
         (self.file_bytes, self.directory_offset, self.root_bytes, self.root_crc,
          self.directory_bytes) = struct.unpack_from("<QQIIQ", block, 80)
         demand(self.file_bytes <= len(self.data), "the file is too short")
-        demand(self.directory_offset % self.BLOCK == 0 and self.BLOCK <= self.directory_offset <= self.file_bytes,
+        demand(self.directory_offset % self.BLOCK == 0 and 2 * self.BLOCK <= self.directory_offset <= self.file_bytes,
                "directory offset")
         demand(64 <= self.root_bytes <= self.directory_bytes <= self.file_bytes - self.directory_offset,
                "directory length")
-        demand(not any(block[112:512]) and not any(block[512 + 392:]), "reserved bytes are zero in this version")
+        self.history, self.log_generation, self.log_expected = struct.unpack_from("<QQI", block, 120)
+        demand(not any(block[140:512]) and not any(block[512 + 392:]), "reserved bytes are zero in this version")
         self.client = block[512:]
 
     def read_directory(self):
@@ -448,7 +458,7 @@ class Index:
 class Log:
     """The valid operations after the newest version of an index."""
 
-    RECORDS = 16384
+    RECORDS = 98304
     HEADER = 40
     INSERT, UPSERT, DELETE, BEGIN, COMMIT = range(1, 6)
     LSN_MAX = 1 << 62
@@ -457,42 +467,53 @@ class Log:
         self.index = index
         self.records = []  # (offset, lsn, type, batch, payload) of the valid ones
         self.exists = os.path.exists(path)
+        demand(self.exists or index.log_expected == 0, "the log is missing")
         if self.exists:
             with open(path, "rb") as file:
                 self.data = file.read()
-            self.exists = self.read_header()
-        if self.exists:
+            self.read_header()
             demand(self.uuid == index.uuid, "another index's log")
+            demand(index.history in (self.history, self.previous_history), "another history")
+            demand(self.history != index.history or self.generation >= index.log_generation, "an older log")
             demand(self.first_lsn <= index.lsn + 1, "operations are missing")
             self.read_records()
             self.look_for_damage()
+            last = self.first_lsn + len(self.records) - 1
+            demand(self.history == index.history or last <= self.history_lsn, "another history")
+
+    def header_copies(self, slot):
+        """Both copies: (whether it is valid, whether it has the magic, version, generation, bytes)."""
+        for copy in range(2):
+            begin = slot * 4096 + copy * 81920
+            block = self.data[begin:begin + 4096].ljust(4096, b"\0")
+            has_magic = block[:8] == b"\x89rhlog\r\n"
+            version, crc, generation = struct.unpack_from("<IIQ", block, 8)
+            is_valid = has_magic and crc == crc32c(block[:12] + bytes(4) + block[16:])
+            yield is_valid, has_magic, version, generation, block
 
     def read_header(self):
-        copies = [self.data[begin:begin + 4096] for begin in range(0, self.RECORDS, 4096)]
-        newest = None
-        if len(self.data) >= self.RECORDS:
-            for place, copy in enumerate(copies):
-                crc, generation = struct.unpack_from("<IQ", copy, 12)
-                if copy[:8] != b"\x89rhlog\r\n" or crc != crc32c(copy[:12] + bytes(4) + copy[16:]):
-                    continue
-                if newest is None or generation > newest[0]:
-                    newest = (generation, place, copy)
+        copies = [list(self.header_copies(slot)) for slot in range(2)]
+        valid = [max(((generation, slot, block) for is_valid, _, _, generation, block in copies[slot] if is_valid),
+                     default=None, key=lambda found: found[0]) for slot in range(2)]
+        newest = max((found for found in valid if found is not None), default=None, key=lambda found: found[0])
         if newest is None:
-            for copy in copies:
-                demand(copy[:8] != b"\x89rhlog\r\n" or len(copy) < 12 or struct.unpack_from("<I", copy, 8)[0] <= 1,
-                       "a newer log")
-            demand(len(self.data) <= self.RECORDS, "a log without headers")
-            return False
-        generation, place, copy = newest
-        demand(struct.unpack_from("<I", copy, 8) == (1,), "a newer log")
-        demand(generation <= self.LSN_MAX and generation % 2 == place // 2, "generation of the log's header")
-        self.uuid = copy[24:40].hex()
-        self.salt, self.first_offset, self.first_lsn, self.first_previous_crc = struct.unpack_from("<QQQI", copy, 40)
+            demand(not any(has_magic and version > 2 for _, has_magic, version, _, _ in copies[0] + copies[1]),
+                   "a newer log")
+        demand(newest is not None, "a log without headers")
+        self.generation, slot, block = newest
+        demand(struct.unpack_from("<I", block, 8) == (2,), "a newer log")
+        demand(len(self.data) >= self.RECORDS, "a log that has been cut short")
+        demand(self.generation <= self.LSN_MAX and self.generation % 2 == slot, "generation of the log's header")
+        was_older = [True for _, has_magic, _, generation, _ in copies[1 - slot]
+                     if has_magic and generation + 1 == self.generation]
+        demand(valid[1 - slot] is not None or len(was_older) > 0, "a newer header may be lost")
+        self.uuid = block[24:40].hex()
+        self.salt, self.first_offset, self.first_lsn, self.first_previous_crc = struct.unpack_from("<QQQI", block, 40)
+        self.history, self.previous_history, self.history_lsn = struct.unpack_from("<QQQ", block, 72)
         demand(self.first_offset >= self.RECORDS and self.first_offset % 8 == 0, "where the log begins")
         demand(1 <= self.first_lsn <= self.LSN_MAX, "where the log begins")
-        demand(not any(copy[68:]), "reserved bytes are zero in this version")
+        demand(not any(block[68:72]) and not any(block[96:]), "reserved bytes are zero in this version")
         self.seed = (self.salt ^ self.salt >> 32) & 0xFFFFFFFF
-        return True
 
     def record(self, offset):
         """The fields of a record whose crc is right, and its end; or None."""

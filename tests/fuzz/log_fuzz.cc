@@ -86,12 +86,28 @@ rhumb_status see(void *context, const rhumb__log_record *record) {
     return RHUMB_OK;
 }
 
+rhumb__log_owner index_says; // the superblock's word on the log, which announcements change
+
+rhumb_status announce(void *, uint64_t history, uint64_t generation, bool expected) {
+    index_says.history = history;
+    index_says.log_generation = generation;
+    index_says.log_expected = expected;
+    return RHUMB_OK;
+}
+
+rhumb__log_owner owner(uint64_t checkpoint_lsn) {
+    rhumb__log_owner owner = index_says;
+    memset(owner.uuid, 7, sizeof owner.uuid);
+    owner.checkpoint_lsn = checkpoint_lsn;
+    return owner;
+}
+
 rhumb_status open_log(uint64_t checkpoint_lsn, rhumb__log **log_out) {
     rhumb__log_spec spec = {};
     spec.backend = &rhumb_test::io_fault_backend; // its syncs cost nothing
     spec.index_path = folder().index_path.c_str();
-    memset(spec.uuid, 7, sizeof spec.uuid);
-    spec.checkpoint_lsn = checkpoint_lsn;
+    spec.owner = owner(checkpoint_lsn);
+    spec.announce = announce;
     spec.durability = RHUMB_DURABILITY_FULL;
     return rhumb__log_open(&spec, log_out);
 }
@@ -208,11 +224,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t byte_count) {
     const FileImage image = FileImage::unpack(bytes + 8, byte_count - 8, kLengthMax);
     require(image.save(folder().log_path), "a file");
 
-    uint8_t uuid[16];
-    memset(uuid, 7, sizeof uuid);
+    // The index mostly knows the log's history, or the one before.
+    const rhumb__log_header newest = LogImage(image.bytes()).newest();
+    index_says = {};
+    index_says.history = checkpoint_lsn % 3 == 0 ? newest.previous_history : newest.history;
+    const rhumb__log_owner index = owner(checkpoint_lsn);
     rhumb__log_report report;
     const rhumb_status examined =
-        rhumb__log_examine(&rhumb__io_plain, folder().index_path.c_str(), uuid, checkpoint_lsn, &report);
+        rhumb__log_examine(&rhumb__io_plain, folder().index_path.c_str(), &index, false, &report);
     require(examined == RHUMB_OK, "an examination of any bytes");
     rhumb__log *log = nullptr;
     const rhumb_status opened = open_log(checkpoint_lsn, &log);

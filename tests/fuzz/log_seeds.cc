@@ -86,7 +86,7 @@ int main(int argument_count, char **arguments) {
         unlink(log_path.c_str());
         rhumb__log_spec spec = {};
         spec.index_path = path.c_str();
-        memset(spec.uuid, 7, sizeof spec.uuid);
+        memset(spec.owner.uuid, 7, sizeof spec.owner.uuid);
         rhumb__log *log = nullptr;
         failed = rhumb__log_open(&spec, &log) != RHUMB_OK;
         if (!failed) seed.write(log);

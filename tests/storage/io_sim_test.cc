@@ -164,16 +164,23 @@ TEST_F(SimDisk, NamesNeedTheirDirectorySynced) {
     EXPECT_EQ(outcomes(SimTear::kSectors), Outcomes{"-"});
 }
 
-TEST_F(SimDisk, ARenameReplacesInOneStep) {
+TEST_F(SimDisk, ARenameTakesAFreeNameInOneStep) {
     const std::string from = "/sim/new";
-    Handle old_io(&io_sim_backend, kPath, RHUMB__IO_CREATE);
-    Handle new_io(&io_sim_backend, from, RHUMB__IO_CREATE);
-    ASSERT_EQ(new_io.status(), RHUMB_OK);
-    put(old_io, 0, 1, 'a');
-    put(new_io, 0, 1, 'b');
-    make_durable(old_io);
-    make_durable(new_io);
-    ASSERT_EQ(rhumb__io_rename(&io_sim_backend, from.c_str(), kPath), RHUMB_OK);
+    Handle io(&io_sim_backend, from, RHUMB__IO_CREATE);
+    ASSERT_EQ(io.status(), RHUMB_OK);
+    put(io, 0, 1, 'b');
+    make_durable(io);
+    {
+        Handle other(&io_sim_backend, kPath, RHUMB__IO_CREATE);
+        ASSERT_EQ(other.status(), RHUMB_OK);
+        EXPECT_EQ(rhumb__io_take_name(io, kPath), RHUMB_E_EXISTS);
+        bool is_at = true;
+        EXPECT_EQ(rhumb__io_is_at(io, kPath, &is_at), RHUMB_OK);
+        EXPECT_FALSE(is_at);
+        ASSERT_EQ(rhumb__io_remove(&io_sim_backend, kPath), RHUMB_OK);
+        ASSERT_EQ(rhumb__io_sync_directory(&io_sim_backend, kPath), RHUMB_OK);
+    }
+    ASSERT_EQ(rhumb__io_take_name(io, kPath), RHUMB_OK);
     EXPECT_EQ(letters(sim_file_bytes(kPath)), "b");
     EXPECT_FALSE(sim_file_exists(from));
     // A new file of the old name can only be there if the rename is.
@@ -185,9 +192,12 @@ TEST_F(SimDisk, ARenameReplacesInOneStep) {
     SimRecording recording = sim_recording();
     for (uint64_t seed = 0; seed < kSeedCount; seed++) {
         const SimImage image = recording.crash(recording.size(), seed, SimTear::kSectors);
-        found.insert(letters(image.files.at(kPath)) + (image.files.count(from) ? letters(image.files.at(from)) : "-"));
+        const auto shown = [&image](const std::string &path) {
+            return image.files.count(path) ? letters(image.files.at(path)) : "-";
+        };
+        found.insert(shown(kPath) + shown(from));
     }
-    EXPECT_EQ(found, (std::set<std::string>{"ab", "b-", "bc"}));
+    EXPECT_EQ(found, (std::set<std::string>{"-b", "b-", "bc"}));
 }
 
 TEST_F(SimDisk, ASyncDoesNotCoverWritesInFlightOfAnotherHandle) {
@@ -282,7 +292,6 @@ TEST_F(SimDisk, OpensAndFailsLikeAFile) {
     EXPECT_EQ(rhumb__io_open(&io_sim_backend, kPath, RHUMB__IO_READ, &none), RHUMB_E_NOTFOUND);
     EXPECT_EQ(rhumb__io_open(&io_sim_backend, "", RHUMB__IO_CREATE, &none), RHUMB_E_NOTFOUND);
     EXPECT_EQ(rhumb__io_remove(&io_sim_backend, kPath), RHUMB_E_NOTFOUND);
-    EXPECT_EQ(rhumb__io_rename(&io_sim_backend, kPath, "/sim/b"), RHUMB_E_NOTFOUND);
     Handle io(&io_sim_backend, kPath, RHUMB__IO_CREATE);
     ASSERT_EQ(io.status(), RHUMB_OK);
     EXPECT_EQ(rhumb__io_open(&io_sim_backend, kPath, RHUMB__IO_CREATE, &none), RHUMB_E_EXISTS);

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <atomic>
@@ -401,13 +402,58 @@ TEST_P(IoBackend, ReadsMapsAndLockTestsRunConcurrentlyWithAWriter) {
     EXPECT_EQ(failure_count, 0u);
 }
 
+// Neither more nor fewer may use a file that is made beside another, not even while it is being made.
+TEST_P(IoBackend, AFileIsCreatedForThoseWhoMayUseAnother) {
+    put_file(path_, "model");
+    const auto permissions_of = [](const std::string &path) {
+        struct stat info = {};
+        EXPECT_EQ(stat(path.c_str(), &info), 0);
+        return info.st_mode & 0777;
+    };
+    for (const mode_t permissions : {0600, 0640, 0644, 0664, 0400}) {
+        const std::string made = directory_.file("made");
+        ASSERT_EQ(chmod(path_.c_str(), permissions), 0);
+        Handle model(backend_, path_, RHUMB__IO_READ);
+        ASSERT_EQ(model.status(), RHUMB_OK);
+        const rhumb__io_access access = rhumb__io_access_get(model);
+        EXPECT_TRUE(access.known);
+        rhumb__io *io = nullptr;
+        ASSERT_EQ(rhumb__io_create_like(backend_, made.c_str(), &access, &io), RHUMB_OK);
+        EXPECT_EQ(permissions_of(made), permissions);
+        rhumb__io_close(io);
+        ASSERT_EQ(rhumb__io_remove(backend_, made.c_str()), RHUMB_OK);
+    }
+    const std::string secret = directory_.file("secret");
+    Handle made(backend_, secret, RHUMB__IO_CREATE_PRIVATE);
+    EXPECT_EQ(permissions_of(secret), 0600u);
+}
+
 TEST_P(IoBackend, RenamesRemovesAndSyncsDirectories) {
     const std::string other = directory_.file("other");
     put_file(path_, "new");
-    put_file(other, "to be replaced");
-    EXPECT_EQ(rhumb__io_rename(backend_, path_.c_str(), other.c_str()), RHUMB_OK);
-    EXPECT_EQ(file_bytes(other).size(), 3u);
-    EXPECT_EQ(rhumb__io_rename(backend_, path_.c_str(), other.c_str()), RHUMB_E_NOTFOUND);
+    put_file(other, "not to be replaced");
+    {
+        Handle io(backend_, path_, RHUMB__IO_WRITE);
+        ASSERT_EQ(io.status(), RHUMB_OK);
+        bool is_at = false;
+        EXPECT_EQ(rhumb__io_take_name(io, other.c_str()), RHUMB_E_EXISTS);
+        EXPECT_EQ(file_bytes(other).size(), 18u);
+        EXPECT_EQ(rhumb__io_is_at(io, path_.c_str(), &is_at), RHUMB_OK);
+        EXPECT_TRUE(is_at);
+        EXPECT_EQ(rhumb__io_is_at(io, other.c_str(), &is_at), RHUMB_OK);
+        EXPECT_FALSE(is_at);
+        EXPECT_EQ(rhumb__io_remove_own(io, other.c_str()), RHUMB_OK);
+        EXPECT_TRUE(std::filesystem::exists(other)) << "it is another file";
+        EXPECT_EQ(rhumb__io_remove(backend_, other.c_str()), RHUMB_OK);
+        EXPECT_EQ(rhumb__io_take_name(io, other.c_str()), RHUMB_OK);
+        EXPECT_STREQ(static_cast<rhumb__io *>(io)->path, other.c_str());
+        EXPECT_EQ(file_bytes(other).size(), 3u);
+        EXPECT_EQ(rhumb__io_is_at(io, path_.c_str(), &is_at), RHUMB_OK);
+        EXPECT_FALSE(is_at) << "nothing is there";
+        EXPECT_EQ(rhumb__io_remove(backend_, other.c_str()), RHUMB_OK);
+        EXPECT_EQ(rhumb__io_take_name(io, path_.c_str()), RHUMB_E_NOTFOUND);
+        put_file(other, "of this name again");
+    }
     EXPECT_EQ(rhumb__io_sync_directory(backend_, other.c_str()), RHUMB_OK);
     EXPECT_EQ(rhumb__io_remove(backend_, other.c_str()), RHUMB_OK);
     EXPECT_EQ(rhumb__io_remove(backend_, other.c_str()), RHUMB_E_NOTFOUND);

@@ -27,6 +27,7 @@ struct Truth {
     uint64_t checkpoint_lsn = 0;
     uint64_t acknowledged_lsn = 0;
     std::map<uint64_t, uint64_t> tags; // by LSN
+    rhumb__log_owner index = {};       // what the index says of the log
 };
 
 // What was true once the disk had got this far.
@@ -34,18 +35,21 @@ struct Moment {
     uint64_t position;
     uint64_t checkpoint_lsn;
     uint64_t acknowledged_lsn;
+    rhumb__log_owner index;
 };
 
 class Life {
   public:
     Life(const Truth &truth, uint64_t number, rhumb_durability durability)
         : truth_(truth), number_(number), durability_(durability) {
+        index_at(kPath) = truth.index;
         note();
     }
 
     // Opens the log and checks what is found. What is not found has never been acknowledged, and is given up.
     ::testing::AssertionResult open() {
         Settings settings = after(truth_.checkpoint_lsn);
+        settings.announced = [this] { note(); };
         settings.backend = &io_sim_backend;
         settings.durability = durability_;
         const rhumb_status status = log_.open(kPath, settings);
@@ -98,6 +102,7 @@ class Life {
             if (moment.position > position) break;
             truth.checkpoint_lsn = moment.checkpoint_lsn;
             truth.acknowledged_lsn = moment.acknowledged_lsn;
+            truth.index = moment.index;
         }
         return truth;
     }
@@ -106,7 +111,8 @@ class Life {
     void note() {
         if (log_.get() != nullptr)
             truth_.acknowledged_lsn = std::max(truth_.acknowledged_lsn, rhumb__log_durable_lsn(log_));
-        moments_.push_back({sim_position(), truth_.checkpoint_lsn, truth_.acknowledged_lsn});
+        truth_.index = index_at(kPath);
+        moments_.push_back({sim_position(), truth_.checkpoint_lsn, truth_.acknowledged_lsn, truth_.index});
     }
 
     bool append(uint64_t count, bool wait) {

@@ -43,6 +43,8 @@ class LogFault : public LogTest {
     // A log with operations 1 to 8 and a checkpoint at 2.
     void prepare() {
         unlink(log_path_.c_str());
+        unlink((log_path_ + "-creating").c_str());
+        index_at(path_) = {};
         if (!existing_) return;
         Log log;
         ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
@@ -293,15 +295,14 @@ TEST_F(LogFault, FailsCleanlyAtEveryAllocation) {
 TEST_F(LogFault, ExaminingFailsCleanlyWithoutMemoryOrReading) {
     existing_ = true;
     ASSERT_NO_FATAL_FAILURE(prepare());
-    uint8_t uuid[16];
-    memset(uuid, 7, sizeof uuid);
+    const rhumb__log_owner owner = owner_at(path_, 2);
     rhumb__log_report report;
     bool exists = false;
     uint64_t n = 0;
     for (rhumb_status status = RHUMB_E_NOMEM; status != RHUMB_OK;) {
         ASSERT_LT(++n, 50u);
         rhumb__alloc_fail_after(n, false);
-        status = rhumb__log_examine(&rhumb__io_plain, path_.c_str(), uuid, 2, &report);
+        status = rhumb__log_examine(&rhumb__io_plain, path_.c_str(), &owner, false, &report);
         rhumb__alloc_fail_after(0, false);
         EXPECT_TRUE(status == RHUMB_OK || status == RHUMB_E_NOMEM);
     }
@@ -313,7 +314,7 @@ TEST_F(LogFault, ExaminingFailsCleanlyWithoutMemoryOrReading) {
         ASSERT_LT(++n, 50u);
         fault.call_number = n;
         io_fault_arm(fault);
-        status = rhumb__log_examine(&io_fault_backend, path_.c_str(), uuid, 2, &report);
+        status = rhumb__log_examine(&io_fault_backend, path_.c_str(), &owner, false, &report);
         EXPECT_TRUE(status == RHUMB_OK || status == RHUMB_E_IO) << rhumb__error_last()->message;
     }
     EXPECT_GE(n, 6u);

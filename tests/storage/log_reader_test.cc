@@ -20,9 +20,7 @@ class LogReader : public LogTest {
     rhumb_status read(rhumb__log_read_mode mode, uint64_t checkpoint_lsn, uint8_t uuid_byte = 7) {
         close();
         EXPECT_EQ(rhumb__log_open_to_read(&rhumb__io_plain, path_.c_str(), &io_), RHUMB_OK);
-        rhumb__log_owner owner = {};
-        memset(owner.uuid, uuid_byte, sizeof owner.uuid);
-        owner.checkpoint_lsn = checkpoint_lsn;
+        const rhumb__log_owner owner = owner_at(path_, checkpoint_lsn, uuid_byte);
         return rhumb__log_read(io_, &owner, mode, &reading_);
     }
     // A batch of two operations and its commit, numbers 1 to 4, then single operations.
@@ -48,7 +46,6 @@ TEST_F(LogReader, BothModesAgreeOnASoundLog) {
     ASSERT_NO_FATAL_FAILURE(write_batch_and(3));
     for (const rhumb__log_read_mode mode : {RHUMB__LOG_READ_STRICT, RHUMB__LOG_READ_LENIENT}) {
         ASSERT_EQ(read(mode, 0), RHUMB_OK) << rhumb__error_last()->message;
-        EXPECT_TRUE(reading_.exists);
         EXPECT_TRUE(reading_.follows);
         EXPECT_EQ(reading_.error.status, RHUMB_OK);
         EXPECT_EQ(reading_.scan.record_count, 7u);
@@ -87,7 +84,6 @@ TEST_F(LogReader, LenientReadsALogThatBeginsTooLate) {
     }
     EXPECT_EQ(read(RHUMB__LOG_READ_STRICT, 8), RHUMB_E_LOG);
     ASSERT_EQ(read(RHUMB__LOG_READ_LENIENT, 8), RHUMB_OK);
-    EXPECT_TRUE(reading_.exists);
     EXPECT_FALSE(reading_.follows);
     EXPECT_EQ(reading_.error.status, RHUMB_E_LOG);
     EXPECT_EQ(reading_.scan.operation_count, 3u);

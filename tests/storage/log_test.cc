@@ -40,7 +40,12 @@ TEST_F(LogTest, TheFileHasTheDocumentedLayout) {
     const rhumb__log_header header = image.newest();
     EXPECT_EQ(header.generation, 1u);
     EXPECT_EQ(header.first_lsn, 42u);
-    EXPECT_EQ(header.first_offset, 16384u);
+    EXPECT_EQ(header.first_offset, 98304u);
+    EXPECT_NE(header.history, 0u);
+    EXPECT_EQ(header.previous_history, 0u);
+    EXPECT_EQ(header.history_lsn, 41u);
+    EXPECT_EQ(index_at(path_).history, header.history);
+    EXPECT_TRUE(index_at(path_).log_expected);
     EXPECT_EQ(header.first_previous_crc, 0u);
     const std::vector<LogImage::Place> records = image.records();
     ASSERT_EQ(records.size(), 4u);
@@ -54,7 +59,7 @@ TEST_F(LogTest, TheFileHasTheDocumentedLayout) {
         EXPECT_EQ(record.batch, i < 2 ? 0 : begin);
         previous_crc = record.crc;
     }
-    EXPECT_EQ(rhumb__log_stats_get(log).bytes, image.bytes.size() - 16384);
+    EXPECT_EQ(rhumb__log_stats_get(log).bytes, image.bytes.size() - 98304);
 }
 
 TEST_F(LogTest, NumberingContinuesOverReopening) {
@@ -133,7 +138,7 @@ TEST_F(LogTest, ACutKeepsLaterOperations) {
     EXPECT_EQ(header.salt, salt);
     EXPECT_EQ(rhumb__log_stats_get(log).bytes, rhumb__log_mark_now(log).offset - mark.offset);
     EXPECT_TRUE(is_range(replay_again(300), 301, 320));
-    EXPECT_EQ(LogImage::load(log_path_).bytes[16384 + 8], 0) << "the space has been given back";
+    EXPECT_EQ(LogImage::load(log_path_).bytes[98304 + 8], 0) << "the space has been given back";
     ASSERT_EQ(log.add_durably(5), RHUMB_OK);
     EXPECT_TRUE(is_range(replay_again(305), 306, 325));
     Log older;
@@ -149,14 +154,15 @@ TEST_F(LogTest, AnEmptiedLogRestartsUnderAnotherSalt) {
     const LogImage before = LogImage::load(log_path_);
     ASSERT_EQ(log.cut_now(), RHUMB_OK) << rhumb__error_last()->message;
     LogImage emptied = LogImage::load(log_path_);
-    EXPECT_EQ(emptied.bytes.size(), 16384u);
+    EXPECT_EQ(emptied.bytes.size(), 98304u);
     EXPECT_EQ(emptied.newest().first_lsn, 11u);
     EXPECT_NE(emptied.newest().salt, before.newest().salt);
     EXPECT_EQ(rhumb__log_stats_get(log).bytes, 0u);
     EXPECT_TRUE(replay_again(10).empty());
 
     // Old records that are still in the file are not taken for new ones.
-    emptied.bytes.insert(emptied.bytes.end(), before.bytes.begin() + 16384, before.bytes.end());
+    emptied.bytes.insert(emptied.bytes.end(), before.bytes.begin() + 98304, before.bytes.end());
+    index_at(path_ + "2") = index_at(path_);
     for (uint64_t first_lsn = 1; first_lsn <= 11; first_lsn += 10) {
         rhumb__log_header header = emptied.newest();
         header.first_lsn = first_lsn;
@@ -233,7 +239,8 @@ TEST_F(LogTest, AFullBufferIsWrittenBeforeMoreIsReserved) {
     ASSERT_EQ(rhumb__log_reserve(log, 200), RHUMB_OK);
     for (uint64_t lsn = 1; lsn <= 30; lsn++) ASSERT_EQ(log.append(RHUMB__LOG_UPSERT, 0, large), lsn);
     const std::string calls = calls_of(recorder.take());
-    EXPECT_NE(calls.find("write write write write sync sync_directory write"), std::string::npos) << calls;
+    EXPECT_NE(calls.find("write write write write resize sync take_name sync_directory write"), std::string::npos)
+        << calls;
     EXPECT_EQ(calls.find("sync", calls.find("sync_directory") + 5), std::string::npos) << "records were synced";
     const std::vector<uint8_t> small(100, 1);
     const rhumb__log_operation operation = {RHUMB__LOG_DELETE, 0, small.data(), 100, nullptr, 0};
@@ -301,11 +308,8 @@ TEST_F(LogTest, TheFirstRecordFollowsADurableFile) {
     Log log;
     ASSERT_EQ(log.open(path_, settings), RHUMB_OK);
     ASSERT_EQ(log.add_durably(2), RHUMB_OK);
-    EXPECT_EQ(calls_of(recorder.take()), "open write write write write sync sync_directory write sync write sync");
-    io_test::put_file(log_path_, "cut short");
-    ASSERT_EQ(log.open(path_, settings), RHUMB_OK);
-    ASSERT_EQ(log.add_durably(1), RHUMB_OK);
-    EXPECT_EQ(calls_of(recorder.take()), "open remove open write write write write sync sync_directory write sync");
+    EXPECT_EQ(calls_of(recorder.take()), "open write write write write resize sync take_name sync_directory write sync "
+                                         "write sync");
 }
 
 TEST_F(LogTest, RecordsFoundAtOpenAreWrittenAgainBeforeNewOnes) {
@@ -329,13 +333,17 @@ TEST_F(LogTest, RecordsFoundAtOpenAreWrittenAgainBeforeNewOnes) {
     EXPECT_EQ(calls_of(recorder.take()), "open");
     ASSERT_EQ(log.add_durably(1), RHUMB_OK);
     const std::vector<Event> events = recorder.take();
-    ASSERT_EQ(calls_of(events), "resize write write write write sync sync_directory write sync");
-    EXPECT_EQ(events[0].offset, end);
-    EXPECT_EQ(events[1].offset, 16384u);
-    EXPECT_EQ(events[2].offset, 16384u + events[1].byte_count);
-    EXPECT_EQ(events[2].offset + events[2].byte_count, end);
-    EXPECT_EQ(events[3].offset, 8192u) << "the header's slot";
-    EXPECT_EQ(events[7].offset, end);
+    // Both copies of the header that was found, the records, both copies of the next header, the new record.
+    ASSERT_EQ(calls_of(events), "write sync write resize write write write sync write sync_directory write sync");
+    EXPECT_EQ(events[0].offset, 4096u);
+    EXPECT_EQ(events[2].offset, 4096u + 81920u);
+    EXPECT_EQ(events[3].offset, end);
+    EXPECT_EQ(events[4].offset, 98304u);
+    EXPECT_EQ(events[5].offset, 98304u + events[4].byte_count);
+    EXPECT_EQ(events[5].offset + events[5].byte_count, end);
+    EXPECT_EQ(events[6].offset, 0u);
+    EXPECT_EQ(events[8].offset, 81920u);
+    EXPECT_EQ(events[10].offset, end);
     EXPECT_EQ(rhumb__log_durable_lsn(log), 4u);
     EXPECT_EQ(replay_again(0).size(), 4u);
 
@@ -343,6 +351,37 @@ TEST_F(LogTest, RecordsFoundAtOpenAreWrittenAgainBeforeNewOnes) {
     ASSERT_EQ(log.open(path_, settings), RHUMB_OK);
     ASSERT_EQ(rhumb__log_sync(log), RHUMB_OK);
     EXPECT_EQ(rhumb__log_durable_lsn(log), 4u);
+}
+
+// What later records report as synced is on the disk, however much it is; the first operation does not wait for it.
+TEST_F(LogTest, RecordsThatAreReportedAsSyncedAreNotWrittenAgain) {
+    {
+        Log log;
+        ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
+        for (uint64_t lsn = 1; lsn <= 40; lsn++) {
+            ASSERT_EQ(log.append(RHUMB__LOG_INSERT, 0, std::vector<uint8_t>(100000, 1)), lsn);
+            if (lsn % 4 == 0) {
+                ASSERT_EQ(rhumb__log_sync(log), RHUMB_OK);
+            }
+        }
+    }
+    const LogImage before = LogImage::load(log_path_);
+    Recorder recorder;
+    Settings settings;
+    settings.backend = recorder.backend();
+    Log log;
+    ASSERT_EQ(log.open(path_, settings), RHUMB_OK);
+    ASSERT_EQ(log.replay().size(), 40u);
+    recorder.take();
+    ASSERT_EQ(log.add_durably(1), RHUMB_OK);
+    uint64_t written_bytes = 0;
+    for (const Event &event : recorder.take()) {
+        if (event.call == "write") written_bytes += event.byte_count;
+    }
+    EXPECT_LT(written_bytes, 1500000u) << "three groups of four at most";
+    EXPECT_GT(written_bytes, 400000u) << "the last group is reported by none";
+    const LogImage image = LogImage::load(log_path_);
+    EXPECT_TRUE(std::equal(before.bytes.begin() + 98304, before.bytes.end(), image.bytes.begin() + 98304));
 }
 
 TEST_F(LogTest, RecordsFoundAtOpenMustNotChangeBeforeTheyAreMadeDurable) {
@@ -354,10 +393,130 @@ TEST_F(LogTest, RecordsFoundAtOpenMustNotChangeBeforeTheyAreMadeDurable) {
     Log log;
     ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
     LogImage image = LogImage::load(log_path_);
-    image.bytes[16384 + 60] ^= 1; // as when the page cache has dropped what a failed sync left in it
+    image.bytes[image.records()[2].offset + 60] ^= 1; // as when the page cache has dropped what a failed sync left in it
     ASSERT_TRUE(image.save(log_path_));
     EXPECT_EQ(log.add_durably(1), RHUMB_E_FATAL);
     EXPECT_EQ(rhumb__log_durable_lsn(log), 0u);
+}
+
+// ---- histories ----
+
+TEST_F(LogTest, EachOpeningThatWritesHasAHistoryOfItsOwn) {
+    uint64_t previous = 0;
+    for (uint64_t round = 0; round < 4; round++) {
+        Log log;
+        ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
+        EXPECT_EQ(index_at(path_).history, previous) << "not before it writes";
+        ASSERT_EQ(log.add_durably(3), RHUMB_OK);
+        const rhumb__log_header header = LogImage::load(log_path_).newest();
+        EXPECT_EQ(index_at(path_).history, header.history);
+        EXPECT_EQ(header.previous_history, previous);
+        EXPECT_EQ(header.history_lsn, round * 3);
+        EXPECT_NE(header.history, previous);
+        ASSERT_EQ(log.add_durably(1), RHUMB_OK);
+        EXPECT_EQ(LogImage::load(log_path_).newest().generation, header.generation);
+        previous = header.history;
+        ASSERT_EQ(log.close(), RHUMB_OK);
+        LogImage image = LogImage::load(log_path_);
+        image.bytes.resize(image.records()[round * 3 + 3].offset);
+        ASSERT_TRUE(image.save(log_path_)); // as many as expected above
+    }
+}
+
+// Copies of an index and its log that have gone on separately.
+TEST_F(LogTest, ALogOfAnotherHistoryIsRefused) {
+    {
+        Log log;
+        ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
+        ASSERT_EQ(log.add_durably(3), RHUMB_OK);
+    }
+    const LogImage common = LogImage::load(log_path_);
+    const rhumb__log_owner common_index = index_at(path_);
+    LogImage images[2];
+    rhumb__log_owner indexes[2];
+    for (int i = 0; i < 2; i++) {
+        ASSERT_TRUE(common.save(log_path_));
+        index_at(path_) = common_index;
+        Log log;
+        ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
+        ASSERT_EQ(log.add_durably(2), RHUMB_OK);
+        ASSERT_EQ(log.close(), RHUMB_OK);
+        images[i] = LogImage::load(log_path_);
+        indexes[i] = index_at(path_);
+    }
+    const auto open_with = [this](const LogImage &log_image, const rhumb__log_owner &index) {
+        EXPECT_TRUE(log_image.save(log_path_));
+        index_at(path_) = index;
+        Log log;
+        return log.open(path_, {});
+    };
+    for (int i = 0; i < 2; i++) {
+        EXPECT_EQ(open_with(images[i], indexes[i]), RHUMB_OK);
+        EXPECT_EQ(open_with(images[i], indexes[1 - i]), RHUMB_E_LOG);
+        EXPECT_NE(strstr(rhumb__error_last()->message, "separately"), nullptr) << rhumb__error_last()->message;
+        EXPECT_EQ(open_with(images[i], common_index), RHUMB_E_LOG) << "an older copy of the index";
+        EXPECT_EQ(open_with(common, indexes[i]), RHUMB_E_LOG) << "an older copy of the log";
+    }
+    EXPECT_EQ(open_with(common, common_index), RHUMB_OK);
+    unlink(log_path_.c_str());
+    Log log;
+    EXPECT_EQ(log.open(path_, {}), RHUMB_E_LOG);
+    EXPECT_NE(strstr(rhumb__error_last()->message, "discard_log"), nullptr) << rhumb__error_last()->message;
+}
+
+// A crash after the log has its new header and before the index knows of it: the log has no record of that history.
+TEST_F(LogTest, AHistoryThatTheIndexDoesNotKnowYetIsTheNext) {
+    rhumb__log_owner index_before;
+    {
+        Log log;
+        ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
+        ASSERT_EQ(log.add_durably(3), RHUMB_OK);
+        index_before = index_at(path_);
+    }
+    {
+        Log log;
+        ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
+        ASSERT_TRUE(rhumb__log_begins_at_once(log));
+        ASSERT_EQ(rhumb__log_begin(log), RHUMB_OK);
+    }
+    EXPECT_NE(index_at(path_).history, index_before.history);
+    index_at(path_) = index_before;
+    Log log;
+    ASSERT_EQ(log.open(path_, {}), RHUMB_OK) << rhumb__error_last()->message;
+    EXPECT_TRUE(is_range(log.replay(), 1, 3));
+    ASSERT_EQ(log.add_durably(2), RHUMB_OK);
+    EXPECT_TRUE(is_range(replay_again(0), 1, 5));
+}
+
+// An older copy of the log, from before a checkpoint within the same opening.
+TEST_F(LogTest, ALogFromBeforeTheLastCheckpointIsRefused) {
+    Log log;
+    ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
+    ASSERT_EQ(log.add_durably(3), RHUMB_OK);
+    const LogImage older = LogImage::load(log_path_);
+    ASSERT_EQ(log.cut_now(), RHUMB_OK);
+    ASSERT_EQ(log.add_durably(2), RHUMB_OK);
+    rhumb__superblock superblock = {};
+    rhumb__log_describe(log, &superblock); // what the next version says
+    EXPECT_EQ(superblock.history, index_at(path_).history);
+    EXPECT_EQ(superblock.log_expected, 1u);
+    index_at(path_).log_generation = superblock.log_generation;
+    ASSERT_EQ(log.close(), RHUMB_OK);
+    EXPECT_TRUE(is_range(replay_again(3), 4, 5));
+    ASSERT_TRUE(older.save(log_path_));
+    EXPECT_EQ(log.open(path_, after(3)), RHUMB_E_LOG);
+}
+
+TEST_F(LogTest, ClosingRemovesNoOtherFileThanItsOwn) {
+    Log log;
+    ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
+    ASSERT_EQ(log.add_durably(2), RHUMB_OK);
+    ASSERT_EQ(log.cut_now(), RHUMB_OK);
+    unlink(log_path_.c_str());
+    io_test::put_file(log_path_, "another index's");
+    EXPECT_EQ(log.close(true), RHUMB_OK);
+    EXPECT_TRUE(file_exists());
+    EXPECT_FALSE(index_at(path_).log_expected);
 }
 
 } // namespace

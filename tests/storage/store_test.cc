@@ -69,12 +69,66 @@ TEST_F(Store, UnpublishedChangesAreGoneAfterClosing) {
     EXPECT_TRUE(holds(writer, published));
 }
 
-TEST_F(Store, AFileWithoutAVersionIsNotAnIndex) {
+TEST_F(Store, AFileHasItsNameWithItsFirstVersion) {
+    const std::string working_path = path_ + "-creating";
+    {
+        Handle writer = create(backend_, path_);
+        store_harness *none = nullptr;
+        EXPECT_EQ(store_harness_open(backend_, path_.c_str(), false, kSpecs.data(), kSpecs.size(), &none),
+                  RHUMB_E_NOTFOUND);
+        EXPECT_EQ(store_harness_open(backend_, working_path.c_str(), false, kSpecs.data(), kSpecs.size(), &none),
+                  RHUMB_E_NOT_AN_INDEX);
+        EXPECT_EQ(store_harness_create(backend_, path_.c_str(), kSpecs.data(), kSpecs.size(), &none), RHUMB_E_EXISTS)
+            << "its creation goes on";
+        EXPECT_EQ(none, nullptr);
+        EXPECT_EQ(access(working_path.c_str(), F_OK), 0);
+    }
+    // Closed without a version, as by a crash: what is left is in nobody's way.
+    EXPECT_EQ(access(working_path.c_str(), F_OK), 0);
     Handle writer = create(backend_, path_);
-    store_harness *reader = nullptr;
-    EXPECT_EQ(store_harness_open(backend_, path_.c_str(), false, kSpecs.data(), kSpecs.size(), &reader),
-              RHUMB_E_NOT_AN_INDEX);
-    EXPECT_EQ(reader, nullptr);
+    Model model(3);
+    ASSERT_EQ(model.publish(writer), RHUMB_OK);
+    EXPECT_NE(access(working_path.c_str(), F_OK), 0);
+    Handle reader = open(backend_, path_, false);
+    EXPECT_EQ(store_harness_superblock(reader)->epoch, 1u);
+}
+
+TEST_F(Store, AFileThatCameMeanwhileIsNotOverwritten) {
+    Handle writer = create(backend_, path_);
+    io_test::put_file(path_, "came meanwhile");
+    Model model(3);
+    EXPECT_EQ(model.publish(writer), RHUMB_E_EXISTS);
+    EXPECT_EQ(io_test::file_bytes(path_).size(), 14u);
+    writer.close();
+    ASSERT_EQ(unlink(path_.c_str()), 0);
+    io_test::put_file(path_ + "-wal", "the log of another index");
+    writer = create(backend_, path_);
+    EXPECT_EQ(model.publish(writer), RHUMB_E_EXISTS);
+    EXPECT_NE(access(path_.c_str(), F_OK), 0);
+    EXPECT_EQ(io_test::file_bytes(path_ + "-wal").size(), 24u);
+}
+
+// What the creation by an earlier build can leave: nothing but zeros. Anything else of that name stays.
+TEST_F(Store, ABlankFileDoesNotBlockItsName) {
+    for (const size_t byte_count : {0, 1, 65536, 131072}) {
+        unlink(path_.c_str());
+        io_test::put_file(path_, std::string(byte_count, '\0'));
+        Handle writer = create(backend_, path_);
+        Model model(3);
+        ASSERT_EQ(model.publish(writer), RHUMB_OK) << byte_count;
+    }
+    for (const std::string &content : {std::string(131073, '\0'), std::string("a"), std::string(5, '\0') + "a"}) {
+        unlink(path_.c_str());
+        io_test::put_file(path_, content);
+        store_harness *none = nullptr;
+        EXPECT_EQ(store_harness_create(backend_, path_.c_str(), kSpecs.data(), kSpecs.size(), &none), RHUMB_E_EXISTS);
+        EXPECT_EQ(io_test::file_bytes(path_).size(), content.size());
+    }
+    unlink(path_.c_str());
+    io_test::put_file(path_ + "-creating", "somebody's notes");
+    store_harness *none = nullptr;
+    EXPECT_EQ(store_harness_create(backend_, path_.c_str(), kSpecs.data(), kSpecs.size(), &none), RHUMB_E_EXISTS);
+    EXPECT_EQ(io_test::file_bytes(path_ + "-creating").size(), 16u);
 }
 
 TEST_F(Store, EpochsIncreaseAndTheClientRecordIsPublished) {
@@ -553,11 +607,11 @@ TEST_F(Store, TheVersionFoundIsMadeDurableBeforeTheNextOne) {
     writer = open(backend_, path_, true);
     const int fd = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
     ASSERT_GE(fd, 0);
-    for (const off_t place : {16384, 49152}) ASSERT_EQ(pwrite(fd, &older[place], 4096, place), 4096);
+    for (const off_t place : {16384, 98304}) ASSERT_EQ(pwrite(fd, &older[place], 4096, place), 4096);
     close(fd);
     ASSERT_EQ(model.publish(writer), RHUMB_OK);
     const std::vector<uint8_t> after = io_test::file_bytes(path_);
-    for (const size_t place : {16384, 49152}) EXPECT_EQ(memcmp(&after[place], &newest[place], 4096), 0) << place;
+    for (const size_t place : {16384, 98304}) EXPECT_EQ(memcmp(&after[place], &newest[place], 4096), 0) << place;
     Handle reader = open(backend_, path_, false);
     EXPECT_EQ(store_harness_superblock(reader)->epoch, 6u);
 }

@@ -160,14 +160,33 @@ rhumb_status fault_remove(const char *path) {
     return rhumb__io_remove(&rhumb__io_plain, path);
 }
 
-rhumb_status fault_rename(const char *from, const char *to) { return rhumb__io_rename(&rhumb__io_plain, from, to); }
+rhumb_status fault_take_name(rhumb__io *io, const char *path) {
+    if (trip(IoCall::kTakeName)) return injected(path, IoCall::kTakeName);
+    FaultHandle *handle = handle_of(io);
+    const rhumb_status status = rhumb__io_take_name(handle->inner, path);
+    if (status != RHUMB_OK) return status;
+    handle->path = path;
+    handle->io.path = handle->path.c_str();
+    return RHUMB_OK;
+}
+
+rhumb_status fault_is_at(rhumb__io *io, const char *path, bool *is_at_out) {
+    if (trip(IoCall::kIsAt)) return injected(path, IoCall::kIsAt);
+    return rhumb__io_is_at(handle_of(io)->inner, path, is_at_out);
+}
+
+void fault_access_get(rhumb__io *io, rhumb__io_access *access) { *access = rhumb__io_access_get(handle_of(io)->inner); }
+
+void fault_access_set(rhumb__io *io, const rhumb__io_access *access) {
+    rhumb__io_access_set(handle_of(io)->inner, access);
+}
 
 } // namespace
 
 const char *io_call_name(IoCall call) {
     static const char *const names[] = {"open",      "size",           "resize", "allocate", "punch", "read",
                                         "write",     "drain",          "sync",   "map",      "lock",  "unlock",
-                                        "lock_test", "sync_directory", "remove", "nothing"};
+                                        "lock_test", "sync_directory", "remove", "take_name", "is_at", "nothing"};
     return names[static_cast<int>(call)];
 }
 
@@ -189,7 +208,8 @@ IoCall io_fault_hit() { return hit; }
 const rhumb__io_backend io_fault_backend = {
     "fault",         fault_open,           fault_close,  fault_size,   fault_resize, fault_allocate, fault_punch,
     fault_read,      fault_write,          fault_drain,  fault_sync,   fault_map,    fault_lock,     fault_unlock,
-    fault_lock_test, fault_sync_directory, fault_remove, fault_rename, nullptr,
+    fault_lock_test, fault_sync_directory, fault_remove, fault_take_name, fault_is_at, fault_access_get,
+    fault_access_set, nullptr,
 };
 
 } // namespace rhumb_test

@@ -28,6 +28,8 @@ enum class IoCall {
     kLockTest,
     kSyncDirectory,
     kRemove,
+    kTakeName,
+    kIsAt,
     kCount
 };
 

@@ -172,8 +172,9 @@ rhumb_status sim_open(const char *path, rhumb__io_mode mode, rhumb__io **io_out)
     const Guard guard(disk().mutex);
     const auto found = disk().names.find(path);
     const bool exists = found != disk().names.end();
-    if (mode == RHUMB__IO_CREATE && exists) return rhumb__fail_errno(EEXIST, path, RHUMB_OFFSET_NONE, "cannot create");
-    if ((mode != RHUMB__IO_CREATE && !exists) || *path == '\0')
+    const bool creates = mode == RHUMB__IO_CREATE || mode == RHUMB__IO_CREATE_PRIVATE;
+    if (creates && exists) return rhumb__fail_errno(EEXIST, path, RHUMB_OFFSET_NONE, "cannot create");
+    if ((!creates && !exists) || *path == '\0')
         return rhumb__fail_errno(ENOENT, path, RHUMB_OFFSET_NONE, "cannot open");
     SimHandle *handle = new SimHandle{};
     handle->path = path;
@@ -332,36 +333,49 @@ rhumb_status sim_sync_directory(const char *path) {
     return RHUMB_OK;
 }
 
-// Removes a name from the disk and records that; `to` is the new name, if any.
-rhumb_status unname(SimEventKind kind, const char *path, const char *to) {
+rhumb_status sim_remove(const char *path) {
     const Guard guard(disk().mutex);
     const auto found = disk().names.find(path);
-    if (found == disk().names.end())
-        return rhumb__fail_errno(ENOENT, path, RHUMB_OFFSET_NONE, "cannot %s", to == nullptr ? "remove" : "rename");
-    const std::shared_ptr<CachedFile> file = found->second;
+    if (found == disk().names.end()) return rhumb__fail_errno(ENOENT, path, RHUMB_OFFSET_NONE, "cannot remove");
     SimEvent event;
-    event.kind = kind;
-    event.file = file->id;
+    event.kind = SimEventKind::kRemove;
+    event.file = found->second->id;
     event.path = path;
     disk().names.erase(found);
-    if (to != nullptr) {
-        event.path_to = to;
-        disk().names[to] = file;
-    }
     record(std::move(event));
     return RHUMB_OK;
 }
 
-rhumb_status sim_remove(const char *path) { return unname(SimEventKind::kRemove, path, nullptr); }
+rhumb_status sim_take_name(rhumb__io *io, const char *path) {
+    const Guard guard(disk().mutex);
+    SimHandle *handle = handle_of(io);
+    const auto found = disk().names.find(handle->path);
+    if (found == disk().names.end() || found->second != handle->file)
+        return rhumb__fail_errno(ENOENT, handle->path.c_str(), RHUMB_OFFSET_NONE, "cannot rename");
+    if (disk().names.count(path) > 0) return rhumb__fail_errno(EEXIST, path, RHUMB_OFFSET_NONE, "cannot rename to this");
+    SimEvent event = event_of(SimEventKind::kRename, handle);
+    event.path_to = path;
+    disk().names.erase(found);
+    disk().names[path] = handle->file;
+    handle->path = path;
+    handle->io.path = handle->path.c_str();
+    record(std::move(event));
+    return RHUMB_OK;
+}
 
-rhumb_status sim_rename(const char *from, const char *to) { return unname(SimEventKind::kRename, from, to); }
+rhumb_status sim_is_at(rhumb__io *io, const char *path, bool *is_at_out) {
+    const Guard guard(disk().mutex);
+    const auto found = disk().names.find(path);
+    *is_at_out = found != disk().names.end() && found->second == handle_of(io)->file;
+    return RHUMB_OK;
+}
 
 } // namespace
 
 const rhumb__io_backend io_sim_backend = {
     "sim",         sim_open,           sim_close,  sim_size,   sim_resize, sim_allocate, sim_punch,
     sim_read,      sim_write,          sim_drain,  sim_sync,   sim_map,    sim_lock,     sim_unlock,
-    sim_lock_test, sim_sync_directory, sim_remove, sim_rename, nullptr,
+    sim_lock_test, sim_sync_directory, sim_remove, sim_take_name, sim_is_at, nullptr, nullptr, nullptr,
 };
 
 // ---- for tests ----

@@ -51,7 +51,7 @@ class LogImage {
     }
 
     static uint64_t header_offset(uint32_t slot, uint32_t copy) {
-        return (slot * UINT64_C(2) + copy) * RHUMB__LOG_HEADER_BYTES;
+        return slot * uint64_t{RHUMB__LOG_HEADER_BYTES} + copy * uint64_t{RHUMB__LOG_COPY_STRIDE};
     }
 
     template <typename T> T get(uint64_t offset) const {

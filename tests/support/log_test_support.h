@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <functional>
+#include <map>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -51,12 +53,26 @@ struct Settings {
     bool discard = false;
     uint8_t uuid_byte = 7;
     const rhumb__io_backend *backend = &rhumb__io_plain;
+    std::function<void()> announced = [] {}; // called when the index has been told of the log
 };
 
 inline Settings after(uint64_t checkpoint_lsn) {
     Settings settings;
     settings.checkpoint_lsn = checkpoint_lsn;
     return settings;
+}
+
+// What the superblock of the index at that path says of its log; the superblock itself is no part of these tests.
+inline rhumb__log_owner &index_at(const std::string &path) {
+    static std::map<std::string, rhumb__log_owner> indexes;
+    return indexes[path];
+}
+
+inline rhumb__log_owner owner_at(const std::string &path, uint64_t checkpoint_lsn, uint8_t uuid_byte = 7) {
+    rhumb__log_owner owner = index_at(path);
+    owner.checkpoint_lsn = checkpoint_lsn;
+    memset(owner.uuid, uuid_byte, sizeof owner.uuid);
+    return owner;
 }
 
 // A log that closes itself.
@@ -73,8 +89,18 @@ class Log {
         rhumb__log_spec spec = {};
         spec.backend = settings.backend;
         spec.index_path = index_path.c_str();
-        memset(spec.uuid, settings.uuid_byte, sizeof spec.uuid);
-        spec.checkpoint_lsn = settings.checkpoint_lsn;
+        spec.owner = owner_at(index_path, settings.checkpoint_lsn, settings.uuid_byte);
+        index_ = &index_at(index_path);
+        announced_ = settings.announced;
+        spec.announce = [](void *context, uint64_t history, uint64_t generation, bool expected) {
+            const Log *self = static_cast<Log *>(context);
+            self->index_->history = history;
+            self->index_->log_generation = generation;
+            self->index_->log_expected = expected;
+            self->announced_();
+            return RHUMB_OK;
+        };
+        spec.announce_context = this;
         spec.durability = settings.durability;
         spec.interval_ns = settings.interval_ns;
         spec.discard = settings.discard;
@@ -143,6 +169,8 @@ class Log {
 
   private:
     rhumb__log *log_ = nullptr;
+    rhumb__log_owner *index_ = nullptr;
+    std::function<void()> announced_;
 };
 
 // Whether the operations are those of `add` with the numbers first to last, without gaps.
@@ -171,10 +199,9 @@ class LogTest : public ::testing::Test {
     }
 
     rhumb__log_report examine(uint64_t checkpoint_lsn, uint8_t uuid_byte = 7) {
-        uint8_t uuid[16];
-        memset(uuid, uuid_byte, sizeof uuid);
+        const rhumb__log_owner owner = owner_at(path_, checkpoint_lsn, uuid_byte);
         rhumb__log_report report;
-        EXPECT_EQ(rhumb__log_examine(&rhumb__io_plain, path_.c_str(), uuid, checkpoint_lsn, &report), RHUMB_OK)
+        EXPECT_EQ(rhumb__log_examine(&rhumb__io_plain, path_.c_str(), &owner, false, &report), RHUMB_OK)
             << rhumb__error_last()->message;
         return report;
     }
@@ -189,7 +216,7 @@ class LogTest : public ::testing::Test {
 // ---- a backend that writes down what it is asked to do ----
 
 struct Event {
-    std::string call; // "open", "resize", "punch", "write", "sync", "sync_directory" or "remove"
+    std::string call; // "open", "resize", "punch", "write", "sync", "sync_directory", "take_name" or "remove"
     uint64_t offset;  // or size
     uint64_t byte_count;
 };
@@ -214,6 +241,12 @@ class Recorder {
         backend_.sync = sync;
         backend_.sync_directory = sync_directory;
         backend_.remove = remove;
+        backend_.take_name = take_name;
+        backend_.is_at = [](rhumb__io *io, const char *path, bool *is_at) {
+            return rhumb__io_is_at(inner(io), path, is_at);
+        };
+        backend_.access_get = nullptr;
+        backend_.access_set = nullptr;
     }
     ~Recorder() { current() = nullptr; }
 
@@ -277,6 +310,12 @@ class Recorder {
     static rhumb_status sync_directory(const char *) {
         note("sync_directory");
         return RHUMB_OK;
+    }
+    static rhumb_status take_name(rhumb__io *io, const char *path) {
+        note("take_name");
+        const rhumb_status status = rhumb__io_take_name(inner(io), path);
+        io->path = inner(io)->path;
+        return status;
     }
     static rhumb_status remove(const char *path) {
         note("remove");

@@ -37,7 +37,9 @@ static rhumb_status attach_all(store_harness *harness, const store_harness_spec 
 rhumb_status store_harness_create(const rhumb__io_backend *backend, const char *path, const store_harness_spec *specs,
                                   uint32_t count, store_harness **harness_out) {
     store_harness *harness = calloc(1, sizeof *harness);
-    rhumb_status status = rhumb__store_create(backend, path, 1, &harness->store);
+    const rhumb__store_creation creation = {.place = {.backend = backend, .path = path, .suffix = "-creating"},
+                                            .creator_version = 1};
+    rhumb_status status = rhumb__store_create(&creation, &harness->store);
     if (status == RHUMB_OK) {
         status = attach_all(harness, specs, count);
         if (status != RHUMB_OK) {

@@ -7,8 +7,8 @@
  *   5. link      the nodes whose lists are incomplete, and those that no path leads to
  *   6. publish   all of it, as one version
  *
- * Everything is in memory until step 6. The new index is written without a log, so until then its file holds an empty
- * version, which a crash leaves; a failure removes the file. The new index has all of it as one batch of inserts.
+ * Everything is in memory until step 6, which gives the file its name; a failure removes it, and a crash leaves it under
+ * its working name. The new index has all of it as one batch of inserts.
  *
  * Owns the new graph until it is closed or abandoned, and the map from old slots to new ones. Locks: no other thread
  * knows the new graph; the old file is locked as salvage_file.h says.
@@ -97,7 +97,12 @@ static rhumb_status repair_begin(repair *r) {
     memcpy(result->version_note, salvage->version_note, sizeof result->version_note);
     /* Before the long part, so that a name that exists is reported immediately. */
     const rhumb__graph_options options = {.durability = RHUMB_DURABILITY_NONE};
-    RHUMB_TRY(rhumb__graph_create(r->spec->new_path, &salvage->params, &options, r->spec->creator_version, &r->graph));
+    const rhumb__io_access access = rhumb__io_access_get(salvage->file->io);
+    const rhumb__graph_creation creation = {.path = r->spec->new_path,
+                                            .working_suffix = "-repairing",
+                                            .access = &access,
+                                            .creator_version = r->spec->creator_version};
+    RHUMB_TRY(rhumb__graph_begin(&creation, &salvage->params, &options, &r->graph));
     rhumb__scratch_pool_init(&r->pool, r->graph);
     r->pool_ready = true;
     RHUMB_TRY(rhumb__salvage_load(r->salvage));
@@ -309,7 +314,7 @@ static rhumb_status repair_publish(repair *r, uint64_t batch) {
     rhumb__mutex_unlock(&graph->append_lock);
     take_metadata(r);
     RHUMB_TRY(rhumb__batch_boundary(graph->writer, RHUMB__LOG_BATCH_COMMIT, batch, &lsn));
-    RHUMB_TRY(rhumb__checkpoint(graph->writer));
+    RHUMB_TRY(rhumb__checkpoint_forced(graph->writer, false));
     r->result->count = rhumb__graph_live_count(graph);
 done:
     return status;

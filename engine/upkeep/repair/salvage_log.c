@@ -27,14 +27,15 @@ rhumb_status rhumb__salvage_log_open(const rhumb__salvage_file *file, uint64_t c
                                      rhumb__salvage_log *log) {
     rhumb_error before;
     rhumb__log_reading reading;
-    rhumb__log_owner owner = {.checkpoint_lsn = checkpoint_lsn};
-    memcpy(owner.uuid, file->superblock.uuid, sizeof owner.uuid);
+    const rhumb__log_owner owner = rhumb__log_owner_of(&file->superblock, checkpoint_lsn);
     memset(log, 0, sizeof *log);
     rhumb__error_save(&before);
     rhumb_status status = rhumb__log_open_to_read(NULL, file->path, &log->io);
     if (status == RHUMB_OK && log->io != NULL) {
         status = rhumb__log_read(log->io, &owner, RHUMB__LOG_READ_LENIENT, &reading);
         take_reading(log, &reading);
+    } else if (status == RHUMB_OK && owner.log_expected) {
+        status = rhumb__log_fail_missing(&owner, file->path);
     }
     if (status == RHUMB_E_NOMEM) return status;
     if (status != RHUMB_OK) snprintf(log->note, sizeof log->note, "%.500s", rhumb__error_last()->message);

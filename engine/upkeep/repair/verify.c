@@ -24,7 +24,7 @@
 #include "engine/graph/ties.h"
 #include "engine/graph/tombstones.h"
 #include "engine/upkeep/repair/verify_internal.h"
-#include "storage/log/log_examine.h"
+#include "storage/store_log.h"
 #include "storage/store_verify.h"
 
 void rhumb__verify_note(rhumb__verifier *v, const char *format, ...) {
@@ -210,22 +210,38 @@ static rhumb_status check_keys(rhumb__verifier *v) {
     return RHUMB_OK;
 }
 
+/* Notes what was passed over because something else replaces it. */
+static void note_warnings(rhumb__verify_result *result, uint64_t count, const char *first) {
+    result->warning_count += count;
+    if (count > 0 && result->first_warning[0] == '\0') {
+        snprintf(result->first_warning, sizeof result->first_warning, "%s", first);
+    }
+}
+
 /* Checks the log of the file. A reader may have a version older than the one that the log continues. */
 static rhumb_status check_log(rhumb__verifier *v) {
     rhumb__log_report log;
-    rhumb__store *store = v->graph->store;
     bool newer = false;
+    rhumb__verify_result *result = v->result;
     const rhumb__writer *writer = v->graph->writer;
     const uint64_t lsn = writer == NULL ? v->graph->counts.lsn : writer->published_lsn;
-    rhumb_status status = rhumb__log_examine(store->io->backend, store->path, store->superblock.uuid, lsn, &log);
-    if (status == RHUMB_OK && !v->graph->writable) status = rhumb__store_has_newer(store, &newer);
-    if (status != RHUMB_OK || newer) return status;
-    v->result->log_record_count = log.record_count;
-    v->result->log_error_count = log.error_count;
-    if (log.error_count > 0 && v->result->first_error[0] == '\0') {
-        memcpy(v->result->first_error, log.first_error, sizeof v->result->first_error);
+    const rhumb_status status = rhumb__store_examine_log(v->graph->store, lsn, &log, &newer);
+    if (status != RHUMB_OK) return status;
+    result->log_record_count = log.record_count;
+    result->log_error_count = log.error_count;
+    if (log.error_count > 0 && result->first_error[0] == '\0') {
+        memcpy(result->first_error, log.first_error, sizeof result->first_error);
     }
+    note_warnings(result, log.warning_count, log.first_warning);
     return RHUMB_OK;
+}
+
+static rhumb_status check_superblocks(rhumb__verifier *v) {
+    char first[512];
+    uint64_t count = 0;
+    const rhumb_status status = rhumb__store_verify_superblocks(v->graph->store, &count, first);
+    if (status == RHUMB_OK) note_warnings(v->result, count, first);
+    return status;
 }
 
 rhumb_status rhumb__graph_verify(rhumb__graph *graph, rhumb__verify_result *result) {
@@ -238,6 +254,7 @@ rhumb_status rhumb__graph_verify(rhumb__graph *graph, rhumb__verify_result *resu
     v.slot_count = graph->counts.slot_count;
     RHUMB_TRY(
         rhumb__store_verify(graph->store, &result->chunk_count, &result->checksum_error_count, result->first_error));
+    RHUMB_TRY(check_superblocks(&v));
     if (v.slot_count > 0) {
         v.marks = rhumb__alloc_zeroed(v.slot_count, 1);
         if (v.marks == NULL) {

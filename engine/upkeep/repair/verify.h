@@ -15,7 +15,9 @@ typedef struct rhumb__verify_result {
     uint64_t unreachable_count;
     uint64_t log_record_count;
     uint64_t log_error_count;
-    char first_error[512]; /* "" when there is none */
+    uint64_t warning_count; /* what was passed over: copies of superblocks and of log headers, the end of the log */
+    char first_error[512];  /* "" when there is none */
+    char first_warning[512];
 } rhumb__verify_result;
 
 /* Checks checksums, nodes, lists, keys and reachability of a reader's graph. Returns RHUMB_OK whatever it finds.
