@@ -11,6 +11,7 @@
 #include "engine/build/insert.h"
 #include "engine/build/remove.h"
 #include "engine/build/writer.h"
+#include "engine/durability/background.h"
 #include "engine/graph/live_key.h"
 #include "engine/search/walk/query.h"
 
@@ -19,7 +20,10 @@ static rhumb_status check_writable(rhumb_index *index) {
     if (status != RHUMB_OK) return status;
     const rhumb__writer *writer = index->writer;
     if (rhumb__log_failed(writer->log)) return rhumb__log_check(writer->log);
-    if (!atomic_load_explicit(&writer->store->failed, memory_order_relaxed)) return RHUMB_OK;
+    if (!atomic_load_explicit(&writer->store->failed, memory_order_relaxed)) {
+        rhumb__background_await_room(index->writer);
+        return RHUMB_OK;
+    }
     return rhumb__fail_at(RHUMB_E_FATAL, writer->store->path, RHUMB_OFFSET_NONE,
                           "an earlier failure to make a checkpoint durable forbids further writing");
 }

@@ -149,7 +149,9 @@ rhumb_status rhumb_index_verify(rhumb_index *index, rhumb_verify_report *report,
         .log_record_count = result.log_record_count,
         .log_error_count = result.log_error_count,
     };
+    filled.warning_count = result.warning_count;
     memcpy(filled.first_error, result.first_error, sizeof filled.first_error);
+    memcpy(filled.first_warning, result.first_warning, sizeof filled.first_warning);
     rhumb__struct_give(report, size, &filled, sizeof filled);
     if (result.checksum_error_count + result.structure_error_count + result.log_error_count > 0) {
         const rhumb__store *store = index->writer != NULL ? index->writer->store : graph->store;

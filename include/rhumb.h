@@ -99,13 +99,15 @@
  *     compaction takes the size of its result in addition. Functions of the program that run on threads of the library
  *     have stacks of 1 MiB.
  *   - The log belongs to its index. Never remove, rename, copy or restore one without the other: the log may have the
- *     only copy of what was inserted last. An opening for writing refuses a log that does not fit (RHUMB_E_LOG). Use no
- *     hard links: an index opened by another name looks for its log under that name. Symbolic links are resolved.
+ *     only copy of what was inserted last. An opening for writing refuses a log that does not fit, and the lack of one
+ *     that is expected (RHUMB_E_LOG). An index that is opened by another hard link looks for its log under that name, so
+ *     it may be refused there. Symbolic links are resolved.
  *   - Copying a live file. A copy made by cp, rsync or a snapshot of the file alone while a handle writes may mix two
  *     checkpoints. Use rhumb_index_compact_into, which reads one checkpoint and pins it. A closed index without a log
  *     may be copied as any file; so may a snapshot of the file system that is atomic and includes the log.
- *   - Replacing a live file. Do not overwrite an index that is open. Do not rename or delete it either: a handle keeps
- *     the file that it opened, and a refresh never finds another file that has taken its name.
+ *   - Replacing a live file. Do not overwrite an index that is open. A handle keeps the file that it opened, also if it is
+ *     renamed or deleted. To give readers a new state of the same index, move a file over theirs; a refresh finds it. A
+ *     handle that writes begins no log for a file that is not at its path any more (RHUMB_E_IO).
  *   - Truncation and bad disks. The file is mapped: if another program shortens it, or the disk cannot read a page, the
  *     kernel raises SIGBUS in the thread that touches the page. The library installs no signal handlers. Damage that
  *     does not fail to read is found by checksums, see rhumb_index_verify.
@@ -244,7 +246,9 @@ RHUMB_API void rhumb_index_options_init(rhumb_index_options *options, size_t siz
 
 /* Creates an index in a new file and opens it for reading and writing.
  *
- * When it returns RHUMB_OK, the file is complete and on the disk.
+ * When it returns RHUMB_OK, the file is complete and on the disk. Until then it has another name ("-creating" is
+ * appended), so what a crash leaves does not block the name, and the next creation removes it. A file of that name that
+ * comes meanwhile is not overwritten.
  *
  * Parameters:
  *   path         where to create the file; copied
@@ -280,8 +284,8 @@ typedef struct rhumb_open_options {
     uint64_t checkpoint_bytes_per_second; /* Writing handles: how fast checkpoints may write, those that a call makes
                                              too; rhumb_index_close alone does not wait for it, and one that runs then
                                              goes on at full speed. Default 0: as fast as the disk. */
-    bool discard_log;                     /* Writing handles: remove a log that does not belong to the index instead of
-                                             failing. Default false. */
+    bool discard_log;                     /* Writing handles: go on without a log that is missing, and remove one that does
+                                             not belong to the index, instead of failing. Default false. */
     double compact_dead_share;            /* Writing handles: share of deleted vectors in the graph at which a
                                              compaction begins in the background, 0 to 1, and 64 of them at least;
                                              see rhumb_index_compact. Default 0: a twentieth. 1: never. */
@@ -321,8 +325,10 @@ RHUMB_API void rhumb_open_options_init(rhumb_open_options *options, size_t size)
  *   RHUMB_E_TRUNCATED       the file is shorter than it should be
  *   RHUMB_E_VERSION         the file is of another format version, or its log needs a newer library; the message says
  *                           what to do
- *   RHUMB_E_LOG             the log belongs to another index, or operations between the two are missing, as after
- *                           restoring an old copy of one of them; with discard_log the index is opened without it
+ *   RHUMB_E_LOG             the index was moved without its log; or the log belongs to another index, or the two have
+ *                           gone on separately, as after restoring an old copy of one of them. The message says which
+ *                           file is wanted where. With discard_log the index is opened without what only a log has, and
+ *                           no log of before is accepted afterwards. Only for writing: a reader needs no log
  *   RHUMB_E_METRIC          the index has a custom metric, and options do not supply the function of that name
  *   RHUMB_E_INVALID         the path is not that of a regular file, or an option is out of range
  *   RHUMB_E_FATAL           a sync failed
@@ -334,7 +340,8 @@ RHUMB_API rhumb_status rhumb_index_open(const char *path, const rhumb_open_optio
 
 /* Moves a read-only handle to the newest checkpoint.
  *
- * Searches that are running finish on the old one; the call waits for them. If there was a newer checkpoint, pointers
+ * Searches that are running finish on the old one; the call waits for them. A file that was moved to the path and holds
+ * the same index, such as a copy that was made elsewhere, is taken as a newer checkpoint. If there was one, pointers
  * from rhumb_index_vector_view become invalid and cursors stale. On a writing handle there is nothing to do. On failure
  * the handle stays where it was.
  *
@@ -342,7 +349,7 @@ RHUMB_API rhumb_status rhumb_index_open(const char *path, const rhumb_open_optio
  *   changed    receives whether there was a newer checkpoint; may be NULL
  *
  * Errors:
- *   RHUMB_E_NOTFOUND    there is a newer checkpoint, but another index, or none, is at the path now
+ *   RHUMB_E_NOTFOUND    another index, or none, is at the path now
  *   RHUMB_E_CORRUPT, RHUMB_E_TRUNCATED, RHUMB_E_VERSION, RHUMB_E_IO    as for rhumb_index_open
  */
 RHUMB_API rhumb_status rhumb_index_refresh(rhumb_index *index, bool *changed) RHUMB_NODISCARD;

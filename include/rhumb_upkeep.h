@@ -26,7 +26,12 @@ typedef struct rhumb_verify_report {
     uint64_t unreachable_count;     /* Nodes that no path on level 0 leads to from the entry point. */
     char first_error[512];          /* What the first error is and where, or "". */
     uint64_t log_record_count;      /* Complete records in the log. */
-    uint64_t log_error_count;       /* Damaged records that had been durable, or 1 for the log of another index. */
+    uint64_t log_error_count;       /* Damaged records that had been durable, or 1 for a log that is missing or is not this
+                                       index's. */
+    uint64_t warning_count;         /* What is damaged, or was being written when a crash came, and has no effect: copies
+                                       of superblocks and of headers of the log that other copies replace, and bytes
+                                       after the last record of the log. */
+    char first_warning[512];        /* What the first of these is and where, or "". */
 } rhumb_verify_report;
 
 /* Reads a whole index and checks every checksum and every rule of the graph.
@@ -234,7 +239,8 @@ RHUMB_API rhumb_status rhumb_index_compact_cancel(rhumb_index *index) RHUMB_NODI
  *   report_size    sizeof(rhumb_compact_report) as the caller compiled it
  *
  * Errors: on failure there is no new file.
- *   RHUMB_E_EXISTS       a file named new_path, or new_path followed by "-compacting", exists
+ *   RHUMB_E_EXISTS       a file named new_path exists, or the log of an index of that name; or a file of that name
+ *                        followed by "-compacting", unless a compaction that was interrupted has left it
  *   RHUMB_E_METRIC       the index has a custom metric, and options do not supply the function of that name
  *   RHUMB_E_CANCELLED    progress returned false
  *   and those of rhumb_index_open for a read-only handle and of rhumb_index_create

@@ -105,13 +105,12 @@ static rhumb_status clear_name(const rhumb__io_backend *backend, const char *pat
 /* ---- a working file ---- */
 
 /* Whether the file that was just created is still the one of its name, locked by this handle. */
-static rhumb_status secure(rhumb__io *io, bool *secured_out) {
-    rhumb_status status;
+static rhumb_status secure(rhumb__io *io, bool lock_optional, bool *secured_out) {
     bool taken = false;
     *secured_out = false;
-    RHUMB_TRY(rhumb__writer_lock_take(io, &taken));
-    if (taken) status = rhumb__io_is_at(io, io->path, secured_out);
-done:
+    rhumb_status status = rhumb__writer_lock_take(io, &taken);
+    if (status != RHUMB_OK && !lock_optional) return status;
+    if (taken || status != RHUMB_OK) status = rhumb__io_is_at(io, io->path, secured_out);
     return status;
 }
 
@@ -129,7 +128,7 @@ static rhumb_status open_working(const rhumb__new_place *place, const char *work
         rhumb__io *io = NULL;
         bool secured = false;
         status = rhumb__io_create_like(place->backend, working_path, place->access, &io);
-        if (status == RHUMB_OK) status = secure(io, &secured);
+        if (status == RHUMB_OK) status = secure(io, place->lock_optional, &secured);
         if (status == RHUMB_OK && secured) {
             *io_out = io;
             return RHUMB_OK;

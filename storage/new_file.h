@@ -14,6 +14,7 @@ typedef struct rhumb__new_place {
     const char *path;
     const char *suffix;             /* the working name is `path` and this */
     const rhumb__io_access *access; /* who may use it; NULL: those whom the umask lets */
+    bool lock_optional;             /* created without a lock where the file system has none */
 } rhumb__new_place;
 
 /* Returns the path that the file at `path` has or would have, absolute if the system can resolve its folder, so that a

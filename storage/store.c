@@ -375,14 +375,14 @@ static rhumb_status stamp_locked(rhumb__store *store, rhumb__superblock *stamped
     return RHUMB_OK;
 }
 
-rhumb_status rhumb__store_stamp(rhumb__store *store, uint64_t history, uint64_t log_generation, bool log_expected) {
+rhumb_status rhumb__store_stamp(rhumb__store *store, uint64_t history, uint64_t log_lsn, bool log_expected) {
     rhumb_status status = RHUMB_OK;
     RHUMB_ASSERT(store->writable && store->has_version);
     rhumb__mutex_lock(&store->publish_lock);
     rhumb__superblock stamped = store->superblock;
     if (stamped.history != history || (stamped.log_expected != 0) != log_expected) {
         stamped.history = history;
-        stamped.log_generation = log_generation;
+        stamped.log_lsn = log_lsn;
         stamped.log_expected = log_expected ? 1 : 0;
         status = stamp_locked(store, &stamped);
     }

@@ -134,7 +134,7 @@ rhumb_status rhumb__store_write_superblock(rhumb__store *store, rhumb__superbloc
 
 /* Makes the newest version say durably which history it has, and whether a log of it is expected. Does nothing if it
  * says so already. RHUMB_E_FATAL: nothing may be written any more. */
-rhumb_status rhumb__store_stamp(rhumb__store *store, uint64_t history, uint64_t log_generation,
+rhumb_status rhumb__store_stamp(rhumb__store *store, uint64_t history, uint64_t log_lsn,
                                 bool log_expected) RHUMB_NODISCARD;
 
 /* RHUMB_E_FATAL if something has failed that forbids further writing. The other makes it so, and returns that, with the

@@ -2,7 +2,9 @@
  *
  * Owns the thread and its scratch pool. The thread sleeps until `wake` is signalled. A checkpoint is due when the log
  * has grown by a quarter of the size of the index, and by at least 64 MiB, unless the options say otherwise: so
- * everything that is inserted is rewritten only a few times. A checkpoint that fails (a full disk) is recorded in the
+ * everything that is inserted is rewritten only a few times. What was found in the log at opening counts, so a process
+ * that is killed again and again before it has logged as much does not let the log grow: beyond twice the limit the first
+ * operation waits for a checkpoint. A checkpoint that fails (a full disk) is recorded in the
  * statistics and due again after as much log again; nothing is lost in the meantime, because the log stays.
  *
  * Locks: `lock` guards the flags; link_lock is held while a block is linked. Neither is held while a checkpoint runs.
@@ -40,6 +42,7 @@ struct rhumb__background {
     _Atomic bool recovering; /* vectors from the log are waiting to be linked; not those that a compaction leaves */
     bool stop;               /* guarded by lock, as the three below */
     bool checkpoint_due;
+    _Atomic bool overfull;    /* so much was found in the log that operations wait; changes under lock, to false */
     bool busy;                /* the thread is working */
     rhumb__scratch_pool pool; /* for linking */
     uint64_t counted_dead;    /* deleted nodes at the last count of unreachable ones; used by the thread only */
@@ -132,6 +135,22 @@ static void count_unreachable(rhumb__writer *writer) {
     rhumb__scratch_give(scratch);
 }
 
+/* A checkpoint has been tried: whether it succeeded or not, operations need not wait any more. */
+static void end_overfull(rhumb__background *b) {
+    rhumb__mutex_lock(&b->lock);
+    atomic_store(&b->overfull, false);
+    pthread_cond_broadcast(&b->idle);
+    rhumb__mutex_unlock(&b->lock);
+}
+
+void rhumb__background_await_room(rhumb__writer *writer) {
+    rhumb__background *b = writer->background;
+    if (!atomic_load_explicit(&b->overfull, memory_order_relaxed)) return; /* the lock orders what it is about */
+    rhumb__mutex_lock(&b->lock);
+    while (atomic_load(&b->overfull)) rhumb__cond_wait(&b->idle, &b->lock);
+    rhumb__mutex_unlock(&b->lock);
+}
+
 static bool is_stopped(rhumb__background *b) {
     rhumb__mutex_lock(&b->lock);
     const bool stop = b->stop;
@@ -162,6 +181,7 @@ static void *background_main(void *argument) {
         b->checkpoint_due = false;
         rhumb__mutex_unlock(&b->lock);
         make_checkpoint(writer);
+        end_overfull(b);
         count_unreachable(writer);
         rhumb__mutex_lock(&b->lock);
     }
@@ -211,7 +231,11 @@ rhumb_status rhumb__background_start(rhumb__writer *writer) {
     b->counted_dead = atomic_load(&graph->dead_count);
     writer->background = b;
     writer->checkpoint_due = checkpoint_due;
-    atomic_store(&writer->logged_limit_bytes, limit_bytes(writer));
+    const uint64_t limit = limit_bytes(writer);
+    const uint64_t found_bytes = atomic_load(&writer->logged_bytes);
+    atomic_store(&writer->logged_limit_bytes, limit);
+    b->checkpoint_due = found_bytes >= limit;
+    atomic_store(&b->overfull, found_bytes / 2 >= limit);
     if (rhumb__thread_start(&b->thread, background_main, writer) == 0) return RHUMB_OK;
     atomic_store(&writer->logged_limit_bytes, UINT64_MAX);
     writer->background = NULL;

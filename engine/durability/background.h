@@ -13,6 +13,10 @@ rhumb_status rhumb__background_start(rhumb__writer *writer) RHUMB_NODISCARD;
  * begins nothing that a close need not wait for. */
 void rhumb__background_hurry(rhumb__writer *writer);
 
+/* To be called before an operation begins, without a lock: waits if so much was found in the log at opening that a
+ * checkpoint has to come first. */
+void rhumb__background_await_room(rhumb__writer *writer);
+
 /* Ends the thread, after the checkpoint that it may be making. Nodes that are waiting to be linked stay unlinked. No
  * other thread may be using the graph. */
 void rhumb__background_stop(rhumb__writer *writer);

@@ -40,8 +40,8 @@ static void start_writer(rhumb__graph *graph) {
 }
 
 /* The log's: what the index says of it. */
-static rhumb_status announce_log(void *context, uint64_t history, uint64_t generation, bool expected) {
-    return rhumb__store_stamp(context, history, generation, expected);
+static rhumb_status announce_log(void *context, uint64_t history, uint64_t log_lsn, bool expected) {
+    return rhumb__store_stamp(context, history, log_lsn, expected);
 }
 
 /* The store's: what the log has failed to keep must not be kept by a version either, whenever it has failed. */

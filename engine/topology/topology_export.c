@@ -304,7 +304,8 @@ static rhumb_status export_run(exporter *e) {
     rhumb_status status;
     RHUMB_TRY(rhumb__graph_check_vectors(e->graph));
     const rhumb__io_access access = rhumb__io_access_get(e->graph->store->io);
-    const rhumb__new_place place = {.path = e->spec->path, .suffix = "-exporting", .access = &access};
+    const rhumb__new_place place = {
+        .path = e->spec->path, .suffix = "-exporting", .access = &access, .lock_optional = true};
     RHUMB_TRY(rhumb__new_file_begin(&e->file, &place));
     fill_header(e);
     RHUMB_TRY(sort_points(e));

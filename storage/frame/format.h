@@ -76,7 +76,7 @@ typedef struct rhumb__superblock {
     uint64_t directory_bytes;            /* root and chunk checksums */
     uint64_t stamp;                      /* one more whenever it is written again within its epoch */
     uint64_t history;                    /* of the opening that wrote last; 0: none has written operations yet */
-    uint64_t log_generation;             /* the log's, if one is expected: it cannot have an older one */
+    uint64_t log_lsn;                    /* if a log is expected: its records up to this one had been synced */
     uint32_t log_expected;               /* 1: there is a log of this history, without which operations are missing */
     uint8_t reserved[372];               /* zero */
     uint8_t client[RHUMB__CLIENT_BYTES]; /* bytes that the engine publishes along with the sections */
@@ -101,7 +101,7 @@ static_assert(offsetof(rhumb__superblock, root_crc) == 100, "superblock layout")
 static_assert(offsetof(rhumb__superblock, directory_bytes) == 104, "superblock layout");
 static_assert(offsetof(rhumb__superblock, stamp) == 112, "superblock layout");
 static_assert(offsetof(rhumb__superblock, history) == 120, "superblock layout");
-static_assert(offsetof(rhumb__superblock, log_generation) == 128, "superblock layout");
+static_assert(offsetof(rhumb__superblock, log_lsn) == 128, "superblock layout");
 static_assert(offsetof(rhumb__superblock, log_expected) == 136, "superblock layout");
 static_assert(offsetof(rhumb__superblock, reserved) == 140, "superblock layout");
 static_assert(offsetof(rhumb__superblock, client) == 512, "superblock layout");

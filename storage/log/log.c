@@ -242,7 +242,7 @@ void rhumb__log_describe(rhumb__log *log, rhumb__superblock *superblock) {
     rhumb__mutex_lock(&log->lock);
     if (log->begun) {
         superblock->history = log->header.history;
-        superblock->log_generation = log->file_begun ? log->header.generation : 0;
+        superblock->log_lsn = log->file_begun ? log->synced_lsn : 0;
         superblock->log_expected = log->file_begun ? 1 : 0;
     }
     rhumb__mutex_unlock(&log->lock);

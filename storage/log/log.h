@@ -49,10 +49,11 @@ typedef enum rhumb__log_type {
 
 typedef struct rhumb__log rhumb__log;
 
-/* What the index has to say durably of its log: its history and the number of its header, and whether one is expected.
+/* What the index has to say durably of its log: its history, up to which record it has been synced, and whether one is
+ * expected.
  * Called before the first record of an opening is written, and with `expected` false before the file is removed; never
  * with the log's lock held. Nothing is written after a failure. */
-typedef rhumb_status (*rhumb__log_announce)(void *context, uint64_t history, uint64_t generation, bool expected);
+typedef rhumb_status (*rhumb__log_announce)(void *context, uint64_t history, uint64_t log_lsn, bool expected);
 
 typedef struct rhumb__log_spec {
     const rhumb__io_backend *backend; /* NULL: the default */

@@ -153,7 +153,7 @@ static rhumb_status make_ready(rhumb__log *log) {
     log->name_durable = true;
     log->file_state = RHUMB__LOG_FILE_READY;
     if (!log->announced && log->announce != NULL) {
-        RHUMB_TRY(log->announce(log->announce_context, header.history, header.generation, true));
+        RHUMB_TRY(log->announce(log->announce_context, header.history, log->synced_lsn, true));
     }
     log->announced = true;
 done:

@@ -29,7 +29,7 @@ static uint32_t header_crc(const rhumb__log_header *header) {
 rhumb__log_owner rhumb__log_owner_of(const rhumb__superblock *superblock, uint64_t checkpoint_lsn) {
     rhumb__log_owner owner = {.checkpoint_lsn = checkpoint_lsn,
                               .history = superblock->history,
-                              .log_generation = superblock->log_generation,
+                              .log_lsn = superblock->log_lsn,
                               .log_expected = superblock->log_expected != 0};
     memcpy(owner.uuid, superblock->uuid, sizeof owner.uuid);
     return owner;
@@ -206,13 +206,6 @@ rhumb_status rhumb__log_header_check_owner(const rhumb__log_header *header, cons
     if (header->history != owner->history && header->previous_history != owner->history) {
         return fail_other_history(path);
     }
-    if (header->history == owner->history && header->generation < owner->log_generation) {
-        return rhumb__fail_at(RHUMB_E_LOG, path, offsetof(rhumb__log_header, generation),
-                              "the log is an older copy of the index's: its header is number %llu, the index has seen "
-                              "number %llu; put the newest one beside the index, or open the index with discard_log, "
-                              "without what only the log holds",
-                              (unsigned long long)header->generation, (unsigned long long)owner->log_generation);
-    }
     if (header->first_lsn - 1 > owner->checkpoint_lsn) {
         return rhumb__fail_at(RHUMB_E_LOG, path, offsetof(rhumb__log_header, first_lsn),
                               "operations are missing between index and log: the index's checkpoint ends with "
@@ -224,8 +217,13 @@ rhumb_status rhumb__log_header_check_owner(const rhumb__log_header *header, cons
 
 rhumb_status rhumb__log_header_check_end(const rhumb__log_header *header, const rhumb__log_owner *owner,
                                          uint64_t end_lsn, const char *path) {
-    if (header->history == owner->history || end_lsn <= header->history_lsn) return RHUMB_OK;
-    return fail_other_history(path);
+    if (header->history != owner->history && end_lsn > header->history_lsn) return fail_other_history(path);
+    if (!owner->log_expected || end_lsn >= owner->log_lsn) return RHUMB_OK;
+    return rhumb__fail_at(RHUMB_E_LOG, path, RHUMB_OFFSET_NONE,
+                          "the log ends with operation %llu, but had number %llu when the index was written: it is an "
+                          "older copy, or has been cut short; put the newest one beside the index, or open the index "
+                          "with discard_log, without what only the log holds",
+                          (unsigned long long)end_lsn, (unsigned long long)owner->log_lsn);
 }
 
 rhumb_status rhumb__log_fail_missing(const rhumb__log_owner *owner, const char *path) {

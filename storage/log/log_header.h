@@ -20,7 +20,7 @@ typedef struct rhumb__log_owner {
     uint8_t uuid[16];
     uint64_t checkpoint_lsn; /* the last operation that the owner's version holds */
     uint64_t history;        /* what its superblock says */
-    uint64_t log_generation;
+    uint64_t log_lsn;
     bool log_expected;
 } rhumb__log_owner;
 
@@ -57,7 +57,8 @@ rhumb_status rhumb__log_header_check_owner(const rhumb__log_header *header, cons
 
 /* Whether a log whose last record is `end_lsn`, and which passes the check above, belongs to `owner` with all its
  * records. A log whose history follows that of the superblock has been left by a crash before the superblock was
- * written again, and cannot have records of its own history: RHUMB_OK or RHUMB_E_LOG. */
+ * written again, and cannot have records of its own history; and every log has the records that the superblock has seen
+ * in it. RHUMB_OK or RHUMB_E_LOG. */
 rhumb_status rhumb__log_header_check_end(const rhumb__log_header *header, const rhumb__log_owner *owner,
                                          uint64_t end_lsn, const char *path) RHUMB_NODISCARD;
 

@@ -153,7 +153,7 @@ TEST_F(RepairLog, NothingOfABatchThatIsCutShortIsCarriedOver) {
     log_.bytes().resize(log_.bytes().size() - 400);
     repair();
     EXPECT_EQ(report_.log_carried_count, 70u);
-    EXPECT_STREQ(report_.log_note, "") << "a torn tail is no damage";
+    EXPECT_NE(strstr(report_.log_note, "after the last whole record"), nullptr) << "what was passed over is said";
     expect_content(expected(kCount, 70));
 }
 
@@ -200,6 +200,7 @@ TEST_F(RepairLog, OperationsThatDoNotFitEndTheLog) {
         for (uint32_t copy = 0; copy < 2; copy++) {
             rhumb__superblock superblock = image_.superblock(slot, copy);
             memcpy(superblock.uuid, others_superblock.uuid, sizeof superblock.uuid);
+            superblock.history = others_superblock.history;
             image_.put_superblock(superblock, slot, copy);
         }
     }

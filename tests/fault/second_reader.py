@@ -171,7 +171,7 @@ class Index:
                "directory offset")
         demand(64 <= self.root_bytes <= self.directory_bytes <= self.file_bytes - self.directory_offset,
                "directory length")
-        self.history, self.log_generation, self.log_expected = struct.unpack_from("<QQI", block, 120)
+        self.history, self.log_lsn, self.log_expected = struct.unpack_from("<QQI", block, 120)
         demand(not any(block[140:512]) and not any(block[512 + 392:]), "reserved bytes are zero in this version")
         self.client = block[512:]
 
@@ -474,12 +474,12 @@ class Log:
             self.read_header()
             demand(self.uuid == index.uuid, "another index's log")
             demand(index.history in (self.history, self.previous_history), "another history")
-            demand(self.history != index.history or self.generation >= index.log_generation, "an older log")
             demand(self.first_lsn <= index.lsn + 1, "operations are missing")
             self.read_records()
             self.look_for_damage()
             last = self.first_lsn + len(self.records) - 1
             demand(self.history == index.history or last <= self.history_lsn, "another history")
+            demand(index.log_expected == 0 or last >= index.log_lsn, "an older log")
 
     def header_copies(self, slot):
         """Both copies: (whether it is valid, whether it has the magic, version, generation, bytes)."""

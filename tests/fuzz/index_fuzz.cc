@@ -121,8 +121,10 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t byte_count, siz
         const uint64_t value = interesting(&random, wide ? image.get<uint64_t>(place) : image.get<uint32_t>(place));
         for (uint32_t copy = 0; copy < 2; copy++) {
             // The two copies of a superblock are usually equal.
-            const uint64_t target = copy == 0 ? place : place ^ RHUMB__SUPERBLOCK_COPY_STRIDE;
-            if (copy == 1 && (place >= RHUMB__BLOCK_BYTES || random() % 8 == 0)) continue;
+            const uint64_t other = place < RHUMB__SUPERBLOCK_COPY_STRIDE ? place + RHUMB__SUPERBLOCK_COPY_STRIDE
+                                                                         : place - RHUMB__SUPERBLOCK_COPY_STRIDE;
+            const uint64_t target = copy == 0 ? place : other;
+            if (copy == 1 && (place >= RHUMB__CONTENT_OFFSET || random() % 8 == 0)) continue;
             if (wide) {
                 image.put<uint64_t>(target, value);
             } else {

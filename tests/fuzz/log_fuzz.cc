@@ -88,9 +88,9 @@ rhumb_status see(void *context, const rhumb__log_record *record) {
 
 rhumb__log_owner index_says; // the superblock's word on the log, which announcements change
 
-rhumb_status announce(void *, uint64_t history, uint64_t generation, bool expected) {
+rhumb_status announce(void *, uint64_t history, uint64_t log_lsn, bool expected) {
     index_says.history = history;
-    index_says.log_generation = generation;
+    index_says.log_lsn = log_lsn;
     index_says.log_expected = expected;
     return RHUMB_OK;
 }

@@ -492,15 +492,17 @@ TEST_F(LogTest, AHistoryThatTheIndexDoesNotKnowYetIsTheNext) {
 TEST_F(LogTest, ALogFromBeforeTheLastCheckpointIsRefused) {
     Log log;
     ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
-    ASSERT_EQ(log.add_durably(3), RHUMB_OK);
-    const LogImage older = LogImage::load(log_path_);
-    ASSERT_EQ(log.cut_now(), RHUMB_OK);
     ASSERT_EQ(log.add_durably(2), RHUMB_OK);
+    const LogImage older = LogImage::load(log_path_);
+    ASSERT_EQ(log.add_durably(1), RHUMB_OK);
     rhumb__superblock superblock = {};
     rhumb__log_describe(log, &superblock); // what the next version says
+    ASSERT_EQ(log.cut_now(), RHUMB_OK);
+    ASSERT_EQ(log.add_durably(2), RHUMB_OK);
     EXPECT_EQ(superblock.history, index_at(path_).history);
     EXPECT_EQ(superblock.log_expected, 1u);
-    index_at(path_).log_generation = superblock.log_generation;
+    EXPECT_EQ(superblock.log_lsn, 3u);
+    index_at(path_).log_lsn = superblock.log_lsn;
     ASSERT_EQ(log.close(), RHUMB_OK);
     EXPECT_TRUE(is_range(replay_again(3), 4, 5));
     ASSERT_TRUE(older.save(log_path_));

@@ -92,10 +92,10 @@ class Log {
         spec.owner = owner_at(index_path, settings.checkpoint_lsn, settings.uuid_byte);
         index_ = &index_at(index_path);
         announced_ = settings.announced;
-        spec.announce = [](void *context, uint64_t history, uint64_t generation, bool expected) {
+        spec.announce = [](void *context, uint64_t history, uint64_t log_lsn, bool expected) {
             const Log *self = static_cast<Log *>(context);
             self->index_->history = history;
-            self->index_->log_generation = generation;
+            self->index_->log_lsn = log_lsn;
             self->index_->log_expected = expected;
             self->announced_();
             return RHUMB_OK;

@@ -116,6 +116,10 @@ static rhumb_status select_newest(rhumb__salvage *salvage, const rhumb__custom_m
         salvage->older = true;
         snprintf(salvage->version_note, sizeof salvage->version_note,
                  "the other superblock is damaged; it may have been that of a newer version");
+    } else if (salvage->file->versions.damaged_count > 0) {
+        snprintf(salvage->version_note, sizeof salvage->version_note,
+                 "a copy of a superblock, at byte %llu, is damaged; the other one has been used",
+                 (unsigned long long)salvage->file->versions.damaged_offset);
     }
     rhumb__error_restore(&before);
     return RHUMB_OK;

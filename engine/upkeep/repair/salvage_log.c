@@ -20,7 +20,14 @@ static void take_reading(rhumb__salvage_log *log, const rhumb__log_reading *read
     } else {
         log->left_out_count = reading->scan.operation_count;
     }
-    if (reading->error.status != RHUMB_OK) snprintf(log->note, sizeof log->note, "%.500s", reading->error.message);
+    if (reading->error.status != RHUMB_OK) {
+        snprintf(log->note, sizeof log->note, "%.500s", reading->error.message);
+    } else if (reading->scan.left_bytes > 0) {
+        snprintf(log->note, sizeof log->note,
+                 "%llu bytes after the last whole record, from byte %llu on, are no records: an interrupted write, or "
+                 "damage",
+                 (unsigned long long)reading->scan.left_bytes, (unsigned long long)reading->scan.end.offset);
+    }
 }
 
 rhumb_status rhumb__salvage_log_open(const rhumb__salvage_file *file, uint64_t checkpoint_lsn,
