@@ -18,15 +18,13 @@
     X(CHECKPOINT, "checkpoint_lock", SINGLE)                                                                           \
     /* engine/graph/key_table.h: the number of buckets; inserts only try it */                                         \
     X(SPLIT, "key_table.split_lock", SINGLE)                                                                           \
-    /* engine/build/writer.h: batches that are all or nothing, against checkpoints and exchanges of the graph */       \
-    X(BATCH, "batch_lock", SINGLE)                                                                                     \
     /* api/handle.h: the graph of a handle, for as long as it is exchanged */                                          \
     X(REFRESH, "refresh_lock", SINGLE)                                                                                 \
     /* engine/build/writer.h: operations, against exchanges of the graph */                                            \
     X(GATE, "gate", SINGLE)                                                                                            \
     /* engine/durability/background.c, engine/upkeep/compact/carry_over.c: one block being linked at a time */         \
     X(LINK, "link_lock", SINGLE)                                                                                       \
-    /* engine/graph/graph.h: deletes and upserts, against the beginning of a checkpoint */                             \
+    /* engine/graph/graph.h: deletes, upserts and the ends of batches, against the beginning of a checkpoint */        \
     X(REMOVAL, "removal_lock", SINGLE)                                                                                 \
     /* engine/graph/graph.h: no insert begins while it is held */                                                      \
     X(PAUSE, "pause_lock", SINGLE)                                                                                     \

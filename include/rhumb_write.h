@@ -53,8 +53,10 @@ RHUMB_API void rhumb_batch_options_init(rhumb_batch_options *options, size_t siz
 /* Inserts `count` vectors with several threads, and waits for the disk once, at the end.
  *
  * A batch is all or nothing: after a failure, a stop or a crash, none of its vectors is in the index. Searches that run
- * concurrently may have seen some of them, and the slots of a failed batch stay used until a compaction. No checkpoint
- * begins while the batch runs. Needs 4 bytes of memory per vector. With options.partial the vectors inserted before a
+ * concurrently may have seen some of them, and the slots of a failed batch stay used until a compaction. Checkpoints and
+ * other batches go on while it runs; a checkpoint leaves out what an unfinished batch has inserted. The progress function may
+ * call any function of this index but a compaction, which would wait for the batch. Needs 4 bytes of memory per vector.
+ * With options.partial the vectors inserted before a
  * failure stay, and no memory is needed; with several threads it is not defined which vectors those are. The first
  * failure ends the batch and is returned.
  *

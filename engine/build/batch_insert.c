@@ -4,9 +4,10 @@
  * scratch for the whole call, unless a compaction exchanges the graph. The log is waited for once, when all vectors are
  * in, for the last of them.
  *
- * A batch that is all or nothing holds batch_lock (shared), so that no checkpoint shows a part of it; its records carry
- * the number of its begin record, and without a commit record the next recovery passes over them. If it fails, the
- * nodes it has inserted are deleted. It keeps their slots for that: another operation may have replaced a key's node.
+ * A batch that is all or nothing is an open batch (open_batch.h), which keeps the slots of its nodes. Its records carry
+ * the number of its begin record, and without a commit record the next recovery passes over them. If it fails, the nodes
+ * that it has inserted are deleted, as far as their keys still lead to them: another operation may have replaced one. If
+ * the log has failed, they are deleted without it; the handle publishes nothing any more.
  */
 #include "engine/build/batch_insert.h"
 #include "engine/build/writer.h"
@@ -21,18 +22,19 @@
 #include "base/row_failure.h"
 #include "base/status.h"
 #include "engine/build/insert.h"
+#include "engine/build/open_batch.h"
 #include "engine/build/remove.h"
 #include "engine/search/walk/query.h"
 
 #define PROGRESS_INTERVAL_NS 100000000u
 #define TAKE_BACK_PAUSE_NS 100000
+#define TAKE_BACK_COUNT 256u
 
 typedef struct insert_job {
     rhumb__writer *writer;
     rhumb__scratch_pool *pool;
     const rhumb__batch_insert_spec *spec;
-    uint64_t batch;  /* LSN of the begin record, or 0 */
-    uint32_t *slots; /* by vector: its node; NULL: the batch is partial, so nothing is taken back */
+    rhumb__open_batch *batch; /* NULL: the batch is partial, so nothing is taken back */
     _Atomic uint64_t next;
     _Atomic uint64_t inserted_count;
     _Atomic uint64_t lsn; /* the highest of all records */
@@ -62,7 +64,6 @@ static rhumb_status insert_one(insert_job *job, rhumb__scratch **scratch, uint64
     const uint8_t *vector = (const uint8_t *)job->spec->vectors + i * graph->space.caller_bytes;
     RHUMB_TRY(rhumb__query_set_vector(*scratch, vector));
     RHUMB_TRY(rhumb__graph_insert(graph, *scratch, &in));
-    if (job->slots != NULL) job->slots[i] = in.slot;
     uint64_t highest = atomic_load_explicit(&job->lsn, memory_order_relaxed);
     while (highest < in.lsn && !atomic_compare_exchange_weak_explicit(&job->lsn, &highest, in.lsn, memory_order_relaxed,
                                                                       memory_order_relaxed)) {
@@ -118,60 +119,60 @@ static rhumb_status batch_run(insert_job *job) {
     return status;
 }
 
-rhumb_status rhumb__batch_boundary(rhumb__writer *writer, rhumb__log_type type, uint64_t batch, uint64_t *lsn_out) {
-    const rhumb_status status = rhumb__log_reserve(writer->log, 0);
-    const rhumb__log_operation operation = {.type = type, .batch = batch};
-    if (status == RHUMB_OK) *lsn_out = rhumb__log_append(writer->log, &operation);
-    return status;
+static void take_back_one(rhumb__graph *graph, uint32_t slot, uint64_t batch) {
+    rhumb_status status = rhumb__graph_take_back(graph, slot, batch);
+    while (status == RHUMB_E_NOMEM) {
+        /* Deleting needs memory while a checkpoint copies the key table, which ends; and for the log's buffer, if that
+         * is full. */
+        const struct timespec pause = {0, TAKE_BACK_PAUSE_NS};
+        if (rhumb__log_sync(graph->writer->log) != RHUMB_E_FATAL) nanosleep(&pause, NULL);
+        status = rhumb__graph_take_back(graph, slot, batch);
+    }
+    if (status != RHUMB_OK) rhumb__graph_take_back_unlogged(graph, slot);
 }
 
-/* Deletes what the batch has inserted. That is not possible where the log has failed, and not needed: no part of the
- * batch will be kept in any case. */
-static void take_back(insert_job *job) {
+/* Deletes what the batch has inserted, and ends it. A few at a time, so that an exchange of the graph, which happens
+ * only when no batch is open, need not wait inside the gate. */
+static void take_back(rhumb__writer *writer, rhumb__graph *graph, rhumb__open_batch *batch) {
     rhumb_error cause;
-    rhumb__writer *writer = job->writer;
-    rhumb__graph *graph = atomic_load(&writer->graph); /* which batch_lock keeps */
     rhumb__error_save(&cause);
-    for (uint64_t i = 0; i < job->spec->count; i++) {
-        if (job->slots[i] == RHUMB__SLOT_NONE) continue;
-        const uint64_t key = key_of(job->spec, i);
-        rhumb_status status = rhumb__graph_take_back(graph, key, job->slots[i], job->batch);
-        while (status == RHUMB_E_NOMEM) {
-            /* Deleting needs memory while a checkpoint runs, which ends, and no other can begin now (the next one may
-             * hold its lock already, so that lock is not to be waited for); and for the log's buffer, if that is full.
-             */
-            const struct timespec pause = {0, TAKE_BACK_PAUSE_NS};
-            if (rhumb__log_sync(writer->log) == RHUMB_E_FATAL) break;
-            nanosleep(&pause, NULL);
-            status = rhumb__graph_take_back(graph, key, job->slots[i], job->batch);
-        }
-        if (status != RHUMB_OK) break;
+    for (uint64_t i = 0; i < batch->slot_count;) {
+        const uint64_t end = rhumb__min_u64(i + TAKE_BACK_COUNT, batch->slot_count);
+        rhumb__writer_enter(writer);
+        for (; i < end; i++) take_back_one(graph, batch->slots[i], batch->begin_lsn);
+        rhumb__writer_leave(writer);
     }
-    atomic_store(&job->inserted_count, 0);
+    rhumb__writer_enter(writer);
+    rhumb__open_batch_end(graph, batch);
+    rhumb__writer_leave(writer);
     rhumb__error_restore(&cause);
 }
 
 static rhumb_status insert_whole(insert_job *job) {
     rhumb_status status;
-    rhumb__writer *writer = job->writer;
+    rhumb__open_batch batch;
     uint64_t commit_lsn = 0;
-    job->slots = rhumb__alloc_zeroed(job->spec->count, sizeof *job->slots);
-    if (job->slots == NULL) {
-        return rhumb__fail(RHUMB_E_NOMEM, "no memory for a batch of %llu", (unsigned long long)job->spec->count);
-    }
-    for (uint64_t i = 0; i < job->spec->count; i++) job->slots[i] = RHUMB__SLOT_NONE;
-    rhumb__rwlock_rdlock(&writer->batch_lock);
-    RHUMB_TRY(rhumb__batch_boundary(writer, RHUMB__LOG_BATCH_BEGIN, 0, &job->batch));
+    rhumb__writer *writer = job->writer;
+    rhumb__writer_enter(writer);
+    rhumb__graph *graph = atomic_load(&writer->graph); /* not exchanged while the batch is open */
+    status = rhumb__open_batch_begin(graph, job->spec->count, &batch);
+    rhumb__writer_leave(writer);
+    RHUMB_TRY(status);
+    job->batch = &batch;
     status = batch_run(job);
-    if (status == RHUMB_OK) status = rhumb__batch_boundary(writer, RHUMB__LOG_BATCH_COMMIT, job->batch, &commit_lsn);
+    if (status == RHUMB_OK) {
+        rhumb__writer_enter(writer);
+        status = rhumb__open_batch_commit(graph, &batch, &commit_lsn);
+        rhumb__writer_leave(writer);
+    }
     if (status == RHUMB_OK) {
         atomic_store(&job->lsn, commit_lsn);
     } else {
-        take_back(job);
+        take_back(writer, graph, &batch);
+        atomic_store(&job->inserted_count, 0);
     }
 done:
-    rhumb__rwlock_unlock(&writer->batch_lock);
-    rhumb__free(job->slots);
+    rhumb__free(batch.slots);
     return status;
 }
 

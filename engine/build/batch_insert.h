@@ -4,7 +4,6 @@
 #define RHUMB_ENGINE_BUILD_BATCH_INSERT_H
 
 #include "engine/search/walk/scratch.h"
-#include "storage/log/log.h"
 
 typedef bool (*rhumb__batch_progress)(void *context, uint64_t done_count, uint64_t total_count);
 
@@ -18,11 +17,6 @@ typedef struct rhumb__batch_insert_spec {
     rhumb__batch_progress progress;
     void *progress_context;
 } rhumb__batch_insert_spec;
-
-/* Writes the record that begins a batch (batch 0; its number is the batch's) or commits one. The failures of
- * rhumb__log_reserve. */
-rhumb_status rhumb__batch_boundary(rhumb__writer *writer, rhumb__log_type type, uint64_t batch,
-                                   uint64_t *lsn_out) RHUMB_NODISCARD;
 
 /* Inserts the vectors, and makes them as durable as the log's mode promises. The first failure stops all threads.
  * *inserted_count_out is set in every case. RHUMB_E_CANCELLED: progress returned false; the failures of

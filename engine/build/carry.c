@@ -20,14 +20,15 @@ static bool has_room(rhumb__carry *carry) {
     return true;
 }
 
-void rhumb__carry_note(rhumb__carry *carry, rhumb__log_type type, uint64_t key, uint32_t slot, uint64_t lsn) {
-    RHUMB_ASSERT_DEBUG(type == RHUMB__LOG_INSERT || type == RHUMB__LOG_UPSERT || type == RHUMB__LOG_DELETE);
+void rhumb__carry_note(rhumb__carry *carry, const rhumb__carry_item *item) {
+    RHUMB_ASSERT_DEBUG(item->type == RHUMB__LOG_INSERT || item->type == RHUMB__LOG_UPSERT ||
+                       item->type == RHUMB__LOG_DELETE);
     if (!atomic_load_explicit(&carry->recording, memory_order_relaxed)) return;
-    RHUMB_ASSERT_DEBUG(lsn != 0);
+    RHUMB_ASSERT_DEBUG(item->lsn != 0);
     rhumb__mutex_lock(&carry->lock);
     carry->lost = carry->lost || !has_room(carry);
     if (!carry->lost) {
-        carry->items[carry->count++] = (rhumb__carry_item){key, lsn, slot, (uint32_t)type};
+        carry->items[carry->count++] = *item;
     }
     rhumb__mutex_unlock(&carry->lock);
 }

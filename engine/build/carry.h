@@ -17,8 +17,11 @@
 typedef struct rhumb__carry_item {
     uint64_t key;
     uint64_t lsn;
-    uint32_t slot; /* in the old graph, of what was inserted; meaningless for a delete */
-    uint32_t type; /* a rhumb__log_type: insert, upsert or delete */
+    uint32_t slot;        /* in the old graph, of what was inserted; meaningless for a delete */
+    rhumb__log_type type; /* insert, upsert or delete */
+    bool
+        of_batch; /* an insert of a batch that is all or nothing: the next version may leave it out, though its number is
+                      not above that version's */
 } rhumb__carry_item;
 
 typedef struct rhumb__carry {
@@ -31,7 +34,7 @@ typedef struct rhumb__carry {
 } rhumb__carry;
 
 /* Notes an operation, if a compaction is running. */
-void rhumb__carry_note(rhumb__carry *carry, rhumb__log_type type, uint64_t key, uint32_t slot, uint64_t lsn);
+void rhumb__carry_note(rhumb__carry *carry, const rhumb__carry_item *item);
 
 /* Takes all operations that have been noted. *items_out is the caller's (rhumb__free). RHUMB_E_NOMEM: one was lost. */
 rhumb_status rhumb__carry_take(rhumb__carry *carry, rhumb__carry_item **items_out, uint64_t *count_out) RHUMB_NODISCARD;

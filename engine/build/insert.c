@@ -19,6 +19,7 @@
 #include "base/assert.h"
 #include "base/status.h"
 #include "engine/build/link.h"
+#include "engine/build/open_batch.h"
 #include "engine/build/place.h"
 #include "engine/build/removal.h"
 #include "engine/build/writer.h"
@@ -45,12 +46,13 @@ static rhumb_status claim_slot_and_lsn(rhumb__graph *graph, const void *row, rhu
     if (status == RHUMB_OK) {
         rhumb__active_take_slot(graph, claim->active, claim->place.slot);
         const rhumb__log_operation operation = {.type = log_type_of(in),
-                                                .batch = in->batch,
+                                                .batch = in->batch == NULL ? 0 : in->batch->begin_lsn,
                                                 .head = &in->key,
                                                 .head_bytes = sizeof in->key,
                                                 .body = row,
                                                 .body_bytes = graph->space.vector_bytes};
         in->lsn = rhumb__log_append(graph->writer->log, &operation);
+        if (in->batch != NULL) rhumb__open_batch_add(in->batch, claim->place.slot);
     }
     rhumb__mutex_unlock(&graph->append_lock);
     return status;
@@ -82,7 +84,12 @@ static rhumb_status insert_claim(rhumb__graph *graph, const void *row, rhumb__in
     *(uint64_t *)rhumb__section_row(&graph->sections[RHUMB__SECTION_KEYS], claim->place.slot) = in->key;
     rhumb__key_table_add(&graph->key_table, &key_place, claim->place.slot);
     if (claim->replaced.slot != RHUMB__SLOT_NONE) rhumb__removal_unlink_key(graph, &key_place, &claim->replaced);
-    rhumb__carry_note(&graph->writer->carry, log_type_of(in), in->key, claim->place.slot, in->lsn);
+    const rhumb__carry_item item = {.key = in->key,
+                                    .lsn = in->lsn,
+                                    .slot = claim->place.slot,
+                                    .type = log_type_of(in),
+                                    .of_batch = in->batch != NULL};
+    rhumb__carry_note(&graph->writer->carry, &item);
 done:
     rhumb__key_table_unlock(&graph->key_table, &key_place);
     if (status != RHUMB_OK) rhumb__active_leave(graph, claim->active);

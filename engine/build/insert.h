@@ -7,7 +7,7 @@
 
 typedef struct rhumb__insertion {
     uint64_t key;
-    uint64_t batch; /* the LSN of the begin record of the batch that it belongs to, or 0 */
+    rhumb__open_batch *batch; /* the batch that it belongs to, or NULL */
     bool replace;  /* an upsert: a key that exists gets a new node, and its previous one is deleted once the new one can
                        be found. At least one of the two can be found at any time. */
     uint32_t slot; /* set on success: the node's slot */

@@ -24,7 +24,6 @@ rhumb_status rhumb__writer_new(const rhumb__graph_options *options, rhumb__write
         rhumb__mutex_init(&writer->checkpoint_lock, RHUMB__RANK_CHECKPOINT) != 0 ||
         rhumb__mutex_init(&writer->stats_lock, RHUMB__RANK_STATS) != 0 ||
         rhumb__mutex_init(&writer->carry.lock, RHUMB__RANK_CARRY) != 0 ||
-        rhumb__rwlock_init(&writer->batch_lock, RHUMB__RANK_BATCH) != 0 ||
         rhumb__rwlock_init(&writer->gate, RHUMB__RANK_GATE) != 0) {
         rhumb__free(writer);
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for locks");
@@ -41,7 +40,6 @@ void rhumb__writer_free(rhumb__writer *writer) {
     rhumb__mutex_destroy(&writer->checkpoint_lock);
     rhumb__mutex_destroy(&writer->stats_lock);
     rhumb__mutex_destroy(&writer->carry.lock);
-    rhumb__rwlock_destroy(&writer->batch_lock);
     rhumb__rwlock_destroy(&writer->gate);
     rhumb__free(writer);
 }

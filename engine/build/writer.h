@@ -3,8 +3,8 @@
  *
  * THE GATE. Every operation that changes the graph passes it: rhumb__writer_enter, find the graph, do the work,
  * rhumb__writer_leave. A compaction closes the gate while it exchanges the graph, so inside the gate the graph
- * stays the one that the scratch pools have. Batches that are all or nothing hold batch_lock for their whole length and
- * pass the gate for each vector; the exchange takes both.
+ * stays the one that the scratch pools have. Batches that are all or nothing pass the gate for each vector; the exchange
+ * waits for a moment in which none is open (open_batch.h).
  *
  * While a compaction carries over the operations that ran during it, the gate also delays operations that come faster
  * than they can be carried over (throttle_ns): many short waits instead of a long one.
@@ -32,7 +32,7 @@ typedef struct rhumb__checkpoint_stats {
     uint64_t lsn;               /* of the newest */
     uint64_t bytes;             /* written by the newest */
     uint64_t ns;                /* duration of the newest */
-    uint64_t pause_ns;          /* for which the newest blocked deletes, upserts and batches */
+    uint64_t pause_ns;          /* for which the newest blocked deletes and upserts */
     uint64_t pause_max_ns;      /* the longest pause of all */
     uint64_t failed_count;      /* checkpoints in the background that failed */
     char failure[256];          /* why the last of them did */
@@ -76,11 +76,9 @@ struct rhumb__writer {
 
     rhumb__mutex compact_lock; /* one compaction at a time; the outermost of all locks */
     rhumb__mutex checkpoint_lock;
-    bool exchanged;           /* the graph is not that of the newest version any more; guarded by checkpoint_lock */
-    uint64_t published_lsn;   /* the last operation that the newest checkpoint holds; guarded by checkpoint_lock */
-    rhumb__rwlock batch_lock; /* shared by batches that are all or nothing; exclusive for the beginning of a
-                                    checkpoint and for an exchange of the graph */
-    rhumb__rwlock gate;       /* shared by operations, exclusive for an exchange of the graph */
+    bool exchanged;         /* the graph is not that of the newest version any more; guarded by checkpoint_lock */
+    uint64_t published_lsn; /* the last operation that the newest checkpoint holds; guarded by checkpoint_lock */
+    rhumb__rwlock gate;     /* shared by operations, exclusive for an exchange of the graph */
     _Atomic uint64_t throttle_ns;
     rhumb__carry carry; /* what a running compaction has to carry over */
     _Atomic bool compact_cancelled;

@@ -3,8 +3,9 @@
  * A version is a prefix of the operations: those up to a number L in the log. C is the number of slots that they have
  * allocated: the version holds the slots below C completely, and no slot from C on. Inserts and searches continue while
  * the checkpoint gets there:
- *   1. fix       Block deletes, upserts and atomic batches, and wait for those under way. Under append_lock, read L, C
- *                and all counts that belong to them. Copy the tombstones, one bit per slot. From now on deletes leave
+ *   1. fix       Block deletes, upserts and the ends of batches, and wait for those under way. Under append_lock, read L,
+ *                C and all counts that belong to them. Copy the tombstones, one bit per slot, and set in the copy those of
+ *                the nodes that open batches have inserted: the version leaves them out. From now on deletes leave
  *                slots below C in the key table (see removal.c), and it does not grow: a split moves entries between
  *                chunks, of which one may have been copied. Then unblock; inserts now get slots from C on.
  *   2. wait      for the inserts below C to finish. They are under way, so this takes as long as one insert.
@@ -15,15 +16,17 @@
  *                filter has changed stays dirty, because memory has more than the file. A list that loses a link to a
  *                slot from C on may have dropped another link for it when it was pruned, so it can be shorter in the
  *                file than it need be. It is still a sound list.
- *   5. cut       the log, which then begins after L.
+ *   5. cut       the log, which then begins after L, or before the first record of the oldest batch that was open in
+ *                step 1.
  *
- * So the file shows exactly the operations up to L. The log need not be durable up to L before the version is.
+ * So the file shows exactly the operations up to L, apart from batches that L divides: those come from the log, which has
+ * all of their records (see recover.c). The log need not be durable up to L before the version is.
  *
  * Owns the copy of the tombstones. A failure before the store's superblock is written leaves the last version and the
  * log as they were; what later failures mean, storage/store.h says.
  *
- * Locks: checkpoint_lock, held by the caller or taken here; key_table.split_lock up to step 3; batch_lock and
- * removal_lock, exclusive, in step 1; what the store and the log take.
+ * Locks: checkpoint_lock, held by the caller or taken here; key_table.split_lock up to step 3; removal_lock, exclusive,
+ * in step 1; what the store and the log take.
  */
 #include "engine/durability/checkpoint.h"
 #include "engine/build/writer.h"
@@ -36,6 +39,7 @@
 #include "base/clock.h"
 #include "base/log_message.h"
 #include "base/status.h"
+#include "engine/build/open_batch.h"
 #include "engine/build/removal.h"
 #include "engine/durability/background.h"
 #include "engine/durability/metadata.h"
@@ -53,9 +57,10 @@ typedef struct version {
     rhumb__graph *graph;
     bool key_table_held; /* split_lock is held, and deletes leave the key table alone */
     rhumb__counts counts;
-    rhumb__version_image image; /* of the same, for the filters of sections */
-    rhumb__log_mark log_end;
-    uint8_t *tombstones; /* the section's rows as they were in step 1 */
+    rhumb__version_image image;     /* of the same, for the filters of sections */
+    rhumb__log_mark log_begin;      /* where the log is going to begin */
+    rhumb__open_batch *first_batch; /* of those that are open in step 1 */
+    uint8_t *tombstones;            /* the section's rows as they were in step 1 */
     uint64_t tombstone_row_count;
     uint64_t begin_ns;
     uint64_t pause_ns;
@@ -100,16 +105,46 @@ static rhumb_status reserve_tombstones(version *v, uint64_t row_count) {
     return rhumb__fail(RHUMB_E_NOMEM, "no memory for the tombstones of a checkpoint");
 }
 
-/* Step 1, while deletes, upserts and atomic batches are blocked. */
-static rhumb_status checkpoint_fix_blocked(rhumb__graph *graph, version *v) {
-    rhumb__mutex_assert_held(&graph->key_table.split_lock);
-    rhumb__rwlock_assert_held(&graph->writer->batch_lock);
-    rhumb__rwlock_assert_held(&graph->removal_lock);
+/* Reads what belongs together: counts, the last operation, and what the batches have that are open at that moment. */
+static void read_moment(rhumb__graph *graph, version *v) {
     rhumb__mutex_lock(&graph->append_lock);
     v->counts = graph->counts;
-    if (graph->writer->log != NULL) v->log_end = rhumb__log_mark_now(graph->writer->log);
+    if (graph->writer->log != NULL) v->log_begin = rhumb__log_mark_now(graph->writer->log);
+    v->counts.lsn = v->log_begin.lsn;
+    v->first_batch = graph->open_batches;
+    for (rhumb__open_batch *batch = v->first_batch; batch != NULL; batch = batch->next) {
+        batch->fixed_count = batch->slot_count;
+        if (batch->mark.lsn < v->log_begin.lsn) v->log_begin = batch->mark;
+    }
     rhumb__mutex_unlock(&graph->append_lock);
-    v->counts.lsn = v->log_end.lsn;
+}
+
+/* Makes the version leave out a node: its tombstone goes to the file, although memory has none. */
+static void leave_out(version *v, uint32_t slot) {
+    uint64_t *tombstones = (uint64_t *)(void *)v->tombstones; /* rows are words */
+    rhumb__section *section = &v->graph->sections[RHUMB__SECTION_TOMBSTONES];
+    const uint64_t row = slot / RHUMB__TOMBSTONE_ROW_SLOTS;
+    RHUMB_ASSERT_DEBUG(slot < v->counts.slot_count);
+    if (rhumb__bit_get(tombstones, slot)) return;
+    rhumb__bit_set(tombstones, slot);
+    v->counts.dead_count++;
+    rhumb__section_lock(section, row);
+    rhumb__section_mark_dirty(section, row);
+    rhumb__section_unlock(section, row);
+}
+
+/* Leaves out the nodes of open batches. These cannot end while removal_lock is held. */
+static void leave_out_batches(version *v) {
+    for (const rhumb__open_batch *batch = v->first_batch; batch != NULL; batch = batch->next) {
+        for (uint64_t i = 0; i < batch->fixed_count; i++) leave_out(v, batch->slots[i]);
+    }
+}
+
+/* Step 1, while deletes, upserts and the ends of batches are blocked. */
+static rhumb_status checkpoint_fix_blocked(rhumb__graph *graph, version *v) {
+    rhumb__mutex_assert_held(&graph->key_table.split_lock);
+    rhumb__rwlock_assert_held(&graph->removal_lock);
+    read_moment(graph, v);
     /* Only a crafted file can get near this limit; a version above it could not be opened again. */
     if (v->counts.lsn > RHUMB__LOG_LSN_MAX) {
         return rhumb__fail(RHUMB_E_FULL, "operation %llu is above the limit", (unsigned long long)v->counts.lsn);
@@ -121,6 +156,7 @@ static rhumb_status checkpoint_fix_blocked(rhumb__graph *graph, version *v) {
     v->tombstone_row_count = row_count;
     const rhumb__section *tombstones = &graph->sections[RHUMB__SECTION_TOMBSTONES];
     if (row_count > 0) memcpy(v->tombstones, tombstones->base, row_count * RHUMB__TOMBSTONE_ROW_BYTES);
+    leave_out_batches(v);
     v->image = (rhumb__version_image){.counts = &v->counts, .tombstones = v->tombstones, .graph = graph};
     rhumb__removals_defer(graph, v->counts.slot_count);
     v->key_table_held = true;
@@ -152,11 +188,9 @@ static rhumb_status checkpoint_fix(rhumb__graph *graph, version *v) {
     if (status != RHUMB_OK) return status;
     rhumb__mutex_lock(&graph->key_table.split_lock);
     const uint64_t begin_ns = rhumb__clock_now_ns();
-    rhumb__rwlock_wrlock(&graph->writer->batch_lock);
     rhumb__rwlock_wrlock(&graph->removal_lock);
     status = checkpoint_fix_blocked(graph, v);
     rhumb__rwlock_unlock(&graph->removal_lock);
-    rhumb__rwlock_unlock(&graph->writer->batch_lock);
     v->pause_ns = rhumb__clock_now_ns() - begin_ns;
     if (status != RHUMB_OK) {
         rhumb__mutex_unlock(&graph->key_table.split_lock);
@@ -239,7 +273,10 @@ static rhumb_status checkpoint_make(rhumb__graph *graph, bool pull_down) {
     rhumb__log_message(RHUMB_LOG_DEBUG, path, "a checkpoint begins");
     RHUMB_TRY(checkpoint_fix(graph, &v));
     status = checkpoint_publish(graph, &v, pull_down);
-    if (status == RHUMB_OK && graph->writer->log != NULL) status = rhumb__log_cut(graph->writer->log, &v.log_end);
+    if (status == RHUMB_OK && graph->writer->log != NULL) {
+        rhumb__log_cover(graph->writer->log, v.counts.lsn);
+        status = rhumb__log_cut(graph->writer->log, &v.log_begin);
+    }
     release_key_table(&v);
     if (status != RHUMB_OK) goto done;
     rhumb__log_message(RHUMB_LOG_INFO, path,

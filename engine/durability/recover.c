@@ -4,6 +4,19 @@
  * insert does not exist. The key of a delete may be missing: its node may come from a batch that was never committed
  * and is left out.
  *
+ * BATCHES. A version may divide a batch: the batch was open when the version was fixed at operation L, and its commit
+ * record comes later. The version leaves out all of its nodes, so its inserts up to L are carried out here, and nothing
+ * else up to L is in question but what has happened to the same keys since. Of the operations up to L on one key, let o
+ * be the last that counts, with all batches committed by now.
+ *   - o is an insert or upsert that the version holds. Then the version has its node, the key exists, and every insert of
+ *     a divided batch before it is skipped.
+ *   - o is an insert of a divided batch. Then the version has no live node of the key, and o is carried out.
+ *   - o is a delete. Then the version has no live node of the key, and inserts of divided batches before it are carried
+ *     out; between two inserts of a key there is a delete, and so there is after the last.
+ * So the deletes up to L are carried out as well, but only on nodes that were placed here: others belong to operations
+ * that came later, since a delete that the version holds has left nothing of what came before. Deletes of batches up to L
+ * take back inserts of batches that were never committed, neither of which count.
+ *
  * Invariant: nodes outside the range of graph/unlinked.h have been linked. Linking a node twice does no
  * harm, so a block that failed is linked again as a whole.
  *
@@ -34,6 +47,8 @@ typedef struct replay {
     rhumb__graph *graph;
     uint8_t *row;    /* a prepared row */
     uint8_t *vector; /* components, aligned */
+    uint64_t checkpoint_lsn;
+    uint64_t checkpoint_slot_count;
 } replay;
 
 static rhumb_status fail_record(const replay *r, const rhumb__log_record *record, const char *what) {
@@ -46,6 +61,8 @@ static rhumb_status replay_vector(replay *r, const rhumb__log_record *record, ui
     if (record->payload_bytes != sizeof key + graph->space.vector_bytes) {
         return fail_record(r, record, "its vector has the wrong length");
     }
+    const bool early = record->lsn <= r->checkpoint_lsn;
+    if (early && rhumb__key_table_find(&graph->key_table, key) != RHUMB__SLOT_NONE) return RHUMB_OK;
     memcpy(r->vector, record->payload + sizeof key, graph->space.vector_bytes);
     rhumb_status status = rhumb__space_restore(&graph->space, r->vector, r->row);
     if (status == RHUMB_OK) status = rhumb__graph_place(graph, key, r->row, record->type == RHUMB__LOG_UPSERT);
@@ -63,14 +80,16 @@ static rhumb_status replay_record(void *context, const rhumb__log_record *record
     memcpy(&key, record->payload, sizeof key);
     if (record->type != RHUMB__LOG_DELETE) return replay_vector(r, record, key);
     if (record->payload_bytes != sizeof key) return fail_record(r, record, "a delete is longer than its key");
-    rhumb__graph_delete_replayed(r->graph, key);
+    const bool early = record->lsn <= r->checkpoint_lsn;
+    rhumb__graph_delete_replayed(r->graph, key, early ? r->checkpoint_slot_count : 0);
     return RHUMB_OK;
 }
 
 rhumb_status rhumb__recover(rhumb__graph *graph) {
     rhumb_status status = RHUMB_OK;
-    replay r = {.graph = graph};
     const uint64_t checkpoint_slot_count = graph->counts.slot_count;
+    replay r = {
+        .graph = graph, .checkpoint_lsn = graph->writer->published_lsn, .checkpoint_slot_count = checkpoint_slot_count};
     if (rhumb__log_replay_count(graph->writer->log) > 0) {
         r.row = rhumb__alloc_aligned(graph->space.row_bytes, 1, 64);
         r.vector = rhumb__alloc_aligned(graph->space.vector_bytes, 1, 64);

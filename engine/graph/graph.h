@@ -37,6 +37,7 @@
 #include "storage/store.h"
 
 typedef struct rhumb__writer rhumb__writer;
+typedef struct rhumb__open_batch rhumb__open_batch;
 
 /* A row of the nodes section, as one 64-bit number: bits 0 to 31 hold the first upper row (if level > 0), bits 32 to 39
  * the level, bit 40 whether the node is present. 0: the slot has no node yet. */
@@ -119,11 +120,13 @@ struct rhumb__graph {
     /* Guards the allocation of slots, and `counts` except for its key table numbers, level_first and copy_count. */
     rhumb__mutex append_lock;
     rhumb__counts counts;
+    rhumb__open_batch *open_batches; /* see build/open_batch.h; also under append_lock */
     _Atomic uint64_t finished_count; /* inserts that have finished */
     _Atomic uint64_t dead_count;     /* deletes that have finished; rhumb_index_count returns the difference */
     _Atomic uint64_t replace_begun;  /* upserts that have begun to replace a node, and upserts that have finished: */
     _Atomic uint64_t replace_done;   /* while the two differ, a search may find two nodes of one key */
-    rhumb__rwlock removal_lock;      /* shared by deletes and upserts, exclusive for the beginning of a checkpoint */
+    rhumb__rwlock removal_lock; /* shared by deletes, upserts and the ends of batches; exclusive for the beginning of
+                                        a checkpoint */
     rhumb__removals removals;
     _Atomic uint64_t unlinked_begin; /* see unlinked.h, which owns the two */
     uint64_t unlinked_end;

@@ -78,6 +78,11 @@ static bool filter_list(const rhumb__version_image *version, uint64_t row, void 
     return kept_count != count;
 }
 
+/* Whether the version has that slot as a deleted one. */
+static bool is_dead(const rhumb__version_image *version, uint32_t slot) {
+    return (version->tombstones[slot / 8] >> (slot % 8) & 1) != 0;
+}
+
 static bool filter_key_bucket(const rhumb__version_image *version, uint64_t row, void *bytes, uint64_t row_bytes) {
     (void)row;
     (void)row_bytes;
@@ -87,7 +92,8 @@ static bool filter_key_bucket(const rhumb__version_image *version, uint64_t row,
     const uint32_t count = bucket->count < RHUMB__KEY_BUCKET_PLACES ? bucket->count : RHUMB__KEY_BUCKET_PLACES;
     uint32_t kept_count = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (bucket->slots[i] >= version->counts->slot_count) continue;
+        /* An entry whose node is dead in the version belongs to a batch that it leaves out. */
+        if (bucket->slots[i] >= version->counts->slot_count || is_dead(version, bucket->slots[i])) continue;
         bucket->slots[kept_count] = bucket->slots[i];
         bucket->tags[kept_count] = bucket->tags[i];
         kept_count++;

@@ -352,7 +352,17 @@ static void put_record(rhumb__log *log, const rhumb__log_record_header *header, 
     log->end_offset += bytes;
 }
 
+/* The place after the last record. The inner lock is held. */
+static rhumb__log_mark mark_now(const rhumb__log *log) {
+    return (rhumb__log_mark){.lsn = log->lsn, .offset = log->end_offset, .previous_crc = log->crc};
+}
+
 uint64_t rhumb__log_append(rhumb__log *log, const rhumb__log_operation *operation) {
+    rhumb__log_mark before;
+    return rhumb__log_append_marked(log, operation, &before);
+}
+
+uint64_t rhumb__log_append_marked(rhumb__log *log, const rhumb__log_operation *operation, rhumb__log_mark *before_out) {
     const uint32_t head_bytes = operation->head_bytes;
     RHUMB_ASSERT(operation->type >= RHUMB__LOG_INSERT && operation->type <= RHUMB__LOG_BATCH_COMMIT);
     RHUMB_ASSERT(head_bytes <= RHUMB__LOG_PAYLOAD_BYTES_MAX &&
@@ -362,6 +372,7 @@ uint64_t rhumb__log_append(rhumb__log *log, const rhumb__log_operation *operatio
     rhumb__mutex_lock(&log->lock);
     RHUMB_ASSERT(log->reserved_bytes >= bytes);
     log->reserved_bytes -= bytes;
+    *before_out = mark_now(log);
     const uint64_t lsn = ++log->lsn;
     if (log->durability != RHUMB_DURABILITY_NONE) {
         const rhumb__log_record_header header = {
@@ -441,9 +452,18 @@ uint64_t rhumb__log_durable_lsn(rhumb__log *log) {
 
 rhumb__log_mark rhumb__log_mark_now(rhumb__log *log) {
     rhumb__mutex_lock(&log->lock);
-    const rhumb__log_mark mark = {.lsn = log->lsn, .offset = log->end_offset, .previous_crc = log->crc};
+    const rhumb__log_mark mark = mark_now(log);
     rhumb__mutex_unlock(&log->lock);
     return mark;
+}
+
+void rhumb__log_cover(rhumb__log *log, uint64_t lsn) {
+    rhumb__mutex_lock(&log->lock);
+    RHUMB_ASSERT(lsn <= log->lsn);
+    log->durable_lsn = rhumb__max_u64(log->durable_lsn, lsn);
+    log->cut_lsn = rhumb__max_u64(log->cut_lsn, lsn);
+    pthread_cond_broadcast(&log->changed);
+    rhumb__mutex_unlock(&log->lock);
 }
 
 rhumb__log_stats rhumb__log_stats_get(rhumb__log *log) {

@@ -103,8 +103,10 @@ typedef struct rhumb__log_record {
 typedef rhumb_status (*rhumb__log_visit)(void *context, const rhumb__log_record *record);
 
 /* Visits the effective operations after the checkpoint, in the order of their numbers; those of batches without a
- * commit are skipped. Call it before the first append; it may be repeated. Ends at the first visit that fails, with
- * its status. */
+ * commit are skipped. A batch takes effect with its commit record: where that lies after the checkpoint and some of the
+ * batch's operations before it, these are visited, too, and so are all deletes at or before the checkpoint that belong
+ * to no batch, since they may have deleted what those inserted. Call it before the first append; it may be repeated.
+ * Ends at the first visit that fails, with its status. */
 rhumb_status rhumb__log_replay(rhumb__log *log, rhumb__log_visit visit, void *context) RHUMB_NODISCARD;
 
 /* Returns the number of operations that replay visits. */
@@ -121,6 +123,13 @@ rhumb_status rhumb__log_reserve(rhumb__log *log, uint32_t payload_bytes) RHUMB_N
 /* Releases room that was reserved and is not going to be used. */
 void rhumb__log_release(rhumb__log *log, uint32_t payload_bytes);
 
+/* A place between two records. */
+typedef struct rhumb__log_mark {
+    uint64_t lsn; /* of the last record before it */
+    uint64_t offset;
+    uint32_t previous_crc;
+} rhumb__log_mark;
+
 /* An operation to append. Its payload is the head and then the body; either may be empty. */
 typedef struct rhumb__log_operation {
     rhumb__log_type type;
@@ -135,6 +144,9 @@ typedef struct rhumb__log_operation {
  * Cannot fail. */
 uint64_t rhumb__log_append(rhumb__log *log, const rhumb__log_operation *operation);
 
+/* The same; *before_out is the place before the record. */
+uint64_t rhumb__log_append_marked(rhumb__log *log, const rhumb__log_operation *operation, rhumb__log_mark *before_out);
+
 /* Returns when the operation is as durable as the mode promises. RHUMB_E_FATAL. */
 rhumb_status rhumb__log_wait(rhumb__log *log, uint64_t lsn) RHUMB_NODISCARD;
 
@@ -146,15 +158,12 @@ rhumb_status rhumb__log_sync(rhumb__log *log) RHUMB_NODISCARD;
 uint64_t rhumb__log_lsn(rhumb__log *log);
 uint64_t rhumb__log_durable_lsn(rhumb__log *log);
 
-/* A place between two records. */
-typedef struct rhumb__log_mark {
-    uint64_t lsn; /* of the last record before it */
-    uint64_t offset;
-    uint32_t previous_crc;
-} rhumb__log_mark;
-
 /* Returns the place after the last operation numbered. If other threads may append, the caller excludes them. */
 rhumb__log_mark rhumb__log_mark_now(rhumb__log *log);
+
+/* Notes that a checkpoint has been published which holds every operation up to this one; those are durable now, also
+ * while the log still has them. Call it before rhumb__log_cut when that is to keep some of them. */
+void rhumb__log_cover(rhumb__log *log, uint64_t lsn);
 
 /* Durably makes the log begin at the mark, then releases the space before it. Call it once a checkpoint that holds
  * everything before the mark has been published. Other threads may append in the meantime. A log that becomes empty is

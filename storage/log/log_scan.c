@@ -163,6 +163,13 @@ static bool is_committed(const rhumb__log_scan *scan, uint64_t batch) {
     return scan->batch_capacity > 0 && find_batch(scan, batch)->committed;
 }
 
+/* Whether an operation is effective, or may undo one that is. */
+static bool is_visited(const rhumb__log_scan *scan, const record_view *view) {
+    if (view->header.batch != 0) return is_committed(scan, view->header.batch);
+    if (view->header.lsn > scan->checkpoint_lsn) return true;
+    return scan->divided && view->header.type == RHUMB__LOG_DELETE;
+}
+
 /* ---- the scan ---- */
 
 /* Once the records before `tail_next` are reported as synced, it becomes the tail, and the present end the next: so the
@@ -182,17 +189,19 @@ static rhumb_status note_record(rhumb__log_scan *scan, const record_view *view) 
     scan->tail_crc = rhumb__crc32c(scan->tail_crc, view->bytes, view->bytes_count);
     scan->tail_next_crc = rhumb__crc32c(scan->tail_next_crc, view->bytes, view->bytes_count);
     note_tail(scan);
-    if (view->header.lsn <= scan->checkpoint_lsn) return RHUMB_OK;
     const uint64_t batch = view->header.batch;
+    const bool early = view->header.lsn <= scan->checkpoint_lsn;
     if (batch == 0) {
-        if (is_operation(view)) scan->operation_count++;
+        if (is_operation(view) && !early) scan->operation_count++;
+        if (view->header.type == RHUMB__LOG_DELETE && early) scan->early_delete_count++;
         return RHUMB_OK;
     }
     rhumb__log_batch *entry = NULL;
     const rhumb_status status = take_batch(scan, batch, &entry);
     if (status != RHUMB_OK) return status;
     if (is_operation(view)) entry->operation_count++;
-    if (view->header.type == RHUMB__LOG_BATCH_COMMIT) entry->committed = true;
+    /* What was committed before the checkpoint is in it. */
+    if (view->header.type == RHUMB__LOG_BATCH_COMMIT && !early) entry->committed = true;
     return RHUMB_OK;
 }
 
@@ -268,8 +277,11 @@ rhumb_status rhumb__log_scan_run(rhumb__io *io, const rhumb__log_header *header,
 done:
     /* The batches committed before the end of the chain are effective, whatever has ended it. */
     for (uint64_t i = 0; i < scan->batch_capacity; i++) {
-        if (scan->batches[i].committed) scan->operation_count += scan->batches[i].operation_count;
+        if (!scan->batches[i].committed) continue;
+        scan->operation_count += scan->batches[i].operation_count;
+        scan->divided = scan->divided || scan->batches[i].batch <= scan->checkpoint_lsn;
     }
+    if (scan->divided) scan->operation_count += scan->early_delete_count;
     return status;
 }
 
@@ -293,8 +305,7 @@ rhumb_status rhumb__log_scan_visit(rhumb__io *io, const rhumb__log_scan *scan, r
                                     (unsigned long long)place.lsn + 1);
             goto done;
         }
-        if (place.lsn <= scan->checkpoint_lsn || !is_operation(&view)) continue;
-        if (view.header.batch != 0 && !is_committed(scan, view.header.batch)) continue;
+        if (!is_operation(&view) || !is_visited(scan, &view)) continue;
         const rhumb__log_record record = {.type = (rhumb__log_type)view.header.type,
                                           .lsn = view.header.lsn,
                                           .batch = view.header.batch,

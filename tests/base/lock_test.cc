@@ -263,7 +263,7 @@ TEST(LockOrderDeathTest, CatchesALockThatWasNeverInitialised) {
 }
 
 TEST(LockOrder, ATimedLockThatIsNotTakenIsNotHeld) {
-    Rwlock batch(RHUMB__RANK_BATCH);
+    Rwlock batch(RHUMB__RANK_REMOVAL);
     Mutex checkpoint(RHUMB__RANK_CHECKPOINT);
     rhumb__rwlock_rdlock(batch);
     std::thread([&] {

@@ -547,21 +547,30 @@ class Log:
                 demand(self.record(offset) is None, "record %d was synced and is damaged" % awaited)
 
     def operations(self):
-        committed = set(batch for _, _, type_, batch, _ in self.records if type_ == self.COMMIT)
+        """The type, payload and number of what counts; of early deletes, too, if the version divides a batch."""
+        checkpoint = self.index.lsn
+        committed = set(b for _, lsn, type_, b, _ in self.records if type_ == self.COMMIT and lsn > checkpoint)
+        divided = any(batch <= checkpoint for batch in committed)
         for _, lsn, type_, batch, payload in self.records:
-            if lsn > self.index.lsn and type_ <= self.DELETE and (batch == 0 or batch in committed):
-                yield type_, payload
+            early_delete = divided and lsn <= checkpoint and type_ == self.DELETE
+            counts = batch in committed if batch != 0 else lsn > checkpoint or early_delete
+            if type_ <= self.DELETE and counts:
+                yield type_, payload, lsn
 
     def state(self):
         """Vectors by key, after all valid operations."""
         index = self.index
         state = {index.key(slot): index.vector(slot) for slot in index.live_slots()}
-        for type_, payload in self.operations():
+        in_version = set(state)
+        for type_, payload, lsn in self.operations():
             (key,) = struct.unpack_from("<Q", payload)
+            early = lsn <= index.lsn
             if type_ == self.DELETE:
                 demand(len(payload) == 8, "a delete has a key and nothing else")
-                state.pop(key, None)
+                if not (early and key in in_version):
+                    state.pop(key, None)
             else:
                 demand(len(payload) == 8 + index.space.vector_bytes, "length of a vector")
-                state[key] = index.space.components(payload[8:])
+                if not (early and key in state):
+                    state[key] = index.space.components(payload[8:])
         return state

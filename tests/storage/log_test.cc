@@ -119,7 +119,9 @@ TEST_F(LogTest, BatchesAreEffectiveOnlyWithTheirCommit) {
     EXPECT_EQ(seen[1].lsn, 5u);
     EXPECT_EQ(seen[2].lsn, 6u);
     for (size_t i = 4; i < seen.size(); i++) EXPECT_GT(seen[i].lsn, seen[i - 1].lsn);
-    EXPECT_EQ(replay_again(4).size(), 2u + 50u) << "a checkpoint between begin and commit";
+    EXPECT_EQ(replay_again(4).size(), 3u + 50u) << "a checkpoint between begin and commit: a divided batch is whole";
+    EXPECT_EQ(replay_again(5).size(), 2u + 50u) << "5 belongs to no batch";
+    EXPECT_EQ(replay_again(7).size(), 50u) << "committed before the checkpoint";
 }
 
 TEST_F(LogTest, ACutKeepsLaterOperations) {

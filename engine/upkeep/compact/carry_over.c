@@ -37,9 +37,16 @@ static const void *wait_for_row(const rhumb__graph *old, uint32_t slot) {
     return rhumb__graph_vector(old, slot);
 }
 
+/* Whether the version from which the new graph was built may lack an operation up to over->lsn, because the batch that
+ * it belongs to was open. Its key is in the new graph if the version has it: what came after it on the same key would be
+ * carried over instead. */
+static bool is_left_out(const rhumb__carry_over *over, const rhumb__carry_item *item) {
+    return item->of_batch && rhumb__key_table_find(&over->graph->key_table, item->key) == RHUMB__SLOT_NONE;
+}
+
 static rhumb_status carry_one(rhumb__carry_over *over, const rhumb__carry_item *item) {
     if (item->type == RHUMB__LOG_DELETE) {
-        rhumb__graph_delete_replayed(over->graph, item->key);
+        rhumb__graph_delete_replayed(over->graph, item->key, 0);
         return RHUMB_OK;
     }
     /* Also an insert replaces: the delete before it may have been left out. */
@@ -58,14 +65,14 @@ static int by_lsn(const void *a, const void *b) {
 }
 
 /* Keeps the last operation of each key, in the order of their numbers, and returns how many there are. Drops those up
- * to over->lsn: the version from which the new graph was built has them. */
+ * to over->lsn that the version has from which the new graph was built; they all are in the first round. */
 static uint64_t keep_last(const rhumb__carry_over *over, rhumb__carry_item *items, uint64_t count) {
     uint64_t kept_count = 0;
     if (count == 0) return 0;
     qsort(items, count, sizeof *items, by_key_and_lsn);
     for (uint64_t i = 0; i < count; i++) {
         if (i + 1 < count && items[i + 1].key == items[i].key) continue;
-        if (items[i].lsn > over->lsn) items[kept_count++] = items[i];
+        if (items[i].lsn > over->lsn || is_left_out(over, &items[i])) items[kept_count++] = items[i];
     }
     qsort(items, kept_count, sizeof *items, by_lsn);
     return kept_count;

@@ -4,9 +4,9 @@
  *                blocks
  *   2. build     the new graph next to the old one, in blocks that no version refers to (compact_build.c)
  *   3. carry     over the operations that came in the meantime, in rounds (carry_over.h), until few are left
- *   4. exchange  the graphs, with batches and then the gate closed: carry over the rest, make the new graph the
- *                writer's. Searches under way continue with the old graph, which is released when the last of them has
- *                ended
+ *   4. exchange  the graphs, with the gate closed, at a moment in which no batch is open: carry over the rest, make the
+ *                new graph the writer's. Searches under way continue with the old graph, which is released when the last
+ *                of them has ended
  *   5. publish   by an ordinary checkpoint. Only now the file changes; a crash before it finds the old version, and a
  *                log that has everything since
  *   6. release   the old blocks: another checkpoint, so that neither of the two newest versions refers to them; then
@@ -15,9 +15,13 @@
  * Owns both graphs until step 4. A failure in steps 1 to 3, or while the rest is carried over in step 4, loses the work
  * and nothing else.
  *
- * Locks: compact_lock throughout; checkpoint_lock from step 4 on, so that no checkpoint sees a half-exchanged graph;
- * batch_lock, pool_lock and the gate in step 4. Batches in succession never leave batch_lock free for long, and waiting
- * for it blocks them; so each attempt to take it waits a little longer, with a round of carrying over in between.
+ * Batches neither wait for step 4 nor make anything else wait: it is tried again and again, a little later each time,
+ * with a round of carrying over in between and no lock held. Where batches follow each other so closely that for
+ * BATCH_WAIT_MAX_NS there was no moment without one, the compaction gives up; one that began by itself is tried again
+ * after more deletes.
+ *
+ * Locks: compact_lock throughout; checkpoint_lock while step 4 is tried and from then on, so that no checkpoint sees a
+ * half-exchanged graph; pool_lock and the gate in step 4.
  */
 #define _GNU_SOURCE
 #include "engine/durability/lifetime.h"
@@ -30,6 +34,7 @@
 #include "base/clock.h"
 #include "base/log_message.h"
 #include "base/status.h"
+#include "engine/build/open_batch.h"
 #include "engine/durability/background.h"
 #include "engine/durability/checkpoint.h"
 #include "engine/graph/unlinked.h"
@@ -45,7 +50,9 @@
 #define GROWTH_SHARE 128u
 #define GROWTH_DELAY_NS UINT64_C(8000000)
 
-#define BATCH_WAIT_FIRST_NS UINT64_C(10000000)
+#define BATCH_WAIT_FIRST_NS UINT64_C(1000000)
+#define BATCH_WAIT_LONGEST_NS UINT64_C(50000000)
+#define BATCH_WAIT_MAX_NS (UINT64_C(600) * 1000000000u)
 
 typedef struct in_place {
     rhumb__writer *writer;
@@ -77,10 +84,12 @@ static bool report_progress(void *context, uint64_t done_count, uint64_t total_c
 
 /* ---- step 1 ---- */
 
-/* With the gate closed, so that an operation is either in the next checkpoint or recorded. */
+/* With the gate closed, so that an operation is either in the next checkpoint or recorded. What open batches have
+ * inserted is recorded now: the checkpoint leaves it out if they are still open then. */
 static void set_recording(rhumb__writer *writer, bool recording) {
     rhumb__rwlock_wrlock(&writer->gate);
     atomic_store_explicit(&writer->carry.recording, recording, memory_order_relaxed);
+    if (recording) rhumb__open_batch_carry(atomic_load(&writer->graph));
     rhumb__rwlock_unlock(&writer->gate);
 }
 
@@ -101,22 +110,6 @@ done:
 
 /* ---- step 4 ---- */
 
-/* Takes batch_lock, and carries over what comes until it has it. */
-static rhumb_status close_batches(rhumb__writer *writer, rhumb__carry_over *over) {
-    rhumb_status status;
-    uint64_t wait_ns = BATCH_WAIT_FIRST_NS;
-    for (;;) {
-        const struct timespec until = rhumb__clock_after(wait_ns);
-        if (rhumb__rwlock_timedwrlock(&writer->batch_lock, &until)) break;
-        wait_ns *= 2;
-        status = rhumb__carry_over_most(over, REST_COUNT_MAX);
-        if (status != RHUMB_OK) return status;
-    }
-    status = rhumb__carry_over_most(over, REST_COUNT_MAX);
-    if (status != RHUMB_OK) rhumb__rwlock_unlock(&writer->batch_lock);
-    return status;
-}
-
 /* With the gate closed. Changes nothing when it fails. */
 static rhumb_status replace_graph(in_place *c, rhumb__carry_over *over) {
     rhumb__writer *writer = c->writer;
@@ -132,40 +125,78 @@ static rhumb_status replace_graph(in_place *c, rhumb__carry_over *over) {
     return RHUMB_OK;
 }
 
-static rhumb_status close_gate_and_replace(in_place *c, rhumb__carry_over *over) {
+/* Changes nothing, and succeeds, if a batch is open. */
+static rhumb_status close_gate_and_replace(in_place *c, rhumb__carry_over *over, bool *replaced_out) {
     rhumb__writer *writer = c->writer;
+    rhumb_status status = RHUMB_OK;
     const uint64_t begin_ns = rhumb__clock_now_ns();
     rhumb__rwlock_wrlock(&writer->gate);
-    const rhumb_status status = replace_graph(c, over);
+    const bool possible = !rhumb__open_batch_any(over->old);
+    if (possible) status = replace_graph(c, over);
     rhumb__rwlock_unlock(&writer->gate);
-    c->result->pause_ns = rhumb__clock_now_ns() - begin_ns;
-    atomic_store_explicit(&writer->throttle_ns, 0, memory_order_relaxed);
+    *replaced_out = possible && status == RHUMB_OK;
+    c->result->pause_ns = rhumb__max_u64(c->result->pause_ns, rhumb__clock_now_ns() - begin_ns);
+    if (possible) atomic_store_explicit(&writer->throttle_ns, 0, memory_order_relaxed);
     return status;
 }
 
-/* Under checkpoint_lock. On success the old graph has been released. */
-static rhumb_status in_place_exchange(in_place *c) {
+/* Tries once. Under checkpoint_lock. When the graph has been replaced, the old one has been released. */
+static rhumb_status try_exchange(in_place *c, rhumb__carry_over *over, bool *replaced_out) {
     rhumb__writer *writer = c->writer;
-    rhumb__graph *old = atomic_load(&writer->graph);
-    rhumb__carry_over over = {
-        .writer = writer, .old = old, .graph = c->work->graph, .pool = &c->pool, .lsn = c->work->old->counts.lsn};
-    rhumb_status status;
-    rhumb__mutex_assert_held(&writer->compact_lock);
     rhumb__mutex_assert_held(&writer->checkpoint_lock);
-    const uint64_t linked_count = rhumb__graph_slot_count(c->work->graph);
-    rhumb__unlinked_set(c->work->graph, linked_count, linked_count);
-    RHUMB_TRY(rhumb__carry_over_most(&over, REST_COUNT_MAX));
-    RHUMB_TRY(close_batches(writer, &over));
+    if (rhumb__open_batch_any(over->old)) return RHUMB_OK;
+    rhumb_status status = rhumb__carry_over_most(over, REST_COUNT_MAX);
+    if (status != RHUMB_OK) return status;
     if (writer->pool_lock != NULL) rhumb__mutex_lock(writer->pool_lock);
-    status = close_gate_and_replace(c, &over);
-    rhumb__rwlock_unlock(&writer->batch_lock);
-    if (status == RHUMB_OK) {
-        if (writer->pool != NULL) rhumb__scratch_pool_wait(writer->pool, old);
+    status = close_gate_and_replace(c, over, replaced_out);
+    if (*replaced_out) {
+        if (writer->pool != NULL) rhumb__scratch_pool_wait(writer->pool, over->old);
         rhumb__background_exchange(writer, c->work->graph);
-        rhumb__graph_replaced(old);
+        rhumb__graph_replaced(over->old);
         c->work->graph = NULL; /* the writer's now */
     }
     if (writer->pool_lock != NULL) rhumb__mutex_unlock(writer->pool_lock);
+    return status;
+}
+
+/* Sleeps until the next attempt. RHUMB_E_CANCELLED. */
+static rhumb_status wait_for_batches(rhumb__writer *writer, uint64_t *wait_ns, uint64_t begin_ns) {
+    if (atomic_load(&writer->compact_cancelled)) {
+        return rhumb__fail(RHUMB_E_CANCELLED, "the compaction was stopped");
+    }
+    if (rhumb__clock_now_ns() - begin_ns > BATCH_WAIT_MAX_NS) {
+        return rhumb__fail(RHUMB_E_CANCELLED, "the compaction found no moment without an atomic batch in %llu seconds",
+                           (unsigned long long)(BATCH_WAIT_MAX_NS / 1000000000u));
+    }
+    nanosleep(&(struct timespec){.tv_nsec = (long)*wait_ns}, NULL);
+    *wait_ns = rhumb__min_u64(2 * *wait_ns, BATCH_WAIT_LONGEST_NS);
+    return RHUMB_OK;
+}
+
+/* On success checkpoint_lock is held. */
+static rhumb_status in_place_exchange(in_place *c) {
+    rhumb__writer *writer = c->writer;
+    rhumb__carry_over over = {.writer = writer,
+                              .old = atomic_load(&writer->graph),
+                              .graph = c->work->graph,
+                              .pool = &c->pool,
+                              .lsn = c->work->old->counts.lsn};
+    rhumb_status status;
+    bool replaced = false;
+    uint64_t wait_ns = BATCH_WAIT_FIRST_NS;
+    const uint64_t begin_ns = rhumb__clock_now_ns();
+    rhumb__mutex_assert_held(&writer->compact_lock);
+    const uint64_t linked_count = rhumb__graph_slot_count(c->work->graph);
+    rhumb__unlinked_set(c->work->graph, linked_count, linked_count);
+    for (;;) {
+        RHUMB_TRY(rhumb__carry_over_most(&over, REST_COUNT_MAX));
+        rhumb__mutex_lock(&writer->checkpoint_lock);
+        status = try_exchange(c, &over, &replaced);
+        if (replaced) break;
+        rhumb__mutex_unlock(&writer->checkpoint_lock);
+        RHUMB_TRY(status);
+        RHUMB_TRY(wait_for_batches(writer, &wait_ns, begin_ns));
+    }
 done:
     c->result->carried_count = over.carried_count;
     c->delay_max_ns = rhumb__max_u64(c->delay_max_ns, over.delay_max_ns);
@@ -206,10 +237,11 @@ static rhumb_status in_place_run(in_place *c, bool shrink) {
     RHUMB_TRY(rhumb__graph_next(atomic_load(&writer->graph), &c->work->graph));
     RHUMB_TRY(rhumb__compact_build(c->work, c->result));
     rhumb__scratch_pool_init(&c->pool, c->work->graph);
-    rhumb__mutex_lock(&writer->checkpoint_lock);
     status = in_place_exchange(c);
-    if (status == RHUMB_OK) status = in_place_publish(c, shrink);
-    rhumb__mutex_unlock(&writer->checkpoint_lock);
+    if (status == RHUMB_OK) {
+        status = in_place_publish(c, shrink);
+        rhumb__mutex_unlock(&writer->checkpoint_lock);
+    }
     rhumb__scratch_pool_destroy(&c->pool);
 done:
     return status;

@@ -23,7 +23,7 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/status.h"
-#include "engine/build/batch_insert.h"
+#include "engine/build/open_batch.h"
 #include "engine/build/place.h"
 #include "engine/build/remove.h"
 #include "engine/durability/checkpoint.h"
@@ -47,13 +47,14 @@ typedef struct repair {
     rhumb__graph *graph;
     rhumb__scratch_pool pool;
     rhumb__progress progress;
-    uint8_t *rows;        /* of the old file: READ_BYTES, or one row if that is longer */
-    uint8_t *row;         /* a prepared row of the space */
-    uint8_t *vector;      /* components, aligned */
-    uint32_t *map;        /* by old slot: the new one, or RHUMB__SLOT_NONE */
-    uint64_t *doubtful;   /* one bit per new slot */
-    uint64_t *incomplete; /* one bit per new slot: its list on level 0 lacks something */
-    uint64_t slot_limit;  /* the bitmaps have a bit for each new slot below it */
+    uint8_t *rows;              /* of the old file: READ_BYTES, or one row if that is longer */
+    uint8_t *row;               /* a prepared row of the space */
+    uint8_t *vector;            /* components, aligned */
+    uint32_t *map;              /* by old slot: the new one, or RHUMB__SLOT_NONE */
+    uint64_t *doubtful;         /* one bit per new slot */
+    uint64_t *incomplete;       /* one bit per new slot: its list on level 0 lacks something */
+    uint64_t slot_limit;        /* the bitmaps have a bit for each new slot below it */
+    uint64_t replay_slot_begin; /* new slots from here on come from the log */
     bool pool_ready;
 } repair;
 
@@ -239,7 +240,7 @@ static rhumb_status fail_record(const repair *r, const rhumb__log_record *record
 }
 
 /* Unlike recovery, treats an insert of a key that exists as an upsert, and ignores a delete of a key that does not: the
- * operation may presuppose a slot that is lost or doubtful. */
+ * operation may presuppose a slot that is lost or doubtful. Batches that the version divides are treated as in recovery. */
 static rhumb_status carry_over(void *context, const rhumb__log_record *record) {
     repair *r = context;
     uint64_t key = 0;
@@ -247,9 +248,10 @@ static rhumb_status carry_over(void *context, const rhumb__log_record *record) {
     const bool is_delete = record->type == RHUMB__LOG_DELETE;
     if (record->payload_bytes != sizeof key + (is_delete ? 0 : space->vector_bytes)) return fail_record(r, record);
     memcpy(&key, record->payload, sizeof key);
+    const bool early = record->lsn <= r->log.scan.checkpoint_lsn;
     if (is_delete) {
-        rhumb__graph_delete_replayed(r->graph, key);
-    } else {
+        rhumb__graph_delete_replayed(r->graph, key, early ? r->replay_slot_begin : 0);
+    } else if (!early || rhumb__key_table_find(&r->graph->key_table, key) == RHUMB__SLOT_NONE) {
         memcpy(r->vector, record->payload + sizeof key, space->vector_bytes);
         if (rhumb__space_restore(space, r->vector, r->row) != RHUMB_OK) return fail_record(r, record);
         const rhumb_status status = rhumb__graph_place(r->graph, key, r->row, true);
@@ -264,6 +266,7 @@ static rhumb_status replay(repair *r) {
     rhumb_error before;
     rhumb__repair_result *result = r->result;
     rhumb__error_save(&before);
+    r->replay_slot_begin = r->graph->counts.slot_count;
     rhumb_status status = rhumb__salvage_log_visit(&r->log, carry_over, r);
     result->log_left_out_count = r->log.left_out_count + (r->log.operation_count - result->log_carried_count);
     memcpy(result->log_note, r->log.note, sizeof result->log_note);
@@ -304,7 +307,7 @@ static void take_metadata(repair *r) {
     }
 }
 
-static rhumb_status repair_publish(repair *r, uint64_t batch) {
+static rhumb_status repair_publish(repair *r, rhumb__open_batch *batch) {
     rhumb_status status;
     uint64_t lsn = 0;
     rhumb__graph *graph = r->graph;
@@ -313,7 +316,7 @@ static rhumb_status repair_publish(repair *r, uint64_t batch) {
     graph->counts.key_next = rhumb__max_u64(graph->counts.key_next, r->salvage->counts.key_next);
     rhumb__mutex_unlock(&graph->append_lock);
     take_metadata(r);
-    RHUMB_TRY(rhumb__batch_boundary(graph->writer, RHUMB__LOG_BATCH_COMMIT, batch, &lsn));
+    RHUMB_TRY(rhumb__open_batch_commit(graph, batch, &lsn));
     RHUMB_TRY(rhumb__checkpoint_forced(graph->writer, false));
     r->result->count = rhumb__graph_live_count(graph);
 done:
@@ -322,16 +325,17 @@ done:
 
 static rhumb_status repair_run(repair *r) {
     rhumb_status status;
-    uint64_t batch = 0;
+    rhumb__open_batch batch = {0};
     RHUMB_TRY(repair_begin(r));
-    RHUMB_TRY(rhumb__batch_boundary(r->graph->writer, RHUMB__LOG_BATCH_BEGIN, 0, &batch));
+    RHUMB_TRY(rhumb__open_batch_begin(r->graph, 0, &batch));
     RHUMB_TRY(visit_rows(r, RHUMB__SECTION_VECTORS, place_slot));
     RHUMB_TRY(replay(r));
     RHUMB_TRY(rhumb__regroup(r->graph));
     RHUMB_TRY(visit_rows(r, RHUMB__SECTION_LISTS0, restore_list));
     RHUMB_TRY(link_all(r));
-    status = repair_publish(r, batch);
+    status = repair_publish(r, &batch);
 done:
+    rhumb__free(batch.slots);
     return status;
 }
 
