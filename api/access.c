@@ -19,6 +19,8 @@ static rhumb_status check_writable(rhumb_index *index) {
     rhumb_status status = rhumb__handle_check(index, true);
     if (status != RHUMB_OK) return status;
     const rhumb__writer *writer = index->writer;
+    status = rhumb__io_check_mappings(writer->store->io);
+    if (status != RHUMB_OK) return status;
     if (rhumb__log_failed(writer->log)) return rhumb__log_check(writer->log);
     if (!atomic_load_explicit(&writer->store->failed, memory_order_relaxed)) {
         rhumb__background_await_room(index->writer);
@@ -37,8 +39,7 @@ static rhumb_status add_within(rhumb_index *index, const void *vector, rhumb__in
     RHUMB_TRY(rhumb__query_set_vector(scratch, vector));
     status = rhumb__graph_insert(graph, scratch, insertion);
 done:
-    rhumb__handle_leave(scratch);
-    return status;
+    return rhumb__handle_leave(scratch, status);
 }
 
 static rhumb_status add_one(rhumb_index *index, uint64_t key, const void *vector, bool replace) {
@@ -67,6 +68,7 @@ rhumb_status rhumb_index_delete(rhumb_index *index, uint64_t key) {
     rhumb__writer_enter(index->writer);
     status = rhumb__graph_delete(atomic_load(&index->writer->graph), key, &lsn);
     rhumb__writer_leave(index->writer);
+    if (status == RHUMB_OK) status = rhumb__io_check_mappings(index->writer->store->io);
     return status == RHUMB_OK ? rhumb__log_wait(index->writer->log, lsn) : status;
 }
 
@@ -105,6 +107,7 @@ rhumb_status rhumb_index_insert_batch(rhumb_index *index, const uint64_t *keys, 
         goto done;
     }
     status = rhumb__batch_insert(index->writer, &index->scratch_pool, &spec, &inserted);
+    if (status == RHUMB_OK) status = rhumb__io_check_mappings(index->writer->store->io);
 done:
     if (inserted_count != NULL) *inserted_count = inserted;
     return status;
@@ -122,8 +125,7 @@ rhumb_status rhumb_index_get_vector(rhumb_index *index, uint64_t key, void *vect
     RHUMB_TRY(rhumb__handle_find(graph, key, &slot));
     status = rhumb__space_give(&graph->space, rhumb__graph_vector(graph, slot), vector);
 done:
-    rhumb__handle_leave(scratch);
-    return status;
+    return rhumb__handle_leave(scratch, status);
 }
 
 rhumb_status rhumb_index_contains(rhumb_index *index, uint64_t key, bool *found) {
@@ -135,8 +137,7 @@ rhumb_status rhumb_index_contains(rhumb_index *index, uint64_t key, bool *found)
     RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
     *found = rhumb__graph_await_live(graph, key) != RHUMB__SLOT_NONE;
 done:
-    rhumb__handle_leave(scratch);
-    return status;
+    return rhumb__handle_leave(scratch, status);
 }
 
 uint64_t rhumb_index_count(const rhumb_index *index) {

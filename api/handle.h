@@ -29,18 +29,34 @@ void rhumb__handle_free(rhumb_index *index);
 /* Fails for a NULL handle (RHUMB_E_INVALID), in a forked child (RHUMB_E_FORKED) and, if `for_writing`, for a read-only one (RHUMB_E_READONLY). */
 rhumb_status rhumb__handle_check(const rhumb_index *index, bool for_writing) RHUMB_NODISCARD;
 
-/* Takes scratch memory and the handle's current graph, which stays valid until rhumb__handle_leave or
- * rhumb__scratch_give. RHUMB_E_NOMEM. */
+/* Takes scratch memory and the handle's current graph, which stays valid until rhumb__handle_leave. RHUMB_E_NOMEM;
+ * RHUMB_E_TRUNCATED, RHUMB_E_IO: an earlier call met a page of the file that could not be read. On failure nothing is
+ * taken. */
 static inline rhumb_status rhumb__handle_enter(rhumb_index *index, rhumb__scratch **scratch_out,
                                                rhumb__graph **graph_out) {
-    rhumb_status status = rhumb__scratch_take(&index->scratch_pool, scratch_out);
-    if (status == RHUMB_OK) *graph_out = rhumb__scratch_graph(*scratch_out);
-    return status;
+    rhumb__scratch *scratch = NULL;
+    rhumb_status status = rhumb__scratch_take(&index->scratch_pool, &scratch);
+    if (status != RHUMB_OK) return status;
+    rhumb__graph *graph = rhumb__scratch_graph(scratch);
+    if (rhumb__io_mapping_failed(graph->store->io)) {
+        status = rhumb__io_check_mappings(graph->store->io);
+        rhumb__scratch_give(scratch);
+        return status;
+    }
+    *scratch_out = scratch;
+    *graph_out = graph;
+    return RHUMB_OK;
 }
 
-/* Releases what rhumb__handle_enter took. NULL is allowed, for the single exit of a function. */
-static inline void rhumb__handle_leave(rhumb__scratch *scratch) {
-    if (scratch != NULL) rhumb__scratch_give(scratch);
+/* Releases what rhumb__handle_enter took, and returns the call's status: that of the call's work, or RHUMB_E_TRUNCATED or
+ * RHUMB_E_IO when it met a page of the file that could not be read. NULL is allowed, for the single exit of a function.
+ */
+static inline rhumb_status rhumb__handle_leave(rhumb__scratch *scratch, rhumb_status status) {
+    if (scratch == NULL) return status;
+    rhumb__graph *graph = rhumb__scratch_graph(scratch);
+    if (rhumb__io_mapping_failed(graph->store->io)) status = rhumb__io_check_mappings(graph->store->io);
+    rhumb__scratch_give(scratch);
+    return status;
 }
 
 /* A short look at the current graph, for a call that cannot report a failure. */

@@ -90,10 +90,13 @@ rhumb_status rhumb_index_open(const char *path, const rhumb_open_options *option
     RHUMB_TRY(resolved.graph_only
                   ? rhumb__graph_open_without_vectors(path, &graph)
                   : rhumb__engine_open(path, resolved.read_only ? NULL : &graph_options, &custom, &graph));
+    RHUMB_TRY(rhumb__io_check_mappings(graph->store->io));
     rhumb__handle_attach(index, graph);
+    graph = NULL;
     *index_out = index;
     index = NULL;
 done:
+    rhumb__engine_close(graph);
     rhumb__handle_free(index);
     return status;
 }

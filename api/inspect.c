@@ -104,8 +104,7 @@ rhumb_status rhumb_index_stats_get(rhumb_index *index, rhumb_index_stats *stats,
     snprintf(filled.simd, sizeof filled.simd, "%s", rhumb__simd_name(rhumb__cpu_simd()));
     rhumb__struct_give(stats, size, &filled, sizeof filled);
 done:
-    rhumb__handle_leave(scratch);
-    return status;
+    return rhumb__handle_leave(scratch, status);
 }
 
 rhumb_status rhumb_index_options_get(rhumb_index *index, rhumb_index_options *options, size_t size) {
@@ -158,6 +157,5 @@ rhumb_status rhumb_index_verify(rhumb_index *index, rhumb_verify_report *report,
         status = rhumb__fail_at(RHUMB_E_CORRUPT, store->path, RHUMB_OFFSET_NONE, "%s", result.first_error);
     }
 done:
-    rhumb__handle_leave(scratch);
-    return status;
+    return rhumb__handle_leave(scratch, status);
 }

@@ -19,6 +19,7 @@ rhumb_status rhumb_iterator_open(rhumb_index *index, const void *query, const rh
     rhumb_status status;
     rhumb__search_setup setup;
     rhumb__scratch *scratch = NULL;
+    rhumb__graph *graph = NULL;
     rhumb_iterator *iterator = NULL;
     RHUMB_TRY(rhumb__search_setup_make(&setup, index, 0, 1, options));
     if (query == NULL || iterator_out == NULL) {
@@ -32,13 +33,15 @@ rhumb_status rhumb_iterator_open(rhumb_index *index, const void *query, const rh
     }
     iterator->index = index;
     setup.request.query = query;
-    RHUMB_TRY(rhumb__scratch_take(&index->scratch_pool, &scratch));
-    RHUMB_TRY(rhumb__iterator_new(scratch, &setup.request, &iterator->walk));
-    *iterator_out = iterator;
-    iterator = NULL;
+    RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
+    status = rhumb__iterator_new(scratch, &setup.request, &iterator->walk);
 done:
-    rhumb__handle_leave(scratch);
-    rhumb__free(iterator);
+    status = rhumb__handle_leave(scratch, status);
+    if (status == RHUMB_OK) {
+        *iterator_out = iterator;
+    } else {
+        rhumb_iterator_close(iterator);
+    }
     return status;
 }
 
@@ -46,6 +49,7 @@ rhumb_status rhumb_iterator_next(rhumb_iterator *iterator, size_t max_count, uin
                                  size_t *found_count) {
     rhumb_status status;
     rhumb__scratch *scratch = NULL;
+    rhumb__graph *graph = NULL;
     rhumb__answer answer = {.keys = keys, .distances = distances, .capacity = max_count};
     if (iterator == NULL || found_count == NULL || (keys == NULL && max_count > 0)) {
         return rhumb__fail(RHUMB_E_INVALID, "%s is NULL",
@@ -54,12 +58,11 @@ rhumb_status rhumb_iterator_next(rhumb_iterator *iterator, size_t max_count, uin
                                                  : "keys");
     }
     RHUMB_TRY(rhumb__handle_check(iterator->index, false));
-    RHUMB_TRY(rhumb__scratch_take(&iterator->index->scratch_pool, &scratch));
+    RHUMB_TRY(rhumb__handle_enter(iterator->index, &scratch, &graph));
     status = rhumb__iterator_next(iterator->walk, scratch, &answer);
 done:
     *found_count = (size_t)answer.found_count;
-    rhumb__handle_leave(scratch);
-    return status;
+    return rhumb__handle_leave(scratch, status);
 }
 
 void rhumb_iterator_close(rhumb_iterator *iterator) {

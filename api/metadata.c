@@ -34,6 +34,5 @@ rhumb_status rhumb_index_metadata_get(rhumb_index *index, void *bytes, size_t ca
     if (capacity > 0) memcpy(bytes, metadata.bytes, rhumb__min_u64(capacity, metadata.bytes_count));
     *bytes_count = metadata.bytes_count;
 done:
-    rhumb__handle_leave(scratch);
-    return status;
+    return rhumb__handle_leave(scratch, status);
 }

@@ -1,4 +1,5 @@
-/* names.c - versions, names, errors and messages: the functions of rhumb.h that need no index. Stateless. */
+/* names.c - versions, names, errors, messages and signals: the functions of rhumb.h that need no index. Stateless. */
+#include "base/bus_guard.h"
 #include "base/log_message.h"
 #include "base/status.h"
 #include "distances/element.h"
@@ -19,6 +20,10 @@ const rhumb_error *rhumb_error_last(void) { return rhumb__error_last(); }
 void rhumb_log_set(rhumb_log_fn function, void *context, rhumb_log_level level_max) {
     rhumb__log_message_set(function, context, level_max);
 }
+
+rhumb_status rhumb_sigbus_guard_install(void) { return rhumb__bus_guard_install(); }
+
+rhumb_status rhumb_sigbus_guard_remove(void) { return rhumb__bus_guard_uninstall(); }
 
 const char *rhumb_metric_name(rhumb_metric metric) { return rhumb__metric_name(metric); }
 

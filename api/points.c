@@ -28,8 +28,7 @@ static rhumb_status enter_at(rhumb_index *index, uint64_t key, rhumb__scratch **
     status = rhumb__handle_enter(index, scratch_out, graph_out);
     if (status != RHUMB_OK) return status;
     status = rhumb__handle_find(*graph_out, key, slot_out);
-    if (status != RHUMB_OK) rhumb__scratch_give(*scratch_out);
-    return status;
+    return status == RHUMB_OK ? status : rhumb__handle_leave(*scratch_out, status);
 }
 
 rhumb_status rhumb_index_level(rhumb_index *index, uint64_t key, uint32_t *level) {
@@ -39,9 +38,10 @@ rhumb_status rhumb_index_level(rhumb_index *index, uint64_t key, uint32_t *level
     if (level == NULL) return rhumb__fail(RHUMB_E_INVALID, "level is NULL");
     const rhumb_status status = enter_at(index, key, &scratch, &graph, &slot);
     if (status != RHUMB_OK) return status;
-    *level = rhumb__node_level(rhumb__graph_node(graph, slot));
-    rhumb__scratch_give(scratch);
-    return RHUMB_OK;
+    const uint32_t found = rhumb__node_level(rhumb__graph_node(graph, slot));
+    const rhumb_status verdict = rhumb__handle_leave(scratch, RHUMB_OK);
+    if (verdict == RHUMB_OK) *level = found;
+    return verdict;
 }
 
 rhumb_status rhumb_index_vector_view(rhumb_index *index, uint64_t key, const void **vector) {
@@ -53,8 +53,7 @@ rhumb_status rhumb_index_vector_view(rhumb_index *index, uint64_t key, const voi
     if (status != RHUMB_OK) return status;
     status = rhumb__graph_check_vectors(graph);
     if (status == RHUMB_OK) *vector = rhumb__graph_vector(graph, slot);
-    rhumb__scratch_give(scratch);
-    return status;
+    return rhumb__handle_leave(scratch, status);
 }
 
 static rhumb_status check_level(const rhumb__graph *graph, uint32_t slot, uint64_t key, uint32_t level) {
@@ -90,8 +89,7 @@ rhumb_status rhumb_index_neighbours(rhumb_index *index, uint64_t key, uint32_t l
     }
     *found_count = count;
 done:
-    rhumb__scratch_give(scratch);
-    return status;
+    return rhumb__handle_leave(scratch, status);
 }
 
 rhumb_status rhumb_point_cursor_open(rhumb_index *index, uint32_t level, rhumb_point_cursor **cursor_out) {
@@ -116,9 +114,13 @@ rhumb_status rhumb_point_cursor_open(rhumb_index *index, uint32_t level, rhumb_p
     /* A slot may be allocated before its rows are mapped. */
     cursor->end =
         rhumb__min_u64(rhumb__graph_slot_count(graph), atomic_load_explicit(&graph->slot_limit, memory_order_acquire));
-    rhumb__scratch_give(scratch);
-    *cursor_out = cursor;
-    return RHUMB_OK;
+    status = rhumb__handle_leave(scratch, RHUMB_OK);
+    if (status == RHUMB_OK) {
+        *cursor_out = cursor;
+    } else {
+        rhumb__free(cursor);
+    }
+    return status;
 }
 
 rhumb_status rhumb_point_cursor_next(rhumb_point_cursor *cursor, size_t capacity, uint64_t *keys, const void **vectors,
@@ -150,8 +152,7 @@ rhumb_status rhumb_point_cursor_next(rhumb_point_cursor *cursor, size_t capacity
     }
     *count = found;
 done:
-    rhumb__scratch_give(scratch);
-    return status;
+    return rhumb__handle_leave(scratch, status);
 }
 
 void rhumb_point_cursor_close(rhumb_point_cursor *cursor) { rhumb__free(cursor); }

@@ -48,12 +48,12 @@ done:
 rhumb_status rhumb__search_once(rhumb_index *index, const rhumb__request *request, rhumb__answer *answer,
                                 size_t *found_count) {
     rhumb__scratch *scratch = NULL;
-    rhumb_status status = rhumb__scratch_take(&index->scratch_pool, &scratch);
+    rhumb__graph *graph = NULL;
+    rhumb_status status = rhumb__handle_enter(index, &scratch, &graph);
     if (status != RHUMB_OK) return status;
     status = rhumb__search_run(scratch, request, answer);
     if (status == RHUMB_OK && found_count != NULL) *found_count = (size_t)answer->found_count;
-    rhumb__scratch_give(scratch);
-    return status;
+    return rhumb__handle_leave(scratch, status);
 }
 
 /* The filter of one query of a batch in which each has its own. */
@@ -69,6 +69,8 @@ static rhumb_status search_many(rhumb_index *index, rhumb__batch_search *search,
                                 const rhumb_search_options *options) {
     rhumb_status status;
     rhumb__search_setup setup;
+    rhumb__scratch *scratch = NULL;
+    rhumb__graph *graph = NULL;
     const bool exact = search->request.exact;
     RHUMB_TRY(rhumb__search_setup_make(&setup, index, (size_t)search->query_count, k, options));
     if (search->query_count == 0) goto done;
@@ -82,9 +84,10 @@ static rhumb_status search_many(rhumb_index *index, rhumb__batch_search *search,
     search->thread_count = setup.options.thread_count;
     search->filter_of = setup.options.filters == NULL ? NULL : filter_of;
     search->filter_context = setup.options.filters;
+    RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
     status = rhumb__batch_search_run(&index->scratch_pool, search);
 done:
-    return status;
+    return rhumb__handle_leave(scratch, status);
 }
 
 rhumb_status rhumb_index_search(rhumb_index *index, const void *query, size_t k, const rhumb_search_options *options,
@@ -145,6 +148,5 @@ rhumb_status rhumb_index_search_like(rhumb_index *index, uint64_t key, size_t k,
     RHUMB_TRY(rhumb__search_run(scratch, &setup.request, &answer));
     if (found_count != NULL) *found_count = (size_t)answer.found_count;
 done:
-    rhumb__handle_leave(scratch);
-    return status;
+    return rhumb__handle_leave(scratch, status);
 }

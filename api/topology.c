@@ -68,15 +68,15 @@ rhumb_status rhumb_topology_export(rhumb_index *index, const char *path, const r
     RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
     if (!index->read_only) {
         RHUMB_TRY(rhumb__handle_reopen(graph, &snapshot));
-        rhumb__scratch_give(scratch);
+        status = rhumb__handle_leave(scratch, RHUMB_OK);
         scratch = NULL;
+        if (status != RHUMB_OK) goto done;
     }
     RHUMB_TRY(rhumb__topology_export(snapshot != NULL ? snapshot : graph, &spec, &header));
     if (stats != NULL) fill_stats(&header, stats_size, stats);
 done:
     rhumb__engine_close(snapshot);
-    rhumb__handle_leave(scratch);
-    return status;
+    return rhumb__handle_leave(scratch, status);
 }
 
 rhumb_status rhumb_topology_open(const char *path, rhumb_topology **topology_out) {
@@ -99,7 +99,13 @@ uint64_t rhumb_topology_count(const rhumb_topology *topology) {
 
 static rhumb_status check_handle(const rhumb_topology *topology) {
     if (topology == NULL) return rhumb__fail(RHUMB_E_INVALID, "topology is NULL");
-    return rhumb__fork_check(inner(topology)->generation);
+    const rhumb_status status = rhumb__fork_check(inner(topology)->generation);
+    return status == RHUMB_OK ? rhumb__io_check_mappings(inner(topology)->io) : status;
+}
+
+/* The status of a call that has read the file: its own, or that of a page that could not be read. */
+static rhumb_status verdict_on(const rhumb_topology *topology, rhumb_status status) {
+    return rhumb__io_mapping_failed(inner(topology)->io) ? rhumb__io_check_mappings(inner(topology)->io) : status;
 }
 
 rhumb_status rhumb_topology_stats_get(const rhumb_topology *topology, rhumb_topology_stats *stats, size_t size) {
@@ -115,15 +121,21 @@ rhumb_status rhumb_topology_find(const rhumb_topology *topology, uint64_t key, u
     const rhumb_status status = check_handle(topology);
     if (status != RHUMB_OK) return status;
     if (position == NULL) return rhumb__fail(RHUMB_E_INVALID, "position is NULL");
-    return rhumb__topology_find(inner(topology), key, position);
+    uint64_t found = 0;
+    const rhumb_status verdict = verdict_on(topology, rhumb__topology_find(inner(topology), key, &found));
+    if (verdict == RHUMB_OK) *position = found;
+    return verdict;
 }
 
 rhumb_status rhumb_topology_level(const rhumb_topology *topology, uint64_t key, uint32_t *level) {
     uint64_t position = 0;
     if (level == NULL) return rhumb__fail(RHUMB_E_INVALID, "level is NULL");
     const rhumb_status status = rhumb_topology_find(topology, key, &position);
-    if (status == RHUMB_OK) *level = inner(topology)->levels[position];
-    return status;
+    if (status != RHUMB_OK) return status;
+    const uint32_t found = inner(topology)->levels[position];
+    const rhumb_status verdict = verdict_on(topology, RHUMB_OK);
+    if (verdict == RHUMB_OK) *level = found;
+    return verdict;
 }
 
 /* Copies the ends of `count` links, from number `begin` on; `distances` may be NULL. */
@@ -156,9 +168,9 @@ rhumb_status rhumb_topology_neighbours(const rhumb_topology *topology, uint64_t 
     if (distances != NULL && t->distances == NULL) {
         return rhumb__fail_at(RHUMB_E_UNSUPPORTED, t->io->path, RHUMB_OFFSET_NONE, "the topology has no distances");
     }
-    RHUMB_TRY(rhumb__topology_find(t, key, &position));
-    RHUMB_TRY(rhumb__topology_range(t, position, &begin, &count));
-    RHUMB_TRY(copy_links(t, begin, count < capacity ? count : capacity, keys, distances));
+    RHUMB_TRY(verdict_on(topology, rhumb__topology_find(t, key, &position)));
+    RHUMB_TRY(verdict_on(topology, rhumb__topology_range(t, position, &begin, &count)));
+    RHUMB_TRY(verdict_on(topology, copy_links(t, begin, count < capacity ? count : capacity, keys, distances)));
     *found_count = count;
 done:
     return status;
@@ -175,7 +187,7 @@ rhumb_status rhumb_topology_view(const rhumb_topology *topology, uint64_t positi
         return rhumb__fail(RHUMB_E_INVALID, "neighbours or count is NULL, or there is no position %llu",
                            (unsigned long long)position);
     }
-    status = rhumb__topology_range(t, position, &begin, &link_count);
+    status = verdict_on(topology, rhumb__topology_range(t, position, &begin, &link_count));
     if (status != RHUMB_OK) return status;
     *neighbours = t->neighbours + begin;
     if (distances != NULL) *distances = t->distances == NULL ? NULL : t->distances + begin;
@@ -219,6 +231,8 @@ rhumb_status rhumb_topology_points(const rhumb_topology *topology, uint32_t leve
         if (levels != NULL) levels[found] = t->levels[next];
         found++;
     }
+    const rhumb_status verdict = verdict_on(topology, RHUMB_OK);
+    if (verdict != RHUMB_OK) return verdict;
     *position = next;
     *count = found;
     return RHUMB_OK;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/bus_guard.h"
 #include "base/lock.h"
 #include "base/log_message.h"
 #include "base/status.h"
@@ -37,6 +38,7 @@ static void after_fork_in_child(void) {
         *entry = (rhumb__fork_descriptor){.descriptor = NULL};
     }
     rhumb__log_message_forked();
+    rhumb__bus_guard_forked();
     rhumb__mutex_unlock(&lock);
 }
 

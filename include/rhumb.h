@@ -62,7 +62,7 @@
  *   never exits, and answers bad arguments and bad files with a status.
  *   "Errors:" lists what a function returns besides RHUMB_OK. Not listed, because every function may return them:
  *   RHUMB_E_INVALID for NULL where a pointer is needed, or for an options struct that its _init function has not set
- *   up; RHUMB_E_FORKED; and RHUMB_E_NOMEM.
+ *   up; RHUMB_E_FORKED; RHUMB_E_TRUNCATED and RHUMB_E_IO after rhumb_sigbus_guard_install; and RHUMB_E_NOMEM.
  *
  * OPTIONS
  *   Every options struct begins with its size, set by its _init function, so that programs compiled against an older
@@ -109,8 +109,9 @@
  *     renamed or deleted. To give readers a new state of the same index, move a file over theirs; a refresh finds it. A
  *     handle that writes begins no log for a file that is not at its path any more (RHUMB_E_IO).
  *   - Truncation and bad disks. The file is mapped: if another program shortens it, or the disk cannot read a page, the
- *     kernel raises SIGBUS in the thread that touches the page. The library installs no signal handlers. Damage that
- *     does not fail to read is found by checksums, see rhumb_index_verify.
+ *     kernel raises SIGBUS in the thread that touches the page, which ends the program unless it has a handler. The
+ *     library installs none by itself; rhumb_sigbus_guard_install turns such faults into errors. Damage that does not
+ *     fail to read is found by checksums, see rhumb_index_verify. Another file copied over an open one is damage.
  *   - A full disk. A checkpoint that finds no room fails (RHUMB_E_NOSPACE) and costs nothing; a later one may succeed.
  *     A log that finds no room makes the handle read-only (RHUMB_E_FATAL); nothing is lost that had returned.
  *   - Readers that never refresh. The checkpoint that a read-only handle shows is pinned: its space cannot be used
@@ -206,6 +207,35 @@ RHUMB_API bool rhumb_element_is_float(rhumb_element element);
  * be at any addresses. Bits are not converted: 0. */
 RHUMB_API size_t rhumb_element_convert(rhumb_element from, const void *source, rhumb_element to, void *target,
                                        size_t count);
+
+/* ---- pages that cannot be read ----------------------------------------------------------------------------------- */
+
+/* Turns SIGBUS into an error: while an index or a topology is open, another program cuts its file short, or the disk fails
+ * to read a page.
+ *
+ * Without this call such a fault ends the program, or goes to the program's own handler of SIGBUS. With it, the call that
+ * met the fault returns RHUMB_E_TRUNCATED if the file is shorter than it should be, otherwise RHUMB_E_IO, and so does
+ * every later call on the same handle; its outputs are undefined. A handle that writes never makes a checkpoint again:
+ * close it, put the file right and open it again. Zeros stand for what cannot be read from then on, also behind pointers
+ * into the index (rhumb_index_vector_view, rhumb_topology_arrays).
+ *
+ * It installs one signal handler for the whole process. A SIGBUS that is not about memory of this library goes on to the
+ * handler that was there before, or to the default action. A program that installs its own handler later passes on to this
+ * one what is not its own. Threads that use the library must not block SIGBUS. Calling it twice is the same as once. May
+ * be called at any time, also while handles are open.
+ *
+ * Errors:
+ *   RHUMB_E_IO    the handler cannot be installed
+ */
+RHUMB_API rhumb_status rhumb_sigbus_guard_install(void) RHUMB_NODISCARD;
+
+/* Takes the handler away, and puts the previous one back in its place. If the program has installed another one since, it
+ * stays, and passes every signal on. No call that might meet a fault should be running.
+ *
+ * Errors:
+ *   RHUMB_E_IO    the handler cannot be looked at
+ */
+RHUMB_API rhumb_status rhumb_sigbus_guard_remove(void);
 
 /* ---- creating an index ------------------------------------------------------------------------------------------- */
 

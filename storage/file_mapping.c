@@ -16,22 +16,25 @@
 /* Whole pages: the bytes of the last one after the end of the file read as zeros. */
 static uint64_t mapped_bytes(uint64_t bytes) { return rhumb__round_up(bytes, (uint64_t)sysconf(_SC_PAGESIZE)); }
 
-rhumb_status rhumb__file_mapping_make(rhumb__io *io, uint64_t bytes, const uint8_t **base_out) {
-    const uint64_t page_bytes = mapped_bytes(bytes);
-    void *base = mmap(NULL, page_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+rhumb_status rhumb__file_mapping_make(rhumb__io *io, uint64_t bytes, rhumb__file_mapping *mapping_out) {
+    rhumb_status status;
+    rhumb__file_mapping mapping = {.bytes = mapped_bytes(bytes)};
+    void *base = mmap(NULL, mapping.bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED) {
         return rhumb__fail_errno(errno, io->path, RHUMB_OFFSET_NONE, "reserving %llu bytes of address space",
-                                 (unsigned long long)page_bytes);
+                                 (unsigned long long)mapping.bytes);
     }
-    const rhumb_status status = rhumb__io_map(io, base, page_bytes, 0, RHUMB__IO_MAP_SHARED_READ);
-    if (status != RHUMB_OK) {
-        munmap(base, page_bytes);
-        return status;
-    }
-    *base_out = base;
-    return RHUMB_OK;
+    mapping.base = base;
+    RHUMB_TRY(rhumb__bus_guard_add(mapping.base, mapping.bytes, false, &io->bus_flag, &mapping.guard));
+    RHUMB_TRY(rhumb__io_map(io, base, mapping.bytes, 0, RHUMB__IO_MAP_SHARED_READ));
+    *mapping_out = mapping;
+done:
+    if (status != RHUMB_OK) rhumb__file_mapping_drop(&mapping);
+    return status;
 }
 
-void rhumb__file_mapping_drop(const uint8_t *base, uint64_t bytes) {
-    if (base != NULL) munmap((void *)base, mapped_bytes(bytes));
+void rhumb__file_mapping_drop(rhumb__file_mapping *mapping) {
+    rhumb__bus_guard_remove(mapping->guard);
+    if (mapping->base != NULL) munmap((void *)mapping->base, mapping->bytes);
+    *mapping = (rhumb__file_mapping){.base = NULL};
 }

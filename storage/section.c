@@ -83,7 +83,12 @@ rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_s
     return status;
 }
 
+rhumb_status rhumb__section_guard(rhumb__section *section, rhumb__io *io, uint64_t bytes) {
+    return rhumb__bus_guard_add(section->base, bytes, section->writable, &io->bus_flag, &section->guard);
+}
+
 void rhumb__section_destroy(rhumb__section *section) {
+    rhumb__bus_guard_remove(section->guard);
     rhumb__address_range_drop(&section->memory);
     rhumb__address_range_drop(&section->chunks_memory);
     if (section->row_stride_bytes != 0) rhumb__mutex_destroy(&section->growth_lock);
@@ -141,6 +146,7 @@ rhumb_status rhumb__section_map(rhumb__section *section, rhumb__io *io, const rh
             ? rhumb__divide_up(published_bytes(section), section->chunk_bytes) * section->chunk_bytes
             : rhumb__round_up(published_bytes(section), RHUMB__BLOCK_BYTES);
     RHUMB_ASSERT(mapped_bytes <= section->memory.bytes && mapped_bytes <= section->extents.bytes);
+    if (mapped_bytes > 0) RHUMB_TRY(rhumb__section_guard(section, io, mapped_bytes));
     const rhumb__io_map_kind kind = section->writable ? RHUMB__IO_MAP_PRIVATE : RHUMB__IO_MAP_SHARED_READ;
     for (uint32_t i = 0; i < section->extents.count; i++) {
         const rhumb__extent_item *item = &section->extents.items[i];

@@ -65,7 +65,8 @@ typedef struct rhumb__section {
     rhumb__extent_list extents;
     uint32_t *checksums; /* one per published chunk; a reader has none */
     uint64_t checksum_count;
-    uint64_t settled_bytes; /* append-only: this prefix is mapped from the file and has no private pages */
+    rhumb__bus_range *guard; /* of what is mapped from the file; NULL: nothing */
+    uint64_t settled_bytes;  /* append-only: this prefix is mapped from the file and has no private pages */
 } rhumb__section;
 
 /* Prepares an empty section: takes addresses, and occupies as many of them as `row_count_min` rows need, for these to be
@@ -76,6 +77,10 @@ rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_s
 /* Maps the rows that `entry` describes and copies its extents. RHUMB_E_NOMEM, RHUMB_E_IO. */
 rhumb_status rhumb__section_map(rhumb__section *section, rhumb__io *io,
                                 const rhumb__directory_entry *entry) RHUMB_NODISCARD;
+
+/* Guards the first `bytes` of the section, which are being mapped from the file, against pages that cannot be read; more
+ * may have been guarded before. RHUMB_E_NOMEM. */
+rhumb_status rhumb__section_guard(rhumb__section *section, rhumb__io *io, uint64_t bytes) RHUMB_NODISCARD;
 
 /* Unmaps and releases everything. */
 void rhumb__section_destroy(rhumb__section *section);

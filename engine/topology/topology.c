@@ -15,7 +15,6 @@
 #include "base/fork.h"
 #include "base/status.h"
 #include "engine/search/adjacency.h"
-#include "storage/file_mapping.h"
 #include "storage/new_file.h"
 
 #define ARRAY_ALIGNMENT 64u
@@ -105,7 +104,7 @@ done:
 }
 
 static const void *array_base(const rhumb__topology *topology, rhumb__topology_array array) {
-    return topology->base + topology->layout.arrays[array].offset;
+    return topology->mapping.base + topology->layout.arrays[array].offset;
 }
 
 rhumb_status rhumb__topology_open(const char *path, rhumb__topology **topology_out) {
@@ -116,7 +115,7 @@ rhumb_status rhumb__topology_open(const char *path, rhumb__topology **topology_o
     RHUMB_TRY(rhumb__io_open(NULL, path, RHUMB__IO_READ, &topology->io));
     RHUMB_TRY(read_header(topology, path));
     (void)rhumb__topology_lay_out(&topology->header, &topology->layout); /* read_header has checked it */
-    RHUMB_TRY(rhumb__file_mapping_make(topology->io, topology->layout.file_bytes, &topology->base));
+    RHUMB_TRY(rhumb__file_mapping_make(topology->io, topology->layout.file_bytes, &topology->mapping));
     topology->keys = array_base(topology, RHUMB__TOPOLOGY_ARRAY_KEYS);
     topology->starts = array_base(topology, RHUMB__TOPOLOGY_ARRAY_STARTS);
     topology->levels = array_base(topology, RHUMB__TOPOLOGY_ARRAY_LEVELS);
@@ -135,7 +134,7 @@ void rhumb__topology_close(rhumb__topology *topology) {
     if (topology == NULL) return;
     /* A child has not inherited the mapping; something else may be at its address. */
     if (topology->generation == rhumb__fork_generation()) {
-        rhumb__file_mapping_drop(topology->base, topology->layout.file_bytes);
+        rhumb__file_mapping_drop(&topology->mapping);
     }
     rhumb__io_close(topology->io);
     rhumb__free(topology);

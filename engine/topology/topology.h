@@ -15,6 +15,7 @@
 
 #include "engine/graph/params.h"
 #include "include/rhumb_types.h"
+#include "storage/file_mapping.h"
 #include "storage/io/io.h"
 
 #define RHUMB__TOPOLOGY_MAGIC UINT64_C(0x0A0D706F74687289) /* 0x89 "rhtop" CR LF */
@@ -108,7 +109,7 @@ typedef struct rhumb__topology {
     uint32_t generation; /* of forks; see base/fork.h */
     rhumb__topology_header header;
     rhumb__topology_layout layout;
-    const uint8_t *base;
+    rhumb__file_mapping mapping;
     const uint64_t *keys;
     const uint64_t *starts;
     const uint8_t *levels;

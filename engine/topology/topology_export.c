@@ -314,6 +314,7 @@ static rhumb_status export_run(exporter *e) {
         rhumb__io_allocate(e->file.io, 0, e->layout.file_bytes)); /* so that a full disk is noticed before the work */
     RHUMB_TRY(write_points(e));
     RHUMB_TRY(write_links(e));
+    RHUMB_TRY(rhumb__io_check_mappings(e->graph->store->io));
     status = finish_file(e);
 done:
     return status;

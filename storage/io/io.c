@@ -11,8 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "base/bits.h"
 #include "base/log_message.h"
+#include "base/status.h"
 
 /* 80 milliseconds in all; see rhumb__io_lock_patiently. */
 #define LOCK_RETRY_COUNT_MAX 16
@@ -95,7 +98,33 @@ rhumb_status rhumb__io_drain(rhumb__io *io) { return io->backend->drain(io); }
 rhumb_status rhumb__io_sync(rhumb__io *io) { return io->backend->sync(io); }
 
 rhumb_status rhumb__io_map(rhumb__io *io, void *address, size_t bytes_count, uint64_t offset, rhumb__io_map_kind kind) {
-    return io->backend->map(io, address, bytes_count, offset, kind);
+    const rhumb_status status = io->backend->map(io, address, bytes_count, offset, kind);
+    if (status == RHUMB_OK) {
+        const uint64_t end = offset + bytes_count;
+        uint64_t highest = __atomic_load_n(&io->mapped_end_bytes, __ATOMIC_RELAXED);
+        while (highest < end && !__atomic_compare_exchange_n(&io->mapped_end_bytes, &highest, end, true,
+                                                             __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+        }
+    }
+    return status;
+}
+
+rhumb_status rhumb__io_check_mappings(rhumb__io *io) {
+    if (!rhumb__io_mapping_failed(io)) return RHUMB_OK;
+    uint64_t bytes = 0;
+    const rhumb_status status = rhumb__io_size(io, &bytes);
+    if (status != RHUMB_OK) return status;
+    const uint64_t end = __atomic_load_n(&io->mapped_end_bytes, __ATOMIC_RELAXED);
+    const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+    if (rhumb__round_up(bytes, page_bytes) < end) {
+        return rhumb__fail_at(RHUMB_E_TRUNCATED, io->path, bytes,
+                              "the file was cut short while it was open: it has %llu bytes, expected %llu",
+                              (unsigned long long)bytes, (unsigned long long)end);
+    }
+    return rhumb__fail_at(
+        RHUMB_E_IO, io->path, RHUMB_OFFSET_NONE,
+        "a part of the file could not be read through its mapping; the disk fails, or the file was cut "
+        "short for a while");
 }
 
 rhumb_status rhumb__io_lock_range(rhumb__io *io, uint64_t offset, uint64_t bytes, rhumb__io_lock kind,

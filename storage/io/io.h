@@ -33,6 +33,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bus_guard.h"
 #include "include/rhumb_types.h"
 
 #ifdef __cplusplus
@@ -95,7 +96,9 @@ typedef struct rhumb__io_backend {
 /* The beginning of every backend's handle. */
 struct rhumb__io {
     const rhumb__io_backend *backend;
-    const char *path; /* owned by the backend; for messages */
+    const char *path;          /* owned by the backend; for messages */
+    rhumb__bus_flag bus_flag;  /* raised when a page of a mapping could not be read */
+    uint64_t mapped_end_bytes; /* of the file; so long has it been, or nothing would have been mapped there. Atomic */
 };
 
 /* The backend that RHUMB_IO names, or uring when a ring can be made here, or plain. Decided once per process. */
@@ -157,6 +160,14 @@ rhumb_status rhumb__io_sync(rhumb__io *io) RHUMB_NODISCARD;
  * maps do not count against the memory that may be committed (MAP_NORESERVE): an index may be larger than RAM. */
 rhumb_status rhumb__io_map(rhumb__io *io, void *address, size_t bytes_count, uint64_t offset,
                            rhumb__io_map_kind kind) RHUMB_NODISCARD;
+
+/* Whether a page of the file could not be read through a mapping, which reads as zeros since; see base/bus_guard.h. What
+ * was computed from mappings may be wrong then. */
+static inline bool rhumb__io_mapping_failed(const rhumb__io *io) { return rhumb__bus_flag_is_raised(&io->bus_flag); }
+
+/* Fails if a page could not be read: RHUMB_E_TRUNCATED when the file is shorter than what is mapped, otherwise
+ * RHUMB_E_IO. */
+rhumb_status rhumb__io_check_mappings(rhumb__io *io) RHUMB_NODISCARD;
 
 /* Takes an open-file-description lock (F_OFD_SETLK): it belongs to the handle, not to the process, and the kernel
  * releases it however the process dies. Never waits; *taken_out is whether the lock was taken. Replaces the lock that

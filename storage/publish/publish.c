@@ -193,6 +193,8 @@ static rhumb_status make_newest(rhumb__publisher *p) {
     if (is_first) RHUMB_TRY(rhumb__superblock_write_none(store->io, &p->superblock));
     RHUMB_TRY(rhumb__io_sync(store->io));
     store->copy_pending = false;
+    /* What was copied may be what stands in for a page that cannot be read. */
+    RHUMB_TRY(rhumb__io_check_mappings(store->io));
     if (p->publication->still_allowed != NULL) RHUMB_TRY(p->publication->still_allowed(p->publication->context));
     p->superblock.stamp = 0;
     if (store->before_publish != NULL) {

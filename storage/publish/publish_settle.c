@@ -22,6 +22,7 @@ static bool map_run(const rhumb__publisher *p, const rhumb__section_plan *plan, 
     uint8_t *address = plan->section->base + offset;
     const rhumb__extent run = rhumb__extent_list_run(&plan->extents, offset, bytes);
     RHUMB_ASSERT(run.bytes == bytes);
+    if (rhumb__section_guard(plan->section, p->store->io, offset + bytes) != RHUMB_OK) return false;
     if (rhumb__io_map(p->store->io, address, bytes, run.file_offset, RHUMB__IO_MAP_PRIVATE) != RHUMB_OK) return false;
 #if defined(MADV_POPULATE_READ)
     (void)madvise(address, bytes, MADV_POPULATE_READ);

@@ -291,6 +291,7 @@ static rhumb_status compact_run(compaction *c) {
     RHUMB_TRY(rhumb__parallel_run(c->work->thread_count, list_worker, c));
     c->result->repaired_count = atomic_load(&c->repaired_count);
     RHUMB_TRY(link_all(c));
+    RHUMB_TRY(rhumb__io_check_mappings(c->old->store->io));
     rhumb__mutex_lock(&c->graph->append_lock);
     c->graph->counts.key_next = rhumb__max_u64(c->graph->counts.key_next, c->old->counts.key_next);
     rhumb__mutex_unlock(&c->graph->append_lock);
