@@ -118,8 +118,7 @@ rhumb_status rhumb_index_options_get(rhumb_index *index, rhumb_index_options *op
     filled.size = size;
     rhumb__struct_give(options, size, &filled, sizeof filled);
 done:
-    rhumb__handle_leave(scratch);
-    return status;
+    return rhumb__handle_leave(scratch, status);
 }
 
 rhumb_status rhumb_index_verify(rhumb_index *index, rhumb_verify_report *report, size_t size) {

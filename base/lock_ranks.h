@@ -40,8 +40,6 @@
     X(APPEND, "append_lock", SINGLE)                                                                                   \
     /* storage/section.h: the size of one section */                                                                   \
     X(GROWTH, "growth_lock", SINGLE)                                                                                   \
-    /* storage/address_space.c: where growing memory lies */                                                           \
-    X(ADDRESSES, "registry of addresses", SINGLE)                                                                      \
     /* storage/log/log_state.h: the log's buffers and numbers */                                                       \
     X(LOG, "log.lock", SINGLE)                                                                                         \
     /* engine/graph/graph.h: the list of removals to be caught up with */                                              \

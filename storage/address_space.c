@@ -12,8 +12,10 @@
  * Invariants: claims are ascending and do not touch; each is a range that has been taken and not dropped, or a place
  * where something else was met.
  *
- * Locking: registry_lock guards the registry, and is held while memory is mapped there, so that the end of a claim is
- * the end of what is mapped. Fork: the child has a copy of both. How it fails: nothing has changed.
+ * Locking: the lock that keeps forks out (base/fork.h) guards the registry, and is held while memory is mapped there, so
+ * that the end of a claim is the end of what is mapped. Fork: the child has a copy of the registry, which is whole, and
+ * leaves the places in it alone; it does not inherit the memory, which only the parent's handles use. How it fails:
+ * nothing has changed.
  */
 #define _GNU_SOURCE
 #include "storage/address_space.h"
@@ -28,7 +30,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/bits.h"
-#include "base/lock.h"
+#include "base/fork.h"
 #include "base/status.h"
 #include "storage/frame/format.h"
 
@@ -54,8 +56,7 @@ typedef struct claim {
     uint64_t end; /* of what is mapped */
 } claim;
 
-static rhumb__mutex registry_lock = RHUMB__MUTEX_INITIALIZER(RHUMB__RANK_ADDRESSES);
-static claim *claims; /* these are guarded by it */
+static claim *claims; /* these are guarded by the lock */
 static uint32_t claim_count;
 static uint32_t claim_capacity;
 static uint32_t range_count; /* claims that are ranges */
@@ -82,7 +83,10 @@ static int map_at(uint64_t address, uint64_t bytes, int protection) {
     void *wanted = (void *)(uintptr_t)address;
     void *found = mmap(wanted, bytes, protection, flags, -1, 0);
     if (found == MAP_FAILED) return errno;
-    if (found == wanted) return 0;
+    if (found == wanted) {
+        (void)madvise(found, bytes, MADV_DONTFORK);
+        return 0;
+    }
     munmap(found, bytes); /* a kernel before 4.17 takes the address for a wish */
     return EEXIST;
 }
@@ -163,7 +167,7 @@ static uint64_t find_place(uint64_t bytes, uint64_t bytes_max) {
 /* Takes a place in the arena; false when there is none, or no memory. */
 static bool take_place(rhumb__address_range *range, uint64_t bytes, uint64_t bytes_max) {
     bool taken = false;
-    rhumb__mutex_lock(&registry_lock);
+    rhumb__fork_hold();
     for (int i = 0; i < PLACE_ATTEMPT_COUNT_MAX && arena_is_usable(); i++) {
         const uint64_t begin = find_place(bytes, bytes_max);
         if (begin == 0) break;
@@ -184,14 +188,14 @@ static bool take_place(rhumb__address_range *range, uint64_t bytes, uint64_t byt
         claim_count = 0;
         claim_capacity = 0;
     }
-    rhumb__mutex_unlock(&registry_lock);
+    rhumb__fork_release();
     return taken;
 }
 
 /* Adds memory at the end of a registered range. Returns 0 or an error number. */
 static int extend(rhumb__address_range *range, uint64_t bytes) {
     const uint64_t begin = (uint64_t)(uintptr_t)range->base;
-    rhumb__mutex_lock(&registry_lock);
+    rhumb__fork_hold();
     const uint32_t index = claim_at(begin);
     RHUMB_ASSERT(index < claim_count && claims[index].begin == begin && claims[index].end == begin + range->bytes);
     const uint64_t limit = index + 1 < claim_count ? claims[index + 1].begin : ARENA_END;
@@ -200,7 +204,7 @@ static int extend(rhumb__address_range *range, uint64_t bytes) {
         error = map_at(begin + range->bytes, bytes - range->bytes, PROT_READ | PROT_WRITE);
     }
     if (error == 0) claims[index].end = begin + bytes;
-    rhumb__mutex_unlock(&registry_lock);
+    rhumb__fork_release();
     return error;
 }
 
@@ -211,6 +215,7 @@ static uint8_t *reserve(uint64_t bytes) {
     const uint64_t alignment = bytes >= RHUMB__LARGE_PAGE_BYTES ? RHUMB__LARGE_PAGE_BYTES : 0;
     void *found = mmap(NULL, bytes + alignment, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (found == MAP_FAILED) return NULL;
+    (void)madvise(found, bytes + alignment, MADV_DONTFORK);
     if (alignment == 0) return found;
     uint8_t *end = (uint8_t *)found + bytes + alignment;
     uint8_t *base = (uint8_t *)found + (rhumb__round_up((uintptr_t)found, alignment) - (uintptr_t)found);
@@ -270,10 +275,10 @@ rhumb_status rhumb__address_range_grow(rhumb__address_range *range, uint64_t byt
 
 void rhumb__address_range_drop(rhumb__address_range *range) {
     if (range->registered) {
-        rhumb__mutex_lock(&registry_lock);
+        rhumb__fork_hold();
         if (range->bytes > 0) munmap(range->base, range->bytes);
         claim_remove((uint64_t)(uintptr_t)range->base);
-        rhumb__mutex_unlock(&registry_lock);
+        rhumb__fork_release();
     } else if (range->base != NULL) {
         munmap(range->base, range->reserved_bytes);
     }

@@ -37,11 +37,16 @@ static bool map_run(const rhumb__publisher *p, const rhumb__section_plan *plan, 
 static bool map_around_dirty(const rhumb__publisher *p, const rhumb__section_plan *plan, uint64_t begin, uint64_t end) {
     const rhumb__section *section = plan->section;
     const size_t bytes = end - begin;
+    rhumb__io *io = p->store->io;
+    rhumb__bus_range *guard = NULL;
+    bool placed = false;
     const rhumb__extent run = rhumb__extent_list_run(&plan->extents, begin, bytes);
     RHUMB_ASSERT(run.bytes == bytes);
+    if (rhumb__section_guard(plan->section, io, end) != RHUMB_OK) return false;
     uint8_t *copy = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (copy == MAP_FAILED) return false;
-    if (rhumb__io_map(p->store->io, copy, bytes, run.file_offset, RHUMB__IO_MAP_PRIVATE) != RHUMB_OK) goto failed;
+    if (rhumb__bus_guard_add(copy, bytes, true, &io->bus_flag, &guard) != RHUMB_OK) goto done;
+    if (rhumb__io_map(io, copy, bytes, run.file_offset, RHUMB__IO_MAP_PRIVATE) != RHUMB_OK) goto done;
     for (uint64_t offset = begin; offset < end; offset += section->chunk_bytes) {
         if (!section->chunks[offset / section->chunk_bytes].dirty) continue;
         memcpy(copy + (offset - begin), section->base + offset, section->chunk_bytes);
@@ -49,10 +54,11 @@ static bool map_around_dirty(const rhumb__publisher *p, const rhumb__section_pla
 #if defined(MADV_POPULATE_READ)
     (void)madvise(copy, bytes, MADV_POPULATE_READ);
 #endif
-    if (mremap(copy, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, section->base + begin) != MAP_FAILED) return true;
-failed:
-    munmap(copy, bytes);
-    return false;
+    placed = mremap(copy, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, section->base + begin) != MAP_FAILED;
+done:
+    rhumb__bus_guard_remove(guard);
+    if (!placed) munmap(copy, bytes);
+    return placed;
 }
 
 /* Maps one granule that moved from its new blocks. Returns whether no memory depends on the old blocks any more. Locks

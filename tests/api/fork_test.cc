@@ -234,6 +234,17 @@ TEST_P(Fork, AChildClosesNothingButItsOwnDescriptors) {
     });
 }
 
+TEST_P(Fork, AChildInheritsNothingThatIsMapped) {
+    Index reader = open(path_, true);
+    insert(3000);
+    ASSERT_OK(rhumb_index_checkpoint(index_.get()));
+    Child child([&] {
+        std::ifstream maps("/proc/self/maps");
+        std::string line;
+        while (std::getline(maps, line)) EXPECT_EQ(std::string::npos, line.find("index.rhumb")) << line;
+    });
+}
+
 TEST_P(Fork, AChildAndItsChildOpenTheIndexForThemselves) {
     Child child([&] {
         Index reader = open(path_, true);
