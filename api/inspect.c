@@ -122,19 +122,26 @@ done:
 }
 
 rhumb_status rhumb_index_verify(rhumb_index *index, rhumb_verify_report *report, size_t size) {
+    return rhumb_index_verify_with(index, NULL, report, size);
+}
+
+rhumb_status rhumb_index_verify_with(rhumb_index *index, const rhumb_verify_options *options,
+                                     rhumb_verify_report *report, size_t size) {
     rhumb_status status;
+    rhumb__progress progress;
     rhumb__scratch *scratch = NULL;
     rhumb__graph *graph = NULL;
     rhumb__verify_result result;
     RHUMB_TRY(rhumb__handle_check(index, false));
     RHUMB_TRY(rhumb__struct_check(report, size, "report"));
+    RHUMB_TRY(rhumb__verify_options_take(options, &progress));
     if (index->writer != NULL) {
         /* Without scratch memory: the check waits for a compaction, which waits until no call uses the old graph. */
-        RHUMB_TRY(rhumb__writer_verify(index->writer, &result));
+        RHUMB_TRY(rhumb__writer_verify(index->writer, &progress, &result));
     } else {
         RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
         RHUMB_TRY(rhumb__graph_check_vectors(graph));
-        RHUMB_TRY(rhumb__graph_verify(graph, &result));
+        RHUMB_TRY(rhumb__graph_verify(graph, &progress, &result));
     }
     rhumb_verify_report filled = {
         .size = size,

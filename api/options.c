@@ -77,6 +77,8 @@ void rhumb_filter_init(rhumb_filter *filter, size_t size) { init_zero(filter, si
 
 void rhumb_repair_options_init(rhumb_repair_options *options, size_t size) { init_zero(options, size); }
 
+void rhumb_verify_options_init(rhumb_verify_options *options, size_t size) { init_zero(options, size); }
+
 void rhumb_compact_options_init(rhumb_compact_options *options, size_t size) { init_zero(options, size); }
 
 rhumb_status rhumb__options_take(void *target, size_t target_bytes, const void *options, const char *name) {
@@ -142,6 +144,14 @@ rhumb_status rhumb__open_options_take(const rhumb_open_options *options, rhumb_o
     }
     if (resolved->sync_interval_ms == 0) resolved->sync_interval_ms = SYNC_INTERVAL_MS;
     return RHUMB_OK;
+}
+
+rhumb_status rhumb__verify_options_take(const rhumb_verify_options *options, rhumb__progress *progress) {
+    rhumb_verify_options resolved;
+    rhumb_verify_options_init(&resolved, sizeof resolved);
+    const rhumb_status status = rhumb__options_take(&resolved, sizeof resolved, options, "rhumb_verify_options");
+    *progress = (rhumb__progress){.report = resolved.progress, .context = resolved.progress_context};
+    return status;
 }
 
 rhumb__params rhumb__params_from_options(const rhumb_index_options *options) {

@@ -6,6 +6,7 @@
 #ifndef RHUMB_API_OPTIONS_H
 #define RHUMB_API_OPTIONS_H
 
+#include "base/progress.h"
 #include "engine/graph/params.h"
 #include "include/rhumb.h"
 
@@ -32,6 +33,9 @@ rhumb_status rhumb__custom_take(const char *name, rhumb_distance_fn distance, vo
 
 /* Resolves the defaults of opening and checks ranges. NULL stands for the defaults. */
 rhumb_status rhumb__open_options_take(const rhumb_open_options *options, rhumb_open_options *resolved) RHUMB_NODISCARD;
+
+/* Reads a caller's options for verifying; NULL stands for the defaults. The total of `progress` is not set yet. */
+rhumb_status rhumb__verify_options_take(const rhumb_verify_options *options, rhumb__progress *progress) RHUMB_NODISCARD;
 
 /* The engine's parameters for options whose defaults are resolved; without a custom metric. */
 rhumb__params rhumb__params_from_options(const rhumb_index_options *options);

@@ -239,11 +239,18 @@ rhumb_status rhumb_topology_points(const rhumb_topology *topology, uint32_t leve
 }
 
 rhumb_status rhumb_topology_verify(const rhumb_topology *topology, rhumb_topology_report *report, size_t size) {
+    return rhumb_topology_verify_with(topology, NULL, report, size);
+}
+
+rhumb_status rhumb_topology_verify_with(const rhumb_topology *topology, const rhumb_verify_options *options,
+                                        rhumb_topology_report *report, size_t size) {
     rhumb_status status;
+    rhumb__progress progress;
     rhumb__topology_verification result;
     RHUMB_TRY(check_handle(topology));
     RHUMB_TRY(rhumb__struct_check(report, size, "report"));
-    RHUMB_TRY(rhumb__topology_verify(inner(topology), &result));
+    RHUMB_TRY(rhumb__verify_options_take(options, &progress));
+    RHUMB_TRY(rhumb__topology_verify(inner(topology), &progress, &result));
     rhumb_topology_report filled = {
         .size = size,
         .chunk_count = result.chunk_count,

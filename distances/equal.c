@@ -47,8 +47,8 @@ bool rhumb__space_equal(const rhumb__space *space, const void *a, const void *b)
 }
 
 /* Of components of 16, 32 or 64 bits: their bits, with those of -0 as those of 0. */
-static uint64_t hash_components(const uint8_t *row, uint32_t dim, uint32_t component_bytes) {
-    uint64_t hash = dim;
+static uint64_t hash_components(const uint8_t *row, uint32_t dim, uint32_t component_bytes, uint64_t salt) {
+    uint64_t hash = rhumb__mix64(salt ^ dim);
     for (uint32_t i = 0; i < dim; i++) {
         uint64_t bits = 0;
         memcpy(&bits, row + (size_t)i * component_bytes, component_bytes); /* little-endian, as everywhere */
@@ -58,15 +58,15 @@ static uint64_t hash_components(const uint8_t *row, uint32_t dim, uint32_t compo
     return hash;
 }
 
-uint64_t rhumb__space_hash(const rhumb__space *space, const void *row) {
+uint64_t rhumb__space_hash(const rhumb__space *space, const void *row, uint64_t salt) {
     switch (space->element) {
-    case RHUMB_ELEMENT_F64: return hash_components(row, space->dim, 8);
-    case RHUMB_ELEMENT_F32: return hash_components(row, space->dim, 4);
+    case RHUMB_ELEMENT_F64: return hash_components(row, space->dim, 8, salt);
+    case RHUMB_ELEMENT_F32: return hash_components(row, space->dim, 4, salt);
     case RHUMB_ELEMENT_F16:
-    case RHUMB_ELEMENT_BF16: return hash_components(row, space->dim, 2);
+    case RHUMB_ELEMENT_BF16: return hash_components(row, space->dim, 2, salt);
     default: break;
     }
-    uint64_t hash = space->row_bytes;
+    uint64_t hash = rhumb__mix64(salt ^ space->row_bytes);
     for (uint32_t offset = 0; offset < space->row_bytes; offset += sizeof(uint64_t)) {
         uint64_t bits = 0;
         const uint32_t left = space->row_bytes - offset;

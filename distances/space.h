@@ -106,8 +106,9 @@ rhumb_status rhumb__space_give(const rhumb__space *space, const void *row, void 
  * which is not so for equal vectors under ip, and may be so for others. Thread-safe. */
 bool rhumb__space_equal(const rhumb__space *space, const void *a, const void *b);
 
-/* A hash of the vector in a prepared row: the same for equal vectors. Thread-safe. */
-uint64_t rhumb__space_hash(const rhumb__space *space, const void *row);
+/* A hash of the vector in a prepared row: the same for equal vectors. Those who make the vectors cannot make hashes
+ * equal without knowing `salt`. Thread-safe. */
+uint64_t rhumb__space_hash(const rhumb__space *space, const void *row, uint64_t salt);
 
 /* The metric's own value for a raw distance; FLT_MAX or -FLT_MAX where f32 does not hold it. */
 float rhumb__space_finish(const rhumb__space *space, float raw_distance);

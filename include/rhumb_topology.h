@@ -230,6 +230,20 @@ typedef struct rhumb_topology_report {
 RHUMB_API rhumb_status rhumb_topology_verify(const rhumb_topology *topology, rhumb_topology_report *report,
                                              size_t size) RHUMB_NODISCARD;
 
+struct rhumb_verify_options; /* of rhumb_upkeep.h */
+
+/* The same, with options.
+ *
+ * Parameters:
+ *   options    NULL: the defaults
+ *
+ * Errors: those of rhumb_topology_verify, and
+ *   RHUMB_E_CANCELLED    progress returned false
+ */
+RHUMB_API rhumb_status rhumb_topology_verify_with(const rhumb_topology *topology,
+                                                  const struct rhumb_verify_options *options,
+                                                  rhumb_topology_report *report, size_t size) RHUMB_NODISCARD;
+
 #ifdef __cplusplus
 }
 #endif

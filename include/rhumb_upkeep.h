@@ -34,10 +34,21 @@ typedef struct rhumb_verify_report {
     char first_warning[512];        /* What the first of these is and where, or "". */
 } rhumb_verify_report;
 
+/* How to verify. */
+typedef struct rhumb_verify_options {
+    size_t size;                /* sizeof(rhumb_verify_options), set by rhumb_verify_options_init. */
+    rhumb_progress_fn progress; /* Receives the number of steps done: of an index one per chunk and four per slot, of a
+                                   topology file one per chunk and one per point. Default NULL. */
+    void *progress_context;     /* Passed to progress. */
+} rhumb_verify_options;
+
+/* Sets the defaults. `size` is sizeof(rhumb_verify_options) as the caller compiled it. */
+RHUMB_API void rhumb_verify_options_init(rhumb_verify_options *options, size_t size);
+
 /* Reads a whole index and checks every checksum and every rule of the graph.
  *
- * It takes time in proportion to the size of the index, and some memory per slot. A writing handle makes a checkpoint
- * first, and inserts wait until the check is done.
+ * It takes time in proportion to the size of the index, whatever the damage, and some memory per slot. A writing handle
+ * makes a checkpoint first, and inserts wait until the check is done.
  *
  * Parameters:
  *   report    filled on RHUMB_OK and on RHUMB_E_CORRUPT
@@ -51,13 +62,25 @@ typedef struct rhumb_verify_report {
  */
 RHUMB_API rhumb_status rhumb_index_verify(rhumb_index *index, rhumb_verify_report *report, size_t size) RHUMB_NODISCARD;
 
+/* The same, with options. In a writing handle `progress` is called while inserts wait.
+ *
+ * Parameters:
+ *   options    NULL: the defaults
+ *
+ * Errors: those of rhumb_index_verify, and
+ *   RHUMB_E_CANCELLED    progress returned false
+ */
+RHUMB_API rhumb_status rhumb_index_verify_with(rhumb_index *index, const rhumb_verify_options *options,
+                                               rhumb_verify_report *report, size_t size) RHUMB_NODISCARD;
+
 /* ---- repairing --------------------------------------------------------------------------------------------------- */
 
 /* How to repair. */
 typedef struct rhumb_repair_options {
     size_t size;                       /* sizeof(rhumb_repair_options), set by rhumb_repair_options_init. */
     uint32_t thread_count;             /* Threads to work with. Default 0: one per processor of this process. */
-    rhumb_progress_fn progress;        /* Receives the number of steps done, two per slot. Default NULL. */
+    rhumb_progress_fn progress;        /* Receives the number of steps done: one per chunk and two per slot. Default
+                                          NULL. */
     void *progress_context;            /* Passed to progress. */
     bool strict;                       /* Fail instead of keeping a vector that is doubtful or unproved; see
                                           rhumb_repair_report. Default false. */

@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/bits.h"
 #include "base/status.h"
 #include "storage/frame/chunk_check.h"
 #include "storage/frame/frame_reader.h"
@@ -22,7 +23,7 @@ static const uint32_t *section_checksums(const rhumb__store *store, const rhumb_
 }
 
 static rhumb_status check_section(const rhumb__store *store, const rhumb__section *section, const uint32_t *table,
-                                  rhumb__chunk_tally *tally) {
+                                  rhumb__progress *progress, rhumb__chunk_tally *tally) {
     const rhumb__chunk_source source = {
         .io = store->io,
         .extents = &section->extents,
@@ -30,13 +31,25 @@ static rhumb_status check_section(const rhumb__store *store, const rhumb__sectio
         .chunk_bytes = section->chunk_bytes,
         .published_bytes = section->published_row_count * section->row_stride_bytes,
         .checksums = section_checksums(store, section, table),
+        .progress = progress,
     };
     RHUMB_ASSERT_DEBUG(source.published_bytes == 0 || source.checksums != NULL);
     return rhumb__chunk_check(&source, NULL, tally);
 }
 
-rhumb_status rhumb__store_verify(rhumb__store *store, uint64_t *chunk_count_out, uint64_t *error_count_out,
-                                 char *first_error) {
+uint64_t rhumb__store_chunk_count(rhumb__store *store) {
+    uint64_t count = 0;
+    rhumb__mutex_lock(&store->publish_lock);
+    for (uint32_t i = 0; i < store->section_count; i++) {
+        const rhumb__section *section = store->sections[i];
+        count += rhumb__divide_up(section->published_row_count * section->row_stride_bytes, section->chunk_bytes);
+    }
+    rhumb__mutex_unlock(&store->publish_lock);
+    return count;
+}
+
+rhumb_status rhumb__store_verify(rhumb__store *store, rhumb__progress *progress, uint64_t *chunk_count_out,
+                                 uint64_t *error_count_out, char *first_error) {
     rhumb_status status = RHUMB_OK;
     uint32_t *table = NULL;
     rhumb__chunk_tally tally = {.chunk_count = 0};
@@ -50,7 +63,7 @@ rhumb_status rhumb__store_verify(rhumb__store *store, uint64_t *chunk_count_out,
     } else {
         RHUMB_TRY(status);
         for (uint32_t i = 0; i < store->section_count; i++) {
-            RHUMB_TRY(check_section(store, store->sections[i], table, &tally));
+            RHUMB_TRY(check_section(store, store->sections[i], table, progress, &tally));
         }
     }
     *chunk_count_out = tally.chunk_count;

@@ -109,6 +109,13 @@ static void make_checkpoint(rhumb__writer *writer) {
     atomic_store_explicit(&writer->logged_limit_bytes, limit_bytes(writer), memory_order_relaxed);
 }
 
+static bool is_to_go_on(void *context, uint64_t done_count, uint64_t total_count) {
+    const rhumb__writer *writer = context;
+    (void)done_count;
+    (void)total_count;
+    return !is_closing(writer);
+}
+
 /* Without memory, and when the handle is closed meanwhile, the previous number stays. */
 static void count_unreachable_of(rhumb__writer *writer, rhumb__graph *graph) {
     rhumb__background *b = writer->background;
@@ -121,7 +128,9 @@ static void count_unreachable_of(rhumb__writer *writer, rhumb__graph *graph) {
     const uint64_t slot_count = rhumb__graph_slot_count(graph);
     uint64_t count = 0;
     rhumb__active_wait(graph, slot_count);
-    if (rhumb__reachability_count(graph, slot_count, &writer->closing, &count) != RHUMB_OK) return;
+    /* Looks at the flag about ten times a second. */
+    rhumb__progress until_closing = {.report = is_to_go_on, .context = writer};
+    if (rhumb__reachability_count(graph, slot_count, &until_closing, &count) != RHUMB_OK) return;
     rhumb__mutex_lock(&writer->stats_lock);
     writer->checkpoint_stats.unreachable_count = count;
     writer->checkpoint_stats.unreachable_lsn = lsn;

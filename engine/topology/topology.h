@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/progress.h"
 #include "engine/graph/params.h"
 #include "include/rhumb_types.h"
 #include "storage/file_mapping.h"
@@ -143,8 +144,9 @@ typedef struct rhumb__topology_verification {
 } rhumb__topology_verification;
 
 /* Reads the whole file, and checks checksums and every rule of the arrays. Damage is reported in *result and is not a
- * failure. RHUMB_E_IO, RHUMB_E_NOMEM. */
-rhumb_status rhumb__topology_verify(const rhumb__topology *topology,
+ * failure. `progress`, whose total it sets, gets one step for each chunk and each point. RHUMB_E_IO,
+ * RHUMB_E_NOMEM, RHUMB_E_CANCELLED. */
+rhumb_status rhumb__topology_verify(const rhumb__topology *topology, rhumb__progress *progress,
                                     rhumb__topology_verification *result) RHUMB_NODISCARD;
 
 /* ---- topology_export.c ---- */

@@ -15,8 +15,12 @@
 #include "engine/topology/topology.h"
 #include "storage/new_file.h"
 
+/* Points between two looks at the clock. */
+#define POINTS_PER_REPORT 64u
+
 typedef struct verifier {
     const rhumb__topology *topology;
+    rhumb__progress *progress;
     rhumb__topology_verification *result;
     uint8_t *buffer;
     uint32_t *checksums;
@@ -76,6 +80,7 @@ static rhumb_status check_array(verifier *v, uint32_t array) {
         const uint64_t bytes = rhumb__min_u64(place->bytes - begin, RHUMB__ARRAY_CHUNK_BYTES);
         RHUMB_TRY(rhumb__io_read(v->topology->io, v->buffer, bytes, place->offset + begin));
         v->result->chunk_count++;
+        RHUMB_TRY(rhumb__progress_advance(v->progress, 1));
         const uint32_t crc = rhumb__crc32c(0, v->buffer, bytes);
         const uint32_t expected = v->checksums[place->checksum_first + i];
         if (crc == expected) continue;
@@ -128,7 +133,8 @@ static void check_links(verifier *v, uint64_t position, uint64_t begin, uint64_t
     }
 }
 
-static void check_points(verifier *v) {
+static rhumb_status check_points(verifier *v) {
+    rhumb_status status = RHUMB_OK;
     const rhumb__topology *topology = v->topology;
     const rhumb__topology_header *header = &topology->header;
     uint64_t level_counts[RHUMB__LEVEL_COUNT] = {0};
@@ -150,6 +156,7 @@ static void check_points(verifier *v) {
         } else {
             report_structure(v, "%s", rhumb__error_last()->message);
         }
+        if ((i + 1) % POINTS_PER_REPORT == 0) RHUMB_TRY(rhumb__progress_advance(v->progress, POINTS_PER_REPORT));
     }
     rhumb__error_restore(&before);
     if (topology->starts[0] != 0 || topology->starts[header->point_count] != header->link_count) {
@@ -160,15 +167,20 @@ static void check_points(verifier *v) {
     if (memcmp(level_counts, header->level_counts, sizeof level_counts) != 0) {
         report_structure(v, "the levels of the points are not as many as the header says");
     }
+done:
+    return status;
 }
 
-rhumb_status rhumb__topology_verify(const rhumb__topology *topology, rhumb__topology_verification *result) {
+rhumb_status rhumb__topology_verify(const rhumb__topology *topology, rhumb__progress *progress,
+                                    rhumb__topology_verification *result) {
     rhumb_status status;
     memset(result, 0, sizeof *result);
-    verifier v = {.topology = topology, .result = result};
+    verifier v = {.topology = topology, .progress = progress, .result = result};
+    progress->total_count = topology->layout.checksum_count + topology->header.point_count + 1;
     RHUMB_TRY(verify_prepare(&v));
     RHUMB_TRY(check_checksums(&v));
-    check_points(&v);
+    RHUMB_TRY(check_points(&v));
+    status = rhumb__progress_report(progress, progress->total_count);
 done:
     rhumb__free(v.buffer);
     rhumb__free(v.checksums);

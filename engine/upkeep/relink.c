@@ -193,7 +193,7 @@ rhumb_status rhumb__relink(rhumb__graph *graph, const rhumb__relink_spec *spec, 
     *result = (rhumb__relink_result){0};
     const uint32_t entry_slot = note_firsts(graph, &head_count);
     if (head_count == 0) return RHUMB_OK;
-    RHUMB_TRY(rhumb__tie_walk(graph, spec->pool, root_of(graph, entry_slot), &tied_count));
+    RHUMB_TRY(rhumb__tie_walk(graph, spec->pool, root_of(graph, entry_slot), spec->progress, &tied_count));
     RHUMB_ASSERT_DEBUG(tied_count <= head_count);
     result->without_path_count = head_count - tied_count;
     result->relinked_count = count_due(graph, spec);
@@ -201,7 +201,7 @@ rhumb_status rhumb__relink(rhumb__graph *graph, const rhumb__relink_spec *spec, 
     set_entry(graph, entry_slot, rhumb__node_level(rhumb__graph_node(graph, entry_slot)));
     RHUMB_TRY(run_pass(graph, spec, PASS_UPPER));
     RHUMB_TRY(run_pass(graph, spec, PASS_LOWER));
-    status = rhumb__reachability_count(graph, graph->counts.slot_count, NULL, &result->unreachable_count);
+    status = rhumb__reachability_count(graph, graph->counts.slot_count, spec->progress, &result->unreachable_count);
 done:
     return status;
 }

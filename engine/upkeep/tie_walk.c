@@ -18,11 +18,15 @@
 #include "engine/graph/ties.h"
 #include "engine/search/walk/measure.h"
 
+/* Nodes between two looks at whether to stop. */
+#define NODES_PER_CHECK 256u
+
 typedef struct tie_walk {
     rhumb__graph *graph;
     uint64_t slot_count;
     uint32_t *queue; /* every node that is tied, in the order of tying */
     uint64_t queued_count;
+    rhumb__progress *progress;
     uint64_t spread_count; /* of these, whose neighbours have been tied by the best kind of step */
     uint16_t *tie_counts;  /* by slot: ties that its list has or is going to have */
 } tie_walk;
@@ -54,23 +58,37 @@ static void expand(tie_walk *w, uint32_t slot, const step *kind) {
     }
 }
 
-/* Goes on from all nodes that are new, by the best kind of step. */
-static void spread(tie_walk *w, const step *best) {
-    while (w->spread_count < w->queued_count) expand(w, w->queue[w->spread_count++], best);
+/* To be called with the number of a node of the queue, node after node: asks for some of them whether to stop. */
+static rhumb_status check_stop(const tie_walk *w, uint64_t number) {
+    return number % NODES_PER_CHECK == 0 ? rhumb__progress_advance(w->progress, 0) : RHUMB_OK;
 }
 
-static void walk_from(tie_walk *w, uint32_t root) {
+/* Goes on from all nodes that are new, by the best kind of step. */
+static rhumb_status spread(tie_walk *w, const step *best) {
+    while (w->spread_count < w->queued_count) {
+        expand(w, w->queue[w->spread_count++], best);
+        const rhumb_status status = check_stop(w, w->spread_count);
+        if (status != RHUMB_OK) return status;
+    }
+    return RHUMB_OK;
+}
+
+static rhumb_status walk_from(tie_walk *w, uint32_t root) {
+    rhumb_status status;
     const uint32_t few = rhumb__tie_limit(w->graph);
     const uint32_t all = w->graph->params.M0;
     const step kinds[] = {{false, few}, {true, few}, {false, all}, {true, all}};
     tie(w, root, root);
-    spread(w, &kinds[0]);
+    RHUMB_TRY(spread(w, &kinds[0]));
     for (uint32_t kind = 1; kind < sizeof kinds / sizeof kinds[0]; kind++) {
         for (uint64_t i = 0; i < w->queued_count; i++) {
             expand(w, w->queue[i], &kinds[kind]);
-            spread(w, &kinds[0]);
+            RHUMB_TRY(spread(w, &kinds[0]));
+            RHUMB_TRY(check_stop(w, i));
         }
     }
+done:
+    return status;
 }
 
 /* ---- links to anchors ---- */
@@ -105,10 +123,11 @@ static void link_to_anchor(tie_walk *w, rhumb__scratch *scratch, uint32_t slot) 
     (void)rhumb__list_exchange(&list, before, count, after, index < count ? count : count + 1);
 }
 
-rhumb_status rhumb__tie_walk(rhumb__graph *graph, rhumb__scratch_pool *pool, uint32_t root, uint64_t *tied_count_out) {
+rhumb_status rhumb__tie_walk(rhumb__graph *graph, rhumb__scratch_pool *pool, uint32_t root, rhumb__progress *progress,
+                             uint64_t *tied_count_out) {
     rhumb_status status;
     rhumb__scratch *scratch = NULL;
-    tie_walk w = {.graph = graph, .slot_count = graph->counts.slot_count};
+    tie_walk w = {.graph = graph, .slot_count = graph->counts.slot_count, .progress = progress};
     RHUMB_ASSERT_DEBUG(root < w.slot_count && rhumb__tie_load(graph, root) == 0);
     w.queue = rhumb__alloc_zeroed(w.slot_count, sizeof *w.queue);
     w.tie_counts = rhumb__alloc_zeroed(w.slot_count, sizeof *w.tie_counts);
@@ -117,8 +136,11 @@ rhumb_status rhumb__tie_walk(rhumb__graph *graph, rhumb__scratch_pool *pool, uin
         goto done;
     }
     RHUMB_TRY(rhumb__scratch_take(pool, &scratch));
-    walk_from(&w, root);
-    for (uint64_t i = 0; i < w.queued_count; i++) link_to_anchor(&w, scratch, w.queue[i]);
+    RHUMB_TRY(walk_from(&w, root));
+    for (uint64_t i = 0; i < w.queued_count; i++) {
+        link_to_anchor(&w, scratch, w.queue[i]);
+        RHUMB_TRY(check_stop(&w, i));
+    }
     *tied_count_out = w.queued_count;
 done:
     if (scratch != NULL) rhumb__scratch_give(scratch);

@@ -71,6 +71,7 @@ rhumb_status rhumb__chunk_check(const rhumb__chunk_source *source, const rhumb__
     if (buffer == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a chunk of section %u", source->section_id);
     for (uint64_t chunk = 0; chunk < chunk_count; chunk++) {
         RHUMB_TRY(check_one(source, chunk, buffer, marks, tally));
+        RHUMB_TRY(rhumb__progress_advance(source->progress, 1));
     }
     rhumb__error_restore(&before);
 done:

@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "base/progress.h"
 #include "storage/frame/extent_list.h"
 #include "storage/io/io.h"
 
@@ -17,6 +18,7 @@ typedef struct rhumb__chunk_source {
     uint64_t chunk_bytes;
     uint64_t published_bytes;
     const uint32_t *checksums; /* one per chunk; NULL: unknown, so that a chunk can only be read or not */
+    rhumb__progress *progress; /* advanced by one for each chunk; may be NULL */
 } rhumb__chunk_source;
 
 /* The results of the lenient mode: one bit per chunk, set by the check; zeroed by the caller. */
@@ -33,7 +35,7 @@ typedef struct rhumb__chunk_tally {
 } rhumb__chunk_tally;
 
 /* Reads every chunk of a section and adds what it finds to `tally`. A wrong checksum is counted and is not a failure.
- * `marks` NULL: strict. RHUMB_E_NOMEM; strict: RHUMB_E_IO, RHUMB_E_TRUNCATED. */
+ * `marks` NULL: strict. RHUMB_E_NOMEM, RHUMB_E_CANCELLED; strict: RHUMB_E_IO, RHUMB_E_TRUNCATED. */
 rhumb_status rhumb__chunk_check(const rhumb__chunk_source *source, const rhumb__chunk_marks *marks,
                                 rhumb__chunk_tally *tally) RHUMB_NODISCARD;
 

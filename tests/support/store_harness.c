@@ -137,7 +137,7 @@ rhumb_status store_harness_pull_down(store_harness *harness, const uint64_t *row
 
 rhumb_status store_harness_verify(store_harness *harness, uint64_t *chunk_count_out, uint64_t *error_count_out,
                                   char *first_error) {
-    return rhumb__store_verify(harness->store, chunk_count_out, error_count_out, first_error);
+    return rhumb__store_verify(harness->store, NULL, chunk_count_out, error_count_out, first_error);
 }
 
 rhumb_status store_harness_trim(store_harness *harness, bool *left_out) {

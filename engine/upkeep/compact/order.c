@@ -23,6 +23,7 @@ typedef struct walk {
     uint64_t queued_count;
     uint8_t *met;
     bool by_degree;
+    const rhumb__order_work *work;
 } walk;
 
 /* Lists are short: insertion sort. */
@@ -48,7 +49,8 @@ static void meet(walk *w, uint32_t slot) {
 }
 
 /* Meets everything that can be reached from `start`. */
-static void walk_from(walk *w, uint32_t start) {
+static rhumb_status walk_from(walk *w, uint32_t start) {
+    rhumb_status status = RHUMB_OK;
     uint64_t head = w->queued_count;
     meet(w, start);
     while (head < w->queued_count) {
@@ -63,22 +65,30 @@ static void walk_from(walk *w, uint32_t start) {
         for (uint32_t i = 0; i < fresh_count; i++) {
             if (w->met[fresh[i]] == 0) meet(w, fresh[i]); /* a damaged list may name a slot twice */
         }
+        if (head % RHUMB__ORDER_SLOTS_PER_CHECK == 0) RHUMB_TRY(rhumb__order_check(w->work, 0));
     }
+done:
+    return status;
 }
 
-static rhumb_status walk_all(rhumb__graph *graph, uint64_t slot_count, bool by_degree, uint32_t *queue) {
-    walk w = {.graph = graph, .slot_count = slot_count, .queue = queue, .by_degree = by_degree};
+static rhumb_status walk_all(rhumb__graph *graph, uint64_t slot_count, bool by_degree, const rhumb__order_work *work,
+                             uint32_t *queue) {
+    rhumb_status status = RHUMB_OK;
+    walk w = {.graph = graph, .slot_count = slot_count, .queue = queue, .by_degree = by_degree, .work = work};
     w.met = rhumb__alloc_zeroed(rhumb__max_u64(slot_count, 1), 1);
     if (w.met == NULL) {
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for an order of %llu slots", (unsigned long long)slot_count);
     }
     const uint64_t entry = atomic_load_explicit(&graph->entry, memory_order_acquire);
-    if (entry != RHUMB__ENTRY_NONE && rhumb__entry_slot(entry) < slot_count) walk_from(&w, rhumb__entry_slot(entry));
-    for (uint64_t slot = 0; slot < slot_count; slot++) {
-        if (w.met[slot] == 0) walk_from(&w, (uint32_t)slot);
+    if (entry != RHUMB__ENTRY_NONE && rhumb__entry_slot(entry) < slot_count) {
+        RHUMB_TRY(walk_from(&w, rhumb__entry_slot(entry)));
     }
+    for (uint64_t slot = 0; slot < slot_count; slot++) {
+        if (w.met[slot] == 0) RHUMB_TRY(walk_from(&w, (uint32_t)slot));
+    }
+done:
     rhumb__free(w.met);
-    return RHUMB_OK;
+    return status;
 }
 
 static void reverse(uint32_t *slots, uint64_t count) {
@@ -107,22 +117,23 @@ done:
 }
 
 /* The whole graph, in the order of the kind, except that for the bisection. */
-static rhumb_status order_slots(rhumb__graph *graph, uint64_t slot_count, rhumb__order_kind kind, uint32_t *order) {
+static rhumb_status order_slots(rhumb__graph *graph, uint64_t slot_count, rhumb__order_kind kind,
+                                const rhumb__order_work *work, uint32_t *order) {
     rhumb_status status = RHUMB_OK;
     switch (kind) {
     case RHUMB__ORDER_KEEP:
     case RHUMB__ORDER_BISECTION:
         for (uint64_t slot = 0; slot < slot_count; slot++) order[slot] = (uint32_t)slot;
         break;
-    case RHUMB__ORDER_BREADTH: status = walk_all(graph, slot_count, false, order); break;
+    case RHUMB__ORDER_BREADTH: status = walk_all(graph, slot_count, false, work, order); break;
     case RHUMB__ORDER_RCM:
-        status = walk_all(graph, slot_count, true, order);
+        status = walk_all(graph, slot_count, true, work, order);
         if (status == RHUMB_OK) reverse(order, slot_count);
         break;
     case RHUMB__ORDER_WINDOW:
         /* Where no node shares anything with the window, the order continues breadth first. */
-        status = walk_all(graph, slot_count, false, order);
-        if (status == RHUMB_OK) status = rhumb__order_window(graph, slot_count, order);
+        status = walk_all(graph, slot_count, false, work, order);
+        if (status == RHUMB_OK) status = rhumb__order_window(graph, slot_count, work, order);
         break;
     }
     return status;
@@ -134,7 +145,7 @@ rhumb_status rhumb__order(rhumb__graph *graph, rhumb__order_kind kind, const rhu
     uint32_t *stand_ins = NULL;
     uint64_t head_count = 0;
     const uint64_t slot_count = rhumb__graph_slot_count(graph);
-    RHUMB_TRY(order_slots(graph, slot_count, kind, order));
+    RHUMB_TRY(order_slots(graph, slot_count, kind, work, order));
     RHUMB_TRY(rhumb__groups_find(graph, slot_count, &stand_ins));
     for (uint64_t i = 0; i < slot_count; i++) {
         if (stand_ins[order[i]] != RHUMB__SLOT_NONE) order[head_count++] = order[i];

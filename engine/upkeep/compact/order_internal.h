@@ -8,6 +8,7 @@
 #include "engine/upkeep/compact/order.h"
 
 /* For the workers of an order: fails if the calling worker is the first one and the caller wants to stop. */
+#define RHUMB__ORDER_SLOTS_PER_CHECK 256u /* slots between two checks in the orders that one thread makes */
 rhumb_status rhumb__order_check(const rhumb__order_work *work, uint32_t worker_index) RHUMB_NODISCARD;
 
 /* ---- order_window.c ---- */
@@ -15,8 +16,9 @@ rhumb_status rhumb__order_check(const rhumb__order_work *work, uint32_t worker_i
 /* The order of Wei et al., "Speedup graph processing by graph ordering" (Gorder, SIGMOD 2016). Rearranges `order`,
  * which holds every slot below slot_count once: each next slot is the one that has most in common with the last five,
  * counting links between them and nodes that link to both. Ties, and slots that share nothing, keep the order given.
- * RHUMB_E_NOMEM. */
-rhumb_status rhumb__order_window(rhumb__graph *graph, uint64_t slot_count, uint32_t *order) RHUMB_NODISCARD;
+ * RHUMB_E_NOMEM, RHUMB_E_CANCELLED. */
+rhumb_status rhumb__order_window(rhumb__graph *graph, uint64_t slot_count, const rhumb__order_work *work,
+                                 uint32_t *order) RHUMB_NODISCARD;
 
 /* ---- order_visits.c ---- */
 

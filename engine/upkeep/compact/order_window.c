@@ -126,7 +126,8 @@ static uint32_t best_slot(window_order *w) {
     return w->first[w->top];
 }
 
-rhumb_status rhumb__order_window(rhumb__graph *graph, uint64_t slot_count, uint32_t *order) {
+rhumb_status rhumb__order_window(rhumb__graph *graph, uint64_t slot_count, const rhumb__order_work *work,
+                                 uint32_t *order) {
     rhumb_status status;
     window_order w = {.graph = graph, .slot_count = slot_count};
     if (slot_count == 0) return RHUMB_OK;
@@ -140,6 +141,7 @@ rhumb_status rhumb__order_window(rhumb__graph *graph, uint64_t slot_count, uint3
         order[i] = slot;
         change_scores(&w, slot, true);
         if (i >= WINDOW_COUNT) change_scores(&w, order[i - WINDOW_COUNT], false);
+        if (i % RHUMB__ORDER_SLOTS_PER_CHECK == 0) RHUMB_TRY(rhumb__order_check(work, 0));
     }
 done:
     release(&w);

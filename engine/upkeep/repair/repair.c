@@ -106,7 +106,11 @@ static rhumb_status repair_begin(repair *r) {
     RHUMB_TRY(rhumb__graph_begin(&creation, &salvage->params, &options, &r->graph));
     rhumb__scratch_pool_init(&r->pool, r->graph);
     r->pool_ready = true;
-    RHUMB_TRY(rhumb__salvage_load(r->salvage));
+    const uint64_t chunk_count = rhumb__salvage_chunk_count(salvage);
+    r->progress = (rhumb__progress){.report = r->spec->progress,
+                                    .context = r->spec->progress_context,
+                                    .total_count = rhumb__max_u64(chunk_count + 2 * salvage->counts.slot_count, 1)};
+    RHUMB_TRY(rhumb__salvage_load(r->salvage, &r->progress));
     result->checksums_lost = salvage->file->checksums_lost;
     result->chunk_count = salvage->file->damage.chunk_count;
     result->damaged_chunk_count = salvage->file->damage.damaged_count;
@@ -118,10 +122,7 @@ static rhumb_status repair_begin(repair *r) {
         goto done;
     }
     RHUMB_TRY(rhumb__salvage_log_open(salvage->file, salvage->counts.lsn, &r->log));
-    RHUMB_TRY(repair_reserve(r));
-    r->progress = (rhumb__progress){.report = r->spec->progress,
-                                    .context = r->spec->progress_context,
-                                    .total_count = rhumb__max_u64(2 * result->slot_count, 1)};
+    status = repair_reserve(r);
 done:
     return status;
 }
@@ -186,7 +187,7 @@ static rhumb_status visit_rows(repair *r, uint32_t section_id, row_visit visit) 
         const uint64_t count = rhumb__min_u64(slot_count - first, rows_per_read);
         RHUMB_TRY(rhumb__salvage_read_rows(r->salvage, section_id, first, count, r->rows));
         for (uint64_t i = 0; i < count; i++) RHUMB_TRY(visit(r, (uint32_t)(first + i), r->rows + i * stride));
-        if (section_id == RHUMB__SECTION_VECTORS) RHUMB_TRY(rhumb__progress_report(&r->progress, first + count));
+        RHUMB_TRY(rhumb__progress_advance(&r->progress, section_id == RHUMB__SECTION_VECTORS ? count : 0));
     }
 done:
     return status;
@@ -251,6 +252,8 @@ static rhumb_status carry_over(void *context, const rhumb__log_record *record) {
     const bool early = record->lsn <= r->log.scan.checkpoint_lsn;
     if (is_delete) {
         rhumb__graph_delete_replayed(r->graph, key, early ? r->replay_slot_begin : 0);
+    } else if (key == RHUMB_KEY_NONE) {
+        return fail_record(r, record);
     } else if (!early || rhumb__key_table_find(&r->graph->key_table, key) == RHUMB__SLOT_NONE) {
         memcpy(r->vector, record->payload + sizeof key, space->vector_bytes);
         if (rhumb__space_restore(space, r->vector, r->row) != RHUMB_OK) return fail_record(r, record);
@@ -288,7 +291,7 @@ static rhumb_status link_all(repair *r) {
         .incomplete = r->incomplete,
         .thread_count = r->spec->thread_count,
         .progress = &r->progress,
-        .progress_begin = result->slot_count,
+        .progress_begin = r->progress.done_count,
     };
     const rhumb_status status = rhumb__relink(r->graph, &spec, &relinked);
     result->relinked_count = relinked.relinked_count;
@@ -330,7 +333,7 @@ static rhumb_status repair_run(repair *r) {
     RHUMB_TRY(rhumb__open_batch_begin(r->graph, 0, &batch));
     RHUMB_TRY(visit_rows(r, RHUMB__SECTION_VECTORS, place_slot));
     RHUMB_TRY(replay(r));
-    RHUMB_TRY(rhumb__regroup(r->graph));
+    RHUMB_TRY(rhumb__regroup(r->graph, &r->progress));
     RHUMB_TRY(visit_rows(r, RHUMB__SECTION_LISTS0, restore_list));
     RHUMB_TRY(link_all(r));
     status = repair_publish(r, &batch);

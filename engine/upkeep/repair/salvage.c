@@ -251,10 +251,18 @@ done:
     return status;
 }
 
-rhumb_status rhumb__salvage_load(rhumb__salvage *salvage) {
+uint64_t rhumb__salvage_chunk_count(const rhumb__salvage *salvage) {
+    uint64_t count = 0;
+    for (const rhumb__section_info *info = next_salvaged(NULL); info != NULL; info = next_salvaged(info)) {
+        count += rhumb__section_record_chunk_count(&rhumb__salvage_file_entry(salvage->file, info->id)->record);
+    }
+    return count;
+}
+
+rhumb_status rhumb__salvage_load(rhumb__salvage *salvage, rhumb__progress *progress) {
     rhumb_status status;
     for (const rhumb__section_info *info = next_salvaged(NULL); info != NULL; info = next_salvaged(info)) {
-        RHUMB_TRY(rhumb__salvage_section_check(salvage->file, rhumb__salvage_file_entry(salvage->file, info->id),
+        RHUMB_TRY(rhumb__salvage_section_check(salvage->file, rhumb__salvage_file_entry(salvage->file, info->id), progress,
                                                &salvage->sections[info->id]));
     }
     RHUMB_TRY(load_section(salvage, RHUMB__SECTION_KEYS, &salvage->keys));
@@ -294,6 +302,7 @@ static bool is_alive(const rhumb__salvage *salvage, uint32_t slot, bool *doubtfu
 }
 
 static bool has_key(const rhumb__salvage *salvage, uint32_t slot, bool *unproved_out) {
+    if (salvage->keys[slot] == RHUMB_KEY_NONE) return false;
     if (rhumb__bit_get(salvage->keyed, slot)) {
         *unproved_out = *unproved_out || !row_intact(salvage, RHUMB__SECTION_KEYS, slot);
         return true;

@@ -54,9 +54,12 @@ typedef struct rhumb__salvage_verdict {
 rhumb_status rhumb__salvage_open(const char *path, const rhumb__custom_metric *custom,
                                  rhumb__salvage **salvage_out) RHUMB_NODISCARD;
 
-/* Checks all chunks and reads keys, tombstones and key table. Call it once, before the functions below. RHUMB_E_NOMEM,
- * RHUMB_E_IO. */
-rhumb_status rhumb__salvage_load(rhumb__salvage *salvage) RHUMB_NODISCARD;
+/* Checks all chunks and reads keys, tombstones and key table. Call it once, before the functions below. `progress` is
+ * advanced by one for each chunk. RHUMB_E_NOMEM, RHUMB_E_IO, RHUMB_E_CANCELLED. */
+rhumb_status rhumb__salvage_load(rhumb__salvage *salvage, rhumb__progress *progress) RHUMB_NODISCARD;
+
+/* The chunks that loading checks. */
+uint64_t rhumb__salvage_chunk_count(const rhumb__salvage *salvage);
 
 /* Judges a slot; `stored_row` is its row of the vectors section as it was read. If the slot can be saved, `row`
  * (row_bytes of the space) gets its row as it should be. */

@@ -132,7 +132,7 @@ const rhumb__directory_entry *rhumb__salvage_file_entry(const rhumb__salvage_fil
 /* ---- sections ---- */
 
 rhumb_status rhumb__salvage_section_check(rhumb__salvage_file *file, const rhumb__directory_entry *entry,
-                                          rhumb__salvage_section *section) {
+                                          rhumb__progress *progress, rhumb__salvage_section *section) {
     const rhumb__section_record *record = &entry->record;
     const uint64_t word_count = rhumb__divide_up(rhumb__section_record_chunk_count(record), 64);
     *section = (rhumb__salvage_section){.entry = entry, .chunk_bytes = record->chunk_bytes};
@@ -149,6 +149,7 @@ rhumb_status rhumb__salvage_section_check(rhumb__salvage_file *file, const rhumb
         .chunk_bytes = record->chunk_bytes,
         .published_bytes = record->row_count * record->row_stride_bytes,
         .checksums = file->checksums_lost ? NULL : file->checksums + record->checksum_first,
+        .progress = progress,
     };
     return rhumb__chunk_check(&source, &section->marks, &file->damage);
 }

@@ -49,10 +49,11 @@ rhumb_status rhumb__salvage_file_take(rhumb__salvage_file *file, uint32_t index)
 /* The taken version's section of that id, or NULL. */
 const rhumb__directory_entry *rhumb__salvage_file_entry(const rhumb__salvage_file *file, uint32_t id);
 
-/* Reads every chunk of a section and determines its kind. `section` is to be cleared in every case. RHUMB_E_NOMEM; a
- * chunk that the disk cannot read is not a failure. */
+/* Reads every chunk of a section and determines its kind. `section` is to be cleared in every case. `progress` is
+ * advanced by one for each chunk. RHUMB_E_NOMEM, RHUMB_E_CANCELLED; a chunk that the disk cannot read is not a failure.
+ */
 rhumb_status rhumb__salvage_section_check(rhumb__salvage_file *file, const rhumb__directory_entry *entry,
-                                          rhumb__salvage_section *section) RHUMB_NODISCARD;
+                                          rhumb__progress *progress, rhumb__salvage_section *section) RHUMB_NODISCARD;
 
 /* Whether all chunks that hold the range are intact, or, without checksums, readable. The range lies within the rows.
  */

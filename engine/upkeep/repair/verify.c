@@ -15,7 +15,6 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
-#include "base/bits.h"
 #include "base/status.h"
 #include "engine/durability/checkpoint.h"
 #include "engine/graph/active.h"
@@ -35,6 +34,19 @@ void rhumb__verify_note(rhumb__verifier *v, const char *format, ...) {
     vsnprintf(v->result->first_error, sizeof v->result->first_error, format, arguments);
     va_end(arguments);
 }
+
+/* Steps between two looks at the clock. */
+#define STEPS_PER_REPORT 64u
+
+rhumb_status rhumb__verify_advance(rhumb__verifier *v, uint64_t done_count) {
+    if (done_count < v->part_count + STEPS_PER_REPORT) return RHUMB_OK;
+    const uint64_t step_count = done_count - v->part_count;
+    v->part_count = done_count;
+    return rhumb__progress_advance(v->progress, step_count);
+}
+
+/* Begins the next of the parts that take a step for each slot. */
+static void begin_part(rhumb__verifier *v) { v->part_count = 0; }
 
 static void check_list(rhumb__verifier *v, uint32_t slot, uint32_t level) {
     uint32_t slots[RHUMB__M0_MAX];
@@ -65,15 +77,15 @@ static void check_list(rhumb__verifier *v, uint32_t slot, uint32_t level) {
             rhumb__verify_note(v, "slot %u, level %u: link to slot %u, which is not on that level", slot, level,
                                slots[i]);
         }
-        for (uint32_t k = 0; k < i; k++) {
-            if (slots[k] == slots[i])
-                rhumb__verify_note(v, "slot %u, level %u: two links to slot %u", slot, level, slots[i]);
+        if (rhumb__slots_contain(slots, i, slots[i])) {
+            rhumb__verify_note(v, "slot %u, level %u: two links to slot %u", slot, level, slots[i]);
         }
     }
 }
 
 /* Node records against the counts; upper rows must follow each other as slots do. */
-static void check_nodes(rhumb__verifier *v) {
+static rhumb_status check_nodes(rhumb__verifier *v) {
+    rhumb_status status = RHUMB_OK;
     rhumb__graph *graph = v->graph;
     uint64_t level_counts[RHUMB__LEVEL_COUNT] = {0};
     uint64_t next_upper_row = 0;
@@ -91,6 +103,7 @@ static void check_nodes(rhumb__verifier *v) {
         level_counts[level]++;
         next_upper_row += level;
         for (uint32_t at = 0; at <= level; at++) check_list(v, slot, at);
+        RHUMB_TRY(rhumb__verify_advance(v, i + 1));
     }
     for (uint32_t level = 0; level < RHUMB__LEVEL_COUNT; level++) {
         if (level_counts[level] == graph->counts.level_counts[level]) continue;
@@ -98,6 +111,8 @@ static void check_nodes(rhumb__verifier *v) {
                            (unsigned long long)graph->counts.level_counts[level],
                            (unsigned long long)level_counts[level]);
     }
+done:
+    return status;
 }
 
 /* The first linked node of each level, and the entry point: the first of the highest level. */
@@ -123,91 +138,6 @@ static void check_entry(rhumb__verifier *v) {
     rhumb__verify_note(v, "entry point: slot %u of level %u expected, slot %u of level %u found",
                        rhumb__entry_slot(expected), rhumb__entry_level(expected), rhumb__entry_slot(entry),
                        rhumb__entry_level(entry));
-}
-
-static void check_key_row(rhumb__verifier *v, uint64_t bucket, const rhumb__key_bucket *row) {
-    if (row->count > RHUMB__KEY_BUCKET_PLACES) {
-        rhumb__verify_note(v, "key bucket %llu: %u entries", (unsigned long long)bucket, row->count);
-    }
-    for (uint32_t i = 0; i < row->count && i < RHUMB__KEY_BUCKET_PLACES; i++) {
-        const uint32_t slot = row->slots[i];
-        if (slot >= v->slot_count || (v->marks[slot] & RHUMB__MARK_KEYED) != 0) {
-            rhumb__verify_note(v, "key bucket %llu: slot %u does not exist, or is listed twice",
-                               (unsigned long long)bucket, slot);
-            continue;
-        }
-        v->marks[slot] |= RHUMB__MARK_KEYED;
-    }
-}
-
-/* Follows the chain of a bucket up to a row that a chain has led to before: so each row is passed once. Returns false
- * if there is one; then looking up a key can take as many steps as the table has rows. */
-static bool check_key_chain(rhumb__verifier *v, uint64_t bucket, uint64_t *passed) {
-    const rhumb__key_table *table = &v->graph->key_table;
-    const rhumb__key_bucket *row = NULL;
-    for (uint64_t hop = 0;; hop++) {
-        const rhumb__key_bucket *previous = row;
-        row = rhumb__key_table_row(table, bucket, previous, hop);
-        if (row == NULL) return true;
-        if (hop > 0) {
-            const uint32_t index = previous->next - 1;
-            if (rhumb__bit_get(passed, index)) {
-                rhumb__verify_note(v, "key bucket %llu: its chain is circular, or shares row %u",
-                                   (unsigned long long)bucket, index);
-                return false;
-            }
-            rhumb__bit_set(passed, index);
-        }
-        check_key_row(v, bucket, row);
-    }
-}
-
-static rhumb_status check_key_chains(rhumb__verifier *v, bool *sound_out) {
-    const rhumb__key_table *table = &v->graph->key_table;
-    const uint64_t bucket_count = atomic_load(&table->bucket_count);
-    const uint64_t row_count = atomic_load(&table->overflow->row_capacity);
-    uint64_t *passed = rhumb__alloc_zeroed(row_count / 64 + 1, sizeof *passed);
-    if (passed == NULL) {
-        return rhumb__fail(RHUMB_E_NOMEM, "no memory for marks of %llu rows", (unsigned long long)row_count);
-    }
-    *sound_out = true;
-    for (uint64_t bucket = 0; bucket < bucket_count; bucket++) {
-        *sound_out = check_key_chain(v, bucket, passed) && *sound_out;
-    }
-    rhumb__free(passed);
-    return RHUMB_OK;
-}
-
-/* Every live slot must be in the key table once, in the bucket of its key, and no deleted one. Keys are looked up if
- * that ends soon. */
-static rhumb_status check_keys(rhumb__verifier *v) {
-    rhumb__key_table *table = &v->graph->key_table;
-    bool sound = false;
-    const rhumb_status status = check_key_chains(v, &sound);
-    if (status != RHUMB_OK) return status;
-    uint64_t dead_count = 0;
-    for (uint64_t i = 0; i < v->slot_count; i++) {
-        const uint32_t slot = (uint32_t)i;
-        const uint64_t key = rhumb__graph_key(v->graph, slot);
-        if (rhumb__graph_is_dead(v->graph, slot)) {
-            dead_count++;
-            if ((v->marks[slot] & RHUMB__MARK_KEYED) == 0) continue;
-            rhumb__verify_note(v, "slot %u: deleted, but key %llu leads to it", slot, (unsigned long long)key);
-            continue;
-        }
-        if (key == RHUMB_KEY_NONE) {
-            rhumb__verify_note(v, "slot %u: its key %llu stands for \"no result\" in answers; delete it", slot,
-                               (unsigned long long)key);
-        }
-        const bool keyed = (v->marks[slot] & RHUMB__MARK_KEYED) != 0;
-        if (keyed && (!sound || rhumb__key_table_find(table, key) == slot)) continue;
-        rhumb__verify_note(v, "slot %u: its key %llu does not lead to it", slot, (unsigned long long)key);
-    }
-    if (dead_count != atomic_load(&v->graph->dead_count)) {
-        rhumb__verify_note(v, "deleted nodes: %llu expected, %llu found",
-                           (unsigned long long)atomic_load(&v->graph->dead_count), (unsigned long long)dead_count);
-    }
-    return RHUMB_OK;
 }
 
 /* Notes what was passed over because something else replaces it. */
@@ -244,17 +174,38 @@ static rhumb_status check_superblocks(rhumb__verifier *v) {
     return status;
 }
 
-rhumb_status rhumb__graph_verify(rhumb__graph *graph, rhumb__verify_result *result) {
+/* In the order of their steps: chunks, nodes, ties, keys, reachability. */
+static rhumb_status check_all(rhumb__verifier *v) {
+    rhumb_status status;
+    rhumb__graph *graph = v->graph;
+    rhumb__verify_result *result = v->result;
+    v->progress->total_count =
+        rhumb__store_chunk_count(graph->store) + RHUMB__VERIFY_STEPS_PER_SLOT * v->slot_count + 1;
+    RHUMB_TRY(rhumb__store_verify(graph->store, v->progress, &result->chunk_count, &result->checksum_error_count,
+                                  result->first_error));
+    RHUMB_TRY(check_superblocks(v));
+    begin_part(v);
+    RHUMB_TRY(check_nodes(v));
+    check_entry(v);
+    begin_part(v);
+    RHUMB_TRY(rhumb__verify_ties(v));
+    begin_part(v);
+    RHUMB_TRY(rhumb__verify_keys(v));
+    RHUMB_TRY(rhumb__reachability_count(graph, v->slot_count, v->progress, &result->unreachable_count));
+    RHUMB_TRY(check_log(v));
+    status = rhumb__progress_report(v->progress, v->progress->total_count);
+done:
+    return status;
+}
+
+rhumb_status rhumb__graph_verify(rhumb__graph *graph, rhumb__progress *progress, rhumb__verify_result *result) {
     rhumb_status status = RHUMB_OK;
-    rhumb__verifier v = {.graph = graph, .result = result};
+    rhumb__verifier v = {.graph = graph, .progress = progress, .result = result};
     memset(result, 0, sizeof *result);
     rhumb__mutex_lock(&graph->key_table.split_lock);
     rhumb__rwlock_wrlock(&graph->removal_lock);
     rhumb__active_pause(graph);
     v.slot_count = graph->counts.slot_count;
-    RHUMB_TRY(
-        rhumb__store_verify(graph->store, &result->chunk_count, &result->checksum_error_count, result->first_error));
-    RHUMB_TRY(check_superblocks(&v));
     if (v.slot_count > 0) {
         v.marks = rhumb__alloc_zeroed(v.slot_count, 1);
         if (v.marks == NULL) {
@@ -262,12 +213,7 @@ rhumb_status rhumb__graph_verify(rhumb__graph *graph, rhumb__verify_result *resu
             goto done;
         }
     }
-    check_nodes(&v);
-    check_entry(&v);
-    rhumb__verify_ties(&v);
-    RHUMB_TRY(check_keys(&v));
-    RHUMB_TRY(rhumb__reachability_count(graph, v.slot_count, NULL, &result->unreachable_count));
-    status = check_log(&v);
+    status = check_all(&v);
 done:
     rhumb__active_resume(graph);
     rhumb__rwlock_unlock(&graph->removal_lock);
@@ -276,12 +222,12 @@ done:
     return status;
 }
 
-rhumb_status rhumb__writer_verify(rhumb__writer *writer, rhumb__verify_result *result) {
+rhumb_status rhumb__writer_verify(rhumb__writer *writer, rhumb__progress *progress, rhumb__verify_result *result) {
     memset(result, 0, sizeof *result);
     /* A checkpoint first, so that memory and file can be compared; checkpoint_lock keeps another from beginning. */
     rhumb__mutex_lock(&writer->checkpoint_lock);
     rhumb_status status = rhumb__checkpoint_locked(writer);
-    if (status == RHUMB_OK) status = rhumb__graph_verify(atomic_load(&writer->graph), result);
+    if (status == RHUMB_OK) status = rhumb__graph_verify(atomic_load(&writer->graph), progress, result);
     rhumb__mutex_unlock(&writer->checkpoint_lock);
     return status;
 }

@@ -3,6 +3,7 @@
 #ifndef RHUMB_ENGINE_UPKEEP_REPAIR_VERIFY_H
 #define RHUMB_ENGINE_UPKEEP_REPAIR_VERIFY_H
 
+#include "base/progress.h"
 #include "engine/build/writer.h"
 #include "engine/graph/graph.h"
 
@@ -20,11 +21,16 @@ typedef struct rhumb__verify_result {
     char first_warning[512];
 } rhumb__verify_result;
 
+#define RHUMB__VERIFY_STEPS_PER_SLOT 4u
+
 /* Checks checksums, nodes, lists, keys and reachability of a reader's graph. Returns RHUMB_OK whatever it finds.
- * RHUMB_E_NOMEM, RHUMB_E_IO. */
-rhumb_status rhumb__graph_verify(rhumb__graph *graph, rhumb__verify_result *result) RHUMB_NODISCARD;
+ * `progress`, whose total it sets, gets one step for each chunk and RHUMB__VERIFY_STEPS_PER_SLOT for each slot.
+ * RHUMB_E_NOMEM, RHUMB_E_IO, RHUMB_E_CANCELLED. */
+rhumb_status rhumb__graph_verify(rhumb__graph *graph, rhumb__progress *progress,
+                                 rhumb__verify_result *result) RHUMB_NODISCARD;
 
 /* The same for a writer's current graph: makes a checkpoint first and blocks inserts until it returns. */
-rhumb_status rhumb__writer_verify(rhumb__writer *writer, rhumb__verify_result *result) RHUMB_NODISCARD;
+rhumb_status rhumb__writer_verify(rhumb__writer *writer, rhumb__progress *progress,
+                                  rhumb__verify_result *result) RHUMB_NODISCARD;
 
 #endif /* RHUMB_ENGINE_UPKEEP_REPAIR_VERIFY_H */

@@ -13,6 +13,8 @@
 
 typedef struct rhumb__verifier {
     rhumb__graph *graph;
+    rhumb__progress *progress;
+    uint64_t part_count; /* steps of the present part that have been reported */
     rhumb__verify_result *result;
     uint64_t slot_count;
     uint8_t *marks; /* by slot */
@@ -21,9 +23,18 @@ typedef struct rhumb__verifier {
 /* Counts an error of structure, and keeps the message if it is the first error. */
 void rhumb__verify_note(rhumb__verifier *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Reports how many steps of the present part have been done, now and then. RHUMB_E_CANCELLED. */
+rhumb_status rhumb__verify_advance(rhumb__verifier *v, uint64_t done_count) RHUMB_NODISCARD;
+
+/* ---- verify_keys.c ---- */
+
+/* Checks that the key table leads to every live node by its key, once, and to nothing else. RHUMB_E_NOMEM,
+ * RHUMB_E_CANCELLED. */
+rhumb_status rhumb__verify_keys(rhumb__verifier *v) RHUMB_NODISCARD;
+
 /* ---- verify_ties.c ---- */
 
-/* Checks the rules of graph/ties.h. Nodes that are waiting to be linked have no ties yet. */
-void rhumb__verify_ties(rhumb__verifier *v);
+/* Checks the rules of graph/ties.h. Nodes that are waiting to be linked have no ties yet. RHUMB_E_CANCELLED. */
+rhumb_status rhumb__verify_ties(rhumb__verifier *v) RHUMB_NODISCARD;
 
 #endif /* RHUMB_ENGINE_UPKEEP_REPAIR_VERIFY_INTERNAL_H */

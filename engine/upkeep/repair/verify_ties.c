@@ -5,8 +5,9 @@
  *   copies    every copy is equal to its head, has no lists, and is in the chain of its head and in no other. A chain
  *             is left where it leads to a copy that a chain has led to before, so every copy is passed once
  *
- * Locks: those of the caller. It cannot fail.
+ * Locks: those of the caller. It fails when the caller cancels.
  */
+#include "base/status.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/ties.h"
 #include "engine/graph/unlinked.h"
@@ -110,7 +111,8 @@ static void check_chain(rhumb__verifier *v, uint32_t head) {
 
 /* ---- all ---- */
 
-void rhumb__verify_ties(rhumb__verifier *v) {
+rhumb_status rhumb__verify_ties(rhumb__verifier *v) {
+    rhumb_status status = RHUMB_OK;
     uint64_t copy_count = 0;
     uint32_t root = RHUMB__SLOT_NONE;
     const uint64_t recorded_count = atomic_load_explicit(&v->graph->copy_count, memory_order_acquire);
@@ -123,6 +125,7 @@ void rhumb__verify_ties(rhumb__verifier *v) {
             check_anchor(v, slot, &root);
             follow_up(v, slot);
         }
+        RHUMB_TRY(rhumb__verify_advance(v, i + 1));
     }
     for (uint64_t i = 0; i < v->slot_count; i++) {
         if (!rhumb__graph_is_copy(v->graph, (uint32_t)i)) check_chain(v, (uint32_t)i);
@@ -131,7 +134,9 @@ void rhumb__verify_ties(rhumb__verifier *v) {
         if (!rhumb__graph_is_copy(v->graph, (uint32_t)i) || (v->marks[i] & RHUMB__MARK_CHAINED) != 0) continue;
         rhumb__verify_note(v, "slot %llu: a copy that is in no chain of copies", (unsigned long long)i);
     }
-    if (copy_count <= recorded_count) return;
+    if (copy_count <= recorded_count) goto done;
     rhumb__verify_note(v, "copies: at most %llu expected, %llu found", (unsigned long long)recorded_count,
                        (unsigned long long)copy_count);
+done:
+    return status;
 }
