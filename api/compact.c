@@ -2,6 +2,7 @@
  * interface's report. Stateless; a report is written only on success.
  */
 #include "engine/upkeep/compact/compact.h"
+#include "api/filter.h"
 #include "api/handle.h"
 #include "api/options.h"
 #include "base/status.h"
@@ -40,6 +41,19 @@ done:
     return status;
 }
 
+/* The order of keys is checked completely: no key may be left out because another one is in the wrong place. */
+static rhumb_status take_filter(const rhumb_filter *given, rhumb__filter *filter) {
+    const rhumb_status status = rhumb__filter_take(given, filter);
+    if (status != RHUMB_OK || filter->kind != RHUMB__FILTER_KEYS) return status;
+    for (uint64_t i = 1; i < filter->key_count; i++) {
+        if (filter->keys[i - 1] < filter->keys[i]) continue;
+        return rhumb__fail(RHUMB_E_INVALID, "filter.keys must ascend: number %llu is %llu, after %llu",
+                           (unsigned long long)i, (unsigned long long)filter->keys[i],
+                           (unsigned long long)filter->keys[i - 1]);
+    }
+    return RHUMB_OK;
+}
+
 static void fill_report(const rhumb__compact_result *result, rhumb_compact_report *report, size_t report_size) {
     if (report == NULL) return;
     const rhumb_compact_report filled = {
@@ -52,6 +66,7 @@ static void fill_report(const rhumb__compact_result *result, rhumb_compact_repor
         .unreachable_count = result->unreachable_count,
         .carried_count = result->carried_count,
         .pause_ns = result->pause_ns,
+        .left_out_count = result->left_out_count,
     };
     rhumb__struct_give(report, report_size, &filled, sizeof filled);
 }
@@ -64,6 +79,10 @@ rhumb_status rhumb_index_compact(rhumb_index *index, const rhumb_compact_options
     rhumb__compact_result result;
     RHUMB_TRY(rhumb__handle_check(index, true));
     RHUMB_TRY(take_options(options, report, report_size, &resolved, &work));
+    if (resolved.filter != NULL) {
+        status = rhumb__fail(RHUMB_E_INVALID, "filter: a compaction in place keeps all keys; delete those not wanted");
+        goto done;
+    }
     if (resolved.background) {
         status = rhumb__compactor_request(index->writer, &work, resolved.shrink);
         goto done;
@@ -86,9 +105,14 @@ rhumb_status rhumb_index_compact_into(const char *path, const char *new_path, co
     rhumb_compact_options resolved;
     rhumb__compact_work work;
     rhumb__compact_result result;
+    rhumb__filter filter;
     RHUMB_TRY(rhumb__path_check(path, "path"));
     RHUMB_TRY(rhumb__path_check(new_path, "new_path"));
     RHUMB_TRY(take_options(options, report, report_size, &resolved, &work));
+    if (resolved.filter != NULL) {
+        RHUMB_TRY(take_filter(resolved.filter, &filter));
+        work.filter = &filter;
+    }
     RHUMB_TRY(rhumb__compact_into(path, new_path, rhumb_version(), &work, &result));
     fill_report(&result, report, report_size);
 done:

@@ -187,6 +187,8 @@ typedef struct rhumb_compact_options {
     bool shrink;                       /* rhumb_index_compact: move the end of the file into the gaps before it and cut
                                           the file, which writes everything a second time. Default false: gaps are
                                           returned to the file system as holes. */
+    const struct rhumb_filter *filter; /* rhumb_index_compact_into: only keys that match are taken over, so that an
+                                          index can be split; the filter's plan is ignored. Default NULL: all. */
 } rhumb_compact_options;
 
 /* Sets the defaults. `size` is sizeof(rhumb_compact_options) as the caller compiled it. */
@@ -203,6 +205,7 @@ typedef struct rhumb_compact_report {
     uint64_t unreachable_count; /* Nodes that no path leads to still. */
     uint64_t carried_count;     /* rhumb_index_compact: operations that ran concurrently and were carried over. */
     uint64_t pause_ns;          /* rhumb_index_compact: how long writers were blocked. */
+    uint64_t left_out_count;    /* rhumb_index_compact_into: vectors that options.filter left out. */
 } rhumb_compact_report;
 
 /* Compacts an index in place: drops deleted vectors, repairs the lists around them, links every node again that no path
@@ -230,7 +233,7 @@ typedef struct rhumb_compact_report {
  * Errors: except after RHUMB_E_FATAL, the index is as it was, and another compaction may succeed.
  *   RHUMB_E_READONLY     the handle is read-only
  *   RHUMB_E_CANCELLED    progress returned false, or rhumb_index_compact_cancel was called
- *   RHUMB_E_INVALID      order is not one of rhumb_order
+ *   RHUMB_E_INVALID      order is not one of rhumb_order, or there is a filter
  *   RHUMB_E_NOSPACE      the disk is full
  *   RHUMB_E_CORRUPT      the index is damaged
  *   RHUMB_E_IO           another failure of the operating system
@@ -251,6 +254,7 @@ RHUMB_API rhumb_status rhumb_index_compact_cancel(rhumb_index *index) RHUMB_NODI
  * The old index is only read, at its newest checkpoint, and may be open for writing here or elsewhere. What is only in
  * its log is not copied: call rhumb_index_checkpoint first if that matters. The new index has the same keys, vectors,
  * options and metadata, no deleted nodes, every node reachable, neighbours close together, and an identity of its own.
+ * With a filter it has those keys alone, which may be none, and finds them as well as an index made of them would.
  * The new file has "-compacting" after its name until it is complete and durable. Needs memory for the neighbour lists
  * of the new index, some bytes per node, and 8 bytes per link for the default order.
  *
@@ -266,6 +270,7 @@ RHUMB_API rhumb_status rhumb_index_compact_cancel(rhumb_index *index) RHUMB_NODI
  *                        followed by "-compacting", unless a compaction that was interrupted has left it
  *   RHUMB_E_METRIC       the index has a custom metric, and options do not supply the function of that name
  *   RHUMB_E_CANCELLED    progress returned false
+ *   RHUMB_E_INVALID      the order is not one of rhumb_order, or the filter's keys do not ascend
  *   and those of rhumb_index_open for a read-only handle and of rhumb_index_create
  */
 RHUMB_API rhumb_status rhumb_index_compact_into(const char *path, const char *new_path,

@@ -6,6 +6,7 @@
 #include "call_progress.h"
 #include "cli.h"
 #include "interrupt.h"
+#include "key_filter.h"
 #include "units.h"
 
 static const struct {
@@ -36,6 +37,7 @@ static void print_counts(struct cli *cli, const rhumb_compact_report *report) {
     json_u64(json, "repaired_count", report->repaired_count);
     json_u64(json, "reconnected_count", report->reconnected_count);
     json_u64(json, "unreachable_count", report->unreachable_count);
+    json_u64(json, "left_out_count", report->left_out_count);
     if (cli->json) return;
     printf("dropped      %s deleted nodes; %s lists had named them\n", units_count(&a, report->dropped_count),
            units_count(&b, report->repaired_count));
@@ -113,10 +115,26 @@ static int compact(struct cli *cli, const char *path, const char *new_path, cons
     return CLI_OK;
 }
 
+/* Into a new file, of all keys or of those that a file names. */
+static int compact_into(struct cli *cli, const char *path, const char *new_path, rhumb_compact_options *options,
+                        const char *keys_path, bool exclude) {
+    struct key_filter filter = {0};
+    int exit_code = CLI_OK;
+    if (keys_path) {
+        exit_code = key_filter_open(&filter, cli, keys_path, exclude);
+        options->filter = &filter.filter;
+    }
+    if (exit_code == CLI_OK) exit_code = compact(cli, path, new_path, options, options->progress_context);
+    key_filter_close(&filter);
+    return exit_code;
+}
+
 static int run(struct cli *cli, const struct cli_command *command, int argument_count, char *const *argument_texts) {
     struct call_progress progress = {.cli = cli};
     const char *new_path = NULL;
     const char *order_name = NULL;
+    const char *filter_path = NULL;
+    const char *exclude_path = NULL;
     rhumb_compact_options compact_options;
     rhumb_compact_options_init(&compact_options, sizeof compact_options);
     compact_options.progress = call_progress_tell;
@@ -128,6 +146,8 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
          "breadth,\nrcm, or keep (as they lie now)"},
         {"second-pass", 0, ARGS_FLAG, &compact_options.second_pass, NULL,
          "search new neighbours for every node: takes as long as building"},
+        {"filter-keys", 0, ARGS_TEXT, &filter_path, "FILE", "with --into: take over the keys in FILE alone"},
+        {"exclude-keys", 0, ARGS_TEXT, &exclude_path, "FILE", "with --into: take over all keys but those in FILE"},
         {"threads", 't', ARGS_U32, &compact_options.thread_count, "N", "default: one per processor"},
         CLI_COMMON_OPTIONS(cli),
     };
@@ -136,8 +156,12 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
     if (!cli_parse(cli, command, options, argument_count, argument_texts, &path, 1, &exit_code)) return exit_code;
     exit_code = choose_order(cli, order_name, &compact_options.order);
     if (exit_code != CLI_OK) return exit_code;
+    if (filter_path && exclude_path)
+        return cli_fail(cli, CLI_USAGE, "--filter-keys and --exclude-keys exclude each other");
+    const char *keys_path = filter_path ? filter_path : exclude_path;
+    if (keys_path && !new_path) return cli_fail(cli, CLI_USAGE, "--filter-keys and --exclude-keys need --into");
     interrupt_install();
-    if (new_path) return compact(cli, path, new_path, &compact_options, &progress);
+    if (new_path) return compact_into(cli, path, new_path, &compact_options, keys_path, exclude_path != NULL);
     compact_options.shrink = true; /* no other caller waits for the disk, and the user sees a smaller file */
     return compact_in_place(cli, path, &compact_options, &progress);
 }
@@ -157,6 +181,7 @@ const struct cli_command cli_compact_command = {
         "checkpoint. It may be open for writing, so this also makes a backup of a live index. After a failure there\n"
         "is no NEW.\n",
     .examples = "  rhumb compact images.rhumb\n"
-                "  rhumb compact images.rhumb --into backup.rhumb\n",
+                "  rhumb compact images.rhumb --into backup.rhumb\n"
+                "  rhumb compact images.rhumb --into cats.rhumb --filter-keys cat-keys.npy\n",
     .run = run,
 };

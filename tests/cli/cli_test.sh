@@ -359,6 +359,16 @@ says stdout '^new index    by_breadth.rhumb'
 expect 4 compact keyed.rhumb --into compacted.rhumb
 says stderr 'compacted.rhumb'
 expect 4 compact absent.rhumb --into nothing.rhumb
+expect_json 0 compact keyed.rhumb --into part.rhumb --filter-keys few_keys.npy
+is count 200
+is left_out_count 1800
+expect_json 0 compact keyed.rhumb --into rest.rhumb --exclude-keys few_keys.npy
+is count 1800
+expect 0 verify part.rhumb
+expect 0 verify rest.rhumb
+expect 2 compact keyed.rhumb --filter-keys few_keys.npy
+expect 2 compact keyed.rhumb --into nothing.rhumb --filter-keys few_keys.npy --exclude-keys few_keys.npy
+expect 4 compact keyed.rhumb --into nothing.rhumb --filter-keys absent.npy
 expect_json 0 compact compacted.rhumb
 is dropped_count 0
 expect 0 verify compacted.rhumb

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "engine/graph/graph.h"
+#include "engine/search/walk/filter.h"
 #include "engine/upkeep/compact/order.h"
 
 typedef struct rhumb__compact_work {
@@ -19,9 +20,10 @@ typedef struct rhumb__compact_work {
     rhumb__custom_metric custom; /* the caller's, for an index that has such a metric */
     uint32_t thread_count;       /* 0: one per processor */
     rhumb__order_kind order;
-    bool second_pass;          /* search new neighbours for every node */
-    uint64_t bytes_per_second; /* how fast vectors may be written; 0: without a limit */
-    bool bounded;              /* in place: slow writers down rather than let the file grow by much */
+    bool second_pass;            /* search new neighbours for every node */
+    uint64_t bytes_per_second;   /* how fast vectors may be written; 0: without a limit */
+    const rhumb__filter *filter; /* into a new file: only keys that match are taken over; NULL: all */
+    bool bounded;                /* in place: slow writers down rather than let the file grow by much */
     bool (*report)(void *context, uint64_t done_count, uint64_t total_count); /* false: stop. May be NULL */
     void *report_context;
 } rhumb__compact_work;
@@ -30,6 +32,7 @@ typedef struct rhumb__compact_result {
     uint64_t epoch;             /* of the version that was read */
     uint64_t count;             /* vectors of that version in the new graph */
     uint64_t dropped_count;     /* deleted nodes that were left out */
+    uint64_t left_out_count;    /* live nodes that were, because their keys do not match */
     uint64_t repaired_count;    /* lists that had named deleted nodes */
     uint64_t reconnected_count; /* nodes that no path had led to */
     uint64_t unreachable_count; /* of these, nodes that still have no path: 0 */
@@ -37,7 +40,7 @@ typedef struct rhumb__compact_result {
     uint64_t pause_ns;          /* in place: how long writers were blocked */
 } rhumb__compact_result;
 
-/* Fills work->graph from work->old, which no thread changes, and the first six numbers of `result`. Rows of append-only
+/* Fills work->graph from work->old, which no thread changes, and the first seven numbers of `result`. Rows of append-only
  * sections have been written ahead to the graph's file; no version of it is published. RHUMB_E_CORRUPT: a live node of
  * the old graph is not whole. RHUMB_E_CANCELLED, RHUMB_E_NOMEM, what writing returns. */
 rhumb_status rhumb__compact_build(const rhumb__compact_work *work, rhumb__compact_result *result) RHUMB_NODISCARD;

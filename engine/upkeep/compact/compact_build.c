@@ -1,6 +1,6 @@
 /* compact_build.c - the compacted graph, see compact.h.
  *
- *   1. order     the live slots, which gives the map from old slots to new ones. A head that is deleted and has live
+ *   1. order     the live slots (with a filter, those whose keys match; the rest count as deleted), which gives the map from old slots to new ones. A head that is deleted and has live
  *                copies counts as alive: one of these stands in for it (groups.h)
  *   2. place     their vectors in that order, a run at a time; each run is written ahead, which releases its memory.
  *                Copies come after all heads, and are hung on them
@@ -45,6 +45,9 @@
 /* Candidates that are considered for one list. */
 #define CANDIDATE_COUNT_MAX 2048u
 
+/* Of a list that a filter has thinned out: the node is linked again if more than one in so many entries is gone. */
+#define KEPT_SHARE 4u
+
 typedef struct compaction {
     const rhumb__compact_work *work;
     rhumb__compact_result *result;
@@ -58,6 +61,7 @@ typedef struct compaction {
     uint32_t *order;            /* by new slot: the old one */
     uint32_t *map;              /* by old slot of a head: the new one of its group's, or RHUMB__SLOT_NONE */
     uint64_t *incomplete;       /* one bit per new slot: to be linked */
+    uint64_t *left_out;         /* with a filter, one bit per old slot: deleted, or its key does not match */
     uint8_t *row;               /* a vector that was read from the file */
     bool reads_file;            /* the old vectors are more than memory should hold */
     uint64_t placing_begin_ns;
@@ -68,6 +72,29 @@ typedef struct compaction {
 } compaction;
 
 /* ---- order ---- */
+
+/* Slots between two looks at whether to stop. */
+#define SLOTS_PER_CHECK 256u
+
+/* Asks the filter about each live node. Returns how many match in *kept_count_out. */
+static rhumb_status apply_filter(compaction *c, uint64_t *kept_count_out) {
+    rhumb_status status = RHUMB_OK;
+    c->left_out = rhumb__alloc_zeroed(c->slot_count / 64 + 1, sizeof *c->left_out);
+    if (c->left_out == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a filter of keys");
+    for (uint64_t i = 0; i < c->slot_count; i++) {
+        const uint32_t slot = (uint32_t)i;
+        const bool dead = rhumb__graph_is_dead(c->old, slot);
+        if (!dead && rhumb__filter_matches(c->work->filter, rhumb__graph_key(c->old, slot))) {
+            (*kept_count_out)++;
+        } else {
+            rhumb__bit_set(c->left_out, i);
+            if (!dead) c->result->left_out_count++;
+        }
+        if (i % SLOTS_PER_CHECK == 0) RHUMB_TRY(rhumb__progress_advance(&c->progress, 0));
+    }
+done:
+    return status;
+}
 
 static rhumb_status compact_order(compaction *c) {
     rhumb_status status;
@@ -83,13 +110,19 @@ static rhumb_status compact_order(compaction *c) {
         goto done;
     }
     c->progress = (rhumb__progress){.report = c->work->report, .context = c->work->report_context};
+    uint64_t kept_count = 0;
     c->progress.total_count = rhumb__max_u64(3 * rhumb__graph_live_count(c->old), 1);
-    const rhumb__order_work order_work = {.thread_count = c->work->thread_count, .progress = &c->progress};
+    if (c->work->filter != NULL) {
+        RHUMB_TRY(apply_filter(c, &kept_count));
+        c->progress.total_count = rhumb__max_u64(3 * kept_count, 1);
+    }
+    const rhumb__order_work order_work = {
+        .thread_count = c->work->thread_count, .progress = &c->progress, .left_out = c->left_out};
     RHUMB_TRY(rhumb__order(c->old, c->work->order, &order_work, c->order, &c->counts));
     memset(c->map, 0xFF, c->slot_count * sizeof *c->map);
     for (uint64_t i = 0; i < c->counts.head_count; i++) c->map[rhumb__group_of(c->old, c->order[i])] = (uint32_t)i;
     c->result->count = c->counts.count;
-    c->result->dropped_count = c->slot_count - c->counts.count;
+    c->result->dropped_count = c->slot_count - c->counts.count - c->result->left_out_count;
 done:
     return status;
 }
@@ -259,12 +292,25 @@ done:
 
 /* ---- linking ---- */
 
-/* Marks the heads without a list to be linked; with a second pass, all heads. */
+/* Whether a filter has taken so much of a node's old list that the neighbours of its neighbours cannot make up for it.
+ */
+static bool has_lost_most(const compaction *c, uint64_t new_slot) {
+    uint32_t slots[RHUMB__M0_MAX];
+    uint32_t kept_count = 0;
+    if (c->work->filter == NULL) return false;
+    const uint32_t own = rhumb__group_of(c->old, c->order[new_slot]);
+    const uint32_t count = rhumb__graph_neighbours(c->old, own, c->slot_count, slots);
+    for (uint32_t i = 0; i < count; i++) kept_count += c->map[slots[i]] != RHUMB__SLOT_NONE ? 1 : 0;
+    return kept_count < count - count / KEPT_SHARE;
+}
+
+/* Marks the heads without a list, and those that lost much of it to a filter, to be linked; with a second pass, all
+ * heads. */
 static void mark_incomplete(compaction *c) {
     for (uint64_t slot = 0; slot < c->counts.head_count; slot++) {
         const rhumb__list list = rhumb__graph_list(c->graph, (uint32_t)slot, 0);
         const bool empty = rhumb__list_peek(&list, 0) == RHUMB__SLOT_NONE;
-        if (empty || c->work->second_pass) rhumb__bit_set(c->incomplete, slot);
+        if (empty || c->work->second_pass || has_lost_most(c, slot)) rhumb__bit_set(c->incomplete, slot);
     }
 }
 
@@ -311,6 +357,7 @@ rhumb_status rhumb__compact_build(const rhumb__compact_work *work, rhumb__compac
     rhumb__free(c.order);
     rhumb__free(c.map);
     rhumb__free(c.incomplete);
+    rhumb__free(c.left_out);
     rhumb__free(c.row);
     return status;
 }

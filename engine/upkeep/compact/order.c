@@ -142,18 +142,18 @@ static rhumb_status order_slots(rhumb__graph *graph, uint64_t slot_count, rhumb_
 rhumb_status rhumb__order(rhumb__graph *graph, rhumb__order_kind kind, const rhumb__order_work *work, uint32_t *order,
                           rhumb__order_counts *counts_out) {
     rhumb_status status;
-    uint32_t *stand_ins = NULL;
     uint64_t head_count = 0;
     const uint64_t slot_count = rhumb__graph_slot_count(graph);
+    rhumb__groups groups = {.graph = graph, .slot_count = slot_count, .left_out = work->left_out};
     RHUMB_TRY(order_slots(graph, slot_count, kind, work, order));
-    RHUMB_TRY(rhumb__groups_find(graph, slot_count, &stand_ins));
+    RHUMB_TRY(rhumb__groups_find(&groups));
     for (uint64_t i = 0; i < slot_count; i++) {
-        if (stand_ins[order[i]] != RHUMB__SLOT_NONE) order[head_count++] = order[i];
+        if (groups.stand_ins[order[i]] != RHUMB__SLOT_NONE) order[head_count++] = order[i];
     }
     if (kind == RHUMB__ORDER_BISECTION) RHUMB_TRY(bisect(graph, slot_count, work, order, head_count));
-    RHUMB_TRY(rhumb__groups_place(graph, slot_count, stand_ins, order, head_count, &counts_out->count));
+    RHUMB_TRY(rhumb__groups_place(&groups, order, head_count, &counts_out->count));
     counts_out->head_count = head_count;
 done:
-    rhumb__free(stand_ins);
+    rhumb__free(groups.stand_ins);
     return status;
 }

@@ -20,9 +20,10 @@ typedef enum rhumb__order_kind {
 typedef struct rhumb__order_work {
     uint32_t thread_count;     /* for RHUMB__ORDER_BISECTION; 0: one per processor */
     rhumb__progress *progress; /* asked now and then whether to stop; may be NULL */
+    const uint64_t *left_out;  /* one bit per slot: it is not in the order; NULL: deleted nodes are not */
 } rhumb__order_work;
 
-/* What an order has. */
+/* What an order has; "live" nodes are those that are not left out. */
 typedef struct rhumb__order_counts {
     uint64_t head_count; /* one node of each group of equal vectors; these come first, see groups.h */
     uint64_t count;      /* all live nodes */
