@@ -16,7 +16,6 @@
 
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/assert.h"
@@ -109,23 +108,6 @@ static uint64_t published_bytes(const rhumb__section *section) {
     return section->published_row_count * section->row_stride_bytes;
 }
 
-bool rhumb__section_exceeds_memory(const rhumb__section *section) {
-    const long page_count = sysconf(_SC_PHYS_PAGES);
-    const long page_bytes = sysconf(_SC_PAGESIZE);
-    if (page_count <= 0 || page_bytes <= 0) return false;
-    return published_bytes(section) > (uint64_t)page_count / 2 * (uint64_t)page_bytes;
-}
-
-/* Advises the kernel how the section is read. Of one that memory cannot hold, single rows are read from all over the
- * disk, and read-ahead would fetch megabytes for each of them. One that fits is soon read completely anyway; large
- * pages mean fewer faults, and fewer entries of the page table afterwards. Advice only. */
-static void advise_access(const rhumb__section *section, uint64_t mapped_bytes) {
-    if (mapped_bytes == 0) return;
-    const bool fits = !rhumb__section_exceeds_memory(section);
-    if (fits && mapped_bytes < RHUMB__LARGE_PAGE_BYTES) return;
-    (void)madvise(section->base, mapped_bytes, fits ? MADV_HUGEPAGE : MADV_RANDOM);
-}
-
 /* Gives the block that the rows end in private memory: rows are added to it, so it is never mapped again, and the block
  * of the file may come to hold something else. */
 static void detach_tail(const rhumb__section *section) {
@@ -154,7 +136,6 @@ rhumb_status rhumb__section_map(rhumb__section *section, rhumb__io *io, const rh
         const uint64_t bytes = rhumb__min_u64(item->bytes, mapped_bytes - item->section_offset);
         RHUMB_TRY(rhumb__io_map(io, section->base + item->section_offset, bytes, item->file_offset, kind));
     }
-    advise_access(section, mapped_bytes);
     section->settled_bytes = rhumb__round_down(published_bytes(section), RHUMB__BLOCK_BYTES);
     RHUMB_TRY(grow_states(section, mapped_bytes));
     /* The bytes after the published rows are what an interrupted checkpoint has left. New rows read as zeros. */

@@ -127,10 +127,6 @@ static inline void rhumb__section_mark_dirty(const rhumb__section *section, uint
     chunk->dirty = true;
 }
 
-/* Whether the published rows are more than half of the machine's memory. Of such a section single rows are read from
- * all over the disk. */
-bool rhumb__section_exceeds_memory(const rhumb__section *section);
-
 /* The chunk size of a section: the block for append-only sections; for mutable ones the smallest multiple of the block
  * that whole rows fill. */
 uint32_t rhumb__section_chunk_bytes(rhumb__section_kind kind, uint64_t row_stride_bytes);

@@ -29,6 +29,7 @@
 #include "storage/kept_versions.h"
 #include "storage/log/log_examine.h"
 #include "storage/reclaim.h"
+#include "storage/residency.h"
 #include "storage/store_stats.h"
 
 /* No writer publishes faster than a reader can open this many times in a row. */
@@ -313,6 +314,7 @@ rhumb_status rhumb__store_attach_finish(rhumb__store *store) {
                                   record->id);
         }
     }
+    rhumb__residency_review(store);
     if (!store->writable) return RHUMB_OK;
     rhumb_status status = distribute_checksums(store);
     if (status != RHUMB_OK) return status;

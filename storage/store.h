@@ -54,8 +54,10 @@ typedef struct rhumb__store {
     rhumb__io *io;
     char *path; /* absolute, so that a later change of directory does not matter */
     bool writable;
-    bool partial;                 /* the file may be cut short: each extent is checked before it is mapped */
-    bool has_version;             /* false only between creation and the first publication */
+    bool partial;                /* the file may be cut short: each extent is checked before it is mapped */
+    bool has_version;            /* false only between creation and the first publication */
+    _Atomic bool exceeds_memory; /* see residency.h, as the next */
+    bool is_advised;
     bool superblock_found;        /* another handle wrote the superblock, which may be in the page cache only */
     bool copy_pending;            /* the second copy of a superblock has been written and not synced */
     bool log_may_exist;           /* a new file gets its name beside a log too */

@@ -17,6 +17,7 @@ static uint32_t scan_gather(const rhumb__graph *graph, rhumb__scratch *scratch, 
     uint64_t at = *next;
     for (; at < end && count < ROWS_PER_CALL; at++) {
         const uint32_t slot = (uint32_t)at;
+        rhumb__read_ahead_scan(graph, RHUMB__SECTION_VECTORS, at);
         if ((rhumb__graph_node(graph, slot) & RHUMB__NODE_PRESENT) == 0) continue;
         if (rhumb__graph_is_dead(graph, slot)) continue;
         const void *row = rhumb__measure_row(graph, slot);

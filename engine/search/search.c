@@ -19,6 +19,9 @@
 #include "engine/search/walk/query.h"
 #include "engine/search/walk/walk.h"
 
+/* The answers whose keys are asked for together. */
+#define READ_AHEAD_COUNT 64u
+
 /* ---- the answer ---- */
 
 void rhumb__answer_pad(const rhumb__answer *answer) {
@@ -49,6 +52,18 @@ static emission emission_begin(rhumb__scratch *scratch, const rhumb__request *re
 
 static bool is_full(const emission *e) { return e->answer->found_count == e->answer->capacity; }
 
+/* The same for an index that memory cannot hold. */
+static void emission_read_ahead(const emission *e, const rhumb__candidate_pool *nearest) {
+    const void *rows[2 * READ_AHEAD_COUNT];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < nearest->count && i < e->answer->capacity && i < READ_AHEAD_COUNT; i++) {
+        const uint32_t slot = rhumb__candidate_slot(nearest->entries[i]);
+        rows[count++] = rhumb__section_row(&e->graph->sections[RHUMB__SECTION_NODES], slot);
+        rows[count++] = rhumb__section_row(&e->graph->sections[RHUMB__SECTION_KEYS], slot);
+    }
+    rhumb__read_ahead_rows(rows, count, sizeof(uint64_t));
+}
+
 /* Prefetches what making the answer reads of the nearest nodes, each from another place. Inlined, because gcc 12 drops
  * calls of a function that only prefetches. */
 RHUMB__INLINE void emission_prefetch(const emission *e, const rhumb__candidate_pool *nearest, bool has_copies) {
@@ -58,6 +73,7 @@ RHUMB__INLINE void emission_prefetch(const emission *e, const rhumb__candidate_p
         __builtin_prefetch(rhumb__section_row(&e->graph->sections[RHUMB__SECTION_KEYS], slot), 0, 3);
         if (has_copies) __builtin_prefetch(rhumb__graph_tie(e->graph, slot), 0, 3);
     }
+    if (rhumb__read_ahead_pays(e->graph)) emission_read_ahead(e, nearest);
 }
 
 /* Adds a node, for which there is room. */

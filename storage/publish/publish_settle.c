@@ -15,18 +15,16 @@
 #include "base/bits.h"
 #include "storage/publish/publisher.h"
 #include "storage/reclaim.h"
+#include "storage/residency.h"
 
-/* Maps [offset, offset + bytes), which is contiguous in the file, from its new blocks. The pages have just been written
- * and are in the page cache; entering them into the page tables here saves the searches a fault on each. */
+/* Maps [offset, offset + bytes), which is contiguous in the file, from its new blocks. */
 static bool map_run(const rhumb__publisher *p, const rhumb__section_plan *plan, uint64_t offset, uint64_t bytes) {
     uint8_t *address = plan->section->base + offset;
     const rhumb__extent run = rhumb__extent_list_run(&plan->extents, offset, bytes);
     RHUMB_ASSERT(run.bytes == bytes);
     if (rhumb__section_guard(plan->section, p->store->io, offset + bytes) != RHUMB_OK) return false;
     if (rhumb__io_map(p->store->io, address, bytes, run.file_offset, RHUMB__IO_MAP_PRIVATE) != RHUMB_OK) return false;
-#if defined(MADV_POPULATE_READ)
-    (void)madvise(address, bytes, MADV_POPULATE_READ);
-#endif
+    rhumb__residency_advise(p->store, address, bytes);
     return true;
 }
 
@@ -51,9 +49,7 @@ static bool map_around_dirty(const rhumb__publisher *p, const rhumb__section_pla
         if (!section->chunks[offset / section->chunk_bytes].dirty) continue;
         memcpy(copy + (offset - begin), section->base + offset, section->chunk_bytes);
     }
-#if defined(MADV_POPULATE_READ)
-    (void)madvise(copy, bytes, MADV_POPULATE_READ);
-#endif
+    rhumb__residency_advise(p->store, copy, bytes);
     placed = mremap(copy, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, section->base + begin) != MAP_FAILED;
 done:
     rhumb__bus_guard_remove(guard);
@@ -140,4 +136,5 @@ static void settle_section(rhumb__publisher *p, rhumb__section_plan *plan) {
 void rhumb__publish_settle(rhumb__publisher *p) {
     rhumb__mutex_assert_held(&p->store->publish_lock);
     for (uint32_t i = 0; i < p->section_count; i++) settle_section(p, &p->plans[i]);
+    rhumb__residency_review(p->store);
 }

@@ -1,6 +1,6 @@
 // Goal: searches for tens of thousands of neighbours return what they should, in a time that does not grow with the
-// square of k or ef. Method: one index; exact searches are compared with a sorted list of all distances, walks, filtered
-// ones, radius searches and iterators with exact searches; times with those of a smaller k in the same process.
+// square of k or ef. Method: one index; exact searches are compared with a sorted list of all distances, walks, radius
+// searches and iterators with exact searches; times with those of a smaller k in the same process.
 #include <gtest/gtest.h>
 
 #include <time.h>

@@ -20,6 +20,7 @@
 #include "engine/search/search.h"
 #include "engine/search/walk/group.h"
 #include "engine/search/walk/query.h"
+#include "engine/search/walk/read_ahead.h"
 #include "engine/search/walk/walk.h"
 #include "engine/upkeep/compact/order.h"
 
@@ -281,6 +282,10 @@ rhumb_status probe_order(const char *path, int kind, uint64_t damage_seed, uint3
 done:
     rhumb__engine_close(graph);
     return status;
+}
+
+void probe_read_ahead(const void *const *rows, uint32_t count, uint64_t row_bytes) {
+    rhumb__read_ahead_rows(rows, count, row_bytes);
 }
 
 struct probe_visited {

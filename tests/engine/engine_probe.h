@@ -105,6 +105,11 @@ void probe_link_leave(probe_user *user);
 rhumb_status probe_order(const char *path, int kind, uint64_t damage_seed, uint32_t *order,
                          uint64_t *count_out) RHUMB_NODISCARD;
 
+/* ---- reading ahead ---- */
+
+/* rhumb__read_ahead_rows. */
+void probe_read_ahead(const void *const *rows, uint32_t count, uint64_t row_bytes);
+
 /* ---- the visited set ---- */
 
 typedef struct probe_visited probe_visited;

@@ -6,8 +6,8 @@
  * To insert into a sorted array is to move half of it, which is the fastest way for hundreds of candidates and a slow
  * one for tens of thousands. A *large* pool (of a capacity above RHUMB__SMALL_POOL_MAX) adds to a second sorted array
  * of some hundreds, the recent ones, and merges it into the first whenever it is full: that moves about the square root
- * of the capacity per addition. Both kinds keep the same candidates in the same order. Whoever reads `entries` calls
- * rhumb__candidate_pool_settle first.
+ * of the capacity per addition. Both kinds keep the same candidates in the same order. Before `entries` are
+ * read, rhumb__candidate_pool_settle has to be called.
  *
  * Belongs to one thread at a time.
  */

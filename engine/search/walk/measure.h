@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "base/inline.h"
+#include "engine/search/walk/read_ahead.h"
 #include "engine/search/walk/scratch.h"
 
 #define RHUMB__CACHE_LINE_BYTES 64u
@@ -49,9 +50,11 @@ RHUMB__INLINE const void *rhumb__measure_prefetch(const rhumb__graph *graph, uin
 
 /* ---- from the query, scratch->query ---- */
 
-/* Measures the first `count` of scratch->rows, which are rows of rhumb__measure_row, into scratch->distances. */
+/* Measures the first `count` of scratch->rows, which are rows of rhumb__measure_row, into scratch->distances. In an index
+ * that memory cannot hold, asks for all of them first. */
 RHUMB__INLINE void rhumb__measure_rows(const rhumb__graph *graph, rhumb__scratch *scratch, uint32_t count) {
     RHUMB_ASSERT_DEBUG(count <= RHUMB__BATCH_MAX && !graph->graph_only);
+    if (rhumb__read_ahead_pays(graph)) rhumb__read_ahead_rows(scratch->rows, count, graph->space.row_bytes);
     scratch->kernels.distance_many(&graph->space, scratch->query, scratch->rows, count, scratch->distances);
 }
 
@@ -90,6 +93,9 @@ RHUMB__INLINE void rhumb__measure_candidates_from(const rhumb__graph *graph, rhu
         const uint32_t batch_count = count - begin < RHUMB__BATCH_MAX ? count - begin : RHUMB__BATCH_MAX;
         for (uint32_t i = 0; i < batch_count; i++) {
             scratch->rows[i] = rhumb__graph_vector(graph, candidates[begin + i].slot_mark);
+        }
+        if (rhumb__read_ahead_pays(graph)) {
+            rhumb__read_ahead_rows(scratch->rows, batch_count, graph->space.row_bytes);
         }
         origin.distance_many(&graph->space, origin.vector, scratch->rows, batch_count, scratch->distances);
         for (uint32_t i = 0; i < batch_count; i++) candidates[begin + i].distance = scratch->distances[i];

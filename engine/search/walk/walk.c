@@ -38,7 +38,64 @@ __attribute__((noinline)) uint32_t rhumb__walk_gather(const rhumb__graph *graph,
     return count;
 }
 
+/* Measures what has been gathered, and adds it to the pool. */
+RHUMB__INLINE void add_measured(const rhumb__graph *graph, rhumb__scratch *scratch, uint32_t count) {
+    rhumb__measure_rows(graph, scratch, count);
+    for (uint32_t i = 0; i < count; i++) {
+        rhumb__candidate_pool_add(&scratch->pool, scratch->batch[i], scratch->distances[i]);
+    }
+}
+
 /* ---- one level ---- */
+
+/* Nodes that are expanded together where memory cannot hold the index. A walk then waits for the disk twice in so many
+ * steps, for lists and for vectors, and measures a few nodes that the walk below would not. */
+#define WIDTH 4u
+
+/* Adds the neighbours that are not visited yet to the `count` in scratch->batch and scratch->rows. */
+static uint32_t gather_more(const rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__list *list,
+                            uint32_t count) {
+    for (uint32_t i = 0; i < list->capacity; i++) {
+        const uint32_t neighbour = rhumb__list_peek(list, i);
+        if (neighbour == RHUMB__SLOT_NONE) break;
+        if (neighbour >= scratch->slot_limit || rhumb__visited_add(&scratch->visited, neighbour)) continue;
+        scratch->batch[count] = neighbour;
+        scratch->rows[count++] = rhumb__measure_row(graph, neighbour);
+    }
+    rhumb__list_fence();
+    return count;
+}
+
+/* Takes the nearest nodes that are not expanded, and asks for their lists. Returns how many. */
+static uint32_t take_lists(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t level, rhumb__list *lists) {
+    const void *rows[WIDTH];
+    uint32_t count = 0;
+    uint32_t slot;
+    while (count < WIDTH && rhumb__candidate_pool_take(&scratch->pool, &slot)) {
+        const rhumb__list list = rhumb__graph_list(graph, slot, level);
+        if (list.capacity == 0) continue; /* of a damaged file */
+        rows[count] = list.slots;
+        lists[count++] = list;
+    }
+    rhumb__read_ahead_rows(rows, count, (level == 0 ? graph->params.M0 : graph->params.M) * sizeof(uint32_t));
+    return count;
+}
+
+static void walk_level_wide(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t level) {
+    rhumb__list lists[WIDTH];
+    uint32_t list_count;
+    while ((list_count = take_lists(graph, scratch, level, lists)) > 0) {
+        uint32_t count = 0;
+        for (uint32_t i = 0; i < list_count; i++) {
+            if (count + lists[i].capacity > RHUMB__BATCH_MAX) {
+                add_measured(graph, scratch, count);
+                count = 0;
+            }
+            count = gather_more(graph, scratch, &lists[i], count);
+        }
+        add_measured(graph, scratch, count);
+    }
+}
 
 void rhumb__walk_level(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__nearest start, uint32_t level,
                        uint32_t ef) {
@@ -46,16 +103,14 @@ void rhumb__walk_level(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__near
     RHUMB_ASSERT_DEBUG(start.slot < scratch->slot_limit && level < RHUMB__LEVEL_COUNT);
     rhumb__candidate_pool_clear(pool, ef);
     if (!rhumb__visited_add(&scratch->visited, start.slot)) rhumb__candidate_pool_add(pool, start.slot, start.distance);
+    if (rhumb__read_ahead_pays(graph)) walk_level_wide(graph, scratch, level);
     uint32_t slot;
     while (rhumb__candidate_pool_take(pool, &slot)) {
         const rhumb__list list = rhumb__graph_list(graph, slot, level);
         const uint32_t count = rhumb__walk_gather(graph, scratch, &list, &scratch->visited, scratch->slot_limit);
         uint32_t next;
         if (level == 0 && rhumb__candidate_pool_peek(pool, &next)) rhumb__walk_prefetch_list(graph, next);
-        rhumb__measure_rows(graph, scratch, count);
-        for (uint32_t i = 0; i < count; i++) {
-            rhumb__candidate_pool_add(pool, scratch->batch[i], scratch->distances[i]);
-        }
+        add_measured(graph, scratch, count);
     }
     rhumb__candidate_pool_settle(pool);
 }

@@ -35,6 +35,10 @@ RHUMB__INLINE void rhumb__walk_prefetch_list(const rhumb__graph *graph, uint32_t
     const uint8_t *row = rhumb__section_row(&graph->sections[RHUMB__SECTION_LISTS0], slot);
     const uint32_t bytes = graph->params.M0 * (uint32_t)sizeof(uint32_t);
     for (uint32_t offset = 0; offset < bytes; offset += RHUMB__CACHE_LINE_BYTES) __builtin_prefetch(row + offset, 0, 3);
+    if (rhumb__read_ahead_pays(graph)) {
+        const void *rows[1] = {row};
+        rhumb__read_ahead_rows(rows, 1, bytes);
+    }
 }
 
 /* Takes the neighbours in `list` that are not in `visited` yet: their slots go to scratch->batch, their rows, which are

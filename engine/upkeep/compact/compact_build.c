@@ -38,6 +38,7 @@
 #include "engine/upkeep/compact/groups.h"
 #include "engine/upkeep/relink.h"
 #include "storage/publish/publish.h"
+#include "storage/residency.h"
 
 /* Vectors of one run: placed, then written. */
 #define RUN_BYTES (UINT64_C(16) << 20)
@@ -100,7 +101,7 @@ static rhumb_status compact_order(compaction *c) {
     rhumb_status status;
     c->slot_count = c->old->counts.slot_count;
     c->result->epoch = c->old->store->superblock.epoch;
-    c->reads_file = rhumb__section_exceeds_memory(&c->old->sections[RHUMB__SECTION_VECTORS]);
+    c->reads_file = rhumb__store_exceeds_memory(c->old->store);
     c->order = rhumb__alloc_zeroed(rhumb__max_u64(c->slot_count, 1), sizeof *c->order);
     c->map = rhumb__alloc_zeroed(rhumb__max_u64(c->slot_count, 1), sizeof *c->map);
     c->incomplete = rhumb__alloc_zeroed(c->slot_count / 64 + 1, sizeof *c->incomplete);
