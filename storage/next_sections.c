@@ -11,6 +11,7 @@
  */
 #include "storage/next_sections.h"
 
+#include "base/alloc.h"
 #include "base/assert.h"
 #include "base/status.h"
 #include "storage/store_stats.h"
@@ -44,6 +45,14 @@ void rhumb__store_switch_next(rhumb__store *store) {
         store->sections[i] = store->next_sections[i];
     }
     store->next_section_count = 0;
+    /* The patches were for the old sections, and are in the newest version as these are. */
+    rhumb__patch_area *area = &store->patch_area;
+    if (area->room_bytes > 0) {
+        (void)!rhumb__extent_list_append(&store->outgoing, area->file_offset, area->room_bytes);
+    }
+    rhumb__free(area->bytes);
+    rhumb__free(area->marks);
+    *area = (rhumb__patch_area){0};
     rhumb__store_stats_note(store);
     rhumb__mutex_unlock(&store->publish_lock);
 }

@@ -167,7 +167,10 @@ bool rhumb__store_reclaim(rhumb__store *store) {
 void rhumb__store_assert_used(const rhumb__store *store) {
 #ifndef NDEBUG
     rhumb__mutex_assert_held(&store->publish_lock);
+    const rhumb__patch_area *area = &store->patch_area;
     RHUMB_ASSERT_DEBUG(rhumb__file_space_is_used(&store->space, store->directory_offset, store->directory_bytes));
+    RHUMB_ASSERT_DEBUG(area->room_bytes == 0 ||
+                       rhumb__file_space_is_used(&store->space, area->file_offset, area->room_bytes));
     for (uint32_t i = 0; i < store->section_count; i++) {
         const rhumb__extent_list *extents = &store->sections[i]->extents;
         for (uint32_t k = 0; k < extents->count; k++) {

@@ -14,6 +14,7 @@
 #define _GNU_SOURCE
 #include "storage/section.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -29,7 +30,8 @@
 /* No section needs more: the processor's address space ends there. */
 #define SECTION_BYTES_MAX (UINT64_C(1) << 46)
 
-static_assert(sizeof(rhumb__chunk_state) <= 64, "one chunk's state should share no more than a cache line");
+static_assert(sizeof(rhumb__chunk_state) <= 128, "one chunk's state should share no more than two cache lines");
+static_assert(RHUMB__BLOCK_BYTES / RHUMB__PATCH_UNIT_COUNT == 128, "a unit is a multiple of 128 bytes");
 
 uint32_t rhumb__section_chunk_bytes(rhumb__section_kind kind, uint64_t row_stride_bytes) {
     if (kind == RHUMB__SECTION_APPEND) return RHUMB__BLOCK_BYTES;
@@ -44,6 +46,17 @@ static uint64_t states_bytes(const rhumb__section *section, uint64_t bytes) {
                            RHUMB__BLOCK_BYTES);
 }
 
+/* A chunk is q * 2^p bytes, q odd, p at least 16, and rows are q * 2^s bytes, s at most p; so a unit and a row differ by a
+ * power of two. */
+static void set_units(rhumb__section *section) {
+    const uint64_t stride_bytes = section->row_stride_bytes;
+    section->unit_bytes = section->chunk_bytes / RHUMB__PATCH_UNIT_COUNT;
+    const bool several_rows = stride_bytes <= section->unit_bytes;
+    uint64_t ratio = several_rows ? section->unit_bytes / stride_bytes : stride_bytes / section->unit_bytes;
+    RHUMB_ASSERT_DEBUG(rhumb__is_power_of_two(ratio));
+    for (; ratio > 1; ratio /= 2) section->unit_shift = (int8_t)(section->unit_shift + (several_rows ? 1 : -1));
+}
+
 rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_spec *spec, bool writable,
                                  uint64_t row_count_min) {
     RHUMB_ASSERT_DEBUG(spec->row_stride_bytes > 0 && row_count_min <= spec->row_limit);
@@ -53,6 +66,7 @@ rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_s
     section->writable = writable;
     section->chunk_bytes = rhumb__section_chunk_bytes(spec->kind, spec->row_stride_bytes);
     section->chunk_row_count = (uint32_t)(section->chunk_bytes / spec->row_stride_bytes);
+    if (spec->kind == RHUMB__SECTION_MUTABLE) set_units(section);
     if (section->spec.chunk_rank == RHUMB__RANK_NONE) section->spec.chunk_rank = RHUMB__RANK_CHUNK;
     if (rhumb__mutex_init(&section->growth_lock, RHUMB__RANK_GROWTH) != 0) {
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for a lock");
@@ -93,6 +107,7 @@ void rhumb__section_destroy(rhumb__section *section) {
     if (section->row_stride_bytes != 0) rhumb__mutex_destroy(&section->growth_lock);
     rhumb__extent_list_clear(&section->extents);
     rhumb__free(section->checksums);
+    rhumb__free(section->patched);
     memset(section, 0, sizeof *section);
 }
 
@@ -118,8 +133,42 @@ static void detach_tail(const rhumb__section *section) {
     }
 }
 
-rhumb_status rhumb__section_map(rhumb__section *section, rhumb__io *io, const rhumb__directory_entry *entry) {
+/* A writer notes which units have patches. */
+static rhumb_status note_patched(rhumb__section *section, const rhumb__patch *items, uint32_t count) {
+    const uint64_t chunk_count = rhumb__divide_up(published_bytes(section), section->chunk_bytes);
+    if (!section->writable || count == 0) return RHUMB_OK;
+    section->patched = rhumb__alloc_zeroed(chunk_count, sizeof *section->patched);
+    if (section->patched == NULL) {
+        return rhumb__fail(RHUMB_E_NOMEM, "no memory for the units of %llu chunks", (unsigned long long)chunk_count);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const uint64_t first = items[i].section_offset % section->chunk_bytes / section->unit_bytes;
+        const uint64_t unit_count = items[i].bytes / section->unit_bytes;
+        for (uint64_t unit = first; unit < first + unit_count; unit++) {
+            rhumb__bit_set(section->patched[items[i].chunk].words, unit);
+        }
+    }
+    return RHUMB_OK;
+}
+
+/* Copies the patches over the mapped rows. The pages that they lie in become private memory; a reader's are protected
+ * again afterwards, all at once, so that the mapping stays in one piece. */
+static rhumb_status apply_patches(rhumb__section *section, const rhumb__patch *items, uint32_t count,
+                                  uint64_t mapped_bytes) {
+    for (uint32_t i = 0; i < count; i++) {
+        RHUMB_ASSERT(items[i].section_offset + items[i].bytes <= mapped_bytes);
+        memcpy(section->base + items[i].section_offset, items[i].data, items[i].bytes);
+    }
+    if (section->writable || count == 0) return RHUMB_OK;
+    if (mprotect(section->base, mapped_bytes, PROT_READ) == 0) return RHUMB_OK;
+    return rhumb__fail_errno(errno, "", RHUMB_OFFSET_NONE, "protecting section %u after patching it", section->spec.id);
+}
+
+rhumb_status rhumb__section_map(rhumb__section *section, rhumb__io *io, const rhumb__directory_entry *entry,
+                                const rhumb__patches *patches) {
     rhumb_status status;
+    const rhumb__patch *first = NULL;
+    const uint32_t patch_count = rhumb__patches_find(patches, section->spec.id, &first);
     section->published_row_count = entry->record.row_count;
     section->next_row_count = entry->record.row_count;
     RHUMB_TRY(rhumb__extent_list_append_range(&section->extents, &entry->extents, 0, entry->extents.bytes));
@@ -129,13 +178,16 @@ rhumb_status rhumb__section_map(rhumb__section *section, rhumb__io *io, const rh
             : rhumb__round_up(published_bytes(section), RHUMB__BLOCK_BYTES);
     RHUMB_ASSERT(mapped_bytes <= section->memory.bytes && mapped_bytes <= section->extents.bytes);
     if (mapped_bytes > 0) RHUMB_TRY(rhumb__section_guard(section, io, mapped_bytes));
-    const rhumb__io_map_kind kind = section->writable ? RHUMB__IO_MAP_PRIVATE : RHUMB__IO_MAP_SHARED_READ;
+    const rhumb__io_map_kind kind =
+        section->writable || patch_count > 0 ? RHUMB__IO_MAP_PRIVATE : RHUMB__IO_MAP_SHARED_READ;
     for (uint32_t i = 0; i < section->extents.count; i++) {
         const rhumb__extent_item *item = &section->extents.items[i];
         if (item->section_offset >= mapped_bytes) break;
         const uint64_t bytes = rhumb__min_u64(item->bytes, mapped_bytes - item->section_offset);
         RHUMB_TRY(rhumb__io_map(io, section->base + item->section_offset, bytes, item->file_offset, kind));
     }
+    RHUMB_TRY(apply_patches(section, first, patch_count, mapped_bytes));
+    RHUMB_TRY(note_patched(section, first, patch_count));
     section->settled_bytes = rhumb__round_down(published_bytes(section), RHUMB__BLOCK_BYTES);
     RHUMB_TRY(grow_states(section, mapped_bytes));
     /* The bytes after the published rows are what an interrupted checkpoint has left. New rows read as zeros. */

@@ -1,12 +1,13 @@
 /* section.h - one array of rows of the file, contiguous in memory: row i begins at base + i * row_stride_bytes.
  *
- * Its memory never moves (address_space.h). In a reader, it is the published rows, mapped shared and read-only. In a
- * writer, they are mapped private (changes stay in this process's memory until a checkpoint writes them through the io
- * backend), and anonymous memory follows as the section grows.
+ * Its memory never moves (address_space.h). In a reader, it is the published rows, mapped shared and read-only, or
+ * private and read-only if the version has patches for them. In a writer, they are mapped private (changes stay in this
+ * process's memory until a checkpoint writes them through the io backend), and anonymous memory follows as the section
+ * grows.
  *
- * Mutable sections have a lock and a dirty mark per chunk. No row crosses a chunk boundary. Every store to a row of a
- * mutable section happens under the chunk's lock, after rhumb__section_mark_dirty; loads need no lock when the rows are
- * made of atomics. Rows of append-only sections are written before their number is published anywhere, and never again.
+ * Mutable sections have a lock per chunk and a dirty mark per unit. No row crosses a chunk boundary. Every store to a
+ * row of a mutable section happens under the chunk's lock, after rhumb__section_mark_dirty; loads need no lock when the
+ * rows are made of atomics. Rows of append-only sections are written before their number is published anywhere, and never again.
  *
  * Locking order: at most one chunk lock of a section at a time, except where a caller documents ascending order; the
  * growth lock is taken inside none.
@@ -19,10 +20,12 @@
 #include <stdint.h>
 
 #include "base/assert.h"
+#include "base/bits.h"
 #include "base/lock.h"
 #include "storage/address_space.h"
 #include "storage/frame/directory.h"
 #include "storage/frame/extent_list.h"
+#include "storage/frame/patches.h"
 #include "storage/io/io.h"
 
 /* The section that a client of the store expects. */
@@ -41,9 +44,14 @@ typedef struct rhumb__section_spec {
     rhumb__lock_rank chunk_rank;
 } rhumb__section_spec;
 
+/* A set of a chunk's units. */
+typedef struct rhumb__unit_set {
+    uint64_t words[RHUMB__PATCH_UNIT_COUNT / 64];
+} rhumb__unit_set;
+
 typedef struct rhumb__chunk_state {
     rhumb__mutex lock;
-    bool dirty; /* changed since its last copy into a checkpoint; guarded by `lock` */
+    rhumb__unit_set dirty; /* units changed since they were last copied into a checkpoint; guarded by `lock` */
 } rhumb__chunk_state;
 
 typedef struct rhumb__section {
@@ -53,6 +61,9 @@ typedef struct rhumb__section {
     rhumb__section_spec spec;
     uint32_t chunk_bytes;
     uint32_t chunk_row_count; /* rows per chunk; for mutable sections only */
+    /* Of mutable sections. A unit, 512th of a chunk, is a whole number of rows, or a row is a whole number of units. */
+    uint32_t unit_bytes;
+    int8_t unit_shift; /* log2 of the rows in a unit; negative: of the units in a row */
     bool writable;
     rhumb__address_range memory; /* begins at base; guarded by growth_lock */
     rhumb__mutex growth_lock;
@@ -67,6 +78,7 @@ typedef struct rhumb__section {
     uint64_t checksum_count;
     rhumb__bus_range *guard; /* of what is mapped from the file; NULL: nothing */
     uint64_t settled_bytes;  /* append-only: this prefix is mapped from the file and has no private pages */
+    rhumb__unit_set *patched; /* of a writer's mutable section, one per published chunk: units that have a patch */
 } rhumb__section;
 
 /* Prepares an empty section: takes addresses, and occupies as many of them as `row_count_min` rows need, for these to be
@@ -74,9 +86,10 @@ typedef struct rhumb__section {
 rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_spec *spec, bool writable,
                                  uint64_t row_count_min) RHUMB_NODISCARD;
 
-/* Maps the rows that `entry` describes and copies its extents. RHUMB_E_NOMEM, RHUMB_E_IO. */
-rhumb_status rhumb__section_map(rhumb__section *section, rhumb__io *io,
-                                const rhumb__directory_entry *entry) RHUMB_NODISCARD;
+/* Maps the rows that `entry` describes, with the version's patches, and copies its extents. RHUMB_E_NOMEM,
+ * RHUMB_E_IO. */
+rhumb_status rhumb__section_map(rhumb__section *section, rhumb__io *io, const rhumb__directory_entry *entry,
+                                const rhumb__patches *patches) RHUMB_NODISCARD;
 
 /* Guards the first `bytes` of the section, which are being mapped from the file, against pages that cannot be read; more
  * may have been guarded before. RHUMB_E_NOMEM. */
@@ -124,7 +137,19 @@ static inline void rhumb__section_unlock(const rhumb__section *section, uint64_t
 static inline void rhumb__section_mark_dirty(const rhumb__section *section, uint64_t row) {
     rhumb__chunk_state *chunk = rhumb__section_chunk(section, row);
     rhumb__mutex_assert_held(&chunk->lock);
-    chunk->dirty = true;
+    const uint64_t place = row % section->chunk_row_count;
+    if (section->unit_shift >= 0) {
+        rhumb__bit_set(chunk->dirty.words, place >> section->unit_shift);
+        return;
+    }
+    const uint64_t end = (place + 1) << -section->unit_shift;
+    for (uint64_t unit = place << -section->unit_shift; unit < end; unit++) rhumb__bit_set(chunk->dirty.words, unit);
+}
+
+static inline bool rhumb__unit_set_is_empty(const rhumb__unit_set *set) {
+    uint64_t any = 0;
+    for (uint32_t i = 0; i < RHUMB__PATCH_UNIT_COUNT / 64; i++) any |= set->words[i];
+    return any == 0;
 }
 
 /* The chunk size of a section: the block for append-only sections; for mutable ones the smallest multiple of the block

@@ -35,6 +35,15 @@
 /* No writer publishes faster than a reader can open this many times in a row. */
 #define PIN_ATTEMPT_COUNT_MAX 100
 
+/* 8,192 pages are 32 MiB of private memory in each process that has the index open. */
+#define USUAL_PATCH_LIMITS                                                                                             \
+    { .bytes_max = UINT64_C(4) << 20, .page_count_max = 8192 }
+static rhumb__patch_limits patch_limits = USUAL_PATCH_LIMITS;
+
+void rhumb__store_set_patch_limits(const rhumb__patch_limits *limits) {
+    patch_limits = limits == NULL ? (rhumb__patch_limits)USUAL_PATCH_LIMITS : *limits;
+}
+
 static rhumb_status store_new(const char *path, bool writable, rhumb__store **store_out) {
     rhumb__store *store = rhumb__alloc_zeroed(1, sizeof *store);
     if (store == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a store");
@@ -44,6 +53,7 @@ static rhumb_status store_new(const char *path, bool writable, rhumb__store **st
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for a lock");
     }
     store->writable = writable;
+    store->patch_limits = patch_limits;
     store->path = rhumb__alloc_text(path);
     if (store->path == NULL) {
         rhumb__store_close(store);
@@ -192,6 +202,7 @@ static rhumb_status open_store(const rhumb__io_backend *backend, const char *pat
         RHUMB_TRY(check_is_there(store, superblock->directory_offset, superblock->directory_bytes, "the directory"));
     }
     RHUMB_TRY(rhumb__directory_read(store->io, &store->superblock, &store->directory));
+    RHUMB_TRY(rhumb__patches_read(store->io, store->directory, &store->patches));
     store->directory_offset = store->directory->file_offset;
     store->directory_bytes = store->directory->file_bytes;
     RHUMB_TRY(rhumb__io_size(store->io, &store->file_bytes));
@@ -265,7 +276,7 @@ rhumb_status rhumb__store_attach(rhumb__store *store, const rhumb__section_spec 
     }
     RHUMB_TRY(rhumb__section_init(section, spec, store->writable, mapped ? entry->record.row_count : 0));
     initialised = true;
-    if (mapped) RHUMB_TRY(rhumb__section_map(section, store->io, entry));
+    if (mapped) RHUMB_TRY(rhumb__section_map(section, store->io, entry, &store->patches));
     if (entry != NULL && !mapped) {
         section->published_row_count = entry->record.row_count;
         RHUMB_TRY(rhumb__extent_list_append_range(&section->extents, &entry->extents, 0, entry->extents.bytes));
@@ -299,6 +310,64 @@ static rhumb_status distribute_checksums(rhumb__store *store) {
     return status;
 }
 
+/* Whether the section that a patch is for is attached, with its rows. */
+static bool patch_is_known(const rhumb__store *store, const rhumb__patch *patch) {
+    for (uint32_t i = 0; i < store->section_count; i++) {
+        const rhumb__section *section = store->sections[i];
+        if (section->spec.id == patch->section_id) return section->patched != NULL;
+    }
+    return false;
+}
+
+/* Leaves out the patches of sections that are not attached. */
+static rhumb_status drop_unknown_patches(rhumb__store *store) {
+    rhumb__patch_area *area = &store->patch_area;
+    uint32_t kept_count = 0;
+    uint64_t used_bytes = 0;
+    for (uint32_t i = 0; i < area->count; i++) kept_count += patch_is_known(store, &store->patches.items[i]);
+    if (kept_count == area->count) return RHUMB_OK;
+    uint8_t *kept = rhumb__alloc_aligned(area->used_bytes, 1, 64);
+    if (kept == NULL) {
+        return rhumb__fail(RHUMB_E_NOMEM, "no memory for %llu bytes of patches", (unsigned long long)area->used_bytes);
+    }
+    /* In the order of the list: only the order within a chunk matters, and that is the area's. */
+    for (uint32_t i = 0; i < area->count; i++) {
+        const rhumb__patch *patch = &store->patches.items[i];
+        if (!patch_is_known(store, patch)) continue;
+        const uint64_t bytes = sizeof(rhumb__patch_header) + patch->bytes;
+        memcpy(kept + used_bytes, patch->data - sizeof(rhumb__patch_header), bytes);
+        used_bytes += bytes;
+    }
+    rhumb__free(area->bytes);
+    area->bytes = kept;
+    area->used_bytes = used_bytes;
+    area->count = kept_count;
+    area->marks[0].end = used_bytes;
+    area->stale = true;
+    return RHUMB_OK;
+}
+
+/* The patches that were read at open become the writer's area, as if all of them had been added by this version. */
+static rhumb_status take_patches(rhumb__store *store) {
+    rhumb__patch_area *area = &store->patch_area;
+    const rhumb__directory *directory = store->directory;
+    if (store->patches.area_bytes == 0) return RHUMB_OK;
+    area->marks = rhumb__alloc_zeroed(1, sizeof *area->marks);
+    if (area->marks == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a list of patches");
+    area->marks[0] = (rhumb__patch_mark){store->superblock.epoch, store->patches.area_bytes};
+    area->mark_count = 1;
+    area->mark_capacity = 1;
+    area->file_offset = directory->patch_offset;
+    area->room_bytes = rhumb__round_up(store->patches.area_bytes, RHUMB__BLOCK_BYTES);
+    area->crc = directory->patch_crc;
+    area->count = store->patches.count;
+    area->used_bytes = store->patches.area_bytes;
+    area->capacity_bytes = store->patches.area_bytes;
+    area->bytes = store->patches.area;
+    store->patches.area = NULL;
+    return drop_unknown_patches(store);
+}
+
 rhumb_status rhumb__store_attach_finish(rhumb__store *store) {
     rhumb__store_stats_note(store);
     if (store->directory == NULL) return RHUMB_OK;
@@ -315,9 +384,13 @@ rhumb_status rhumb__store_attach_finish(rhumb__store *store) {
         }
     }
     rhumb__residency_review(store);
-    if (!store->writable) return RHUMB_OK;
-    rhumb_status status = distribute_checksums(store);
-    if (status != RHUMB_OK) return status;
+    rhumb_status status = RHUMB_OK;
+    if (store->writable) {
+        status = take_patches(store);
+        if (status == RHUMB_OK) status = distribute_checksums(store);
+    }
+    rhumb__patches_clear(&store->patches);
+    if (status != RHUMB_OK || !store->writable) return status;
     rhumb__directory_free(store->directory);
     store->directory = NULL;
     return RHUMB_OK;
@@ -397,6 +470,9 @@ void rhumb__store_close(rhumb__store *store) {
     for (uint32_t i = 0; i < store->section_count; i++) rhumb__section_destroy(store->sections[i]);
     for (uint32_t i = 0; i < store->next_section_count; i++) rhumb__section_destroy(store->next_sections[i]);
     rhumb__extent_list_clear(&store->outgoing);
+    rhumb__patches_clear(&store->patches);
+    rhumb__free(store->patch_area.bytes);
+    rhumb__free(store->patch_area.marks);
     rhumb__io_close(store->io);
     rhumb__directory_free(store->directory);
     rhumb__file_space_clear(&store->space);

@@ -50,6 +50,33 @@ typedef struct rhumb__store_stats {
     uint64_t mapping_count;   /* extents of mapped sections */
 } rhumb__store_stats;
 
+/* The patches added by the publication of one version: those of the area up to `end`. */
+typedef struct rhumb__patch_mark {
+    uint64_t epoch;
+    uint64_t end;
+} rhumb__patch_mark;
+
+/* A writer's copy of the patches of the newest version, and their place in the file. */
+typedef struct rhumb__patch_area {
+    uint8_t *bytes; /* headers and bytes, as they are in the file; NULL when there has never been one */
+    uint64_t used_bytes;
+    uint64_t capacity_bytes; /* of `bytes` */
+    uint32_t count;
+    uint32_t crc;
+    uint64_t file_offset;
+    uint64_t room_bytes; /* of the blocks in the file; 0: none */
+    bool stale;          /* some are for a section that this writer does not know, and leaves out */
+    rhumb__patch_mark *marks;
+    uint32_t mark_count;
+    uint32_t mark_capacity;
+} rhumb__patch_area;
+
+/* What the patches of a version may take: bytes, which opening reads, and pages of sections, which it copies. */
+typedef struct rhumb__patch_limits {
+    uint64_t bytes_max;
+    uint64_t page_count_max;
+} rhumb__patch_limits;
+
 typedef struct rhumb__store {
     rhumb__io *io;
     char *path; /* absolute, so that a later change of directory does not matter */
@@ -63,6 +90,7 @@ typedef struct rhumb__store {
     bool log_may_exist;           /* a new file gets its name beside a log too */
     rhumb__superblock superblock; /* of the version that this handle stands on */
     rhumb__directory *directory;  /* as read at open; a writer frees it once all sections are attached */
+    rhumb__patches patches;       /* of that version; released once all sections are attached */
     rhumb__section *sections[RHUMB__SECTION_COUNT_MAX];
     uint32_t section_count;
     rhumb__section *next_sections[RHUMB__SECTION_COUNT_MAX]; /* being built, see next_sections.h */
@@ -80,7 +108,9 @@ typedef struct rhumb__store {
     uint32_t version_count;
     uint32_t version_capacity;
     rhumb__extent_list outgoing; /* blocks of replaced sections, which the newest version still refers to */
-    uint64_t directory_offset;   /* the blocks of the newest version's directory */
+    rhumb__patch_area patch_area;
+    rhumb__patch_limits patch_limits;
+    uint64_t directory_offset; /* the blocks of the newest version's directory */
     uint64_t directory_bytes;
     uint64_t file_bytes;          /* the length of the file when it was last asked for */
     uint64_t previous_file_bytes; /* file_bytes of the previous version */
@@ -146,6 +176,10 @@ rhumb_status rhumb__store_fail_for_good(rhumb__store *store) RHUMB_NODISCARD;
 
 /* Gives a file its name that has been created, written and synced. */
 rhumb_status rhumb__store_take_name(rhumb__store *store) RHUMB_NODISCARD;
+
+/* Limits for the stores that are opened from now on; NULL restores the usual ones. For tests, which reach small ones
+ * sooner. */
+void rhumb__store_set_patch_limits(const rhumb__patch_limits *limits);
 
 /* Detaches and unmaps all sections, releases locks, closes. Publishes nothing. NULL is fine. */
 void rhumb__store_close(rhumb__store *store);

@@ -52,6 +52,7 @@ static rhumb_status check_one(const rhumb__chunk_source *source, uint64_t chunk,
         return RHUMB_OK;
     }
     if (source->checksums == NULL) return RHUMB_OK;
+    if (source->patches != NULL) rhumb__patches_apply(source->patches, source->section_id, chunk, begin, bytes, buffer);
     const uint32_t crc = rhumb__crc32c(0, buffer, bytes);
     if (crc == source->checksums[chunk]) return RHUMB_OK;
     note_mismatch(source, chunk, crc, tally);

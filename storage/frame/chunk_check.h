@@ -8,6 +8,7 @@
 
 #include "base/progress.h"
 #include "storage/frame/extent_list.h"
+#include "storage/frame/patches.h"
 #include "storage/io/io.h"
 
 /* A section as a version of the file has it. */
@@ -19,6 +20,7 @@ typedef struct rhumb__chunk_source {
     uint64_t published_bytes;
     const uint32_t *checksums; /* one per chunk; NULL: unknown, so that a chunk can only be read or not */
     rhumb__progress *progress; /* advanced by one for each chunk; may be NULL */
+    const rhumb__patches *patches; /* of the version; NULL: unknown, so that a patched chunk looks damaged */
 } rhumb__chunk_source;
 
 /* The results of the lenient mode: one bit per chunk, set by the check; zeroed by the caller. */

@@ -137,6 +137,22 @@ static rhumb_status check_directory_header(const decoder *d, const rhumb__superb
         (unsigned long long)header->epoch, (unsigned long long)superblock->epoch);
 }
 
+/* What is in the patches is checked when they are read (patches.h). */
+static rhumb_status check_patches(const decoder *d) {
+    const rhumb__directory_header *header = &d->header;
+    if (header->patch_bytes == 0 && header->patch_count == 0) return RHUMB_OK;
+    if (header->patch_bytes > 0 && header->patch_offset >= RHUMB__CONTENT_OFFSET &&
+        header->patch_offset % RHUMB__BLOCK_BYTES == 0 &&
+        header->patch_bytes <= RHUMB__PATCH_AREA_BYTES_MAX && header->patch_offset <= d->file_bytes &&
+        header->patch_bytes <= d->file_bytes - header->patch_offset) {
+        return RHUMB_OK;
+    }
+    return rhumb__fail_at(RHUMB_E_CORRUPT, d->path, d->root_offset + offsetof(rhumb__directory_header, patch_offset),
+                          "%u patches in %llu bytes at %llu are not in blocks within the file's %llu bytes",
+                          header->patch_count, (unsigned long long)header->patch_bytes,
+                          (unsigned long long)header->patch_offset, (unsigned long long)d->file_bytes);
+}
+
 /* Takes over the records of kept versions. What they point to is checked when it is read: only a writer needs it and
  * can do without it. */
 static rhumb_status decode_kept(const decoder *d, rhumb__directory *directory) {
@@ -169,6 +185,7 @@ static rhumb_status decode_root(decoder *d, const rhumb__superblock *superblock,
     directory->checksum_crc = d->header.checksum_crc;
     directory->checksum_count = d->header.checksum_count;
     directory->checksum_offset = d->root_offset + superblock->root_bytes;
+    RHUMB_TRY(check_patches(d));
     directory->patch_offset = d->header.patch_offset;
     directory->patch_bytes = d->header.patch_bytes;
     directory->patch_crc = d->header.patch_crc;
@@ -342,12 +359,16 @@ static int compare_extents(const void *a, const void *b) {
 
 rhumb_status rhumb__directory_ranges(const rhumb__directory *directory, const char *path, rhumb__extent **ranges_out,
                                      uint32_t *count_out) {
-    uint32_t count = 1;
+    uint32_t count = directory->patch_bytes > 0 ? 2 : 1;
     for (uint32_t i = 0; i < directory->section_count; i++) count += directory->entries[i].extents.count;
     rhumb__extent *ranges = rhumb__alloc_zeroed(count, sizeof *ranges);
     if (ranges == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a list of %u extents", count);
     uint32_t next = 0;
     ranges[next++] = (rhumb__extent){directory->file_offset, directory->file_bytes};
+    if (directory->patch_bytes > 0) {
+        const uint64_t block_bytes = rhumb__round_up(directory->patch_bytes, RHUMB__BLOCK_BYTES);
+        ranges[next++] = (rhumb__extent){directory->patch_offset, block_bytes};
+    }
     for (uint32_t i = 0; i < directory->section_count; i++) {
         const rhumb__extent_list *extents = &directory->entries[i].extents;
         for (uint32_t k = 0; k < extents->count; k++) {

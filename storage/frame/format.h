@@ -49,6 +49,12 @@ static_assert(RHUMB__SUPERBLOCK_COPY_STRIDE + RHUMB__SUPERBLOCK_STRIDE + RHUMB__
 #define RHUMB__EXTENT_COUNT_MAX (1u << 20)
 #define RHUMB__KEPT_COUNT_MAX 1024u
 
+/* A chunk of a mutable section has this many units, the smallest part of it that a patch replaces. */
+#define RHUMB__PATCH_UNIT_COUNT 512u
+
+/* The most bytes that the patches of a version take, with their headers. */
+#define RHUMB__PATCH_AREA_BYTES_MAX (UINT64_C(16) << 20)
+
 /* The positions of the locks: far beyond the end of any possible file. */
 #define RHUMB__LOCK_WRITER_OFFSET (UINT64_C(1) << 62)
 #define RHUMB__LOCK_EPOCH_OFFSET ((UINT64_C(1) << 62) + 16)
@@ -193,6 +199,18 @@ static_assert(offsetof(rhumb__kept_version, directory_offset) == 8, "kept versio
 static_assert(offsetof(rhumb__kept_version, directory_bytes) == 16, "kept version layout");
 static_assert(offsetof(rhumb__kept_version, root_bytes) == 24, "kept version layout");
 static_assert(offsetof(rhumb__kept_version, root_crc) == 28, "kept version layout");
+
+/* Comes before the bytes of a patch, which replace those of a mutable section from section_offset on. */
+typedef struct rhumb__patch_header {
+    uint32_t section_id;
+    uint32_t bytes;          /* a multiple of the section's unit, not 0 */
+    uint64_t section_offset; /* a multiple of the unit; the patch lies in one chunk */
+} rhumb__patch_header;
+
+static_assert(sizeof(rhumb__patch_header) == 16, "patch header size");
+static_assert(offsetof(rhumb__patch_header, section_id) == 0, "patch header layout");
+static_assert(offsetof(rhumb__patch_header, bytes) == 4, "patch header layout");
+static_assert(offsetof(rhumb__patch_header, section_offset) == 8, "patch header layout");
 
 /* ---- the log, NAME.rhumb-wal ---- */
 

@@ -4,8 +4,8 @@
  *   1. plan      Take new blocks for everything that has to be written: none that the two newest versions or a pinned
  *                reader use. Allocate them now, so that a full disk is noticed before anything is written.
  *   2. write     Write the new rows of append-only sections after the published ones, and the changed granules of
- *                mutable sections to their new blocks, each chunk copied under its lock; then the directory with all
- *                checksums.
+ *                mutable sections to their new blocks, each chunk copied under its lock, or the changed units of a
+ *                granule as patches (publish_patch.c); then the directory with all checksums.
  *   3. sync      Everything that the superblock is going to refer to is on the disk.
  *   4. publish   Write the superblock over that of the version before the previous one: one copy, a sync, the other
  *                copy. From here on the new version is the newest.
@@ -14,8 +14,8 @@
  * A *granule* is a power of two of chunks, the unit that is rewritten and mapped as one: one chunk in small sections,
  * more in large ones, so that a section never has more than a few thousand extents.
  *
- * Invariants: until step 4 nothing that older versions refer to has changed, so a failure before it costs nothing but
- * the blocks that were taken, which become free again. A granule is dirty whenever memory and the newest version may
+ * Invariants: until step 4 nothing that older versions refer to reads otherwise, so a failure before it costs nothing
+ * but the blocks that were taken, which become free again. A unit is dirty whenever memory and the newest version may
  * differ.
  *
  * Locking: every step runs under the store's publishing lock, which is taken before any chunk lock. How it fails:
@@ -60,6 +60,10 @@ static rhumb_status encode_directory(rhumb__publisher *p, rhumb__directory *dire
         checksum_crc = rhumb__crc32c(checksum_crc, plan->checksums, plan->checksum_count * sizeof(uint32_t));
     }
     directory->checksum_crc = checksum_crc;
+    directory->patch_offset = p->patches.area.file_offset;
+    directory->patch_bytes = p->patches.area.used_bytes;
+    directory->patch_crc = p->patches.area.crc;
+    directory->patch_count = p->patches.area.count;
     uint8_t *root = NULL;
     rhumb_status status =
         rhumb__kept_versions_list(p->store, directory->epoch, &directory->kept, &directory->kept_count);
@@ -85,7 +89,9 @@ static rhumb_status encode_directory(rhumb__publisher *p, rhumb__directory *dire
 
 /* The end of the last block that the new version refers to: the length that the file must have. */
 static uint64_t used_end(const rhumb__publisher *p) {
+    const rhumb__patch_area *area = &p->patches.area;
     uint64_t end = p->directory_offset + p->directory_block_bytes;
+    end = rhumb__max_u64(end, area->file_offset + rhumb__round_up(area->used_bytes, RHUMB__BLOCK_BYTES));
     for (uint32_t i = 0; i < p->section_count; i++) {
         const rhumb__extent_list *extents = &p->plans[i].extents;
         for (uint32_t k = 0; k < extents->count; k++) {
@@ -124,21 +130,45 @@ done:
     return status;
 }
 
+/* Marks the chunks of a range of a mutable section dirty. The range may have room for growth at its end. */
+static void mark_range_dirty(const rhumb__section_plan *plan, const rhumb__range *range) {
+    const rhumb__section *section = plan->section;
+    const uint64_t end = rhumb__min_u64(range->end, plan->checksum_count * section->chunk_bytes);
+    for (uint64_t offset = range->begin; offset < end; offset += section->chunk_bytes) {
+        rhumb__chunk_state *chunk = &section->chunks[offset / section->chunk_bytes];
+        rhumb__section_lock_chunk(section, chunk);
+        memset(&chunk->dirty, 0xFF, sizeof chunk->dirty);
+        rhumb__mutex_unlock(&chunk->lock);
+    }
+}
+
+static void plan_clear(rhumb__section_plan *plan) {
+    rhumb__extent_list_clear(&plan->extents);
+    rhumb__extent_list_clear(&plan->taken);
+    rhumb__free(plan->moved.items);
+    rhumb__free(plan->granules);
+    rhumb__free(plan->patched);
+    rhumb__free(plan->checksums);
+    *plan = (rhumb__section_plan){0};
+}
+
+/* Forgets all plans; what the patches take is the store's by now, or has been released. */
+static void clear_plans(rhumb__publisher *p) {
+    for (uint32_t i = 0; i < RHUMB__SECTION_COUNT_MAX; i++) plan_clear(&p->plans[i]);
+    rhumb__free(p->patches.live);
+    rhumb__free(p->patches.in_place_bytes);
+    rhumb__free(p->patches.copied);
+    p->patches = (rhumb__patch_plan){0};
+}
+
 /* After a failure: makes the blocks free that were taken, since nothing refers to them, and marks everything dirty that
  * was copied. */
 static void roll_back(rhumb__publisher *p) {
+    rhumb__publish_patches_roll_back(p);
     for (uint32_t i = 0; i < p->section_count; i++) {
         rhumb__section_plan *plan = &p->plans[i];
         const bool is_mutable = plan->section != NULL && plan->section->spec.kind == RHUMB__SECTION_MUTABLE;
-        for (uint32_t k = 0; is_mutable && k < plan->moved.count; k++) {
-            const rhumb__range range = plan->moved.items[k];
-            for (uint64_t offset = range.begin; offset < range.end; offset += plan->section->chunk_bytes) {
-                rhumb__chunk_state *chunk = &plan->section->chunks[offset / plan->section->chunk_bytes];
-                rhumb__section_lock_chunk(plan->section, chunk);
-                chunk->dirty = true;
-                rhumb__mutex_unlock(&chunk->lock);
-            }
-        }
+        for (uint32_t k = 0; is_mutable && k < plan->moved.count; k++) mark_range_dirty(plan, &plan->moved.items[k]);
         for (uint32_t k = 0; k < plan->taken.count; k++) {
             rhumb__file_space_give(&p->store->space, plan->taken.items[k].file_offset, plan->taken.items[k].bytes);
         }
@@ -148,12 +178,8 @@ static void roll_back(rhumb__publisher *p) {
 
 static void publisher_free(rhumb__publisher *p) {
     if (p == NULL) return;
-    for (uint32_t i = 0; i < RHUMB__SECTION_COUNT_MAX; i++) {
-        rhumb__extent_list_clear(&p->plans[i].extents);
-        rhumb__extent_list_clear(&p->plans[i].taken);
-        rhumb__free(p->plans[i].moved.items);
-        rhumb__free(p->plans[i].checksums);
-    }
+    clear_plans(p);
+    rhumb__free(p->raw);
     rhumb__free(p->pool);
     rhumb__free(p->directory_bytes);
     rhumb__free(p);
@@ -166,8 +192,7 @@ static void wait_after_failure(rhumb__publisher *p) {
     if (rhumb__io_drain(p->store->io) != RHUMB_OK) rhumb__error_restore(&cause);
 }
 
-/* Steps 1 and 2. */
-static rhumb_status write_version(rhumb__publisher *p) {
+static rhumb_status write_version_once(rhumb__publisher *p) {
     rhumb_status status = RHUMB_OK;
     RHUMB_TRY(rhumb__publish_plan(p));
     RHUMB_TRY(rhumb__publish_write(p));
@@ -179,6 +204,16 @@ done:
         roll_back(p);
     }
     return status;
+}
+
+/* Steps 1 and 2. What changes between them may be more than patches can hold. That is noticed before the client is told
+ * that anything has been copied; then it is done again without any patches. */
+static rhumb_status write_version(rhumb__publisher *p) {
+    rhumb_status status = write_version_once(p);
+    if (status == RHUMB_OK || !p->patches.overflow) return status;
+    clear_plans(p);
+    p->merge = true;
+    return write_version_once(p);
 }
 
 /* Steps 3 and 4. After a failure here it is unknown which version the disk has, so the handle writes no more. Only at
@@ -252,6 +287,7 @@ rhumb_status rhumb__store_publish(rhumb__store *store, rhumb__publication *publi
     RHUMB_TRY(write_version(p));
     RHUMB_TRY(make_newest(p));
     rhumb__publish_settle(p);
+    rhumb__publish_patches_settle(p);
     rhumb__store_retire(store, store->superblock.epoch, store->directory_offset, store->directory_bytes);
     retire_outgoing(store, store->superblock.epoch);
     store->directory_offset = p->directory_offset;

@@ -1,12 +1,13 @@
 /* publish_plan.c - step 1 of a publication: takes the blocks that everything is going to be written to.
  *
  * Append-only sections keep their extents and get more at the end. Mutable sections are examined granule by granule:
- * one with a dirty chunk, or with new rows, moves to new blocks; the others stay where they are. With pull_down, parts
- * of either kind of section that would stay near the end of the file are moved as well, to lower offsets only.
+ * one of which much has changed moves to new blocks; one of which little has changed stays and is patched
+ * (publish_patch.c); the others stay as they are. With pull_down, parts of either kind of section that would stay near
+ * the end of the file are moved as well, to lower offsets only.
  *
  * Invariants: the extents of a plan cover its rows; each of its blocks is either one of the section's or in `taken`.
- * Locking: the store's publishing lock is held; each chunk's lock is taken to read its dirty mark. A chunk that becomes
- * dirty after that waits for the next version. A failure leaves the blocks in `taken`, and roll_back makes them free.
+ * Locking: the store's publishing lock is held; each chunk's lock is taken to read its dirty marks. A granule that
+ * becomes dirty after that waits for the next version. A failure leaves the blocks in `taken`, and roll_back makes them free.
  */
 #include <string.h>
 
@@ -17,6 +18,9 @@
 #include "storage/publish/publisher.h"
 
 #define GRANULE_COUNT_MAX 2048u
+
+/* A granule moves when at least this share of its units has changed: with so many, hardly a page has none of them. */
+#define MOVE_SHARE 8u
 
 /* Parts that are pulled down are at most this long, so that they fit into more than one free run. */
 #define PULL_DOWN_BYTES_MAX (UINT64_C(64) << 20)
@@ -119,55 +123,114 @@ static rhumb_status plan_append(rhumb__publisher *p, rhumb__section_plan *plan) 
     return status;
 }
 
-static bool granule_is_dirty(const rhumb__section *section, uint64_t begin, uint64_t end) {
-    bool dirty = false;
-    for (uint64_t offset = begin; offset < end && !dirty; offset += section->chunk_bytes) {
-        rhumb__chunk_state *chunk = &section->chunks[offset / section->chunk_bytes];
-        rhumb__section_lock_chunk(section, chunk);
-        dirty = chunk->dirty;
-        rhumb__mutex_unlock(&chunk->lock);
-    }
-    return dirty;
+/* The pages in which these 32 units lie, at most. */
+static uint32_t count_pages(const rhumb__section *section, uint32_t units) {
+    const uint32_t unit_page_count = (uint32_t)rhumb__divide_up(section->unit_bytes, RHUMB__PAGE_BYTES);
+    const uint32_t count = (uint32_t)__builtin_popcount(units) * unit_page_count;
+    return (uint32_t)rhumb__min_u64(count, 32ull * section->unit_bytes / RHUMB__PAGE_BYTES);
 }
 
-/* Sorts the granules into those that may stay and those that have to be written, and takes blocks for each run of the
- * latter. */
-static rhumb_status plan_mutable(rhumb__publisher *p, rhumb__section_plan *plan) {
-    rhumb__section *section = plan->section;
+/* Adds what is to be patched in a chunk to its granule. Units beyond the published rows are no patches: nobody reads
+ * them yet. */
+static void examine_chunk(const rhumb__section *section, uint64_t index, rhumb__granule *granule) {
+    const uint64_t offset = index * section->chunk_bytes;
+    const uint64_t old_end = rhumb__publish_unit_end(section, section->published_row_count);
+    const rhumb__unit_set published = rhumb__publish_units_before(section, offset, old_end);
+    rhumb__chunk_state *chunk = &section->chunks[index];
+    rhumb__section_lock_chunk(section, chunk);
+    const rhumb__unit_set dirty = chunk->dirty;
+    rhumb__mutex_unlock(&chunk->lock);
+    for (uint32_t i = 0; i < RHUMB__PATCH_UNIT_COUNT / 64; i++) {
+        const uint64_t changed = dirty.words[i] & published.words[i];
+        const uint64_t patched = section->patched == NULL || offset >= old_end ? 0 : section->patched[index].words[i];
+        const uint64_t either = changed | patched;
+        granule->dirty_count += (uint32_t)__builtin_popcountll(changed);
+        granule->patched_count += (uint32_t)__builtin_popcountll(patched);
+        granule->page_count += count_pages(section, (uint32_t)either);
+        granule->page_count += count_pages(section, (uint32_t)(either >> 32));
+    }
+}
+
+/* Decides about one granule by itself; publish_patch.c has the last word. */
+static void examine_granule(const rhumb__section_plan *plan, uint64_t begin, rhumb__granule *granule) {
+    const rhumb__section *section = plan->section;
+    const rhumb__extent_list *extents = &section->extents;
     const uint64_t chunk_bytes = section->chunk_bytes;
+    const uint64_t end = rhumb__min_u64(begin + plan->granule_bytes, plan->checksum_count * chunk_bytes);
+    const uint64_t old_bytes = section->published_row_count * section->row_stride_bytes;
+    for (uint64_t offset = begin; offset < end; offset += chunk_bytes) {
+        examine_chunk(section, offset / chunk_bytes, granule);
+    }
+    const uint64_t kept_end = rhumb__min_u64(begin + plan->granule_bytes, extents->bytes);
+    const uint64_t unit_count = (end - begin) / section->unit_bytes;
+    const bool grows = plan->row_count > section->published_row_count && end > old_bytes;
+    granule->much_changed = granule->dirty_count >= unit_count / MOVE_SHARE;
+    if (end > extents->bytes || !rhumb__extent_list_is_contiguous(extents, begin, kept_end - begin) ||
+        (granule->much_changed && granule->patched_count == 0)) {
+        granule->action = RHUMB__GRANULE_MOVES;
+    } else if (granule->dirty_count > 0 || grows) {
+        granule->action = RHUMB__GRANULE_PATCHED;
+    }
+}
+
+static rhumb_status examine_mutable(rhumb__section_plan *plan) {
+    const uint64_t chunk_bytes = plan->section->chunk_bytes;
     const uint64_t end_bytes = plan->checksum_count * chunk_bytes;
     plan->granule_bytes = chunk_bytes;
     while (end_bytes / plan->granule_bytes > GRANULE_COUNT_MAX) plan->granule_bytes *= 2;
-    /* A checksum covers the published rows, so a chunk with more of them gets a new one, even if it was not touched. */
-    const bool grows = plan->row_count > section->published_row_count;
-    const uint64_t old_bytes = section->published_row_count * section->row_stride_bytes;
+    plan->granule_count = rhumb__divide_up(end_bytes, plan->granule_bytes);
+    plan->granules = rhumb__alloc_zeroed(plan->granule_count, sizeof *plan->granules);
+    if (plan->granules == NULL) {
+        return rhumb__fail(RHUMB_E_NOMEM, "no memory for a list of %llu granules",
+                           (unsigned long long)plan->granule_count);
+    }
+    for (uint64_t i = 0; i < plan->granule_count; i++) {
+        examine_granule(plan, i * plan->granule_bytes, &plan->granules[i]);
+    }
+    return RHUMB_OK;
+}
+
+/* A mutable section that grows gets room for a 64th more, so that its last granule need not move each time. */
+static uint64_t room_bytes(const rhumb__section_plan *plan) {
+    const uint64_t have_bytes = plan->section->extents.bytes;
+    if (plan->checksum_count * plan->section->chunk_bytes <= have_bytes) return 0;
+    return have_bytes / 64 / plan->granule_bytes * plan->granule_bytes;
+}
+
+/* Takes blocks for granules that move. */
+static rhumb_status plan_moved(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t begin, uint64_t end) {
+    uint64_t offset = 0;
+    rhumb_status status = take_blocks(p, plan, begin, end - begin, &offset);
+    if (status == RHUMB_OK) status = rhumb__extent_list_append(&plan->extents, offset, end - begin);
+    return status == RHUMB_OK ? note_moved(plan, begin, end) : status;
+}
+
+/* Keeps the granules that stay, and the room after the last one; takes blocks for each run of those that move. */
+static rhumb_status plan_mutable(rhumb__publisher *p, rhumb__section_plan *plan) {
+    rhumb_status status = RHUMB_OK;
+    const uint64_t granule_bytes = plan->granule_bytes;
+    const uint64_t have_bytes = plan->section->extents.bytes;
+    const uint64_t end_bytes = plan->granule_count * granule_bytes;
     uint64_t begin = 0;
     while (begin < end_bytes) {
         /* Extend [begin, end) over all granules that move, or stay, like the first. */
-        bool moves = false;
-        uint64_t end = begin;
-        while (end < end_bytes) {
-            const uint64_t granule_end = rhumb__min_u64(end + plan->granule_bytes, end_bytes);
-            const bool granule_moves = granule_end > section->extents.bytes || (grows && granule_end > old_bytes) ||
-                                       !rhumb__extent_list_is_contiguous(&section->extents, end, granule_end - end) ||
-                                       granule_is_dirty(section, end, granule_end);
-            if (end == begin) moves = granule_moves;
-            if (granule_moves != moves) break;
-            end = granule_end;
+        const bool moves = rhumb__publish_granule(plan, begin)->action == RHUMB__GRANULE_MOVES;
+        uint64_t end = begin + granule_bytes;
+        while (end < end_bytes && (rhumb__publish_granule(plan, end)->action == RHUMB__GRANULE_MOVES) == moves) {
+            end += granule_bytes;
         }
-        rhumb_status status;
         if (moves) {
-            uint64_t offset = 0;
-            status = take_blocks(p, plan, begin, end - begin, &offset);
-            if (status == RHUMB_OK) status = rhumb__extent_list_append(&plan->extents, offset, end - begin);
-            if (status == RHUMB_OK) status = note_moved(plan, begin, end);
+            RHUMB_TRY(plan_moved(p, plan, begin, end < end_bytes ? end : end + room_bytes(plan)));
         } else {
-            status = keep_or_pull_down(p, plan, begin, end, plan->granule_bytes);
+            RHUMB_TRY(keep_or_pull_down(p, plan, begin, rhumb__min_u64(end, have_bytes), granule_bytes));
         }
-        if (status != RHUMB_OK) return status;
         begin = end;
     }
-    return RHUMB_OK;
+    if (plan->extents.bytes < have_bytes) {
+        RHUMB_TRY(keep_or_pull_down(p, plan, plan->extents.bytes, have_bytes, RHUMB__BLOCK_BYTES));
+    }
+done:
+    return status;
 }
 
 static rhumb_status plan_section(rhumb__publisher *p, uint32_t index) {
@@ -187,6 +250,12 @@ static rhumb_status plan_section(rhumb__publisher *p, uint32_t index) {
     if (section->checksum_count > 0) {
         memcpy(plan->checksums, section->checksums, section->checksum_count * sizeof *plan->checksums);
     }
+    return section->spec.kind == RHUMB__SECTION_MUTABLE ? examine_mutable(plan) : RHUMB_OK;
+}
+
+static rhumb_status plan_blocks(rhumb__publisher *p, rhumb__section_plan *plan) {
+    const rhumb__section *section = plan->section;
+    if (plan->checksum_count == 0) return RHUMB_OK;
     const rhumb_status status =
         section->spec.kind == RHUMB__SECTION_APPEND ? plan_append(p, plan) : plan_mutable(p, plan);
     RHUMB_ASSERT_DEBUG(status != RHUMB_OK || plan->extents.bytes >= plan->row_count * section->row_stride_bytes);
@@ -218,11 +287,24 @@ static uint64_t packed_end(const rhumb__publisher *p) {
     return bytes;
 }
 
+/* Memory for one chunk of any mutable section. */
+static rhumb_status take_raw(rhumb__publisher *p) {
+    uint64_t bytes = RHUMB__BLOCK_BYTES;
+    for (uint32_t i = 0; i < p->section_count; i++) bytes = rhumb__max_u64(bytes, p->sections[i]->chunk_bytes);
+    rhumb__free(p->raw);
+    p->raw = rhumb__alloc_aligned(bytes, 1, 4096);
+    if (p->raw != NULL) return RHUMB_OK;
+    return rhumb__fail(RHUMB_E_NOMEM, "no memory for a chunk of %llu bytes", (unsigned long long)bytes);
+}
+
 rhumb_status rhumb__publish_plan(rhumb__publisher *p) {
     rhumb_status status = RHUMB_OK;
     rhumb__mutex_assert_held(&p->store->publish_lock);
     p->pull_down_bytes = packed_end(p);
     for (uint32_t i = 0; i < p->section_count; i++) RHUMB_TRY(plan_section(p, i));
+    if (!p->ahead) RHUMB_TRY(rhumb__publish_patches_choose(p));
+    for (uint32_t i = 0; i < p->section_count; i++) RHUMB_TRY(plan_blocks(p, &p->plans[i]));
+    if (!p->ahead) RHUMB_TRY(take_raw(p));
     status = allocate_taken(p);
 done:
     return status;

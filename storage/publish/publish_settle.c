@@ -46,7 +46,7 @@ static bool map_around_dirty(const rhumb__publisher *p, const rhumb__section_pla
     if (rhumb__bus_guard_add(copy, bytes, true, &io->bus_flag, &guard) != RHUMB_OK) goto done;
     if (rhumb__io_map(io, copy, bytes, run.file_offset, RHUMB__IO_MAP_PRIVATE) != RHUMB_OK) goto done;
     for (uint64_t offset = begin; offset < end; offset += section->chunk_bytes) {
-        if (!section->chunks[offset / section->chunk_bytes].dirty) continue;
+        if (rhumb__unit_set_is_empty(&section->chunks[offset / section->chunk_bytes].dirty)) continue;
         memcpy(copy + (offset - begin), section->base + offset, section->chunk_bytes);
     }
     rhumb__residency_advise(p->store, copy, bytes);
@@ -66,7 +66,7 @@ static bool settle_granule(rhumb__publisher *p, const rhumb__section_plan *plan,
     for (uint64_t offset = begin; offset < end; offset += chunk_bytes) {
         rhumb__chunk_state *chunk = &section->chunks[offset / chunk_bytes];
         rhumb__section_lock_chunk(section, chunk);
-        all_clean = all_clean && !chunk->dirty;
+        all_clean = all_clean && rhumb__unit_set_is_empty(&chunk->dirty);
     }
     const bool settled = all_clean ? map_run(p, plan, begin, end - begin) : map_around_dirty(p, plan, begin, end);
     for (uint64_t offset = begin; offset < end; offset += chunk_bytes) {
@@ -103,6 +103,29 @@ static void settle_append(rhumb__publisher *p, rhumb__section_plan *plan) {
     }
 }
 
+/* Maps the chunks of granules that stay whose private memory is not needed any more: those whose patches have been
+ * written in place, and those that have been filled with rows. */
+static void settle_patched(const rhumb__publisher *p, const rhumb__section_plan *plan) {
+    const rhumb__section *section = plan->section;
+    const uint64_t chunk_bytes = section->chunk_bytes;
+    const uint64_t old_bytes = section->published_row_count * section->row_stride_bytes;
+    const uint64_t new_bytes = plan->row_count * section->row_stride_bytes;
+    for (uint64_t i = 0; i < plan->checksum_count; i++) {
+        const uint64_t end = (i + 1) * chunk_bytes;
+        if (rhumb__publish_granule(plan, i * chunk_bytes)->action == RHUMB__GRANULE_MOVES) continue;
+        const bool had_patches = section->patched != NULL && i < section->checksum_count &&
+                                 !rhumb__unit_set_is_empty(&section->patched[i]);
+        if (!had_patches && (end <= old_bytes || end > new_bytes)) continue;
+        if (plan->patched != NULL && !rhumb__unit_set_is_empty(&plan->patched[i])) continue;
+        /* The bytes of the file after the last row are anything. */
+        if (end > new_bytes) continue;
+        rhumb__chunk_state *chunk = &section->chunks[i];
+        rhumb__section_lock_chunk(section, chunk);
+        if (rhumb__unit_set_is_empty(&chunk->dirty)) (void)map_run(p, plan, i * chunk_bytes, chunk_bytes);
+        rhumb__mutex_unlock(&chunk->lock);
+    }
+}
+
 static void settle_section(rhumb__publisher *p, rhumb__section_plan *plan) {
     rhumb__section *section = plan->section;
     if (rhumb__publish_skips(p, section)) return;
@@ -111,12 +134,15 @@ static void settle_section(rhumb__publisher *p, rhumb__section_plan *plan) {
     if (section->spec.kind == RHUMB__SECTION_APPEND) {
         settle_append(p, plan);
     } else {
+        /* Room for growth is not mapped. */
+        const uint64_t chunks_end = plan->checksum_count * section->chunk_bytes;
+        settle_patched(p, plan);
         for (uint32_t i = 0; i < plan->moved.count; i++) {
             const uint64_t end = plan->moved.items[i].end;
             for (uint64_t begin = plan->moved.items[i].begin; begin < end;) {
                 const uint64_t granule_end = rhumb__min_u64(begin + plan->granule_bytes, end);
                 /* Blocks that memory still depends on are not retired; the next open finds them. */
-                if (settle_granule(p, plan, begin, granule_end)) {
+                if (begin >= chunks_end || settle_granule(p, plan, begin, rhumb__min_u64(granule_end, chunks_end))) {
                     retire_range(p, &section->extents, begin, granule_end);
                 }
                 begin = granule_end;
@@ -129,6 +155,11 @@ static void settle_section(rhumb__publisher *p, rhumb__section_plan *plan) {
     rhumb__free(section->checksums);
     section->checksums = plan->checksums;
     plan->checksums = NULL;
+    if (!p->ahead) {
+        rhumb__free(section->patched);
+        section->patched = plan->patched;
+        plan->patched = NULL;
+    }
     section->checksum_count = plan->checksum_count;
     section->published_row_count = plan->row_count;
 }

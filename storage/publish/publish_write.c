@@ -27,8 +27,7 @@
 /* How soon a hurry is noticed. */
 #define WAIT_STEP_NS UINT64_C(10000000)
 
-/* Waits until the bytes written so far are no more than the rate allows for the time since the first. */
-static void keep_to_rate(const rhumb__publisher *p) {
+void rhumb__publish_keep_to_rate(const rhumb__publisher *p) {
     const rhumb__publication *publication = p->publication;
     if (publication->bytes_per_second == 0 || p->unpaced) return;
     const uint64_t due_ns = (uint64_t)((double)p->written_bytes / (double)publication->bytes_per_second * 1e9);
@@ -42,10 +41,8 @@ static void keep_to_rate(const rhumb__publisher *p) {
     }
 }
 
-/* Writes `bytes` of memory to the blocks that the new extents assign to them. The memory must stay unchanged until the
- * next drain. */
-static rhumb_status write_range(rhumb__publisher *p, const rhumb__section_plan *plan, const uint8_t *memory,
-                                uint64_t section_offset, uint64_t bytes) {
+rhumb_status rhumb__publish_write_range(rhumb__publisher *p, const rhumb__section_plan *plan, const uint8_t *memory,
+                                        uint64_t section_offset, uint64_t bytes) {
     const uint64_t write_bytes_max = p->publication->bytes_per_second == 0 ? WRITE_BYTES_MAX : RATED_WRITE_BYTES_MAX;
     RHUMB_ASSERT_DEBUG(section_offset + bytes <= plan->extents.bytes);
     while (bytes > 0) {
@@ -54,7 +51,7 @@ static rhumb_status write_range(rhumb__publisher *p, const rhumb__section_plan *
         rhumb_status status = rhumb__io_write(p->store->io, memory, run.bytes, run.file_offset);
         if (status != RHUMB_OK) return status;
         p->written_bytes += run.bytes;
-        keep_to_rate(p);
+        rhumb__publish_keep_to_rate(p);
         memory += run.bytes;
         section_offset += run.bytes;
         bytes -= run.bytes;
@@ -70,7 +67,7 @@ static rhumb_status write_append(rhumb__publisher *p, rhumb__section_plan *plan)
     for (uint32_t i = 0; i < plan->moved.count; i++) {
         const uint64_t begin = plan->moved.items[i].begin;
         const uint64_t end = rhumb__min_u64(plan->moved.items[i].end, old_bytes);
-        rhumb_status status = begin < end ? write_range(p, plan, section->base + begin, begin, end - begin) : RHUMB_OK;
+        rhumb_status status = begin < end ? rhumb__publish_write_range(p, plan, section->base + begin, begin, end - begin) : RHUMB_OK;
         if (status != RHUMB_OK) return status;
     }
     if (new_bytes == old_bytes) return RHUMB_OK;
@@ -82,11 +79,11 @@ static rhumb_status write_append(rhumb__publisher *p, rhumb__section_plan *plan)
         const uint64_t end = rhumb__min_u64((i + 1) * section->chunk_bytes, new_bytes);
         plan->checksums[i] = rhumb__crc32c(plan->checksums[i], section->base + begin, end - begin);
     }
-    return write_range(p, plan, section->base + old_bytes, old_bytes, new_bytes - old_bytes);
+    return rhumb__publish_write_range(p, plan, section->base + old_bytes, old_bytes, new_bytes - old_bytes);
 }
 
-/* Takes room for some chunks from the pool; waits for the writes in flight when the pool is used up. */
-static rhumb_status pool_take(rhumb__publisher *p, uint64_t bytes, uint8_t **buffer_out) {
+/* Waits for the writes in flight when the pool is used up. */
+rhumb_status rhumb__publish_pool_take(rhumb__publisher *p, uint64_t bytes, uint8_t **buffer_out) {
     rhumb_status status = RHUMB_OK;
     if (p->pool_bytes < bytes) {
         RHUMB_TRY(rhumb__io_drain(p->store->io));
@@ -112,28 +109,46 @@ done:
     return status;
 }
 
-/* Copies one chunk under its lock, passes it to the filter, and notes its checksum. */
-static void copy_chunk(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t offset, uint8_t *copy) {
+/* Adds the units in which the copies differ to `set`. */
+static void add_different(const rhumb__section *section, const uint8_t *a, const uint8_t *b, rhumb__unit_set *set) {
+    const uint64_t unit_bytes = section->unit_bytes;
+    for (uint32_t i = 0; i < RHUMB__PATCH_UNIT_COUNT; i++) {
+        if (memcmp(a + i * unit_bytes, b + i * unit_bytes, unit_bytes) != 0) rhumb__bit_set(set->words, i);
+    }
+}
+
+void rhumb__publish_copy_chunk(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t offset, uint8_t *copy,
+                               rhumb__unit_set *changed_out) {
     const rhumb__section *section = plan->section;
     const uint64_t bytes = section->chunk_bytes;
     const uint64_t index = offset / bytes;
     RHUMB_ASSERT_DEBUG(offset % bytes == 0 && index < plan->checksum_count);
     rhumb__chunk_state *chunk = &section->chunks[index];
+    rhumb__unit_set different = {{0}};
     rhumb__section_lock_chunk(section, chunk);
     memcpy(copy, section->base + offset, bytes);
-    chunk->dirty = false;
+    memcpy(p->raw, copy, bytes);
+    *changed_out = chunk->dirty;
+    chunk->dirty = (rhumb__unit_set){{0}};
     rhumb__mutex_unlock(&chunk->lock);
     const uint64_t first_row = index * section->chunk_row_count;
-    if (p->publication->filter != NULL &&
-        p->publication->filter(p->publication->context, section, first_row, copy, section->chunk_row_count)) {
-        rhumb__section_lock_chunk(section, chunk);
-        chunk->dirty = true;
-        rhumb__mutex_unlock(&chunk->lock);
-    }
+    const bool filtered =
+        p->publication->filter != NULL && p->publication->filter(p->publication->context, section, first_row,
+                                                                 copy, section->chunk_row_count);
     /* The checksum covers only published rows, as in append-only sections; the copy has zeros after them. */
     const uint64_t published_bytes = plan->row_count * section->row_stride_bytes;
     const uint64_t used_bytes = rhumb__min_u64(bytes, published_bytes - offset);
     memset(copy + used_bytes, 0, bytes - used_bytes);
+    /* A unit that is not as memory has it waits for the next version. */
+    if (filtered || used_bytes < bytes) add_different(section, copy, p->raw, &different);
+    if (!rhumb__unit_set_is_empty(&different)) {
+        rhumb__section_lock_chunk(section, chunk);
+        for (uint32_t i = 0; i < RHUMB__PATCH_UNIT_COUNT / 64; i++) {
+            chunk->dirty.words[i] |= different.words[i];
+            changed_out->words[i] |= different.words[i];
+        }
+        rhumb__mutex_unlock(&chunk->lock);
+    }
     plan->checksums[index] = rhumb__crc32c(0, copy, used_bytes);
 }
 
@@ -146,10 +161,13 @@ static rhumb_status write_mutable_run(rhumb__publisher *p, rhumb__section_plan *
         uint64_t span_bytes = rhumb__round_down(boundary - begin, RHUMB__BLOCK_BYTES) / chunk_bytes * chunk_bytes;
         span_bytes = rhumb__min_u64(rhumb__max_u64(span_bytes, chunk_bytes), end - begin);
         uint8_t *copy = NULL;
-        rhumb_status status = pool_take(p, span_bytes, &copy);
+        rhumb_status status = rhumb__publish_pool_take(p, span_bytes, &copy);
         if (status != RHUMB_OK) return status;
-        for (uint64_t done = 0; done < span_bytes; done += chunk_bytes) copy_chunk(p, plan, begin + done, copy + done);
-        status = write_range(p, plan, copy, begin, span_bytes);
+        for (uint64_t done = 0; done < span_bytes; done += chunk_bytes) {
+            rhumb__unit_set changed;
+            rhumb__publish_copy_chunk(p, plan, begin + done, copy + done, &changed);
+        }
+        status = rhumb__publish_write_range(p, plan, copy, begin, span_bytes);
         if (status != RHUMB_OK) return status;
         begin += span_bytes;
     }
@@ -159,8 +177,10 @@ static rhumb_status write_mutable_run(rhumb__publisher *p, rhumb__section_plan *
 static rhumb_status write_section(rhumb__publisher *p, rhumb__section_plan *plan) {
     if (plan->checksum_count == 0) return RHUMB_OK;
     if (plan->section->spec.kind == RHUMB__SECTION_APPEND) return write_append(p, plan);
+    const uint64_t end = plan->checksum_count * plan->section->chunk_bytes; /* what comes after is room for growth */
     for (uint32_t i = 0; i < plan->moved.count; i++) {
-        rhumb_status status = write_mutable_run(p, plan, plan->moved.items[i].begin, plan->moved.items[i].end);
+        const rhumb__range range = plan->moved.items[i];
+        rhumb_status status = write_mutable_run(p, plan, range.begin, rhumb__min_u64(range.end, end));
         if (status != RHUMB_OK) return status;
     }
     return RHUMB_OK;
@@ -168,7 +188,9 @@ static rhumb_status write_section(rhumb__publisher *p, rhumb__section_plan *plan
 
 rhumb_status rhumb__publish_write(rhumb__publisher *p) {
     rhumb_status status = RHUMB_OK;
+    /* First, so that little can have changed since the plan was made. */
     p->unpaced = true;
+    if (!p->ahead) RHUMB_TRY(rhumb__publish_patches_copy(p));
     for (uint32_t i = 0; i < p->section_count; i++) {
         if (p->sections[i]->spec.copied_first) RHUMB_TRY(write_section(p, &p->plans[i]));
     }
@@ -177,6 +199,7 @@ rhumb_status rhumb__publish_write(rhumb__publisher *p) {
     for (uint32_t i = 0; i < p->section_count; i++) {
         if (!p->sections[i]->spec.copied_first) RHUMB_TRY(write_section(p, &p->plans[i]));
     }
+    if (!p->ahead) RHUMB_TRY(rhumb__publish_patches_write(p));
 done:
     return status;
 }

@@ -149,7 +149,7 @@ const uint32_t *probe_list_row(rhumb__graph *graph, uint32_t row, uint32_t *plac
 }
 
 bool probe_list_is_dirty(rhumb__graph *graph, uint32_t row) {
-    return rhumb__section_chunk(&graph->sections[RHUMB__SECTION_LISTS0], row)->dirty;
+    return !rhumb__unit_set_is_empty(&rhumb__section_chunk(&graph->sections[RHUMB__SECTION_LISTS0], row)->dirty);
 }
 
 uint64_t probe_key(const rhumb__graph *graph, uint32_t slot) { return rhumb__graph_key(graph, slot); }

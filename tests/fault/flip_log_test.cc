@@ -514,6 +514,7 @@ class FlipIndexWithLog : public FlipLog {
     template <typename Check> void flip_each(uint64_t begin, uint64_t end, uint64_t step, const Check &check) {
         FileImage damaged = moment_->index;
         for (uint64_t offset = begin; offset < end; offset += full_run() ? 1 : step) {
+            if (damaged.is_replaced(offset)) continue;
             const uint32_t bit = static_cast<uint32_t>(random_() % 8);
             damaged.bytes()[offset] ^= static_cast<uint8_t>(1u << bit);
             ASSERT_TRUE(damaged.save(path_));

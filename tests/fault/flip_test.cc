@@ -50,6 +50,7 @@ class Flip : public DamagedFile {
     // Flips one bit of each of these bytes in turn, or all eight, and calls `check` while it is flipped.
     template <typename Check> void flip_each(uint64_t begin, uint64_t end, uint64_t step, const Check &check) {
         for (uint64_t offset = begin; offset < end; offset += step) {
+            if (sound_.is_replaced(offset)) continue;
             const uint32_t chosen = static_cast<uint32_t>(random_() % 8);
             for (uint32_t bit = 0; bit < 8; bit++) {
                 if (!full_run() && bit != chosen) continue;
@@ -164,6 +165,9 @@ TEST_F(Flip, BytesThatNoVersionUsesDoNotMatter) {
     const rhumb__superblock superblock = sound_.superblock(sound_.newest_slot());
     used.push_back({superblock.directory_offset, superblock.directory_bytes});
     for (uint32_t i = 0; i < 4; i++) used.push_back({FileImage::superblock_offset(i / 2, i % 2), 4096});
+    for (const FileImage::Patch &patch : sound_.patches()) {
+        used.push_back({patch.file_offset - sizeof(rhumb__patch_header), patch.bytes + sizeof(rhumb__patch_header)});
+    }
     for (uint64_t i = 0; i < iteration_count(60);) {
         const uint64_t offset = random_() % sound_.bytes().size();
         const bool is_used = std::any_of(used.begin(), used.end(), [&](const rhumb__extent &range) {

@@ -94,6 +94,7 @@ class Section:
          self.extent_first, self.extent_count, self.checksum_first, _) = record
         self.data = data
         self.extents = extents
+        self.patches = {}  # by chunk: (offset in the section, bytes), later ones over earlier ones
 
     def published_bytes(self):
         return self.stride * self.row_count
@@ -102,6 +103,24 @@ class Section:
         return -(-self.published_bytes() // self.chunk_bytes)
 
     def read(self, begin, length):
+        rows = bytearray(self.read_extents(begin, length))
+        chunks = range(begin // self.chunk_bytes, (begin + length - 1) // self.chunk_bytes + 1) if self.patches else ()
+        for offset, replaced in (patch for chunk in chunks for patch in self.patches.get(chunk, ())):
+            first, last = max(offset, begin), min(offset + len(replaced), begin + length)
+            if first < last:
+                rows[first - begin:last - begin] = replaced[first - offset:last - offset]
+        return bytes(rows)
+
+    def add_patch(self, offset, replaced):
+        unit = self.chunk_bytes // 512
+        chunk = offset // self.chunk_bytes
+        demand(self.kind == 2, "a patch of an append-only section")
+        demand(len(replaced) > 0 and len(replaced) % unit == 0 and offset % unit == 0, "a patch is not in units")
+        demand(offset + len(replaced) - unit < self.published_bytes(), "a patch without rows")
+        demand((offset + len(replaced) - 1) // self.chunk_bytes == chunk, "a patch in two chunks")
+        self.patches.setdefault(chunk, []).append((offset, replaced))
+
+    def read_extents(self, begin, length):
         pieces = []
         for file_offset, size in self.extents:
             if length == 0:
@@ -178,13 +197,13 @@ class Index:
     def read_directory(self):
         root = self.data[self.directory_offset:self.directory_offset + self.root_bytes]
         demand(crc32c(root) == self.root_crc, "directory checksum")
-        (magic, section_count, extent_count, checksum_crc, checksum_count, epoch, kept_count,
-         *reserved) = struct.unpack_from("<4sIIIQQIIQQII", root, 0)
+        (magic, section_count, extent_count, checksum_crc, checksum_count, epoch, kept_count, reserved,
+         *patches) = struct.unpack_from("<4sIIIQQIIQQII", root, 0)
         demand(magic == b"RDIR" and epoch == self.epoch, "directory header")
         demand(section_count <= 64 and extent_count <= 1 << 20, "directory counts")
         kept_at = 64 + 64 * section_count + 16 * extent_count
         demand(kept_count <= 1024 and self.root_bytes == kept_at + 32 * kept_count, "length of the root")
-        demand(not any(reserved), "reserved bytes are zero in this version")
+        demand(reserved == 0, "reserved bytes are zero in this version")
         kept = [struct.unpack_from("<QQQII", root, kept_at + 32 * i) for i in range(kept_count)]
         epochs = [0] + [record[0] for record in kept]
         demand(all(a < b for a, b in zip(epochs, epochs[1:])) and epochs[-1] <= max(epoch - 2, 0), "kept versions")
@@ -209,9 +228,28 @@ class Index:
             next_checksum += section.chunk_count()
             used += extents
         demand(next_extent == extent_count and next_checksum == checksum_count, "unused entries of the directory")
+        used += self.read_patches(*patches)
         used.sort()
         for (begin, size), (after, _) in zip(used, used[1:]):
             demand(begin + size <= after, "overlapping extents")
+
+    def read_patches(self, offset, size, crc, count):
+        """Gives the sections their patches; returns the blocks that these occupy."""
+        if size == 0 and count == 0:
+            return []
+        demand(offset >= 131072 and offset % self.BLOCK == 0 and 0 < size <= 16 << 20, "place of the patches")
+        demand(offset + size <= self.file_bytes, "the patches are outside the file")
+        area = self.data[offset:offset + size]
+        demand(crc32c(area) == crc, "checksum of the patches")
+        at = 0
+        for _ in range(count):
+            demand(at + 16 <= size, "a patch outside the patches")
+            section_id, length, section_offset = struct.unpack_from("<IIQ", area, at)
+            demand(section_id in self.sections and at + 16 + length <= size, "a patch of section %d" % section_id)
+            self.sections[section_id].add_patch(section_offset, area[at + 16:at + 16 + length])
+            at += 16 + length
+        demand(at == size, "something after the patches")
+        return [(offset, -(-size // self.BLOCK) * self.BLOCK)]
 
     def check_section(self, section, next_checksum):
         demand(section.kind in (1, 2), "kind")

@@ -31,7 +31,7 @@ class ChunkCheck : public ::testing::Test {
             const uint64_t bytes = std::min(kBlock, kPublishedBytes - i * kBlock);
             checksums_.push_back(rhumb__crc32c(0, &bytes_[i * kBlock], bytes));
         }
-        source_ = {io_, &extents_, 3, kBlock, kPublishedBytes, checksums_.data(), nullptr};
+        source_ = {io_, &extents_, 3, kBlock, kPublishedBytes, checksums_.data(), nullptr, nullptr};
     }
     void TearDown() override {
         rhumb__extent_list_clear(&extents_);

@@ -29,7 +29,7 @@ class StoreKept : public ::testing::Test {
         EXPECT_TRUE(is_whole(writer_));
     }
 
-    void publish_many(int count, uint64_t change_count = 200) {
+    void publish_many(int count, uint64_t change_count = 4000) {
         for (int i = 0; i < count; i++) {
             ASSERT_NO_FATAL_FAILURE(model_.change(writer_, 0, change_count));
             ASSERT_EQ(model_.publish(writer_), RHUMB_OK) << rhumb__error_last()->message;
@@ -95,7 +95,7 @@ TEST_F(StoreKept, ManyReadersKeepAsManyVersions) {
     std::vector<std::pair<Handle, Rows>> readers;
     std::mt19937_64 &random = model_.random();
     for (int i = 0; i < 150; i++) {
-        ASSERT_NO_FATAL_FAILURE(publish_many(1 + random() % 3, 1 + random() % 300));
+        ASSERT_NO_FATAL_FAILURE(publish_many(1 + random() % 3, 1 + random() % 3000));
         if (random() % 3 == 0) readers.emplace_back(open_reader(), model_.rows());
         while (readers.size() > 8 || (!readers.empty() && random() % 4 == 0)) {
             readers.erase(readers.begin() + static_cast<long>(random() % readers.size()));

@@ -25,7 +25,7 @@ TEST_F(StoreMapping, ChunksThatChangeDuringAPublicationTakeNoMappingsOfTheirOwn)
     const uint64_t chunk_count = rhumb_test::kSanitized ? 300 : 3000; // of 64 KiB, 4 rows each
     const std::vector<store_harness_spec> specs = {{1, true, 1, false, 16384, 1 << 20},
                                                    {2, true, 1, false, 4096, 1 << 20}};
-    const std::vector<uint64_t> counts = {4 * chunk_count, 1};
+    const std::vector<uint64_t> counts = {4 * chunk_count, 16};
     Handle writer = create(backend_, path_, specs);
     std::vector<uint8_t> row(16384);
     for (uint32_t i = 0; i < 2; i++) ASSERT_EQ(store_harness_ensure(writer, i, counts[i]), RHUMB_OK);
@@ -47,7 +47,7 @@ TEST_F(StoreMapping, ChunksThatChangeDuringAPublicationTakeNoMappingsOfTheirOwn)
     const uint64_t before = rhumb__process_mapping_count();
     for (; generation < 5; generation++) {
         for (uint64_t i = 0; i < counts[0]; i += 4) write_row(i, generation);
-        store_harness_write(writer, 1, 0, row.data());
+        for (uint64_t i = 0; i < 16; i++) store_harness_write(writer, 1, i, row.data()); // a whole chunk: no patches
         ASSERT_EQ(store_harness_publish(writer, counts.data(), nullptr, filter, &change, nullptr), RHUMB_OK);
         ASSERT_LE(rhumb__process_mapping_count(), before + 2048 + 64);
         EXPECT_EQ(store_harness_dirty_count(writer, 0), chunk_count / 2);

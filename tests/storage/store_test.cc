@@ -166,17 +166,15 @@ TEST_F(Store, OnlyWhatChangedIsWritten) {
     std::vector<uint8_t> row(64, 0xAB);
     store_harness_write(writer, 2, 5, row.data());
     EXPECT_EQ(store_harness_dirty_count(writer, 2), 1u);
-    uint64_t before = store_harness_extent_count(writer, 2);
-    const uint64_t bytes = written();
-    EXPECT_EQ(bytes, directory_bytes + RHUMB__BLOCK_BYTES + 16 * (store_harness_extent_count(writer, 2) - before));
+    EXPECT_EQ(written(), directory_bytes + sizeof(rhumb__patch_header) + 128) << "a unit of two rows, as a patch";
     EXPECT_EQ(store_harness_dirty_count(writer, 2), 0u);
 
-    before = written();
+    EXPECT_EQ(written(), directory_bytes);
     ASSERT_NO_FATAL_FAILURE(model.append(writer, 0, 3)); // 24 bytes after the published ones
-    EXPECT_EQ(written(), before + 24);
+    EXPECT_EQ(written(), directory_bytes + 24);
 }
 
-TEST_F(Store, AChunkOfSeveralBlocksIsWrittenCompletely) {
+TEST_F(Store, AChunkOfSeveralBlocksWithManyChangesIsWrittenCompletely) {
     Model model(3);
     Handle writer = create(backend_, path_);
     ASSERT_EQ(store_harness_chunk_bytes(writer, 3), 3u * RHUMB__BLOCK_BYTES);
@@ -184,8 +182,10 @@ TEST_F(Store, AChunkOfSeveralBlocksIsWrittenCompletely) {
     ASSERT_NO_FATAL_FAILURE(model.append(writer, 3, 5000));
     ASSERT_NO_FATAL_FAILURE(model.append(writer, 5, 3000));
     ASSERT_EQ(model.publish(writer), RHUMB_OK);
-    ASSERT_NO_FATAL_FAILURE(model.change(writer, 3, 1));
-    ASSERT_NO_FATAL_FAILURE(model.change(writer, 5, 1));
+    for (uint64_t row = 0; row < 200; row++) {
+        ASSERT_NO_FATAL_FAILURE(model.change_row(writer, 3, row));
+        ASSERT_NO_FATAL_FAILURE(model.change_row(writer, 5, row));
+    }
     uint64_t bytes = 0;
     ASSERT_EQ(model.publish(writer, &bytes), RHUMB_OK);
     EXPECT_GE(bytes, (3u + 49u) * RHUMB__BLOCK_BYTES);
@@ -432,7 +432,7 @@ TEST_F(Store, AWriterThatOpensLaterFreesTheBlocksOfThePreviousVersion) {
         EXPECT_TRUE(holds(writer, model.rows()));
         EXPECT_TRUE(is_whole(writer));
     }
-    EXPECT_EQ(used_bytes[true], used_bytes[false]);
+    EXPECT_LE(used_bytes[true], used_bytes[false]) << "one that goes on has kept room for more patches";
 }
 
 TEST_F(Store, AWriterThatOpensLaterSparesThePreviousVersion) {

@@ -118,7 +118,40 @@ std::vector<rhumb__extent> FileImage::extents(const rhumb__section_record &secti
     return found;
 }
 
+std::vector<FileImage::Patch> FileImage::patches() const {
+    std::vector<Patch> found;
+    const rhumb__directory_header header = directory_header();
+    if (header.patch_offset > bytes_.size() || header.patch_bytes > bytes_.size() - header.patch_offset) return found;
+    const uint64_t end = header.patch_offset + header.patch_bytes;
+    for (uint64_t at = header.patch_offset; end - at >= sizeof(rhumb__patch_header);) {
+        const auto patch = get<rhumb__patch_header>(at);
+        at += sizeof patch;
+        if (patch.bytes == 0 || patch.bytes > end - at) break;
+        found.push_back({patch.section_id, patch.section_offset, patch.bytes, at});
+        at += patch.bytes;
+    }
+    return found;
+}
+
+bool FileImage::is_replaced(uint64_t file_offset) const {
+    for (const Patch &patch : patches()) {
+        for (const rhumb__section_record &section : sections()) {
+            if (section.id != patch.section_id) continue;
+            const uint64_t begin = locate(extents(section), patch.section_offset);
+            if (file_offset >= begin && file_offset - begin < patch.bytes) return true;
+        }
+    }
+    return false;
+}
+
 uint64_t FileImage::locate(uint32_t section_id, uint64_t section_offset) const {
+    uint64_t place = UINT64_MAX;
+    for (const Patch &patch : patches()) {
+        const uint64_t within = section_offset - patch.section_offset;
+        if (patch.section_id != section_id || section_offset < patch.section_offset || within >= patch.bytes) continue;
+        place = patch.file_offset + within;
+    }
+    if (place != UINT64_MAX) return place;
     for (const rhumb__section_record &section : sections()) {
         if (section.id == section_id) return locate(extents(section), section_offset);
     }
@@ -158,6 +191,7 @@ void FileImage::mend_chunks() {
     const uint32_t slot = newest_slot();
     const rhumb__superblock superblock = this->superblock(slot);
     const uint64_t table = superblock.directory_offset + superblock.root_bytes;
+    const std::vector<Patch> patches = this->patches();
     for (const rhumb__section_record &section : sections()) {
         if (section.chunk_bytes < RHUMB__BLOCK_BYTES || section.chunk_bytes > (UINT32_C(16) << 20)) continue;
         // The bytes that the rows take according to the record, limited by the extents.
@@ -174,11 +208,21 @@ void FileImage::mend_chunks() {
                 if (place == UINT64_MAX) continue;
                 read(place, &chunk[k], std::min<size_t>(4096, chunk.size() - k));
             }
+            for (const Patch &patch : patches) {
+                if (patch.section_id != section.id || patch.section_offset < begin) continue;
+                if (patch.section_offset - begin >= chunk.size()) continue;
+                const uint64_t within = patch.section_offset - begin;
+                read(patch.file_offset, &chunk[within], std::min<uint64_t>(patch.bytes, chunk.size() - within));
+            }
             put(table + (section.checksum_first + i) * sizeof(uint32_t), rhumb__crc32c(0, chunk.data(), chunk.size()));
         }
     }
     const uint64_t directory = superblock.directory_offset;
     rhumb__directory_header header = directory_header();
+    if (header.patch_offset <= bytes_.size() && header.patch_bytes <= bytes_.size() - header.patch_offset) {
+        header.patch_crc = rhumb__crc32c(0, bytes_.data() + header.patch_offset, header.patch_bytes);
+        put(directory, header);
+    }
     if (table >= bytes_.size() || header.checksum_count > (bytes_.size() - table) / sizeof(uint32_t)) return;
     header.checksum_crc = rhumb__crc32c(0, bytes_.data() + table, header.checksum_count * sizeof(uint32_t));
     put(directory, header);

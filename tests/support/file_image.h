@@ -40,7 +40,18 @@ class FileImage {
     uint64_t section_record_offset(uint32_t index) const;
     uint64_t extent_offset(uint32_t index) const;
 
-    // The place in the file of a byte of a section, or UINT64_MAX.
+    struct Patch {
+        uint32_t section_id;
+        uint64_t section_offset;
+        uint64_t bytes;
+        uint64_t file_offset; // of its bytes, after its header
+    };
+    // The patches of the newest version, in their order; those up to the first that goes beyond their end.
+    std::vector<Patch> patches() const;
+    // Whether the byte at this place in the file belongs to a part of a section that a patch replaces.
+    bool is_replaced(uint64_t file_offset) const;
+
+    // The place in the file of a byte of a section, in its last patch if it has one, or UINT64_MAX.
     uint64_t locate(uint32_t section_id, uint64_t section_offset) const;
     uint64_t row_stride(uint32_t section_id) const; // 0 when there is no such section
     uint64_t row_count(uint32_t section_id) const;
@@ -53,7 +64,8 @@ class FileImage {
     }
     template <typename T> void put(uint64_t offset, const T &value) { write(offset, &value, sizeof value); }
 
-    // Corrects the checksums: of the chunks (with the table's own), of the root, of the four superblocks.
+    // Corrects the checksums: of the chunks and of the patches (with the table's own), of the root, of the four
+    // superblocks.
     void mend_chunks();
     void mend_root();
     void mend_superblocks();

@@ -114,11 +114,7 @@ class Repair : public ::testing::Test {
         return sound().directory_offset() + sound().superblock(sound().newest_slot()).root_bytes;
     }
     template <typename Edit> void edit_list(uint64_t slot, const Edit &edit) {
-        static const uint64_t first = sound().locate_row(RHUMB__SECTION_LISTS0, 0);
-        static const bool contiguous = sound().locate_row(RHUMB__SECTION_LISTS0, kCount - 1) ==
-                                       first + (kCount - 1) * sound().row_stride(RHUMB__SECTION_LISTS0);
-        const uint64_t row = contiguous ? first + slot * sound().row_stride(RHUMB__SECTION_LISTS0)
-                                        : sound().locate_row(RHUMB__SECTION_LISTS0, slot);
+        const uint64_t row = sound().locate_row(RHUMB__SECTION_LISTS0, slot);
         std::vector<uint32_t> list;
         for (uint32_t i = 0; i < kM0; i++) {
             const uint32_t neighbour = image_.get<uint32_t>(row + i * 4);

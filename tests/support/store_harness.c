@@ -68,6 +68,11 @@ rhumb_status store_harness_open(const rhumb__io_backend *backend, const char *pa
     return RHUMB_OK;
 }
 
+void store_harness_set_patch_limits(uint64_t bytes_max, uint64_t page_count_max) {
+    const rhumb__patch_limits limits = {bytes_max, page_count_max};
+    rhumb__store_set_patch_limits(bytes_max == 0 ? NULL : &limits);
+}
+
 void store_harness_close(store_harness *harness) {
     if (harness == NULL) return;
     rhumb__store_close(harness->store);
@@ -169,7 +174,7 @@ uint64_t store_harness_dirty_count(const store_harness *harness, uint32_t sectio
     const uint64_t row_count = atomic_load(&target->row_capacity);
     for (uint64_t row = 0; row < row_count; row += target->chunk_row_count) {
         rhumb__section_lock(target, row);
-        count += rhumb__section_chunk(target, row)->dirty;
+        count += !rhumb__unit_set_is_empty(&rhumb__section_chunk(target, row)->dirty);
         rhumb__section_unlock(target, row);
     }
     return count;

@@ -41,6 +41,9 @@ rhumb_status store_harness_open(const rhumb__io_backend *backend, const char *pa
                                 store_harness **harness_out) RHUMB_NODISCARD;
 void store_harness_close(store_harness *harness);
 
+/* Limits of patches for the stores opened from now on; 0, 0: the usual ones. */
+void store_harness_set_patch_limits(uint64_t bytes_max, uint64_t page_count_max);
+
 rhumb_status store_harness_ensure(store_harness *harness, uint32_t section, uint64_t row_count) RHUMB_NODISCARD;
 const uint8_t *store_harness_row(const store_harness *harness, uint32_t section, uint64_t row);
 

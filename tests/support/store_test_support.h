@@ -85,6 +85,8 @@ class Model {
     }
 
     // A random step of a store's life.
+    void change_row(store_harness *store, uint32_t section, uint64_t row) { store_row(store, section, row); }
+
     void step(store_harness *store) {
         for (uint32_t section = 0; section < specs_.size(); section++) {
             const uint64_t bytes = specs_[section].row_stride_bytes;

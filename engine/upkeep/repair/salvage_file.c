@@ -87,6 +87,7 @@ void rhumb__salvage_file_close(rhumb__salvage_file *file) {
     rhumb__io_close(file->io);
     rhumb__directory_free(file->directory);
     rhumb__free(file->checksums);
+    rhumb__patches_clear(&file->patches);
     rhumb__free(file->path);
     rhumb__free(file);
 }
@@ -109,6 +110,23 @@ static rhumb_status salvage_read_checksums(rhumb__salvage_file *file) {
     return RHUMB_OK;
 }
 
+/* A chunk's checksum is that of its patched rows: it tells which patches are damaged. */
+static rhumb_status salvage_read_patches(rhumb__salvage_file *file) {
+    char text[128];
+    bool damaged = false;
+    rhumb_error before;
+    rhumb__error_save(&before);
+    const rhumb_status status = rhumb__patches_salvage(file->io, file->directory, &file->patches, &damaged);
+    if (status != RHUMB_OK && !rhumb__frame_is_damage(status)) return status;
+    if (status == RHUMB_OK && !damaged) return RHUMB_OK;
+    snprintf(text, sizeof text, "the %llu bytes of patches at file offset %llu are damaged",
+             (unsigned long long)file->directory->patch_bytes, (unsigned long long)file->directory->patch_offset);
+    rhumb__chunk_tally_note(&file->damage, text);
+    if (status != RHUMB_OK) rhumb__patches_clear(&file->patches);
+    rhumb__error_restore(&before);
+    return RHUMB_OK;
+}
+
 rhumb_status rhumb__salvage_file_take(rhumb__salvage_file *file, uint32_t index) {
     rhumb_status status;
     RHUMB_ASSERT_DEBUG(index < file->versions.count);
@@ -116,11 +134,13 @@ rhumb_status rhumb__salvage_file_take(rhumb__salvage_file *file, uint32_t index)
     rhumb__free(file->checksums);
     file->directory = NULL;
     file->checksums = NULL;
+    rhumb__patches_clear(&file->patches);
     file->damage = (rhumb__chunk_tally){0};
     RHUMB_TRY(rhumb__frame_check(file->io, &file->versions, index));
     file->superblock = file->versions.items[index];
     RHUMB_TRY(rhumb__directory_read(file->io, &file->superblock, &file->directory));
-    status = salvage_read_checksums(file);
+    RHUMB_TRY(salvage_read_checksums(file));
+    status = salvage_read_patches(file);
 done:
     return status;
 }
@@ -148,6 +168,7 @@ rhumb_status rhumb__salvage_section_check(rhumb__salvage_file *file, const rhumb
         .section_id = record->id,
         .chunk_bytes = record->chunk_bytes,
         .published_bytes = record->row_count * record->row_stride_bytes,
+        .patches = &file->patches,
         .checksums = file->checksums_lost ? NULL : file->checksums + record->checksum_first,
         .progress = progress,
     };
@@ -182,6 +203,7 @@ rhumb_status rhumb__salvage_section_read(rhumb__salvage_file *file, const rhumb_
             const rhumb_status status =
                 rhumb__extent_list_read(&section->entry->extents, file->io, offset, part_bytes, out);
             if (status != RHUMB_OK) return status;
+            rhumb__patches_apply(&file->patches, section->entry->record.id, chunk, offset, part_bytes, out);
         }
         out += part_bytes;
         offset += part_bytes;

@@ -16,6 +16,7 @@
 #include "storage/frame/chunk_check.h"
 #include "storage/frame/directory.h"
 #include "storage/frame/frame_reader.h"
+#include "storage/frame/patches.h"
 #include "storage/io/io.h"
 
 typedef struct rhumb__salvage_file {
@@ -28,6 +29,7 @@ typedef struct rhumb__salvage_file {
     rhumb__directory *directory;
     uint32_t *checksums;       /* of all chunks; NULL when there are none, or when their table is damaged */
     bool checksums_lost;       /* the table is damaged: no chunk can be proved to be intact */
+    rhumb__patches patches;    /* of damaged ones, those that can be read */
     rhumb__chunk_tally damage; /* of the sections checked until now */
 } rhumb__salvage_file;
 
@@ -42,7 +44,7 @@ typedef struct rhumb__salvage_section {
  * RHUMB_E_NOTFOUND, RHUMB_E_LOCKED, RHUMB_E_IO, RHUMB_E_NOMEM, and what rhumb__frame_find returns. */
 rhumb_status rhumb__salvage_file_open(const char *path, rhumb__salvage_file **file_out) RHUMB_NODISCARD;
 
-/* Takes version number `index`: reads its directory and its table of checksums. RHUMB_E_VERSION when a newer library
+/* Takes version number `index`: reads its directory, its table of checksums and its patches. RHUMB_E_VERSION when a newer library
  * wrote it; RHUMB_E_CORRUPT, RHUMB_E_TRUNCATED or RHUMB_E_IO when its frame cannot be used; RHUMB_E_NOMEM. */
 rhumb_status rhumb__salvage_file_take(rhumb__salvage_file *file, uint32_t index) RHUMB_NODISCARD;
 
