@@ -46,6 +46,8 @@
     X(REMOVALS, "removals.lock", SINGLE)                                                                               \
     /* engine/build/carry.h: the list of operations to be carried over */                                              \
     X(CARRY, "carry.lock", SINGLE)                                                                                     \
+    /* api/lease.c: which graphs a lease holds */                                                                      \
+    X(LEASE, "lease.lock", SINGLE)                                                                                     \
     /* engine/build/writer.h: the statistics, and a graph's metadata */                                                \
     X(STATS, "stats_lock", SINGLE)                                                                                     \
     /* storage/store_stats.c: a copy of the store's numbers */                                                         \

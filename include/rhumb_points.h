@@ -37,13 +37,44 @@ RHUMB_API rhumb_status rhumb_index_get_vector(rhumb_index *index, uint64_t key, 
 /* Sets *vector to the vector of a key in the mapped file, without a copy.
  *
  * The vector is read-only. It stays valid and unchanged, even when the key is deleted or replaced, until the handle is
- * closed, refreshed to a newer checkpoint or compacted in place.
+ * closed, refreshed to a newer checkpoint or compacted in place; one from rhumb_lease_vector stays valid longer.
  *
  * Errors:
  *   RHUMB_E_NOTFOUND       the key is not in the index
  *   RHUMB_E_UNSUPPORTED    the handle was opened with graph_only
  */
 RHUMB_API rhumb_status rhumb_index_vector_view(rhumb_index *index, uint64_t key, const void **vector) RHUMB_NODISCARD;
+
+/* A claim on vectors in place: those that rhumb_lease_vector returns stay valid and unchanged until the lease is
+ * released, whatever happens to the handle, the key and the index: also after the key is deleted or replaced, the index
+ * compacted in place, the handle refreshed or closed.
+ *
+ * It delays nothing. What it keeps, apart from the handle's own memory, are mappings of the vectors that a compaction
+ * or a refresh has put others in the place of, and the blocks of the file that these lie in, by a pin like that of a
+ * reader; the space is free again some time after the release. A lease that is kept for long should now and then be
+ * replaced by a new one. Any number of threads may use a lease, and any number of leases may exist. In a forked child
+ * its vectors are not there; release is the only call that is allowed. */
+typedef struct rhumb_lease rhumb_lease;
+
+/* Begins a lease.
+ *
+ * Parameters:
+ *   lease_out    receives the lease; release it with rhumb_lease_release
+ */
+RHUMB_API rhumb_status rhumb_lease_take(rhumb_index *index, rhumb_lease **lease_out) RHUMB_NODISCARD;
+
+/* Sets *vector to the vector that a key has now, as rhumb_index_vector_view does, valid until the lease is released.
+ * Not to be called after the handle has been closed.
+ *
+ * Errors:
+ *   RHUMB_E_NOTFOUND       the key is not in the index
+ *   RHUMB_E_UNSUPPORTED    the handle was opened with graph_only
+ */
+RHUMB_API rhumb_status rhumb_lease_vector(rhumb_lease *lease, uint64_t key, const void **vector) RHUMB_NODISCARD;
+
+/* Releases a lease and its vectors, before or after the handle is closed. NULL is allowed. No other call on the lease
+ * may be running. */
+RHUMB_API void rhumb_lease_release(rhumb_lease *lease);
 
 /* Sets *level to the highest level that the node of a key is on.
  *

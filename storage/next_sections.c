@@ -28,7 +28,7 @@ rhumb_status rhumb__store_attach_next(rhumb__store *store, const rhumb__section_
     return RHUMB_OK;
 }
 
-void rhumb__store_switch_next(rhumb__store *store) {
+void rhumb__store_switch_next(rhumb__store *store, uint32_t kept_id) {
     rhumb__mutex_lock(&store->publish_lock);
     RHUMB_ASSERT(store->next_section_count == store->section_count);
     for (uint32_t i = 0; i < store->section_count; i++) {
@@ -41,7 +41,7 @@ void rhumb__store_switch_next(rhumb__store *store) {
                 break;
             }
         }
-        rhumb__section_destroy(section);
+        if (section->spec.id != kept_id) rhumb__section_destroy(section);
         store->sections[i] = store->next_sections[i];
     }
     store->next_section_count = 0;

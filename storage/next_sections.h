@@ -14,8 +14,9 @@ rhumb_status rhumb__store_attach_next(rhumb__store *store, const rhumb__section_
                                       rhumb__section *section) RHUMB_NODISCARD;
 
 /* Replaces the current sections by the next ones. The current ones are detached and unmapped: no thread may use them
- * any more. The newest version of the file stays as it is until the next publication. */
-void rhumb__store_switch_next(rhumb__store *store);
+ * any more. The one of `kept_id` (RHUMB__SECTION_KEPT_NONE: none) is detached only, and is the caller's to destroy. The
+ * newest version of the file stays as it is until the next publication. */
+void rhumb__store_switch_next(rhumb__store *store, uint32_t kept_id);
 
 /* Unmaps the next sections and makes their blocks free. Does nothing if there are none. */
 void rhumb__store_drop_next(rhumb__store *store);

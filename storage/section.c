@@ -100,6 +100,16 @@ rhumb_status rhumb__section_guard(rhumb__section *section, rhumb__io *io, uint64
     return rhumb__bus_guard_add(section->base, bytes, section->writable, &io->bus_flag, &section->guard);
 }
 
+void rhumb__section_guard_by(rhumb__section *section, rhumb__io *io) {
+    const uint64_t bytes = section->settled_bytes;
+    rhumb_error before;
+    rhumb__error_save(&before);
+    rhumb__bus_guard_remove(section->guard);
+    section->guard = NULL;
+    if (bytes > 0) (void)!rhumb__section_guard(section, io, bytes);
+    rhumb__error_restore(&before);
+}
+
 void rhumb__section_destroy(rhumb__section *section) {
     rhumb__bus_guard_remove(section->guard);
     rhumb__address_range_drop(&section->memory);

@@ -95,6 +95,10 @@ rhumb_status rhumb__section_map(rhumb__section *section, rhumb__io *io, const rh
  * may have been guarded before. RHUMB_E_NOMEM. */
 rhumb_status rhumb__section_guard(rhumb__section *section, rhumb__io *io, uint64_t bytes) RHUMB_NODISCARD;
 
+/* Of a section that outlives the file handle it was mapped by: the guard of its mapping is another handle's. Without
+ * memory there is no guard. */
+void rhumb__section_guard_by(rhumb__section *section, rhumb__io *io);
+
 /* Unmaps and releases everything. */
 void rhumb__section_destroy(rhumb__section *section);
 

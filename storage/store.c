@@ -484,6 +484,53 @@ void rhumb__store_close(rhumb__store *store) {
     rhumb__free(store);
 }
 
+rhumb__io *rhumb__store_close_keeping(rhumb__store *store, uint32_t kept_id, bool published) {
+    bool pinned = false;
+    rhumb__io *io = store->io;
+    rhumb_error before;
+    rhumb__error_save(&before);
+    RHUMB_ASSERT_DEBUG(store->writable);
+    /* In this order: the next writer sees the pin before it can take the lock. */
+    if (published && rhumb__version_pin(io, store->superblock.epoch, &pinned) == RHUMB_OK && pinned) {
+        (void)!rhumb__writer_lock_release(io);
+    }
+    rhumb__error_restore(&before);
+    for (uint32_t i = 0; i < store->section_count; i++) {
+        if (store->sections[i]->spec.id != kept_id) rhumb__section_destroy(store->sections[i]);
+    }
+    store->section_count = 0;
+    store->io = NULL;
+    rhumb__store_close(store);
+    return io;
+}
+
+rhumb_status rhumb__store_pin_version(rhumb__store *reader, uint64_t epoch) {
+    bool pinned = false;
+    const rhumb_status status = rhumb__version_pin(reader->io, epoch, &pinned);
+    if (status != RHUMB_OK || pinned) return status;
+    return rhumb__fail_at(RHUMB_E_IO, reader->path, RHUMB_OFFSET_NONE, "version %llu cannot be pinned",
+                          (unsigned long long)epoch);
+}
+
+/* A pin that cannot be removed goes with the handle. */
+static void unpin(rhumb__io *io, uint64_t epoch) {
+    rhumb_error before;
+    rhumb__error_save(&before);
+    (void)!rhumb__version_unpin(io, epoch);
+    rhumb__error_restore(&before);
+}
+
+void rhumb__store_unpin_version(rhumb__store *reader, uint64_t epoch) {
+    if (epoch != reader->superblock.epoch) unpin(reader->io, epoch);
+}
+
+rhumb__io *rhumb__store_take_io(rhumb__store *reader, uint64_t epoch) {
+    rhumb__io *io = reader->io;
+    if (epoch != reader->superblock.epoch) unpin(io, reader->superblock.epoch);
+    reader->io = NULL;
+    return io;
+}
+
 void rhumb__store_abandon(rhumb__store *store) {
     rhumb_error cause;
     rhumb__error_save(&cause);

@@ -128,8 +128,8 @@ typedef struct rhumb__store_creation {
     bool log_may_exist; /* otherwise a log of that name makes the first publication fail with RHUMB_E_EXISTS */
 } rhumb__store_creation;
 
-/* Creates the file under its working name and takes the writer's lock. It gets its name with the first publication, which
- * fails with RHUMB_E_EXISTS if there is a file of that name by then. What rhumb__new_place_open returns,
+/* Creates the file under its working name and takes the writer's lock. It gets its name with the first publication,
+ * which fails with RHUMB_E_EXISTS if there is a file of that name by then. What rhumb__new_place_open returns,
  * RHUMB_E_NOSPACE. */
 rhumb_status rhumb__store_create(const rhumb__store_creation *creation, rhumb__store **store_out) RHUMB_NODISCARD;
 
@@ -183,6 +183,25 @@ void rhumb__store_set_patch_limits(const rhumb__patch_limits *limits);
 
 /* Detaches and unmaps all sections, releases locks, closes. Publishes nothing. NULL is fine. */
 void rhumb__store_close(rhumb__store *store);
+
+/* ---- sections that outlive their store ---- */
+
+#define RHUMB__SECTION_KEPT_NONE UINT32_MAX
+
+/* Closes a writer's store, but leaves the section of that id as it is: it is the caller's to destroy. Returns the file
+ * handle, for as long as the section is used: no writer reuses its blocks until the handle is closed. If all of its
+ * rows that are mapped are `published`, in the newest version, the handle has a pin of that; otherwise, or if it cannot
+ * be pinned, the handle keeps the writer's lock. */
+rhumb__io *rhumb__store_close_keeping(rhumb__store *store, uint32_t kept_id, bool published);
+
+/* Pins another version, of a reader's file, in addition to its own. RHUMB_E_IO. */
+rhumb_status rhumb__store_pin_version(rhumb__store *reader, uint64_t epoch) RHUMB_NODISCARD;
+
+/* The inverse. Its own version stays pinned. */
+void rhumb__store_unpin_version(rhumb__store *reader, uint64_t epoch);
+
+/* Takes the file handle of a reader that is going to be closed, with the pin of `epoch` and no other. */
+rhumb__io *rhumb__store_take_io(rhumb__store *reader, uint64_t epoch);
 
 /* Closes a store whose creation could not be finished, and removes its file. */
 void rhumb__store_abandon(rhumb__store *store);

@@ -17,6 +17,7 @@
 #include "engine/durability/checkpoint.h"
 #include "engine/durability/metadata.h"
 #include "engine/durability/recover.h"
+#include "engine/graph/hold.h"
 #include "storage/log/log_examine.h"
 
 /* A graph, with a writer of its own if there are options for one. */
@@ -189,6 +190,18 @@ rhumb_status rhumb__graph_open_without_vectors(const char *path, rhumb__graph **
     return open_graph(path, NULL, NULL, true, graph_out);
 }
 
+/* Whether the newest version has every vector that is mapped from the file. It need not if the checkpoint after a
+ * compaction has failed, or the last one after vectors were written ahead. */
+static bool has_published_rows(const rhumb__graph *graph) {
+    rhumb__params params;
+    rhumb__counts counts;
+    const rhumb__store *store = graph->store;
+    const rhumb__section *vectors = &graph->sections[RHUMB__SECTION_VECTORS];
+    if (graph->writer->exchanged) return false;
+    if (rhumb__params_decode(store->superblock.client, store->path, &params, &counts) != RHUMB_OK) return false;
+    return vectors->settled_bytes <= counts.slot_count * vectors->row_stride_bytes;
+}
+
 void rhumb__graph_close(rhumb__graph *graph) {
     if (graph == NULL) return;
     rhumb_error cause;
@@ -199,8 +212,12 @@ void rhumb__graph_close(rhumb__graph *graph) {
         const bool empty = writer->log != NULL && rhumb__log_lsn(writer->log) == writer->published_lsn;
         (void)rhumb__log_close(writer->log, empty);
     }
-    rhumb__store_close(graph->store);
-    rhumb__graph_free(graph);
+    if (writer != NULL && rhumb__graph_is_held(graph)) {
+        const bool published = has_published_rows(graph);
+        rhumb__graph_leave_rows(graph, rhumb__store_close_keeping(graph->store, RHUMB__SECTION_VECTORS, published));
+    } else {
+        rhumb__graph_release(graph);
+    }
     rhumb__writer_free(writer);
     rhumb__error_restore(&cause);
 }

@@ -38,7 +38,7 @@ rhumb_status rhumb__graph_open(const char *path, const rhumb__graph_options *opt
 rhumb_status rhumb__graph_open_without_vectors(const char *path, rhumb__graph **graph_out) RHUMB_NODISCARD;
 
 /* Stops the graph's threads and releases everything. Writes what the log has in memory, makes no checkpoint, and
- * removes the log's file if it is empty. NULL is fine. */
+ * removes the log's file if it is empty. What is held of the graph (graph/hold.h) stays. NULL is fine. */
 void rhumb__graph_close(rhumb__graph *graph);
 
 /* Closes a graph whose creation has failed, which no other thread knows, and removes its file. Keeps the thread's error

@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/status.h"
+#include "engine/graph/hold.h"
 #include "engine/graph/tombstones.h"
 #include "engine/graph/unlinked.h"
 #include "storage/next_sections.h"
@@ -23,6 +24,7 @@ rhumb_status rhumb__graph_new(rhumb__graph **graph_out) {
     if (graph == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for an index");
     graph->id = atomic_fetch_add(&graph_count, 1) + 1;
     atomic_store(&graph->entry, RHUMB__ENTRY_NONE);
+    atomic_store(&graph->holder_count, 1);
     if (rhumb__mutex_init(&graph->append_lock, RHUMB__RANK_APPEND) != 0 ||
         rhumb__mutex_init(&graph->pause_lock, RHUMB__RANK_PAUSE) != 0 ||
         rhumb__mutex_init(&graph->removals.lock, RHUMB__RANK_REMOVALS) != 0 ||
@@ -205,7 +207,13 @@ void rhumb__graph_drop_next(rhumb__graph *graph) {
     rhumb__graph_free(graph);
 }
 
-void rhumb__graph_replaced(rhumb__graph *graph) {
-    rhumb__store_switch_next(graph->store);
-    rhumb__graph_free(graph);
+void rhumb__graph_replaced(rhumb__graph *graph, rhumb__io **io) {
+    const bool held = rhumb__graph_is_held(graph);
+    rhumb__store_switch_next(graph->store, held ? RHUMB__SECTION_VECTORS : RHUMB__SECTION_KEPT_NONE);
+    if (!held) {
+        rhumb__graph_free(graph);
+        return;
+    }
+    rhumb__graph_leave_rows(graph, *io);
+    *io = NULL;
 }

@@ -98,8 +98,10 @@ struct rhumb__graph {
     rhumb__writer *writer; /* NULL in a reader */
     rhumb__space space;
     rhumb__params params;
-    uint64_t id;     /* unique in the process, also among graphs that have been freed */
-    bool graph_only; /* a reader without vectors: sections that hold them are not mapped */
+    uint64_t id;                   /* unique in the process, also among graphs that have been freed */
+    _Atomic uint32_t holder_count; /* see hold.h */
+    rhumb__io *rows_io;            /* set once nothing but the vectors is left: has the pin of their version */
+    bool graph_only;               /* a reader without vectors: sections that hold them are not mapped */
     bool writable;
 
     rhumb__section sections[RHUMB__SECTION_ID_LIMIT]; /* by id */
@@ -173,8 +175,9 @@ rhumb_status rhumb__graph_next(const rhumb__graph *old, rhumb__graph **graph_out
 void rhumb__graph_drop_next(rhumb__graph *graph);
 
 /* Releases a graph that has been replaced, and puts the next one in its place in the store. No thread may use it any
- * more. */
-void rhumb__graph_replaced(rhumb__graph *graph);
+ * more, but its vectors may be held (hold.h): then they stay, and *io, which has a pin of the newest version, is taken
+ * and becomes NULL. */
+void rhumb__graph_replaced(rhumb__graph *graph, rhumb__io **io);
 
 /* RHUMB_E_UNSUPPORTED when the graph was opened without its vectors. */
 rhumb_status rhumb__graph_check_vectors(const rhumb__graph *graph) RHUMB_NODISCARD;

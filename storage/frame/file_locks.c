@@ -8,6 +8,10 @@ rhumb_status rhumb__writer_lock_take(rhumb__io *io, bool *taken_out) {
     return rhumb__io_lock_patiently(io, RHUMB__LOCK_WRITER_OFFSET, 1, RHUMB__IO_LOCK_EXCLUSIVE, taken_out);
 }
 
+rhumb_status rhumb__writer_lock_release(rhumb__io *io) {
+    return rhumb__io_unlock_range(io, RHUMB__LOCK_WRITER_OFFSET, 1);
+}
+
 rhumb_status rhumb__writer_lock_test(rhumb__io *io, bool *held_out) {
     return rhumb__io_lock_test(io, RHUMB__LOCK_WRITER_OFFSET, 1, held_out);
 }

@@ -14,6 +14,9 @@
 /* Takes the writer's lock; false after 80 milliseconds during which another handle held it. RHUMB_E_IO. */
 rhumb_status rhumb__writer_lock_take(rhumb__io *io, bool *taken_out) RHUMB_NODISCARD;
 
+/* Releases it while the handle stays open. RHUMB_E_IO. */
+rhumb_status rhumb__writer_lock_release(rhumb__io *io) RHUMB_NODISCARD;
+
 /* Whether another handle holds the writer's lock. RHUMB_E_IO. */
 rhumb_status rhumb__writer_lock_test(rhumb__io *io, bool *held_out) RHUMB_NODISCARD;
 

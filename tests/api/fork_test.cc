@@ -142,6 +142,10 @@ TEST_P(Fork, EveryCallInAChildIsRefused) {
     ASSERT_OK(rhumb_iterator_open(index_.get(), query, nullptr, &iterator));
     rhumb_point_cursor *cursor = nullptr;
     ASSERT_OK(rhumb_point_cursor_open(index_.get(), 0, &cursor));
+    rhumb_lease *lease = nullptr;
+    const void *leased = nullptr;
+    ASSERT_OK(rhumb_lease_take(index_.get(), &lease));
+    ASSERT_OK(rhumb_lease_vector(lease, 1, &leased));
     {
         Child child([&] {
             rhumb_index *index = index_.get();
@@ -180,6 +184,12 @@ TEST_P(Fork, EveryCallInAChildIsRefused) {
             EXPECT_FORKED(rhumb_index_contains(index, 1, &flag));
             EXPECT_FORKED(rhumb_index_get_vector(index, 1, vector));
             EXPECT_FORKED(rhumb_index_vector_view(index, 1, &view));
+            rhumb_lease *new_lease = nullptr;
+            rhumb_index_options created;
+            EXPECT_FORKED(rhumb_lease_take(index, &new_lease));
+            EXPECT_FORKED(rhumb_lease_vector(lease, 1, &view));
+            EXPECT_FORKED(rhumb_index_options_get(index, &created, sizeof created));
+            EXPECT_FORKED(rhumb_index_verify_with(index, nullptr, &report, sizeof report));
             EXPECT_FORKED(rhumb_index_level(index, 1, &level));
             EXPECT_FORKED(rhumb_index_neighbours(index, 1, 0, keys, distances, 5, &count));
             EXPECT_FORKED(rhumb_index_search(index, query, 5, nullptr, keys, distances, &count));
@@ -207,10 +217,15 @@ TEST_P(Fork, EveryCallInAChildIsRefused) {
             rhumb_iterator_close(iterator);
             rhumb_point_cursor_close(cursor);
             rhumb_topology_close(topology);
+            rhumb_lease_release(lease);
             EXPECT_FORKED(rhumb_index_close(index));
 #undef EXPECT_FORKED
         });
     }
+    float before[kDim];
+    ASSERT_OK(rhumb_index_get_vector(index_.get(), 1, before));
+    EXPECT_EQ(memcmp(leased, before, sizeof before), 0) << "the parent's lease";
+    rhumb_lease_release(lease);
     size_t count = 0;
     uint64_t keys[5];
     EXPECT_OK(rhumb_iterator_next(iterator, 5, keys, nullptr, &count));

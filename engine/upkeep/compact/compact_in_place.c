@@ -5,8 +5,8 @@
  *   2. build     the new graph next to the old one, in blocks that no version refers to (compact_build.c)
  *   3. carry     over the operations that came in the meantime, in rounds (carry_over.h), until few are left
  *   4. exchange  the graphs, with the gate closed, at a moment in which no batch is open: carry over the rest, make the
- *                new graph the writer's. Searches under way continue with the old graph, which is released when the last
- *                of them has ended
+ *                new graph the writer's. Searches under way continue with the old graph, which is released when the
+ *                last of them has ended, except for vectors that a lease holds (graph/hold.h)
  *   5. publish   by an ordinary checkpoint. Only now the file changes; a crash before it finds the old version, and a
  *                log that has everything since
  *   6. release   the old blocks: another checkpoint, so that neither of the two newest versions refers to them; then
@@ -37,6 +37,7 @@
 #include "engine/build/open_batch.h"
 #include "engine/durability/background.h"
 #include "engine/durability/checkpoint.h"
+#include "engine/graph/hold.h"
 #include "engine/graph/unlinked.h"
 #include "engine/search/walk/scratch.h"
 #include "engine/upkeep/compact/carry_over.h"
@@ -140,20 +141,52 @@ static rhumb_status close_gate_and_replace(in_place *c, rhumb__carry_over *over,
     return status;
 }
 
+/* Prepares for an old graph whose vectors are held until after the exchange: pins the version that they belong to, by
+ * the reader of the compaction, which is closed afterwards. *epoch_out is that version. No other is published
+ * before the exchange. */
+static rhumb_status pin_rows(in_place *c, uint64_t *epoch_out) {
+    rhumb_status status = RHUMB_OK;
+    rhumb__writer *writer = c->writer;
+    rhumb__mutex_assert_held(&writer->checkpoint_lock);
+    if (rhumb__graph_is_held(atomic_load(&writer->graph))) RHUMB_TRY(rhumb__checkpoint_locked(writer));
+    rhumb__mutex_lock(&writer->store->publish_lock);
+    *epoch_out = writer->store->superblock.epoch;
+    rhumb__mutex_unlock(&writer->store->publish_lock);
+    status = rhumb__store_pin_version(c->work->old->store, *epoch_out);
+done:
+    return status;
+}
+
+/* Releases the old graph, which no thread uses any more, except for what is held of it. */
+static void leave_old(in_place *c, rhumb__graph *old, uint64_t epoch) {
+    if (!rhumb__graph_is_held(old)) {
+        rhumb__io *none = NULL;
+        rhumb__graph_replaced(old, &none);
+        return;
+    }
+    rhumb__io *io = rhumb__store_take_io(c->work->old->store, epoch);
+    rhumb__graph_replaced(old, &io);
+    rhumb__io_close(io); /* the last hold may have gone in the meantime */
+}
+
 /* Tries once. Under checkpoint_lock. When the graph has been replaced, the old one has been released. */
 static rhumb_status try_exchange(in_place *c, rhumb__carry_over *over, bool *replaced_out) {
+    uint64_t epoch = 0;
     rhumb__writer *writer = c->writer;
     rhumb__mutex_assert_held(&writer->checkpoint_lock);
     if (rhumb__open_batch_any(over->old)) return RHUMB_OK;
     rhumb_status status = rhumb__carry_over_most(over, REST_COUNT_MAX);
+    if (status == RHUMB_OK) status = pin_rows(c, &epoch);
     if (status != RHUMB_OK) return status;
     if (writer->pool_lock != NULL) rhumb__mutex_lock(writer->pool_lock);
     status = close_gate_and_replace(c, over, replaced_out);
     if (*replaced_out) {
         if (writer->pool != NULL) rhumb__scratch_pool_wait(writer->pool, over->old);
         rhumb__background_exchange(writer, c->work->graph);
-        rhumb__graph_replaced(over->old);
+        leave_old(c, over->old, epoch);
         c->work->graph = NULL; /* the writer's now */
+    } else {
+        rhumb__store_unpin_version(c->work->old->store, epoch);
     }
     if (writer->pool_lock != NULL) rhumb__mutex_unlock(writer->pool_lock);
     return status;

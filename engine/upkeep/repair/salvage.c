@@ -262,8 +262,8 @@ uint64_t rhumb__salvage_chunk_count(const rhumb__salvage *salvage) {
 rhumb_status rhumb__salvage_load(rhumb__salvage *salvage, rhumb__progress *progress) {
     rhumb_status status;
     for (const rhumb__section_info *info = next_salvaged(NULL); info != NULL; info = next_salvaged(info)) {
-        RHUMB_TRY(rhumb__salvage_section_check(salvage->file, rhumb__salvage_file_entry(salvage->file, info->id), progress,
-                                               &salvage->sections[info->id]));
+        RHUMB_TRY(rhumb__salvage_section_check(salvage->file, rhumb__salvage_file_entry(salvage->file, info->id),
+                                               progress, &salvage->sections[info->id]));
     }
     RHUMB_TRY(load_section(salvage, RHUMB__SECTION_KEYS, &salvage->keys));
     RHUMB_TRY(load_section(salvage, RHUMB__SECTION_TOMBSTONES, &salvage->tombstones));
