@@ -14,6 +14,7 @@
 #include "engine/build/writer.h"
 #include "engine/graph/unlinked.h"
 #include "engine/upkeep/repair/verify.h"
+#include "storage/address_space.h"
 #include "storage/store_log.h"
 #include "storage/store_stats.h"
 
@@ -28,6 +29,19 @@ static void fill_store(rhumb__store *store, rhumb_index_stats *stats) {
     stats->file_free_bytes = found.file_free_bytes;
     stats->mapping_count = found.mapping_count;
     snprintf(stats->io_backend, sizeof stats->io_backend, "%s", store->io->backend->name);
+}
+
+/* Asks the kernel alone: looking for the processes would take longer. */
+static void fill_pins(const rhumb__graph *graph, rhumb_index_stats *stats) {
+    rhumb_error before;
+    rhumb__store_pin pins[RHUMB_INFO_PIN_COUNT_MAX];
+    rhumb__store *store = graph->store;
+    const uint64_t own_epoch = store->writable ? 0 : store->superblock.epoch; /* a reader's does not change */
+    rhumb__error_save(&before);
+    if (rhumb__file_pins(store->io, NULL, own_epoch, pins, RHUMB_INFO_PIN_COUNT_MAX, &stats->pin_count) != RHUMB_OK) {
+        rhumb__error_restore(&before); /* a file system without such locks */
+    }
+    if (stats->pin_count > 0) stats->pin_epoch_oldest = pins[0].epoch;
 }
 
 static void fill_graph(rhumb__graph *graph, rhumb_index_stats *stats) {
@@ -99,6 +113,8 @@ rhumb_status rhumb_index_stats_get(rhumb_index *index, rhumb_index_stats *stats,
     memcpy(filled.custom_name, graph->params.custom.name, sizeof filled.custom_name);
     fill_store(graph->store, &filled);
     fill_graph(graph, &filled);
+    fill_pins(graph, &filled);
+    filled.process_mapping_count = rhumb__process_mapping_count();
     if (graph->writer != NULL) fill_work(graph->writer, &filled);
     RHUMB_TRY(fill_log(graph, &filled));
     snprintf(filled.simd, sizeof filled.simd, "%s", rhumb__simd_name(rhumb__cpu_simd()));

@@ -6,8 +6,8 @@
  *   rhumb_types.h      statuses; metrics, their formulas and element types; callbacks
  *   rhumb_write.h      inserting, deleting, replacing; logs, checkpoints and operation numbers
  *   rhumb_search.h     searching, iterators, filters
- *   rhumb_points.h     points one by one: vectors, levels, neighbours, walks over all points
- *   rhumb_stats.h      statistics and user metadata
+ *   rhumb_points.h     points one by one: vectors, leases, levels, neighbours, walks over all points
+ *   rhumb_stats.h      statistics, what a file says of itself without a handle, user metadata
  *   rhumb_upkeep.h     verifying, repairing, compacting and backing up
  *   rhumb_topology.h   the graph of an index as a file of its own
  *

@@ -63,6 +63,11 @@ typedef struct rhumb_index_stats {
     uint64_t compaction_failed_count;  /* Compactions that failed. */
     char compaction_failure[256];      /* Why the last failed compaction failed, or "". */
     char custom_name[64];              /* Name of the custom metric, or "". */
+    uint64_t process_mapping_count;    /* Mappings that the process has, all of them, which the system limits
+                                          (vm.max_map_count); 0: unknown. */
+    uint32_t pin_count;                /* Versions that readers and leases keep, this reader's own among them, at most
+                                          RHUMB_INFO_PIN_COUNT_MAX; rhumb_index_info_get names the processes. */
+    uint64_t pin_epoch_oldest;         /* The oldest of them; 0: there is none. */
 } rhumb_index_stats;
 
 /* Fills `stats`. A reader scans the log to count what it does not show, so its call takes time in proportion to the
@@ -84,6 +89,88 @@ RHUMB_API rhumb_status rhumb_index_stats_get(rhumb_index *index, rhumb_index_sta
  */
 RHUMB_API rhumb_status rhumb_index_options_get(rhumb_index *index, rhumb_index_options *options,
                                                size_t size) RHUMB_NODISCARD;
+
+/* ---- a file, without a handle ------------------------------------------------------------------------------------ */
+
+/* What rhumb_index_info_get could find out; bits of rhumb_index_info.known. */
+typedef enum rhumb_info_known {
+    RHUMB_INFO_VERSION = 1, /* the fields from format_version to log_expected */
+    RHUMB_INFO_CONTENT = 2, /* the fields from dim to key_next */
+    RHUMB_INFO_SPACE = 4,   /* file_free_bytes */
+    RHUMB_INFO_LOG = 8,     /* log_pending_count, log_record_count; without a log they are 0 */
+    RHUMB_INFO_WRITER = 16, /* writer_open */
+    RHUMB_INFO_PINS = 32    /* the fields that begin with pin_ */
+} rhumb_info_known;
+
+#define RHUMB_INFO_PIN_COUNT_MAX 16u /* pinned versions that are described */
+#define RHUMB_INFO_PID_COUNT_MAX 8u  /* processes that are named for each */
+
+/* What an index file, and the log next to it, say of themselves. Fields of what is not known are 0. */
+typedef struct rhumb_index_info {
+    size_t size;                /* The size that the caller passed. */
+    uint32_t known;             /* Bits of rhumb_info_known. */
+    uint32_t format_version;    /* Version of the file's format. */
+    uint32_t creator_version;   /* rhumb_version of the library that created the index. */
+    uint8_t uuid[16];           /* Identity of the file. */
+    uint64_t created_unix_ns;   /* When the index was created, in nanoseconds since 1970. */
+    uint64_t epoch;             /* Number of the newest checkpoint. */
+    uint64_t history;           /* Number drawn by the handle that wrote last, which its log has too; 0: none has. */
+    bool log_expected;          /* Whether there must be a log, because operations may be in it alone. */
+    uint32_t dim;               /* Components per vector. */
+    rhumb_metric metric;        /* The distance. */
+    rhumb_element element;      /* The type of a component. */
+    uint32_t M;                 /* As in rhumb_index_options. */
+    uint32_t M0;                /* As there. */
+    uint32_t ef_construction;   /* As there. */
+    uint32_t ef_search;         /* As there. */
+    uint32_t level_max;         /* As there. */
+    double level_scale;         /* As there. */
+    uint64_t seed;              /* As there. */
+    bool extend_candidates;     /* As there. */
+    bool keep_pruned;           /* As there. */
+    bool normalise;             /* As there. */
+    char custom_name[64];       /* Name of the custom metric, or "". */
+    uint64_t count;             /* Vectors that searches can find, in the newest checkpoint. */
+    uint64_t deleted_count;     /* Deleted vectors, whose slots a compaction would free. */
+    uint32_t level_top;         /* Highest level in use. */
+    uint64_t lsn;               /* Number of the last operation in the newest checkpoint. */
+    uint64_t key_next;          /* One above the largest key ever inserted. */
+    uint64_t file_bytes;        /* Length of the file. */
+    uint64_t file_free_bytes;   /* Bytes of it that the newest checkpoint does not use. */
+    bool log_present;           /* Whether there is a log. */
+    uint64_t log_bytes;         /* Length of the file that the log is in, with holes. */
+    uint64_t log_record_count;  /* Complete records in it. */
+    uint64_t log_pending_count; /* Operations in the log that the newest checkpoint lacks. */
+    bool writer_open;           /* Whether a handle, in any process, has the index open for writing. */
+    uint32_t pin_count;         /* Versions that readers and leases keep, RHUMB_INFO_PIN_COUNT_MAX at most. */
+    uint64_t pin_epochs[16];    /* Their numbers, ascending. */
+    uint32_t pin_reader_counts[16]; /* Handles that keep each. */
+    uint32_t pin_pid_counts[16];    /* Processes named for each. */
+    int32_t pin_pids[128];          /* Their ids, as far as the system tells: those of pin i begin at 8 i. */
+    uint32_t damaged_copy_count;    /* Damaged copies of superblocks, in place of which another was read. A crash leaves
+                                       such a copy too. */
+    uint32_t problem_count;         /* What is wrong with the file or its log, as far as this has looked. */
+    char first_problem[512];        /* The first of these, or "". */
+} rhumb_index_info;
+
+/* Describes an index file without opening a handle: reads superblocks, directory and log, takes no lock, and keeps no
+ * version. Works while a writer is at work, and on a file that is damaged or cut short: what cannot be known is marked.
+ * It looks at no vector and no list; rhumb_index_verify does.
+ *
+ * It takes time in proportion to the length of the log, and scans /proc for the processes of pins.
+ *
+ * Parameters:
+ *   info    filled on success
+ *   size    sizeof(rhumb_index_info) as the caller compiled it
+ *
+ * Errors:
+ *   RHUMB_E_NOTFOUND        no such file
+ *   RHUMB_E_NOT_AN_INDEX    the file is not an index
+ *   RHUMB_E_VERSION         the file is of another format version, or needs a newer library
+ *   RHUMB_E_INVALID         the path is not that of a regular file
+ *   RHUMB_E_IO              another failure of the operating system
+ */
+RHUMB_API rhumb_status rhumb_index_info_get(const char *path, rhumb_index_info *info, size_t size) RHUMB_NODISCARD;
 
 /* ---- metadata ---------------------------------------------------------------------------------------------------- */
 

@@ -60,21 +60,21 @@ typedef struct pin_list {
     uint32_t capacity;
 } pin_list;
 
-/* Lists the pinned epochs of [first_epoch, last_epoch] by halving it where there are any. */
-static rhumb_status list_epochs(rhumb__store *store, uint64_t first_epoch, uint64_t last_epoch, pin_list *list) {
+/* Lists the pinned epochs by halving their range where there are any. The kernel does not report own pins. */
+static rhumb_status list_epochs(rhumb__io *io, uint64_t own_epoch, pin_list *list) {
     struct {
         uint64_t first;
         uint64_t last;
     } stack[64]; /* each is half as long as the one before, and epochs have 62 bits */
     uint32_t depth = 0;
-    stack[depth].first = first_epoch;
-    stack[depth++].last = last_epoch;
+    stack[depth].first = 1;
+    stack[depth++].last = RHUMB__EPOCH_MAX;
     while (depth > 0 && list->count < list->capacity) {
         const uint64_t first = stack[--depth].first;
         const uint64_t last = stack[depth].last;
-        bool pinned = !store->writable && store->superblock.epoch >= first && store->superblock.epoch <= last;
+        bool pinned = own_epoch >= first && own_epoch <= last;
         if (!pinned) {
-            const rhumb_status status = rhumb__version_pins_test(store->io, first, last, &pinned);
+            const rhumb_status status = rhumb__version_pins_test(io, first, last, &pinned);
             if (status != RHUMB_OK) return status;
         }
         if (!pinned) continue;
@@ -169,11 +169,17 @@ static void find_processes(const pin_list *list, const char *path) {
 }
 
 rhumb_status rhumb__store_pins(rhumb__store *store, rhumb__store_pin *pins, uint32_t capacity, uint32_t *count_out) {
+    const uint64_t own_epoch = store->writable ? 0 : store->superblock.epoch;
+    return rhumb__file_pins(store->io, store->path, own_epoch, pins, capacity, count_out);
+}
+
+rhumb_status rhumb__file_pins(rhumb__io *io, const char *path, uint64_t own_epoch, rhumb__store_pin *pins,
+                              uint32_t capacity, uint32_t *count_out) {
     pin_list list = {.pins = pins, .capacity = capacity};
     *count_out = 0;
-    const rhumb_status status = list_epochs(store, 1, RHUMB__EPOCH_MAX, &list);
+    const rhumb_status status = list_epochs(io, own_epoch, &list);
     if (status != RHUMB_OK) return status;
-    if (list.count > 0) find_processes(&list, store->path);
+    if (list.count > 0 && path != NULL) find_processes(&list, path);
     for (uint32_t i = 0; i < list.count; i++) {
         if (pins[i].reader_count == 0) pins[i].reader_count = pins[i].pid_count == 0 ? 1 : pins[i].pid_count;
     }

@@ -30,4 +30,9 @@ typedef struct rhumb__store_pin {
 rhumb_status rhumb__store_pins(rhumb__store *store, rhumb__store_pin *pins, uint32_t capacity,
                                uint32_t *count_out) RHUMB_NODISCARD;
 
+/* The same for an open file, which itself pins `own_epoch` (0: none) and lies at `path`. NULL:
+ * processes are not looked for. */
+rhumb_status rhumb__file_pins(rhumb__io *io, const char *path, uint64_t own_epoch, rhumb__store_pin *pins,
+                              uint32_t capacity, uint32_t *count_out) RHUMB_NODISCARD;
+
 #endif /* RHUMB_STORAGE_STORE_STATS_H */

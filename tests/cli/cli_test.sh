@@ -368,7 +368,7 @@ expect 0 verify part.rhumb
 expect 0 verify rest.rhumb
 expect 2 compact keyed.rhumb --filter-keys few_keys.npy
 expect 2 compact keyed.rhumb --into nothing.rhumb --filter-keys few_keys.npy --exclude-keys few_keys.npy
-expect 4 compact keyed.rhumb --into nothing.rhumb --filter-keys absent.npy
+expect 3 compact keyed.rhumb --into nothing.rhumb --filter-keys absent.npy
 expect_json 0 compact compacted.rhumb
 is dropped_count 0
 expect 0 verify compacted.rhumb
