@@ -11,24 +11,8 @@
 #include "engine/build/insert.h"
 #include "engine/build/remove.h"
 #include "engine/build/writer.h"
-#include "engine/durability/background.h"
 #include "engine/graph/live_key.h"
 #include "engine/search/walk/query.h"
-
-static rhumb_status check_writable(rhumb_index *index) {
-    rhumb_status status = rhumb__handle_check(index, true);
-    if (status != RHUMB_OK) return status;
-    const rhumb__writer *writer = index->writer;
-    status = rhumb__io_check_mappings(writer->store->io);
-    if (status != RHUMB_OK) return status;
-    if (rhumb__log_failed(writer->log)) return rhumb__log_check(writer->log);
-    if (!atomic_load_explicit(&writer->store->failed, memory_order_relaxed)) {
-        rhumb__background_await_room(index->writer);
-        return RHUMB_OK;
-    }
-    return rhumb__fail_at(RHUMB_E_FATAL, writer->store->path, RHUMB_OFFSET_NONE,
-                          "an earlier failure to make a checkpoint durable forbids further writing");
-}
 
 /* Inside the gate, so that the graph is the current one until the operation has been carried out. */
 static rhumb_status add_within(rhumb_index *index, const void *vector, rhumb__insertion *insertion) {
@@ -43,7 +27,7 @@ done:
 }
 
 static rhumb_status add_one(rhumb_index *index, uint64_t key, const void *vector, bool replace) {
-    rhumb_status status = check_writable(index);
+    rhumb_status status = rhumb__handle_check_writable(index);
     if (status != RHUMB_OK) return status;
     if (vector == NULL) return rhumb__fail(RHUMB_E_INVALID, "vector is NULL");
     rhumb__insertion insertion = {.key = key, .replace = replace};
@@ -62,7 +46,7 @@ rhumb_status rhumb_index_upsert(rhumb_index *index, uint64_t key, const void *ve
 }
 
 rhumb_status rhumb_index_delete(rhumb_index *index, uint64_t key) {
-    rhumb_status status = check_writable(index);
+    rhumb_status status = rhumb__handle_check_writable(index);
     if (status != RHUMB_OK) return status;
     uint64_t lsn = 0;
     rhumb__writer_enter(index->writer);
@@ -85,7 +69,7 @@ rhumb_status rhumb_index_insert_batch(rhumb_index *index, const uint64_t *keys, 
     uint64_t inserted = 0;
     rhumb_batch_options resolved;
     rhumb_batch_options_init(&resolved, sizeof resolved);
-    RHUMB_TRY(check_writable(index));
+    RHUMB_TRY(rhumb__handle_check_writable(index));
     RHUMB_TRY(rhumb__options_take(&resolved, sizeof resolved, options, "rhumb_batch_options"));
     if (vectors == NULL && count > 0) {
         status = rhumb__fail(RHUMB_E_INVALID, "vectors is NULL");

@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/fork.h"
 #include "base/status.h"
+#include "engine/durability/background.h"
 #include "engine/graph/live_key.h"
 #include "engine/open.h"
 #include "engine/upkeep/compact/compactor.h"
@@ -94,4 +95,19 @@ rhumb_status rhumb__handle_reopen(rhumb__graph *graph, rhumb__graph **fresh_out)
 done:
     rhumb__engine_close(fresh);
     return status;
+}
+
+rhumb_status rhumb__handle_check_writable(rhumb_index *index) {
+    rhumb_status status = rhumb__handle_check(index, true);
+    if (status != RHUMB_OK) return status;
+    const rhumb__writer *writer = index->writer;
+    status = rhumb__io_check_mappings(writer->store->io);
+    if (status != RHUMB_OK) return status;
+    if (rhumb__log_failed(writer->log)) return rhumb__log_check(writer->log);
+    if (!atomic_load_explicit(&writer->store->failed, memory_order_relaxed)) {
+        rhumb__background_await_room(index->writer);
+        return RHUMB_OK;
+    }
+    return rhumb__fail_at(RHUMB_E_FATAL, writer->store->path, RHUMB_OFFSET_NONE,
+                          "an earlier failure to make a checkpoint durable forbids further writing");
 }

@@ -29,6 +29,9 @@ void rhumb__handle_free(rhumb_index *index);
 /* Fails for a NULL handle (RHUMB_E_INVALID), in a forked child (RHUMB_E_FORKED) and, if `for_writing`, for a read-only one (RHUMB_E_READONLY). */
 rhumb_status rhumb__handle_check(const rhumb_index *index, bool for_writing) RHUMB_NODISCARD;
 
+/* Fails also for a handle that has failed for good (RHUMB_E_FATAL), and waits while the handle has no room for more. */
+rhumb_status rhumb__handle_check_writable(rhumb_index *index) RHUMB_NODISCARD;
+
 /* Takes scratch memory and the handle's current graph, which stays valid until rhumb__handle_leave. RHUMB_E_NOMEM;
  * RHUMB_E_TRUNCATED, RHUMB_E_IO: an earlier call met a page of the file that could not be read. On failure nothing is
  * taken. */

@@ -53,12 +53,11 @@ RHUMB_API void rhumb_batch_options_init(rhumb_batch_options *options, size_t siz
 /* Inserts `count` vectors with several threads, and waits for the disk once, at the end.
  *
  * A batch is all or nothing: after a failure, a stop or a crash, none of its vectors is in the index. Searches that run
- * concurrently may have seen some of them, and the slots of a failed batch stay used until a compaction. Checkpoints and
- * other batches go on while it runs; a checkpoint leaves out what an unfinished batch has inserted. The progress function may
- * call any function of this index but a compaction, which would wait for the batch. Needs 4 bytes of memory per vector.
- * With options.partial the vectors inserted before a
- * failure stay, and no memory is needed; with several threads it is not defined which vectors those are. The first
- * failure ends the batch and is returned.
+ * concurrently may have seen some of them, and the slots of a failed batch stay used until a compaction. Checkpoints
+ * and other batches go on while it runs; a checkpoint leaves out what an unfinished batch has inserted. The progress
+ * function may call any function of this index but a compaction, which would wait for the batch. Needs 4 bytes of
+ * memory per vector. With options.partial the vectors inserted before a failure stay, and no memory is needed; with
+ * several threads it is not defined which vectors those are. The first failure ends the batch and is returned.
  *
  * Parameters:
  *   keys              `count` keys; or NULL for consecutive numbers from one above the largest key ever inserted, 0 in
@@ -108,6 +107,91 @@ RHUMB_API rhumb_status rhumb_index_delete(rhumb_index *index, uint64_t key) RHUM
  *   RHUMB_E_READONLY, RHUMB_E_NOSPACE, RHUMB_E_IO, RHUMB_E_FATAL         as for rhumb_index_insert
  */
 RHUMB_API rhumb_status rhumb_index_upsert(rhumb_index *index, uint64_t key, const void *vector) RHUMB_NODISCARD;
+
+/* ---- batches of any kind ----------------------------------------------------------------------------------------- */
+
+/* What rhumb_index_write_batch does with one key. */
+typedef enum rhumb_write_kind {
+    RHUMB_WRITE_INSERT = 1, /* the key must not be in the index */
+    RHUMB_WRITE_UPSERT = 2, /* inserts the vector, or replaces that of the key */
+    RHUMB_WRITE_DELETE = 3  /* deletes the vector of the key, if it is in the index */
+} rhumb_write_kind;
+
+typedef struct rhumb_write {
+    uint32_t kind;      /* a rhumb_write_kind */
+    uint32_t reserved;  /* 0 */
+    uint64_t key;       /* different from those of all others in the batch */
+    const void *vector; /* dim components, or a rhumb_sequence under levenshtein; copied. NULL for a delete. */
+} rhumb_write;
+
+/* What a batch has done. */
+typedef struct rhumb_write_report {
+    size_t size;             /* Set by the call, from report_size. */
+    uint64_t inserted_count; /* Keys that were not there: those of inserts, and of some upserts. */
+    uint64_t replaced_count; /* Upserts of keys that were there. */
+    uint64_t deleted_count;
+    uint64_t missing_count; /* Deletes of keys that were not there. */
+} rhumb_write_report;
+
+/* Inserts, replaces and deletes `count` vectors as one operation, with several threads, and waits for the disk once.
+ *
+ * The batch is all or nothing, and it takes effect in one moment, at its end. Before that no look-up and no search
+ * finds anything of it, nor misses what it is going to delete, in this process or another; after a failure, a stop or a
+ * crash nothing of it has happened. A key that an insert needs to be absent, or an upsert or delete meets, is looked up
+ * at that moment, so other operations may have come first. Other writing operations go on until then; in that moment
+ * they wait, for about a microsecond per item, and a search may find some of the batch and not yet the rest.
+ *
+ * The new vectors are in the graph from the beginning, and count as deleted until that moment; the slots of a failed
+ * batch stay used until a compaction. Needs 64 bytes of memory per item. The progress function may call any function of
+ * this index but a compaction.
+ *
+ * With options.partial every item takes effect by itself, and those before a failure stay; with several threads it is
+ * not defined which those are. Only the keys are checked first.
+ *
+ * Parameters:
+ *   writes         `count` items, in any order
+ *   options        NULL: the defaults
+ *   report         receives what has been done, zeros after a failure unless options.partial; may be NULL
+ *   report_size    sizeof(rhumb_write_report) as the caller compiled it
+ *
+ * Errors; messages name the row and the key:
+ *   RHUMB_E_INVALID      two items have the same key, which the message names with both rows; a kind is none of these;
+ *                        a vector is NULL, or a sequence is longer than dim
+ *   RHUMB_E_EXISTS       the key of an insert is in the index
+ *   RHUMB_E_CANCELLED    progress returned false
+ *   RHUMB_E_NOT_FINITE, RHUMB_E_DOMAIN, RHUMB_E_FULL                 as for rhumb_index_insert
+ *   RHUMB_E_READONLY, RHUMB_E_NOSPACE, RHUMB_E_IO, RHUMB_E_FATAL     as for rhumb_index_insert
+ */
+RHUMB_API rhumb_status rhumb_index_write_batch(rhumb_index *index, const rhumb_write *writes, size_t count,
+                                               const rhumb_batch_options *options, rhumb_write_report *report,
+                                               size_t report_size) RHUMB_NODISCARD;
+
+/* The same for `count` upserts.
+ *
+ * Parameters:
+ *   keys       `count` different keys
+ *   vectors    `count` vectors, one after the other; copied
+ *   options, report, report_size    as for rhumb_index_write_batch
+ *
+ * Errors:
+ *   those of rhumb_index_write_batch
+ */
+RHUMB_API rhumb_status rhumb_index_upsert_batch(rhumb_index *index, const uint64_t *keys, const void *vectors,
+                                                size_t count, const rhumb_batch_options *options,
+                                                rhumb_write_report *report, size_t report_size) RHUMB_NODISCARD;
+
+/* The same for `count` deletes. Keys that are not in the index are counted as missing.
+ *
+ * Parameters:
+ *   keys       `count` different keys
+ *   options, report, report_size    as for rhumb_index_write_batch
+ *
+ * Errors:
+ *   those of rhumb_index_write_batch
+ */
+RHUMB_API rhumb_status rhumb_index_delete_batch(rhumb_index *index, const uint64_t *keys, size_t count,
+                                                const rhumb_batch_options *options, rhumb_write_report *report,
+                                                size_t report_size) RHUMB_NODISCARD;
 
 /* ---- durability -------------------------------------------------------------------------------------------------- */
 

@@ -1,13 +1,11 @@
 /* batch_insert.c - see batch_insert.h.
  *
- * The threads take the next vector from a shared counter, so no thread waits for a slower one; a thread keeps its
- * scratch for the whole call, unless a compaction exchanges the graph. The log is waited for once, when all vectors are
- * in, for the last of them.
+ * The log is waited for once, when all vectors are in, for the last of them.
  *
  * A batch that is all or nothing is an open batch (open_batch.h), which keeps the slots of its nodes. Its records carry
- * the number of its begin record, and without a commit record the next recovery passes over them. If it fails, the nodes
- * that it has inserted are deleted, as far as their keys still lead to them: another operation may have replaced one. If
- * the log has failed, they are deleted without it; the handle publishes nothing any more.
+ * the number of its begin record, and without a commit record the next recovery passes over them. If it fails, the
+ * nodes that it has inserted are deleted, as far as their keys still lead to them: another operation may have replaced
+ * one. If the log has failed, they are deleted without it; the handle publishes nothing any more.
  */
 #include "engine/build/batch_insert.h"
 #include "engine/build/writer.h"
@@ -17,105 +15,38 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/bits.h"
-#include "base/clock.h"
-#include "base/parallel.h"
-#include "base/row_failure.h"
 #include "base/status.h"
 #include "engine/build/insert.h"
 #include "engine/build/open_batch.h"
 #include "engine/build/remove.h"
 #include "engine/search/walk/query.h"
 
-#define PROGRESS_INTERVAL_NS 100000000u
 #define TAKE_BACK_PAUSE_NS 100000
 #define TAKE_BACK_COUNT 256u
 
 typedef struct insert_job {
-    rhumb__writer *writer;
-    rhumb__scratch_pool *pool;
+    rhumb__batch_work work;
     const rhumb__batch_insert_spec *spec;
     rhumb__open_batch *batch; /* NULL: the batch is partial, so nothing is taken back */
-    _Atomic uint64_t next;
-    _Atomic uint64_t inserted_count;
-    _Atomic uint64_t lsn; /* the highest of all records */
-    _Atomic bool stopped;
-    rhumb__row_failure failure;
+    _Atomic uint64_t lsn;     /* the highest of all records */
 } insert_job;
 
-static uint64_t key_of(const rhumb__batch_insert_spec *spec, uint64_t i) {
+static uint64_t key_of(const void *context, uint64_t i) {
+    const rhumb__batch_insert_spec *spec = ((const insert_job *)context)->spec;
     return spec->keys == NULL ? spec->first_key + i : spec->keys[i];
 }
 
-/* Between two vectors the graph may have been exchanged, when the batch keeps what it has. */
-static rhumb_status follow_graph(insert_job *job, rhumb__scratch **scratch) {
-    if (*scratch != NULL && rhumb__scratch_graph(*scratch) == atomic_load(&job->pool->graph)) return RHUMB_OK;
-    if (*scratch != NULL) rhumb__scratch_give(*scratch);
-    *scratch = NULL;
-    return rhumb__scratch_take(job->pool, scratch);
-}
-
-static rhumb_status insert_one(insert_job *job, rhumb__scratch **scratch, uint64_t i) {
+static rhumb_status insert_one(void *context, rhumb__scratch *scratch, uint64_t i) {
     rhumb_status status;
-    RHUMB_ASSERT_DEBUG(i < job->spec->count);
-    rhumb__insertion in = {.key = key_of(job->spec, i), .batch = job->batch};
-    rhumb__writer_enter(job->writer);
-    RHUMB_TRY(follow_graph(job, scratch));
-    rhumb__graph *graph = rhumb__scratch_graph(*scratch);
-    const uint8_t *vector = (const uint8_t *)job->spec->vectors + i * graph->space.caller_bytes;
-    RHUMB_TRY(rhumb__query_set_vector(*scratch, vector));
-    RHUMB_TRY(rhumb__graph_insert(graph, *scratch, &in));
-    uint64_t highest = atomic_load_explicit(&job->lsn, memory_order_relaxed);
-    while (highest < in.lsn && !atomic_compare_exchange_weak_explicit(&job->lsn, &highest, in.lsn, memory_order_relaxed,
-                                                                      memory_order_relaxed)) {
-    }
-    atomic_fetch_add_explicit(&job->inserted_count, 1, memory_order_relaxed);
-done:
-    rhumb__writer_leave(job->writer);
-    if (status == RHUMB_OK) return status;
-    if (rhumb__row_is_wrong(status)) {
-        rhumb__error_prefix("row %llu (key %llu): ", (unsigned long long)i, (unsigned long long)in.key);
-    }
-    rhumb__row_failure_note(&job->failure, i);
-    return status;
-}
-
-static rhumb_status insert_worker(void *context, uint32_t worker_index) {
     insert_job *job = context;
-    const rhumb__batch_insert_spec *spec = job->spec;
-    rhumb__scratch *scratch = NULL;
-    rhumb_status status = RHUMB_OK;
-    uint64_t reported_ns = rhumb__clock_now_ns();
-    while (!atomic_load_explicit(&job->stopped, memory_order_relaxed)) {
-        const uint64_t i = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
-        if (i >= spec->count) break;
-        RHUMB_TRY(insert_one(job, &scratch, i));
-        /* Only the calling thread reports, so the callback never runs on two threads at a time. */
-        if (worker_index != 0 || spec->progress == NULL || rhumb__clock_now_ns() - reported_ns < PROGRESS_INTERVAL_NS)
-            continue;
-        reported_ns = rhumb__clock_now_ns();
-        const uint64_t done_count = atomic_load_explicit(&job->inserted_count, memory_order_relaxed);
-        if (!spec->progress(spec->progress_context, done_count, spec->count)) {
-            status = rhumb__fail(RHUMB_E_CANCELLED, "stopped by the caller after %llu of %llu vectors",
-                                 (unsigned long long)done_count, (unsigned long long)spec->count);
-            goto done;
-        }
-    }
+    RHUMB_ASSERT_DEBUG(i < job->spec->count);
+    rhumb__insertion in = {.key = key_of(job, i), .batch = job->batch};
+    rhumb__graph *graph = rhumb__scratch_graph(scratch);
+    const uint8_t *vector = (const uint8_t *)job->spec->vectors + i * graph->space.caller_bytes;
+    RHUMB_TRY(rhumb__query_set_vector(scratch, vector));
+    RHUMB_TRY(rhumb__graph_insert(graph, scratch, &in));
+    rhumb__batch_note_lsn(&job->lsn, in.lsn);
 done:
-    if (status != RHUMB_OK) atomic_store(&job->stopped, true);
-    if (scratch != NULL) rhumb__scratch_give(scratch);
-    return status;
-}
-
-static rhumb_status batch_run(insert_job *job) {
-    const rhumb__batch_insert_spec *spec = job->spec;
-    uint32_t thread_count = spec->thread_count;
-    if (spec->count < thread_count) thread_count = (uint32_t)rhumb__max_u64(spec->count, 1);
-    rhumb_status status = rhumb__parallel_run(thread_count, insert_worker, job);
-    if (status != RHUMB_OK) status = rhumb__row_failure_take(&job->failure, status);
-    if (status == RHUMB_OK && spec->progress != NULL &&
-        !spec->progress(spec->progress_context, spec->count, spec->count)) {
-        status = rhumb__fail(RHUMB_E_CANCELLED, "stopped by the caller at the end");
-    }
     return status;
 }
 
@@ -152,14 +83,14 @@ static rhumb_status insert_whole(insert_job *job) {
     rhumb_status status;
     rhumb__open_batch batch;
     uint64_t commit_lsn = 0;
-    rhumb__writer *writer = job->writer;
+    rhumb__writer *writer = job->work.writer;
     rhumb__writer_enter(writer);
     rhumb__graph *graph = atomic_load(&writer->graph); /* not exchanged while the batch is open */
     status = rhumb__open_batch_begin(graph, job->spec->count, &batch);
     rhumb__writer_leave(writer);
     RHUMB_TRY(status);
     job->batch = &batch;
-    status = batch_run(job);
+    status = rhumb__batch_run(&job->work);
     if (status == RHUMB_OK) {
         rhumb__writer_enter(writer);
         status = rhumb__open_batch_commit(graph, &batch, &commit_lsn);
@@ -169,7 +100,7 @@ static rhumb_status insert_whole(insert_job *job) {
         atomic_store(&job->lsn, commit_lsn);
     } else {
         take_back(writer, graph, &batch);
-        atomic_store(&job->inserted_count, 0);
+        atomic_store(&job->work.done_count, 0);
     }
 done:
     rhumb__free(batch.slots);
@@ -178,9 +109,19 @@ done:
 
 rhumb_status rhumb__batch_insert(rhumb__writer *writer, rhumb__scratch_pool *pool, const rhumb__batch_insert_spec *spec,
                                  uint64_t *inserted_count_out) {
-    insert_job job = {.writer = writer, .pool = pool, .spec = spec, .failure = RHUMB__ROW_FAILURE_NONE};
-    rhumb_status status = spec->partial ? batch_run(&job) : insert_whole(&job);
-    *inserted_count_out = atomic_load(&job.inserted_count);
+    insert_job job = {.work = {.writer = writer,
+                               .pool = pool,
+                               .count = spec->count,
+                               .thread_count = spec->thread_count,
+                               .progress = spec->progress,
+                               .progress_context = spec->progress_context,
+                               .item = insert_one,
+                               .key = key_of,
+                               .context = &job,
+                               .failure = RHUMB__ROW_FAILURE_NONE},
+                      .spec = spec};
+    rhumb_status status = spec->partial ? rhumb__batch_run(&job.work) : insert_whole(&job);
+    *inserted_count_out = atomic_load(&job.work.done_count);
     /* Also after a failure that leaves something in. */
     const uint64_t lsn = atomic_load(&job.lsn);
     if (*inserted_count_out == 0 || lsn == 0) return status;

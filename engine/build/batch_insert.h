@@ -3,9 +3,7 @@
 #ifndef RHUMB_ENGINE_BUILD_BATCH_INSERT_H
 #define RHUMB_ENGINE_BUILD_BATCH_INSERT_H
 
-#include "engine/search/walk/scratch.h"
-
-typedef bool (*rhumb__batch_progress)(void *context, uint64_t done_count, uint64_t total_count);
+#include "engine/build/batch_run.h"
 
 typedef struct rhumb__batch_insert_spec {
     const uint64_t *keys; /* NULL: consecutive numbers from first_key on */

@@ -19,9 +19,8 @@ typedef struct rhumb__carry_item {
     uint64_t lsn;
     uint32_t slot;        /* in the old graph, of what was inserted; meaningless for a delete */
     rhumb__log_type type; /* insert, upsert or delete */
-    bool
-        of_batch; /* an insert of a batch that is all or nothing: the next version may leave it out, though its number is
-                      not above that version's */
+    bool of_batch;        /* an insert of a batch that is all or nothing: the next version may leave it out, though its
+                             number is not above that version's */
 } rhumb__carry_item;
 
 typedef struct rhumb__carry {

@@ -24,12 +24,14 @@
 #include "engine/build/removal.h"
 #include "engine/build/writer.h"
 #include "engine/graph/active.h"
+#include "engine/graph/tombstones.h"
 
 /* What an insert has taken for itself. */
 typedef struct claimed_node {
     rhumb__node_place place;
     uint32_t active;          /* its entry among the active inserts */
     rhumb__removing replaced; /* of the key's previous node, whose slot is RHUMB__SLOT_NONE if there is none */
+    bool is_counted;          /* among the finished inserts, once it is one; a hidden node is from the beginning */
 } claimed_node;
 
 static rhumb__log_type log_type_of(const rhumb__insertion *in) {
@@ -77,6 +79,7 @@ static rhumb_status insert_claim(rhumb__graph *graph, const void *row, rhumb__in
     rhumb_status status;
     rhumb__key_place key_place;
     claim->active = rhumb__active_claim(graph);
+    claim->is_counted = true;
     RHUMB_TRY(claim_key(graph, in, &key_place, claim));
     RHUMB_TRY(rhumb__key_table_reserve(&graph->key_table, &key_place));
     if (claim->replaced.slot != RHUMB__SLOT_NONE) RHUMB_TRY(rhumb__removal_note(graph, &claim->replaced));
@@ -104,7 +107,7 @@ static void insert_write_and_link(rhumb__graph *graph, rhumb__scratch *scratch, 
     rhumb__place_write(graph, scratch->query, &claim->place);
     rhumb__active_publish(graph, claim->active, node.slot);
     rhumb__link(graph, scratch, &node);
-    atomic_fetch_add_explicit(&graph->finished_count, 1, memory_order_relaxed);
+    if (claim->is_counted) atomic_fetch_add_explicit(&graph->finished_count, 1, memory_order_relaxed);
     if (claim->replaced.slot != RHUMB__SLOT_NONE) rhumb__removal_bury_late(graph, &claim->replaced);
     rhumb__active_leave(graph, claim->active);
 }
@@ -122,6 +125,7 @@ static rhumb_status insert_all(rhumb__graph *graph, rhumb__scratch *scratch, rhu
     }
     insert_write_and_link(graph, scratch, &claim);
     in->slot = claim.place.slot;
+    in->replaced = claim.replaced.slot != RHUMB__SLOT_NONE;
     RHUMB_ASSERT_DEBUG(in->lsn != 0);
     rhumb__key_table_grow(&graph->key_table, (uint64_t)in->slot + 1);
     rhumb__writer_note_logged(graph->writer, payload_bytes);
@@ -129,12 +133,14 @@ done:
     return status;
 }
 
+static rhumb_status fail_no_key(void) {
+    return rhumb__fail(RHUMB_E_INVALID, "key: %llu stands for \"no result\" in answers and cannot be a key",
+                       (unsigned long long)RHUMB_KEY_NONE);
+}
+
 rhumb_status rhumb__graph_insert(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__insertion *insertion) {
     RHUMB_ASSERT_DEBUG(graph->writable && scratch->query_bytes >= graph->space.row_bytes);
-    if (insertion->key == RHUMB_KEY_NONE) {
-        return rhumb__fail(RHUMB_E_INVALID, "key: %llu stands for \"no result\" in answers and cannot be a key",
-                           (unsigned long long)insertion->key);
-    }
+    if (insertion->key == RHUMB_KEY_NONE) return fail_no_key();
     if (!insertion->replace) return insert_all(graph, scratch, insertion);
     rhumb__rwlock_rdlock(&graph->removal_lock);
     /* Searches compare the two numbers, see search.c. */
@@ -143,4 +149,48 @@ rhumb_status rhumb__graph_insert(rhumb__graph *graph, rhumb__scratch *scratch, r
     atomic_fetch_add(&graph->replace_done, 1);
     rhumb__rwlock_unlock(&graph->removal_lock);
     return status;
+}
+
+/* ---- hidden nodes ---- */
+
+/* Slot, tombstone and counts are taken together, so that a checkpoint finds all of them or none. */
+static rhumb_status claim_hidden(rhumb__graph *graph, uint64_t key, claimed_node *claim) {
+    rhumb__mutex_lock(&graph->append_lock);
+    const rhumb_status status = rhumb__place_allocate(graph, key, &claim->place);
+    if (status == RHUMB_OK) {
+        rhumb__active_take_slot(graph, claim->active, claim->place.slot);
+        (void)rhumb__tombstone_set(graph, claim->place.slot);
+        atomic_fetch_add(&graph->finished_count, 1);
+        atomic_fetch_add(&graph->dead_count, 1);
+        atomic_fetch_add_explicit(&graph->hidden_count, 1, memory_order_relaxed);
+    }
+    rhumb__mutex_unlock(&graph->append_lock);
+    return status;
+}
+
+rhumb_status rhumb__graph_insert_hidden(rhumb__graph *graph, rhumb__scratch *scratch, uint64_t key,
+                                        uint32_t *slot_out) {
+    rhumb_status status;
+    claimed_node claim = {.replaced = {.slot = RHUMB__SLOT_NONE}};
+    if (key == RHUMB_KEY_NONE) return fail_no_key();
+    RHUMB_TRY(rhumb__link_prepare(graph, scratch));
+    claim.active = rhumb__active_claim(graph);
+    status = claim_hidden(graph, key, &claim);
+    if (status != RHUMB_OK) {
+        rhumb__active_leave(graph, claim.active);
+        goto done;
+    }
+    *(uint64_t *)rhumb__section_row(&graph->sections[RHUMB__SECTION_KEYS], claim.place.slot) = key;
+    insert_write_and_link(graph, scratch, &claim);
+    *slot_out = claim.place.slot;
+done:
+    return status;
+}
+
+void rhumb__insert_show(rhumb__graph *graph, uint32_t slot) {
+    rhumb__rwlock_assert_held(&graph->removal_lock);
+    RHUMB_ASSERT_DEBUG(rhumb__graph_is_dead(graph, slot));
+    rhumb__tombstone_clear(graph, slot);
+    atomic_fetch_sub(&graph->dead_count, 1);
+    atomic_fetch_sub_explicit(&graph->hidden_count, 1, memory_order_relaxed);
 }

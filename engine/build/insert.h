@@ -11,6 +11,7 @@ typedef struct rhumb__insertion {
     bool replace;  /* an upsert: a key that exists gets a new node, and its previous one is deleted once the new one can
                        be found. At least one of the two can be found at any time. */
     uint32_t slot; /* set on success: the node's slot */
+    bool replaced; /* set on success: the key had a node before */
     uint64_t lsn;  /* set on success: it is durable once rhumb__log_wait has returned for this */
 } rhumb__insertion;
 
@@ -19,5 +20,14 @@ typedef struct rhumb__insertion {
  * RHUMB_KEY_NONE; RHUMB_E_FULL, RHUMB_E_NOMEM, RHUMB_E_FATAL. */
 rhumb_status rhumb__graph_insert(rhumb__graph *graph, rhumb__scratch *scratch,
                                  rhumb__insertion *insertion) RHUMB_NODISCARD;
+
+/* Puts the vector that rhumb__query_set_vector has prepared into the graph as a node that no search and no key finds:
+ * it counts as deleted until rhumb__insert_show, and there is no record of it in the log. RHUMB_E_FULL, RHUMB_E_NOMEM.
+ */
+rhumb_status rhumb__graph_insert_hidden(rhumb__graph *graph, rhumb__scratch *scratch, uint64_t key,
+                                        uint32_t *slot_out) RHUMB_NODISCARD;
+
+/* Lets searches find a hidden node. The key table leads to it already. Under removal_lock. */
+void rhumb__insert_show(rhumb__graph *graph, uint32_t slot);
 
 #endif /* RHUMB_ENGINE_BUILD_INSERT_H */

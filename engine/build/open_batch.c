@@ -54,7 +54,7 @@ void rhumb__open_batch_end(rhumb__graph *graph, rhumb__open_batch *batch) { (voi
 
 bool rhumb__open_batch_any(rhumb__graph *graph) {
     rhumb__mutex_lock(&graph->append_lock);
-    const bool any = graph->open_batches != NULL;
+    const bool any = graph->open_batches != NULL || graph->hidden_batch_count > 0;
     rhumb__mutex_unlock(&graph->append_lock);
     return any;
 }

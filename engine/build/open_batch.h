@@ -44,7 +44,7 @@ rhumb_status rhumb__open_batch_commit(rhumb__graph *graph, rhumb__open_batch *ba
 /* Ends a batch without a commit. Its nodes are dead. Inside the gate. */
 void rhumb__open_batch_end(rhumb__graph *graph, rhumb__open_batch *batch);
 
-/* Whether there is an open batch. With the gate closed, none begins. */
+/* Whether there is an open batch, or one whose nodes are hidden. With the gate closed, none begins. */
 bool rhumb__open_batch_any(rhumb__graph *graph);
 
 /* Notes, for a compaction that begins, all that the open batches have inserted so far. With the gate closed. */

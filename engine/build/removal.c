@@ -81,7 +81,8 @@ void rhumb__removal_bury(rhumb__graph *graph, uint32_t slot) {
     RHUMB_ASSERT_DEBUG(slot < atomic_load(&graph->slot_limit));
     if (!rhumb__tombstone_set(graph, slot)) return;
     const uint64_t dead_count = atomic_fetch_add(&graph->dead_count, 1) + 1;
-    rhumb__writer_note_deleted(graph, dead_count);
+    const uint64_t hidden_count = atomic_load_explicit(&graph->hidden_count, memory_order_relaxed);
+    if (dead_count > hidden_count) rhumb__writer_note_deleted(graph, dead_count - hidden_count);
 }
 
 /* Takes the slot of a dead node out of the table; does nothing if the node is alive, or the slot not there. */

@@ -3,8 +3,8 @@
  *
  * THE GATE. Every operation that changes the graph passes it: rhumb__writer_enter, find the graph, do the work,
  * rhumb__writer_leave. A compaction closes the gate while it exchanges the graph, so inside the gate the graph
- * stays the one that the scratch pools have. Batches that are all or nothing pass the gate for each vector; the exchange
- * waits for a moment in which none is open (open_batch.h).
+ * stays the one that the scratch pools have. Batches that are all or nothing pass the gate for each vector; the
+ * exchange waits for a moment in which none is open (open_batch.h).
  *
  * While a compaction carries over the operations that ran during it, the gate also delays operations that come faster
  * than they can be carried over (throttle_ns): many short waits instead of a long one.

@@ -3,11 +3,11 @@
  * A version is a prefix of the operations: those up to a number L in the log. C is the number of slots that they have
  * allocated: the version holds the slots below C completely, and no slot from C on. Inserts and searches continue while
  * the checkpoint gets there:
- *   1. fix       Block deletes, upserts and the ends of batches, and wait for those under way. Under append_lock, read L,
- *                C and all counts that belong to them. Copy the tombstones, one bit per slot, and set in the copy those of
- *                the nodes that open batches have inserted: the version leaves them out. From now on deletes leave
- *                slots below C in the key table (see removal.c), and it does not grow: a split moves entries between
- *                chunks, of which one may have been copied. Then unblock; inserts now get slots from C on.
+ *   1. fix       Block deletes, upserts and the ends of batches, and wait for those under way. Under append_lock, read
+ *                L, C and all counts that belong to them. Copy the tombstones, one bit per slot, and set in the copy
+ *                those of the nodes that open batches have inserted: the version leaves them out. From now on deletes
+ *                leave slots below C in the key table (see removal.c), and it does not grow: a split moves entries
+ *                between chunks, of which one may have been copied. Then unblock; inserts now get slots from C on.
  *   2. wait      for the inserts below C to finish. They are under way, so this takes as long as one insert.
  *   3. copy      the key table first, without regard to a rate, and let it catch up: it grows again, and deletes take
  *                slots out at once.
@@ -19,8 +19,8 @@
  *   5. cut       the log, which then begins after L, or before the first record of the oldest batch that was open in
  *                step 1.
  *
- * So the file shows exactly the operations up to L, apart from batches that L divides: those come from the log, which has
- * all of their records (see recover.c). The log need not be durable up to L before the version is.
+ * So the file shows exactly the operations up to L, apart from batches that L divides: those come from the log, which
+ * has all of their records (see recover.c). The log need not be durable up to L before the version is.
  *
  * Owns the copy of the tombstones. A failure before the store's superblock is written leaves the last version and the
  * log as they were; what later failures mean, storage/store.h says.
@@ -111,12 +111,20 @@ static void read_moment(rhumb__graph *graph, version *v) {
     v->counts = graph->counts;
     if (graph->writer->log != NULL) v->log_begin = rhumb__log_mark_now(graph->writer->log);
     v->counts.lsn = v->log_begin.lsn;
+    v->counts.dead_count = atomic_load(&graph->dead_count);
     v->first_batch = graph->open_batches;
     for (rhumb__open_batch *batch = v->first_batch; batch != NULL; batch = batch->next) {
         batch->fixed_count = batch->slot_count;
         if (batch->mark.lsn < v->log_begin.lsn) v->log_begin = batch->mark;
     }
     rhumb__mutex_unlock(&graph->append_lock);
+}
+
+/* Clears the tombstones of slots from C on: nodes of a batch that are hidden have them from the beginning. */
+static void forget_later_slots(version *v) {
+    for (uint64_t slot = v->counts.slot_count; slot % RHUMB__TOMBSTONE_ROW_SLOTS != 0; slot++) {
+        v->tombstones[slot / 8] &= (uint8_t) ~(1u << (slot % 8));
+    }
 }
 
 /* Makes the version leave out a node: its tombstone goes to the file, although memory has none. */
@@ -149,13 +157,13 @@ static rhumb_status checkpoint_fix_blocked(rhumb__graph *graph, version *v) {
     if (v->counts.lsn > RHUMB__LOG_LSN_MAX) {
         return rhumb__fail(RHUMB_E_FULL, "operation %llu is above the limit", (unsigned long long)v->counts.lsn);
     }
-    v->counts.dead_count = atomic_load(&graph->dead_count);
     const uint64_t row_count = rhumb__tombstone_row_count(v->counts.slot_count);
     rhumb_status status = reserve_tombstones(v, row_count);
     if (status != RHUMB_OK) return status;
     v->tombstone_row_count = row_count;
     const rhumb__section *tombstones = &graph->sections[RHUMB__SECTION_TOMBSTONES];
     if (row_count > 0) memcpy(v->tombstones, tombstones->base, row_count * RHUMB__TOMBSTONE_ROW_BYTES);
+    forget_later_slots(v);
     leave_out_batches(v);
     v->image = (rhumb__version_image){.counts = &v->counts, .tombstones = v->tombstones, .graph = graph};
     rhumb__removals_defer(graph, v->counts.slot_count);
@@ -301,7 +309,9 @@ rhumb_status rhumb__checkpoint_locked(rhumb__writer *writer) {
     if (status != RHUMB_OK) return status;
     rhumb__graph *graph = atomic_load(&writer->graph);
     const bool changed = rhumb__log_lsn(writer->log) != writer->published_lsn;
-    if (!changed && !writer->exchanged && graph->metadata_next == NULL) return RHUMB_OK;
+    /* Hidden nodes are not operations yet, but the memory that they take is released. */
+    const bool hidden = atomic_load_explicit(&graph->hidden_count, memory_order_relaxed) > 0;
+    if (!changed && !writer->exchanged && !hidden && graph->metadata_next == NULL) return RHUMB_OK;
     return checkpoint_make(graph, false);
 }
 

@@ -8,14 +8,15 @@
  * record comes later. The version leaves out all of its nodes, so its inserts up to L are carried out here, and nothing
  * else up to L is in question but what has happened to the same keys since. Of the operations up to L on one key, let o
  * be the last that counts, with all batches committed by now.
- *   - o is an insert or upsert that the version holds. Then the version has its node, the key exists, and every insert of
- *     a divided batch before it is skipped.
+ *   - o is an insert or upsert that the version holds. Then the version has its node, the key exists, and every insert
+ *     of a divided batch before it is skipped.
  *   - o is an insert of a divided batch. Then the version has no live node of the key, and o is carried out.
  *   - o is a delete. Then the version has no live node of the key, and inserts of divided batches before it are carried
  *     out; between two inserts of a key there is a delete, and so there is after the last.
  * So the deletes up to L are carried out as well, but only on nodes that were placed here: others belong to operations
- * that came later, since a delete that the version holds has left nothing of what came before. Deletes of batches up to L
- * take back inserts of batches that were never committed, neither of which count.
+ * that came later, since a delete that the version holds has left nothing of what came before. Deletes in a batch
+ * without a commit take back its inserts; neither count. A batch with deletes that count is never divided, and nothing
+ * lies between its records: build/batch_write.c.
  *
  * Invariant: nodes outside the range of graph/unlinked.h have been linked. Linking a node twice does no
  * harm, so a block that failed is linked again as a whole.

@@ -123,6 +123,8 @@ struct rhumb__graph {
     rhumb__mutex append_lock;
     rhumb__counts counts;
     rhumb__open_batch *open_batches; /* see build/open_batch.h; also under append_lock */
+    uint64_t hidden_batch_count;     /* batches under way whose nodes are hidden, see build/batch_write.c; likewise */
+    _Atomic uint64_t hidden_count;   /* their nodes, which count as deleted */
     _Atomic uint64_t finished_count; /* inserts that have finished */
     _Atomic uint64_t dead_count;     /* deletes that have finished; rhumb_index_count returns the difference */
     _Atomic uint64_t replace_begun;  /* upserts that have begun to replace a node, and upserts that have finished: */

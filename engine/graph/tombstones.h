@@ -49,4 +49,17 @@ static inline bool rhumb__tombstone_set(rhumb__graph *graph, uint32_t slot) {
     return (before & bit) == 0;
 }
 
+/* Takes the mark from a node that was hidden and now is to be found. Release pairs with the acquire in
+ * rhumb__tombstone_is_set. */
+static inline void rhumb__tombstone_clear(rhumb__graph *graph, uint32_t slot) {
+    rhumb__graph_assert_slot(graph, slot);
+    rhumb__section *tombstones = &graph->sections[RHUMB__SECTION_TOMBSTONES];
+    const uint64_t row = slot / RHUMB__TOMBSTONE_ROW_SLOTS;
+    const uint64_t bit = UINT64_C(1) << (slot % 64);
+    rhumb__section_lock(tombstones, row);
+    rhumb__section_mark_dirty(tombstones, row);
+    atomic_fetch_and_explicit(rhumb__tombstone_word(tombstones, slot), ~bit, memory_order_release);
+    rhumb__section_unlock(tombstones, row);
+}
+
 #endif /* RHUMB_ENGINE_GRAPH_TOMBSTONES_H */

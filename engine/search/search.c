@@ -145,7 +145,10 @@ rhumb_status rhumb__search_nearest(rhumb__graph *graph, rhumb__scratch *scratch,
     if (goal->filter == NULL && atomic_load(&graph->dead_count) == 0) {
         *estimate = (rhumb__filter_estimate){.filter = NULL};
         *nearest_out = &scratch->pool;
-        return rhumb__walk_nearest(graph, scratch, goal->ef);
+        status = rhumb__walk_nearest(graph, scratch, goal->ef);
+        /* Nodes of a batch that are still hidden count as deleted from the beginning. If there have been any during the
+         * walk, it may have met some. */
+        if (status != RHUMB_OK || atomic_load(&graph->dead_count) == 0) return status;
     }
     *nearest_out = NULL;
     rhumb__filter_estimate_make(graph, scratch, goal->filter, estimate);

@@ -104,8 +104,8 @@ typedef rhumb_status (*rhumb__log_visit)(void *context, const rhumb__log_record 
 
 /* Visits the effective operations after the checkpoint, in the order of their numbers; those of batches without a
  * commit are skipped. A batch takes effect with its commit record: where that lies after the checkpoint and some of the
- * batch's operations before it, these are visited, too, and so are all deletes at or before the checkpoint that belong
- * to no batch, since they may have deleted what those inserted. Call it before the first append; it may be repeated.
+ * batch's operations before it, these are visited, too, and so are all effective deletes at or before the checkpoint,
+ * since they may have deleted what those inserted. Call it before the first append; it may be repeated.
  * Ends at the first visit that fails, with its status. */
 rhumb_status rhumb__log_replay(rhumb__log *log, rhumb__log_visit visit, void *context) RHUMB_NODISCARD;
 

@@ -159,15 +159,12 @@ static rhumb_status take_batch(rhumb__log_scan *scan, uint64_t batch, rhumb__log
     return RHUMB_OK;
 }
 
-static bool is_committed(const rhumb__log_scan *scan, uint64_t batch) {
-    return scan->batch_capacity > 0 && find_batch(scan, batch)->committed;
-}
-
 /* Whether an operation is effective, or may undo one that is. */
 static bool is_visited(const rhumb__log_scan *scan, const record_view *view) {
-    if (view->header.batch != 0) return is_committed(scan, view->header.batch);
-    if (view->header.lsn > scan->checkpoint_lsn) return true;
-    return scan->divided && view->header.type == RHUMB__LOG_DELETE;
+    const bool may_undo = scan->divided && view->header.type == RHUMB__LOG_DELETE;
+    if (view->header.batch == 0) return view->header.lsn > scan->checkpoint_lsn || may_undo;
+    const rhumb__log_batch *batch = find_batch(scan, view->header.batch);
+    return batch->committed || (batch->committed_early && may_undo);
 }
 
 /* ---- the scan ---- */
@@ -200,8 +197,11 @@ static rhumb_status note_record(rhumb__log_scan *scan, const record_view *view) 
     const rhumb_status status = take_batch(scan, batch, &entry);
     if (status != RHUMB_OK) return status;
     if (is_operation(view)) entry->operation_count++;
-    /* What was committed before the checkpoint is in it. */
-    if (view->header.type == RHUMB__LOG_BATCH_COMMIT && !early) entry->committed = true;
+    if (view->header.type == RHUMB__LOG_DELETE) entry->delete_count++;
+    if (view->header.type == RHUMB__LOG_BATCH_COMMIT) {
+        entry->committed = entry->committed || !early;
+        entry->committed_early = entry->committed_early || early;
+    }
     return RHUMB_OK;
 }
 
@@ -277,9 +277,13 @@ rhumb_status rhumb__log_scan_run(rhumb__io *io, const rhumb__log_header *header,
 done:
     /* The batches committed before the end of the chain are effective, whatever has ended it. */
     for (uint64_t i = 0; i < scan->batch_capacity; i++) {
-        if (!scan->batches[i].committed) continue;
-        scan->operation_count += scan->batches[i].operation_count;
-        scan->divided = scan->divided || scan->batches[i].batch <= scan->checkpoint_lsn;
+        const rhumb__log_batch *batch = &scan->batches[i];
+        if (batch->committed) {
+            scan->operation_count += batch->operation_count;
+            scan->divided = scan->divided || batch->batch <= scan->checkpoint_lsn;
+        } else if (batch->committed_early) {
+            scan->early_delete_count += batch->delete_count;
+        }
     }
     if (scan->divided) scan->operation_count += scan->early_delete_count;
     return status;

@@ -29,11 +29,13 @@ static inline uint64_t rhumb__log_record_bytes(uint32_t payload_bytes) {
 /* Returns the value that the crc field of a complete record should have. */
 uint32_t rhumb__log_record_crc(uint32_t seed, const void *record, uint64_t record_bytes);
 
-/* A batch: the number of its operations, and whether its commit record is in the log, after the checkpoint. */
+/* A batch: the numbers of its operations and of its deletes, and whether its commit record is in the log. */
 typedef struct rhumb__log_batch {
     uint64_t batch; /* its number; 0: the entry is empty */
     uint64_t operation_count;
-    bool committed;
+    uint64_t delete_count;
+    bool committed;       /* after the checkpoint */
+    bool committed_early; /* at or before the checkpoint, which holds it */
 } rhumb__log_batch;
 
 /* The valid records of a log. */
@@ -44,7 +46,7 @@ typedef struct rhumb__log_scan {
     rhumb__log_mark end;   /* after the last valid one */
     uint64_t record_count;
     uint64_t operation_count;    /* that rhumb__log_scan_visit visits */
-    uint64_t early_delete_count; /* deletes at or before the checkpoint that belong to no batch */
+    uint64_t early_delete_count; /* effective deletes at or before the checkpoint */
     bool divided;                /* a batch that is committed has operations at or before the checkpoint */
     uint64_t synced_lsn;         /* the highest that a record reports as synced */
     rhumb__log_mark tail;        /* the records before it are reported as synced; not far from the first that is not */

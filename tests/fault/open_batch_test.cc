@@ -184,8 +184,55 @@ class OpenBatch : public ::testing::Test {
         ASSERT_EQ(status, clashes ? RHUMB_E_EXISTS : commits ? RHUMB_OK : RHUMB_E_CANCELLED) << last_error();
     }
 
+    // Takes effect when it commits, as if its items had been carried out one by one at that moment.
+    void write_batch(uint32_t depth) {
+        std::vector<rhumb_write> writes;
+        std::vector<std::vector<float>> vectors;
+        std::vector<uint64_t> numbers;
+        std::set<uint64_t> keys;
+        for (uint64_t i = random_() % 8 + 1; i > 0; i--) keys.insert(random_() % kKeyCount);
+        for (const uint64_t key : keys) {
+            rhumb_write_kind kind = random_() % 3 == 0 ? RHUMB_WRITE_DELETE : RHUMB_WRITE_UPSERT;
+            if (random_() % 9 == 0) kind = RHUMB_WRITE_INSERT;
+            numbers.push_back(++number_);
+            vectors.push_back(vector_of(number_));
+            writes.push_back({static_cast<uint32_t>(kind), 0, key, nullptr});
+        }
+        for (size_t i = 0; i < writes.size(); i++) {
+            if (writes[i].kind != RHUMB_WRITE_DELETE) writes[i].vector = vectors[i].data();
+        }
+        const bool commits = random_() % 4 != 0;
+        bool clashes = false;
+        std::function<bool()> at_end = [&] {
+            story_ += "write batch\n";
+            for (uint64_t i = random_() % 5; i > 0; i--) act(depth + 1);
+            const State now = visible();
+            for (const rhumb_write &write : writes) {
+                clashes = clashes || (write.kind == RHUMB_WRITE_INSERT && now.count(write.key) > 0);
+            }
+            if (commits && !clashes) {
+                for (size_t i = 0; i < writes.size(); i++) {
+                    const bool erases = writes[i].kind == RHUMB_WRITE_DELETE;
+                    operations_.push_back({0, erases ? Kind::kErase : Kind::kPut, writes[i].key, numbers[i]});
+                    story_ += (erases ? " delete " : " put ") + std::to_string(writes[i].key);
+                }
+            }
+            return commits;
+        };
+        rhumb_batch_options options;
+        rhumb_batch_options_init(&options, sizeof options);
+        options.thread_count = 1;
+        options.progress_context = &at_end;
+        options.progress = [](void *context, uint64_t done, uint64_t total) {
+            return done < total || (*static_cast<std::function<bool()> *>(context))();
+        };
+        const rhumb_status status = rhumb_index_write_batch(index_, writes.data(), writes.size(), &options, nullptr, 0);
+        const rhumb_status expected = !commits ? RHUMB_E_CANCELLED : clashes ? RHUMB_E_EXISTS : RHUMB_OK;
+        ASSERT_EQ(status, expected) << last_error();
+    }
+
     void act(uint32_t depth) {
-        switch (random_() % 6) {
+        switch (random_() % 8) {
         case 0:
             ASSERT_EQ(rhumb_index_checkpoint(index_), RHUMB_OK) << last_error();
             story_ += "checkpoint";
@@ -193,6 +240,10 @@ class OpenBatch : public ::testing::Test {
         case 1: erase(any_key(true)); break;
         case 2: put(random_() % kKeyCount, true); break;
         case 3: put(any_key(false), false); break;
+        case 4:
+        case 5:
+            if (depth < 3) write_batch(depth);
+            break;
         default:
             if (depth < 3) batch(depth);
             break;

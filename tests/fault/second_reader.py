@@ -587,12 +587,14 @@ class Log:
     def operations(self):
         """The type, payload and number of what counts; of early deletes, too, if the version divides a batch."""
         checkpoint = self.index.lsn
-        committed = set(b for _, lsn, type_, b, _ in self.records if type_ == self.COMMIT and lsn > checkpoint)
+        commits = [(b, lsn) for _, lsn, type_, b, _ in self.records if type_ == self.COMMIT]
+        committed = set(b for b, lsn in commits if lsn > checkpoint)
+        committed_early = set(b for b, lsn in commits if lsn <= checkpoint) - committed | {0}
         divided = any(batch <= checkpoint for batch in committed)
         for _, lsn, type_, batch, payload in self.records:
-            early_delete = divided and lsn <= checkpoint and type_ == self.DELETE
-            counts = batch in committed if batch != 0 else lsn > checkpoint or early_delete
-            if type_ <= self.DELETE and counts:
+            early_delete = divided and type_ == self.DELETE and batch in committed_early
+            late = batch in committed or batch == 0 and lsn > checkpoint
+            if type_ <= self.DELETE and (late or early_delete):
                 yield type_, payload, lsn
 
     def state(self):
