@@ -1,8 +1,8 @@
 /* durability.c - what is on the disk, and which version of it a handle shows: sync, checkpoint, operation numbers,
  * refresh. Checks arguments; the work is done by the engine.
  *
- * Locking: refresh_lock of the handle, while a read-only handle exchanges its graph. On failure a handle keeps the graph
- * it had.
+ * Locking: refresh_lock of the handle, while a read-only handle exchanges its graph. On failure a handle keeps the
+ * graph it had.
  */
 #include "api/handle.h"
 #include "base/status.h"
@@ -53,6 +53,7 @@ static rhumb_status refresh_reader(rhumb_index *index, bool *newer_out) {
     rhumb__graph *fresh = NULL;
     rhumb__mutex_assert_held(&index->refresh_lock);
     rhumb__graph *graph = atomic_load(&index->scratch_pool.graph);
+    if (graph->store->io->unlocked) return RHUMB_OK; /* no process writes the file */
     RHUMB_TRY(rhumb__store_has_newer(graph->store, newer_out));
     if (*newer_out) {
         RHUMB_TRY(rhumb__handle_reopen(graph, &fresh));

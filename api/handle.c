@@ -83,8 +83,8 @@ rhumb_status rhumb__handle_find(rhumb__graph *graph, uint64_t key, uint32_t *slo
 rhumb_status rhumb__handle_reopen(rhumb__graph *graph, rhumb__graph **fresh_out) {
     rhumb_status status;
     rhumb__graph *fresh = NULL;
-    RHUMB_TRY(graph->graph_only ? rhumb__graph_open_without_vectors(graph->store->path, &fresh)
-                                : rhumb__engine_open(graph->store->path, NULL, &graph->params.custom, &fresh));
+    RHUMB_TRY(rhumb__graph_open_as(graph->store->path, graph->graph_only ? RHUMB__STORE_PARTIAL : RHUMB__STORE_READ,
+                                   &graph->params.custom, &fresh));
     if (!rhumb__store_is_same(graph->store, fresh->store)) {
         status = rhumb__fail_at(RHUMB_E_NOTFOUND, graph->store->path, RHUMB_OFFSET_NONE,
                                 "another index is at this path now");

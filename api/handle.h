@@ -26,7 +26,8 @@ bool rhumb__handle_is_forked(const rhumb_index *index);
 /* Releases a handle, but not its graph. NULL is allowed. */
 void rhumb__handle_free(rhumb_index *index);
 
-/* Fails for a NULL handle (RHUMB_E_INVALID), in a forked child (RHUMB_E_FORKED) and, if `for_writing`, for a read-only one (RHUMB_E_READONLY). */
+/* Fails for a NULL handle (RHUMB_E_INVALID), in a forked child (RHUMB_E_FORKED) and, if `for_writing`, for a read-only
+ * one (RHUMB_E_READONLY). */
 rhumb_status rhumb__handle_check(const rhumb_index *index, bool for_writing) RHUMB_NODISCARD;
 
 /* Fails also for a handle that has failed for good (RHUMB_E_FATAL), and waits while the handle has no room for more. */
@@ -51,8 +52,9 @@ static inline rhumb_status rhumb__handle_enter(rhumb_index *index, rhumb__scratc
     return RHUMB_OK;
 }
 
-/* Releases what rhumb__handle_enter took, and returns the call's status: that of the call's work, or RHUMB_E_TRUNCATED or
- * RHUMB_E_IO when it met a page of the file that could not be read. NULL is allowed, for the single exit of a function.
+/* Releases what rhumb__handle_enter took, and returns the call's status: that of the call's work, or RHUMB_E_TRUNCATED
+ * or RHUMB_E_IO when it met a page of the file that could not be read. NULL is allowed, for the single exit of a
+ * function.
  */
 static inline rhumb_status rhumb__handle_leave(rhumb__scratch *scratch, rhumb_status status) {
     if (scratch == NULL) return status;

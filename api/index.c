@@ -50,7 +50,7 @@ static rhumb_status resolve_creation(const rhumb_index_options *options, rhumb__
         }
         params->custom = custom;
     }
-    if (open_options->read_only || open_options->graph_only) {
+    if (open_options->read_only || open_options->graph_only || open_options->immutable) {
         return rhumb__fail(RHUMB_E_INVALID, "a new index cannot be opened read-only");
     }
 done:
@@ -85,11 +85,12 @@ rhumb_status rhumb_index_open(const char *path, const rhumb_open_options *option
     RHUMB_TRY(check_arguments(path, index_out));
     RHUMB_TRY(rhumb__open_options_take(options, &resolved));
     RHUMB_TRY(take_custom(&resolved, &custom));
-    RHUMB_TRY(rhumb__handle_new(resolved.read_only || resolved.graph_only, &index));
+    RHUMB_TRY(rhumb__handle_new(resolved.read_only || resolved.graph_only || resolved.immutable, &index));
     const rhumb__graph_options graph_options = to_graph_options(&resolved);
-    RHUMB_TRY(resolved.graph_only
-                  ? rhumb__graph_open_without_vectors(path, &graph)
-                  : rhumb__engine_open(path, resolved.read_only ? NULL : &graph_options, &custom, &graph));
+    const int reading =
+        (resolved.graph_only ? RHUMB__STORE_PARTIAL : 0) | (resolved.immutable ? RHUMB__STORE_UNLOCKED : 0);
+    RHUMB_TRY(index->read_only ? rhumb__graph_open_as(path, (rhumb__store_mode)reading, &custom, &graph)
+                               : rhumb__engine_open(path, &graph_options, &custom, &graph));
     RHUMB_TRY(rhumb__io_check_mappings(graph->store->io));
     rhumb__handle_attach(index, graph);
     graph = NULL;

@@ -1,7 +1,7 @@
 /* alloc.h - the heap of the library. Every request goes through here, so a test can make the Nth request fail.
  *
- * Backed by mimalloc's mi_* functions in the tool and the tests. With -DRHUMB_SYSTEM_MALLOC it is backed by malloc and its
- * kin: in the libraries that are shipped, which leave the choice of an allocator to their program, and in sanitizer
+ * Backed by mimalloc's mi_* functions in the tool and the tests. With -DRHUMB_SYSTEM_MALLOC it is backed by malloc and
+ * its kin: in the libraries that are shipped, which leave the choice of an allocator to their program, and in sanitizer
  * builds, which do not see overflows inside another allocator. Thread-safe.
  */
 #ifndef RHUMB_BASE_ALLOC_H

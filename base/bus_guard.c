@@ -1,11 +1,11 @@
 /* bus_guard.c - see bus_guard.h.
  *
  * Owns the list of ranges and the handler. The handler may run in any thread at any moment, so it takes no lock and
- * allocates nothing: the list only grows at its head, ranges that are removed stay in it to be used again, and each has a
- * number that is odd while it changes, by which the handler knows that what it read of the range belongs together.
+ * allocates nothing: the list only grows at its head, ranges that are removed stay in it to be used again, and each has
+ * a number that is odd while it changes, by which the handler knows that what it read of the range belongs together.
  *
- * A reader's pages are replaced by pieces of up to 2 MiB, since a file that was cut short would otherwise fault for every
- * page that is left; a writer's one by one, because the pages around may hold changes of its own.
+ * A reader's pages are replaced by pieces of up to 2 MiB, since a file that was cut short would otherwise fault for
+ * every page that is left; a writer's one by one, because the pages around may hold changes of its own.
  *
  * Locking: `lock` guards changes to the list and the installation. How it fails: memory for a range; the handler itself
  * cannot fail: where the page cannot be replaced, the signal goes where it went before.
@@ -134,8 +134,8 @@ static bool cover(uint64_t address) {
         const bool writable = atomic_load(&range->writable);
         rhumb__bus_flag *flag = atomic_load(&range->flag);
         if (address < begin || address >= end) continue;
-        /* One that changes is another one than that of this address: nobody reads a range that is being removed. Or it
-         * is made longer, and the page is met again. */
+        /* One that changes is another one than that of this address: no thread reads a range that is being removed. Or
+         * it is made longer, and the page is met again. */
         if (change % 2 != 0 || atomic_load(&range->change) != change) return address >= begin && flag != NULL;
         if (!replace(address, begin, end, writable)) return false;
         rhumb__bus_flag_raise(flag);

@@ -1,9 +1,9 @@
 /* bus_guard.h - turns SIGBUS under mappings of the library into a mark that callers look at.
  *
- * The kernel raises SIGBUS in a thread that touches a page which a mapping has and the file has not (it was cut short), or
- * which cannot be read from the disk. While the guard is installed, its handler puts zeros in the place of such a page, if
- * it lies in a guarded range, raises the range's flag, and lets the thread go on. What is mapped from a file is never
- * trusted, so zeros are as good as any damage; and the caller finds the flag before it uses what it has read.
+ * The kernel raises SIGBUS in a thread that touches a page which a mapping has and the file has not (it was cut short),
+ * or which cannot be read from the disk. While the guard is installed, its handler puts zeros in the place of such a
+ * page, if it lies in a guarded range, raises the range's flag, and lets the thread go on. What is mapped from a file
+ * is never trusted, so zeros are as good as any damage; and the caller finds the flag before it uses what it has read.
  *
  * Ranges are guarded whether the handler is installed or not, so that it can be installed at any time.
  */

@@ -1,8 +1,9 @@
 /* fork.c - see fork.h.
  *
- * Owns the list of descriptors that a child closes, and the lock that keeps a fork out while the list and the descriptors
- * differ. The forking thread takes the lock in the handler before the fork, so in the child the list is whole and the
- * lock its only thread's. The lock is the last of all in order, so a callback of the library may fork whatever is held.
+ * Owns the list of descriptors that a child closes, and the lock that keeps a fork out while the list and the
+ * descriptors differ. The forking thread takes the lock in the handler before the fork, so in the child the list is
+ * whole and the lock its only thread's. The lock is the last of all in order, so a callback of the library may fork
+ * whatever is held.
  *
  * The child's handler calls close and nothing else that could wait. It cannot fail.
  */

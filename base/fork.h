@@ -1,11 +1,11 @@
 /* fork.h - what the library does when its program forks.
  *
  * A child inherits memory, descriptors and mappings, but neither the threads that work on an index nor any right to it:
- * an index has one writer, and a reader's pin is its own. So handles of the parent are refused in the child, by a number
- * that every fork raises (the *generation*), and nothing of the parent's outlives it in the child: the child closes the
- * descriptors that are registered here, because an open file description, and every lock on it, lives as long as any
- * process has it open; and what is mapped from a file is not inherited at all (MADV_DONTFORK), because a mapping keeps
- * the description open as well.
+ * an index has one writer, and a reader's pin is its own. So handles of the parent are refused in the child, by a
+ * number that every fork raises (the *generation*), and nothing of the parent's outlives it in the child: the child
+ * closes the descriptors that are registered here, because an open file description, and every lock on it, lives as
+ * long as any process has it open; and what is mapped from a file is not inherited at all (MADV_DONTFORK), because a
+ * mapping keeps the description open as well.
  *
  * Works through pthread_atfork. A child that is made without its handlers (vfork, posix_spawn, the system call clone)
  * must only call exec or _exit; all descriptors are closed on exec.
@@ -26,8 +26,8 @@ typedef struct rhumb__fork_descriptor {
     struct rhumb__fork_descriptor *next;
 } rhumb__fork_descriptor;
 
-/* Forks of which this process is a child, since the library began to watch. Changes only in a child that has one thread,
- * hence relaxed. */
+/* Forks of which this process is a child, since the library began to watch. Changes only in a child that has one
+ * thread, hence relaxed. */
 extern _Atomic uint32_t rhumb__fork_count;
 
 static inline uint32_t rhumb__fork_generation(void) {
@@ -43,8 +43,8 @@ static inline rhumb_status rhumb__fork_check(uint32_t generation) {
     return generation == rhumb__fork_generation() ? RHUMB_OK : rhumb__fork_refuse();
 }
 
-/* Between the two no other thread's fork happens: for making a descriptor or a mapping and seeing to it that a child does
- * not have it. Short; no other lock is taken in between. */
+/* Between the two no other thread's fork happens: for making a descriptor or a mapping and seeing to it that a child
+ * does not have it. Short; no other lock is taken in between. */
 void rhumb__fork_hold(void);
 void rhumb__fork_release(void);
 

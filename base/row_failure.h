@@ -1,7 +1,7 @@
 /* row_failure.h - which of many rows, on which several threads work, failed first, and why.
  *
- * Rows are handed out in ascending order, and a thread finishes the row that it has taken. So when a row has failed, every
- * row before it is tried too, and the lowest one that fails is the same however many threads there are.
+ * Threads take rows in ascending order, and a thread finishes the row that it has taken. So when a row has failed,
+ * every row before it is tried too, and the lowest one that fails is the same however many threads there are.
  */
 #ifndef RHUMB_BASE_ROW_FAILURE_H
 #define RHUMB_BASE_ROW_FAILURE_H

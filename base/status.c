@@ -92,7 +92,7 @@ rhumb_status rhumb__fail_errno(int os_errno, const char *path, uint64_t offset, 
 }
 
 void rhumb__error_prefix(const char *format, ...) {
-    char prefix[128];
+    char prefix[256];
     char *message = thread_record.message;
     va_list arguments;
     va_start(arguments, format);

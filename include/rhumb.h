@@ -82,13 +82,15 @@
  *   - Fork. A handle belongs to the process that opened it. In a forked child every call on it, and on what was made
  *     from it, returns RHUMB_E_FORKED (those that return a number: 0); to close it there is allowed, returns the same,
  *     and does nothing but release memory. The child may open the index for itself. It inherits no lock, no descriptor
- *     and no mapping: it holds up nobody, and pointers into the index (rhumb_index_vector_view,
+ *     and no mapping: it holds up no other process, and pointers into the index (rhumb_index_vector_view,
  *     rhumb_topology_arrays) are invalid in it, so that reading through them raises SIGSEGV. A child that was forked
  *     inside a callback must not return from it. After vfork, or clone without the handlers of pthread_atfork, a child
  *     must only call exec or _exit; all descriptors are close-on-exec.
  *   - Network file systems. An index belongs on a local file system. Readers and the writer rely on byte-range locks
  *     and on a mapped file that shows what another process has written; network file systems promise neither between
  *     machines. Nothing detects the mistake.
+ *   - Read-only file systems. An index opens read-only there as anywhere; nothing is created. Where a file system has
+ *     no locks of open files (F_OFD_SETLK, Linux 3.15), an index can only be read, with rhumb_open_options.immutable.
  *   - Several handles in one process. This is allowed: the locks are open file description locks (F_OFD_SETLK), which
  *     belong to the handle, so one handle cannot lose another's lock as POSIX locks do. But each handle has scratch
  *     memory and page tables of its own, and a handle that writes also has threads. Share one handle between threads.
@@ -210,27 +212,27 @@ RHUMB_API size_t rhumb_element_convert(rhumb_element from, const void *source, r
 
 /* ---- pages that cannot be read ----------------------------------------------------------------------------------- */
 
-/* Turns SIGBUS into an error: while an index or a topology is open, another program cuts its file short, or the disk fails
- * to read a page.
+/* Turns SIGBUS into an error: while an index or a topology is open, another program cuts its file short, or the disk
+ * fails to read a page.
  *
- * Without this call such a fault ends the program, or goes to the program's own handler of SIGBUS. With it, the call that
- * met the fault returns RHUMB_E_TRUNCATED if the file is shorter than it should be, otherwise RHUMB_E_IO, and so does
- * every later call on the same handle; its outputs are undefined. A handle that writes never makes a checkpoint again:
- * close it, put the file right and open it again. Zeros stand for what cannot be read from then on, also behind pointers
- * into the index (rhumb_index_vector_view, rhumb_topology_arrays).
+ * Without this call such a fault ends the program, or goes to the program's own handler of SIGBUS. With it, the call
+ * that met the fault returns RHUMB_E_TRUNCATED if the file is shorter than it should be, otherwise RHUMB_E_IO, and so
+ * does every later call on the same handle; its outputs are undefined. A handle that writes never makes a checkpoint
+ * again: close it, put the file right and open it again. Zeros stand for what cannot be read from then on, also behind
+ * pointers into the index (rhumb_index_vector_view, rhumb_topology_arrays).
  *
- * It installs one signal handler for the whole process. A SIGBUS that is not about memory of this library goes on to the
- * handler that was there before, or to the default action. A program that installs its own handler later passes on to this
- * one what is not its own. Threads that use the library must not block SIGBUS. Calling it twice is the same as once. May
- * be called at any time, also while handles are open.
+ * It installs one signal handler for the whole process. A SIGBUS that is not about memory of this library goes on to
+ * the handler that was there before, or to the default action. A program that installs its own handler later passes on
+ * to this one what is not its own. Threads that use the library must not block SIGBUS. Calling it twice is the same as
+ * once. May be called at any time, also while handles are open.
  *
  * Errors:
  *   RHUMB_E_IO    the handler cannot be installed
  */
 RHUMB_API rhumb_status rhumb_sigbus_guard_install(void) RHUMB_NODISCARD;
 
-/* Takes the handler away, and puts the previous one back in its place. If the program has installed another one since, it
- * stays, and passes every signal on. No call that might meet a fault should be running.
+/* Takes the handler away, and puts the previous one back in its place. If the program has installed another one since,
+ * it stays, and passes every signal on. No call that might meet a fault should be running.
  *
  * Errors:
  *   RHUMB_E_IO    the handler cannot be looked at
@@ -328,6 +330,10 @@ typedef struct rhumb_open_options {
                                              unless the index has a custom metric. */
     rhumb_distance_fn custom_distance;    /* The custom metric's function; in use until the handle is closed. */
     void *custom_context;                 /* Passed to custom_distance. */
+    bool immutable;                       /* Open read-only without taking a lock: for file systems that have no locks,
+                                             and for media that no process writes. No handle may write the index
+                                             at the same time: answers would be wrong, and nothing would tell. A
+                                             refresh finds nothing new. Default false. */
 } rhumb_open_options;
 
 /* Sets the defaults. `size` is sizeof(rhumb_open_options) as the caller compiled it. */
@@ -360,6 +366,7 @@ RHUMB_API void rhumb_open_options_init(rhumb_open_options *options, size_t size)
  *                           file is wanted where. With discard_log the index is opened without what only a log has, and
  *                           no log of before is accepted afterwards. Only for writing: a reader needs no log
  *   RHUMB_E_METRIC          the index has a custom metric, and options do not supply the function of that name
+ *   RHUMB_E_UNSUPPORTED     the file system has no locks of open files (F_OFD_SETLK), and immutable is not set
  *   RHUMB_E_INVALID         the path is not that of a regular file, or an option is out of range
  *   RHUMB_E_FATAL           a sync failed
  *   RHUMB_E_NOSPACE         the disk is full

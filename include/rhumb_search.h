@@ -57,9 +57,9 @@ RHUMB_API rhumb_status rhumb_index_search(rhumb_index *index, const void *query,
 
 /* Runs `query_count` searches on several threads.
  *
- * A query that is invalid fails the whole batch, before any is searched for; the message names the first. Only a failure
- * of another kind (RHUMB_E_NOMEM, filter.keys whose order is found wrong during a search) may leave the answers of some
- * queries in the arrays.
+ * A query that is invalid fails the whole batch, before any is searched for; the message names the first. Only a
+ * failure of another kind (RHUMB_E_NOMEM, filter.keys whose order is found wrong during a search) may leave the answers
+ * of some queries in the arrays.
  *
  * Parameters:
  *   queries         `query_count` vectors, one after the other
@@ -191,8 +191,8 @@ typedef enum rhumb_filter_plan {
  *
  * It is called on the threads that search, on several at the same time in a batch; a few times per key, in no
  * particular order, and also about keys that are not results. Its answer must not change during a search. It may call
- * functions of this library, also on the handle that searches, while other threads refresh or compact it. Exceptions are
- * the functions that close or refresh that handle, compact its index or make a checkpoint of it, which
+ * functions of this library, also on the handle that searches, while other threads refresh or compact it. Exceptions
+ * are the functions that close or refresh that handle, compact its index or make a checkpoint of it, which
  * rhumb_index_metadata_set, rhumb_topology_export and, in mode none, rhumb_index_sync do; and those that wait for such
  * work: rhumb_index_wait_idle and, on a handle that writes, rhumb_index_verify. */
 typedef bool (*rhumb_filter_fn)(void *context, uint64_t key);

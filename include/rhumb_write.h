@@ -67,8 +67,8 @@ RHUMB_API void rhumb_batch_options_init(rhumb_batch_options *options, size_t siz
  *   options           NULL: the defaults
  *   inserted_count    receives how many of the vectors are in the index, on failure too; may be NULL
  *
- * A vector that is refused is named in the message: its row, counted from 0, its key, and what is wrong with it. If several
- * are, it is the first of them, except where rows depend on each other (two with one key).
+ * A vector that is refused is named in the message: its row, counted from 0, its key, and what is wrong with it. If
+ * several are, it is the first of them, except where rows depend on each other (two with one key).
  *
  * Errors:
  *   RHUMB_E_CANCELLED    progress returned false

@@ -12,9 +12,9 @@
  * Invariants: claims are ascending and do not touch; each is a range that has been taken and not dropped, or a place
  * where something else was met.
  *
- * Locking: the lock that keeps forks out (base/fork.h) guards the registry, and is held while memory is mapped there, so
- * that the end of a claim is the end of what is mapped. Fork: the child has a copy of the registry, which is whole, and
- * leaves the places in it alone; it does not inherit the memory, which only the parent's handles use. How it fails:
+ * Locking: the lock that keeps forks out (base/fork.h) guards the registry, and is held while memory is mapped there,
+ * so that the end of a claim is the end of what is mapped. Fork: the child has a copy of the registry, which is whole,
+ * and leaves the places in it alone; it does not inherit the memory, which only the parent's handles use. How it fails:
  * nothing has changed.
  */
 #define _GNU_SOURCE

@@ -8,8 +8,8 @@
  *   4. No mapping is both shared and writable: the kernel can never write a half-done change back to the file.
  *
  * Locking: growing takes the section's growth lock; mapping and destroying are for a thread that has the section to
- * itself. A failure leaves the section as it was. Fork: what is mapped from the file is not inherited (base/fork.h), so a
- * child never unmaps a section, whose addresses may belong to something else there.
+ * itself. A failure leaves the section as it was. Fork: what is mapped from the file is not inherited (base/fork.h), so
+ * a child never unmaps a section, whose addresses may belong to something else there.
  */
 #define _GNU_SOURCE
 #include "storage/section.h"

@@ -178,8 +178,10 @@ static rhumb_status check_section_is_there(const rhumb__store *store, const rhum
     return RHUMB_OK;
 }
 
-static rhumb_status open_store(const rhumb__io_backend *backend, const char *path, bool writable, bool partial,
+static rhumb_status open_store(const rhumb__io_backend *backend, const char *path, rhumb__store_mode mode,
                                rhumb__store **store_out) {
+    const bool writable = mode == RHUMB__STORE_WRITE;
+    const bool partial = (mode & RHUMB__STORE_PARTIAL) != 0;
     rhumb_status status;
     rhumb__store *store = NULL;
     rhumb__frame_versions found = {.count = 0};
@@ -187,6 +189,7 @@ static rhumb_status open_store(const rhumb__io_backend *backend, const char *pat
     RHUMB_TRY(store_new(path, writable, &store));
     store->partial = partial;
     RHUMB_TRY(rhumb__io_open(backend, path, writable ? RHUMB__IO_WRITE : RHUMB__IO_READ, &store->io));
+    store->io->unlocked = (mode & RHUMB__STORE_UNLOCKED) != 0;
     make_path_absolute(store);
     if (writable) {
         RHUMB_TRY(store_lock_writer(store));
@@ -219,11 +222,12 @@ done:
 
 rhumb_status rhumb__store_open(const rhumb__io_backend *backend, const char *path, bool writable,
                                rhumb__store **store_out) {
-    return open_store(backend, path, writable, false, store_out);
+    return open_store(backend, path, writable ? RHUMB__STORE_WRITE : RHUMB__STORE_READ, store_out);
 }
 
-rhumb_status rhumb__store_open_partial(const rhumb__io_backend *backend, const char *path, rhumb__store **store_out) {
-    return open_store(backend, path, false, true, store_out);
+rhumb_status rhumb__store_open_as(const rhumb__io_backend *backend, const char *path, rhumb__store_mode mode,
+                                  rhumb__store **store_out) {
+    return open_store(backend, path, mode, store_out);
 }
 
 /* What the version at hand says of a section, or NULL. */

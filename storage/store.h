@@ -139,10 +139,18 @@ rhumb_status rhumb__store_create(const rhumb__store_creation *creation, rhumb__s
 rhumb_status rhumb__store_open(const rhumb__io_backend *backend, const char *path, bool writable,
                                rhumb__store **store_out) RHUMB_NODISCARD;
 
-/* Opens the newest version for reading a part of it: the file may be shorter than it should be, as long as it has the
- * sections that are mapped (otherwise attaching returns RHUMB_E_TRUNCATED). */
-rhumb_status rhumb__store_open_partial(const rhumb__io_backend *backend, const char *path,
-                                       rhumb__store **store_out) RHUMB_NODISCARD;
+/* How a version is opened: for writing, or for reading with any of the two others. */
+typedef enum rhumb__store_mode {
+    RHUMB__STORE_READ = 0,
+    RHUMB__STORE_PARTIAL = 1,  /* the file may be shorter than it should be, as long as it has the sections that are
+                                  mapped (otherwise attaching returns RHUMB_E_TRUNCATED) */
+    RHUMB__STORE_UNLOCKED = 2, /* take no lock: no process writes the file, or its file system has no locks */
+    RHUMB__STORE_WRITE = 4
+} rhumb__store_mode;
+
+/* The same in another mode. */
+rhumb_status rhumb__store_open_as(const rhumb__io_backend *backend, const char *path, rhumb__store_mode mode,
+                                  rhumb__store **store_out) RHUMB_NODISCARD;
 
 /* Binds `section` (the caller's, zeroed) to the section of that id and maps it. One that is not required, and that the
  * file does not have or has with another codec or version, is attached empty. RHUMB_E_CORRUPT when the file has it with

@@ -147,14 +147,15 @@ static float measure_nothing(const void *a, const void *b, uint32_t dim, void *c
     return 0;
 }
 
-static rhumb_status open_graph(const char *path, const rhumb__graph_options *options,
-                               const rhumb__custom_metric *custom, bool graph_only, rhumb__graph **graph_out) {
+/* For writing when there are options. */
+static rhumb_status open_graph(const char *path, const rhumb__graph_options *options, rhumb__store_mode mode,
+                               const rhumb__custom_metric *custom, rhumb__graph **graph_out) {
     rhumb_status status;
     rhumb__graph *graph = NULL;
+    const bool graph_only = (mode & RHUMB__STORE_PARTIAL) != 0;
     RHUMB_TRY(graph_new(options, &graph));
     graph->graph_only = graph_only;
-    RHUMB_TRY(graph_only ? rhumb__store_open_partial(NULL, path, &graph->store)
-                         : rhumb__store_open(NULL, path, graph->writable, &graph->store));
+    RHUMB_TRY(rhumb__store_open_as(NULL, path, mode, &graph->store));
     RHUMB_TRY(
         rhumb__params_decode(graph->store->superblock.client, graph->store->path, &graph->params, &graph->counts));
     if (graph_only) graph->params.custom.distance = measure_nothing;
@@ -183,11 +184,12 @@ done:
 
 rhumb_status rhumb__graph_open(const char *path, const rhumb__graph_options *options,
                                const rhumb__custom_metric *custom, rhumb__graph **graph_out) {
-    return open_graph(path, options, custom, false, graph_out);
+    return open_graph(path, options, options == NULL ? RHUMB__STORE_READ : RHUMB__STORE_WRITE, custom, graph_out);
 }
 
-rhumb_status rhumb__graph_open_without_vectors(const char *path, rhumb__graph **graph_out) {
-    return open_graph(path, NULL, NULL, true, graph_out);
+rhumb_status rhumb__graph_open_as(const char *path, rhumb__store_mode mode, const rhumb__custom_metric *custom,
+                                  rhumb__graph **graph_out) {
+    return open_graph(path, NULL, mode, custom, graph_out);
 }
 
 /* Whether the newest version has every vector that is mapped from the file. It need not if the checkpoint after a

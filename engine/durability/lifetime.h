@@ -33,9 +33,11 @@ rhumb_status rhumb__graph_create(const rhumb__graph_creation *creation, const rh
 rhumb_status rhumb__graph_open(const char *path, const rhumb__graph_options *options,
                                const rhumb__custom_metric *custom, rhumb__graph **graph_out) RHUMB_NODISCARD;
 
-/* Opens the newest version for reading, without its vectors, which are not mapped and may be damaged or missing from
- * the file. Keys, levels, lists and tombstones can be read; distances cannot be measured. */
-rhumb_status rhumb__graph_open_without_vectors(const char *path, rhumb__graph **graph_out) RHUMB_NODISCARD;
+/* Opens the newest version for reading in another mode. With RHUMB__STORE_PARTIAL it is opened without its vectors,
+ * which are not mapped and may be damaged or missing from the file: keys, levels, lists and tombstones can be read;
+ * distances cannot be measured, and `custom` is not used. */
+rhumb_status rhumb__graph_open_as(const char *path, rhumb__store_mode mode, const rhumb__custom_metric *custom,
+                                  rhumb__graph **graph_out) RHUMB_NODISCARD;
 
 /* Stops the graph's threads and releases everything. Writes what the log has in memory, makes no checkpoint, and
  * removes the log's file if it is empty. What is held of the graph (graph/hold.h) stays. NULL is fine. */

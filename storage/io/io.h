@@ -23,8 +23,8 @@
  *      the queue first and leave its failure for the drain.
  *
  * A handle belongs to one thread at a time; callers serialise. It may move between threads, also with writes queued,
- * but not to a forked child, where its descriptors are closed and its mappings are not. rhumb__io_read, rhumb__io_map and rhumb__io_lock_test may be called by several threads at
- * once, also while another thread writes.
+ * but not to a forked child, where its descriptors are closed and its mappings are not. rhumb__io_read, rhumb__io_map
+ * and rhumb__io_lock_test may be called by several threads at once, also while another thread writes.
  */
 #ifndef RHUMB_STORAGE_IO_IO_H
 #define RHUMB_STORAGE_IO_IO_H
@@ -97,6 +97,7 @@ typedef struct rhumb__io_backend {
 struct rhumb__io {
     const rhumb__io_backend *backend;
     const char *path;          /* owned by the backend; for messages */
+    bool unlocked;             /* no lock is taken or found: no process writes the file. Set right after opening */
     rhumb__bus_flag bus_flag;  /* raised when a page of a mapping could not be read */
     uint64_t mapped_end_bytes; /* of the file; so long has it been, or nothing would have been mapped there. Atomic */
 };
@@ -161,8 +162,8 @@ rhumb_status rhumb__io_sync(rhumb__io *io) RHUMB_NODISCARD;
 rhumb_status rhumb__io_map(rhumb__io *io, void *address, size_t bytes_count, uint64_t offset,
                            rhumb__io_map_kind kind) RHUMB_NODISCARD;
 
-/* Whether a page of the file could not be read through a mapping, which reads as zeros since; see base/bus_guard.h. What
- * was computed from mappings may be wrong then. */
+/* Whether a page of the file could not be read through a mapping, which reads as zeros since; see base/bus_guard.h.
+ * What was computed from mappings may be wrong then. */
 static inline bool rhumb__io_mapping_failed(const rhumb__io *io) { return rhumb__bus_flag_is_raised(&io->bus_flag); }
 
 /* Fails if a page could not be read: RHUMB_E_TRUNCATED when the file is shorter than what is mapped, otherwise
@@ -172,7 +173,8 @@ rhumb_status rhumb__io_check_mappings(rhumb__io *io) RHUMB_NODISCARD;
 /* Takes an open-file-description lock (F_OFD_SETLK): it belongs to the handle, not to the process, and the kernel
  * releases it however the process dies. Never waits; *taken_out is whether the lock was taken. Replaces the lock that
  * the handle held on the range. `bytes` is at least 1, and the range ends below 2^63; it need not lie inside the file.
- * An exclusive lock needs a handle that may write (RHUMB_E_READONLY). */
+ * An exclusive lock needs a handle that may write (RHUMB_E_READONLY). RHUMB_E_UNSUPPORTED: the file system has no such
+ * locks. */
 rhumb_status rhumb__io_lock_range(rhumb__io *io, uint64_t offset, uint64_t bytes, rhumb__io_lock kind,
                                   bool *taken_out) RHUMB_NODISCARD;
 rhumb_status rhumb__io_unlock_range(rhumb__io *io, uint64_t offset, uint64_t bytes) RHUMB_NODISCARD;

@@ -1,8 +1,8 @@
 /* io_file.c - see io_file.h.
  *
  * Owns the descriptor and the path. Invariants: `fd` is a regular file's, above the standard streams' numbers, closed
- * on exec, registered to be closed in a forked child, and blocking; `write_error` is meaningful only while `write_failed`; `sync_failed` never becomes false
- * again.
+ * on exec, registered to be closed in a forked child, and blocking; `write_error` is meaningful only while
+ * `write_failed`; `sync_failed` never becomes false again.
  *
  * Holds no lock but that which keeps forks out while a descriptor or a mapping is made: the calls that io.h allows
  * several threads only read the handle. Every failure names the path.
@@ -384,6 +384,20 @@ static rhumb_status lock_range_check(const rhumb__io *io, uint64_t offset, uint6
     return range_check(io, offset, bytes);
 }
 
+static rhumb_status fail_lock(int os_errno, const rhumb__io *io, uint64_t offset, const char *action) {
+    rhumb_error error;
+    const rhumb_status status = rhumb__fail_errno(os_errno, io->path, offset, "cannot %s", action);
+    if (os_errno != EINVAL && os_errno != ENOLCK && os_errno != EOPNOTSUPP && os_errno != ENOSYS) return status;
+    /* What kernels and file systems return that do not know these locks. ENOLCK is also what a kernel returns that has
+     * no memory for one. */
+    rhumb__error_save(&error);
+    error.status = RHUMB_E_UNSUPPORTED;
+    rhumb__error_restore(&error);
+    rhumb__error_prefix("the file system has no locks of open files (F_OFD_SETLK), without which only an index that "
+                        "no process writes can be used, read-only (immutable): ");
+    return RHUMB_E_UNSUPPORTED;
+}
+
 static struct flock lock_of(short type, uint64_t offset, uint64_t bytes) {
     return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)offset, .l_len = (off_t)bytes};
 }
@@ -399,7 +413,7 @@ rhumb_status rhumb__io_file_lock(rhumb__io *io, uint64_t offset, uint64_t bytes,
     if (os_errno == 0 || held_by_other)
         *taken_out = !held_by_other;
     else
-        status = rhumb__fail_errno(os_errno, io->path, offset, "cannot lock %llu bytes", (unsigned long long)bytes);
+        status = fail_lock(os_errno, io, offset, "lock the file");
 done:
     return status;
 }
@@ -409,8 +423,7 @@ rhumb_status rhumb__io_file_unlock(rhumb__io *io, uint64_t offset, uint64_t byte
     RHUMB_TRY(lock_range_check(io, offset, bytes));
     struct flock lock = lock_of(F_UNLCK, offset, bytes);
     const int os_errno = lock_call((const rhumb__io_file *)io, F_OFD_SETLK, &lock);
-    if (os_errno != 0)
-        status = rhumb__fail_errno(os_errno, io->path, offset, "cannot unlock %llu bytes", (unsigned long long)bytes);
+    if (os_errno != 0) status = fail_lock(os_errno, io, offset, "unlock the file");
 done:
     return status;
 }
@@ -423,8 +436,7 @@ rhumb_status rhumb__io_file_lock_test(rhumb__io *io, uint64_t offset, uint64_t b
     if (os_errno == 0)
         *held_by_other_out = lock.l_type != F_UNLCK;
     else
-        status = rhumb__fail_errno(os_errno, io->path, offset, "cannot test for locks on %llu bytes",
-                                   (unsigned long long)bytes);
+        status = fail_lock(os_errno, io, offset, "look at the locks of the file");
 done:
     return status;
 }

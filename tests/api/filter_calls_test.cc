@@ -1,5 +1,5 @@
 // Goal: a filter may call what the manual lets it, on the very handle that searches, while another thread refreshes or
-// compacts that handle: nobody waits for anybody who waits for him. Method: a filter function makes every such call once
+// compacts that handle: no two threads wait for each other. Method: a filter function makes every such call once
 // the other thread is known to have begun; an alarm ends a test in which something hangs.
 #include <atomic>
 #include <chrono>
@@ -99,7 +99,7 @@ class FilterCalls : public ::testing::Test {
         for (float &component : vector) component = std::uniform_real_distribution<float>()(random_);
         ASSERT_OK(rhumb_index_insert(writer_.get(), key, vector));
     }
-    // Searches `index`, and makes the calls inside the filter, beside `other`.
+    // Searches `index`, and makes the calls inside the filter, while `other` runs.
     void run(rhumb_index *index, const std::function<void()> &other, const std::function<void()> &make) {
         Calls calls{index, make};
         std::thread beside([&] {
@@ -154,7 +154,7 @@ TEST_F(FilterCalls, InquiriesAndChangesReturnWhileTheIndexIsCompacted) {
     EXPECT_EQ(kCount + 2, rhumb_index_count(writer_.get()));
 }
 
-TEST_F(FilterCalls, InquiriesAndChangesReturnBesideACheckpoint) {
+TEST_F(FilterCalls, InquiriesAndChangesReturnDuringACheckpoint) {
     insert(3000);
     run(
         writer_.get(), [&] { EXPECT_OK(rhumb_index_checkpoint(writer_.get())); },

@@ -32,14 +32,14 @@ bool is_locked(const std::string &path) {
     return lock.l_type != F_UNLCK;
 }
 
-// Whether the locks go, within a few seconds: a child closes what it has inherited when it first runs, and a program that is
-// started does so a moment after its parent goes on.
+// Whether the locks go, within a few seconds: a child closes what it has inherited when it first runs, and a program
+// that is started does so a moment after its parent goes on.
 bool becomes_unlocked(const std::string &path) {
     for (int i = 0; i < 500 && is_locked(path); i++) std::this_thread::sleep_for(std::chrono::milliseconds(10));
     return !is_locked(path);
 }
 
-// A child that does what it is told, and then waits until this object goes.
+// A child that does some work, and then waits until this object goes.
 class Child {
   public:
     explicit Child(const std::function<void()> &work = [] {}) {

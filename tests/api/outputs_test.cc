@@ -1,7 +1,7 @@
 // Goal: what calls leave in the caller's memory. A failed call leaves outputs alone unless the manual says otherwise;
-// structs are filled to the end that the caller states; an error of a batch names the row, the key and the value that is
-// wrong. Method: fill outputs with a pattern, make calls fail in every argument, and look at the pattern; structs with
-// room behind what the library knows.
+// structs are filled to the end that the caller states; an error of a batch names the row, the key and the value that
+// is wrong. Method: fill outputs with a pattern, make calls fail in every argument, and look at the pattern; structs
+// with room behind what the library knows.
 #include "tests/support/index_test_support.h"
 
 namespace index_test {
@@ -113,7 +113,8 @@ TEST_F(Outputs, FailedSearchesAndLookUpsWriteNothing) {
     EXPECT_TRUE(levels.untouched() && views.untouched() && flags.untouched());
 }
 
-// Calls `fill` with structs that are longer and shorter than the library's, and looks at every byte after what it knows.
+// Calls `fill` with structs that are longer and shorter than the library's, and looks at every byte after what it
+// knows.
 template <typename T> void expect_filled_to_the_end(const std::function<void(T *target, size_t size)> &fill) {
     constexpr size_t kMore = 64;
     std::vector<unsigned char> bytes(sizeof(T) + 2 * kMore, kPattern);

@@ -175,7 +175,8 @@ TEST_F(Sigbus, AnotherFileWrittenOverTheIndexIsSurvived) {
     EXPECT_LOST(search(reader.get(), 7));
 }
 
-// One that is not shorter is found by nothing but checksums; what the calls return does not matter, that they return does.
+// One that is not shorter is found by nothing but checksums; what the calls return does not matter, that they return
+// does.
 TEST_F(Sigbus, AnotherIndexCopiedOverTheFileIsSurvived) {
     ASSERT_OK(rhumb_sigbus_guard_install());
     const std::string other = directory_.file("other.rhumb");

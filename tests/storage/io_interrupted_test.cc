@@ -1,6 +1,6 @@
-// Goal: a signal that interrupts a system call is nobody's failure: each call of the io layer that the kernel may end with
-// EINTR is made again. Method: this program has its own open, fsync and so on, in front of the C library's, which return
-// EINTR a few times before they do what they are asked for.
+// Goal: a signal that interrupts a system call is not a failure: each call of the io layer that the kernel may end with
+// EINTR is made again. Method: this program has its own open, fsync and so on, in front of the C library's, which
+// return EINTR a few times before they do what they are asked for.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/syscall.h>

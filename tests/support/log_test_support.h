@@ -282,7 +282,7 @@ class Recorder {
         const rhumb_status status = rhumb__io_open(&rhumb__io_plain, path, mode, &opened);
         if (status != RHUMB_OK) return status;
         note("open");
-        RecordedHandle *handle = new RecordedHandle{{&current()->backend_, opened->path, {}, 0}, opened};
+        RecordedHandle *handle = new RecordedHandle{{&current()->backend_, opened->path, false, {}, 0}, opened};
         *io_out = &handle->io;
         return RHUMB_OK;
     }

@@ -72,8 +72,8 @@ rhumb_status rhumb__scratch_take(rhumb__scratch_pool *pool, rhumb__scratch **scr
 /* Returns a scratch to its pool. Its user must not use the graph afterwards. */
 void rhumb__scratch_give(rhumb__scratch *scratch);
 
-/* Returns the pool's graph, which stays in use until rhumb__scratch_pool_return, without a scratch and so without memory.
- * One user at a time; the others wait for it, so it must be quick and take nothing else. */
+/* Returns the pool's graph, which stays in use until rhumb__scratch_pool_return, without a scratch and so without
+ * memory. One user at a time; the others wait for it, so it must be quick and take nothing else. */
 rhumb__graph *rhumb__scratch_pool_borrow(rhumb__scratch_pool *pool);
 void rhumb__scratch_pool_return(rhumb__scratch_pool *pool);
 
@@ -85,7 +85,7 @@ static inline rhumb__graph *rhumb__scratch_graph(rhumb__scratch *scratch) {
 /* Sets the pool's graph, and returns the previous one, which may still be in use. */
 rhumb__graph *rhumb__scratch_pool_set(rhumb__scratch_pool *pool, rhumb__graph *graph);
 
-/* Waits until nobody uses a previous graph of the pool. */
+/* Waits until no thread uses a previous graph of the pool. */
 void rhumb__scratch_pool_wait(rhumb__scratch_pool *pool, rhumb__graph *old);
 
 /* Sets the pool's graph, waits until the previous one is out of use, and returns that one. */
