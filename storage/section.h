@@ -81,8 +81,8 @@ typedef struct rhumb__section {
     rhumb__unit_set *patched; /* of a writer's mutable section, one per published chunk: units that have a patch */
 } rhumb__section;
 
-/* Prepares an empty section: takes addresses, and occupies as many of them as `row_count_min` rows need, for these to be
- * mapped there. RHUMB_E_NOMEM. */
+/* Prepares an empty section: takes addresses, and occupies as many of them as `row_count_min` rows need, for these to
+ * be mapped there. RHUMB_E_NOMEM. */
 rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_spec *spec, bool writable,
                                  uint64_t row_count_min) RHUMB_NODISCARD;
 
@@ -91,8 +91,8 @@ rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_s
 rhumb_status rhumb__section_map(rhumb__section *section, rhumb__io *io, const rhumb__directory_entry *entry,
                                 const rhumb__patches *patches) RHUMB_NODISCARD;
 
-/* Guards the first `bytes` of the section, which are being mapped from the file, against pages that cannot be read; more
- * may have been guarded before. RHUMB_E_NOMEM. */
+/* Guards the first `bytes` of the section, which are being mapped from the file, against pages that cannot be read;
+ * more may have been guarded before. RHUMB_E_NOMEM. */
 rhumb_status rhumb__section_guard(rhumb__section *section, rhumb__io *io, uint64_t bytes) RHUMB_NODISCARD;
 
 /* Of a section that outlives the file handle it was mapped by: the guard of its mapping is another handle's. Without
