@@ -147,7 +147,7 @@ void cli_note(const struct cli *cli, const char *format, ...) {
 
 int cli_open_dataset(struct cli *cli, const char *path, const char *format_name, const char *hdf5_name,
                      enum dataset_part part, struct dataset **dataset_out) {
-    struct dataset_options options = {dataset_format_from_name(format_name), part, hdf5_name};
+    struct dataset_options options = {dataset_format_from_name(format_name), part, hdf5_name, NULL};
     if (format_name && options.format == DATASET_FORMAT_BY_EXTENSION)
         return cli_fail(cli, CLI_USAGE,
                         "--format must be one of hdf5, fvecs, bvecs, ivecs, fbin, u8bin, i8bin, ibin, npy; found '%s'",

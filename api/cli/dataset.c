@@ -30,7 +30,7 @@ static const struct {
     {DATASET_FORMAT_HDF5, "hdf5"},   {DATASET_FORMAT_HDF5, "h5"},     {DATASET_FORMAT_FVECS, "fvecs"},
     {DATASET_FORMAT_BVECS, "bvecs"}, {DATASET_FORMAT_IVECS, "ivecs"}, {DATASET_FORMAT_FBIN, "fbin"},
     {DATASET_FORMAT_U8BIN, "u8bin"}, {DATASET_FORMAT_I8BIN, "i8bin"}, {DATASET_FORMAT_IBIN, "ibin"},
-    {DATASET_FORMAT_NPY, "npy"},
+    {DATASET_FORMAT_NPY, "npy"},     {DATASET_FORMAT_JSONL, "jsonl"},
 };
 
 const char *dataset_format_name(enum dataset_format format) {
@@ -109,46 +109,66 @@ static enum dataset_status open_format(struct dataset *dataset, const struct dat
     case DATASET_FORMAT_I8BIN: return dataset__bin_open(dataset, RHUMB_ELEMENT_I8, error);
     case DATASET_FORMAT_IBIN: return dataset__ibin_open(dataset, options->part, error);
     case DATASET_FORMAT_NPY: return dataset__npy_open(dataset, error);
+    case DATASET_FORMAT_JSONL: return dataset__jsonl_open(dataset, error);
     case DATASET_FORMAT_BY_EXTENSION: break;
     }
     return dataset__fail(
         error, DATASET_E_INVALID, dataset->info.path, DATASET_OFFSET_NONE,
         "unknown format: the extension is not one of hdf5, h5, fvecs, bvecs, ivecs, fbin, u8bin, i8bin, "
-        "ibin, npy");
+        "ibin, npy, jsonl");
+}
+
+/* A file that is missing or may not be read, as opposed to a system that fails. */
+static enum dataset_status status_of_open(int os_errno) {
+    switch (os_errno) {
+    case ENOMEM: return DATASET_E_NOMEM;
+    case ENOENT:
+    case ENOTDIR:
+    case EISDIR:
+    case EACCES:
+    case EPERM:
+    case ELOOP:
+    case ENAMETOOLONG:
+    case ENXIO: return DATASET_E_OPEN;
+    default: return DATASET_E_IO;
+    }
 }
 
 /* Opens the file and notes its length. Only regular files: the length of others says nothing about what they hold. */
 static enum dataset_status open_file(struct dataset *dataset, struct dataset_error *error) {
     /* Without O_NONBLOCK the opening of a FIFO waits for a writer. */
-    dataset->fd = open(dataset->info.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    do dataset->fd = open(dataset->file_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    while (dataset->fd < 0 && errno == EINTR);
     if (dataset->fd < 0)
-        return dataset__fail(error, errno == ENOMEM ? DATASET_E_NOMEM : DATASET_E_OPEN, dataset->info.path,
-                             DATASET_OFFSET_NONE, "cannot open: %s", strerror(errno));
+        return dataset__fail(error, status_of_open(errno), dataset->info.path, DATASET_OFFSET_NONE, "cannot open: %s",
+                             strerror(errno));
     struct stat file;
     if (fstat(dataset->fd, &file) != 0)
         return dataset__fail(error, DATASET_E_IO, dataset->info.path, DATASET_OFFSET_NONE, "cannot stat: %s",
                              strerror(errno));
     if (!S_ISREG(file.st_mode))
         return dataset__fail(error, DATASET_E_OPEN, dataset->info.path, DATASET_OFFSET_NONE,
-                             "expected a regular file, found %s", S_ISDIR(file.st_mode) ? "a directory" : "a device");
+                             "expected a regular file, found %s",
+                             S_ISDIR(file.st_mode)    ? "a directory"
+                             : S_ISFIFO(file.st_mode) ? "a pipe"
+                                                      : "a device");
     dataset->info.file_bytes = (uint64_t)file.st_size;
     return DATASET_OK;
 }
 
-enum dataset_status dataset_open(const char *path, const struct dataset_options *options, struct dataset **dataset_out,
-                                 struct dataset_error *error) {
-    const struct dataset_options defaults = {DATASET_FORMAT_BY_EXTENSION, DATASET_PART_TRAIN, NULL};
-    if (!options) options = &defaults;
-
+enum dataset_status dataset__open_matrix(const char *path, const struct dataset_options *options,
+                                         struct dataset **dataset_out, struct dataset_error *error) {
     struct dataset *dataset = calloc(1, sizeof *dataset);
-    char *path_copy = strdup(path);
-    if (!dataset || !path_copy) {
+    char *path_copy = strdup(path), *file_path_copy = strdup(options->file_path ? options->file_path : path);
+    if (!dataset || !path_copy || !file_path_copy) {
+        free(file_path_copy);
         free(path_copy);
         free(dataset);
         return dataset__fail(error, DATASET_E_NOMEM, path, DATASET_OFFSET_NONE, "out of memory");
     }
     dataset->fd = -1;
     dataset->info.path = path_copy;
+    dataset->file_path = file_path_copy;
     dataset->info.format = options->format ? options->format : dataset_format_from_path(path);
 
     enum dataset_status status = open_file(dataset, error);
@@ -171,12 +191,31 @@ enum dataset_status dataset_open(const char *path, const struct dataset_options 
     return DATASET_OK;
 }
 
+enum dataset_status dataset_open(const char *path, const struct dataset_options *options, struct dataset **dataset_out,
+                                 struct dataset_error *error) {
+    const struct dataset_options defaults = {.part = DATASET_PART_TRAIN};
+    if (!options) options = &defaults;
+    struct dataset *dataset = NULL;
+    enum dataset_status status = dataset__open_matrix(path, options, &dataset, error);
+    if (status != DATASET_OK) return status;
+    const bool has_vectors = options->part == DATASET_PART_TRAIN || options->part == DATASET_PART_TEST;
+    if (dataset->info.format == DATASET_FORMAT_HDF5 && has_vectors)
+        status = dataset__sets_wrap(&dataset, options, error);
+    if (status != DATASET_OK) {
+        dataset_close(dataset);
+        return status;
+    }
+    *dataset_out = dataset;
+    return DATASET_OK;
+}
+
 void dataset_close(struct dataset *dataset) {
     if (!dataset) return;
     if (dataset->close) dataset->close(dataset);
     if (dataset->fd >= 0) close(dataset->fd);
     free(dataset->scratch);
     free((char *)dataset->info.path);
+    free((char *)dataset->file_path);
     free(dataset);
 }
 
@@ -211,6 +250,18 @@ static enum dataset_status convert_rows(const struct dataset *dataset, uint64_t 
     return DATASET_OK;
 }
 
+enum dataset_status dataset__scratch_need(struct dataset *dataset, uint64_t row_bytes, struct dataset_error *error) {
+    const size_t wanted = row_bytes > SCRATCH_BYTES ? (size_t)row_bytes : SCRATCH_BYTES;
+    if (dataset->scratch_bytes >= wanted) return DATASET_OK;
+    unsigned char *scratch = realloc(dataset->scratch, wanted);
+    if (!scratch)
+        return dataset__fail(error, DATASET_E_NOMEM, dataset->info.path, DATASET_OFFSET_NONE, "no memory for %zu bytes",
+                             wanted);
+    dataset->scratch = scratch;
+    dataset->scratch_bytes = wanted;
+    return DATASET_OK;
+}
+
 static enum dataset_status read_rows(struct dataset *dataset, uint64_t row_first, size_t row_count,
                                      const struct dataset_target *target, struct dataset_error *error) {
     const struct dataset_rows *rows = &dataset->rows;
@@ -218,14 +269,8 @@ static enum dataset_status read_rows(struct dataset *dataset, uint64_t row_first
     if (as_it_is && rows->prefix_bytes == 0)
         return dataset__pread(dataset, rows->data_offset + row_first * rows->stride_bytes, as_it_is,
                               row_count * rows->stride_bytes, error);
-    if (!dataset->scratch) {
-        const size_t wanted = rows->stride_bytes > SCRATCH_BYTES ? (size_t)rows->stride_bytes : SCRATCH_BYTES;
-        dataset->scratch = malloc(wanted);
-        if (!dataset->scratch)
-            return dataset__fail(error, DATASET_E_NOMEM, dataset->info.path, DATASET_OFFSET_NONE,
-                                 "no memory for %zu bytes", wanted);
-        dataset->scratch_bytes = wanted;
-    }
+    const enum dataset_status needed = dataset__scratch_need(dataset, rows->stride_bytes, error);
+    if (needed != DATASET_OK) return needed;
     const size_t step_max = (size_t)(dataset->scratch_bytes / rows->stride_bytes);
     for (size_t done = 0; done < row_count;) {
         const size_t step = row_count - done < step_max ? row_count - done : step_max;
@@ -239,6 +284,23 @@ static enum dataset_status read_rows(struct dataset *dataset, uint64_t row_first
     return DATASET_OK;
 }
 
+/* Bools that are neither 0 nor 1 would count as some other number of bits. */
+static enum dataset_status check_bools(const struct dataset *dataset, uint64_t row_first, size_t row_count,
+                                       const struct dataset_target *target, struct dataset_error *error) {
+    const size_t dim = dataset->info.dim, count = row_count * dim;
+    const unsigned char *bytes = target->raw;
+    for (size_t i = 0; i < count; i++) {
+        const double value = target->f32   ? (double)target->f32[i]
+                             : target->u64 ? (double)target->u64[i]
+                                           : (double)bytes[i];
+        if (value <= 1) continue;
+        return dataset__fail(error, DATASET_E_CONTENT, dataset->info.path, DATASET_OFFSET_NONE,
+                             "row %" PRIu64 " has %.0f as component %zu, where a bool is 0 or 1", row_first + i / dim,
+                             value, i % dim);
+    }
+    return DATASET_OK;
+}
+
 static enum dataset_status read_checked(struct dataset *dataset, uint64_t row_first, size_t row_count,
                                         const struct dataset_target *target, struct dataset_error *error) {
     if (row_first > dataset->info.row_count || row_count > dataset->info.row_count - row_first)
@@ -246,8 +308,10 @@ static enum dataset_status read_checked(struct dataset *dataset, uint64_t row_fi
                              "%zu rows from %" PRIu64 " on were asked for, the file has %" PRIu64, row_count, row_first,
                              dataset->info.row_count);
     if (row_count == 0) return DATASET_OK;
-    if (dataset->read) return dataset->read(dataset, row_first, row_count, target, error);
-    return read_rows(dataset, row_first, row_count, target, error);
+    const enum dataset_status status = dataset->read ? dataset->read(dataset, row_first, row_count, target, error)
+                                                     : read_rows(dataset, row_first, row_count, target, error);
+    if (status != DATASET_OK || !dataset->info.is_bool) return status;
+    return check_bools(dataset, row_first, row_count, target, error);
 }
 
 enum dataset_status dataset_read_f32(struct dataset *dataset, uint64_t row_first, size_t row_count, float *rows,
@@ -266,4 +330,36 @@ enum dataset_status dataset_read_u64(struct dataset *dataset, uint64_t row_first
         return dataset__fail(error, DATASET_E_INVALID, dataset->info.path, DATASET_OFFSET_NONE,
                              "expected integers, the file holds %s", rhumb_element_name(dataset->info.element));
     return read_checked(dataset, row_first, row_count, &(struct dataset_target){.u64 = rows}, error);
+}
+
+static bool is_signed(rhumb_element element) {
+    return element == RHUMB_ELEMENT_I8 || element == RHUMB_ELEMENT_I16 || element == RHUMB_ELEMENT_I32 ||
+           element == RHUMB_ELEMENT_I64;
+}
+
+enum dataset_status dataset_read_keys(struct dataset *dataset, uint64_t row_first, size_t row_count, uint64_t *keys,
+                                      struct dataset_error *error) {
+    const struct dataset_info *info = &dataset->info;
+    enum dataset_status status;
+    if (info->has_keys)
+        status = dataset->read_keys(dataset, row_first, row_count, keys, error);
+    else if (info->dim != 1 || info->is_bool)
+        status = dataset__fail(error, DATASET_E_INVALID, info->path, DATASET_OFFSET_NONE,
+                               "keys must be integers, one per row");
+    else
+        status = dataset_read_u64(dataset, row_first, row_count, keys, error);
+    if (status != DATASET_OK) return status;
+    const uint64_t key_max = !info->has_keys && is_signed(info->element) ? INT64_MAX : UINT64_MAX - 1;
+    for (size_t i = 0; i < row_count; i++) {
+        if (keys[i] <= key_max) continue;
+        char found[24];
+        if (key_max == INT64_MAX)
+            snprintf(found, sizeof found, "%" PRId64, (int64_t)keys[i]);
+        else
+            snprintf(found, sizeof found, "%" PRIu64, keys[i]);
+        return dataset__fail(error, DATASET_E_CONTENT, info->path, DATASET_OFFSET_NONE,
+                             "row %" PRIu64 " has the key %s; keys are 0 to %" PRIu64, row_first + i, found,
+                             UINT64_MAX - 1);
+    }
+    return DATASET_OK;
 }

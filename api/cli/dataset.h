@@ -16,6 +16,12 @@
  *   fbin u8bin i8bin     big-ann-benchmarks: row count, dimension, then the rows (f32, u8, i8)
  *   ibin                 its ground truth: row count, k, the ids (i32), then, if the file has them, distances (f32)
  *   npy                  NumPy, versions 1 to 3, C order, little-endian, one or two axes
+ * jsonl                one object a line: {"key": 1, "vector": [0.5, 2]}; the key may be missing, in all lines or none
+ *
+ * BITS AND SETS
+ *   NumPy's and HDF5's bool are bytes of 0 and 1 here, with is_bool set. So are the sets of ann-benchmarks (HDF5,
+ *   matrix X with the items of all sets one after the other, and their numbers in size_X): a row has a column for each
+ *   item that there may be, which is 1 if the set holds it.
  *
  * HOSTILE FILES
  *   Every size in a header is checked against the length of the file before it is used, and no memory is allocated
@@ -48,7 +54,8 @@ enum dataset_status {
     DATASET_E_IO = -3,      /* the operating system could not read the file */
     DATASET_E_OPEN = -4,    /* there is no such file, or it may not be opened */
     DATASET_E_CONTENT = -5, /* the file is not what its format demands */
-    DATASET_E_ABSENT = -6   /* the file is sound, but does not hold the requested part */
+    DATASET_E_ABSENT = -6,  /* the file is sound, but does not hold the requested part */
+    DATASET_E_STOPPED = -7  /* an interruption was asked for while a pipe was read */
 };
 
 /* Why the last call failed. `message` is one line and names the file, the place, what was expected and what was found.
@@ -69,7 +76,8 @@ enum dataset_format {
     DATASET_FORMAT_U8BIN,
     DATASET_FORMAT_I8BIN,
     DATASET_FORMAT_IBIN,
-    DATASET_FORMAT_NPY
+    DATASET_FORMAT_NPY,
+    DATASET_FORMAT_JSONL
 };
 
 /* Which matrix of a file that has several. Formats with a single matrix hold whatever they are asked for, except
@@ -85,12 +93,16 @@ struct dataset_options {
     enum dataset_format format; /* default: by the file's extension */
     enum dataset_part part;     /* default: DATASET_PART_TRAIN */
     const char *hdf5_name; /* name of the matrix inside an HDF5 file in the place of the part's; NULL: the part's */
+    const char *file_path; /* what to open in the place of `path`, which then is only a name; NULL: `path` */
 };
 
 struct dataset_info {
     const char *path; /* owned by the dataset */
     enum dataset_format format;
     rhumb_element element; /* what one component is in the file; never bf16 or b1 */
+    bool is_bool;          /* components are 0 or 1, and bytes (u8) */
+    bool is_sets;          /* rows are sets; is_bool too */
+    bool has_keys;         /* every row has a key of its own (jsonl) */
     uint64_t row_count;
     uint32_t dim; /* columns, at least 1 */
     uint64_t file_bytes;
@@ -122,6 +134,11 @@ enum dataset_status dataset_read_raw(struct dataset *dataset, uint64_t row_first
  * UINT64_MAX. DATASET_E_INVALID when the file holds floats. */
 enum dataset_status dataset_read_u64(struct dataset *dataset, uint64_t row_first, size_t row_count, uint64_t *rows,
                                      struct dataset_error *error);
+
+/* Reads keys: those that the rows have (has_keys), or a matrix of one column of integers. Keys are 0 to 2^64 - 2, since
+ * 2^64 - 1 stands for "none" in results: a negative one, or that, is DATASET_E_CONTENT. */
+enum dataset_status dataset_read_keys(struct dataset *dataset, uint64_t row_first, size_t row_count, uint64_t *keys,
+                                      struct dataset_error *error);
 
 /* "hdf5"; NULL for a number that is not a format. And the inverse; DATASET_FORMAT_BY_EXTENSION for any other text. */
 const char *dataset_format_name(enum dataset_format format);

@@ -17,6 +17,8 @@
 #endif
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "dataset_internal.h"
 
@@ -112,6 +114,12 @@ static hid_t raw_type(rhumb_element element) {
     }
 }
 
+/* A type of bools is read as it is in the file: its bytes have no order. */
+static hid_t memory_type(const struct dataset *dataset) {
+    const struct hdf5_reader *reader = dataset->reader;
+    return dataset->info.is_bool ? H5Dget_type(reader->matrix) : raw_type(dataset->info.element);
+}
+
 static enum dataset_status read_hdf5(struct dataset *dataset, uint64_t row_first, size_t row_count,
                                      const struct dataset_target *target, struct dataset_error *error) {
     const struct hdf5_reader *reader = dataset->reader;
@@ -125,7 +133,7 @@ static enum dataset_status read_hdf5(struct dataset *dataset, uint64_t row_first
         status = fail_hdf5(dataset, DATASET_E_CONTENT, "select rows of", reader->name, error);
     } else {
         const hid_t integers = reader->is_signed ? H5T_NATIVE_INT64 : H5T_NATIVE_UINT64;
-        const hid_t own = target->raw ? raw_type(dataset->info.element) : H5I_INVALID_HID;
+        const hid_t own = target->raw ? memory_type(dataset) : H5I_INVALID_HID;
         const hid_t type = target->raw ? own : target->f32 ? H5T_NATIVE_FLOAT : integers;
         void *rows = target->raw ? target->raw : target->f32 ? (void *)target->f32 : (void *)target->u64;
         if (H5Dread(reader->matrix, type, memory_space, reader->file_space, H5P_DEFAULT, rows) < 0)
@@ -135,6 +143,34 @@ static enum dataset_status read_hdf5(struct dataset *dataset, uint64_t row_first
     if (memory_space >= 0) H5Sclose(memory_space);
     printing_restore(printing);
     return status;
+}
+
+/* libhdf5 converts no bools, so they are read as bytes first. */
+static enum dataset_status read_bools(struct dataset *dataset, uint64_t row_first, size_t row_count,
+                                      const struct dataset_target *target, struct dataset_error *error) {
+    const size_t dim = dataset->info.dim;
+    if (target->raw) return read_hdf5(dataset, row_first, row_count, target, error);
+    enum dataset_status status = dataset__scratch_need(dataset, dim, error);
+    const size_t step_max = dataset->scratch_bytes / dim;
+    for (size_t done = 0; done < row_count && status == DATASET_OK; done += step_max) {
+        const size_t step = row_count - done < step_max ? row_count - done : step_max;
+        const struct dataset_target bytes = {.raw = dataset->scratch};
+        status = read_hdf5(dataset, row_first + done, step, &bytes, error);
+        if (status != DATASET_OK) break;
+        if (target->f32) dataset__to_f32(RHUMB_ELEMENT_U8, dataset->scratch, step * dim, target->f32 + done * dim);
+        if (target->u64) dataset__to_u64(RHUMB_ELEMENT_U8, dataset->scratch, step * dim, target->u64 + done * dim);
+    }
+    return status;
+}
+
+/* h5py writes bool as an enumeration of FALSE and TRUE in one byte, PyTables as a field of bits in one byte. */
+static bool is_bool_type(hid_t type) {
+    if (H5Tget_size(type) != 1) return false;
+    const H5T_class_t class = H5Tget_class(type);
+    if (class != H5T_ENUM) return class == H5T_BITFIELD;
+    signed char no = -1, yes = -1;
+    return H5Tget_nmembers(type) == 2 && H5Tenum_valueof(type, "FALSE", &no) >= 0 &&
+           H5Tenum_valueof(type, "TRUE", &yes) >= 0 && no == 0 && yes == 1;
 }
 
 static bool holds_minus_one(rhumb_element element) {
@@ -150,7 +186,13 @@ static enum dataset_status take_type(struct dataset *dataset, struct dataset_err
     const H5T_class_t class = H5Tget_class(type);
     const size_t bytes = H5Tget_size(type);
     reader->is_signed = class == H5T_INTEGER && H5Tget_sign(type) == H5T_SGN_2;
+    dataset->info.is_bool = is_bool_type(type);
     H5Tclose(type);
+    if (dataset->info.is_bool) {
+        dataset->info.element = RHUMB_ELEMENT_U8;
+        dataset->read = read_bools;
+        return DATASET_OK;
+    }
 
     rhumb_element element = 0;
     for (int number = 1; rhumb_element_name((rhumb_element)number) != NULL; number++) {
@@ -160,7 +202,8 @@ static enum dataset_status take_type(struct dataset *dataset, struct dataset_err
         if (dataset_element_bytes(e) != bytes || class != (is_float ? H5T_FLOAT : H5T_INTEGER)) continue;
         if (is_float || is_signed == reader->is_signed) element = e;
     }
-    if (!element) return refuse(dataset, reader->name, "holds neither integers nor floats of 1 to 8 bytes", error);
+    if (!element)
+        return refuse(dataset, reader->name, "holds neither integers nor floats of 1 to 8 bytes, nor bools", error);
     dataset->info.element = element;
     return DATASET_OK;
 }
@@ -232,16 +275,18 @@ static enum dataset_status check_storage(struct dataset *dataset, struct dataset
     return status;
 }
 
-/* The attribute `distance` of the file. If it is absent or not a text, the info has none; that is not an error. */
-static void take_distance_attribute(struct dataset *dataset) {
+/* Copies an attribute of the file that is a text. If it is absent, not a text or too long, `text_out` is "" or cut,
+ * which is not an error. */
+static void take_text_attribute(const struct dataset *dataset, const char *name, char text_out[32]) {
     const struct hdf5_reader *reader = dataset->reader;
-    if (H5Aexists(reader->file, "distance") <= 0) return;
-    const hid_t attribute = H5Aopen(reader->file, "distance", H5P_DEFAULT);
+    text_out[0] = '\0';
+    if (H5Aexists(reader->file, name) <= 0) return;
+    const hid_t attribute = H5Aopen(reader->file, name, H5P_DEFAULT);
     const hid_t type = attribute < 0 ? -1 : H5Aget_type(attribute);
     const hid_t space = attribute < 0 ? -1 : H5Aget_space(attribute);
     if (type >= 0 && H5Tget_class(type) == H5T_STRING && H5Sget_simple_extent_npoints(space) == 1) {
         char *text = NULL;
-        char fixed[sizeof dataset->info.distance] = "";
+        char fixed[32] = "";
         if (H5Tis_variable_str(type) > 0) {
             /* A type of the file's word is not trusted with memory: one of another size would be read into `text`. */
             const hid_t memory_type = H5Tcopy(H5T_C_S1);
@@ -254,12 +299,37 @@ static void take_distance_attribute(struct dataset *dataset) {
         } else if (H5Tget_size(type) < sizeof fixed) {
             if (H5Aread(attribute, type, fixed) < 0) fixed[0] = '\0';
         }
-        memcpy(dataset->info.distance, fixed, sizeof fixed);
-        dataset->info.distance[sizeof fixed - 1] = '\0';
+        memcpy(text_out, fixed, sizeof fixed);
+        text_out[sizeof fixed - 1] = '\0';
     }
     if (space >= 0) H5Sclose(space);
     if (type >= 0) H5Tclose(type);
     if (attribute >= 0) H5Aclose(attribute);
+}
+
+/* The attribute `dimension` of a file of sets; 0 if it is absent or not an integer. */
+static uint64_t take_dimension_attribute(const struct dataset *dataset) {
+    const struct hdf5_reader *reader = dataset->reader;
+    uint64_t dimension = 0;
+    if (H5Aexists(reader->file, "dimension") <= 0) return 0;
+    const hid_t attribute = H5Aopen(reader->file, "dimension", H5P_DEFAULT);
+    const hid_t type = attribute < 0 ? -1 : H5Aget_type(attribute);
+    const hid_t space = attribute < 0 ? -1 : H5Aget_space(attribute);
+    if (type >= 0 && H5Tget_class(type) == H5T_INTEGER && H5Sget_simple_extent_npoints(space) == 1 &&
+        H5Aread(attribute, H5T_NATIVE_UINT64, &dimension) < 0)
+        dimension = 0;
+    if (space >= 0) H5Sclose(space);
+    if (type >= 0) H5Tclose(type);
+    if (attribute >= 0) H5Aclose(attribute);
+    return dimension;
+}
+
+static void take_attributes(struct dataset *dataset) {
+    char type[32];
+    take_text_attribute(dataset, "distance", dataset->info.distance);
+    take_text_attribute(dataset, "type", type);
+    dataset->says_sparse = strcmp(type, "sparse") == 0;
+    dataset->says_dimension = take_dimension_attribute(dataset);
 }
 
 /* Only a plain link: an external one would lead into another file, a soft one may lead to an external one. */
@@ -278,15 +348,39 @@ static enum dataset_status open_matrix(struct dataset *dataset, struct dataset_e
     return DATASET_OK;
 }
 
-enum dataset_status dataset__hdf5_open(struct dataset *dataset, enum dataset_part part, const char *name,
-                                       struct dataset_error *error) {
+const char *dataset__hdf5_part_name(enum dataset_part part) {
     static const char *const part_names[] = {
         [DATASET_PART_TRAIN] = "train",
         [DATASET_PART_TEST] = "test",
         [DATASET_PART_NEIGHBORS] = "neighbors",
         [DATASET_PART_DISTANCES] = "distances",
     };
-    if (!name) name = part_names[part];
+    return part_names[part];
+}
+
+/* libhdf5 resolves the names of files, and the copy of a pipe has none. So it is given the bytes, in memory. */
+static hid_t open_image(const struct dataset *dataset) {
+    const size_t bytes = (size_t)dataset->info.file_bytes;
+    void *image = bytes > 0 ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, dataset->fd, 0) : MAP_FAILED;
+    if (image == MAP_FAILED) return H5I_INVALID_HID;
+    const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    hid_t file = H5I_INVALID_HID;
+    if (access >= 0 && H5Pset_fapl_core(access, 1u << 20, 0) >= 0 && H5Pset_file_image(access, image, bytes) >= 0)
+        file = H5Fopen(dataset->info.path, H5F_ACC_RDONLY, access);
+    if (access >= 0) H5Pclose(access);
+    munmap(image, bytes);
+    return file;
+}
+
+static hid_t open_hdf5(const struct dataset *dataset) {
+    struct stat name;
+    const bool has_name = stat(dataset->file_path, &name) == 0 && name.st_nlink > 0;
+    return has_name ? H5Fopen(dataset->file_path, H5F_ACC_RDONLY, H5P_DEFAULT) : open_image(dataset);
+}
+
+enum dataset_status dataset__hdf5_open(struct dataset *dataset, enum dataset_part part, const char *name,
+                                       struct dataset_error *error) {
+    if (!name) name = dataset__hdf5_part_name(part);
     struct hdf5_reader *reader = calloc(1, sizeof *reader);
     if (!reader) return dataset__fail(error, DATASET_E_NOMEM, dataset->info.path, DATASET_OFFSET_NONE, "out of memory");
     reader->file = reader->matrix = reader->file_space = H5I_INVALID_HID;
@@ -303,13 +397,13 @@ enum dataset_status dataset__hdf5_open(struct dataset *dataset, enum dataset_par
 
     const struct error_printing printing = printing_off();
     enum dataset_status status = DATASET_OK;
-    reader->file = H5Fopen(dataset->info.path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    reader->file = open_hdf5(dataset);
     if (reader->file < 0) status = fail_hdf5(dataset, DATASET_E_CONTENT, "open", dataset->info.path, error);
     if (status == DATASET_OK) status = open_matrix(dataset, error);
     if (status == DATASET_OK) status = take_type(dataset, error);
     if (status == DATASET_OK) status = take_shape(dataset, error);
     if (status == DATASET_OK) status = check_storage(dataset, error);
-    if (status == DATASET_OK) take_distance_attribute(dataset);
+    if (status == DATASET_OK) take_attributes(dataset);
     printing_restore(printing);
     return status;
 }

@@ -25,14 +25,19 @@ struct dataset_target {
 
 struct dataset {
     struct dataset_info info;
-    int fd; /* open for reading as long as the dataset is */
+    const char *file_path; /* what is open; info.path is its name in messages */
+    int fd;                /* open for reading as long as the dataset is */
     struct dataset_rows rows;
     unsigned char *scratch; /* raw rows on their way to the caller */
     size_t scratch_bytes;
     void *reader; /* state of a format with functions of its own */
     enum dataset_status (*read)(struct dataset *dataset, uint64_t row_first, size_t row_count,
                                 const struct dataset_target *target, struct dataset_error *error);
+    enum dataset_status (*read_keys)(struct dataset *dataset, uint64_t row_first, size_t row_count, uint64_t *keys,
+                                     struct dataset_error *error); /* if info.has_keys */
     void (*close)(struct dataset *dataset);
+    bool says_sparse;        /* HDF5: the attribute `type` is "sparse" */
+    uint64_t says_dimension; /* HDF5: the attribute `dimension`; 0: there is none */
 };
 
 /* Each is called with path, format, file_bytes and fd set, and fills the rest. They may leave `reader` set on failure:
@@ -43,6 +48,22 @@ enum dataset_status dataset__ibin_open(struct dataset *dataset, enum dataset_par
 enum dataset_status dataset__npy_open(struct dataset *dataset, struct dataset_error *error);
 enum dataset_status dataset__hdf5_open(struct dataset *dataset, enum dataset_part part, const char *name,
                                        struct dataset_error *error);
+enum dataset_status dataset__jsonl_open(struct dataset *dataset, struct dataset_error *error);
+
+/* Replaces *dataset, a matrix of an HDF5 file that was opened with these options, by the sets that it holds if it has
+ * the layout of sets. On failure the caller closes *dataset. */
+enum dataset_status dataset__sets_wrap(struct dataset **dataset, const struct dataset_options *options,
+                                       struct dataset_error *error);
+
+/* dataset_open without a look for sets. */
+enum dataset_status dataset__open_matrix(const char *path, const struct dataset_options *options,
+                                         struct dataset **dataset_out, struct dataset_error *error);
+
+/* The name of a part in HDF5 files. */
+const char *dataset__hdf5_part_name(enum dataset_part part);
+
+/* Room for raw rows of row_bytes each: dataset->scratch, of which scratch_bytes may be used. */
+enum dataset_status dataset__scratch_need(struct dataset *dataset, uint64_t row_bytes, struct dataset_error *error);
 
 /* Fills `error`, beginning the message with the path and, unless it is DATASET_OFFSET_NONE, the offset. Returns
  * `status`. */

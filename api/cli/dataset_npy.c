@@ -28,7 +28,7 @@ struct header_text {
 };
 
 struct header_fields {
-    bool has_descr, has_order, has_shape;
+    bool has_descr, has_order, has_shape, is_bool;
     rhumb_element element;
     uint64_t axes[AXIS_COUNT_MAX];
     unsigned axis_count;
@@ -89,7 +89,7 @@ static enum dataset_status take_descr(struct header_text *text, struct header_fi
     } types[] = {
         {"f2", RHUMB_ELEMENT_F16}, {"f4", RHUMB_ELEMENT_F32}, {"f8", RHUMB_ELEMENT_F64}, {"i1", RHUMB_ELEMENT_I8},
         {"i2", RHUMB_ELEMENT_I16}, {"i4", RHUMB_ELEMENT_I32}, {"i8", RHUMB_ELEMENT_I64}, {"u1", RHUMB_ELEMENT_U8},
-        {"u2", RHUMB_ELEMENT_U16}, {"u4", RHUMB_ELEMENT_U32}, {"u8", RHUMB_ELEMENT_U64},
+        {"u2", RHUMB_ELEMENT_U16}, {"u4", RHUMB_ELEMENT_U32}, {"u8", RHUMB_ELEMENT_U64}, {"b1", RHUMB_ELEMENT_U8},
     };
     char descr[16];
     if (!take_string(text, descr, sizeof descr))
@@ -100,10 +100,11 @@ static enum dataset_status take_descr(struct header_text *text, struct header_fi
         /* '|' is how NumPy says that byte order has no meaning, as it has none in one byte. */
         if (descr[0] != '<' && !(descr[0] == '|' && dataset_element_bytes(types[i].element) == 1)) continue;
         fields->element = types[i].element;
+        fields->is_bool = descr[1] == 'b';
         return DATASET_OK;
     }
     return dataset__fail(text->error, DATASET_E_CONTENT, text->dataset->info.path, text->file_offset + text->position,
-                         "descr must be one of <f2 <f4 <f8 |i1 <i2 <i4 <i8 |u1 <u2 <u4 <u8, found '%s'", descr);
+                         "descr must be one of <f2 <f4 <f8 |i1 <i2 <i4 <i8 |u1 <u2 <u4 <u8 |b1, found '%s'", descr);
 }
 
 static enum dataset_status take_order(struct header_text *text) {
@@ -213,6 +214,7 @@ enum dataset_status dataset__npy_open(struct dataset *dataset, struct dataset_er
                              rhumb_element_name(fields.element), (unsigned long long)data_offset,
                              (unsigned long long)dataset->info.file_bytes);
     dataset->info.element = fields.element;
+    dataset->info.is_bool = fields.is_bool;
     dataset->rows = (struct dataset_rows){data_offset, row_bytes, 0};
     return DATASET_OK;
 }

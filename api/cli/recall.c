@@ -29,7 +29,8 @@ static bool metrics_agree(rhumb_metric truth, rhumb_metric index) {
 
 /* Tries for the true distances. Leaves recall->distances NULL when there are none or they are of another metric. */
 static int open_distances(struct cli *cli, const struct recall_options *options, struct recall *recall) {
-    struct dataset_options wanted = {dataset_format_from_name(options->format_name), DATASET_PART_DISTANCES, NULL};
+    struct dataset_options wanted = {dataset_format_from_name(options->format_name), DATASET_PART_DISTANCES, NULL,
+                                     NULL};
     struct dataset *distances = NULL;
     struct dataset_error error;
     const enum dataset_status status = dataset_open(options->path, &wanted, &distances, &error);

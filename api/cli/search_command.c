@@ -69,7 +69,7 @@ static int open_truth(struct search *search, rhumb_metric metric) {
     const bool is_whole = !arguments->filter_path && !arguments->exclude_path && isnan(arguments->radius);
     if (!options.path && queries->format == DATASET_FORMAT_HDF5 && !arguments->hdf5_name && !arguments->no_truth &&
         is_whole) {
-        const struct dataset_options wanted = {DATASET_FORMAT_HDF5, DATASET_PART_NEIGHBORS, NULL};
+        const struct dataset_options wanted = {DATASET_FORMAT_HDF5, DATASET_PART_NEIGHBORS, NULL, NULL};
         struct dataset *neighbors = NULL;
         struct dataset_error error;
         const enum dataset_status status = dataset_open(queries->path, &wanted, &neighbors, &error);

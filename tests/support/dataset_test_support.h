@@ -120,7 +120,7 @@ class TempFile {
 struct Opened {
     explicit Opened(const std::string &path, dataset_part part = DATASET_PART_TRAIN,
                     dataset_format format = DATASET_FORMAT_BY_EXTENSION, const char *hdf5_name = nullptr) {
-        const dataset_options options = {format, part, hdf5_name};
+        const dataset_options options = {format, part, hdf5_name, nullptr};
         status = dataset_open(path.c_str(), &options, &dataset, &error);
         EXPECT_EQ(status == DATASET_OK, dataset != nullptr);
     }
