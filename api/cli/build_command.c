@@ -1,19 +1,15 @@
 /* build_command.c - `rhumb build`: a new index from the rows of a file.
  *
  * The order of the steps keeps a failure from costing anything: the input is opened and checked before a file is
- * created, and an existing file is removed (--force) only when it is an index that no process is writing. Fails with
- * the exit codes of cli.h.
+ * created, an old index is replaced (--force) when the new one is whole, and what could not be finished is removed.
+ * What was built until an interruption stays, and with --keep-partial until a failure. Fails with the exit codes of
+ * cli.h.
  */
-#define _GNU_SOURCE
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "cli.h"
 #include "ingest.h"
+#include "replace.h"
 #include "vectors.h"
 
 struct build_arguments {
@@ -21,7 +17,7 @@ struct build_arguments {
     const char *metric_name, *element_name, *keys_path, *format_name, *hdf5_name;
     uint32_t thread_count;
     uint64_t row_limit, checkpoint_every;
-    bool force;
+    bool force, keep_partial;
     rhumb_index_options options;
 };
 
@@ -32,9 +28,7 @@ static int choose_metric(struct cli *cli, struct build_arguments *arguments, con
     if (!name && info->distance[0]) name = info->distance;
     if (!name) return CLI_OK;
     arguments->options.metric = rhumb_metric_from_name(name);
-    /* HDF5 files of metric jaccard hold sets as concatenated lists of members, not a matrix of vectors. */
-    const bool of_sets = !arguments->metric_name && arguments->options.metric == RHUMB_METRIC_JACCARD;
-    if (arguments->options.metric && !of_sets) return CLI_OK;
+    if (arguments->options.metric && vectors_has_metric(arguments->options.metric)) return CLI_OK;
     if (arguments->metric_name)
         return cli_fail(cli, CLI_USAGE, "--metric must be one of %s; found '%s'", vectors_metric_names(&names), name);
     return cli_fail(cli, CLI_INPUT,
@@ -42,98 +36,63 @@ static int choose_metric(struct cli *cli, struct build_arguments *arguments, con
                     info->path, name);
 }
 
-/* The index first: a log without its index is useless, but an index without its log has lost operations. */
-static int remove_index(struct cli *cli, const char *path) {
-    char *log_path = NULL;
-    if (asprintf(&log_path, "%s-wal", path) < 0) return cli_fail(cli, CLI_IO, "no memory for a path");
-    const bool removed = unlink(path) == 0 && (unlink(log_path) == 0 || errno == ENOENT);
-    const int error = errno;
-    free(log_path);
-    return removed ? CLI_OK : cli_fail(cli, CLI_IO, "%s: cannot remove: %s", path, strerror(error));
-}
-
-/* --force: removes what is at the index's path, if it is an index and free. */
-static int remove_old_index(struct cli *cli, const struct build_arguments *arguments) {
-    const char *path = arguments->index_path;
-    struct stat old, rows;
-    if (lstat(path, &old) != 0) {
-        if (errno == ENOENT) return CLI_OK;
-        return cli_fail(cli, CLI_INDEX, "%s: cannot stat: %s", path, strerror(errno));
-    }
-    if (stat(arguments->rows_path, &rows) == 0 && rows.st_dev == old.st_dev && rows.st_ino == old.st_ino)
-        return cli_fail(cli, CLI_USAGE, "%s: is the input file itself", path);
-    if (!S_ISREG(old.st_mode))
-        return cli_fail(cli, CLI_INDEX, "%s: is not a regular file; --force does not remove it", path);
-    /* Opening it for writing fails if another process has it open for writing. */
-    rhumb_open_options options;
-    rhumb_open_options_init(&options, sizeof options);
-    rhumb_index *index = NULL;
-    rhumb_status status = rhumb_index_open(path, &options, &index);
-    if (status == RHUMB_OK) status = rhumb_index_close(index);
-    /* Damaged, or usable by other programs only: an index that no process is writing. */
-    const bool is_index = status == RHUMB_E_CORRUPT || status == RHUMB_E_TRUNCATED || status == RHUMB_E_VERSION ||
-                          status == RHUMB_E_LOG || status == RHUMB_E_METRIC;
-    if (status != RHUMB_OK && !is_index)
-        return cli_fail_index_as(cli, CLI_INDEX, status, "--force does not remove what is there");
-    return remove_index(cli, path);
+/* The element type is what --element says; else bits for bools where the metric measures bits; else the default. */
+static void choose_element(struct build_arguments *arguments, const struct dataset_info *info) {
+    if (arguments->element_name || !info->is_bool) return;
+    if (rhumb_metric_supports(arguments->options.metric, RHUMB_ELEMENT_B1))
+        arguments->options.element = RHUMB_ELEMENT_B1;
 }
 
 /* After an interruption: how to continue. The keys show which vectors are in the index. */
-static int report_interrupted(struct cli *cli, const struct build_arguments *arguments,
-                              const struct ingest_result *result) {
-    return cli_fail(
-        cli, CLI_INTERRUPTED,
-        "interrupted: %llu of %llu vectors are safe in %s; continue with: rhumb add %s %s %s%s --skip-existing",
-        (unsigned long long)result->inserted_count, (unsigned long long)result->row_count, arguments->index_path,
-        arguments->index_path, arguments->rows_path, arguments->keys_path ? "--keys " : "--first-key 0",
-        arguments->keys_path ? arguments->keys_path : "");
+static int report_interrupted(struct cli *cli, const struct build_arguments *arguments, const char *index_path,
+                              bool has_keys, const struct ingest_result *result) {
+    const char *keys = arguments->keys_path ? "--keys " : has_keys ? "" : "--first-key 0 ";
+    return cli_fail(cli, CLI_INTERRUPTED,
+                    "interrupted: %llu of %llu vectors are safe in %s; continue with: rhumb add %s %s %s%s%s"
+                    "--skip-existing",
+                    (unsigned long long)result->inserted_count, (unsigned long long)result->row_count, index_path,
+                    index_path, arguments->rows_path, keys, arguments->keys_path ? arguments->keys_path : "",
+                    arguments->keys_path ? " " : "");
 }
 
-static int fill_index(struct cli *cli, const struct build_arguments *arguments, rhumb_index *index,
-                      struct dataset *rows, struct dataset *keys) {
-    const struct ingest_options ingest = {
-        .keys = keys,
-        .element = arguments->options.element,
-        .row_limit = arguments->row_limit,
-        .checkpoint_every = arguments->checkpoint_every,
-        .thread_count = arguments->thread_count,
-    };
+/* What becomes of an index that is not complete. */
+static int end_partial(struct cli *cli, const struct build_arguments *arguments, struct replacement *replacement,
+                       const struct dataset_info *info, const struct ingest_result *result, int exit_code) {
+    const char *path = replacement_path(replacement);
+    const bool is_kept = result->inserted_count > 0 && (exit_code == CLI_INTERRUPTED || arguments->keep_partial);
+    if (!is_kept) replacement_drop(replacement);
+    const char *outcome = replacement->replaces ? "the old index is as it was" : "no index was made";
+    if (exit_code == CLI_INTERRUPTED && !is_kept) return cli_fail(cli, exit_code, "interrupted: %s", outcome);
+    if (exit_code == CLI_INTERRUPTED) report_interrupted(cli, arguments, path, info->has_keys, result);
+    if (replacement->replaces || !is_kept) cli_note(cli, "%s: %s", replacement->path, outcome);
+    if (is_kept) cli_tell_state(cli, path);
+    return exit_code;
+}
+
+static int fill(struct cli *cli, const struct build_arguments *arguments, struct replacement *replacement,
+                const struct ingest_options *ingest, rhumb_index *index, struct dataset *rows) {
     struct ingest_result result;
-    const int exit_code = ingest_run(cli, index, rows, &ingest, &result);
-    ingest_report(cli, &result, index);
-    return result.interrupted && exit_code == CLI_INTERRUPTED ? report_interrupted(cli, arguments, &result) : exit_code;
+    int exit_code = ingest_run(cli, index, rows, ingest, &result);
+    if (exit_code == CLI_OK || exit_code == CLI_INTERRUPTED) ingest_report(cli, &result, index);
+    const int close_code = cli_close_index(cli, index, exit_code);
+    if (exit_code == CLI_OK) exit_code = close_code;
+    if (exit_code == CLI_OK) exit_code = replacement_take(cli, replacement);
+    if (exit_code == CLI_OK) return CLI_OK;
+    return end_partial(cli, arguments, replacement, dataset_info_get(rows), &result, exit_code);
 }
 
-static int build(struct cli *cli, struct build_arguments *arguments) {
-    struct dataset *rows = NULL, *keys = NULL;
+/* Makes the index and fills it. */
+static int make(struct cli *cli, struct build_arguments *arguments, struct replacement *replacement,
+                struct ingest_options *ingest, struct dataset *rows) {
     rhumb_index *index = NULL;
-    int exit_code = cli_open_dataset(cli, arguments->rows_path, arguments->format_name, arguments->hdf5_name,
-                                     DATASET_PART_TRAIN, &rows);
-    if (exit_code != CLI_OK) goto done;
-    const struct dataset_info *info = dataset_info_get(rows);
-    if (arguments->keys_path) exit_code = ingest_open_keys(cli, arguments->keys_path, info->row_count, &keys);
-    if (exit_code == CLI_OK) exit_code = choose_metric(cli, arguments, info);
-    if (exit_code != CLI_OK) goto done;
-    arguments->options.dim = vectors_dim(info, arguments->options.element);
-    exit_code = vectors_check(cli, info, &arguments->options, arguments->index_path);
-    if (exit_code != CLI_OK) goto done;
-    if (arguments->force) exit_code = remove_old_index(cli, arguments);
-    if (exit_code != CLI_OK) goto done;
-
     /* An interrupted build is started again, or continued from its last checkpoint; a log would double its writes. */
     rhumb_open_options open;
     rhumb_open_options_init(&open, sizeof open);
     open.durability = RHUMB_DURABILITY_NONE;
     arguments->options.open = &open;
-    const rhumb_status status = rhumb_index_create(arguments->index_path, &arguments->options, &index);
+    const int exit_code = replacement_create(cli, replacement, &arguments->options, &index);
     arguments->options.open = NULL;
-    if (status != RHUMB_OK) {
-        exit_code =
-            cli_fail_index(cli, status,
-                           status == RHUMB_E_EXISTS ? "cannot create the index (--force replaces one that is there)"
-                                                    : "cannot create the index");
-        goto done;
-    }
+    if (exit_code != CLI_OK) return exit_code;
     json_text(&cli->writer, "index", arguments->index_path);
     json_text(&cli->writer, "metric", rhumb_metric_name(arguments->options.metric));
     cli_json_dataset(cli, "input", rows);
@@ -141,9 +100,34 @@ static int build(struct cli *cli, struct build_arguments *arguments) {
         printf("building     %s: %u x %s, %s\n", arguments->index_path, arguments->options.dim,
                rhumb_element_name(arguments->options.element), rhumb_metric_name(arguments->options.metric));
     fflush(stdout);
-    exit_code = fill_index(cli, arguments, index, rows, keys);
-    exit_code = cli_close_index(cli, index, exit_code);
+    return fill(cli, arguments, replacement, ingest, index, rows);
+}
+
+static int build(struct cli *cli, struct build_arguments *arguments) {
+    struct dataset *rows = NULL, *keys = NULL;
+    struct replacement replacement = {0};
+    int exit_code = cli_open_dataset(cli, arguments->rows_path, arguments->format_name, arguments->hdf5_name,
+                                     DATASET_PART_TRAIN, &rows);
+    if (exit_code != CLI_OK) goto done;
+    const struct dataset_info *info = dataset_info_get(rows);
+    if (arguments->keys_path) exit_code = ingest_open_keys(cli, arguments->keys_path, info->row_count, &keys);
+    if (exit_code == CLI_OK) exit_code = choose_metric(cli, arguments, info);
+    if (exit_code != CLI_OK) goto done;
+    choose_element(arguments, info);
+    struct ingest_options ingest = {
+        .mode = INGEST_BUILD,
+        .keys = keys,
+        .row_limit = arguments->row_limit,
+        .checkpoint_every = arguments->checkpoint_every,
+        .thread_count = arguments->thread_count,
+    };
+    arguments->options.dim = vectors_dim(info, arguments->options.element);
+    exit_code = vectors_check(cli, info, &arguments->options, arguments->index_path, &ingest.kind);
+    if (exit_code == CLI_OK)
+        exit_code = replacement_begin(cli, arguments->index_path, arguments->rows_path, arguments->force, &replacement);
+    if (exit_code == CLI_OK) exit_code = make(cli, arguments, &replacement, &ingest, rows);
 done:
+    replacement_end(&replacement);
     dataset_close(keys);
     dataset_close(rows);
     return exit_code;
@@ -159,7 +143,8 @@ static void make_help(struct build_help *help) {
     snprintf(help->metric, sizeof help->metric, "%s.\nDefault: the metric that an HDF5 file names, else l2",
              vectors_metric_names(&names));
     snprintf(help->element, sizeof help->element,
-             "component type of the index:\n%s.\nb1 is bits, read from bytes. Default f32",
+             "component type of the index:\n%s.\nb1 is bits, read from bools or packed bytes. Default f32, and b1\nfor "
+             "bools under hamming and jaccard",
              vectors_element_names(&names));
 }
 
@@ -194,7 +179,10 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
         {"limit", 0, ARGS_U64, &arguments.row_limit, "N", "only the first N rows"},
         {"format", 0, ARGS_TEXT, &arguments.format_name, "NAME", "of FILE, when its extension does not say it"},
         {"dataset", 0, ARGS_TEXT, &arguments.hdf5_name, "NAME", "of an HDF5 file. Default: train"},
-        {"force", 'f', ARGS_FLAG, &arguments.force, NULL, "replace the index that is there"},
+        {"force", 'f', ARGS_FLAG, &arguments.force, NULL,
+         "replace the index that is there, when the new one is complete"},
+        {"keep-partial", 0, ARGS_FLAG, &arguments.keep_partial, NULL,
+         "after a failure too, keep the batches of rows that were built\nuntil then (with --force as INDEX-building)"},
         CLI_COMMON_OPTIONS(cli),
     };
     const char *paths[2];
@@ -218,10 +206,14 @@ const struct cli_command cli_build_command = {
     .description =
         "Creates the index INDEX and inserts every row of FILE. The file is read in batches of 64 MiB, so it\n"
         "may be larger than memory. Ctrl-C stops in good order: what was inserted until then is made durable,\n"
-        "and the command that continues is printed. A second Ctrl-C ends at once.\n",
+        "and the command that continues is printed. A second Ctrl-C ends at once. After a failure there is no\n"
+        "INDEX, and with --force the old one is as it was.\n"
+        "Rows of JSON (jsonl) may have their keys; others are numbered, or have them in a file of their own (--keys).\n"
+        "Bools are bits, and an HDF5 file of sets (ann-benchmarks, jaccard) gives vectors of bits.\n",
     .examples = "  rhumb build images.rhumb fashion-mnist-784-euclidean.hdf5\n"
                 "  rhumb build words.rhumb glove.npy --metric cosine --M 32 --ef-construction 400 --threads 8\n"
                 "  rhumb build big.rhumb base.1B.u8bin --limit 100000000 --checkpoint-every 5000000\n"
-                "  rhumb build shop.rhumb products.fvecs --keys product_ids.npy --force --json\n",
+                "  rhumb build shop.rhumb products.fvecs --keys product_ids.npy --force --json\n"
+                "  zcat texts.jsonl.gz | rhumb build texts.rhumb - --format jsonl --metric cosine\n",
     .run = run,
 };

@@ -5,7 +5,6 @@
 
 #include "call_progress.h"
 #include "cli.h"
-#include "interrupt.h"
 #include "key_filter.h"
 #include "units.h"
 
@@ -160,7 +159,6 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
         return cli_fail(cli, CLI_USAGE, "--filter-keys and --exclude-keys exclude each other");
     const char *keys_path = filter_path ? filter_path : exclude_path;
     if (keys_path && !new_path) return cli_fail(cli, CLI_USAGE, "--filter-keys and --exclude-keys need --into");
-    interrupt_install();
     if (new_path) return compact_into(cli, path, new_path, &compact_options, keys_path, exclude_path != NULL);
     compact_options.shrink = true; /* no other caller waits for the disk, and the user sees a smaller file */
     return compact_in_place(cli, path, &compact_options, &progress);

@@ -5,9 +5,13 @@
 #include <time.h>
 
 #include "cli.h"
+#include "interrupt.h"
+#include "residency.h"
 #include "units.h"
 
 struct info_texts {
+    uint64_t resident_bytes;
+    bool knows_residency;
     char uuid[40], created[40], creator[32];
 };
 
@@ -21,6 +25,10 @@ static void make_texts(const rhumb_index_stats *stats, struct info_texts *texts)
         strcpy(texts->created, "unknown");
     snprintf(texts->creator, sizeof texts->creator, "%u.%u.%u", stats->creator_version / 1000000,
              stats->creator_version / 1000 % 1000, stats->creator_version % 1000);
+}
+
+static uint64_t deleted_count(const rhumb_index_stats *stats) {
+    return stats->slot_count > stats->count ? stats->slot_count - stats->count : 0;
 }
 
 /* Names are NULL for numbers that this library does not know. */
@@ -49,6 +57,7 @@ static void print_json(struct json_writer *json, const char *path, const rhumb_i
     json_bool(json, "normalise", options->normalise);
     json_end(json);
     json_u64(json, "count", stats->count);
+    json_u64(json, "deleted_count", deleted_count(stats));
     json_u64(json, "slot_count", stats->slot_count);
     json_u64(json, "level_top", stats->level_top);
     json_array_begin(json, "level_counts");
@@ -58,6 +67,7 @@ static void print_json(struct json_writer *json, const char *path, const rhumb_i
     json_u64(json, "epoch", stats->epoch);
     json_u64(json, "file_bytes", stats->file_bytes);
     json_u64(json, "file_free_bytes", stats->file_free_bytes);
+    if (texts->knows_residency) json_u64(json, "resident_bytes", texts->resident_bytes);
     json_u64(json, "mapping_count", stats->mapping_count);
     json_u64(json, "lsn", stats->lsn);
     json_u64(json, "log_pending_count", stats->log_pending_count);
@@ -67,15 +77,14 @@ static void print_json(struct json_writer *json, const char *path, const rhumb_i
 
 static void print_text(const char *path, const rhumb_index_stats *stats, const rhumb_index_options *options,
                        const struct info_texts *texts) {
-    struct units_text count, deleted, file, unused;
+    struct units_text count, deleted, file, unused, resident;
     printf("index        %s\n", path);
     printf("identity     %s, created %s by rhumb %s, format %u\n", texts->uuid, texts->created, texts->creator,
            stats->format_version);
     printf("vectors      %s of %u x %s, metric %s%s\n", units_count(&count, stats->count), options->dim,
            or_unknown(rhumb_element_name(options->element)), or_unknown(rhumb_metric_name(options->metric)),
            options->normalise ? ", normalised" : "");
-    if (stats->slot_count > stats->count)
-        printf("deleted      %s slots\n", units_count(&deleted, stats->slot_count - stats->count));
+    printf("deleted      %s vectors, whose space a compaction releases\n", units_count(&deleted, deleted_count(stats)));
     printf("graph        M %u, M0 %u, ef_construction %u, ef_search %u, seed %" PRIu64 "%s%s\n", options->M,
            options->M0, options->ef_construction, options->ef_search, options->seed,
            options->extend_candidates ? ", extend_candidates" : "", options->keep_pruned ? ", keep_pruned" : "");
@@ -88,23 +97,31 @@ static void print_text(const char *path, const rhumb_index_stats *stats, const r
     if (stats->log_pending_count > 0)
         printf("log          %s operations that are not in this checkpoint; opening for writing brings them in\n",
                units_count(&count, stats->log_pending_count));
+    else
+        printf("log          nothing that is not in this checkpoint\n");
+    if (texts->knows_residency)
+        printf("in memory    %s of the file (%.0f%%)\n", units_bytes(&resident, texts->resident_bytes),
+               stats->file_bytes ? 100.0 * (double)texts->resident_bytes / (double)stats->file_bytes : 0.0);
     printf("here         %" PRIu64 " mappings, io %s, simd %s\n", stats->mapping_count, stats->io_backend, stats->simd);
 }
 
 static int run(struct cli *cli, const struct cli_command *command, int argument_count, char *const *argument_texts) {
     const struct args_option options[] = {CLI_COMMON_OPTIONS(cli)};
     const char *path;
+    struct info_texts texts = {0};
     int exit_code;
     if (!cli_parse(cli, command, options, argument_count, argument_texts, &path, 1, &exit_code)) return exit_code;
+    texts.knows_residency = residency_measure(path, &texts.resident_bytes); /* before it is touched */
     rhumb_index *index = NULL;
     exit_code = cli_open_index(cli, path, true, &index);
     if (exit_code != CLI_OK) return exit_code;
     rhumb_index_stats stats;
     rhumb_index_options created;
+    interrupt_call_begin(cli_abandon, cli); /* it reads the log */
     rhumb_status status = rhumb_index_stats_get(index, &stats, sizeof stats);
+    interrupt_call_end();
     if (status == RHUMB_OK) status = rhumb_index_options_get(index, &created, sizeof created);
     if (status == RHUMB_OK) {
-        struct info_texts texts;
         make_texts(&stats, &texts);
         if (cli->json)
             print_json(&cli->writer, path, &stats, &created, &texts);
@@ -120,8 +137,9 @@ const struct cli_command cli_info_command = {
     .name = "info",
     .summary = "describe an index",
     .usage = "[OPTIONS] INDEX",
-    .description = "Prints what the index was created with, what it holds and how large it is. It reads the newest\n"
-                   "checkpoint, also while another process writes.\n",
+    .description =
+        "Prints what the index was created with, what it holds, how large it is and how much of it is in the\n"
+        "page cache. It reads the newest checkpoint, also while another process writes.\n",
     .examples = "  rhumb info images.rhumb\n"
                 "  rhumb info images.rhumb --json\n",
     .run = run,

@@ -1,8 +1,12 @@
 /* ingest.c - inserts the rows of a file into an index, in batches.
  *
- * Owns the buffers of one batch: BATCH_BYTES of vectors (or one row, if a row is larger) and their keys, whatever the
+ * Owns the buffers of one batch: so many bytes of vectors (or one row, if a row is larger) and their keys, whatever the
  * file's size. Keys are always given explicitly, also where they are plain row numbers: after an interruption the keys
- * show which rows are missing. Progress spans all batches. On any failure the rows already inserted stay.
+ * show which rows are missing. Progress spans all batches.
+ *
+ * How it fails: rows of a new index stay. An index that was there gets whole batches or nothing of them; a file that is
+ * one batch is all or nothing, and for a longer one everything that can be wrong with it is looked for before the first
+ * batch. What remains are failures of the machine, and an interruption: then the first batches stay.
  */
 #include "ingest.h"
 
@@ -12,9 +16,9 @@
 #include "interrupt.h"
 #include "progress.h"
 #include "units.h"
-#include "vectors.h"
 
-#define BATCH_BYTES (UINT64_C(64) << 20)
+#define BUILD_BATCH_BYTES (UINT64_C(64) << 20)
+#define ADD_BATCH_BYTES (UINT64_C(256) << 20)
 
 struct ingest {
     struct cli *cli;
@@ -27,7 +31,6 @@ struct ingest {
     uint64_t done_count;    /* rows handled before the batch in hand */
     uint64_t unsaved_count; /* inserted since the last checkpoint */
     size_t batch_row_limit;
-    rhumb_element element;
     size_t row_bytes;
     unsigned char *vectors;
     uint64_t *keys;
@@ -35,7 +38,7 @@ struct ingest {
 
 int ingest_open_keys(struct cli *cli, const char *path, uint64_t row_count, struct dataset **keys_out) {
     struct dataset *keys = NULL;
-    const int exit_code = cli_open_keys(cli, path, &keys);
+    const int exit_code = cli_open_keys(cli, path, NULL, &keys);
     if (exit_code != CLI_OK) return exit_code;
     const uint64_t key_count = dataset_info_get(keys)->row_count;
     if (key_count == row_count) {
@@ -47,35 +50,34 @@ int ingest_open_keys(struct cli *cli, const char *path, uint64_t row_count, stru
                     (unsigned long long)row_count, (unsigned long long)key_count);
 }
 
-/* Reads the next rows and their keys; with skip_existing, closes the gaps of those that the index has. *count_out is
- * how many are left to insert, *skipped_out how many are not. */
-static int read_batch(struct ingest *ingest, size_t row_count, size_t *count_out, size_t *skipped_out) {
-    struct dataset_error error;
-    const uint64_t first = ingest->row_next;
-    const int exit_code = vectors_read(ingest->cli, ingest->rows, ingest->element, first, row_count, ingest->vectors);
-    if (exit_code != CLI_OK) return exit_code;
-    if (ingest->options->keys) {
-        if (dataset_read_u64(ingest->options->keys, first, row_count, ingest->keys, &error) != DATASET_OK)
-            return cli_fail_dataset(ingest->cli, &error);
-    } else {
-        for (size_t i = 0; i < row_count; i++) ingest->keys[i] = ingest->options->first_key + first + i;
+/* ---- a batch ---- */
+
+/* The dataset that has the keys; NULL: they are counted. */
+static struct dataset *keys_of(const struct ingest *ingest) {
+    if (ingest->options->keys) return ingest->options->keys;
+    return dataset_info_get(ingest->rows)->has_keys ? ingest->rows : NULL;
+}
+
+static int read_keys(const struct ingest *ingest, uint64_t first, size_t count, uint64_t *keys) {
+    struct dataset *source = keys_of(ingest);
+    if (source) return cli_read_keys(ingest->cli, source, first, count, keys);
+    for (size_t i = 0; i < count; i++) keys[i] = ingest->options->first_key + first + i;
+    return CLI_OK;
+}
+
+/* Closes the gaps of rows that the index has. *count is that of the rows, before and after. */
+static int drop_existing(struct ingest *ingest, size_t *count) {
+    size_t kept = 0;
+    for (size_t i = 0; i < *count; i++) {
+        bool found = false;
+        const rhumb_status status = rhumb_index_contains(ingest->index, ingest->keys[i], &found);
+        if (status != RHUMB_OK) return cli_fail_index(ingest->cli, status, "cannot look up a key");
+        if (found) continue;
+        ingest->keys[kept] = ingest->keys[i];
+        memmove(ingest->vectors + kept * ingest->row_bytes, ingest->vectors + i * ingest->row_bytes, ingest->row_bytes);
+        kept++;
     }
-    size_t kept = row_count;
-    if (ingest->options->skip_existing) {
-        kept = 0;
-        for (size_t i = 0; i < row_count; i++) {
-            bool found = false;
-            const rhumb_status status = rhumb_index_contains(ingest->index, ingest->keys[i], &found);
-            if (status != RHUMB_OK) return cli_fail_index(ingest->cli, status, "cannot look up a key");
-            if (found) continue;
-            ingest->keys[kept] = ingest->keys[i];
-            memmove(ingest->vectors + kept * ingest->row_bytes, ingest->vectors + i * ingest->row_bytes,
-                    ingest->row_bytes);
-            kept++;
-        }
-    }
-    *count_out = kept;
-    *skipped_out = row_count - kept;
+    *count = kept;
     return CLI_OK;
 }
 
@@ -86,44 +88,64 @@ static bool on_progress(void *context, uint64_t done_count, uint64_t total_count
     return !interrupt_requested();
 }
 
-static int fail_batch(struct ingest *ingest, rhumb_status status, size_t count) {
-    if (status == RHUMB_E_EXISTS)
-        return cli_fail_index_as(ingest->cli, CLI_INPUT, status,
-                                 "cannot insert ('rhumb add --skip-existing' passes over keys that are there)");
-    return vectors_fail(ingest->cli, status, "cannot insert", dataset_info_get(ingest->rows), ingest->element,
-                        ingest->vectors, count, ingest->keys, 0);
-}
-
-static int insert_batch(struct ingest *ingest, size_t count) {
+/* A build goes on where it was interrupted, row by row; what is added to an index is whole. */
+static rhumb_status insert(struct ingest *ingest, size_t count, size_t *inserted_count) {
     rhumb_batch_options batch;
     rhumb_batch_options_init(&batch, sizeof batch);
     batch.thread_count = ingest->options->thread_count;
     batch.progress = on_progress;
     batch.progress_context = ingest;
-    batch.partial = true; /* a batch that was interrupted is continued */
-    size_t inserted_count = 0;
+    batch.partial = ingest->options->mode == INGEST_BUILD;
+    return rhumb_index_insert_batch(ingest->index, ingest->keys, ingest->vectors, count, &batch, inserted_count);
+}
+
+static rhumb_status upsert(struct ingest *ingest, size_t count, size_t *done_count) {
+    rhumb_status status = RHUMB_OK;
+    size_t i = 0;
+    for (; i < count && status == RHUMB_OK; i++) {
+        if (i % 64 == 0 && !on_progress(ingest, i, count)) break;
+        status = rhumb_index_upsert(ingest->index, ingest->keys[i], ingest->vectors + i * ingest->row_bytes);
+    }
+    *done_count = status == RHUMB_OK ? i : i - 1;
+    return status == RHUMB_OK && i < count ? RHUMB_E_CANCELLED : status;
+}
+
+static int write_batch(struct ingest *ingest, size_t count) {
+    size_t written_count = 0;
     const rhumb_status status =
-        rhumb_index_insert_batch(ingest->index, ingest->keys, ingest->vectors, count, &batch, &inserted_count);
-    ingest->result->inserted_count += inserted_count;
-    ingest->unsaved_count += inserted_count;
+        (ingest->options->mode == INGEST_UPSERT ? upsert : insert)(ingest, count, &written_count);
+    ingest->result->inserted_count += written_count;
+    ingest->unsaved_count += written_count;
     if (status == RHUMB_OK) return CLI_OK;
     if (status == RHUMB_E_CANCELLED) return CLI_INTERRUPTED;
-    return fail_batch(ingest, status, count);
+    if (status == RHUMB_E_EXISTS)
+        return cli_fail_index_as(ingest->cli, CLI_INPUT, status,
+                                 "cannot insert ('rhumb add --skip-existing' passes over keys that are there)");
+    return cli_fail_index(ingest->cli, status, "cannot insert");
+}
+
+/* ---- all batches ---- */
+
+static size_t next_batch(const struct ingest *ingest, uint64_t row_next) {
+    const uint64_t left = ingest->result->row_count - row_next;
+    return left < ingest->batch_row_limit ? (size_t)left : ingest->batch_row_limit;
 }
 
 static int run_batches(struct ingest *ingest) {
     const uint64_t every = ingest->options->checkpoint_every;
     while (ingest->row_next < ingest->result->row_count) {
         if (interrupt_requested()) return CLI_INTERRUPTED;
-        const uint64_t left = ingest->result->row_count - ingest->row_next;
-        const size_t row_count = left < ingest->batch_row_limit ? (size_t)left : ingest->batch_row_limit;
-        size_t count = 0, skipped = 0;
-        int exit_code = read_batch(ingest, row_count, &count, &skipped);
+        const size_t row_count = next_batch(ingest, ingest->row_next);
+        size_t count = row_count;
+        int exit_code = vectors_read(ingest->cli, ingest->rows, &ingest->options->kind, ingest->row_next, row_count,
+                                     ingest->vectors);
+        if (exit_code == CLI_OK) exit_code = read_keys(ingest, ingest->row_next, row_count, ingest->keys);
+        if (exit_code == CLI_OK && ingest->options->skip_existing) exit_code = drop_existing(ingest, &count);
         if (exit_code != CLI_OK) return exit_code;
         ingest->row_next += row_count;
-        ingest->done_count += skipped;
-        ingest->result->skipped_count += skipped;
-        if (count) exit_code = insert_batch(ingest, count);
+        ingest->done_count += row_count - count;
+        ingest->result->skipped_count += row_count - count;
+        if (count) exit_code = write_batch(ingest, count);
         if (exit_code != CLI_OK) return exit_code;
         ingest->done_count += count;
         progress_update(&ingest->progress, ingest->done_count);
@@ -136,36 +158,134 @@ static int run_batches(struct ingest *ingest) {
     return CLI_OK;
 }
 
+static int compare_keys(const void *a, const void *b) {
+    const uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return left < right ? -1 : left > right;
+}
+
+/* Whether a key is there twice: 8 bytes for each. */
+static int check_keys(struct ingest *ingest) {
+    const size_t count = (size_t)ingest->result->row_count;
+    if (!keys_of(ingest)) return CLI_OK;
+    uint64_t *keys = malloc((count + 1) * sizeof *keys);
+    if (!keys) return cli_fail_memory(ingest->cli, count * sizeof *keys);
+    int exit_code = read_keys(ingest, 0, count, keys);
+    if (exit_code == CLI_OK) qsort(keys, count, sizeof *keys, compare_keys);
+    for (size_t i = 1; i < count && exit_code == CLI_OK; i++)
+        if (keys[i] == keys[i - 1])
+            exit_code = cli_fail(ingest->cli, CLI_INPUT, "%s: key %llu is there twice",
+                                 dataset_info_get(keys_of(ingest))->path, (unsigned long long)keys[i]);
+    free(keys);
+    return exit_code;
+}
+
+/* Reads a file of several batches before the first of them is written, for what the index would refuse. */
+static int check_all(struct ingest *ingest) {
+    const struct ingest_options *options = ingest->options;
+    int exit_code = options->mode == INGEST_ADD && !options->skip_existing ? check_keys(ingest) : CLI_OK;
+    for (uint64_t first = 0; first < ingest->result->row_count && exit_code == CLI_OK;) {
+        if (interrupt_requested()) return CLI_INTERRUPTED;
+        const size_t count = next_batch(ingest, first);
+        exit_code = vectors_read(ingest->cli, ingest->rows, &options->kind, first, count, ingest->vectors);
+        if (exit_code == CLI_OK) exit_code = read_keys(ingest, first, count, ingest->keys);
+        for (size_t i = 0; i < count && exit_code == CLI_OK; i++) {
+            bool found = false;
+            if (options->mode == INGEST_UPSERT || options->skip_existing) break;
+            const rhumb_status status = rhumb_index_contains(ingest->index, ingest->keys[i], &found);
+            if (status != RHUMB_OK) exit_code = cli_fail_index(ingest->cli, status, "cannot look up a key");
+            if (found)
+                exit_code =
+                    cli_fail(ingest->cli, CLI_INPUT,
+                             "key %llu of row %llu is in the index ('rhumb add --skip-existing' passes over such "
+                             "rows)",
+                             (unsigned long long)ingest->keys[i], (unsigned long long)first + i);
+        }
+        first += count;
+    }
+    return exit_code;
+}
+
 static int allocate(struct ingest *ingest) {
-    const uint64_t row_bytes = ingest->row_bytes;
-    uint64_t limit = BATCH_BYTES / row_bytes;
-    if (ingest->options->checkpoint_every && limit > ingest->options->checkpoint_every)
-        limit = ingest->options->checkpoint_every;
+    const struct ingest_options *options = ingest->options;
+    const uint64_t batch_bytes = options->mode == INGEST_BUILD ? BUILD_BATCH_BYTES : ADD_BATCH_BYTES;
+    uint64_t limit = batch_bytes / ingest->row_bytes;
+    if (options->checkpoint_every && limit > options->checkpoint_every) limit = options->checkpoint_every;
     if (limit > ingest->result->row_count) limit = ingest->result->row_count;
     if (limit == 0) limit = 1;
     ingest->batch_row_limit = (size_t)limit;
-    ingest->vectors = malloc(limit * row_bytes);
+    ingest->vectors = malloc(limit * ingest->row_bytes);
     ingest->keys = malloc(limit * sizeof *ingest->keys);
-    if (!ingest->vectors || !ingest->keys) return cli_fail_memory(ingest->cli, limit * row_bytes);
+    if (!ingest->vectors || !ingest->keys) return cli_fail_memory(ingest->cli, limit * ingest->row_bytes);
     return CLI_OK;
 }
 
-int ingest_run(struct cli *cli, rhumb_index *index, struct dataset *rows, const struct ingest_options *options,
-               struct ingest_result *result) {
+static int begin(struct ingest *ingest) {
+    const struct ingest_options *options = ingest->options;
+    const uint64_t row_count = ingest->result->row_count;
+    /* The largest number is not a key, so the end of the range may be that. */
+    if (!keys_of(ingest) && row_count && options->first_key > UINT64_MAX - row_count)
+        return cli_fail(ingest->cli, CLI_USAGE, "--first-key %llu leaves no room for %llu keys",
+                        (unsigned long long)options->first_key, (unsigned long long)row_count);
+    int exit_code = allocate(ingest);
+    if (exit_code == CLI_OK && options->mode != INGEST_BUILD && row_count > ingest->batch_row_limit)
+        exit_code = check_all(ingest);
+    return exit_code;
+}
+
+static void abandon_checkpoint(void *context) {
+    const struct ingest *ingest = context;
+    cli_fail(ingest->cli, CLI_INTERRUPTED,
+             "interrupted: all %llu rows are durable in the log, and the next opening for writing brings them to the "
+             "index",
+             (unsigned long long)ingest->result->row_count);
+    cli_abandon(ingest->cli);
+}
+
+/* Makes what was written durable in the index, and notes whether it is in the log if that fails. */
+static int finish(struct ingest *ingest, int exit_code) {
+    struct ingest_result *result = ingest->result;
+    const bool has_log = ingest->options->mode != INGEST_BUILD;
+    const double start = units_now();
+    rhumb_status status = has_log ? rhumb_index_sync(ingest->index) : RHUMB_OK;
+    const bool is_durable = has_log && status == RHUMB_OK;
+    /* An interruption should not wait for what the next opening can do. */
+    const bool has_time = !has_log || (status == RHUMB_OK && !interrupt_requested());
+    if (has_time) {
+        if (is_durable) interrupt_call_begin(abandon_checkpoint, ingest);
+        status = rhumb_index_checkpoint(ingest->index);
+        interrupt_call_end();
+    }
+    result->checkpoint_seconds = units_now() - start;
+    if (status == RHUMB_OK || (exit_code != CLI_OK && exit_code != CLI_INTERRUPTED)) return exit_code;
+    const rhumb_error cause = *rhumb_error_last();
+    if (!is_durable || exit_code != CLI_OK)
+        return cli_fail_index(ingest->cli, status, "cannot make the last checkpoint");
+    result->all_in_log = true;
+    return cli_fail(ingest->cli, CLI_PROBLEM,
+                    "all %llu rows are durable in the log, and the next opening for writing brings them to the index; "
+                    "only the checkpoint at the end has failed: %s: %s",
+                    (unsigned long long)result->row_count, cause.path, cause.message);
+}
+
+static struct ingest new_ingest(struct cli *cli, rhumb_index *index, struct dataset *rows,
+                                const struct ingest_options *options, struct ingest_result *result) {
     const struct dataset_info *info = dataset_info_get(rows);
     *result = (struct ingest_result){
         .row_count = info->row_count < options->row_limit ? info->row_count : options->row_limit,
     };
-    struct ingest ingest = {
-        .cli = cli, .index = index, .rows = rows, .options = options, .result = result, .element = options->element};
-    ingest.row_bytes = vectors_row_bytes(options->element, vectors_dim(info, options->element));
-    int exit_code = CLI_OK;
-    if (!options->keys && result->row_count && options->first_key > UINT64_MAX - result->row_count)
-        exit_code = cli_fail(cli, CLI_USAGE, "--first-key %llu leaves no room for %llu keys",
-                             (unsigned long long)options->first_key, (unsigned long long)result->row_count);
-    if (exit_code == CLI_OK) exit_code = allocate(&ingest);
+    return (struct ingest){.cli = cli,
+                           .index = index,
+                           .rows = rows,
+                           .options = options,
+                           .result = result,
+                           .row_bytes = options->kind.row_bytes};
+}
+
+int ingest_run(struct cli *cli, rhumb_index *index, struct dataset *rows, const struct ingest_options *options,
+               struct ingest_result *result) {
+    struct ingest ingest = new_ingest(cli, index, rows, options, result);
+    int exit_code = begin(&ingest);
     if (exit_code == CLI_OK) {
-        interrupt_install();
         progress_begin(&ingest.progress, cli->command, result->row_count, cli->quiet, cli->json);
         exit_code = run_batches(&ingest);
         result->insert_seconds = progress_end(&ingest.progress);
@@ -173,20 +293,86 @@ int ingest_run(struct cli *cli, rhumb_index *index, struct dataset *rows, const 
     free(ingest.keys);
     free(ingest.vectors);
     result->interrupted = exit_code == CLI_INTERRUPTED;
+    if (result->interrupted && result->inserted_count)
+        cli_note(cli, "stopping: what was inserted is made durable; a second signal ends at once, without it");
+    return finish(&ingest, exit_code);
+}
 
-    const double checkpoint_start = units_now();
-    const rhumb_status status = rhumb_index_checkpoint(index);
-    result->checkpoint_seconds = units_now() - checkpoint_start;
-    if (status != RHUMB_OK && (exit_code == CLI_OK || exit_code == CLI_INTERRUPTED))
-        exit_code = cli_fail_index(cli, status, "cannot make the last checkpoint");
+/* ---- what an earlier run has inserted ---- */
+
+/* Whether a stored vector is the one of the file; of a normalised one the file has a multiple. */
+static bool is_same_vector(const struct vectors_kind *kind, const unsigned char *stored, const unsigned char *vector) {
+    if (memcmp(stored, vector, kind->row_bytes) == 0) return true;
+    if (!kind->normalise || kind->element != RHUMB_ELEMENT_F32) return false;
+    const size_t dim = kind->row_bytes / sizeof(float);
+    double sum = 0;
+    float a, b;
+    for (size_t i = 0; i < dim; i++) {
+        memcpy(&a, vector + i * sizeof a, sizeof a);
+        sum += (double)a;
+    }
+    for (size_t i = 0; i < dim; i++) {
+        memcpy(&a, stored + i * sizeof a, sizeof a);
+        memcpy(&b, vector + i * sizeof b, sizeof b);
+        if (a != (float)((double)b / sum)) return false;
+    }
+    return true;
+}
+
+/* Compares the rows [first, first + count) with the vectors of the keys from `key` on. */
+static int compare_rows(struct ingest *ingest, uint64_t first, uint64_t count, uint64_t key, bool *equal) {
+    unsigned char *stored = malloc(ingest->row_bytes);
+    if (!stored) return cli_fail_memory(ingest->cli, ingest->row_bytes);
+    int exit_code = CLI_OK;
+    *equal = true;
+    for (uint64_t done = 0; done < count && *equal && exit_code == CLI_OK && !interrupt_requested();) {
+        const size_t step = count - done < ingest->batch_row_limit ? (size_t)(count - done) : ingest->batch_row_limit;
+        exit_code =
+            vectors_read(ingest->cli, ingest->rows, &ingest->options->kind, first + done, step, ingest->vectors);
+        for (size_t i = 0; i < step && *equal && exit_code == CLI_OK; i++) {
+            const rhumb_status status = rhumb_index_get_vector(ingest->index, key + done + i, stored);
+            *equal = status == RHUMB_OK &&
+                     is_same_vector(&ingest->options->kind, stored, ingest->vectors + i * ingest->row_bytes);
+            if (status != RHUMB_OK && status != RHUMB_E_NOTFOUND)
+                exit_code = cli_fail_index(ingest->cli, status, "cannot compare with the index");
+        }
+        done += step;
+    }
+    free(stored);
     return exit_code;
 }
+
+int ingest_find_tail(struct cli *cli, rhumb_index *index, struct dataset *rows, const struct ingest_options *options,
+                     uint64_t key_next, uint64_t *row_count_out) {
+    struct ingest_result result;
+    struct ingest ingest = new_ingest(cli, index, rows, options, &result);
+    int exit_code = allocate(&ingest);
+    *row_count_out = 0;
+    for (uint64_t count = result.row_count; count > 0 && exit_code == CLI_OK;) {
+        bool equal = count <= key_next;
+        /* The first row and the last tell nearly always, so that little is read. */
+        if (equal) exit_code = compare_rows(&ingest, 0, 1, key_next - count, &equal);
+        if (equal && exit_code == CLI_OK) exit_code = compare_rows(&ingest, count - 1, 1, key_next - 1, &equal);
+        if (equal && exit_code == CLI_OK) exit_code = compare_rows(&ingest, 0, count, key_next - count, &equal);
+        if (equal && exit_code == CLI_OK) {
+            *row_count_out = count;
+            break;
+        }
+        count = (count - 1) / ingest.batch_row_limit * ingest.batch_row_limit;
+    }
+    free(ingest.keys);
+    free(ingest.vectors);
+    return exit_code;
+}
+
+/* ---- telling ---- */
 
 void ingest_report(struct cli *cli, const struct ingest_result *result, rhumb_index *index) {
     const double rate = result->insert_seconds > 0 ? (double)result->inserted_count / result->insert_seconds : 0;
     rhumb_index_stats stats;
     const bool has_stats = index && rhumb_index_stats_get(index, &stats, sizeof stats) == RHUMB_OK;
     struct json_writer *json = &cli->writer;
+    json_end_to(json, 1);
     json_u64(json, "rows", result->row_count);
     json_u64(json, "inserted", result->inserted_count);
     json_u64(json, "skipped", result->skipped_count);

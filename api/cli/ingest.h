@@ -1,13 +1,21 @@
-/* ingest.h - the rows of a file into an index: what build and add have in common. */
+/* ingest.h - the rows of a file into an index: what build, add and upsert have in common. */
 #ifndef RHUMB_CLI_INGEST_H
 #define RHUMB_CLI_INGEST_H
 
 #include "cli.h"
+#include "vectors.h"
+
+enum ingest_mode {
+    INGEST_BUILD, /* into a new index: what was inserted before a failure stays, and checkpoints make it durable */
+    INGEST_ADD,   /* batches that are all or nothing, after all that can be wrong with the file was looked for */
+    INGEST_UPSERT
+};
 
 struct ingest_options {
-    struct dataset *keys; /* one column of integers, a key per row; NULL: row numbers from first_key on */
+    enum ingest_mode mode;
+    struct dataset *keys; /* a key per row; NULL: those of the rows, or row numbers from first_key on */
     uint64_t first_key;
-    rhumb_element element;     /* of the index */
+    struct vectors_kind kind;  /* of the index */
     uint64_t row_limit;        /* only so many rows; UINT64_MAX: all */
     uint64_t checkpoint_every; /* rows between checkpoints; 0: only at the end */
     uint32_t thread_count;     /* 0: one per processor */
@@ -21,6 +29,7 @@ struct ingest_result {
     double insert_seconds;     /* all of the run: reading, inserting, checkpoints on the way */
     double checkpoint_seconds; /* the last checkpoint */
     bool interrupted;
+    bool all_in_log; /* all rows are durable, and only the checkpoint at the end has failed */
 };
 
 /* Reads rows in batches of bounded size and inserts them, then makes a checkpoint; so it does when it is interrupted or
@@ -28,6 +37,12 @@ struct ingest_result {
  * continue), or a reported failure. *result is filled in every case. */
 int ingest_run(struct cli *cli, rhumb_index *index, struct dataset *rows, const struct ingest_options *options,
                struct ingest_result *result);
+
+/* Rows of the file that the index ends with already, under consecutive keys: all rows, or the batches of an earlier run
+ * that did not come to its end. 0: none. They are looked for where the last of the keys below `key_next` would be.
+ * CLI_OK or a reported failure. */
+int ingest_find_tail(struct cli *cli, rhumb_index *index, struct dataset *rows, const struct ingest_options *options,
+                     uint64_t key_next, uint64_t *row_count_out);
 
 /* Opens the file of --keys and checks that it has a key for each of `row_count` rows. */
 int ingest_open_keys(struct cli *cli, const char *path, uint64_t row_count, struct dataset **keys_out);

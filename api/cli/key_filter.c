@@ -13,9 +13,8 @@ static int read_keys(struct key_filter *filter, struct cli *cli, struct dataset 
     const size_t count = (size_t)dataset_info_get(rows)->row_count;
     filter->keys = malloc((count + 1) * sizeof *filter->keys);
     if (!filter->keys) return cli_fail_memory(cli, (count + 1) * sizeof *filter->keys);
-    struct dataset_error error;
-    if (count > 0 && dataset_read_u64(rows, 0, count, filter->keys, &error) != DATASET_OK)
-        return cli_fail_dataset(cli, &error);
+    const int exit_code = cli_read_keys(cli, rows, 0, count, filter->keys);
+    if (exit_code != CLI_OK) return exit_code;
     qsort(filter->keys, count, sizeof *filter->keys, compare_keys);
     size_t kept = 0;
     for (size_t i = 0; i < count; i++)
@@ -31,7 +30,7 @@ int key_filter_open(struct key_filter *filter, struct cli *cli, const char *path
     rhumb_filter_init(&filter->filter, sizeof filter->filter);
     filter->filter.kind = RHUMB_FILTER_KEYS;
     filter->filter.negate = exclude;
-    int exit_code = cli_open_keys(cli, path, &rows);
+    int exit_code = cli_open_keys(cli, path, NULL, &rows);
     if (exit_code == CLI_OK) exit_code = read_keys(filter, cli, rows);
     dataset_close(rows);
     return exit_code;

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "input.h"
+
 struct recall {
     size_t k;
     struct dataset *ids; /* one of the two is open */
@@ -29,11 +31,11 @@ static bool metrics_agree(rhumb_metric truth, rhumb_metric index) {
 
 /* Tries for the true distances. Leaves recall->distances NULL when there are none or they are of another metric. */
 static int open_distances(struct cli *cli, const struct recall_options *options, struct recall *recall) {
-    struct dataset_options wanted = {dataset_format_from_name(options->format_name), DATASET_PART_DISTANCES, NULL,
-                                     NULL};
+    const struct dataset_options wanted = {dataset_format_from_name(options->format_name), DATASET_PART_DISTANCES, NULL,
+                                           NULL};
     struct dataset *distances = NULL;
     struct dataset_error error;
-    const enum dataset_status status = dataset_open(options->path, &wanted, &distances, &error);
+    const enum dataset_status status = input_open(options->path, &wanted, &distances, &error);
     if (status == DATASET_E_ABSENT) return CLI_OK;
     if (status != DATASET_OK) return cli_fail_dataset(cli, &error);
     const char *name = options->metric_name ? options->metric_name : dataset_info_get(distances)->distance;

@@ -4,7 +4,6 @@
 
 #include "call_progress.h"
 #include "cli.h"
-#include "interrupt.h"
 #include "units.h"
 
 /* Whether the new index has all that the old one had, as far as can be known. */
@@ -106,7 +105,6 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
     int exit_code;
     if (!cli_parse(cli, command, options, argument_count, argument_texts, &path, 1, &exit_code)) return exit_code;
     if (!new_path) return cli_fail(cli, CLI_USAGE, "--into NEW is missing: a repair never changes the old file");
-    interrupt_install();
     return repair(cli, path, new_path, &repair_options, &progress);
 }
 

@@ -6,60 +6,48 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define NPY_HEADER_BYTES 128u
+#include "npy_header.h"
 
 static int fail_file(struct cli *cli, const struct result_file *file, const char *what) {
-    return cli_fail(cli, CLI_IO, "%s: cannot %s: %s", file->partial_path ? file->partial_path : file->path, what,
-                    strerror(errno));
+    return cli_fail(cli, CLI_IO, "%s: cannot %s: %s", file->path, what, strerror(errno));
 }
 
-/* Version 1 of .npy: magic, version, length of the text, and the text, padded with blanks and ended with a newline. */
-static bool write_npy_header(FILE *stream, const char *descr, uint64_t row_count, size_t k) {
-    char header[NPY_HEADER_BYTES];
-    const size_t text_bytes = NPY_HEADER_BYTES - 10;
-    memcpy(header, "\x93NUMPY\x01\x00", 8);
-    header[8] = (char)text_bytes;
-    header[9] = 0;
-    memset(header + 10, ' ', text_bytes);
-    const int used =
-        snprintf(header + 10, text_bytes, "{'descr': '%s', 'fortran_order': False, 'shape': (%" PRIu64 ", %zu), }",
-                 descr, row_count, k);
-    header[10 + used] = ' '; /* where snprintf put its NUL */
-    header[NPY_HEADER_BYTES - 1] = '\n';
-    return fwrite(header, 1, NPY_HEADER_BYTES, stream) == NPY_HEADER_BYTES;
+/* The format that is wanted; DATASET_FORMAT_BY_EXTENSION if the name of the file does not say it. */
+static enum dataset_format format_of(const char *path, const char *format_name) {
+    return format_name ? dataset_format_from_name(format_name) : dataset_format_from_path(path);
 }
 
-static int open_file(struct cli *cli, struct result_file *file, enum dataset_format vecs_format, const char *descr,
-                     uint64_t query_count, size_t k) {
+/* A file of rows of k, npy or `vecs_format`. */
+static int open_file(struct result_writer *writer, struct result_file *file, enum dataset_format vecs_format,
+                     const char *descr, uint64_t query_count) {
     if (!file->path) return CLI_OK;
-    const enum dataset_format format = dataset_format_from_path(file->path);
+    const enum dataset_format format = format_of(file->path, writer->format_name);
     if (format != DATASET_FORMAT_NPY && format != vecs_format)
-        return cli_fail(cli, CLI_USAGE, "%s: expected a name that ends in .npy or .%s", file->path,
-                        dataset_format_name(vecs_format));
+        return cli_fail(writer->cli, CLI_USAGE, "%s: expected a name that ends in .npy or .%s, or --out-format",
+                        file->path, dataset_format_name(vecs_format));
     file->is_npy = format == DATASET_FORMAT_NPY;
-    const size_t path_bytes = strlen(file->path) + sizeof ".partial";
-    file->partial_path = malloc(path_bytes);
-    if (!file->partial_path) return cli_fail_memory(cli, path_bytes);
-    snprintf(file->partial_path, path_bytes, "%s.partial", file->path);
-    file->stream = fopen(file->partial_path, "wb");
-    if (!file->stream) return fail_file(cli, file, "create");
-    if (file->is_npy && !write_npy_header(file->stream, descr, query_count, k)) return fail_file(cli, file, "write");
+    if (!output_open(&file->output, file->path)) return fail_file(writer->cli, file, "create");
+    if (file->is_npy && !npy_header_write(file->output.stream, descr, query_count, writer->k))
+        return fail_file(writer->cli, file, "write");
     return CLI_OK;
 }
 
 int result_writer_open(struct result_writer *writer, struct cli *cli, uint64_t query_count, size_t k, bool to_stdout,
-                       const char *keys_path, const char *distances_path) {
-    *writer = (struct result_writer){.cli = cli, .k = k, .to_stdout = to_stdout};
-    writer->keys.path = keys_path;
-    writer->distances.path = distances_path;
-    int exit_code = open_file(cli, &writer->keys, DATASET_FORMAT_IVECS, "<u8", query_count, k);
+                       const struct result_files *files) {
+    *writer = (struct result_writer){.cli = cli, .k = k, .to_stdout = to_stdout, .format_name = files->format_name};
+    writer->keys.path = files->keys_path;
+    writer->distances.path = files->distances_path;
+    const bool keys_to_stdout = files->keys_path && strcmp(files->keys_path, "-") == 0;
+    const bool distances_to_stdout = files->distances_path && strcmp(files->distances_path, "-") == 0;
+    if (keys_to_stdout + distances_to_stdout + cli->json > 1)
+        return cli_fail(cli, CLI_USAGE, "only one of --out, --out-distances and --json can go to the standard output");
+    int exit_code = open_file(writer, &writer->keys, DATASET_FORMAT_IVECS, "<u8", query_count);
     if (exit_code == CLI_OK)
-        exit_code = open_file(cli, &writer->distances, DATASET_FORMAT_FVECS, "<f4", query_count, k);
+        exit_code = open_file(writer, &writer->distances, DATASET_FORMAT_FVECS, "<f4", query_count);
     if (exit_code == CLI_OK && to_stdout) json_array_begin(&cli->writer, "results");
+    writer->holds_stdout = to_stdout || keys_to_stdout || distances_to_stdout;
     return exit_code;
 }
 
@@ -87,22 +75,22 @@ static void print_json_row(struct json_writer *json, uint64_t query, const uint6
 /* A row of i32 with its length before it. UINT64_MAX, "none", becomes -1. */
 static int write_ivecs_row(struct result_writer *writer, const uint64_t *keys) {
     const int32_t k = (int32_t)writer->k;
-    bool written = fwrite(&k, sizeof k, 1, writer->keys.stream) == 1;
+    bool written = fwrite(&k, sizeof k, 1, writer->keys.output.stream) == 1;
     for (size_t i = 0; i < writer->k && written; i++) {
         if (keys[i] > INT32_MAX && keys[i] != UINT64_MAX)
             return cli_fail(writer->cli, CLI_USAGE, "%s: key %" PRIu64 " does not fit ivecs; write .npy",
                             writer->keys.path, keys[i]);
         const int32_t key = keys[i] == UINT64_MAX ? -1 : (int32_t)keys[i];
-        written = fwrite(&key, sizeof key, 1, writer->keys.stream) == 1;
+        written = fwrite(&key, sizeof key, 1, writer->keys.output.stream) == 1;
     }
     return written ? CLI_OK : fail_file(writer->cli, &writer->keys, "write");
 }
 
 static int write_keys(struct result_writer *writer, const uint64_t *keys, size_t query_count) {
-    if (!writer->keys.stream) return CLI_OK;
+    if (!writer->keys.output.stream) return CLI_OK;
     if (writer->keys.is_npy) {
         const size_t count = query_count * writer->k;
-        const bool written = fwrite(keys, sizeof *keys, count, writer->keys.stream) == count;
+        const bool written = fwrite(keys, sizeof *keys, count, writer->keys.output.stream) == count;
         return written ? CLI_OK : fail_file(writer->cli, &writer->keys, "write");
     }
     for (size_t i = 0; i < query_count; i++) {
@@ -113,7 +101,7 @@ static int write_keys(struct result_writer *writer, const uint64_t *keys, size_t
 }
 
 static int write_distances(struct result_writer *writer, const float *distances, size_t query_count) {
-    FILE *stream = writer->distances.stream;
+    FILE *stream = writer->distances.output.stream;
     if (!stream) return CLI_OK;
     const int32_t k = (int32_t)writer->k;
     bool written = true;
@@ -141,15 +129,9 @@ int result_writer_add(struct result_writer *writer, uint64_t query_first, size_t
 
 static int close_file(struct cli *cli, struct result_file *file, bool complete) {
     int exit_code = CLI_OK;
-    if (file->stream) {
-        /* fclose reports what was still buffered; a full disk shows itself here. */
-        if (fclose(file->stream) != 0 && complete) exit_code = fail_file(cli, file, "write");
-        if (complete && exit_code == CLI_OK && rename(file->partial_path, file->path) != 0)
-            exit_code = fail_file(cli, file, "rename");
-        if (!complete || exit_code != CLI_OK) unlink(file->partial_path);
-    }
-    free(file->partial_path);
-    *file = (struct result_file){NULL, NULL, NULL, false};
+    /* A full disk shows itself here, where what was still buffered is written. */
+    if (!output_close(&file->output, complete) && complete) exit_code = fail_file(cli, file, "write");
+    *file = (struct result_file){.path = NULL};
     return exit_code;
 }
 

@@ -8,8 +8,10 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
+#include "input.h"
 #include "interrupt.h"
 #include "key_filter.h"
 #include "progress.h"
@@ -20,13 +22,15 @@
 
 #define K_MAX 1000000u
 #define BATCH_BYTES (UINT64_C(64) << 20) /* of queries, and of results */
-#define BATCH_ROWS 4096u                 /* so that progress and Ctrl-C do not wait for long */
-#define BATCH_ROWS_EXACT 64u             /* an exact search reads all vectors for each query */
+#define BATCH_ROWS 4096u
+#define BATCH_ROWS_FIRST 32u /* the next are chosen by time, so that progress and Ctrl-C do not wait for long */
+#define BATCH_SECONDS_MIN 0.05
+#define BATCH_SECONDS_MAX 0.2
 
 struct search_arguments {
     const char *index_path, *queries_path;
     const char *truth_path, *truth_format_name, *truth_metric_name;
-    const char *keys_out, *distances_out, *format_name, *hdf5_name;
+    const char *keys_out, *distances_out, *out_format_name, *format_name, *hdf5_name;
     const char *filter_path, *exclude_path; /* keys that may be answers, or must not */
     double radius;                          /* NAN: none */
     uint32_t k, ef, thread_count;
@@ -44,8 +48,8 @@ struct search {
     struct key_filter filter;
     struct result_writer writer;
     uint64_t query_count, done_count;
-    size_t batch_rows;
-    rhumb_element element; /* of the index */
+    size_t batch_rows, batch_rows_max;
+    struct vectors_kind kind; /* of the index */
     unsigned char *vectors;
     float *distances;
     uint64_t *keys;
@@ -72,11 +76,11 @@ static int open_truth(struct search *search, rhumb_metric metric) {
         const struct dataset_options wanted = {DATASET_FORMAT_HDF5, DATASET_PART_NEIGHBORS, NULL, NULL};
         struct dataset *neighbors = NULL;
         struct dataset_error error;
-        const enum dataset_status status = dataset_open(queries->path, &wanted, &neighbors, &error);
+        const enum dataset_status status = input_open(arguments->queries_path, &wanted, &neighbors, &error);
         if (status != DATASET_OK && status != DATASET_E_ABSENT) return cli_fail_dataset(search->cli, &error);
         /* The user did not ask for this truth, so it is not a failure if it is too narrow for k. */
         if (neighbors && dataset_info_get(neighbors)->dim >= arguments->k) {
-            options.path = queries->path;
+            options.path = arguments->queries_path;
             options.format_name = "hdf5";
         }
         dataset_close(neighbors);
@@ -88,15 +92,16 @@ static int open_truth(struct search *search, rhumb_metric metric) {
 }
 
 static int allocate(struct search *search) {
-    const struct dataset_info *info = dataset_info_get(search->queries);
-    const uint64_t row_bytes = vectors_row_bytes(search->element, vectors_dim(info, search->element));
+    const uint64_t row_bytes = search->kind.row_bytes;
     const uint64_t result_bytes = search->arguments->k * (sizeof(uint64_t) + sizeof(float));
-    uint64_t rows = search->arguments->exact ? BATCH_ROWS_EXACT : BATCH_ROWS;
+    uint64_t rows = BATCH_ROWS;
     if (rows > BATCH_BYTES / row_bytes) rows = BATCH_BYTES / row_bytes;
     if (rows > BATCH_BYTES / result_bytes) rows = BATCH_BYTES / result_bytes;
     if (rows > search->query_count) rows = search->query_count;
     if (rows == 0) rows = 1;
-    search->batch_rows = (size_t)rows;
+    search->batch_rows_max = (size_t)rows;
+    search->batch_rows = rows < BATCH_ROWS_FIRST ? (size_t)rows : BATCH_ROWS_FIRST;
+    if (search->arguments->exact) search->batch_rows = 1; /* which measures all vectors */
     search->vectors = malloc(rows * row_bytes);
     search->keys = malloc(rows * search->arguments->k * sizeof *search->keys);
     search->distances = malloc(rows * search->arguments->k * sizeof *search->distances);
@@ -108,13 +113,13 @@ static int allocate(struct search *search) {
 /* The queries of a batch one after the other: what is within the radius, k at most. */
 static rhumb_status search_radius(struct search *search, size_t row_count, const rhumb_search_options *options) {
     const size_t k = search->arguments->k;
-    const uint32_t dim = vectors_dim(dataset_info_get(search->queries), search->element);
-    const uint64_t row_bytes = vectors_row_bytes(search->element, dim);
     rhumb_status status = RHUMB_OK;
-    for (size_t i = 0; i < row_count && status == RHUMB_OK; i++)
-        status = rhumb_index_search_radius(search->index, search->vectors + i * row_bytes,
+    for (size_t i = 0; i < row_count && status == RHUMB_OK; i++) {
+        if (interrupt_requested()) return RHUMB_E_CANCELLED;
+        status = rhumb_index_search_radius(search->index, search->vectors + i * search->kind.row_bytes,
                                            (float)search->arguments->radius, k, options, search->keys + i * k,
                                            search->distances + i * k, search->found_counts + i);
+    }
     return status;
 }
 
@@ -132,16 +137,40 @@ static rhumb_status search_rows(struct search *search, size_t row_count) {
                                                                          search->distances, search->found_counts);
 }
 
+static int fail_interrupted(const struct search *search) {
+    return cli_fail(search->cli, CLI_INTERRUPTED, "interrupted after %llu of %llu queries",
+                    (unsigned long long)search->done_count, (unsigned long long)search->query_count);
+}
+
+/* A search that goes on although it should stop: the process ends without it. */
+static void abandon(void *context) {
+    struct search *search = context;
+    fail_interrupted(search);
+    const int closed = result_writer_close(&search->writer, false);
+    (void)closed; /* which only removes files that are not complete */
+    cli_abandon(search->cli);
+}
+
+/* The next batch is to take about as long as a blink: neither many small ones, nor one that cannot be stopped. */
+static void adapt_batch(struct search *search, double seconds) {
+    if (seconds > BATCH_SECONDS_MAX && search->batch_rows > 1) search->batch_rows /= 2;
+    if (seconds < BATCH_SECONDS_MIN && search->batch_rows < search->batch_rows_max) search->batch_rows *= 2;
+    if (search->batch_rows > search->batch_rows_max) search->batch_rows = search->batch_rows_max;
+}
+
 static int search_batch(struct search *search, size_t row_count) {
     int exit_code =
-        vectors_read(search->cli, search->queries, search->element, search->done_count, row_count, search->vectors);
+        vectors_read(search->cli, search->queries, &search->kind, search->done_count, row_count, search->vectors);
     if (exit_code != CLI_OK) return exit_code;
     const double start = units_now();
+    interrupt_call_begin(abandon, search);
     const rhumb_status status = search_rows(search, row_count);
-    search->search_seconds += units_now() - start;
-    if (status != RHUMB_OK)
-        return vectors_fail(search->cli, status, "cannot search", dataset_info_get(search->queries), search->element,
-                            search->vectors, row_count, NULL, search->done_count);
+    interrupt_call_end();
+    const double seconds = units_now() - start;
+    search->search_seconds += seconds;
+    adapt_batch(search, seconds);
+    if (status == RHUMB_E_CANCELLED) return CLI_INTERRUPTED;
+    if (status != RHUMB_OK) return cli_fail_index(search->cli, status, "cannot search");
     if (search->recall)
         exit_code =
             recall_add(search->cli, search->recall, search->done_count, row_count, search->keys, search->distances);
@@ -154,15 +183,19 @@ static int search_batch(struct search *search, size_t row_count) {
 static int search_all(struct search *search) {
     const struct search_arguments *arguments = search->arguments;
     const bool to_stdout = !arguments->summary_only && !arguments->keys_out && !arguments->distances_out;
-    int exit_code = result_writer_open(&search->writer, search->cli, search->query_count, arguments->k, to_stdout,
-                                       arguments->keys_out, arguments->distances_out);
+    const struct result_files files = {arguments->keys_out, arguments->distances_out, arguments->out_format_name};
+    int exit_code =
+        result_writer_open(&search->writer, search->cli, search->query_count, arguments->k, to_stdout, &files);
     struct progress progress;
     /* Results on stdout are progress enough, and would be mixed up with it. */
     progress_begin(&progress, "search", search->query_count, search->cli->quiet || to_stdout, search->cli->json);
-    interrupt_install();
     while (exit_code == CLI_OK && search->done_count < search->query_count) {
         if (interrupt_requested()) {
             exit_code = CLI_INTERRUPTED;
+            break;
+        }
+        if (cli_output_lost()) {
+            exit_code = CLI_IO; /* which cli_finish tells */
             break;
         }
         const uint64_t left = search->query_count - search->done_count;
@@ -173,9 +206,7 @@ static int search_all(struct search *search) {
     }
     progress_end(&progress);
     const int close_code = result_writer_close(&search->writer, exit_code == CLI_OK);
-    if (exit_code == CLI_INTERRUPTED)
-        return cli_fail(search->cli, CLI_INTERRUPTED, "interrupted after %llu of %llu queries",
-                        (unsigned long long)search->done_count, (unsigned long long)search->query_count);
+    if (exit_code == CLI_INTERRUPTED) return fail_interrupted(search);
     return exit_code == CLI_OK ? close_code : exit_code;
 }
 
@@ -199,8 +230,8 @@ static void report_json(const struct search *search, double rate) {
 /* Where results went to stdout the summary goes to stderr, so that the former can be piped on. */
 static void report_text(const struct search *search, double rate) {
     const struct search_arguments *arguments = search->arguments;
-    if (search->writer.to_stdout && search->cli->quiet) return;
-    FILE *stream = search->writer.to_stdout ? stderr : stdout;
+    if (search->writer.holds_stdout && search->cli->quiet) return;
+    FILE *stream = search->writer.holds_stdout ? stderr : stdout;
     struct units_text count, time, speed;
     char breadth[32] = "exact", threads[32] = "all processors";
     if (!arguments->exact) snprintf(breadth, sizeof breadth, "ef %u", arguments->ef);
@@ -238,9 +269,8 @@ static int prepare(struct search *search, struct search_arguments *arguments) {
     const rhumb_status status = rhumb_index_options_get(search->index, &created, sizeof created);
     if (status != RHUMB_OK) return cli_fail_index(cli, status, "cannot see what the index is");
     const struct dataset_info *info = dataset_info_get(search->queries);
-    exit_code = vectors_check(cli, info, &created, arguments->index_path);
+    exit_code = vectors_check(cli, info, &created, arguments->index_path, &search->kind);
     if (exit_code != CLI_OK) return exit_code;
-    search->element = created.element;
     if (arguments->filter_path || arguments->exclude_path) {
         const bool exclude = arguments->exclude_path != NULL;
         exit_code =
@@ -288,8 +318,12 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
          "of the distances in it. Default: what an HDF5 file says, else\nunknown, and recall is counted by ids"},
         {"no-truth", 0, ARGS_FLAG, &arguments.no_truth, NULL, "count no recall although the HDF5 file would allow it"},
         {"min-recall", 0, ARGS_DOUBLE, &arguments.recall_min, "X", "exit with 1 when recall is below X"},
-        {"out", 'o', ARGS_TEXT, &arguments.keys_out, "FILE", "write the keys to a file: .npy (u64) or .ivecs (i32)"},
-        {"out-distances", 0, ARGS_TEXT, &arguments.distances_out, "FILE", "and the distances: .npy or .fvecs (f32)"},
+        {"out", 'o', ARGS_TEXT, &arguments.keys_out, "FILE",
+         "write the keys to a file: .npy (u64) or .ivecs (i32), or to -"},
+        {"out-distances", 0, ARGS_TEXT, &arguments.distances_out, "FILE",
+         "and the distances: .npy or .fvecs (f32), or to -"},
+        {"out-format", 0, ARGS_TEXT, &arguments.out_format_name, "NAME",
+         "npy, ivecs or fvecs, when the name of an output does not say it"},
         {"summary", 's', ARGS_FLAG, &arguments.summary_only, NULL, "print no results, only how it went"},
         {"format", 0, ARGS_TEXT, &arguments.format_name, "NAME", "of QUERIES, when its extension does not say it"},
         {"dataset", 0, ARGS_TEXT, &arguments.hdf5_name, "NAME", "of an HDF5 file. Default: test"},

@@ -62,6 +62,8 @@ static int compare(struct cli *cli, rhumb_index *index, const rhumb_topology *to
             return cli_fail(cli, CLI_PROBLEM, "key %llu has other neighbours in the topology than in the index",
                             (unsigned long long)key);
         point_count++;
+        if (interrupt_requested())
+            return cli_fail(cli, CLI_INTERRUPTED, "interrupted: the file was made, and not checked");
     }
     if (point_count != rhumb_index_count(index))
         return cli_fail(cli, CLI_PROBLEM, "the topology has %llu points, the index %llu",
@@ -78,10 +80,13 @@ static int check(struct cli *cli, rhumb_index *index, const char *path, const rh
     rhumb_status status = rhumb_topology_open(path, &topology);
     const double open_seconds = units_now() - start;
     if (status != RHUMB_OK) return cli_fail_index(cli, status, "cannot open the topology");
+    interrupt_call_begin(cli_abandon, cli);
     status = rhumb_topology_verify(topology, &report, sizeof report);
+    interrupt_call_end();
     int exit_code = CLI_OK;
     if (status != RHUMB_OK) {
-        exit_code = cli_fail_index_as(cli, status == RHUMB_E_CORRUPT ? CLI_PROBLEM : CLI_IO, status, "cannot verify");
+        exit_code = status == RHUMB_E_CORRUPT ? cli_fail_index_as(cli, CLI_PROBLEM, status, "cannot verify")
+                                              : cli_fail_index(cli, status, "cannot verify");
     } else {
         struct units_text chunks, time;
         json_double(&cli->writer, "open_seconds", open_seconds);
@@ -134,7 +139,6 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
     rhumb_index *index = NULL;
     exit_code = cli_open_index(cli, path, true, &index);
     if (exit_code != CLI_OK) return exit_code;
-    interrupt_install();
     rhumb_topology_stats stats = {0};
     exit_code = export(cli, index, out_path, &topology_options, &progress, &stats);
     if (exit_code == CLI_OK && checked) exit_code = check(cli, index, out_path, &stats);

@@ -10,8 +10,12 @@
 
 #define STEP_BYTES (UINT64_C(256) << 10) /* of raw rows at a time, or one row */
 
+bool vectors_are_packed(const struct dataset_info *info, rhumb_element element) {
+    return element == RHUMB_ELEMENT_B1 && info->element == RHUMB_ELEMENT_U8 && !info->is_bool;
+}
+
 uint32_t vectors_dim(const struct dataset_info *info, rhumb_element element) {
-    return element == RHUMB_ELEMENT_B1 ? info->dim * 8 : info->dim;
+    return vectors_are_packed(info, element) ? info->dim * 8 : info->dim;
 }
 
 size_t vectors_row_bytes(rhumb_element element, uint32_t dim) {
@@ -54,25 +58,42 @@ const char *vectors_element_names(struct vectors_names *names) { return join_nam
 
 /* ---- rows ---- */
 
-int vectors_check(struct cli *cli, const struct dataset_info *info, const rhumb_index_options *options,
-                  const char *index_path) {
-    if (metric_name((int)options->metric)[0] == '\0')
-        return cli_fail(cli, CLI_USAGE, "an index of metric %s is used through the library, the tool cannot",
-                        rhumb_metric_name(options->metric));
-    if (options->element == RHUMB_ELEMENT_B1 && info->element != RHUMB_ELEMENT_U8)
-        return cli_fail(cli, CLI_INPUT, "%s: vectors of bits are read from bytes (u8), the file holds %s", info->path,
-                        rhumb_element_name(info->element));
-    /* Bits are compared by bytes: the last one may be used in part. */
-    if (vectors_row_bytes(options->element, options->dim) !=
-        vectors_row_bytes(options->element, vectors_dim(info, options->element)))
-        return cli_fail(cli, CLI_INPUT, "%s: its vectors have %u components, those of %s have %u", info->path,
-                        vectors_dim(info, options->element), index_path, options->dim);
-    return CLI_OK;
+bool vectors_has_metric(rhumb_metric metric) {
+    const char *name = metric_name((int)metric);
+    return name == NULL || name[0] != '\0'; /* of a metric without a name the library tells more */
 }
 
-/* Whether the rows of a file are vectors of the index without conversion. */
-static bool is_same_type(rhumb_element in_file, rhumb_element in_index) {
-    return in_file == in_index || (in_file == RHUMB_ELEMENT_U8 && in_index == RHUMB_ELEMENT_B1);
+int vectors_check_metric(struct cli *cli, rhumb_metric metric) {
+    if (vectors_has_metric(metric)) return CLI_OK;
+    return cli_fail(cli, CLI_INDEX, "an index of metric %s is used through the library, the tool cannot",
+                    rhumb_metric_name(metric));
+}
+
+int vectors_check(struct cli *cli, const struct dataset_info *info, const rhumb_index_options *options,
+                  const char *index_path, struct vectors_kind *kind_out) {
+    const int exit_code = vectors_check_metric(cli, options->metric);
+    if (exit_code != CLI_OK) return exit_code;
+    const bool has_bits = info->element == RHUMB_ELEMENT_U8 || info->format == DATASET_FORMAT_JSONL;
+    if (options->element == RHUMB_ELEMENT_B1 && !has_bits)
+        return cli_fail(cli, CLI_INPUT, "%s: vectors of bits are read from bytes (u8) or bools, the file holds %s",
+                        info->path, rhumb_element_name(info->element));
+    if (info->is_sets && options->metric != RHUMB_METRIC_JACCARD)
+        return cli_fail(cli, CLI_INPUT, "%s: it holds sets, which are measured by jaccard, and the metric is %s",
+                        info->path, rhumb_metric_name(options->metric));
+    const uint32_t dim = vectors_dim(info, options->element);
+    if (dim > RHUMB_DIM_MAX)
+        return cli_fail(cli, CLI_INPUT, "%s: its vectors have %u components, an index at most %u", info->path, dim,
+                        RHUMB_DIM_MAX);
+    /* Bits are compared by bytes if they are read from bytes: the last one may be used in part. */
+    const bool fits = vectors_are_packed(info, options->element)
+                          ? vectors_row_bytes(options->element, options->dim) == info->dim
+                          : dim == options->dim;
+    if (!fits)
+        return cli_fail(cli, CLI_INPUT, "%s: its vectors have %u components, those of %s have %u", info->path, dim,
+                        index_path, options->dim);
+    *kind_out = (struct vectors_kind){options->element, options->metric, options->normalise,
+                                      vectors_row_bytes(options->element, dim)};
+    return CLI_OK;
 }
 
 /* A component as the largest type that holds it exactly, for messages. */
@@ -86,66 +107,166 @@ static long double number_of(rhumb_element element, const unsigned char *compone
     return (long double)u64;
 }
 
-/* Some rows of a file on their way to the index. */
-struct raw_rows {
+/* Some rows on their way to the index. */
+struct batch {
+    struct cli *cli;
+    struct dataset *rows;
     const struct dataset_info *info;
+    const struct vectors_kind *kind;
     uint64_t first;
     size_t count;
-    const unsigned char *components;
 };
 
-static int convert(struct cli *cli, const struct raw_rows *rows, rhumb_element element, void *vectors) {
-    const struct dataset_info *info = rows->info;
-    const size_t count = rows->count * info->dim;
-    const size_t done = rhumb_element_convert(info->element, rows->components, element, vectors, count);
-    if (done == count) return CLI_OK;
-    const long double value = number_of(info->element, rows->components + done * dataset_element_bytes(info->element));
-    return cli_fail(cli, CLI_INPUT, "%s: row %llu has %.21Lg as component %zu, which %s does not hold", info->path,
-                    (unsigned long long)rows->first + done / info->dim, value, done % info->dim,
-                    rhumb_element_name(element));
-}
-
-int vectors_read(struct cli *cli, struct dataset *rows, rhumb_element element, uint64_t first, size_t count,
-                 void *vectors) {
-    const struct dataset_info *info = dataset_info_get(rows);
+/* Names a component by its row and by its value in the file; `why` is what is wrong with it. */
+static int fail_component(const struct batch *batch, size_t row, size_t column, const char *why) {
+    const struct dataset_info *info = batch->info;
+    const size_t component_bytes = dataset_element_bytes(info->element);
+    unsigned char *raw = malloc(info->dim * component_bytes);
+    if (!raw) return cli_fail_memory(batch->cli, info->dim * component_bytes);
     struct dataset_error error;
-    enum dataset_status status = DATASET_OK;
-    if (element == RHUMB_ELEMENT_F32) {
-        status = dataset_read_f32(rows, first, count, vectors, &error);
-        return status == DATASET_OK ? CLI_OK : cli_fail_dataset(cli, &error);
-    }
-    if (is_same_type(info->element, element)) {
-        status = dataset_read_raw(rows, first, count, vectors, &error);
-        return status == DATASET_OK ? CLI_OK : cli_fail_dataset(cli, &error);
-    }
-    const size_t raw_row_bytes = info->dim * dataset_element_bytes(info->element);
-    const size_t row_bytes = vectors_row_bytes(element, info->dim);
-    const size_t step_rows = raw_row_bytes > STEP_BYTES ? 1 : (size_t)STEP_BYTES / raw_row_bytes;
-    unsigned char *raw = malloc(step_rows * raw_row_bytes);
-    if (!raw) return cli_fail_memory(cli, step_rows * raw_row_bytes);
-    int exit_code = CLI_OK;
-    for (size_t done = 0; done < count && exit_code == CLI_OK; done += step_rows) {
-        const size_t step = count - done < step_rows ? count - done : step_rows;
-        status = dataset_read_raw(rows, first + done, step, raw, &error);
-        const struct raw_rows raw_rows = {info, first + done, step, raw};
-        exit_code = status != DATASET_OK
-                        ? cli_fail_dataset(cli, &error)
-                        : convert(cli, &raw_rows, element, (unsigned char *)vectors + done * row_bytes);
+    int exit_code = CLI_INPUT;
+    if (dataset_read_raw(batch->rows, batch->first + row, 1, raw, &error) != DATASET_OK) {
+        exit_code = cli_fail_dataset(batch->cli, &error);
+    } else {
+        /* As many digits as the type has, and no more. */
+        const int digits = info->element == RHUMB_ELEMENT_F64 ? 17 : rhumb_element_is_float(info->element) ? 9 : 20;
+        cli_fail(batch->cli, CLI_INPUT, "%s: row %llu has %.*Lg as component %zu, which %s", info->path,
+                 (unsigned long long)batch->first + row, digits,
+                 number_of(info->element, raw + column * component_bytes), column, why);
     }
     free(raw);
     return exit_code;
 }
 
-int vectors_fail(struct cli *cli, rhumb_status status, const char *action, const struct dataset_info *info,
-                 rhumb_element element, const void *vectors, size_t count, const uint64_t *keys, uint64_t first) {
-    const float *components = vectors;
-    for (size_t i = 0; status == RHUMB_E_NOT_FINITE && element == RHUMB_ELEMENT_F32 && i < count * info->dim; i++) {
-        if (isfinite(components[i])) continue;
-        const unsigned long long row = keys ? keys[i / info->dim] : first + i / info->dim;
-        return cli_fail(cli, CLI_INPUT,
-                        keys ? "%s: the vector of key %llu has %f as component %zu"
-                             : "%s: row %llu has %f as component %zu",
-                        info->path, row, (double)components[i], i % info->dim);
+static int fail_type(const struct batch *batch, size_t row, size_t column) {
+    char why[64];
+    snprintf(why, sizeof why, "%s does not hold", rhumb_element_name(batch->kind->element));
+    return fail_component(batch, row, column, why);
+}
+
+static int convert(const struct batch *batch, size_t row_first, size_t row_count, const unsigned char *raw,
+                   unsigned char *vectors) {
+    const struct dataset_info *info = batch->info;
+    const size_t count = row_count * info->dim;
+    if (batch->kind->element != RHUMB_ELEMENT_B1) {
+        const size_t done = rhumb_element_convert(info->element, raw, batch->kind->element, vectors, count);
+        return done == count ? CLI_OK : fail_type(batch, row_first + done / info->dim, done % info->dim);
     }
-    return cli_fail_index(cli, status, action);
+    memset(vectors, 0, row_count * batch->kind->row_bytes);
+    const size_t component_bytes = dataset_element_bytes(info->element);
+    for (size_t i = 0; i < count; i++) {
+        uint8_t bit = 2;
+        const size_t row = i / info->dim, column = i % info->dim;
+        if (rhumb_element_convert(info->element, raw + i * component_bytes, RHUMB_ELEMENT_U8, &bit, 1) != 1 || bit > 1)
+            return fail_type(batch, row_first + row, column);
+        vectors[row * batch->kind->row_bytes + column / 8] |= (unsigned char)(bit << column % 8);
+    }
+    return CLI_OK;
+}
+
+static int read_converted(const struct batch *batch, unsigned char *vectors) {
+    const struct dataset_info *info = batch->info;
+    const size_t raw_row_bytes = info->dim * dataset_element_bytes(info->element);
+    const size_t step_rows = raw_row_bytes > STEP_BYTES ? 1 : (size_t)STEP_BYTES / raw_row_bytes;
+    unsigned char *raw = malloc(step_rows * raw_row_bytes);
+    if (!raw) return cli_fail_memory(batch->cli, step_rows * raw_row_bytes);
+    int exit_code = CLI_OK;
+    for (size_t done = 0; done < batch->count && exit_code == CLI_OK; done += step_rows) {
+        const size_t step = batch->count - done < step_rows ? batch->count - done : step_rows;
+        struct dataset_error error;
+        exit_code = dataset_read_raw(batch->rows, batch->first + done, step, raw, &error) != DATASET_OK
+                        ? cli_fail_dataset(batch->cli, &error)
+                        : convert(batch, done, step, raw, vectors + done * batch->kind->row_bytes);
+    }
+    free(raw);
+    return exit_code;
+}
+
+/* ---- what the library would reject ---- */
+
+/* Loads components as f64, which holds what decides: finite or not, negative or not. */
+static void load(rhumb_element element, const unsigned char *components, size_t count, double *values) {
+    if (rhumb_element_convert(element, components, RHUMB_ELEMENT_F64, values, count) != count)
+        memset(values, 0, count * sizeof *values); /* integers beyond 2^53, which no metric with a domain has */
+}
+
+static bool is_measured_by_sums(rhumb_metric metric) {
+    return metric == RHUMB_METRIC_HELLINGER || metric == RHUMB_METRIC_JEFFREYS || metric == RHUMB_METRIC_JENSEN_SHANNON;
+}
+
+static int check_sum(const struct batch *batch, size_t row, double sum) {
+    const char *path = batch->info->path;
+    const unsigned long long number = batch->first + row;
+    if (batch->kind->normalise && !(sum > 0 && isfinite(sum)))
+        return cli_fail(batch->cli, CLI_INPUT,
+                        "%s: the components of row %llu sum to %g, which cannot be normalised to 1", path, number, sum);
+    /* The library's tolerance, as rhumb_types.h documents it. */
+    if (!batch->kind->normalise && !(fabs(sum - 1) <= 0.001))
+        return cli_fail(batch->cli, CLI_INPUT,
+                        "%s: the components of row %llu sum to %.9g, expected 1 under %s (--normalise divides by it)",
+                        path, number, sum, rhumb_metric_name(batch->kind->metric));
+    return CLI_OK;
+}
+
+static int check_row(const struct batch *batch, size_t row, const double *values) {
+    const rhumb_metric metric = batch->kind->metric;
+    const bool has_domain = metric == RHUMB_METRIC_JACCARD || is_measured_by_sums(metric);
+    double sum = 0;
+    for (size_t i = 0; i < batch->info->dim; i++) {
+        if (!isfinite(values[i])) return fail_component(batch, row, i, "is no finite number in the index's type");
+        if (has_domain && values[i] < 0) {
+            char why[64];
+            snprintf(why, sizeof why, "%s is not defined for", rhumb_metric_name(metric));
+            return fail_component(batch, row, i, why);
+        }
+        sum += values[i];
+    }
+    return is_measured_by_sums(metric) ? check_sum(batch, row, sum) : CLI_OK;
+}
+
+/* Whether all components are finite: their exponents are not the largest. Without branches, so that it costs little. */
+static bool are_finite_f32(const unsigned char *components, size_t count) {
+    uint32_t largest = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, components + i * sizeof bits, sizeof bits);
+        bits &= UINT32_C(0x7f800000);
+        largest = bits > largest ? bits : largest;
+    }
+    return largest != UINT32_C(0x7f800000);
+}
+
+static int check_rows(const struct batch *batch, const unsigned char *vectors) {
+    const struct vectors_kind *kind = batch->kind;
+    const size_t dim = batch->info->dim;
+    const bool has_domain = kind->metric == RHUMB_METRIC_JACCARD || is_measured_by_sums(kind->metric);
+    if (!rhumb_element_is_float(kind->element)) return CLI_OK; /* with a domain only where they are unsigned */
+    if (!has_domain && kind->element == RHUMB_ELEMENT_F32 && are_finite_f32(vectors, batch->count * dim)) return CLI_OK;
+    double *values = malloc(dim * sizeof *values);
+    if (!values) return cli_fail_memory(batch->cli, dim * sizeof *values);
+    int exit_code = CLI_OK;
+    for (size_t row = 0; row < batch->count && exit_code == CLI_OK; row++) {
+        load(kind->element, vectors + row * kind->row_bytes, dim, values);
+        exit_code = check_row(batch, row, values);
+    }
+    free(values);
+    return exit_code;
+}
+
+int vectors_read(struct cli *cli, struct dataset *rows, const struct vectors_kind *kind, uint64_t first, size_t count,
+                 void *vectors) {
+    const struct dataset_info *info = dataset_info_get(rows);
+    const struct batch batch = {cli, rows, info, kind, first, count};
+    struct dataset_error error;
+    int exit_code = CLI_OK;
+    if (kind->element == RHUMB_ELEMENT_F32) {
+        if (dataset_read_f32(rows, first, count, vectors, &error) != DATASET_OK)
+            exit_code = cli_fail_dataset(cli, &error);
+    } else if (info->element == kind->element || vectors_are_packed(info, kind->element)) {
+        if (dataset_read_raw(rows, first, count, vectors, &error) != DATASET_OK)
+            exit_code = cli_fail_dataset(cli, &error);
+    } else {
+        exit_code = read_converted(&batch, vectors);
+    }
+    return exit_code == CLI_OK ? check_rows(&batch, vectors) : exit_code;
 }

@@ -2,7 +2,9 @@
  * changes nothing. Exit code 1 when the index opened but has errors, 4 when it does not even open. */
 #include <stdio.h>
 
+#include "call_progress.h"
 #include "cli.h"
+#include "interrupt.h"
 #include "units.h"
 
 static void print_report(struct cli *cli, const char *path, const rhumb_verify_report *report, bool whole,
@@ -36,8 +38,17 @@ static void print_report(struct cli *cli, const char *path, const rhumb_verify_r
 
 static int verify(struct cli *cli, const char *path, rhumb_index *index) {
     rhumb_verify_report report = {0};
+    struct call_progress progress = {.cli = cli};
+    rhumb_verify_options options;
+    rhumb_verify_options_init(&options, sizeof options);
+    options.progress = call_progress_tell;
+    options.progress_context = &progress;
     const double start = units_now();
-    const rhumb_status status = rhumb_index_verify(index, &report, sizeof report);
+    interrupt_call_begin(cli_abandon, cli);
+    const rhumb_status status = rhumb_index_verify_with(index, &options, &report, sizeof report);
+    interrupt_call_end();
+    call_progress_end(&progress);
+    if (status == RHUMB_E_CANCELLED) return cli_fail(cli, CLI_INTERRUPTED, "interrupted: not all was checked");
     if (status != RHUMB_OK && status != RHUMB_E_CORRUPT) return cli_fail_index(cli, status, "cannot verify");
     print_report(cli, path, &report, status == RHUMB_OK, units_now() - start);
     return status == RHUMB_OK ? CLI_OK : CLI_PROBLEM;

@@ -1,0 +1,130 @@
+#!/bin/bash
+# Goal: nothing is lost or left half done by the tool: an index is replaced by a whole one only, a failure leaves no part
+# of one, the tool says what is in the file, signals end every command soon, and a closed output does no harm.
+# Method: run the built program with limits, signals and closed descriptors, and look at files, messages and times.
+#   cli_safety_test.sh RHUMB MAKE_DATA_PY CLI_TEST_SUPPORT_SH
+. "$3"
+
+# ---- build --force ------------------------------------------------------------------------------------------------------
+expect 0 build old.rhumb rows.npy --quiet
+chmod 600 old.rhumb
+cp old.rhumb before.rhumb
+expect 3 build old.rhumb nan.npy --force
+says stderr 'the old index is as it was'
+cmp -s old.rhumb before.rhumb || expect 0 verify old.rhumb
+expect_json 0 info old.rhumb
+is count 2000
+[ ! -e old.rhumb-building ] || fail "a working file is left"
+expect 3 build old.rhumb nan.npy --force --keep-partial --checkpoint-every 500
+[ -e old.rhumb-building ] || fail "--keep-partial keeps nothing"
+expect_json 0 info old.rhumb
+is count 2000
+expect 0 build old.rhumb rows.npy --limit 50 --force --quiet
+[ ! -e old.rhumb-building ] || fail "the rest of an earlier build is left"
+[ "$(stat -c %a old.rhumb)" = 600 ] || fail "the new index has other permissions than the old one"
+expect_json 0 info old.rhumb
+is count 50
+expect 3 build part.rhumb nan.npy
+[ ! -e part.rhumb ] || fail "a failed build left an index"
+expect 3 build part.rhumb nan.npy --keep-partial --checkpoint-every 500
+expect 0 info part.rhumb
+expect 4 build part.rhumb rows.npy
+echo text >notes.txt
+expect 4 build notes.txt rows.npy --force
+[ "$(cat notes.txt)" = text ] || fail "--force replaced a file that is no index"
+expect 4 info .
+
+# ---- no room ------------------------------------------------------------------------------------------------------------
+expect 0 build full.rhumb rows.npy --limit 200 --quiet
+python3 -c '
+import numpy
+numpy.save("many.npy", numpy.random.default_rng(1).random((12000, 16)).astype("f4"))'
+for limit in 1100 1300 1500 1800; do
+    cp full.rhumb limited.rhumb
+    (ulimit -f $limit && trap '' XFSZ && "$rhumb" add limited.rhumb many.npy >stdout 2>stderr)
+    code=$?
+    [ $code -eq 1 ] || [ $code -eq 5 ] || [ $code -eq 4 ] || fail "no room at $limit: exit code $code"
+    said=$(grep -o '[0-9,]* vectors in' stdout | tail -n 1 | tr -dc 0-9)
+    expect_json 0 info limited.rhumb
+    is count "$said"
+    expected=12200
+    if [ $code -ne 1 ]; then expected=200; fi
+    expect 0 delete limited.rhumb 99999999 --ignore-absent
+    expect_json 0 info limited.rhumb
+    is count $expected
+    expect 0 add limited.rhumb many.npy --quiet
+    expect_json 0 info limited.rhumb
+    is count 12200
+done
+
+# ---- signals --------------------------------------------------------------------------------------------------------------
+cat >signals.py <<'PYTHON'
+import json, os, signal, subprocess, sys, time
+
+rhumb = sys.argv[1]
+# Sanitizers make everything slower, and the machine may be busy: what is tested is that nothing goes on to its end.
+SECONDS = 5
+
+
+def stop(arguments, number=signal.SIGINT, after=0.5, stdin=None):
+    """Runs the tool, sends a signal, and returns (exit code, stdout, stderr, seconds until the end)."""
+    process = subprocess.Popen([rhumb, *arguments], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(after)
+    assert process.poll() is None, (arguments, "ended by itself", process.communicate())
+    begin = time.monotonic()
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=60)
+    return process.returncode, stdout.decode(), stderr.decode(), time.monotonic() - begin
+
+
+def expect(arguments, word, **how):
+    code, stdout, stderr, seconds = stop(arguments, **how)
+    assert code == 130, (arguments, code, stderr)
+    assert word in stderr + stdout, (arguments, stderr, stdout)
+    assert seconds < SECONDS, (arguments, seconds)
+
+
+assert subprocess.run([rhumb, "build", "big.rhumb", "large.npy", "-q", "--M", "4", "--ef-construction", "8"]).returncode == 0
+for number in (signal.SIGINT, signal.SIGTERM):
+    expect(["search", "big.rhumb", "large.npy", "--exact", "-k", "1000", "--out", "found.npy"], "interrupted after",
+           number=number)
+    assert not os.path.exists("found.npy") and not os.path.exists("found.npy.partial")
+expect(["search", "big.rhumb", "large.npy", "--exact", "--summary", "--json"], '"exit_code":130')
+expect(["search", "big.rhumb", "large.npy", "--radius", "1e9", "-k", "60000", "--summary"], "interrupted")
+expect(["compact", "big.rhumb", "--into", "into.rhumb", "--second-pass"], "interrupted")
+assert not [name for name in os.listdir() if name.startswith("into.rhumb")]
+expect(["build", "never.rhumb", "large.npy", "--ef-construction", "2000", "--M", "64", "-t", "1"], "interrupted", after=1)
+
+# Added to an index: nothing of a batch that was interrupted stays.
+assert subprocess.run([rhumb, "build", "grown.rhumb", "large.npy", "-q", "--limit", "2000", "--ef-construction", "3000",
+                       "--M", "64"]).returncode == 0
+expect(["add", "grown.rhumb", "large.npy", "-t", "1"], "none of the 60000 vectors was added", after=1)
+info = json.loads(subprocess.run([rhumb, "info", "grown.rhumb", "--json"], stdout=subprocess.PIPE).stdout)
+assert info["count"] == 2000, info
+
+# Waiting for a pipe.
+reader, writer = os.pipe()
+expect(["build", "piped.rhumb", "-", "--format", "npy"], "interrupted", stdin=reader)
+PYTHON
+python3 signals.py "$rhumb" >stdout 2>stderr || fail "signals: $(tail -3 stderr)"
+
+# ---- outputs that are closed ----------------------------------------------------------------------------------------------
+python3 - "$rhumb" <<'PYTHON' >stdout 2>stderr || fail "closed outputs: $(tail -3 stderr)"
+import os, signal, subprocess, sys
+rhumb = sys.argv[1]
+for arguments in (["search", "big.rhumb", "large.npy", "-k", "50"], ["export", "big.rhumb", "--out", "-"]):
+    process = subprocess.Popen([rhumb, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.read(100)
+    process.stdout.close()
+    told = process.stderr.read()
+    assert process.wait(timeout=60) == -signal.SIGPIPE, (arguments, process.returncode)
+    assert told == b"", (arguments, told)
+PYTHON
+"$rhumb" info old.rhumb >&- 2>stderr
+[ $? -eq 5 ] || fail "a closed stdout is not exit code 5"
+cp old.rhumb closed.rhumb
+"$rhumb" add closed.rhumb rows.npy <&- >&- 2>&-
+expect 0 verify closed.rhumb
+expect_json 0 info closed.rhumb
+is count 2050
+end_of_test
