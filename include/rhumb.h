@@ -102,14 +102,14 @@
  *     have stacks of 1 MiB.
  *   - The log belongs to its index. Never remove, rename, copy or restore one without the other: the log may have the
  *     only copy of what was inserted last. An opening for writing refuses a log that does not fit, and the lack of one
- *     that is expected (RHUMB_E_LOG). An index that is opened by another hard link looks for its log under that name, so
- *     it may be refused there. Symbolic links are resolved.
+ *     that is expected (RHUMB_E_LOG). An index that is opened by another hard link looks for its log under that name,
+ *     so it may be refused there. Symbolic links are resolved.
  *   - Copying a live file. A copy made by cp, rsync or a snapshot of the file alone while a handle writes may mix two
  *     checkpoints. Use rhumb_index_compact_into, which reads one checkpoint and pins it. A closed index without a log
  *     may be copied as any file; so may a snapshot of the file system that is atomic and includes the log.
- *   - Replacing a live file. Do not overwrite an index that is open. A handle keeps the file that it opened, also if it is
- *     renamed or deleted. To give readers a new state of the same index, move a file over theirs; a refresh finds it. A
- *     handle that writes begins no log for a file that is not at its path any more (RHUMB_E_IO).
+ *   - Replacing a live file. Do not overwrite an index that is open. A handle keeps the file that it opened, also if
+ *     that is renamed or deleted. To give readers a new state of the same index, move a file over theirs; a refresh
+ *     finds it. A handle that writes begins no log for a file that is not at its path any more (RHUMB_E_IO).
  *   - Truncation and bad disks. The file is mapped: if another program shortens it, or the disk cannot read a page, the
  *     kernel raises SIGBUS in the thread that touches the page, which ends the program unless it has a handler. The
  *     library installs none by itself; rhumb_sigbus_guard_install turns such faults into errors. Damage that does not
@@ -280,7 +280,7 @@ RHUMB_API void rhumb_index_options_init(rhumb_index_options *options, size_t siz
  *
  * When it returns RHUMB_OK, the file is complete and on the disk. Until then it has another name ("-creating" is
  * appended), so what a crash leaves does not block the name, and the next creation removes it. A file of that name that
- * comes meanwhile is not overwritten.
+ * comes in the meantime is not overwritten.
  *
  * Parameters:
  *   path         where to create the file; copied
@@ -316,8 +316,8 @@ typedef struct rhumb_open_options {
     uint64_t checkpoint_bytes_per_second; /* Writing handles: how fast checkpoints may write, those that a call makes
                                              too; rhumb_index_close alone does not wait for it, and one that runs then
                                              goes on at full speed. Default 0: as fast as the disk. */
-    bool discard_log;                     /* Writing handles: go on without a log that is missing, and remove one that does
-                                             not belong to the index, instead of failing. Default false. */
+    bool discard_log;                     /* Writing handles: go on without a log that is missing, and remove one that
+                                             is not the index's, instead of failing. Default false. */
     double compact_dead_share;            /* Writing handles: share of deleted vectors in the graph at which a
                                              compaction begins in the background, 0 to 1, and 64 of them at least;
                                              see rhumb_index_compact. Default 0: a twentieth. 1: never. */

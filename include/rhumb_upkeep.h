@@ -26,11 +26,11 @@ typedef struct rhumb_verify_report {
     uint64_t unreachable_count;     /* Nodes that no path on level 0 leads to from the entry point. */
     char first_error[512];          /* What the first error is and where, or "". */
     uint64_t log_record_count;      /* Complete records in the log. */
-    uint64_t log_error_count;       /* Damaged records that had been durable, or 1 for a log that is missing or is not this
-                                       index's. */
-    uint64_t warning_count;         /* What is damaged, or was being written when a crash came, and has no effect: copies
-                                       of superblocks and of headers of the log that other copies replace, and bytes
-                                       after the last record of the log. */
+    uint64_t log_error_count;       /* Damaged records that had been durable, or 1 for a log that is missing or not
+                                       this index's. */
+    uint64_t warning_count;         /* What is damaged, or was being written when a crash came, and has no effect:
+                                       copies of superblocks and of headers of the log that other copies replace, and
+                                       bytes after the last record of the log. */
     char first_warning[512];        /* What the first of these is and where, or "". */
 } rhumb_verify_report;
 

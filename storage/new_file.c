@@ -3,9 +3,9 @@
  * Owns the handle and the paths. Each function waits for its writes, so none is in flight between calls. A failure
  * leaves a file of the working name, which rhumb__new_file_abandon removes.
  *
- * Locking: the writer's lock of a working file tells a creation that goes on from one that was interrupted. Whoever
- * removes what is left holds it, and removes the file only while its path still leads to it; whoever has created a
- * working file makes sure of the same once it has the lock. So no two processes take the same file for theirs.
+ * Locking: the writer's lock of a working file tells a creation that goes on from one that was interrupted. A process
+ * that removes what is left holds it, and removes the file only while its path still leads to it; one that has created
+ * a working file makes sure of the same once it has the lock. So no two processes take the same file for theirs.
  */
 #define _GNU_SOURCE
 #include "storage/new_file.h"
@@ -24,7 +24,7 @@
 
 #define BUFFER_BYTES (8 * RHUMB__ARRAY_CHUNK_BYTES)
 
-/* Others may be at the same; nobody is as unlucky so often in a row. */
+/* Other processes may be at the same; none is as unlucky so often in a row. */
 #define ATTEMPT_COUNT_MAX 8
 
 static rhumb_status fail_exists(const char *path) {
@@ -68,7 +68,7 @@ static rhumb_status check_is_blank(rhumb__io *io, bool *is_blank_out) {
     return status;
 }
 
-/* Removes the file if nobody has locked it and `check` finds that it has been left; otherwise RHUMB_E_EXISTS. */
+/* Removes the file if no process has locked it and `check` finds that it has been left; otherwise RHUMB_E_EXISTS. */
 static rhumb_status remove_left(const rhumb__io_backend *backend, const char *path,
                                 rhumb_status (*check)(rhumb__io *io, bool *left_out)) {
     rhumb_status status;

@@ -23,8 +23,9 @@ char *rhumb__new_path_make(const char *path);
 
 /* Creates the file under its working name and takes the writer's lock on it, by which others know that its creation
  * goes on. What an interrupted creation has left, under either name, is removed first: a file of the working name that
- * nobody has locked, and one of the final name that has not got further than being filled with zeros. RHUMB_E_EXISTS
- * when there is a file of that name, or another process is creating it; RHUMB_E_NOMEM; the failures of rhumb__io_open.
+ * no process has locked, and one of the final name that has not got further than being filled with zeros.
+ * RHUMB_E_EXISTS when there is a file of that name, or another process is creating it; RHUMB_E_NOMEM; the failures of
+ * rhumb__io_open.
  */
 rhumb_status rhumb__new_place_open(const rhumb__new_place *place, rhumb__io **io_out) RHUMB_NODISCARD;
 

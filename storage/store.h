@@ -87,7 +87,7 @@ typedef struct rhumb__store {
     bool is_advised;
     bool superblock_found;        /* another handle wrote the superblock, which may be in the page cache only */
     bool copy_pending;            /* the second copy of a superblock has been written and not synced */
-    bool log_may_exist;           /* a new file gets its name beside a log too */
+    bool log_may_exist;           /* a new file gets its name next to a log too */
     rhumb__superblock superblock; /* of the version that this handle stands on */
     rhumb__directory *directory;  /* as read at open; a writer frees it once all sections are attached */
     rhumb__patches patches;       /* of that version; released once all sections are attached */
@@ -116,8 +116,8 @@ typedef struct rhumb__store {
     uint64_t previous_file_bytes; /* file_bytes of the previous version */
     _Atomic bool failed;          /* a sync has failed: nothing may be written any more */
 
-    /* Called with publish_lock held when everything but the superblock of a new version is on the disk; fills in what it
-     * says of its log, or fails, and then nothing is published. NULL: the version says what the one before said. */
+    /* Called with publish_lock held when everything but the superblock of a new version is on the disk; fills in what
+     * it says of its log, or fails, and then nothing is published. NULL: the version says what the one before said. */
     rhumb_status (*before_publish)(void *context, rhumb__superblock *superblock);
     void *before_publish_context;
 } rhumb__store;

@@ -1,8 +1,8 @@
 /* store_log.c - see store_log.h.
  *
  * A writer that begins changes the log first and then the superblock, and a reader's copy of the superblock may be from
- * before. So the superblock is read anew each time, and a log that does not fit is examined again if the superblock has
- * changed meanwhile. Owns nothing and takes no lock.
+ * before. So the superblock is read again each time, and a log that does not fit is examined again if the superblock
+ * has changed in the meantime. Owns nothing and takes no lock.
  */
 #include "storage/store_log.h"
 
@@ -12,7 +12,7 @@
 #include "storage/frame/file_locks.h"
 #include "storage/frame/frame_reader.h"
 
-/* Nobody opens an index for writing as often in a row. */
+/* No process opens an index for writing as often in a row. */
 #define ATTEMPT_COUNT_MAX 8
 
 static bool same_stamp(const rhumb__superblock *a, const rhumb__superblock *b) {

@@ -17,8 +17,9 @@ rhumb_status rhumb__store_verify(rhumb__store *store, rhumb__progress *progress,
 /* The chunks that it reads. */
 uint64_t rhumb__store_chunk_count(rhumb__store *store);
 
-/* Counts the copies of superblocks that are damaged, or were being written when a crash came; `first_damage` (512 bytes)
- * names the first. The index is whole without them. RHUMB_E_CORRUPT when the newest version may be lost; RHUMB_E_IO. */
+/* Counts the copies of superblocks that are damaged, or were being written when a crash came; `first_damage` (512
+ * bytes) names the first. The index is whole without them. RHUMB_E_CORRUPT when the newest version may be lost;
+ * RHUMB_E_IO. */
 rhumb_status rhumb__store_verify_superblocks(rhumb__store *store, uint64_t *damaged_count_out,
                                              char *first_damage) RHUMB_NODISCARD;
 

@@ -3,9 +3,9 @@
  * Owns the thread and its scratch pool. The thread sleeps until `wake` is signalled. A checkpoint is due when the log
  * has grown by a quarter of the size of the index, and by at least 64 MiB, unless the options say otherwise: so
  * everything that is inserted is rewritten only a few times. What was found in the log at opening counts, so a process
- * that is killed again and again before it has logged as much does not let the log grow: beyond twice the limit the first
- * operation waits for a checkpoint. A checkpoint that fails (a full disk) is recorded in the
- * statistics and due again after as much log again; nothing is lost in the meantime, because the log stays.
+ * that is killed again and again before it has logged as much does not let the log grow: beyond twice the limit the
+ * first operation waits for a checkpoint. A checkpoint that fails (a full disk) is recorded in the statistics and due
+ * again after as much log again; nothing is lost in the meantime, because the log stays.
  *
  * Locks: `lock` guards the flags; link_lock is held while a block is linked. Neither is held while a checkpoint runs.
  */

@@ -16,9 +16,9 @@ typedef struct rhumb__graph_creation {
     uint32_t creator_version;
 } rhumb__graph_creation;
 
-/* Creates the file under its working name, with an empty graph of which nothing is published. Its first checkpoint makes
- * it complete and gives it its name; it fails with RHUMB_E_EXISTS if there is a file or a log of that name by then.
- * RHUMB_E_INVALID, RHUMB_E_EXISTS, RHUMB_E_NOMEM, what creating returns. */
+/* Creates the file under its working name, with an empty graph of which nothing is published. Its first checkpoint
+ * makes it complete and gives it its name; it fails with RHUMB_E_EXISTS if there is a file or a log of that name by
+ * then. RHUMB_E_INVALID, RHUMB_E_EXISTS, RHUMB_E_NOMEM, what creating returns. */
 rhumb_status rhumb__graph_begin(const rhumb__graph_creation *creation, const rhumb__params *params,
                                 const rhumb__graph_options *options, rhumb__graph **graph_out) RHUMB_NODISCARD;
 

@@ -37,7 +37,8 @@
 
 static_assert(RHUMB__SUPERBLOCK_COPY_STRIDE >= 65536u + RHUMB__SUPERBLOCK_BYTES, "64 KiB touch one copy at most");
 static_assert(RHUMB__SUPERBLOCK_COPY_STRIDE + RHUMB__SUPERBLOCK_STRIDE + RHUMB__SUPERBLOCK_BYTES <=
-                  RHUMB__CONTENT_OFFSET && RHUMB__CONTENT_OFFSET % RHUMB__BLOCK_BYTES == 0,
+                      RHUMB__CONTENT_OFFSET &&
+                  RHUMB__CONTENT_OFFSET % RHUMB__BLOCK_BYTES == 0,
               "the superblocks lie before everything else");
 
 /* A byte that is not text, the name, and both kinds of line end: a transfer that converts text damages it visibly. */
@@ -65,11 +66,11 @@ static_assert(RHUMB__SUPERBLOCK_COPY_STRIDE + RHUMB__SUPERBLOCK_STRIDE + RHUMB__
 typedef struct rhumb__superblock {
     uint64_t magic;
     uint32_t format_version;
-    uint32_t crc;                 /* CRC-32C of all 4,096 bytes with this field 0 */
-    uint64_t epoch;               /* 1 for a new file, one more with every checkpoint; superblock index = epoch mod 2.
+    uint32_t crc;                   /* CRC-32C of all 4,096 bytes with this field 0 */
+    uint64_t epoch;                 /* 1 for a new file, one more with every checkpoint; superblock index = epoch mod 2.
                                      0: no version yet, in superblock 0 of a new file */
-    uint64_t features_compatible; /* unknown bits: ignore */
-    uint64_t features_read;       /* unknown bits: open read-only at most */
+    uint64_t features_compatible;   /* unknown bits: ignore */
+    uint64_t features_read;         /* unknown bits: open read-only at most */
     uint64_t features_incompatible; /* unknown bits: do not open */
     uint8_t uuid[16];
     uint64_t created_unix_ns;

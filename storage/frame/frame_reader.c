@@ -1,9 +1,9 @@
 /* frame_reader.c - see frame_reader.h.
  *
- * Reads through the io backend, while a writer may be replacing a superblock: the checksum of a copy tells a complete one
- * from one that is being written. The writer never writes both copies of a superblock at once, but a reading may meet the
- * one after the other; so a superblock counts as damaged only if a second reading finds the same bytes. Holds no state
- * and no lock.
+ * Reads through the io backend, while a writer may be replacing a superblock: the checksum of a copy tells a complete
+ * one from one that is being written. The writer never writes both copies of a superblock at once, but a reading may
+ * meet the one after the other; so a superblock counts as damaged only if a second reading finds the same bytes. Holds
+ * no state and no lock.
  */
 #include "storage/frame/frame_reader.h"
 
@@ -170,10 +170,11 @@ void rhumb__frame_warn(const rhumb__io *io, const rhumb__frame_versions *found) 
 }
 
 static rhumb_status fail_newest_lost(const rhumb__io *io, uint32_t lost) {
-    return rhumb__fail_at(RHUMB_E_CORRUPT, io->path, rhumb__superblock_offset(lost, 0),
-                          "superblock %u is damaged, in both copies, and may have been that of a newer version than the "
-                          "one that is left; 'rhumb repair' makes a new index of what is intact",
-                          lost);
+    return rhumb__fail_at(
+        RHUMB_E_CORRUPT, io->path, rhumb__superblock_offset(lost, 0),
+        "superblock %u is damaged, in both copies, and may have been that of a newer version than the "
+        "one that is left; 'rhumb repair' makes a new index of what is intact",
+        lost);
 }
 
 rhumb_status rhumb__frame_find(rhumb__io *io, rhumb__frame_mode mode, rhumb__frame_versions *found) {

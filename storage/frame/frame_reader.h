@@ -15,14 +15,14 @@ typedef struct rhumb__frame_versions {
     rhumb__superblock items[RHUMB__SUPERBLOCK_COUNT];
     uint64_t offsets[RHUMB__SUPERBLOCK_COUNT]; /* of the copies that they were read from */
     uint32_t count;
-    uint64_t file_bytes; /* the length of the file after they were read */
-    bool newest_lost;    /* the other superblock has no valid copy, and may have been that of a newer version */
-    uint32_t damaged_count; /* copies that are not valid */
+    uint64_t file_bytes;     /* the length of the file after they were read */
+    bool newest_lost;        /* the other superblock has no valid copy, and may have been that of a newer version */
+    uint32_t damaged_count;  /* copies that are not valid */
     uint64_t damaged_offset; /* of the first of them */
 } rhumb__frame_versions;
 
-/* Reads all copies of both superblocks. A copy is valid if its magic and its checksum are right; of a superblock's valid
- * copies that of the higher epoch stands for it, and of one epoch that of the higher stamp.
+/* Reads all copies of both superblocks. A copy is valid if its magic and its checksum are right; of a superblock's
+ * valid copies that of the higher epoch stands for it, and of one epoch that of the higher stamp.
  *
  * The strict modes (READ, WRITE, PARTIAL) check the newest version with rhumb__superblock_check and fail with its
  * status: the newest version is never passed over for an older one, which would silently serve stale data. For the same

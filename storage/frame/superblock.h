@@ -1,9 +1,9 @@
 /* superblock.h - the root of a version of the file. Publishing a version means writing its superblock.
  *
  * Two superblocks are used in turn, so that the previous version stays complete until the new one is. Each has two
- * copies, which are written one after the other with a sync between: so a crash leaves at least one of them whole, and a
- * superblock without a whole copy has been damaged. This file knows a single superblock; frame_reader.h finds those of a
- * file.
+ * copies, which are written one after the other with a sync between: so a crash leaves at least one of them whole, and
+ * a superblock without a whole copy has been damaged. This file knows a single superblock; frame_reader.h finds those
+ * of a file.
  */
 #ifndef RHUMB_STORAGE_FRAME_SUPERBLOCK_H
 #define RHUMB_STORAGE_FRAME_SUPERBLOCK_H
@@ -55,9 +55,9 @@ rhumb_status rhumb__superblock_check(const rhumb__superblock *superblock, rhumb_
                                      const char *path, uint64_t offset) RHUMB_NODISCARD;
 
 /* Completes the superblock and writes it: copy 0, a sync, then copy 1, which any later sync makes durable. When it
- * returns RHUMB_OK, the superblock is durable, and so is everything that was written before. The caller has synced since
- * copy 1 of this superblock was last written, so that at each moment one of the copies is whole. RHUMB_E_FATAL, what
- * writing returns. */
+ * returns RHUMB_OK, the superblock is durable, and so is everything that was written before. The caller has synced
+ * since copy 1 of this superblock was last written, so that at each moment one of the copies is whole. RHUMB_E_FATAL,
+ * what writing returns. */
 rhumb_status rhumb__superblock_write(rhumb__io *io, rhumb__superblock *superblock) RHUMB_NODISCARD;
 
 /* For a new file: writes both copies of superblock 0 with epoch 0, which stand for no version, so that from the first

@@ -210,7 +210,7 @@ rhumb_status rhumb__io_is_at(rhumb__io *io, const char *path, bool *is_at_out) R
 rhumb_status rhumb__io_remove_own(rhumb__io *io, const char *path) RHUMB_NODISCARD;
 
 /* Reads and sets who may use the file. Setting is best effort: what the system refuses stays as it is, and a group that
- * cannot be given gets no more than everybody. */
+ * cannot be given gets no more than all users. */
 rhumb__io_access rhumb__io_access_get(rhumb__io *io);
 void rhumb__io_access_set(rhumb__io *io, const rhumb__io_access *access);
 

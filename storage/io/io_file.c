@@ -74,9 +74,7 @@ static rhumb_status descriptor_settle(int fd, const char *path) {
     return RHUMB_OK;
 }
 
-static bool is_creation(rhumb__io_mode mode) {
-    return mode == RHUMB__IO_CREATE || mode == RHUMB__IO_CREATE_PRIVATE;
-}
+static bool is_creation(rhumb__io_mode mode) { return mode == RHUMB__IO_CREATE || mode == RHUMB__IO_CREATE_PRIVATE; }
 
 static rhumb_status fail_open(int os_errno, const char *path, rhumb__io_mode mode) {
     struct stat info;
@@ -528,13 +526,11 @@ rhumb_status rhumb__io_file_is_at(rhumb__io *io, const char *path, bool *is_at_o
 void rhumb__io_file_access_get(rhumb__io *io, rhumb__io_access *access) {
     struct stat own;
     if (fstat(((const rhumb__io_file *)io)->fd, &own) != 0) return;
-    *access = (rhumb__io_access){.known = true,
-                                 .permissions = own.st_mode & 0777,
-                                 .owner = own.st_uid,
-                                 .group = own.st_gid};
+    *access =
+        (rhumb__io_access){.known = true, .permissions = own.st_mode & 0777, .owner = own.st_uid, .group = own.st_gid};
 }
 
-/* The owner first: until then the file has permissions for nobody else. */
+/* The owner first: until then the file has permissions for no other user. */
 void rhumb__io_file_access_set(rhumb__io *io, const rhumb__io_access *access) {
     const int fd = ((const rhumb__io_file *)io)->fd;
     struct stat own;

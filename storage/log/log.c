@@ -143,8 +143,7 @@ static void warn_of_damage(const rhumb__log *log, const rhumb__log_reading *read
         rhumb__log_message(RHUMB_LOG_WARNING, log->path,
                            "%llu bytes after the last whole record, from byte %llu on, are no records: a write that a "
                            "crash has interrupted, or damage; they are cut off",
-                           (unsigned long long)reading->scan.left_bytes,
-                           (unsigned long long)reading->scan.end.offset);
+                           (unsigned long long)reading->scan.left_bytes, (unsigned long long)reading->scan.end.offset);
     }
 }
 

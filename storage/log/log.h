@@ -63,14 +63,14 @@ typedef struct rhumb__log_spec {
     rhumb_durability durability;
     uint64_t interval_ns; /* between two syncs in mode interval */
     bool discard;         /* do without the log if it is missing or does not belong to the index, instead of failing */
-    rhumb__log_announce announce; /* NULL: nobody is told */
+    rhumb__log_announce announce; /* NULL: the index need not know */
     void *announce_context;
 } rhumb__log_spec;
 
 /* Opens the log of an index whose writer's lock this process holds; reads and checks the records. Changes nothing. A
- * log that does not exist is created when room for the first operation is reserved, and then, or when one that was found
- * is written to for the first time, this opening draws its history. A torn tail, which was never acknowledged, is cut
- * off then.
+ * log that does not exist is created when room for the first operation is reserved, and then, or when one that was
+ * found is written to for the first time, this opening draws its history. A torn tail, which was never acknowledged, is
+ * cut off then.
  *   RHUMB_E_LOG      the log belongs to another index (UUID) or another history of this one, lacks operations after the
  *                    checkpoint, or is expected and missing
  *   RHUMB_E_CORRUPT  a record that had been synced is damaged, as a later record proves; or the newest header
@@ -83,8 +83,8 @@ rhumb_status rhumb__log_open(const rhumb__log_spec *spec, rhumb__log **log_out) 
  * this index's when it is put back. */
 bool rhumb__log_begins_at_once(const rhumb__log *log);
 
-/* Begins the history of this opening, which the first rhumb__log_reserve does otherwise; removes what `discard` has left
- * out, or makes the file ready that was found. Fails as reserve does. */
+/* Begins the history of this opening, which the first rhumb__log_reserve does otherwise; removes what `discard` has
+ * left out, or makes the file ready that was found. Fails as reserve does. */
 rhumb_status rhumb__log_begin(rhumb__log *log) RHUMB_NODISCARD;
 
 /* What a version that is published now has to say of its history, for modes without a log too; changes nothing while

@@ -33,9 +33,7 @@ static rhumb_status judge_failure(const rhumb_error *error, finding *found) {
     case RHUMB_OK: return RHUMB_OK;
     case RHUMB_E_CORRUPT:
     case RHUMB_E_VERSION:
-    case RHUMB_E_LOG:
-        found->error = *error;
-        return RHUMB_OK;
+    case RHUMB_E_LOG: found->error = *error; return RHUMB_OK;
     case RHUMB_E_TRUNCATED: /* the writer cut the tail off */ found->moved = true; return RHUMB_OK;
     default: rhumb__error_restore(error); return error->status;
     }

@@ -23,9 +23,9 @@ typedef struct rhumb__log_report {
     char first_warning[512];
 } rhumb__log_report;
 
-/* Reads a log and checks its chain. A log of another index or of another history, one that begins too late, and one that
- * is expected and missing, are reported as errors. A reader passes the owner of its own version, a writer that of the
- * newest. With `written_to`, a writer may be appending, and a record that is still being written is no finding.
+/* Reads a log and checks its chain. A log of another index or of another history, one that begins too late, and one
+ * that is expected and missing, are reported as errors. A reader passes the owner of its own version, a writer that of
+ * the newest. With `written_to`, a writer may be appending, and a record that is still being written is not a finding.
  * RHUMB_E_IO, RHUMB_E_NOMEM. */
 rhumb_status rhumb__log_examine(const rhumb__io_backend *backend, const char *index_path, const rhumb__log_owner *owner,
                                 bool written_to, rhumb__log_report *report) RHUMB_NODISCARD;

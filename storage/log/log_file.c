@@ -1,8 +1,8 @@
 /* log_file.c - see log_file.h.
  *
  * Invariants: a file has its name only with all its headers; no record is written before what was found at open is
- * durable. Each step returns only when what it did survives a power cut, and changes nothing that the next attempt could
- * not repeat. The caller has the flusher's role (log_state.h) or is alone.
+ * durable. Each step returns only when what it did survives a power cut, and changes nothing that the next attempt
+ * could not repeat. The caller has the flusher's role (log_state.h) or is alone.
  */
 #include "storage/log/log_file.h"
 

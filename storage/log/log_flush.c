@@ -3,7 +3,7 @@
  * Invariants:
  *   1. The bytes of `buffer` belong at end_offset - used_bytes of the file; everything before that has been written,
  *      was found there, or is being written by the flusher.
- *   2. No record is written before its header is durable and the index has been told of it, nor after records that are
+ *   2. No record is written before its header is durable and the index knows of it, nor after records that are
  *      not durable: what was found at open is made durable first.
  *   3. A header that drops records is written only when a published checkpoint holds them, and their space is reused
  *      only once that header is durable.
@@ -75,7 +75,7 @@ static rhumb_status advance_header(rhumb__log *log, rhumb__log_header *header) {
     return RHUMB_OK;
 }
 
-/* A log lies beside its index. If the index has been moved, or another one has taken its name, none is begun there. */
+/* A log lies next to its index. If the index has been moved, or another one has taken its name, none is begun there. */
 static rhumb_status check_index_is_there(rhumb__log *log) {
     bool is_there = false;
     if (log->index_io == NULL) return RHUMB_OK;
@@ -143,8 +143,7 @@ static void note_begun(rhumb__log *log, const rhumb__log_header *header, bool in
 static rhumb_status make_ready(rhumb__log *log) {
     rhumb_status status = RHUMB_OK;
     rhumb__log_header header;
-    const bool without_file =
-        log->file_state == RHUMB__LOG_FILE_ABSENT && log->durability == RHUMB_DURABILITY_NONE;
+    const bool without_file = log->file_state == RHUMB__LOG_FILE_ABSENT && log->durability == RHUMB_DURABILITY_NONE;
     if (log->file_state == RHUMB__LOG_FILE_READY && log->announced) return RHUMB_OK;
     RHUMB_TRY(begin_header(log, &header));
     if (!without_file) RHUMB_TRY(make_file_ready(log, &header));

@@ -124,7 +124,8 @@ done:
 }
 
 /* The valid copy of a header, with the higher generation if both are valid, or NULL. */
-static const rhumb__log_header *find_valid_copy(const header_copies *copies, uint32_t index, rhumb__log_damage *damage) {
+static const rhumb__log_header *find_valid_copy(const header_copies *copies, uint32_t index,
+                                                rhumb__log_damage *damage) {
     const rhumb__log_header *best = NULL;
     for (uint32_t copy = 0; copy < RHUMB__LOG_COPY_COUNT; copy++) {
         const rhumb__log_header *header = &copies->items[index][copy];

@@ -48,7 +48,8 @@ rhumb_status rhumb__log_header_begin_history(rhumb__log_header *header, uint64_t
 /* Reads the newest header. A file gets the name of a log only with all its headers, and each is written one copy after
  * the other; so RHUMB_E_CORRUPT when the copies of a header that may be the newest are all damaged. RHUMB_E_VERSION,
  * RHUMB_E_IO, RHUMB_E_TRUNCATED. */
-rhumb_status rhumb__log_header_read(rhumb__io *io, rhumb__log_header *header, rhumb__log_damage *damage) RHUMB_NODISCARD;
+rhumb_status rhumb__log_header_read(rhumb__io *io, rhumb__log_header *header,
+                                    rhumb__log_damage *damage) RHUMB_NODISCARD;
 
 /* Whether the log belongs to `owner`, has its history or the one that follows, and lacks no operation after its
  * checkpoint: RHUMB_OK or RHUMB_E_LOG. */
@@ -66,7 +67,8 @@ rhumb_status rhumb__log_header_check_end(const rhumb__log_header *header, const 
 rhumb_status rhumb__log_fail_missing(const rhumb__log_owner *owner, const char *path) RHUMB_NODISCARD;
 
 /* Completes the header and writes its generation: copy 0, a sync, then copy 1, which any later sync makes durable. When
- * it returns RHUMB_OK, the header is durable, and so is everything that was written before. RHUMB_E_IO, RHUMB_E_FATAL. */
+ * it returns RHUMB_OK, the header is durable, and so is everything that was written before. RHUMB_E_IO,
+ * RHUMB_E_FATAL. */
 rhumb_status rhumb__log_header_write(rhumb__io *io, rhumb__log_header *header) RHUMB_NODISCARD;
 
 /* For a new file, which has no name yet: writes all copies, generations 0 and 1; header->generation is 1 then. Drained,

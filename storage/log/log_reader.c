@@ -20,7 +20,7 @@ rhumb_status rhumb__log_open_to_read(const rhumb__io_backend *backend, const cha
     return status;
 }
 
-/* Whether the records can be read beside the owner at all, whatever else is wrong. */
+/* Whether the records can be read together with the owner at all, whatever else is wrong. */
 static bool is_owners(const rhumb__log_header *header, const rhumb__log_owner *owner) {
     return memcmp(header->uuid, owner->uuid, sizeof header->uuid) == 0 &&
            (header->history == owner->history || header->previous_history == owner->history);

@@ -17,7 +17,7 @@ typedef enum rhumb__log_read_mode {
 
 /* What is in a log. */
 typedef struct rhumb__log_reading {
-    bool follows;             /* it belongs to the owner, and lacks no operation after the owner's checkpoint */
+    bool follows; /* it belongs to the owner, and lacks no operation after the owner's checkpoint */
     rhumb__log_header header;
     rhumb__log_damage damage; /* what was passed over */
     rhumb__log_scan scan;     /* the valid records; none if the log is another index's */

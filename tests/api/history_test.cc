@@ -1,7 +1,7 @@
 // Goal: index and log are two files, which people move, copy, link, restore and delete; whatever they do, what opens is
-// one history of the index, complete, or RHUMB_E_LOG says what is missing. Files that rhumb makes or removes are its own,
-// and may be used by those who may use the index. Method: children that are killed leave logs; their files are swapped
-// with copies.
+// one history of the index, complete, or RHUMB_E_LOG says what is missing. Files that rhumb makes or removes are its
+// own, and may be used by those who may use the index. Method: children that are killed leave logs; their files are
+// swapped with copies.
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>

@@ -128,8 +128,8 @@ TEST(DeterminismAcross, AllOrNothingMakesNoDifferenceButTheNumberOfTheLastOperat
     partial.partial = true;
     std::vector<uint8_t> first = build(whole), second = build(partial);
     ASSERT_EQ(first.size(), second.size());
-    EXPECT_TRUE(
-        std::equal(first.begin() + RHUMB__CONTENT_OFFSET, first.end(), second.begin() + RHUMB__CONTENT_OFFSET, second.end()));
+    EXPECT_TRUE(std::equal(first.begin() + RHUMB__CONTENT_OFFSET, first.end(), second.begin() + RHUMB__CONTENT_OFFSET,
+                           second.end()));
 }
 
 TEST(DeterminismAcross, AnotherSeedMakesAnotherGraph) {
@@ -139,8 +139,8 @@ TEST(DeterminismAcross, AnotherSeedMakesAnotherGraph) {
     mask(first);
     mask(second);
     // The superblock has the seed; the graph is behind it.
-    EXPECT_FALSE(
-        std::equal(first.begin() + RHUMB__CONTENT_OFFSET, first.end(), second.begin() + RHUMB__CONTENT_OFFSET, second.end()));
+    EXPECT_FALSE(std::equal(first.begin() + RHUMB__CONTENT_OFFSET, first.end(), second.begin() + RHUMB__CONTENT_OFFSET,
+                            second.end()));
 }
 
 } // namespace

@@ -1,7 +1,7 @@
 // Goal: contiguous damage up to 64 KiB, anywhere in an index or its log, is never passed over in silence: opening,
-// verifying or the messages of the library name it, or it hits bytes that nothing refers to. Method: an index with a log
-// of several groups; ranges of many lengths and fillings at a sample of places, at every place where something begins or
-// ends, and (RHUMB_FULL) at every 512 bytes. What opens must have everything, or must have been named.
+// verifying or the messages of the library name it, or it hits bytes that nothing refers to. Method: an index with a
+// log of several groups; ranges of many lengths and fillings at a sample of places, at every place where something
+// begins or ends, and (RHUMB_FULL) at every 512 bytes. What opens must have everything, or must have been named.
 #include <atomic>
 
 #include "tests/support/fault_test_support.h"
@@ -12,9 +12,9 @@ namespace {
 
 using log_test::LogImage;
 
-constexpr uint64_t kCount = 300;  // in the index
-constexpr uint64_t kLogged = 200; // in the log besides
-constexpr uint64_t kLengths[] = {1, 512, 4096, 12345, 36864, 49152, 65536};
+constexpr uint64_t kCount = 100; // in the index
+constexpr uint64_t kLogged = 60; // in the log besides
+constexpr uint64_t kLengths[] = {1, 512, 4096, 36864, 65536};
 
 // The messages of the library, as a program hears them.
 std::atomic<uint64_t> warning_count{0};
@@ -93,7 +93,7 @@ class Contiguous : public ::testing::Test {
             return places;
         }
         for (const rhumb__extent &range : used) {
-            if (random_() % (kSanitized ? 12 : 3) != 0) continue;
+            if (used.size() > 8 && random_() % (kSanitized ? 40 : 4) != 0) continue; // the log has five ranges
             const uint64_t end = range.file_offset + range.bytes;
             for (const uint64_t at : {range.file_offset, end - 1, end - std::min(end, length),
                                       range.file_offset + 1 - std::min(range.file_offset + 1, length)}) {
@@ -129,18 +129,18 @@ TEST_F(Contiguous, DamageToTheIndexIsNamed) {
             const bool named = is_named(&count);
             named_count += named;
             if (!named) {
-                // Bytes between the last row and the end of a chunk, say.
-                FileImage same = damaged;
-                for (const rhumb__extent &range : used) {
-                    std::copy_n(index_image_.bytes().begin() + static_cast<ptrdiff_t>(range.file_offset), range.bytes,
-                                same.bytes().begin() + static_cast<ptrdiff_t>(range.file_offset));
+                // Bytes between the last row and the end of a chunk, say, or such as a patch replaces.
+                uint64_t changed_count = 0;
+                for (uint64_t at = begin; at < end; at++) {
+                    const bool counts = touches(used, at, at + 1) && !index_image_.is_replaced(at);
+                    changed_count += counts && damaged.bytes()[at] != index_image_.bytes()[at];
                 }
-                EXPECT_TRUE(same.bytes() == damaged.bytes()) << "bytes " << begin << " to " << end << ", " << filling;
+                EXPECT_EQ(changed_count, 0u) << "bytes " << begin << " to " << end << ", " << filling;
                 EXPECT_EQ(count, kCount + kLogged) << "bytes " << begin << " to " << end;
             }
         }
     }
-    EXPECT_GT(named_count, 20u);
+    EXPECT_GT(named_count, kSanitized ? 0u : 20u);
 }
 
 TEST_F(Contiguous, DamageToTheLogIsNamed) {
@@ -164,7 +164,7 @@ TEST_F(Contiguous, DamageToTheLogIsNamed) {
             EXPECT_TRUE(named || !touches(used, begin, end)) << "bytes " << begin << " to " << end << ", " << filling;
         }
     }
-    EXPECT_GT(named_count, 20u);
+    EXPECT_GT(named_count, kSanitized ? 0u : 20u);
 }
 
 } // namespace

@@ -101,7 +101,7 @@ TEST_F(Flip, OneDamagedSuperblockCopyIsHarmless) {
     EXPECT_EQ(look_both_ways(&reported), kSameAnswers);
 }
 
-// The version before would be stale, and nobody would be told.
+// The version before would be stale, and no user would know.
 TEST_F(Flip, BothCopiesOfTheNewestDamagedIsAnError) {
     const uint32_t slot = sound_.newest_slot();
     for (uint64_t offset = 0; offset < 4096; offset += full_run() ? 1 : 97) {

@@ -402,7 +402,7 @@ TEST_P(IoBackend, ReadsMapsAndLockTestsRunConcurrentlyWithAWriter) {
     EXPECT_EQ(failure_count, 0u);
 }
 
-// Neither more nor fewer may use a file that is made beside another, not even while it is being made.
+// Neither more nor fewer may use a file that is made next to another, not even while it is being made.
 TEST_P(IoBackend, AFileIsCreatedForThoseWhoMayUseAnother) {
     put_file(path_, "model");
     const auto permissions_of = [](const std::string &path) {

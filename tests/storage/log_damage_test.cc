@@ -18,7 +18,8 @@ TEST_F(LogDamage, ATornTailOfAnyLengthLeavesAPrefix) {
     const std::vector<LogImage::Place> records = whole.records();
     ASSERT_EQ(records.size(), 8u);
     const rhumb__log_owner index = index_at(path_);
-    for (uint64_t length = 0; length <= whole.bytes.size(); length += length < RHUMB__LOG_RECORDS_OFFSET - 8 ? 999 : 1) {
+    for (uint64_t length = 0; length <= whole.bytes.size();
+         length += length < RHUMB__LOG_RECORDS_OFFSET - 8 ? 999 : 1) {
         LogImage torn = whole;
         torn.bytes.resize(length);
         ASSERT_TRUE(torn.save(log_path_));

@@ -395,7 +395,8 @@ TEST_F(LogTest, RecordsFoundAtOpenMustNotChangeBeforeTheyAreMadeDurable) {
     Log log;
     ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
     LogImage image = LogImage::load(log_path_);
-    image.bytes[image.records()[2].offset + 60] ^= 1; // as when the page cache has dropped what a failed sync left in it
+    image.bytes[image.records()[2].offset + 60] ^=
+        1; // as when the page cache has dropped what a failed sync left in it
     ASSERT_TRUE(image.save(log_path_));
     EXPECT_EQ(log.add_durably(1), RHUMB_E_FATAL);
     EXPECT_EQ(rhumb__log_durable_lsn(log), 0u);

@@ -83,7 +83,7 @@ TEST_F(Store, AFileHasItsNameWithItsFirstVersion) {
         EXPECT_EQ(none, nullptr);
         EXPECT_EQ(access(working_path.c_str(), F_OK), 0);
     }
-    // Closed without a version, as by a crash: what is left is in nobody's way.
+    // Closed without a version, as by a crash: what is left is in no one's way.
     EXPECT_EQ(access(working_path.c_str(), F_OK), 0);
     Handle writer = create(backend_, path_);
     Model model(3);

@@ -184,8 +184,8 @@ void fault_access_set(rhumb__io *io, const rhumb__io_access *access) {
 } // namespace
 
 const char *io_call_name(IoCall call) {
-    static const char *const names[] = {"open",      "size",           "resize", "allocate", "punch", "read",
-                                        "write",     "drain",          "sync",   "map",      "lock",  "unlock",
+    static const char *const names[] = {"open",      "size",           "resize", "allocate",  "punch", "read",
+                                        "write",     "drain",          "sync",   "map",       "lock",  "unlock",
                                         "lock_test", "sync_directory", "remove", "take_name", "is_at", "nothing"};
     return names[static_cast<int>(call)];
 }
@@ -206,9 +206,11 @@ uint64_t io_fault_call_count() { return call_count; }
 IoCall io_fault_hit() { return hit; }
 
 const rhumb__io_backend io_fault_backend = {
-    "fault",         fault_open,           fault_close,  fault_size,   fault_resize, fault_allocate, fault_punch,
-    fault_read,      fault_write,          fault_drain,  fault_sync,   fault_map,    fault_lock,     fault_unlock,
-    fault_lock_test, fault_sync_directory, fault_remove, fault_take_name, fault_is_at, fault_access_get,
+    "fault",          fault_open,      fault_close,     fault_size,
+    fault_resize,     fault_allocate,  fault_punch,     fault_read,
+    fault_write,      fault_drain,     fault_sync,      fault_map,
+    fault_lock,       fault_unlock,    fault_lock_test, fault_sync_directory,
+    fault_remove,     fault_take_name, fault_is_at,     fault_access_get,
     fault_access_set, nullptr,
 };
 

@@ -352,7 +352,8 @@ rhumb_status sim_take_name(rhumb__io *io, const char *path) {
     const auto found = disk().names.find(handle->path);
     if (found == disk().names.end() || found->second != handle->file)
         return rhumb__fail_errno(ENOENT, handle->path.c_str(), RHUMB_OFFSET_NONE, "cannot rename");
-    if (disk().names.count(path) > 0) return rhumb__fail_errno(EEXIST, path, RHUMB_OFFSET_NONE, "cannot rename to this");
+    if (disk().names.count(path) > 0)
+        return rhumb__fail_errno(EEXIST, path, RHUMB_OFFSET_NONE, "cannot rename to this");
     SimEvent event = event_of(SimEventKind::kRename, handle);
     event.path_to = path;
     disk().names.erase(found);
@@ -373,9 +374,9 @@ rhumb_status sim_is_at(rhumb__io *io, const char *path, bool *is_at_out) {
 } // namespace
 
 const rhumb__io_backend io_sim_backend = {
-    "sim",         sim_open,           sim_close,  sim_size,   sim_resize, sim_allocate, sim_punch,
-    sim_read,      sim_write,          sim_drain,  sim_sync,   sim_map,    sim_lock,     sim_unlock,
-    sim_lock_test, sim_sync_directory, sim_remove, sim_take_name, sim_is_at, nullptr, nullptr, nullptr,
+    "sim",      sim_open,      sim_close, sim_size, sim_resize, sim_allocate, sim_punch,     sim_read,
+    sim_write,  sim_drain,     sim_sync,  sim_map,  sim_lock,   sim_unlock,   sim_lock_test, sim_sync_directory,
+    sim_remove, sim_take_name, sim_is_at, nullptr,  nullptr,    nullptr,
 };
 
 // ---- for tests ----

@@ -53,7 +53,7 @@ struct Settings {
     bool discard = false;
     uint8_t uuid_byte = 7;
     const rhumb__io_backend *backend = &rhumb__io_plain;
-    std::function<void()> announced = [] {}; // called when the index has been told of the log
+    std::function<void()> announced = [] {}; // called when the index knows of the log
 };
 
 inline Settings after(uint64_t checkpoint_lsn) {
@@ -62,7 +62,7 @@ inline Settings after(uint64_t checkpoint_lsn) {
     return settings;
 }
 
-// What the superblock of the index at that path says of its log; the superblock itself is no part of these tests.
+// What the superblock of the index at that path says of its log; the superblock itself does not exist in these tests.
 inline rhumb__log_owner &index_at(const std::string &path) {
     static std::map<std::string, rhumb__log_owner> indexes;
     return indexes[path];

@@ -1,8 +1,8 @@
 /* compact_into.c - compacting into a new file, see compact.h.
  *
  * The new file has its name when it is complete, with its one checkpoint. Owns the old graph, a reader's, and the new
- * one until it is closed or abandoned. A failure removes the new file. Locks: none, because no other thread knows the two
- * graphs.
+ * one until it is closed or abandoned. A failure removes the new file. Locks: none, because no other thread knows the
+ * two graphs.
  */
 #include "engine/durability/lifetime.h"
 #include "engine/upkeep/compact/compact.h"
@@ -13,10 +13,8 @@
 static rhumb_status begin_new(const char *new_path, uint32_t creator_version, rhumb__compact_work *work) {
     const rhumb__graph_options options = {.durability = RHUMB_DURABILITY_NONE};
     const rhumb__io_access access = rhumb__io_access_get(work->old->store->io);
-    const rhumb__graph_creation creation = {.path = new_path,
-                                            .working_suffix = "-compacting",
-                                            .access = &access,
-                                            .creator_version = creator_version};
+    const rhumb__graph_creation creation = {
+        .path = new_path, .working_suffix = "-compacting", .access = &access, .creator_version = creator_version};
     return rhumb__graph_begin(&creation, &work->old->params, &options, &work->graph);
 }
 

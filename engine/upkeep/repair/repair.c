@@ -7,8 +7,8 @@
  *   5. link      the nodes whose lists are incomplete, and those that no path leads to
  *   6. publish   all of it, as one version
  *
- * Everything is in memory until step 6, which gives the file its name; a failure removes it, and a crash leaves it under
- * its working name. The new index has all of it as one batch of inserts.
+ * Everything is in memory until step 6, which gives the file its name; a failure removes it, and a crash leaves it
+ * under its working name. The new index has all of it as one batch of inserts.
  *
  * Owns the new graph until it is closed or abandoned, and the map from old slots to new ones. Locks: no other thread
  * knows the new graph; the old file is locked as salvage_file.h says.
@@ -241,7 +241,8 @@ static rhumb_status fail_record(const repair *r, const rhumb__log_record *record
 }
 
 /* Unlike recovery, treats an insert of a key that exists as an upsert, and ignores a delete of a key that does not: the
- * operation may presuppose a slot that is lost or doubtful. Batches that the version divides are treated as in recovery. */
+ * operation may presuppose a slot that is lost or doubtful. Batches that the version divides are treated as in
+ * recovery. */
 static rhumb_status carry_over(void *context, const rhumb__log_record *record) {
     repair *r = context;
     uint64_t key = 0;
