@@ -311,8 +311,9 @@ typedef struct rhumb_open_options {
                                              RHUMB_DURABILITY_FULL. */
     uint32_t sync_interval_ms;            /* Writing handles: time between syncs in mode interval. Default 0: 100. */
     uint64_t checkpoint_log_bytes;        /* Writing handles: length of the log at which a checkpoint begins in the
-                                             background. Default 0: a quarter of the index's size, at least 64 MiB.
-                                             UINT64_MAX: never. */
+                                             background. Default 0: a quarter of the index's size, at least 64 MiB and
+                                             at most 1 GiB. Unless it is UINT64_MAX, which is never, one also begins
+                                             when changes take a quarter of the memory that the process may use. */
     uint64_t checkpoint_bytes_per_second; /* Writing handles: how fast checkpoints may write, those that a call makes
                                              too; rhumb_index_close alone does not wait for it, and one that runs then
                                              goes on at full speed. Default 0: as fast as the disk. */

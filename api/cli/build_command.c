@@ -204,7 +204,7 @@ const struct cli_command cli_build_command = {
     .summary = "make a new index from the vectors of a file",
     .usage = "[OPTIONS] INDEX FILE",
     .description =
-        "Creates the index INDEX and inserts every row of FILE. The file is read in batches of 64 MiB, so it\n"
+        "Creates the index INDEX and inserts every row of FILE. The file is read in batches of 32 MiB, so it\n"
         "may be larger than memory. Ctrl-C stops in good order: what was inserted until then is made durable,\n"
         "and the command that continues is printed. A second Ctrl-C ends at once. After a failure there is no\n"
         "INDEX, and with --force the old one is as it was.\n"

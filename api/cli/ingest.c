@@ -17,7 +17,7 @@
 #include "progress.h"
 #include "units.h"
 
-#define BUILD_BATCH_BYTES (UINT64_C(64) << 20)
+#define BUILD_BATCH_BYTES (UINT64_C(32) << 20)
 #define ADD_BATCH_BYTES (UINT64_C(256) << 20)
 
 struct ingest {

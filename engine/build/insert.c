@@ -129,6 +129,7 @@ static rhumb_status insert_all(rhumb__graph *graph, rhumb__scratch *scratch, rhu
     RHUMB_ASSERT_DEBUG(in->lsn != 0);
     rhumb__key_table_grow(&graph->key_table, (uint64_t)in->slot + 1);
     rhumb__writer_note_logged(graph->writer, payload_bytes);
+    rhumb__writer_note_slot(graph->writer, in->slot);
 done:
     return status;
 }

@@ -20,6 +20,7 @@ rhumb_status rhumb__writer_new(const rhumb__graph_options *options, rhumb__write
     if (writer == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for an index");
     writer->options = *options;
     atomic_store(&writer->logged_limit_bytes, UINT64_MAX);
+    atomic_store(&writer->memory_slot, UINT64_MAX);
     if (rhumb__mutex_init(&writer->compact_lock, RHUMB__RANK_COMPACT) != 0 ||
         rhumb__mutex_init(&writer->checkpoint_lock, RHUMB__RANK_CHECKPOINT) != 0 ||
         rhumb__mutex_init(&writer->stats_lock, RHUMB__RANK_STATS) != 0 ||

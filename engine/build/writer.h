@@ -95,6 +95,8 @@ struct rhumb__writer {
     _Atomic uint64_t logged_bytes;                        /* since the last checkpoint */
     _Atomic uint64_t logged_limit_bytes;                  /* at which checkpoint_due is called; UINT64_MAX: never */
     void (*checkpoint_due)(struct rhumb__writer *writer); /* NULL while there is no background thread */
+    _Atomic uint64_t memory_slot;                     /* the insert that takes it calls memory_due; UINT64_MAX: none */
+    void (*memory_due)(struct rhumb__writer *writer); /* private memory is to be looked at; NULL as checkpoint_due */
     void (*deleted)(rhumb__graph *graph, uint64_t dead_count); /* every few deletes; NULL without a compactor */
 };
 
@@ -110,6 +112,11 @@ void rhumb__writer_leave(rhumb__writer *writer);
 
 /* Reports that an operation of so many bytes was written to the log. Calls checkpoint_due when the limit is passed. */
 void rhumb__writer_note_logged(rhumb__writer *writer, uint64_t bytes);
+
+/* Reports that an insert which took this slot has ended. Cheap. */
+static inline void rhumb__writer_note_slot(rhumb__writer *writer, uint32_t slot) {
+    if (atomic_load(&writer->memory_slot) == slot) writer->memory_due(writer);
+}
 
 /* Reports that a node of `graph` was deleted, the `dead_count`-th. Cheap. */
 void rhumb__writer_note_deleted(rhumb__graph *graph, uint64_t dead_count);

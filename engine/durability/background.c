@@ -1,11 +1,12 @@
 /* background.c - see background.h.
  *
  * Owns the thread and its scratch pool. The thread sleeps until `wake` is signalled. A checkpoint is due when the log
- * has grown by a quarter of the size of the index, and by at least 64 MiB, unless the options say otherwise: so
- * everything that is inserted is rewritten only a few times. What was found in the log at opening counts, so a process
- * that is killed again and again before it has logged as much does not let the log grow: beyond twice the limit the
- * first operation waits for a checkpoint. A checkpoint that fails (a full disk) is recorded in the statistics and due
- * again after as much log again; nothing is lost in the meantime, because the log stays.
+ * has grown by a quarter of the size of the index, by at least 64 MiB and at most 1 GiB, unless the options say
+ * otherwise: so everything that is inserted is rewritten only a few times. What was found in the log at opening counts,
+ * so a process that is killed again and again before it has logged as much does not let the log grow: beyond twice the
+ * limit the first operation waits for a checkpoint. A checkpoint is also due when private memory asks for one
+ * (private_memory.h). A checkpoint that fails (a full disk) is recorded in the statistics and due again after as much
+ * log again; nothing is lost in the meantime, because the log stays.
  *
  * Locks: `lock` guards the flags; link_lock is held while a block is linked. Neither is held while a checkpoint runs.
  */
@@ -22,12 +23,14 @@
 #include "base/status.h"
 #include "base/thread.h"
 #include "engine/durability/checkpoint.h"
+#include "engine/durability/private_memory.h"
 #include "engine/durability/recover.h"
 #include "engine/graph/active.h"
 #include "engine/graph/reachability.h"
 #include "engine/graph/unlinked.h"
 
 #define LOG_BYTES_MIN (UINT64_C(64) << 20)
+#define LOG_BYTES_MAX (UINT64_C(1) << 30)
 #define INDEX_SHARE 4u
 
 /* Unreachable nodes are counted when one live node in so many has been deleted since the last time. */
@@ -40,9 +43,10 @@ struct rhumb__background {
     pthread_cond_t idle; /* it has nothing left to do */
     rhumb__mutex link_lock;
     _Atomic bool recovering; /* vectors from the log are waiting to be linked; not those that a compaction leaves */
-    bool stop;               /* guarded by lock, as the three below */
+    bool stop;               /* guarded by lock, as the four below */
     bool checkpoint_due;
     _Atomic bool overfull;    /* so much was found in the log that operations wait; changes under lock, to false */
+    bool memory_due;          /* private memory is to be looked at */
     bool busy;                /* the thread is working */
     rhumb__scratch_pool pool; /* for linking */
     uint64_t counted_dead;    /* deleted nodes at the last count of unreachable ones; used by the thread only */
@@ -54,7 +58,7 @@ static uint64_t limit_bytes(rhumb__writer *writer) {
     rhumb__mutex_lock(&writer->store->publish_lock);
     const uint64_t index_bytes = writer->store->superblock.file_bytes;
     rhumb__mutex_unlock(&writer->store->publish_lock);
-    return rhumb__max_u64(index_bytes / INDEX_SHARE, LOG_BYTES_MIN);
+    return rhumb__min_u64(rhumb__max_u64(index_bytes / INDEX_SHARE, LOG_BYTES_MIN), LOG_BYTES_MAX);
 }
 
 /* The writer's hook of that name. */
@@ -62,6 +66,15 @@ static void checkpoint_due(rhumb__writer *writer) {
     rhumb__background *b = writer->background;
     rhumb__mutex_lock(&b->lock);
     b->checkpoint_due = true;
+    pthread_cond_signal(&b->wake);
+    rhumb__mutex_unlock(&b->lock);
+}
+
+/* The writer's hook of that name. */
+static void memory_due(rhumb__writer *writer) {
+    rhumb__background *b = writer->background;
+    rhumb__mutex_lock(&b->lock);
+    b->memory_due = true;
     pthread_cond_signal(&b->wake);
     rhumb__mutex_unlock(&b->lock);
 }
@@ -116,7 +129,7 @@ static bool is_to_go_on(void *context, uint64_t done_count, uint64_t total_count
     return !is_closing(writer);
 }
 
-/* Without memory, and when the handle is closed meanwhile, the previous number stays. */
+/* Without memory, or when the handle is closed in the meantime, the previous number stays. */
 static void count_unreachable_of(rhumb__writer *writer, rhumb__graph *graph) {
     rhumb__background *b = writer->background;
     const uint64_t dead_count = atomic_load(&graph->dead_count);
@@ -160,6 +173,16 @@ void rhumb__background_await_room(rhumb__writer *writer) {
     rhumb__mutex_unlock(&b->lock);
 }
 
+/* Returns whether private memory asks for a checkpoint. */
+static bool review_memory(rhumb__writer *writer) {
+    bool due = false;
+    if (rhumb__private_memory_review(writer, &due) != RHUMB_OK) {
+        rhumb__log_message(RHUMB_LOG_WARNING, writer->store->path, "writing vectors ahead failed: %s",
+                           rhumb__error_last()->message);
+    }
+    return due;
+}
+
 static bool is_stopped(rhumb__background *b) {
     rhumb__mutex_lock(&b->lock);
     const bool stop = b->stop;
@@ -180,18 +203,24 @@ static void *background_main(void *argument) {
     }
     rhumb__mutex_lock(&b->lock);
     while (!b->stop) {
-        if (!b->checkpoint_due) {
+        if (!b->checkpoint_due && !b->memory_due) {
             b->busy = false;
             pthread_cond_broadcast(&b->idle);
             rhumb__cond_wait(&b->wake, &b->lock);
             b->busy = true;
             continue;
         }
+        bool makes_checkpoint = b->checkpoint_due;
         b->checkpoint_due = false;
+        b->memory_due = false;
         rhumb__mutex_unlock(&b->lock);
-        make_checkpoint(writer);
-        end_overfull(b);
-        count_unreachable(writer);
+        if (!makes_checkpoint) makes_checkpoint = review_memory(writer);
+        if (makes_checkpoint) {
+            make_checkpoint(writer);
+            end_overfull(b);
+            count_unreachable(writer);
+            (void)review_memory(writer); /* the count begins again */
+        }
         rhumb__mutex_lock(&b->lock);
     }
     rhumb__mutex_unlock(&b->lock);
@@ -203,7 +232,7 @@ rhumb_status rhumb__background_wait_idle(rhumb__writer *writer) {
     const rhumb_status status = rhumb__background_finish_linking(writer);
     if (status != RHUMB_OK) return status;
     rhumb__mutex_lock(&b->lock);
-    while (b->busy || b->checkpoint_due) rhumb__cond_wait(&b->idle, &b->lock);
+    while (b->busy || b->checkpoint_due || b->memory_due) rhumb__cond_wait(&b->idle, &b->lock);
     rhumb__mutex_unlock(&b->lock);
     return RHUMB_OK;
 }
@@ -213,6 +242,7 @@ void rhumb__background_exchange(rhumb__writer *writer, rhumb__graph *graph) {
     rhumb__mutex_lock(&b->link_lock);
     (void)rhumb__scratch_pool_switch(&b->pool, graph);
     rhumb__mutex_unlock(&b->link_lock);
+    memory_due(writer);
 }
 
 static void background_free(rhumb__background *b) {
@@ -237,16 +267,20 @@ rhumb_status rhumb__background_start(rhumb__writer *writer) {
     rhumb__scratch_pool_init(&b->pool, graph);
     b->busy = true;
     atomic_store(&b->recovering, rhumb__unlinked_count(graph) > 0);
+    b->memory_due = atomic_load(&b->recovering);
     b->counted_dead = atomic_load(&graph->dead_count);
     writer->background = b;
     writer->checkpoint_due = checkpoint_due;
+    writer->memory_due = memory_due;
     const uint64_t limit = limit_bytes(writer);
     const uint64_t found_bytes = atomic_load(&writer->logged_bytes);
     atomic_store(&writer->logged_limit_bytes, limit);
     b->checkpoint_due = found_bytes >= limit;
     atomic_store(&b->overfull, found_bytes / 2 >= limit);
+    atomic_store(&writer->memory_slot, rhumb__graph_slot_count(graph) + RHUMB__MEMORY_REVIEW_SLOTS_MIN);
     if (rhumb__thread_start(&b->thread, background_main, writer) == 0) return RHUMB_OK;
     atomic_store(&writer->logged_limit_bytes, UINT64_MAX);
+    writer->memory_due = NULL;
     writer->background = NULL;
     background_free(b);
     return rhumb__fail(RHUMB_E_NOMEM, "no thread for work in the background");

@@ -59,6 +59,16 @@ void rhumb__active_leave(rhumb__graph *graph, uint32_t entry) {
     atomic_store_explicit(&graph->active[entry], RHUMB__ACTIVE_FREE, memory_order_release);
 }
 
+uint64_t rhumb__active_lowest(rhumb__graph *graph) {
+    uint64_t lowest = UINT64_MAX;
+    for (uint32_t i = 0; i < RHUMB__ACTIVE_INSERT_MAX; i++) {
+        /* Acquire pairs with the release in rhumb__active_leave. */
+        const uint64_t state = atomic_load_explicit(&graph->active[i], memory_order_acquire);
+        if (RHUMB__ACTIVE_HAS_SLOT(state) && RHUMB__ACTIVE_SLOT(state) < lowest) lowest = RHUMB__ACTIVE_SLOT(state);
+    }
+    return lowest;
+}
+
 bool rhumb__active_has_slot(rhumb__graph *graph, uint32_t slot) {
     for (uint32_t i = 0; i < RHUMB__ACTIVE_INSERT_MAX; i++) {
         /* Acquire pairs with the release in rhumb__active_leave. */

@@ -25,6 +25,10 @@ uint32_t rhumb__active_peers(rhumb__graph *graph, uint32_t entry, uint32_t *peer
 /* Releases the entry: the node is linked, or the insert has failed. */
 void rhumb__active_leave(rhumb__graph *graph, uint32_t entry);
 
+/* The lowest slot whose node is being inserted; UINT64_MAX: there is none. All nodes below it that had slots when the
+ * caller last held append_lock are complete. */
+uint64_t rhumb__active_lowest(rhumb__graph *graph);
+
 /* Whether the node of a slot is being inserted. */
 bool rhumb__active_has_slot(rhumb__graph *graph, uint32_t slot);
 

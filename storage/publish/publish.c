@@ -314,7 +314,7 @@ rhumb_status rhumb__store_write_ahead(rhumb__store *store, rhumb__publication *p
     rhumb__mutex_lock(&store->publish_lock);
     RHUMB_TRY(publisher_init(p, store, publication));
     p->ahead = true;
-    if (store->next_section_count > 0) {
+    if (store->next_section_count > 0 && !publication->current_sections) {
         p->sections = store->next_sections;
         p->section_count = store->next_section_count;
     }

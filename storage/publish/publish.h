@@ -35,6 +35,7 @@ typedef struct rhumb__publication {
     void *context;                          /* of all three */
     uint64_t bytes_per_second;              /* average rate of writing; 0: as fast as possible */
     const _Atomic bool *hurry; /* once it is true the rate does not count any more; NULL: it always counts */
+    bool current_sections;     /* of rhumb__store_write_ahead: not the next sections, even if there are any */
     bool pull_down;            /* move extents near the end of the file to free blocks at lower offsets */
     uint64_t written_bytes;    /* out */
 } rhumb__publication;
@@ -49,7 +50,7 @@ rhumb_status rhumb__store_publish(rhumb__store *store, rhumb__publication *publi
 
 /* Writes rows of append-only sections, of the next sections if there are any, to the blocks where a later version is
  * going to have them, up to the next_row_count of each, and releases their memory. Publishes nothing: a crash leaves
- * free blocks. Only bytes_per_second of `publication` is used; mutable sections are left alone. Fails as
+ * free blocks. Only the rate of `publication` and current_sections are used; mutable sections are left alone. Fails as
  * rhumb__store_publish does. */
 rhumb_status rhumb__store_write_ahead(rhumb__store *store, rhumb__publication *publication) RHUMB_NODISCARD;
 

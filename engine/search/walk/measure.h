@@ -50,8 +50,8 @@ RHUMB__INLINE const void *rhumb__measure_prefetch(const rhumb__graph *graph, uin
 
 /* ---- from the query, scratch->query ---- */
 
-/* Measures the first `count` of scratch->rows, which are rows of rhumb__measure_row, into scratch->distances. In an index
- * that memory cannot hold, asks for all of them first. */
+/* Measures the first `count` of scratch->rows, which are rows of rhumb__measure_row, into scratch->distances. In an
+ * index that memory cannot hold, asks for all of them first. */
 RHUMB__INLINE void rhumb__measure_rows(const rhumb__graph *graph, rhumb__scratch *scratch, uint32_t count) {
     RHUMB_ASSERT_DEBUG(count <= RHUMB__BATCH_MAX && !graph->graph_only);
     if (rhumb__read_ahead_pays(graph)) rhumb__read_ahead_rows(scratch->rows, count, graph->space.row_bytes);

@@ -1,8 +1,8 @@
 /* read_ahead.h - asking the kernel for rows before they are read, in an index that memory cannot hold.
  *
  * There a row that is touched is read from the disk while the search waits, one after the other, although a disk reads
- * dozens at the same time. So code that knows which rows come next asks for all of them at once, and then reads them. In
- * an index that memory holds nothing is asked: that costs a branch per list.
+ * dozens at the same time. So code that knows which rows come next asks for all of them at once, and then reads them.
+ * In an index that memory holds nothing is asked: that costs a branch per list.
  */
 #ifndef RHUMB_ENGINE_SEARCH_WALK_READ_AHEAD_H
 #define RHUMB_ENGINE_SEARCH_WALK_READ_AHEAD_H

@@ -43,6 +43,9 @@
 /* Vectors of one run: placed, then written. */
 #define RUN_BYTES (UINT64_C(16) << 20)
 
+/* Vectors that are asked for together, where memory cannot hold them. */
+#define ASK_COUNT 64u
+
 /* Candidates that are considered for one list. */
 #define CANDIDATE_COUNT_MAX 2048u
 
@@ -119,7 +122,10 @@ static rhumb_status compact_order(compaction *c) {
     }
     const rhumb__order_work order_work = {
         .thread_count = c->work->thread_count, .progress = &c->progress, .left_out = c->left_out};
-    RHUMB_TRY(rhumb__order(c->old, c->work->order, &order_work, c->order, &c->counts));
+    /* Sample searches would read every vector many times from the disk; walking breadth first reads lists alone. */
+    const bool samples = c->work->order == RHUMB__ORDER_BISECTION;
+    const rhumb__order_kind kind = samples && c->reads_file ? RHUMB__ORDER_BREADTH : c->work->order;
+    RHUMB_TRY(rhumb__order(c->old, kind, &order_work, c->order, &c->counts));
     memset(c->map, 0xFF, c->slot_count * sizeof *c->map);
     for (uint64_t i = 0; i < c->counts.head_count; i++) c->map[rhumb__group_of(c->old, c->order[i])] = (uint32_t)i;
     c->result->count = c->counts.count;
@@ -187,6 +193,16 @@ static void hang_copies(compaction *c) {
     }
 }
 
+/* Asks for the old vectors of the next new slots. */
+static void ask_for_vectors(const compaction *c, uint64_t slot) {
+    const void *rows[ASK_COUNT];
+    uint32_t count = 0;
+    for (; count < ASK_COUNT && slot + count < c->counts.count; count++) {
+        rows[count] = rhumb__graph_vector(c->old, c->order[slot + count]);
+    }
+    rhumb__read_ahead_rows(rows, count, c->old->space.row_bytes);
+}
+
 static rhumb_status place_all(compaction *c) {
     rhumb_status status = RHUMB_OK;
     c->placing_begin_ns = rhumb__clock_now_ns();
@@ -195,6 +211,7 @@ static rhumb_status place_all(compaction *c) {
         const uint32_t slot = c->order[i];
         const void *row = NULL;
         RHUMB_TRY(check_node(c, slot));
+        if (c->reads_file && i % ASK_COUNT == 0) ask_for_vectors(c, i);
         RHUMB_TRY(read_vector(c, slot, &row));
         RHUMB_TRY(rhumb__graph_place(c->graph, rhumb__graph_key(c->old, slot), row, false));
         RHUMB_ASSERT_DEBUG(c->graph->counts.slot_count == i + 1);

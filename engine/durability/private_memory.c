@@ -1,0 +1,138 @@
+/* private_memory.c - see private_memory.h.
+ *
+ * Rows that are not in the file yet are counted exactly. Changed pages are not: an insert changes a page or two of each
+ * of its M neighbours' lists, of the key table and of the ties, so the number of operations since the last checkpoint
+ * says how many there can be, and the size of the mutable sections how many there are at most.
+ *
+ * Rows are complete up to the lowest slot of an insert under way. None of them changes any more, so they can be written
+ * while other inserts go on. A crash leaves free blocks.
+ *
+ * Locks: checkpoint_lock throughout, so that the graph, its settled rows and the newest version stay as they are;
+ * append_lock for reading the counts. A failure to write changes nothing; it is tried again after as many rows more.
+ */
+#include "engine/durability/private_memory.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/bits.h"
+#include "base/memory_limit.h"
+#include "base/status.h"
+#include "engine/graph/active.h"
+#include "storage/publish/publish.h"
+
+#define PAGE_BYTES 4096u
+
+/* Rows that wait, in bytes, at which they are written: a share of the memory that the process may use, but neither so
+ * little that blocks become tiny, nor so much that an index of many gigabytes of memory is better off without. */
+#define AHEAD_SHARE 16u
+#define AHEAD_BYTES_MIN (UINT64_C(256) << 10)
+#define AHEAD_BYTES_MAX (UINT64_C(16) << 20)
+
+/* The share of that memory that private memory may take before a checkpoint is due. */
+#define CHECKPOINT_SHARE 4u
+
+/* Pages that an insert changes in addition to those of its neighbours' lists. */
+#define OTHER_PAGES 4u
+
+/* What the newest rows of a graph take. */
+typedef struct census {
+    uint64_t slot_bytes;      /* append-only bytes per slot */
+    uint64_t waiting_bytes;   /* of complete rows that are private */
+    uint64_t changed_bytes;   /* of mutable sections, at most */
+    uint64_t operation_bytes; /* that one operation changes */
+} census;
+
+/* Reads the counts of a moment, down to the slots of which all rows are complete, and the number of all slots. */
+static rhumb__counts read_counts(rhumb__graph *graph, uint64_t *slot_count_out) {
+    rhumb__mutex_lock(&graph->append_lock);
+    rhumb__counts counts = graph->counts;
+    rhumb__mutex_unlock(&graph->append_lock);
+    *slot_count_out = counts.slot_count;
+    counts.slot_count = rhumb__min_u64(counts.slot_count, rhumb__active_lowest(graph));
+    return counts;
+}
+
+static census take_census(rhumb__graph *graph, const rhumb__counts *counts) {
+    const rhumb__writer *writer = graph->writer;
+    census c = {.slot_bytes = 0};
+    uint64_t mutable_bytes = 0;
+    for (const rhumb__section_info *info = rhumb__section_next(NULL); info != NULL; info = rhumb__section_next(info)) {
+        const rhumb__section *section = &graph->sections[info->id];
+        const uint64_t row_count = rhumb__graph_row_count(graph, info, counts);
+        const uint64_t bytes = row_count * section->row_stride_bytes;
+        if (info->kind == RHUMB__SECTION_MUTABLE) {
+            mutable_bytes += rhumb__max_u64(row_count, section->published_row_count) * section->row_stride_bytes;
+        } else {
+            c.slot_bytes += section->row_stride_bytes;
+            if (bytes > section->settled_bytes) c.waiting_bytes += bytes - section->settled_bytes;
+        }
+    }
+    c.operation_bytes = (uint64_t)(graph->params.M + OTHER_PAGES) * PAGE_BYTES;
+    const uint64_t operation_count = rhumb__log_lsn(writer->log) - writer->published_lsn;
+    c.changed_bytes = rhumb__min_u64(mutable_bytes, operation_count * c.operation_bytes);
+    return c;
+}
+
+static rhumb_status write_ahead(rhumb__graph *graph, const rhumb__counts *counts) {
+    const rhumb__writer *writer = graph->writer;
+    rhumb__publication *publication = rhumb__alloc_zeroed(1, sizeof *publication);
+    if (publication == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for writing ahead");
+    for (const rhumb__section_info *info = rhumb__section_next(NULL); info != NULL; info = rhumb__section_next(info)) {
+        rhumb__section *section = &graph->sections[info->id];
+        if (info->kind == RHUMB__SECTION_MUTABLE) continue;
+        section->next_row_count =
+            rhumb__max_u64(section->published_row_count, rhumb__graph_row_count(graph, info, counts));
+    }
+    publication->current_sections = true;
+    publication->bytes_per_second = writer->options.checkpoint_bytes_per_second;
+    publication->hurry = &writer->closing;
+    const rhumb_status status = rhumb__store_write_ahead(graph->store, publication);
+    rhumb__free(publication);
+    return status;
+}
+
+/* Under checkpoint_lock. */
+static rhumb_status review(rhumb__writer *writer, uint64_t *next_slot_out, bool *checkpoint_due_out) {
+    rhumb_status status = RHUMB_OK;
+    rhumb__graph *graph = atomic_load(&writer->graph);
+    const uint64_t limit_bytes = rhumb__memory_limit_bytes();
+    const uint64_t ahead_bytes =
+        rhumb__max_u64(rhumb__min_u64(limit_bytes / AHEAD_SHARE, AHEAD_BYTES_MAX), AHEAD_BYTES_MIN);
+    const uint64_t budget_bytes = limit_bytes / CHECKPOINT_SHARE;
+    const bool makes_checkpoints =
+        writer->options.durability != RHUMB_DURABILITY_NONE && writer->options.checkpoint_log_bytes != UINT64_MAX;
+    uint64_t slot_count = 0;
+    const rhumb__counts counts = read_counts(graph, &slot_count);
+    /* A row that is placed without an insert is complete when it has been counted as finished. */
+    const bool are_complete = atomic_load(&graph->finished_count) >= counts.slot_count;
+    census c = take_census(graph, &counts);
+    if (are_complete && c.waiting_bytes >= ahead_bytes) {
+        status = write_ahead(graph, &counts);
+        if (status == RHUMB_OK) c.waiting_bytes = 0;
+    }
+    uint64_t slots = (ahead_bytes - rhumb__min_u64(c.waiting_bytes, ahead_bytes / 2)) / c.slot_bytes;
+    const uint64_t private_bytes = c.waiting_bytes + c.changed_bytes;
+    *checkpoint_due_out = makes_checkpoints && private_bytes >= budget_bytes;
+    if (makes_checkpoints) {
+        const uint64_t left_bytes = *checkpoint_due_out ? budget_bytes : budget_bytes - private_bytes;
+        slots = rhumb__min_u64(slots, left_bytes / (c.operation_bytes + c.slot_bytes));
+    }
+    *next_slot_out = slot_count + rhumb__max_u64(slots, RHUMB__MEMORY_REVIEW_SLOTS_MIN);
+    return status;
+}
+
+rhumb_status rhumb__private_memory_review(rhumb__writer *writer, bool *checkpoint_due_out) {
+    rhumb_status status;
+    uint64_t next_slot = 0;
+    bool is_passed = true;
+    rhumb__mutex_lock(&writer->checkpoint_lock);
+    do {
+        status = review(writer, &next_slot, checkpoint_due_out);
+        /* The insert that takes the slot calls the hook, unless it has taken the slot before it was set. Sequentially
+         * consistent, like the load in rhumb__writer_note_slot. */
+        atomic_store(&writer->memory_slot, next_slot);
+        is_passed = rhumb__graph_slot_count(atomic_load(&writer->graph)) > next_slot;
+    } while (is_passed && status == RHUMB_OK && !*checkpoint_due_out && !atomic_load(&writer->closing));
+    rhumb__mutex_unlock(&writer->checkpoint_lock);
+    return status;
+}
