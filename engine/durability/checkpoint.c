@@ -127,8 +127,9 @@ static void forget_later_slots(version *v) {
     }
 }
 
-/* Makes the version leave out a node: its tombstone goes to the file, although memory has none. */
-static void leave_out(version *v, uint32_t slot) {
+/* Makes the version leave out a node: its tombstone goes to the file, although memory has none. *marked_row is the row
+ * that was marked as dirty last; slots ascend, so most need no lock. */
+static void leave_out(version *v, uint32_t slot, uint64_t *marked_row) {
     uint64_t *tombstones = (uint64_t *)(void *)v->tombstones; /* rows are words */
     rhumb__section *section = &v->graph->sections[RHUMB__SECTION_TOMBSTONES];
     const uint64_t row = slot / RHUMB__TOMBSTONE_ROW_SLOTS;
@@ -136,6 +137,8 @@ static void leave_out(version *v, uint32_t slot) {
     if (rhumb__bit_get(tombstones, slot)) return;
     rhumb__bit_set(tombstones, slot);
     v->counts.dead_count++;
+    if (row == *marked_row) return;
+    *marked_row = row;
     rhumb__section_lock(section, row);
     rhumb__section_mark_dirty(section, row);
     rhumb__section_unlock(section, row);
@@ -144,7 +147,8 @@ static void leave_out(version *v, uint32_t slot) {
 /* Leaves out the nodes of open batches. These cannot end while removal_lock is held. */
 static void leave_out_batches(version *v) {
     for (const rhumb__open_batch *batch = v->first_batch; batch != NULL; batch = batch->next) {
-        for (uint64_t i = 0; i < batch->fixed_count; i++) leave_out(v, batch->slots[i]);
+        uint64_t marked_row = UINT64_MAX;
+        for (uint64_t i = 0; i < batch->fixed_count; i++) leave_out(v, batch->slots[i], &marked_row);
     }
 }
 
