@@ -31,8 +31,6 @@
 #include "engine/durability/checkpoint.h"
 #include "engine/build/writer.h"
 
-#include <string.h>
-
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/bits.h"
@@ -120,10 +118,17 @@ static void read_moment(rhumb__graph *graph, version *v) {
     rhumb__mutex_unlock(&graph->append_lock);
 }
 
-/* Clears the tombstones of slots from C on: nodes of a batch that are hidden have them from the beginning. */
-static void forget_later_slots(version *v) {
-    for (uint64_t slot = v->counts.slot_count; slot % RHUMB__TOMBSTONE_ROW_SLOTS != 0; slot++) {
-        v->tombstones[slot / 8] &= (uint8_t) ~(1u << (slot % 8));
+/* Copies the tombstones of slots below C into a buffer of zeros. Those from C on may change at this time: hidden nodes
+ * of a batch have them from the beginning. So words are loaded as such, and the bits of later slots cleared;
+ * append_lock, under which C was read, has ordered the others, so relaxed is enough. */
+static void copy_tombstones(version *v) {
+    const rhumb__section *section = &v->graph->sections[RHUMB__SECTION_TOMBSTONES];
+    uint64_t *words = (uint64_t *)(void *)v->tombstones; /* rows are words */
+    for (uint64_t slot = 0; slot < v->counts.slot_count; slot += 64) {
+        words[slot / 64] = atomic_load_explicit(rhumb__tombstone_word(section, (uint32_t)slot), memory_order_relaxed);
+    }
+    for (uint64_t slot = v->counts.slot_count; slot % 64 != 0; slot++) {
+        words[slot / 64] &= ~(UINT64_C(1) << (slot % 64));
     }
 }
 
@@ -165,9 +170,7 @@ static rhumb_status checkpoint_fix_blocked(rhumb__graph *graph, version *v) {
     rhumb_status status = reserve_tombstones(v, row_count);
     if (status != RHUMB_OK) return status;
     v->tombstone_row_count = row_count;
-    const rhumb__section *tombstones = &graph->sections[RHUMB__SECTION_TOMBSTONES];
-    if (row_count > 0) memcpy(v->tombstones, tombstones->base, row_count * RHUMB__TOMBSTONE_ROW_BYTES);
-    forget_later_slots(v);
+    copy_tombstones(v);
     leave_out_batches(v);
     v->image = (rhumb__version_image){.counts = &v->counts, .tombstones = v->tombstones, .graph = graph};
     rhumb__removals_defer(graph, v->counts.slot_count);
