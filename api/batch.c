@@ -83,6 +83,7 @@ static rhumb_status write_batch(rhumb_index *index, write_source *source, size_t
                                           .progress = resolved.progress,
                                           .progress_context = resolved.progress_context};
     status = rhumb__batch_write(index->writer, &index->scratch_pool, &spec, result);
+    if (status == RHUMB_OK) status = rhumb__io_check_mappings(index->writer->store->io);
 done:
     return status;
 }

@@ -169,6 +169,9 @@ TEST_P(Fork, EveryCallInAChildIsRefused) {
 #define EXPECT_FORKED(call) EXPECT_STATUS(RHUMB_E_FORKED, call)
             EXPECT_FORKED(rhumb_index_insert(index, 5000, vector));
             EXPECT_FORKED(rhumb_index_insert_batch(index, nullptr, vector, 1, nullptr, nullptr));
+            EXPECT_FORKED(rhumb_index_upsert_batch(index, keys, vector, 1, nullptr, nullptr, 0));
+            EXPECT_FORKED(rhumb_index_delete_batch(index, keys, 1, nullptr, nullptr, 0));
+            EXPECT_FORKED(rhumb_index_verify_with(index, nullptr, &report, sizeof report));
             EXPECT_FORKED(rhumb_index_upsert(index, 1, vector));
             EXPECT_FORKED(rhumb_index_delete(index, 1));
             EXPECT_FORKED(rhumb_index_sync(index));

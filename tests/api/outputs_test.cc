@@ -143,6 +143,13 @@ TEST_F(Outputs, StructsOfANewerHeaderAreFilledToTheirEnd) {
     expect_filled_to_the_end<rhumb_topology_options>(rhumb_topology_options_init);
     expect_filled_to_the_end<rhumb_index_stats>(
         [&](rhumb_index_stats *stats, size_t size) { ASSERT_OK(rhumb_index_stats_get(index, stats, size)); });
+    expect_filled_to_the_end<rhumb_index_info>(
+        [&](rhumb_index_info *info, size_t size) { ASSERT_OK(rhumb_index_info_get(path_.c_str(), info, size)); });
+    uint64_t key = 7000;
+    expect_filled_to_the_end<rhumb_write_report>([&](rhumb_write_report *report, size_t size) {
+        const float vector[kDim] = {};
+        ASSERT_OK(rhumb_index_upsert_batch(index, &key, vector, 1, nullptr, report, size));
+    });
     expect_filled_to_the_end<rhumb_verify_report>(
         [&](rhumb_verify_report *report, size_t size) { ASSERT_OK(rhumb_index_verify(index, report, size)); });
     expect_filled_to_the_end<rhumb_compact_report>([&](rhumb_compact_report *report, size_t size) {

@@ -212,6 +212,9 @@ TEST_F(Sigbus, AWriterWhoseFileIsCutNeverPublishes) {
     EXPECT_LOST(rhumb_index_upsert(writer, 1, vectors_.data()));
     EXPECT_LOST(rhumb_index_delete(writer, 1));
     EXPECT_LOST(rhumb_index_insert_batch(writer, nullptr, vectors_.data(), 2, nullptr, nullptr));
+    const uint64_t keys[2] = {1, 2};
+    EXPECT_LOST(rhumb_index_upsert_batch(writer, keys, vectors_.data(), 2, nullptr, nullptr, 0));
+    EXPECT_LOST(rhumb_index_delete_batch(writer, keys, 2, nullptr, nullptr, 0));
     EXPECT_NE(RHUMB_OK, rhumb_index_checkpoint(writer));
     EXPECT_NE(RHUMB_OK, rhumb_index_compact(writer, nullptr, nullptr, 0));
     EXPECT_NE(RHUMB_OK, rhumb_index_close(writer));
