@@ -339,7 +339,7 @@ TEST_P(EveryCommand, EndsAsItsManualSaysWhateverFails) {
     SCOPED_TRACE("RHUMB_SEED=" + std::to_string(seed));
     std::mt19937_64 random(seed + GetParam());
     const bool all = getenv("RHUMB_ALL_FAULTS") != nullptr;
-    const uint64_t step = all ? 1 : rhumb_test::kSanitized ? 61 : 13;
+    const uint64_t step = all ? 1 : rhumb_test::kSanitized ? 61 : 29;
     for (const Fault &wanted : {kIoError, kNoSpace, kNoAccess, kInterruption, kFullDisk})
         FailCalls(command, 1 + random() % step, step, wanted);
 }
