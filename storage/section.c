@@ -46,8 +46,8 @@ static uint64_t states_bytes(const rhumb__section *section, uint64_t bytes) {
                            RHUMB__BLOCK_BYTES);
 }
 
-/* A chunk is q * 2^p bytes, q odd, p at least 16, and rows are q * 2^s bytes, s at most p; so a unit and a row differ by a
- * power of two. */
+/* A chunk is q * 2^p bytes, q odd, p at least 16, and rows are q * 2^s bytes, s at most p. So a unit and a row differ
+ * by a power of two. */
 static void set_units(rhumb__section *section) {
     const uint64_t stride_bytes = section->row_stride_bytes;
     section->unit_bytes = section->chunk_bytes / RHUMB__PATCH_UNIT_COUNT;

@@ -7,7 +7,8 @@
  *
  * Mutable sections have a lock per chunk and a dirty mark per unit. No row crosses a chunk boundary. Every store to a
  * row of a mutable section happens under the chunk's lock, after rhumb__section_mark_dirty; loads need no lock when the
- * rows are made of atomics. Rows of append-only sections are written before their number is published anywhere, and never again.
+ * rows are made of atomics. Rows of append-only sections are written before their number is published anywhere, and
+ * never again.
  *
  * Locking order: at most one chunk lock of a section at a time, except where a caller documents ascending order; the
  * growth lock is taken inside none.
@@ -76,8 +77,8 @@ typedef struct rhumb__section {
     rhumb__extent_list extents;
     uint32_t *checksums; /* one per published chunk; a reader has none */
     uint64_t checksum_count;
-    rhumb__bus_range *guard; /* of what is mapped from the file; NULL: nothing */
-    uint64_t settled_bytes;  /* append-only: this prefix is mapped from the file and has no private pages */
+    rhumb__bus_range *guard;  /* of what is mapped from the file; NULL: nothing */
+    uint64_t settled_bytes;   /* append-only: this prefix is mapped from the file and has no private pages */
     rhumb__unit_set *patched; /* of a writer's mutable section, one per published chunk: units that have a patch */
 } rhumb__section;
 

@@ -18,8 +18,8 @@ typedef struct rhumb__chunk_source {
     uint32_t section_id;
     uint64_t chunk_bytes;
     uint64_t published_bytes;
-    const uint32_t *checksums; /* one per chunk; NULL: unknown, so that a chunk can only be read or not */
-    rhumb__progress *progress; /* advanced by one for each chunk; may be NULL */
+    const uint32_t *checksums;     /* one per chunk; NULL: unknown, so that a chunk can only be read or not */
+    rhumb__progress *progress;     /* advanced by one for each chunk; may be NULL */
     const rhumb__patches *patches; /* of the version; NULL: unknown, so that a patched chunk looks damaged */
 } rhumb__chunk_source;
 

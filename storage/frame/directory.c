@@ -142,9 +142,8 @@ static rhumb_status check_patches(const decoder *d) {
     const rhumb__directory_header *header = &d->header;
     if (header->patch_bytes == 0 && header->patch_count == 0) return RHUMB_OK;
     if (header->patch_bytes > 0 && header->patch_offset >= RHUMB__CONTENT_OFFSET &&
-        header->patch_offset % RHUMB__BLOCK_BYTES == 0 &&
-        header->patch_bytes <= RHUMB__PATCH_AREA_BYTES_MAX && header->patch_offset <= d->file_bytes &&
-        header->patch_bytes <= d->file_bytes - header->patch_offset) {
+        header->patch_offset % RHUMB__BLOCK_BYTES == 0 && header->patch_bytes <= RHUMB__PATCH_AREA_BYTES_MAX &&
+        header->patch_offset <= d->file_bytes && header->patch_bytes <= d->file_bytes - header->patch_offset) {
         return RHUMB_OK;
     }
     return rhumb__fail_at(RHUMB_E_CORRUPT, d->path, d->root_offset + offsetof(rhumb__directory_header, patch_offset),

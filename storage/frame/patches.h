@@ -1,5 +1,5 @@
 /* patches.h - the patches of a version: units of mutable sections that have changed since the chunks around them were
- * written. Whoever reads rows from the file copies the patches over them.
+ * written. All code that reads rows from the file copies the patches over them.
  *
  * Plain values without a lock; each belongs to one thread.
  */
@@ -51,7 +51,8 @@ rhumb_status rhumb__patches_check(const rhumb__io *io, uint64_t area_offset, uin
                                   const rhumb__patches *patches) RHUMB_NODISCARD;
 
 /* Finds the patches in patches->area, which is set, and checks each against the section that it is for. `io` and
- * `area_offset` are for messages. RHUMB_E_CORRUPT: those before the first that is wrong have been found; RHUMB_E_NOMEM. */
+ * `area_offset` are for messages. RHUMB_E_CORRUPT: those before the first that is wrong have been found.
+ * RHUMB_E_NOMEM. */
 rhumb_status rhumb__patches_parse(const rhumb__io *io, uint64_t area_offset, const rhumb__patch_target *targets,
                                   uint32_t target_count, rhumb__patches *patches) RHUMB_NODISCARD;
 

@@ -206,7 +206,7 @@ done:
     return status;
 }
 
-/* Steps 1 and 2. What changes between them may be more than patches can hold. That is noticed before the client is told
+/* Steps 1 and 2. What changes between them may be more than patches can hold. That is noticed before the client learns
  * that anything has been copied; then it is done again without any patches. */
 static rhumb_status write_version(rhumb__publisher *p) {
     rhumb_status status = write_version_once(p);

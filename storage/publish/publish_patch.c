@@ -2,12 +2,12 @@
  *
  * The patches of a version lie together in its *area*. A publication usually continues the area: it writes the units
  * that have changed behind the patches of the version before, which keep their bytes. When the area is full, or a
- * granule with patches moves, it is written anew to other blocks with those patches that still count. When it is full,
- * granules whose pages are mostly patched move; in the others, units are written *in place*, to the blocks where the
- * section has them, and need no patch any more. Readers do not see that, because every version that can be read still
- * has the same bytes as a patch: the newest two, and those that readers pin. So this is done with patches that both
- * versions on the disk have, and only if no older version is pinned. A checksum is that of a chunk with its patches; it
- * stays right whether a unit has been written in place or not.
+ * granule with patches moves, it is written from scratch, to other blocks, with those patches that still count. When it
+ * is full, granules whose pages are mostly patched move; in the others, units are written *in place*, to the blocks
+ * where the section has them, and need no patch any more. Readers do not see that, because every version that can be
+ * read still has the same bytes as a patch: the newest two, and those that readers pin. So this is done with patches
+ * that both versions on the disk have, and only if no older version is pinned. A checksum is that of a chunk with its
+ * patches; it stays right whether a unit has been written in place or not.
  *
  * Rows after the published ones are written to the room that their granule has: no version refers to it yet.
  *
@@ -28,6 +28,9 @@
 #include "storage/publish/publisher.h"
 #include "storage/reclaim.h"
 
+/* Patches take at most this share of the mutable sections. */
+#define AREA_SHARE 4u
+
 /* How much dearer a patch is in the end than its bytes: it is written again, in place or with its granule. */
 #define PATCH_COST_FACTOR 4u
 
@@ -36,7 +39,7 @@
 /* A publication that keeps patches would hold so much. */
 typedef struct load {
     uint64_t page_count;
-    uint64_t new_count;  /* units that get a patch, at most, and the bytes that these take */
+    uint64_t new_count; /* units that get a patch, at most, and the bytes that these take */
     uint64_t new_bytes;
     bool moves_patched; /* a granule that has patches moves */
 } load;
@@ -45,7 +48,7 @@ static uint64_t patch_bytes(const rhumb__section *section, uint64_t unit_count) 
     return unit_count * (sizeof(rhumb__patch_header) + section->unit_bytes);
 }
 
-/* Moves the granules with patches of which much has changed, if that is worth writing all other patches anew. */
+/* Moves the granules with patches of which much has changed, if that is worth writing all other patches again. */
 static void move_much_changed(rhumb__publisher *p) {
     uint64_t patch_cost_bytes = 0;
     uint64_t move_cost_bytes = p->store->patch_area.used_bytes;
@@ -205,6 +208,13 @@ static bool older_is_pinned(const rhumb__publisher *p) {
     return rhumb__version_pins_test(p->store->io, 1, p->superblock.epoch - 3, &pinned) != RHUMB_OK || pinned;
 }
 
+/* The most bytes of patches: more than a share of what they are for would cost more than writing that. */
+static uint64_t area_bytes_max(const rhumb__publisher *p) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < p->section_count; i++) bytes += p->plans[i].granule_count * p->plans[i].granule_bytes;
+    return rhumb__min_u64(p->store->patch_limits.bytes_max, bytes / AREA_SHARE);
+}
+
 /* Determines which live units may be written in place. */
 static void divide_live(rhumb__publisher *p, bool full) {
     const bool possible = full && !older_is_pinned(p);
@@ -226,7 +236,7 @@ static bool is_too_much(const rhumb__publisher *p, const load *sum) {
         count++;
         bytes += patch_bytes(p->plans[p->patches.live[i].plan_index].section, 1);
     }
-    return bytes > p->store->patch_limits.bytes_max || count > 2 * p->store->patch_limits.page_count_max;
+    return bytes > area_bytes_max(p) || count > 2 * p->store->patch_limits.page_count_max;
 }
 
 /* For each mutable section that has or gets patches, a copy of the list of those that there are. */
@@ -260,7 +270,7 @@ static rhumb_status add_bytes(rhumb__publisher *p, const void *bytes, uint64_t c
         }
         area->bytes = grown;
         area->capacity_bytes = capacity;
-        if (!p->patches.anew) {
+        if (!p->patches.from_scratch) {
             p->store->patch_area.bytes = grown;
             p->store->patch_area.capacity_bytes = capacity;
         }
@@ -289,7 +299,7 @@ static rhumb_status add_mark(rhumb__publisher *p, uint64_t epoch) {
         if (marks == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a list of %u versions", capacity);
         area->marks = marks;
         area->mark_capacity = capacity;
-        if (!p->patches.anew) {
+        if (!p->patches.from_scratch) {
             p->store->patch_area.marks = marks;
             p->store->patch_area.mark_capacity = capacity;
         }
@@ -318,7 +328,7 @@ static void note_patched(const rhumb__section_plan *plan, uint64_t unit) {
     rhumb__bit_set(plan->patched[unit / RHUMB__PATCH_UNIT_COUNT].words, unit % RHUMB__PATCH_UNIT_COUNT);
 }
 
-/* Begins an area anew with the patches that remain. */
+/* Begins an area from scratch, with the patches that remain. */
 static rhumb_status begin_area(rhumb__publisher *p) {
     rhumb_status status = RHUMB_OK;
     rhumb__patch_plan *patches = &p->patches;
@@ -346,18 +356,17 @@ rhumb_status rhumb__publish_patches_choose(rhumb__publisher *p) {
     const rhumb__patch_area *old = &p->store->patch_area;
     move_much_changed(p);
     load sum = sum_up(p);
-    const rhumb__patch_limits *limits = &p->store->patch_limits;
     const bool full =
-        old->used_bytes + sum.new_bytes > limits->bytes_max || sum.page_count > limits->page_count_max;
+        old->used_bytes + sum.new_bytes > area_bytes_max(p) || sum.page_count > p->store->patch_limits.page_count_max;
     /* What is pulled down is copied from memory, as it is with its patches. */
     const bool merge = p->merge || p->publication->pull_down;
     if (merge || full) {
         move_granules(p, merge);
         sum = sum_up(p);
     }
-    patches->anew = full || merge || sum.moves_patched || old->stale;
+    patches->from_scratch = full || merge || sum.moves_patched || old->stale;
     RHUMB_TRY(copy_patched(p));
-    if (!patches->anew) {
+    if (!patches->from_scratch) {
         patches->area = *old;
         goto done;
     }
@@ -412,8 +421,8 @@ done:
     return status;
 }
 
-/* Copies a chunk of a patched granule, if there is anything to copy. Until the end of the list of copied chunks has been
- * reached, the chunk must be in it before its marks are cleared: the list grows first. */
+/* Copies a chunk of a patched granule, if there is anything to copy. The list of copied chunks grows first, so that the
+ * chunk is in it by the time that its marks are cleared. */
 static rhumb_status copy_patched_chunk(rhumb__publisher *p, uint32_t plan_index, uint64_t offset) {
     rhumb_status status = RHUMB_OK;
     rhumb__section_plan *plan = &p->plans[plan_index];
@@ -476,7 +485,7 @@ done:
 static rhumb_status take_area(rhumb__publisher *p) {
     rhumb_status status;
     rhumb__patch_area *area = &p->patches.area;
-    const uint64_t wanted = rhumb__max_u64(area->used_bytes, rhumb__min_u64(2 * area->used_bytes, p->store->patch_limits.bytes_max));
+    const uint64_t wanted = rhumb__max_u64(area->used_bytes, rhumb__min_u64(2 * area->used_bytes, area_bytes_max(p)));
     const uint64_t bytes = rhumb__round_up(wanted, RHUMB__BLOCK_BYTES);
     RHUMB_TRY(rhumb__file_space_take(&p->store->space, bytes, 1, 0, &p->patches.taken_offset));
     p->patches.taken_bytes = bytes;
@@ -490,15 +499,16 @@ done:
 static rhumb_status write_area(rhumb__publisher *p) {
     rhumb_status status = RHUMB_OK;
     rhumb__patch_area *area = &p->patches.area;
-    uint64_t written = p->patches.anew ? 0 : p->store->patch_area.used_bytes;
+    uint64_t written = p->patches.from_scratch ? 0 : p->store->patch_area.used_bytes;
     if (area->used_bytes == written) return RHUMB_OK;
-    area->crc = rhumb__crc32c(p->patches.anew ? 0 : area->crc, area->bytes + written, area->used_bytes - written);
+    area->crc =
+        rhumb__crc32c(p->patches.from_scratch ? 0 : area->crc, area->bytes + written, area->used_bytes - written);
     if (area->used_bytes > area->room_bytes) {
         RHUMB_TRY(take_area(p));
         written = 0;
     }
-    RHUMB_TRY(rhumb__io_write(p->store->io, area->bytes + written, area->used_bytes - written,
-                              area->file_offset + written));
+    RHUMB_TRY(
+        rhumb__io_write(p->store->io, area->bytes + written, area->used_bytes - written, area->file_offset + written));
     p->written_bytes += area->used_bytes - written;
     rhumb__publish_keep_to_rate(p);
 done:
@@ -559,7 +569,7 @@ void rhumb__publish_patches_roll_back(rhumb__publisher *p) {
         rhumb__mutex_unlock(&chunk->lock);
     }
     rhumb__file_space_give(&p->store->space, patches->taken_offset, patches->taken_bytes);
-    if (patches->anew) {
+    if (patches->from_scratch) {
         rhumb__free(patches->area.bytes);
         rhumb__free(patches->area.marks);
     }
@@ -572,7 +582,7 @@ void rhumb__publish_patches_settle(rhumb__publisher *p) {
     if (area->room_bytes > 0 && (next->file_offset != area->file_offset || next->room_bytes == 0)) {
         rhumb__store_retire(p->store, p->superblock.epoch - 1, area->file_offset, area->room_bytes);
     }
-    if (p->patches.anew) {
+    if (p->patches.from_scratch) {
         rhumb__free(area->bytes);
         rhumb__free(area->marks);
     }

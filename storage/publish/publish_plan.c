@@ -7,7 +7,8 @@
  *
  * Invariants: the extents of a plan cover its rows; each of its blocks is either one of the section's or in `taken`.
  * Locking: the store's publishing lock is held; each chunk's lock is taken to read its dirty marks. A granule that
- * becomes dirty after that waits for the next version. A failure leaves the blocks in `taken`, and roll_back makes them free.
+ * becomes dirty after that waits for the next version. A failure leaves the blocks in `taken`, and roll_back makes them
+ * free.
  */
 #include <string.h>
 
@@ -130,8 +131,8 @@ static uint32_t count_pages(const rhumb__section *section, uint32_t units) {
     return (uint32_t)rhumb__min_u64(count, 32ull * section->unit_bytes / RHUMB__PAGE_BYTES);
 }
 
-/* Adds what is to be patched in a chunk to its granule. Units beyond the published rows are no patches: nobody reads
- * them yet. */
+/* Adds what is to be patched in a chunk to its granule. Units beyond the published rows are no patches: no reader
+ * has them yet. */
 static void examine_chunk(const rhumb__section *section, uint64_t index, rhumb__granule *granule) {
     const uint64_t offset = index * section->chunk_bytes;
     const uint64_t old_end = rhumb__publish_unit_end(section, section->published_row_count);

@@ -113,8 +113,8 @@ static void settle_patched(const rhumb__publisher *p, const rhumb__section_plan 
     for (uint64_t i = 0; i < plan->checksum_count; i++) {
         const uint64_t end = (i + 1) * chunk_bytes;
         if (rhumb__publish_granule(plan, i * chunk_bytes)->action == RHUMB__GRANULE_MOVES) continue;
-        const bool had_patches = section->patched != NULL && i < section->checksum_count &&
-                                 !rhumb__unit_set_is_empty(&section->patched[i]);
+        const bool had_patches =
+            section->patched != NULL && i < section->checksum_count && !rhumb__unit_set_is_empty(&section->patched[i]);
         if (!had_patches && (end <= old_bytes || end > new_bytes)) continue;
         if (plan->patched != NULL && !rhumb__unit_set_is_empty(&plan->patched[i])) continue;
         /* The bytes of the file after the last row are anything. */

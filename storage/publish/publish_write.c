@@ -67,7 +67,8 @@ static rhumb_status write_append(rhumb__publisher *p, rhumb__section_plan *plan)
     for (uint32_t i = 0; i < plan->moved.count; i++) {
         const uint64_t begin = plan->moved.items[i].begin;
         const uint64_t end = rhumb__min_u64(plan->moved.items[i].end, old_bytes);
-        rhumb_status status = begin < end ? rhumb__publish_write_range(p, plan, section->base + begin, begin, end - begin) : RHUMB_OK;
+        rhumb_status status =
+            begin < end ? rhumb__publish_write_range(p, plan, section->base + begin, begin, end - begin) : RHUMB_OK;
         if (status != RHUMB_OK) return status;
     }
     if (new_bytes == old_bytes) return RHUMB_OK;
@@ -133,8 +134,8 @@ void rhumb__publish_copy_chunk(rhumb__publisher *p, rhumb__section_plan *plan, u
     rhumb__mutex_unlock(&chunk->lock);
     const uint64_t first_row = index * section->chunk_row_count;
     const bool filtered =
-        p->publication->filter != NULL && p->publication->filter(p->publication->context, section, first_row,
-                                                                 copy, section->chunk_row_count);
+        p->publication->filter != NULL &&
+        p->publication->filter(p->publication->context, section, first_row, copy, section->chunk_row_count);
     /* The checksum covers only published rows, as in append-only sections; the copy has zeros after them. */
     const uint64_t published_bytes = plan->row_count * section->row_stride_bytes;
     const uint64_t used_bytes = rhumb__min_u64(bytes, published_bytes - offset);

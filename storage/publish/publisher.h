@@ -44,7 +44,7 @@ typedef struct rhumb__section_plan {
     uint64_t granule_bytes;
     rhumb__granule *granules; /* of a mutable section */
     uint64_t granule_count;
-    rhumb__unit_set *patched; /* section->patched in the new version; NULL: no unit has a patch */
+    rhumb__unit_set *patched;   /* section->patched in the new version; NULL: no unit has a patch */
     rhumb__extent_list extents; /* of the new version */
     rhumb__extent_list taken;   /* free blocks taken for it; section_offset has no meaning here */
     rhumb__range_list moved;    /* the ranges that are written to new blocks although they were published before, or
@@ -53,7 +53,7 @@ typedef struct rhumb__section_plan {
     uint64_t checksum_count;
 } rhumb__section_plan;
 
-/* A unit whose newest patch still counts when the area is written anew. */
+/* A unit whose newest patch still counts when the area is written from scratch. */
 typedef struct rhumb__live_unit {
     const uint8_t *data;
     uint64_t epoch; /* of the version that added the patch */
@@ -71,10 +71,10 @@ typedef struct rhumb__copied_chunk {
 
 /* What a publication does to the patches. */
 typedef struct rhumb__patch_plan {
-    bool anew;             /* the area is written anew, to other blocks; otherwise it is continued */
-    bool overflow;         /* there were more changes than patches may hold */
-    rhumb__patch_area area; /* of the new version; shares `bytes` with the store's unless `anew` */
-    uint64_t taken_offset; /* blocks taken for it */
+    bool from_scratch;      /* the area is written to other blocks, as a whole; otherwise it is continued */
+    bool overflow;          /* there were more changes than patches may hold */
+    rhumb__patch_area area; /* of the new version; shares `bytes` with the store's unless `from_scratch` */
+    uint64_t taken_offset;  /* blocks taken for it */
     uint64_t taken_bytes;
     rhumb__live_unit *live;
     uint32_t live_count;

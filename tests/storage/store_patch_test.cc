@@ -1,4 +1,4 @@
-// Goal: a few changed rows are published as patches, and nobody who reads the file can tell: the version, its checksums
+// Goal: a few changed rows are published as patches, and no reader can tell: the version, its checksums
 // and its predecessors read as if whole granules had been written. Method: synthetic sections of several row lengths
 // against a model in memory, with limits so small that the area of patches fills up every few versions; faults; and
 // patches that a hostile writer made.
@@ -226,7 +226,8 @@ TEST_F(StorePatch, PatchesAreFiltered) {
     };
     for (const uint64_t changed_row : {700u, 701u, 900u}) {
         model.change_row(writer, 0, changed_row);
-        ASSERT_EQ(store_harness_publish(writer, model.row_counts().data(), nullptr, filter, nullptr, nullptr), RHUMB_OK);
+        ASSERT_EQ(store_harness_publish(writer, model.row_counts().data(), nullptr, filter, nullptr, nullptr),
+                  RHUMB_OK);
         EXPECT_EQ(store_harness_dirty_count(writer, 0), 1u) << "memory has more than the file";
         EXPECT_TRUE(holds(writer, model.rows(), kPatched));
         Rows expected = model.rows();
