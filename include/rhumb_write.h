@@ -117,11 +117,12 @@ typedef enum rhumb_write_kind {
     RHUMB_WRITE_DELETE = 3  /* deletes the vector of the key, if it is in the index */
 } rhumb_write_kind;
 
+/* One item of a batch. */
 typedef struct rhumb_write {
-    uint32_t kind;      /* a rhumb_write_kind */
-    uint32_t reserved;  /* 0 */
-    uint64_t key;       /* different from those of all others in the batch */
-    const void *vector; /* dim components, or a rhumb_sequence under levenshtein; copied. NULL for a delete. */
+    uint32_t kind;      /* A rhumb_write_kind. */
+    uint32_t reserved;  /* Must be 0. */
+    uint64_t key;       /* Different from those of all other items. */
+    const void *vector; /* The dim components, or a rhumb_sequence under levenshtein; copied. NULL for a delete. */
 } rhumb_write;
 
 /* What a batch has done. */
@@ -129,8 +130,8 @@ typedef struct rhumb_write_report {
     size_t size;             /* Set by the call, from report_size. */
     uint64_t inserted_count; /* Keys that were not there: those of inserts, and of some upserts. */
     uint64_t replaced_count; /* Upserts of keys that were there. */
-    uint64_t deleted_count;
-    uint64_t missing_count; /* Deletes of keys that were not there. */
+    uint64_t deleted_count;  /* Deletes of keys that were there. */
+    uint64_t missing_count;  /* Deletes of keys that were not there. */
 } rhumb_write_report;
 
 /* Inserts, replaces and deletes `count` vectors as one operation, with several threads, and waits for the disk once.
@@ -169,9 +170,11 @@ RHUMB_API rhumb_status rhumb_index_write_batch(rhumb_index *index, const rhumb_w
 /* The same for `count` upserts.
  *
  * Parameters:
- *   keys       `count` different keys
- *   vectors    `count` vectors, one after the other; copied
- *   options, report, report_size    as for rhumb_index_write_batch
+ *   keys           `count` different keys
+ *   vectors        `count` vectors, one after the other; copied
+ *   options        as for rhumb_index_write_batch
+ *   report         as for rhumb_index_write_batch
+ *   report_size    as for rhumb_index_write_batch
  *
  * Errors:
  *   those of rhumb_index_write_batch
@@ -183,8 +186,10 @@ RHUMB_API rhumb_status rhumb_index_upsert_batch(rhumb_index *index, const uint64
 /* The same for `count` deletes. Keys that are not in the index are counted as missing.
  *
  * Parameters:
- *   keys       `count` different keys
- *   options, report, report_size    as for rhumb_index_write_batch
+ *   keys           `count` different keys
+ *   options        as for rhumb_index_write_batch
+ *   report         as for rhumb_index_write_batch
+ *   report_size    as for rhumb_index_write_batch
  *
  * Errors:
  *   those of rhumb_index_write_batch

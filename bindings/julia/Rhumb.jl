@@ -50,6 +50,7 @@ mutable struct OpenOptions
     custom_name::Ptr{UInt8}
     custom_distance::Ptr{Cvoid}
     custom_context::Ptr{Cvoid}
+    immutable::Bool
     OpenOptions() = new()
 end
 

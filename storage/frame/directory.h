@@ -61,9 +61,9 @@ rhumb_status rhumb__directory_encode(rhumb__directory *directory, uint8_t **root
 /* The number of a section's chunks that hold published bytes. */
 uint64_t rhumb__section_record_chunk_count(const rhumb__section_record *record);
 
-/* The ranges of the file that this version refers to, including its own directory and its patches, but not what its kept versions refer
- * to: ascending, not overlapping;
- * *ranges_out is the caller's (rhumb__free). RHUMB_E_NOMEM, and RHUMB_E_CORRUPT when two overlap. */
+/* The ranges of the file that this version refers to, including its own directory and its patches, but not what its
+ * kept versions refer to: ascending, not overlapping; *ranges_out is the caller's (rhumb__free). RHUMB_E_NOMEM,
+ * and RHUMB_E_CORRUPT when two overlap. */
 rhumb_status rhumb__directory_ranges(const rhumb__directory *directory, const char *path, rhumb__extent **ranges_out,
                                      uint32_t *count_out) RHUMB_NODISCARD;
 

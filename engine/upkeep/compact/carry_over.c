@@ -38,8 +38,8 @@ static const void *wait_for_row(const rhumb__graph *old, uint32_t slot) {
 }
 
 /* Whether the version from which the new graph was built may lack an operation up to over->lsn, because the batch that
- * it belongs to was open. Its key is in the new graph if the version has it: what came after it on the same key would be
- * carried over instead. */
+ * it belongs to was open. Its key is in the new graph if the version has it: what came after it on the same key would
+ * be carried over instead. */
 static bool is_left_out(const rhumb__carry_over *over, const rhumb__carry_item *item) {
     return item->of_batch && rhumb__key_table_find(&over->graph->key_table, item->key) == RHUMB__SLOT_NONE;
 }

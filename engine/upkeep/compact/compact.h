@@ -40,9 +40,9 @@ typedef struct rhumb__compact_result {
     uint64_t pause_ns;          /* in place: how long writers were blocked */
 } rhumb__compact_result;
 
-/* Fills work->graph from work->old, which no thread changes, and the first seven numbers of `result`. Rows of append-only
- * sections have been written ahead to the graph's file; no version of it is published. RHUMB_E_CORRUPT: a live node of
- * the old graph is not whole. RHUMB_E_CANCELLED, RHUMB_E_NOMEM, what writing returns. */
+/* Fills work->graph from work->old, which no thread changes, and the first seven numbers of `result`. Rows of
+ * append-only sections have been written ahead to the graph's file; no version of it is published. RHUMB_E_CORRUPT: a
+ * live node of the old graph is not whole. RHUMB_E_CANCELLED, RHUMB_E_NOMEM, what writing returns. */
 rhumb_status rhumb__compact_build(const rhumb__compact_work *work, rhumb__compact_result *result) RHUMB_NODISCARD;
 
 /* Compacts the index of a handle that writes, while inserts, deletes and searches continue; fills in the two graphs of

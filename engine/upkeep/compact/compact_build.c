@@ -1,7 +1,8 @@
 /* compact_build.c - the compacted graph, see compact.h.
  *
- *   1. order     the live slots (with a filter, those whose keys match; the rest count as deleted), which gives the map from old slots to new ones. A head that is deleted and has live
- *                copies counts as alive: one of these stands in for it (groups.h)
+ *   1. order     the live slots (with a filter, those whose keys match; the rest count as deleted), which gives the map
+ *                from old slots to new ones. A head that is deleted and has live copies counts as alive: one of these
+ *                stands in for it (groups.h)
  *   2. place     their vectors in that order, a run at a time; each run is written ahead, which releases its memory.
  *                Copies come after all heads, and are hung on them
  *   3. lists     of level 0, with the new slots: live neighbours stay; where deleted ones were, the usual selection

@@ -1,6 +1,6 @@
 /* groups.h - the groups of equal vectors (graph/ties.h) as a compaction carries them over. A group whose head is
- * left out gets a *stand-in*: a copy that is not, which becomes the head in the new graph. Vectors are equal, so it takes over
- * the list of the old head, and its place in other lists. No thread changes the graph.
+ * left out gets a *stand-in*: a copy that is not, which becomes the head in the new graph. Vectors are equal, so it
+ * takes over the list of the old head, and its place in other lists. No thread changes the graph.
  */
 #ifndef RHUMB_ENGINE_UPKEEP_COMPACT_GROUPS_H
 #define RHUMB_ENGINE_UPKEEP_COMPACT_GROUPS_H

@@ -44,8 +44,9 @@ typedef struct rhumb__salvage_section {
  * RHUMB_E_NOTFOUND, RHUMB_E_LOCKED, RHUMB_E_IO, RHUMB_E_NOMEM, and what rhumb__frame_find returns. */
 rhumb_status rhumb__salvage_file_open(const char *path, rhumb__salvage_file **file_out) RHUMB_NODISCARD;
 
-/* Takes version number `index`: reads its directory, its table of checksums and its patches. RHUMB_E_VERSION when a newer library
- * wrote it; RHUMB_E_CORRUPT, RHUMB_E_TRUNCATED or RHUMB_E_IO when its frame cannot be used; RHUMB_E_NOMEM. */
+/* Takes version number `index`: reads its directory, its table of checksums and its patches. RHUMB_E_VERSION when a
+ * newer library wrote it; RHUMB_E_CORRUPT, RHUMB_E_TRUNCATED or RHUMB_E_IO when its frame cannot be used;
+ * RHUMB_E_NOMEM. */
 rhumb_status rhumb__salvage_file_take(rhumb__salvage_file *file, uint32_t index) RHUMB_NODISCARD;
 
 /* The taken version's section of that id, or NULL. */
