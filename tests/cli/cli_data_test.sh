@@ -71,13 +71,13 @@ for file in "bits.npy --metric hamming" "bits.npy --metric jaccard --element b1"
     is options.dim 61
     is options.element b1
     expect 0 export bits.rhumb --out out.npy --out-keys keys.npy
-    python3 -c '
+    python '
 import numpy as np
 out = np.load("out.npy")
 assert out.dtype == bool and (out[np.argsort(np.load("keys.npy"))] == np.load("bits.npy")).all()' || fail "$file: other bits"
 done
 expect 0 search bits.rhumb bits.npy -k 1 --exact --out found.npy
-python3 -c '
+python '
 import numpy as np
 assert (np.load("found.npy")[:, 0] == np.arange(50)).all()' || fail "bits do not find themselves"
 expect 0 build bits8.rhumb bits.npy --metric l1 --element u8
@@ -86,17 +86,17 @@ is options.dim 61
 expect 3 build bad.rhumb bytes01.npy --metric hamming
 says stderr 'row 0 has 2 as component 0'
 
-expect 0 build sets.rhumb sets.hdf5 --quiet
+expect 0 build sets.rhumb sets.hdf5 --quiet -t 1
 expect_json 0 info sets.rhumb
 is count 50
 is options.dim 70
 is options.metric jaccard
 expect 0 export sets.rhumb --out out.npy
-python3 -c '
+python '
 import numpy as np
 assert (np.load("out.npy") == np.load("sets.npy")).all()' || fail "other sets"
 expect 0 search sets.rhumb sets.hdf5 -k 1 --exact --out found.npy --no-truth
-python3 -c '
+python '
 import numpy as np
 assert (np.load("found.npy")[:, 0] == np.arange(5)).all()' || fail "sets do not find themselves"
 for file in sets_no_sizes sets_short sets_item sets_no_dimension sets_wide; do
@@ -153,19 +153,19 @@ TMPDIR=/absent expect 0 info piped.rhumb
 cat fifty.npy | TMPDIR=/absent "$rhumb" build bad.rhumb - --format npy >stdout 2>stderr
 [ $? -eq 5 ] || fail "a pipe and no place for it"
 "$rhumb" search piped.rhumb fifty.npy -k 2 --out - --out-format npy >found.npy 2>stderr || fail "npy to stdout"
-python3 -c '
+python '
 import numpy as np
 assert np.load("found.npy").shape == (50, 2)' || fail "npy on stdout"
 mkfifo fifo
 python3 -c 'open("copied.npy", "wb").write(open("fifo", "rb").read())' &
 expect 0 export piped.rhumb --out fifo --out-format npy
-wait
+wait $!
 cmp -s copied.npy fifty.npy || fail "npy through a fifo"
 
 # ---- JSON, get, export --------------------------------------------------------------------------------------------------
 expect 0 build json.rhumb fifty.jsonl -t 1
 expect 0 get json.rhumb 1007 1003
-python3 -c '
+python '
 import json, numpy as np
 rows = np.load("fifty.npy")
 lines = [json.loads(line) for line in open("stdout")]
@@ -193,7 +193,7 @@ for name in all.jsonl all.npy all.fvecs; do
 done
 expect 0 export json.rhumb --keys all.jsonl --out listed.npy --out-keys listed_keys.npy
 cmp -s listed.npy fifty.npy || fail "listed vectors"
-python3 -c '
+python '
 import numpy as np
 assert (np.load("listed_keys.npy") == np.arange(1000, 1050)).all()' || fail "listed keys"
 expect 3 export highest.rhumb --out all.bvecs
@@ -211,7 +211,7 @@ expect_json 0 delete json.rhumb 1007 7 1007 --ignore-absent
 is deleted 1
 is absent 1
 is count 49
-python3 -c '
+python '
 import numpy as np
 np.save("gone.npy", np.arange(1010, 1020))'
 expect 0 delete json.rhumb --keys gone.npy
@@ -224,7 +224,7 @@ expect_json 0 upsert json.rhumb fifty.npy --first-key 1010
 is inserted 50
 is count 59
 expect 0 get json.rhumb 1010 --out one.npy
-python3 -c '
+python '
 import numpy as np
 assert (np.load("one.npy")[0] == np.load("fifty.npy")[0]).all()' || fail "upsert has not replaced"
 expect 0 upsert json.rhumb fifty.jsonl
@@ -235,7 +235,7 @@ expect 4 delete absent.rhumb 1
 # ---- add: whole or not at all, and not twice ------------------------------------------------------------------------------
 expect 0 build grown.rhumb fifty.npy
 expect 3 add grown.rhumb negative.npy --keys same_keys.npy
-python3 -c '
+python '
 import numpy as np
 rows = np.load("fifty.npy") + 9
 np.save("good.npy", rows)
