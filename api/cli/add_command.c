@@ -66,14 +66,6 @@ static int tell_interrupted(struct cli *cli, const struct ingest_options *ingest
                     (unsigned long long)result->inserted_count, (unsigned long long)result->row_count, option);
 }
 
-/* Upserts wait for the disk once, at the end, and not one by one. */
-static int open_index(struct cli *cli, const struct add_arguments *arguments, rhumb_index **index_out) {
-    rhumb_open_options options;
-    rhumb_open_options_init(&options, sizeof options);
-    if (arguments->is_upsert) options.durability = RHUMB_DURABILITY_INTERVAL;
-    return cli_open_index_with(cli, arguments->index_path, &options, index_out);
-}
-
 static int add_rows(struct cli *cli, const struct add_arguments *arguments, struct dataset *rows,
                     struct dataset *keys) {
     rhumb_index *index = NULL;
@@ -88,7 +80,7 @@ static int add_rows(struct cli *cli, const struct add_arguments *arguments, stru
         .skip_existing = arguments->skip_existing,
     };
     const struct dataset_info *info = dataset_info_get(rows);
-    int exit_code = open_index(cli, arguments, &index);
+    int exit_code = cli_open_index(cli, arguments->index_path, false, &index);
     if (exit_code != CLI_OK) return exit_code;
     rhumb_index_options created;
     rhumb_status status = rhumb_index_stats_get(index, &stats, sizeof stats);
@@ -164,6 +156,7 @@ static int run_upsert(struct cli *cli, const struct cli_command *command, int ar
     const struct args_option options[] = {
         {"keys", 0, ARGS_TEXT, &arguments.keys_path, "FILE", KEYS_OPTION},
         {"first-key", 0, ARGS_U64, &arguments.first_key, "N", "keys are N, N+1, ..."},
+        {"threads", 't', ARGS_U32, &arguments.thread_count, "N", "default: one per processor"},
         {"limit", 0, ARGS_U64, &arguments.row_limit, "N", "only the first N rows"},
         {"format", 0, ARGS_TEXT, &arguments.format_name, "NAME", "of FILE, when its extension does not say it"},
         {"dataset", 0, ARGS_TEXT, &arguments.hdf5_name, "NAME", "of an HDF5 file. Default: train"},
@@ -199,9 +192,9 @@ const struct cli_command cli_upsert_command = {
     .usage = "[OPTIONS] INDEX FILE",
     .description =
         "Inserts every row of FILE under its key, in the place of the vector that the key has. FILE must have keys\n"
-        "(jsonl), or --keys or --first-key says them. FILE is looked through first if it is long. After a failure "
-        "some\n"
-        "rows may be written; the same command writes all of them.\n"
+        "(jsonl), or --keys or --first-key says them; none may be there twice. FILE is written whole or not at all, "
+        "in\n"
+        "parts of 256 MiB if it is larger; after a failure the same command writes all of it.\n"
         "Exit code 1: all is durable in the log, and only the checkpoint at the end has failed.\n",
     .examples = "  rhumb upsert shop.rhumb changed-products.jsonl\n"
                 "  rhumb upsert shop.rhumb changed.npy --keys changed_ids.npy\n",

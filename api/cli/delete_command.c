@@ -1,5 +1,5 @@
-/* delete_command.c - `rhumb delete`: takes keys out of an index. All keys are looked up before the first is deleted, so
- * that a wrong list changes nothing. Fails with the exit codes of cli.h. */
+/* delete_command.c - `rhumb delete`: takes keys out of an index, all or none: as one batch, after all were looked up.
+ * Fails with the exit codes of cli.h. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -13,8 +13,12 @@ struct deletion {
     struct key_source source;
     bool ignores_absent;
     uint64_t deleted_count, absent_count;
-    bool interrupted;
 };
+
+static bool go_on(void *context, uint64_t done_count, uint64_t total_count) {
+    (void)context, (void)done_count, (void)total_count;
+    return !interrupt_requested();
+}
 
 static int delete_keys(struct cli *cli, rhumb_index *index, const struct key_list *list, struct deletion *deletion) {
     uint64_t absent_first = 0;
@@ -25,15 +29,15 @@ static int delete_keys(struct cli *cli, rhumb_index *index, const struct key_lis
                         "%" PRIu64 " of %zu keys are not in the index, the first is %" PRIu64
                         "; nothing was deleted (--ignore-absent passes over such keys)",
                         deletion->absent_count, list->count, absent_first);
-    for (size_t i = 0; i < list->count; i++) {
-        if (interrupt_requested()) {
-            deletion->interrupted = true;
-            break;
-        }
-        const rhumb_status status = rhumb_index_delete(index, list->keys[i]);
-        if (status == RHUMB_OK) deletion->deleted_count++;
-        if (status != RHUMB_OK && status != RHUMB_E_NOTFOUND) return cli_fail_index(cli, status, "cannot delete");
-    }
+    rhumb_batch_options options;
+    rhumb_batch_options_init(&options, sizeof options);
+    options.progress = go_on;
+    rhumb_write_report report;
+    const rhumb_status status =
+        rhumb_index_delete_batch(index, list->keys, list->count, &options, &report, sizeof report);
+    if (status == RHUMB_E_CANCELLED) return cli_fail(cli, CLI_INTERRUPTED, "interrupted: nothing was deleted");
+    if (status != RHUMB_OK) return cli_fail_index(cli, status, "cannot delete");
+    deletion->deleted_count = report.deleted_count;
     return CLI_OK;
 }
 
@@ -45,15 +49,10 @@ static void abandon_checkpoint(void *context) {
     cli_abandon(cli);
 }
 
-/* Makes the deletes durable, and then a part of the index. */
-static int finish(struct cli *cli, rhumb_index *index, const struct deletion *deletion, size_t key_count) {
-    rhumb_status status = rhumb_index_sync(index);
-    if (status != RHUMB_OK) return cli_fail_index(cli, status, "cannot make the deletes durable");
-    if (deletion->interrupted || interrupt_requested())
-        return cli_fail(cli, CLI_INTERRUPTED, "interrupted: %" PRIu64 " of %zu keys were deleted, which is durable",
-                        deletion->deleted_count, key_count);
+/* Makes the deletes, which are durable, a part of the index. */
+static int finish(struct cli *cli, rhumb_index *index) {
     interrupt_call_begin(abandon_checkpoint, cli);
-    status = rhumb_index_checkpoint(index);
+    const rhumb_status status = rhumb_index_checkpoint(index);
     interrupt_call_end();
     if (status == RHUMB_OK) return CLI_OK;
     const rhumb_error cause = *rhumb_error_last();
@@ -78,15 +77,12 @@ static void report(struct cli *cli, const struct deletion *deletion, rhumb_index
 static int delete_run(struct cli *cli, struct deletion *deletion) {
     struct key_list list;
     rhumb_index *index = NULL;
-    rhumb_open_options options;
-    rhumb_open_options_init(&options, sizeof options);
-    options.durability = RHUMB_DURABILITY_INTERVAL; /* waits for the disk once, at the end */
     int exit_code = key_list_open(&list, cli, &deletion->source);
-    if (exit_code == CLI_OK) exit_code = cli_open_index_with(cli, deletion->index_path, &options, &index);
+    if (exit_code == CLI_OK) exit_code = cli_open_index(cli, deletion->index_path, false, &index);
     if (exit_code == CLI_OK) {
         key_list_sort(&list);
         exit_code = delete_keys(cli, index, &list, deletion);
-        if (exit_code == CLI_OK) exit_code = finish(cli, index, deletion, list.count);
+        if (exit_code == CLI_OK) exit_code = finish(cli, index);
         if (exit_code == CLI_OK) report(cli, deletion, index);
         exit_code = cli_close_index(cli, index, exit_code);
         if (exit_code != CLI_OK) cli_tell_state(cli, deletion->index_path);
@@ -124,8 +120,8 @@ const struct cli_command cli_delete_command = {
     .summary = "delete the vectors of keys",
     .usage = "[OPTIONS] INDEX [KEY...]",
     .description =
-        "Deletes the vectors of the keys that are named and of those in --keys FILE. Their space in the file is used\n"
-        "again after a compaction ('rhumb compact'), which also begins by itself when many are deleted.\n"
+        "Deletes the vectors of the keys that are named and of those in --keys FILE, all or none. Their space in the\n"
+        "file is used again after a compaction ('rhumb compact'), which also begins by itself when many are deleted.\n"
         "Exit code 1: the index lacks one of the keys, and nothing was deleted; or all is durable in the log, and "
         "only\n"
         "the checkpoint at the end has failed.\n",

@@ -88,32 +88,39 @@ static bool on_progress(void *context, uint64_t done_count, uint64_t total_count
     return !interrupt_requested();
 }
 
-/* A build goes on where it was interrupted, row by row; what is added to an index is whole. */
-static rhumb_status insert(struct ingest *ingest, size_t count, size_t *inserted_count) {
+static rhumb_batch_options batch_options(struct ingest *ingest) {
     rhumb_batch_options batch;
     rhumb_batch_options_init(&batch, sizeof batch);
     batch.thread_count = ingest->options->thread_count;
     batch.progress = on_progress;
     batch.progress_context = ingest;
+    /* A build goes on where it was interrupted, row by row; what is added to an index is whole. */
     batch.partial = ingest->options->mode == INGEST_BUILD;
-    return rhumb_index_insert_batch(ingest->index, ingest->keys, ingest->vectors, count, &batch, inserted_count);
+    return batch;
 }
 
-static rhumb_status upsert(struct ingest *ingest, size_t count, size_t *done_count) {
-    rhumb_status status = RHUMB_OK;
-    size_t i = 0;
-    for (; i < count && status == RHUMB_OK; i++) {
-        if (i % 64 == 0 && !on_progress(ingest, i, count)) break;
-        status = rhumb_index_upsert(ingest->index, ingest->keys[i], ingest->vectors + i * ingest->row_bytes);
-    }
-    *done_count = status == RHUMB_OK ? i : i - 1;
-    return status == RHUMB_OK && i < count ? RHUMB_E_CANCELLED : status;
+static rhumb_status insert(struct ingest *ingest, size_t count, size_t *written_count) {
+    const rhumb_batch_options batch = batch_options(ingest);
+    return rhumb_index_insert_batch(ingest->index, ingest->keys, ingest->vectors, count, &batch, written_count);
+}
+
+static rhumb_status upsert(struct ingest *ingest, size_t count, size_t *written_count) {
+    const rhumb_batch_options batch = batch_options(ingest);
+    rhumb_write_report report;
+    const rhumb_status status =
+        rhumb_index_upsert_batch(ingest->index, ingest->keys, ingest->vectors, count, &batch, &report, sizeof report);
+    if (status != RHUMB_OK) return status;
+    ingest->result->replaced_count += report.replaced_count;
+    *written_count = count;
+    return RHUMB_OK;
 }
 
 static int write_batch(struct ingest *ingest, size_t count) {
     size_t written_count = 0;
     const rhumb_status status =
         (ingest->options->mode == INGEST_UPSERT ? upsert : insert)(ingest, count, &written_count);
+    /* Whatever a batch that is all or nothing leaves in memory when the log has failed: it is not in the index. */
+    if (status != RHUMB_OK && ingest->options->mode != INGEST_BUILD) written_count = 0;
     ingest->result->inserted_count += written_count;
     ingest->unsaved_count += written_count;
     if (status == RHUMB_OK) return CLI_OK;
@@ -182,7 +189,7 @@ static int check_keys(struct ingest *ingest) {
 /* Reads a file of several batches before the first of them is written, for what the index would refuse. */
 static int check_all(struct ingest *ingest) {
     const struct ingest_options *options = ingest->options;
-    int exit_code = options->mode == INGEST_ADD && !options->skip_existing ? check_keys(ingest) : CLI_OK;
+    int exit_code = CLI_OK;
     for (uint64_t first = 0; first < ingest->result->row_count && exit_code == CLI_OK;) {
         if (interrupt_requested()) return CLI_INTERRUPTED;
         const size_t count = next_batch(ingest, first);
@@ -227,8 +234,11 @@ static int begin(struct ingest *ingest) {
         return cli_fail(ingest->cli, CLI_USAGE, "--first-key %llu leaves no room for %llu keys",
                         (unsigned long long)options->first_key, (unsigned long long)row_count);
     int exit_code = allocate(ingest);
-    if (exit_code == CLI_OK && options->mode != INGEST_BUILD && row_count > ingest->batch_row_limit)
-        exit_code = check_all(ingest);
+    const bool has_batches = row_count > ingest->batch_row_limit;
+    /* An insert meets a key that is there twice by itself, unless it is in another batch. */
+    const bool checks_keys = options->mode == INGEST_UPSERT || (options->mode == INGEST_ADD && has_batches);
+    if (exit_code == CLI_OK && checks_keys && !options->skip_existing) exit_code = check_keys(ingest);
+    if (exit_code == CLI_OK && options->mode != INGEST_BUILD && has_batches) exit_code = check_all(ingest);
     return exit_code;
 }
 
@@ -272,6 +282,7 @@ static struct ingest new_ingest(struct cli *cli, rhumb_index *index, struct data
     const struct dataset_info *info = dataset_info_get(rows);
     *result = (struct ingest_result){
         .row_count = info->row_count < options->row_limit ? info->row_count : options->row_limit,
+        .is_upsert = options->mode == INGEST_UPSERT,
     };
     return (struct ingest){.cli = cli,
                            .index = index,
@@ -375,6 +386,7 @@ void ingest_report(struct cli *cli, const struct ingest_result *result, rhumb_in
     json_end_to(json, 1);
     json_u64(json, "rows", result->row_count);
     json_u64(json, "inserted", result->inserted_count);
+    if (result->is_upsert) json_u64(json, "replaced", result->replaced_count);
     json_u64(json, "skipped", result->skipped_count);
     json_bool(json, "interrupted", result->interrupted);
     json_double(json, "insert_seconds", result->insert_seconds);
@@ -385,10 +397,12 @@ void ingest_report(struct cli *cli, const struct ingest_result *result, rhumb_in
         json_u64(json, "file_bytes", stats.file_bytes);
     }
     if (cli->json) return;
-    struct units_text inserted, insert_time, speed, checkpoint_time, skipped, count, file;
+    struct units_text inserted, insert_time, speed, checkpoint_time, replaced, skipped, count, file;
     printf("inserted     %s vectors in %s (%s/s), last checkpoint %s\n", units_count(&inserted, result->inserted_count),
            units_duration(&insert_time, result->insert_seconds), units_rate(&speed, rate),
            units_duration(&checkpoint_time, result->checkpoint_seconds));
+    if (result->is_upsert)
+        printf("replaced     %s of these were there before\n", units_count(&replaced, result->replaced_count));
     if (result->skipped_count)
         printf("skipped      %s that were there\n", units_count(&skipped, result->skipped_count));
     if (has_stats)

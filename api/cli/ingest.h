@@ -23,9 +23,11 @@ struct ingest_options {
 };
 
 struct ingest_result {
-    uint64_t row_count; /* rows to be handled in all */
-    uint64_t inserted_count;
+    uint64_t row_count;      /* rows to be handled in all */
+    uint64_t inserted_count; /* upsert: those that have replaced others, too */
+    uint64_t replaced_count;
     uint64_t skipped_count;
+    bool is_upsert;
     double insert_seconds;     /* all of the run: reading, inserting, checkpoints on the way */
     double checkpoint_seconds; /* the last checkpoint */
     bool interrupted;

@@ -222,13 +222,29 @@ expect 2 upsert json.rhumb fifty.npy
 says stderr '--first-key'
 expect_json 0 upsert json.rhumb fifty.npy --first-key 1010
 is inserted 50
+is replaced 30
 is count 59
 expect 0 get json.rhumb 1010 --out one.npy
 python '
 import numpy as np
 assert (np.load("one.npy")[0] == np.load("fifty.npy")[0]).all()' || fail "upsert has not replaced"
-expect 0 upsert json.rhumb fifty.jsonl
+expect 0 upsert json.rhumb fifty.jsonl -t 2
+says stdout '^replaced  *'
 expect 0 verify json.rhumb
+expect_json 0 info json.rhumb
+count=$(field count)
+sed 's/: [0-9]*}$/: 2000}/' fifty.jsonl >twice.jsonl
+expect_json 3 upsert json.rhumb twice.jsonl
+is error.message 'twice.jsonl: key 2000 is there twice'
+python '
+import numpy as np
+rows = np.load("fifty.npy") + 1
+rows[41, 2] = np.nan
+np.save("last_bad.npy", rows)'
+expect 3 upsert json.rhumb last_bad.npy --first-key 5000
+says stderr 'row 41 '
+expect_json 0 info json.rhumb
+is count $count
 expect 3 upsert json.rhumb wide.npy --first-key 0
 expect 4 delete absent.rhumb 1
 

@@ -230,9 +230,10 @@ std::vector<Command> Commands() {
                            "running it again does not make it whole: " + again.output);
          }},
         {"upsert",
-         {"upsert", "old.rhumb", "new.jsonl"},
+         {"upsert", "old.rhumb", "new.jsonl", "-t", "1"},
          [](const std::string &folder, const Outcome &run) {
-             if (run.exit_code < 2) return CheckChange(folder, run, kOld + kNew);
+             std::string wrong = CheckChange(folder, run, kOld + kNew);
+             if (!wrong.empty()) return wrong;
              const Outcome again = RunTool(folder, {"upsert", "old.rhumb", "new.jsonl"});
              return Expect(again.exit_code == 0 && Count(folder, "old.rhumb") == kOld + kNew,
                            "running it again does not make it whole: " + again.output);
@@ -267,8 +268,8 @@ bool IsDocumented(const Command &command, const Outcome &run, const Fault &faile
     const std::string name = command.name;
     if (failed.os_errno == EINTR) return false;
     const bool has_log = name == "add" || name == "upsert" || name == "delete";
-    // What a repair cannot read is damaged.
-    if (run.exit_code == 1) return has_log || name == "repair";
+    // What a repair cannot read is damaged, and what cannot be read is a problem of the index that is described.
+    if (run.exit_code == 1) return has_log || name == "repair" || name == "info";
     // A file that may not be read is one that cannot be opened.
     if (run.exit_code == 3) return failed.os_errno == EACCES && run.call == "open";
     return run.exit_code == 5;
