@@ -45,7 +45,7 @@ static void print_help(void) {
           "\n"
           "exit codes:\n"
           "  0    done\n"
-          "  1    the index has errors (verify), recall is below --min-recall (search), the new index lacks\n"
+          "  1    the index has errors (verify, info), recall is below --min-recall (search), the new index lacks\n"
           "       something or may lack it (repair), the file is not as the index (topology --check), a key is not\n"
           "       in the index (get, delete, export), or all is durable in the log and only the checkpoint at the\n"
           "       end has failed (add, upsert, delete)\n"

@@ -58,6 +58,21 @@ for limit in 900 1300 1500; do
     expect_json 0 info limited.rhumb
     is count 12200
 done
+# The last of them had no room for its checkpoint: its operations are in the log alone.
+cp full.rhumb limited.rhumb
+(ulimit -f 1500 && trap '' XFSZ && exec "$rhumb" add limited.rhumb many.npy >stdout 2>stderr)
+cp limited.rhumb alone.rhumb
+expect_json 0 info limited.rhumb
+is log_present True
+is log_expected True
+[ "$(field log_pending_count)" -ge 12000 ] || fail "operations that only the log has are not told"
+expect_json 1 info alone.rhumb
+is log_present False
+is log_expected True
+is count 200
+expect 1 info alone.rhumb
+says stdout '^DAMAGED .*there is no such file'
+expect 4 delete alone.rhumb 7
 case $codes in *5*1*) ;; *) fail "no room for the log, and then none for the checkpoint: exit codes$codes" ;; esac
 
 # ---- signals --------------------------------------------------------------------------------------------------------------

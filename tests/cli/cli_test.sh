@@ -254,7 +254,9 @@ for arguments in (("add", "slow.rhumb", "large.npy"), ("build", "slow.rhumb", "l
     second = run(*arguments)
     assert second.returncode == 4, (arguments, second)
     assert json.loads(second.stdout)["error"]["status"] == "RHUMB_E_LOCKED", second
-assert run("info", "slow.rhumb").returncode == 0, "reading while another process writes"
+info = run("info", "slow.rhumb")
+assert info.returncode == 0, "reading while another process writes"
+assert json.loads(info.stdout)["writer_open"], info
 process.send_signal(signal.SIGINT)
 stdout, stderr = process.communicate(timeout=60)
 assert process.returncode == 130, (process.returncode, stderr)
@@ -271,6 +273,42 @@ rest = json.loads(rest.stdout)
 assert (rest["inserted"], rest["skipped"], rest["count"]) == (50, told["inserted"], told["inserted"] + 50), rest
 PYTHON
 python3 interrupt.py "$rhumb" >stdout 2>stderr || fail "interruption: $(tail -3 stderr)"
+
+# ---- info names the readers -------------------------------------------------------------------------------------------
+expect_json 0 info keyed.rhumb
+is pins '[]'
+is writer_open False
+cat >reader.py <<'PYTHON'
+import json, subprocess, sys
+
+rhumb = sys.argv[1]
+reader = subprocess.Popen([rhumb, "export", "keyed.rhumb", "--out", "-"], stdout=subprocess.PIPE)
+reader.stdout.read(1)  # the rest waits for room in the pipe
+info = json.loads(subprocess.check_output([rhumb, "info", "keyed.rhumb", "--json"]))
+assert info["pins"] == [{"epoch": info["epoch"], "readers": 1, "processes": [reader.pid]}], info
+text = subprocess.check_output([rhumb, "info", "keyed.rhumb"]).decode()
+assert f"pins         checkpoint {info['epoch']}: 1 reader, process {reader.pid}\n" in text, text
+reader.communicate()
+assert reader.returncode == 0
+PYTHON
+python3 reader.py "$rhumb" >stdout 2>stderr || fail "pins: $(tail -3 stderr)"
+
+# ---- info of damaged files: what is known, and 4 if the index cannot be opened -------------------------------------------
+head -c 100000 keyed.rhumb >shorter.rhumb
+expect_json 4 info shorter.rhumb
+is count 2000
+is file_bytes 100000
+is error.status RHUMB_E_TRUNCATED
+[ "$(field problem_count)" -gt 0 ] || fail "no problem of a file that was cut short"
+expect 4 info shorter.rhumb
+says stdout '^DAMAGED .*shorter'
+head -c 100 keyed.rhumb >head.rhumb
+expect_json 4 info head.rhumb
+is file_bytes 100
+{ head -c 4096 /dev/zero && tail -c +4097 keyed.rhumb; } >copy_lost.rhumb
+expect_json 0 info copy_lost.rhumb
+is count 2000
+is damaged_copy_count 1
 
 # ---- a damaged index: verify ends with 1 --------------------------------------------------------------------------------
 python '
