@@ -111,6 +111,8 @@ class IoFailure : public ::testing::TestWithParam<Case> {
             [&] { return life->upsert(20); },
             [&] { return life->checkpoint(); },
             [&] { return life->erase(30); },
+            [&] { return life->changes(29, 4, IndexLife::Mix::kAll, false); },
+            [&] { return life->changes(31, 3, IndexLife::Mix::kDeletes, true); },
             [&] { return life->compact(false); },
             [&] { return life->close(); },
             [&] { return life->insert(4); },

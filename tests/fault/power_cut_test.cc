@@ -200,6 +200,9 @@ TEST_F(PowerCut, LeavesAPrefixAfterEveryChangeOfAScriptedLife) {
             ASSERT_EQ(life.insert(10 * round + 2), RHUMB_OK);
             ASSERT_EQ(life.batch(200 + 40 * round, 16, true), RHUMB_OK);
             ASSERT_EQ(life.batch(97 + 40 * round, 6, false), RHUMB_E_EXISTS);
+            ASSERT_EQ(life.changes(98 + 40 * round, 12, IndexLife::Mix::kAll, false), RHUMB_OK);
+            ASSERT_EQ(life.changes(110 + 40 * round, 6, IndexLife::Mix::kDeletes, false), RHUMB_OK);
+            ASSERT_EQ(life.changes(112 + 40 * round, 8, IndexLife::Mix::kUpserts, true), RHUMB_OK);
             ASSERT_EQ(life.erase(10 * round), RHUMB_OK);
             ASSERT_EQ(life.sync(), RHUMB_OK);
             ASSERT_EQ(life.upsert(10 * round + 7), RHUMB_OK);
@@ -218,7 +221,7 @@ TEST_F(PowerCut, LeavesAPrefixAfterEveryChangeOfAScriptedLife) {
     }
 }
 
-// A batch is logged in one write, of which any part may reach the disk: then nothing of it has happened.
+// A batch of any kind is logged in one write, of which any part may reach the disk: then nothing of it has happened.
 TEST_F(PowerCut, LeavesAllOfABatchOrNothing) {
     std::mt19937_64 random(choose_seed());
     IndexLife life(kPath, random(), rhumb_test::sim_position);
@@ -226,11 +229,14 @@ TEST_F(PowerCut, LeavesAllOfABatchOrNothing) {
     ASSERT_EQ(life.insert(1), RHUMB_OK);
     const uint64_t before = rhumb_test::sim_position();
     ASSERT_EQ(life.batch(100, 40, false), RHUMB_OK);
+    ASSERT_EQ(life.changes(120, 30, IndexLife::Mix::kUpserts, false), RHUMB_OK);
+    ASSERT_EQ(life.changes(99, 30, IndexLife::Mix::kAll, false), RHUMB_OK);
+    ASSERT_EQ(life.changes(110, 30, IndexLife::Mix::kDeletes, false), RHUMB_OK);
     const uint64_t after = rhumb_test::sim_position();
     ASSERT_EQ(life.close(), RHUMB_OK);
     SimRecording recording = rhumb_test::sim_recording();
     for (uint64_t at = before; at <= after; at++) {
-        for (int i = 0; i < 12; i++) judge_cut(life, &recording, at, SimTear::kInOrder, &random);
+        for (int i = 0; i < 6; i++) judge_cut(life, &recording, at, SimTear::kInOrder, &random);
     }
 }
 

@@ -9,7 +9,8 @@ namespace rhumb_test {
 namespace {
 
 // Vectors of different lanes never have the same number.
-constexpr uint64_t kLaneVectors = 1000000;
+constexpr uint64_t kLaneVectors = 100000000;
+constexpr uint64_t kBranchVectors = 10000;
 
 using Guard = std::lock_guard<std::mutex>;
 
@@ -79,6 +80,10 @@ rhumb_status IndexLife::close() {
 }
 
 // ---- counting ----
+
+void IndexLife::begin_branch(uint64_t number) {
+    for (Lane &lane : lanes_) lane.vector_count = number * kBranchVectors;
+}
 
 std::vector<float> IndexLife::fresh_vector(uint32_t lane) {
     return vectors_.vector(lane * kLaneVectors + lanes_[lane].vector_count++);
@@ -250,6 +255,53 @@ rhumb_status IndexLife::batch(uint64_t first_id, uint64_t count, bool partial, u
     return end(lane, entry_count, partial ? inserted : status == RHUMB_OK, status);
 }
 
+rhumb_status IndexLife::changes(uint64_t first_id, uint64_t count, Mix mix, bool partial, uint32_t lane) {
+    std::vector<uint64_t> keys;
+    std::vector<std::vector<float>> rows;
+    std::vector<rhumb_write> writes;
+    std::vector<Oracle::Operation> operations;
+    for (uint64_t i = 0; i < count; i++) {
+        const bool inserts = mix == Mix::kAll && i == 0;
+        const bool deletes = mix == Mix::kDeletes || (mix == Mix::kAll && !inserts && (first_id + i) % 3 == 0);
+        const Oracle::Kind kind = deletes   ? Oracle::Kind::kDelete
+                                  : inserts ? Oracle::Kind::kInsert
+                                            : Oracle::Kind::kUpsert;
+        keys.push_back(key(first_id + i, lane));
+        rows.push_back(deletes ? std::vector<float>() : fresh_vector(lane));
+        operations.push_back(Oracle::operation(kind, keys.back(), rows.back()));
+        const uint32_t write_kind = deletes ? RHUMB_WRITE_DELETE : inserts ? RHUMB_WRITE_INSERT : RHUMB_WRITE_UPSERT;
+        writes.push_back({write_kind, 0, keys.back(), deletes ? nullptr : rows.back().data()});
+    }
+    if (partial) {
+        for (Oracle::Operation &operation : operations) oracle_.batch({operation}, lane);
+    } else {
+        oracle_.batch(operations, lane);
+    }
+    const uint64_t entry_count = partial ? count : 1;
+    begin(lane, entry_count);
+    rhumb_batch_options options;
+    rhumb_batch_options_init(&options, sizeof options);
+    options.partial = partial;
+    options.thread_count = 1; // in order, so that what is in is a prefix
+    rhumb_write_report report;
+    rhumb_status status;
+    if (mix == Mix::kDeletes) {
+        status = rhumb_index_delete_batch(index_, keys.data(), count, &options, &report, sizeof report);
+    } else if (mix == Mix::kUpserts) {
+        std::vector<float> joined;
+        for (const std::vector<float> &row : rows) joined.insert(joined.end(), row.begin(), row.end());
+        status = rhumb_index_upsert_batch(index_, keys.data(), joined.data(), count, &options, &report, sizeof report);
+    } else {
+        status = rhumb_index_write_batch(index_, writes.data(), count, &options, &report, sizeof report);
+    }
+    const uint64_t done = report.inserted_count + report.replaced_count + report.deleted_count + report.missing_count;
+    if ((status == RHUMB_OK && done != count) || (status != RHUMB_OK && status != RHUMB_E_FATAL && !partial && done)) {
+        const Guard guard(mutex_);
+        problem_ = "a batch of " + std::to_string(count) + " changes reports " + std::to_string(done);
+    }
+    return end(lane, entry_count, partial ? done : status == RHUMB_OK, status);
+}
+
 rhumb_status IndexLife::sync() {
     const Oracle::Prefix counts = returned_counts();
     const rhumb_status status = rhumb_index_sync(index_);
@@ -282,16 +334,20 @@ rhumb_status IndexLife::step(std::mt19937_64 *random, uint64_t id_count, uint32_
     const uint64_t id = (*random)() % id_count;
     const uint64_t choice = (*random)() % (lanes_.size() == 1 ? 100 : 88);
     rhumb_status status;
-    if (choice < 42)
+    if (choice < 38)
         status = insert(id, lane);
-    else if (choice < 60)
+    else if (choice < 54)
         status = upsert(id, lane);
-    else if (choice < 78)
+    else if (choice < 70)
         status = erase(id, lane);
-    else if (choice < 83)
+    else if (choice < 75)
         status = batch(id_count + id, 1 + (*random)() % 30, false, lane);
-    else if (choice < 88)
+    else if (choice < 80)
         status = batch(id_count + id, 1 + (*random)() % 30, true, lane);
+    else if (choice < 86)
+        status = changes(id + (*random)() % id_count, 1 + (*random)() % 20, static_cast<Mix>(choice % 3), false, lane);
+    else if (choice < 88)
+        status = changes(id + (*random)() % id_count, 1 + (*random)() % 20, static_cast<Mix>(choice % 3), true, lane);
     else if (choice < 92)
         status = sync();
     else if (choice < 97)

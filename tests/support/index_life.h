@@ -57,6 +57,9 @@ class IndexLife {
     rhumb_status upsert(uint64_t id, uint32_t lane = 0);
     rhumb_status erase(uint64_t id, uint32_t lane = 0);
     rhumb_status batch(uint64_t first_id, uint64_t count, bool partial, uint32_t lane = 0);
+    // A batch of upserts, of deletes, or of an insert followed by both.
+    enum class Mix { kUpserts, kDeletes, kAll };
+    rhumb_status changes(uint64_t first_id, uint64_t count, Mix mix, bool partial, uint32_t lane = 0);
     rhumb_status sync();
     rhumb_status checkpoint();
     rhumb_status compact(bool shrink);
@@ -77,8 +80,15 @@ class IndexLife {
     // `durable`: the clock begins at 0 again with a disk that holds all of this.
     void resume(const Oracle::Prefix &found, bool durable);
 
+    // The files have another name now. Without a handle only.
+    void move(const std::string &path) { path_ = path; }
+
+    // From here on, vectors are those of no other branch of this life.
+    void begin_branch(uint64_t number);
+
     Oracle &oracle() { return oracle_; }
     const std::string &path() const { return path_; }
+    rhumb_durability durability() const { return durability_; }
 
     // What contradicts include/rhumb.h, or "".
     const std::string &problem() const { return problem_; }

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -428,10 +429,11 @@ SimImage sim_image() {
     return image;
 }
 
-SimBytes sim_file_bytes(const std::string &path) {
+SimBytes sim_file_bytes(const std::string &path, uint64_t byte_limit) {
     const Guard guard(disk().mutex);
     const auto found = disk().names.find(path);
-    return found == disk().names.end() ? SimBytes() : found->second->bytes(0, found->second->size_bytes());
+    if (found == disk().names.end()) return SimBytes();
+    return found->second->bytes(0, std::min(byte_limit, found->second->size_bytes()));
 }
 
 bool sim_file_exists(const std::string &path) {

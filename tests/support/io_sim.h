@@ -46,9 +46,10 @@ SimRecording sim_recording();
 // sim_recording().crash(...): for single images, as every call starts from scratch.
 SimImage sim_crash(uint64_t at_sequence, uint64_t seed, SimTear tear);
 
-// What programs see now (the page cache), of the disk or of one file. A file that does not exist has no bytes.
+// What programs see now (the page cache), of the disk or of one file, up to `byte_limit` of it. A file that does not
+// exist has no bytes.
 SimImage sim_image();
-SimBytes sim_file_bytes(const std::string &path);
+SimBytes sim_file_bytes(const std::string &path, uint64_t byte_limit = UINT64_MAX);
 bool sim_file_exists(const std::string &path);
 
 // A lying fsync, as Linux does it after a failed write-back: one sync fails (RHUMB_E_FATAL for its handle, for good),

@@ -65,6 +65,18 @@ Oracle::Prefix Oracle::counts() const {
     return counts;
 }
 
+uint64_t Oracle::common_count(const Oracle &other, uint32_t lane) const {
+    const auto is_same = [](const std::vector<Operation> &a, const std::vector<Operation> &b) {
+        return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Operation &one, const Operation &two) {
+            return one.kind == two.kind && one.key == two.key && one.vector == two.vector;
+        });
+    };
+    const auto &own = lanes_.at(lane).entries;
+    const auto &others = other.lanes_.at(lane).entries;
+    const auto [end, unused] = std::mismatch(own.begin(), own.end(), others.begin(), others.end(), is_same);
+    return static_cast<uint64_t>(end - own.begin());
+}
+
 void Oracle::apply(const std::vector<Operation> &entry, State *state) {
     for (const Operation &operation : entry) {
         switch (operation.kind) {

@@ -52,6 +52,9 @@ class Oracle {
     uint64_t count(uint32_t lane = 0) const { return lanes_.at(lane).entries.size(); }
     Prefix counts() const;
 
+    // How many entries at the beginning are the same in both, with the same vector objects.
+    uint64_t common_count(const Oracle &other, uint32_t lane = 0) const;
+
     // Compares everything with the index: the count; every key that was ever used, present or absent, and its vector
     // bit for bit; exact searches, whose distances must be those of brute force, and approximate ones, which must find
     // nothing but live keys at their exact distances. Returns "" or what is wrong.
