@@ -34,32 +34,31 @@ static inline bool rhumb__graph_is_dead(const rhumb__graph *graph, uint32_t slot
     return rhumb__tombstone_is_set(&graph->sections[RHUMB__SECTION_TOMBSTONES], slot);
 }
 
-/* Marks a node as deleted; returns false if it was marked already. Takes the lock of the row's chunk. */
-static inline bool rhumb__tombstone_set(rhumb__graph *graph, uint32_t slot) {
+/* Sets or takes the mark of a node under the lock of the row's chunk; returns whether it was set before. Release pairs
+ * with the acquire in rhumb__tombstone_is_set. */
+static inline bool rhumb__tombstone_exchange(rhumb__graph *graph, uint32_t slot, bool is_set) {
     RHUMB_ASSERT_DEBUG(graph->writable);
     rhumb__graph_assert_slot(graph, slot);
     rhumb__section *tombstones = &graph->sections[RHUMB__SECTION_TOMBSTONES];
+    _Atomic uint64_t *word = rhumb__tombstone_word(tombstones, slot);
     const uint64_t row = slot / RHUMB__TOMBSTONE_ROW_SLOTS;
     const uint64_t bit = UINT64_C(1) << (slot % 64);
     rhumb__section_lock(tombstones, row);
     rhumb__section_mark_dirty(tombstones, row);
-    const uint64_t before =
-        atomic_fetch_or_explicit(rhumb__tombstone_word(tombstones, slot), bit, memory_order_release);
+    const uint64_t before = is_set ? atomic_fetch_or_explicit(word, bit, memory_order_release)
+                                   : atomic_fetch_and_explicit(word, ~bit, memory_order_release);
     rhumb__section_unlock(tombstones, row);
-    return (before & bit) == 0;
+    return (before & bit) != 0;
 }
 
-/* Takes the mark from a node that was hidden and now is to be found. Release pairs with the acquire in
- * rhumb__tombstone_is_set. */
+/* Marks a node as deleted; returns false if it was marked already. */
+static inline bool rhumb__tombstone_set(rhumb__graph *graph, uint32_t slot) {
+    return !rhumb__tombstone_exchange(graph, slot, true);
+}
+
+/* Takes the mark from a node that was hidden and now is to be found. */
 static inline void rhumb__tombstone_clear(rhumb__graph *graph, uint32_t slot) {
-    rhumb__graph_assert_slot(graph, slot);
-    rhumb__section *tombstones = &graph->sections[RHUMB__SECTION_TOMBSTONES];
-    const uint64_t row = slot / RHUMB__TOMBSTONE_ROW_SLOTS;
-    const uint64_t bit = UINT64_C(1) << (slot % 64);
-    rhumb__section_lock(tombstones, row);
-    rhumb__section_mark_dirty(tombstones, row);
-    atomic_fetch_and_explicit(rhumb__tombstone_word(tombstones, slot), ~bit, memory_order_release);
-    rhumb__section_unlock(tombstones, row);
+    (void)rhumb__tombstone_exchange(graph, slot, false);
 }
 
 #endif /* RHUMB_ENGINE_GRAPH_TOMBSTONES_H */
