@@ -2,7 +2,7 @@
 # Goal: the tool reads and writes vectors in every form that it names, and says where bad ones are: bits, sets, JSON,
 # pipes; and single keys can be got, deleted, replaced and exported.
 # Method: run the built program on small files and compare what comes out with NumPy's view of what went in.
-#   cli_data_test.sh RHUMB MAKE_DATA_PY CLI_TEST_SUPPORT_SH
+#   cli_data_test.sh RHUMB MAKE_DATA_PY CLI_TEST_SUPPORT_SH CUSTOM_METRIC
 . "$3"
 
 python3 - <<'PYTHON' || fail "no data"

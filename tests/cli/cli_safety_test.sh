@@ -2,7 +2,7 @@
 # Goal: nothing is lost or left half done by the tool: an index is replaced by a whole one only, a failure leaves no part
 # of one, the tool says what is in the file, signals end every command soon, and a closed output does no harm.
 # Method: run the built program with limits, signals and closed descriptors, and look at files, messages and times.
-#   cli_safety_test.sh RHUMB MAKE_DATA_PY CLI_TEST_SUPPORT_SH
+#   cli_safety_test.sh RHUMB MAKE_DATA_PY CLI_TEST_SUPPORT_SH CUSTOM_METRIC
 . "$3"
 
 # ---- build --force ------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Goal: the tool does what its help says: every command, text and JSON, every exit code, Ctrl-C.
 # Method: run the built program on small files (make_data.py) and look at exit codes, output and files.
-#   cli_test.sh RHUMB MAKE_DATA_PY CLI_TEST_SUPPORT_SH
+#   cli_test.sh RHUMB MAKE_DATA_PY CLI_TEST_SUPPORT_SH CUSTOM_METRIC
 . "$3"
 
 # ---- help -----------------------------------------------------------------------------------------------------------
@@ -305,6 +305,12 @@ says stdout '^DAMAGED .*shorter'
 head -c 100 keyed.rhumb >head.rhumb
 expect_json 4 info head.rhumb
 is file_bytes 100
+"$custom_metric" custom.rhumb >stdout 2>stderr || fail "no index with a custom metric"
+expect_json 0 info custom.rhumb
+is options.custom_name great_circle
+is count 8
+expect 4 export custom.rhumb --out -
+says stderr 'custom metrics are used through the library'
 { head -c 4096 /dev/zero && tail -c +4097 keyed.rhumb; } >copy_lost.rhumb
 expect_json 0 info copy_lost.rhumb
 is count 2000

@@ -1,5 +1,5 @@
-# What the tests of the tool share; sourced, with the arguments RHUMB MAKE_DATA_PY. Makes a folder of its own, puts the small
-# files there, goes there, starts cli_test_python.py, and counts failures; end_of_test ends the test.
+# What the tests of the tool share; sourced, with their arguments. Makes a folder of its own, puts the small files there, goes
+# there, starts cli_test_python.py, and counts failures; end_of_test ends the test.
 set -uo pipefail
 PATH=/usr/bin:/bin:$PATH # Debian's Python is the one that has h5py
 rhumb=$PWD/$1
@@ -9,6 +9,7 @@ trap 'rm -rf "$work"' EXIT
 export PYTHONDONTWRITEBYTECODE=1
 python3 "$2" "$work" || exit 1
 helper=$(realpath "${3%/*}/cli_test_python.py")
+custom_metric=$(realpath "$4")
 cd "$work" || exit 1
 coproc python3 "$helper"
 exec 8<&"${COPROC[0]}" 9>&"${COPROC[1]}" # subshells have these, and not the array's
