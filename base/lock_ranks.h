@@ -58,12 +58,12 @@
     X(BACKGROUND, "background.lock", SINGLE)                                                                           \
     /* storage/section.h: the rows of one chunk of any other section */                                                \
     X(CHUNK, "chunk of a section", ASCENDING)                                                                          \
-    /* base/bus_guard.c: the guarded ranges */                                                                         \
-    X(BUS_GUARD, "bus guard lock", SINGLE)                                                                             \
     /* base/row_failure.h: which row of a batch failed first */                                                        \
     X(ROW_FAILURE, "row failure lock", SINGLE)                                                                         \
     /* base/log_message.c: the function that receives messages, also while it runs */                                  \
     X(LOG_MESSAGE, "log message lock", SINGLE)                                                                         \
+    /* base/bus_guard.c: the guarded ranges; the function that receives messages may close an index */                 \
+    X(BUS_GUARD, "bus guard lock", SINGLE)                                                                             \
     /* base/fork.c: descriptors that a child closes; a fork takes it, and any callback may fork */                     \
     X(FORK, "fork lock", SINGLE)
 
