@@ -74,20 +74,21 @@ static inline void rhumb__candidate_pool_clear(rhumb__candidate_pool *pool, uint
     if (capacity > RHUMB__SMALL_POOL_MAX) rhumb__large_pool_clear(pool);
 }
 
-/* Whether a candidate at this distance would be kept. */
-static inline bool rhumb__candidate_pool_accepts(const rhumb__candidate_pool *pool, float distance) {
-    if (rhumb__candidate_pool_is_large(pool)) return rhumb__large_pool_accepts(pool, distance);
+/* Whether a candidate at this distance would be kept; of a pool that is not large. */
+static inline bool rhumb__small_pool_accepts(const rhumb__candidate_pool *pool, float distance) {
+    RHUMB_ASSERT_DEBUG(!rhumb__candidate_pool_is_large(pool));
     return pool->count < pool->capacity || distance < pool->entries[pool->count - 1].distance;
 }
 
-/* Adds a candidate, expanded if its slot is marked so, after those of equal distance; drops the farthest when there is
- * one too many. */
-static inline void rhumb__candidate_pool_add(rhumb__candidate_pool *pool, uint32_t slot_mark, float distance) {
-    if (!rhumb__candidate_pool_accepts(pool, distance)) return;
-    if (rhumb__candidate_pool_is_large(pool)) {
-        rhumb__large_pool_add(pool, slot_mark, distance);
-        return;
-    }
+/* Whether a candidate at this distance would be kept. */
+static inline bool rhumb__candidate_pool_accepts(const rhumb__candidate_pool *pool, float distance) {
+    if (rhumb__candidate_pool_is_large(pool)) return rhumb__large_pool_accepts(pool, distance);
+    return rhumb__small_pool_accepts(pool, distance);
+}
+
+/* rhumb__candidate_pool_add for a pool that is not large; for loops that have asked. */
+static inline void rhumb__small_pool_add(rhumb__candidate_pool *pool, uint32_t slot_mark, float distance) {
+    if (!rhumb__small_pool_accepts(pool, distance)) return;
     uint32_t low = 0;
     uint32_t high = pool->count;
     while (low < high) {
@@ -103,6 +104,16 @@ static inline void rhumb__candidate_pool_add(rhumb__candidate_pool *pool, uint32
     if (pool->count < pool->capacity) pool->count++;
     if (low < pool->next) pool->next = low;
     RHUMB_ASSERT_DEBUG(pool->count <= pool->capacity && pool->next <= pool->count);
+}
+
+/* Adds a candidate, expanded if its slot is marked so, after those of equal distance; drops the farthest when there is
+ * one too many. */
+static inline void rhumb__candidate_pool_add(rhumb__candidate_pool *pool, uint32_t slot_mark, float distance) {
+    if (!rhumb__candidate_pool_is_large(pool)) {
+        rhumb__small_pool_add(pool, slot_mark, distance);
+    } else if (rhumb__large_pool_accepts(pool, distance)) {
+        rhumb__large_pool_add(pool, slot_mark, distance);
+    }
 }
 
 /* Takes the nearest candidate that is not expanded, and marks it. Returns false when all are. */

@@ -50,12 +50,16 @@ RHUMB__INLINE const void *rhumb__measure_prefetch(const rhumb__graph *graph, uin
 
 /* ---- from the query, scratch->query ---- */
 
-/* Measures the first `count` of scratch->rows, which are rows of rhumb__measure_row, into scratch->distances. In an
- * index that memory cannot hold, asks for all of them first. */
-RHUMB__INLINE void rhumb__measure_rows(const rhumb__graph *graph, rhumb__scratch *scratch, uint32_t count) {
+/* Measures the first `count` of scratch->rows, which are rows of rhumb__measure_row, into scratch->distances. */
+RHUMB__INLINE void rhumb__measure_resident_rows(const rhumb__graph *graph, rhumb__scratch *scratch, uint32_t count) {
     RHUMB_ASSERT_DEBUG(count <= RHUMB__BATCH_MAX && !graph->graph_only);
-    if (rhumb__read_ahead_pays(graph)) rhumb__read_ahead_rows(scratch->rows, count, graph->space.row_bytes);
     scratch->kernels.distance_many(&graph->space, scratch->query, scratch->rows, count, scratch->distances);
+}
+
+/* The same; in an index that memory cannot hold, asks for all of them first. */
+RHUMB__INLINE void rhumb__measure_rows(const rhumb__graph *graph, rhumb__scratch *scratch, uint32_t count) {
+    if (rhumb__read_ahead_pays(graph)) rhumb__read_ahead_rows(scratch->rows, count, graph->space.row_bytes);
+    rhumb__measure_resident_rows(graph, scratch, count);
 }
 
 /* Measures the first `count` slots of scratch->batch into scratch->distances. */

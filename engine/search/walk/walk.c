@@ -38,12 +38,16 @@ __attribute__((noinline)) uint32_t rhumb__walk_gather(const rhumb__graph *graph,
     return count;
 }
 
-/* Measures what has been gathered, and adds it to the pool. */
-RHUMB__INLINE void add_measured(const rhumb__graph *graph, rhumb__scratch *scratch, uint32_t count) {
-    rhumb__measure_rows(graph, scratch, count);
-    for (uint32_t i = 0; i < count; i++) {
-        rhumb__candidate_pool_add(&scratch->pool, scratch->batch[i], scratch->distances[i]);
+/* Adds what has been gathered and measured to the pool. */
+RHUMB__INLINE void add_gathered(rhumb__scratch *scratch, uint32_t count) {
+    rhumb__candidate_pool *pool = &scratch->pool;
+    if (rhumb__candidate_pool_is_large(pool)) {
+        for (uint32_t i = 0; i < count; i++) {
+            rhumb__candidate_pool_add(pool, scratch->batch[i], scratch->distances[i]);
+        }
+        return;
     }
+    for (uint32_t i = 0; i < count; i++) rhumb__small_pool_add(pool, scratch->batch[i], scratch->distances[i]);
 }
 
 /* ---- one level ---- */
@@ -88,12 +92,14 @@ static void walk_level_wide(rhumb__graph *graph, rhumb__scratch *scratch, uint32
         uint32_t count = 0;
         for (uint32_t i = 0; i < list_count; i++) {
             if (count + lists[i].capacity > RHUMB__BATCH_MAX) {
-                add_measured(graph, scratch, count);
+                rhumb__measure_rows(graph, scratch, count);
+                add_gathered(scratch, count);
                 count = 0;
             }
             count = gather_more(graph, scratch, &lists[i], count);
         }
-        add_measured(graph, scratch, count);
+        rhumb__measure_rows(graph, scratch, count);
+        add_gathered(scratch, count);
     }
 }
 
@@ -110,7 +116,8 @@ void rhumb__walk_level(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__near
         const uint32_t count = rhumb__walk_gather(graph, scratch, &list, &scratch->visited, scratch->slot_limit);
         uint32_t next;
         if (level == 0 && rhumb__candidate_pool_peek(pool, &next)) rhumb__walk_prefetch_list(graph, next);
-        add_measured(graph, scratch, count);
+        rhumb__measure_resident_rows(graph, scratch, count);
+        add_gathered(scratch, count);
     }
     rhumb__candidate_pool_settle(pool);
 }
