@@ -47,6 +47,16 @@ void write_batches(rhumb__log *log) {
     append(log, RHUMB__LOG_INSERT, first, 24, true);
 }
 
+void write_changes(rhumb__log *log) {
+    write_operations(log);
+    const uint64_t batch = append(log, RHUMB__LOG_BATCH_BEGIN, 0, 0, false);
+    append(log, RHUMB__LOG_INSERT, batch, 24, false);
+    append(log, RHUMB__LOG_UPSERT, batch, 24, false);
+    append(log, RHUMB__LOG_DELETE, batch, 8, false);
+    append(log, RHUMB__LOG_BATCH_COMMIT, batch, 0, true);
+    append(log, RHUMB__LOG_UPSERT, 0, 24, true);
+}
+
 void write_and_cut(rhumb__log *log) {
     write_operations(log);
     const rhumb__log_mark mark = rhumb__log_mark_now(log);
@@ -70,7 +80,7 @@ struct Seed {
 
 const Seed kSeeds[] = {
     {"operations", 0, write_operations}, {"behind", 3, write_operations},     {"batches", 0, write_batches},
-    {"cut", 6, write_and_cut},           {"restarted", 6, write_and_restart},
+    {"cut", 6, write_and_cut},           {"restarted", 6, write_and_restart}, {"changes", 4, write_changes},
 };
 
 } // namespace
