@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -70,6 +71,7 @@ const Folder &folder() {
 }
 
 struct Seen {
+    uint64_t checkpoint_lsn;
     uint64_t count;
     uint64_t last_lsn;
     uint64_t sum; // so that every byte is read
@@ -77,7 +79,10 @@ struct Seen {
 
 rhumb_status see(void *context, const rhumb__log_record *record) {
     Seen *seen = static_cast<Seen *>(context);
-    require(record->lsn > seen->last_lsn, "operations in order, behind the checkpoint");
+    require(record->lsn > seen->last_lsn, "operations in order");
+    // Of what lies before the checkpoint only batches that it divides, and deletes.
+    require(record->lsn > seen->checkpoint_lsn || record->batch != 0 || record->type == RHUMB__LOG_DELETE,
+            "operations behind the checkpoint");
     require(record->type >= RHUMB__LOG_INSERT && record->type <= RHUMB__LOG_DELETE, "operations only");
     require(record->payload_bytes <= RHUMB__LOG_PAYLOAD_BYTES_MAX, "payloads within the limit");
     for (uint32_t i = 0; i < record->payload_bytes; i++) seen->sum += record->payload[i];
@@ -113,7 +118,7 @@ rhumb_status open_log(uint64_t checkpoint_lsn, rhumb__log **log_out) {
 }
 
 Seen replay(rhumb__log *log, uint64_t checkpoint_lsn) {
-    Seen seen = {0, checkpoint_lsn, 0};
+    Seen seen = {checkpoint_lsn, 0, 0, 0};
     require(rhumb__log_replay(log, see, &seen) == RHUMB_OK, "a replay of what was found valid");
     require(seen.count == rhumb__log_replay_count(log), "as many operations as it said");
     require(seen.last_lsn <= rhumb__log_lsn(log), "numbers that have been given out");
@@ -167,7 +172,7 @@ uint64_t interesting(std::mt19937 *random, uint64_t now) {
     case 3: return now ^ UINT64_C(1) << pick(64);
     case 4: return UINT64_C(1) << pick(64);
     case 5: return now + 8 * pick(50);
-    case 6: return 16384 + 8 * pick(100);
+    case 6: return RHUMB__LOG_RECORDS_OFFSET + 8 * pick(100);
     default: return RHUMB__LOG_PAYLOAD_BYTES_MAX + 1 - pick(3);
     }
 }
@@ -198,7 +203,7 @@ void mutate(std::mt19937 *random, LogImage *image) {
     switch ((*random)() % 8) {
     case 0: {
         const uint64_t header = LogImage::header_offset((*random)() % 2, (*random)() % 2);
-        change_field(random, image, header, 72);
+        change_field(random, image, header, offsetof(rhumb__log_header, history_lsn) + 8);
         break;
     }
     case 1: image->bytes.resize((*random)() % (image->bytes.size() + 100)); break;
@@ -228,6 +233,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t byte_count) {
     const rhumb__log_header newest = LogImage(image.bytes()).newest();
     index_says = {};
     index_says.history = checkpoint_lsn % 3 == 0 ? newest.previous_history : newest.history;
+    index_says.log_expected = checkpoint_lsn % 5 == 1;
+    index_says.log_lsn = checkpoint_lsn + checkpoint_lsn % 4;
     const rhumb__log_owner index = owner(checkpoint_lsn);
     rhumb__log_report report;
     const rhumb_status examined =

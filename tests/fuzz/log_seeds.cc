@@ -57,6 +57,16 @@ void write_changes(rhumb__log *log) {
     append(log, RHUMB__LOG_UPSERT, 0, 24, true);
 }
 
+// With a checkpoint after its first vector.
+void write_divided(rhumb__log *log) {
+    const uint64_t batch = append(log, RHUMB__LOG_BATCH_BEGIN, 0, 0, false);
+    append(log, RHUMB__LOG_INSERT, batch, 24, true);
+    append(log, RHUMB__LOG_DELETE, 0, 8, true);
+    append(log, RHUMB__LOG_INSERT, batch, 24, true);
+    append(log, RHUMB__LOG_BATCH_COMMIT, batch, 0, true);
+    append(log, RHUMB__LOG_UPSERT, 0, 24, true);
+}
+
 void write_and_cut(rhumb__log *log) {
     write_operations(log);
     const rhumb__log_mark mark = rhumb__log_mark_now(log);
@@ -80,7 +90,8 @@ struct Seed {
 
 const Seed kSeeds[] = {
     {"operations", 0, write_operations}, {"behind", 3, write_operations},     {"batches", 0, write_batches},
-    {"cut", 6, write_and_cut},           {"restarted", 6, write_and_restart}, {"changes", 4, write_changes},
+    {"cut", 6, write_and_cut},           {"restarted", 6, write_and_restart}, {"divided", 3, write_divided},
+    {"changes", 4, write_changes},
 };
 
 } // namespace
