@@ -31,7 +31,7 @@ struct SoakProgress {
     SoakVersion small[kSoakSmallIndexes * kSoakSmallKeys];
     std::atomic<uint64_t> batch_begun{0}; // number of the newest batch; they are numbered from 1
     std::atomic<uint64_t> batch_acknowledged{0};
-    std::atomic<uint64_t> batch_dropped{0}; // every key of the batches up to this one has been deleted
+    std::atomic<uint64_t> batch_dropped{0}; // the batches up to this one have been deleted, each as one
 
     std::atomic<uint64_t> lives{0}; // openings that the checks have passed
     std::atomic<uint64_t> operations{0};
