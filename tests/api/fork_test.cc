@@ -11,6 +11,7 @@
 
 #include "storage/io/io.h"
 #include "tests/support/index_test_support.h"
+#include "tests/support/sanitized.h"
 
 extern char **environ;
 
@@ -308,6 +309,7 @@ TEST_P(Fork, ProgramsThatAreStartedHoldNothing) {
 // Whatever the parent's threads are doing at the moment of a fork: the child does not hang in the library, and when the
 // parent has closed everything, no lock is left.
 TEST_P(Fork, AtAnyMomentOfABusyParent) {
+    if (rhumb_test::kSanitized) GTEST_SKIP() << "a thread may hold the sanitizer's heap, which a child needs";
     rhumb_log_set([](void *, rhumb_log_level, const char *) { std::this_thread::yield(); }, nullptr, RHUMB_LOG_DEBUG);
     std::atomic<bool> stopped{false};
     Index reader = open(path_, true);
