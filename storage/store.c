@@ -556,8 +556,17 @@ rhumb_status rhumb__store_has_newer(rhumb__store *store, bool *newer_out) {
     RHUMB_TRY(rhumb__io_is_at(store->io, store->path, &is_there));
     *newer_out = !is_there;
     if (!is_there) goto done;
-    RHUMB_TRY(find_versions(store, &found));
-    *newer_out = found.items[0].epoch != store->superblock.epoch;
+    rhumb__mutex_lock(&store->publish_lock);
+    status = find_versions(store, &found);
+    if (status == RHUMB_OK) *newer_out = found.items[0].epoch != store->superblock.epoch;
+    rhumb__mutex_unlock(&store->publish_lock);
 done:
+    return status;
+}
+
+rhumb_status rhumb__store_versions(rhumb__store *store, rhumb__frame_versions *found) {
+    rhumb__mutex_lock(&store->publish_lock);
+    const rhumb_status status = find_versions(store, found);
+    rhumb__mutex_unlock(&store->publish_lock);
     return status;
 }

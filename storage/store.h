@@ -18,6 +18,7 @@
 
 #include "base/lock.h"
 #include "storage/frame/directory.h"
+#include "storage/frame/frame_reader.h"
 #include "storage/frame/superblock.h"
 #include "storage/io/io.h"
 #include "storage/new_file.h"
@@ -220,5 +221,9 @@ bool rhumb__store_is_same(rhumb__store *store, const rhumb__store *reader);
 /* Whether the path leads to something else than the version that this reader pins: a newer version, another file, or
  * none. */
 rhumb_status rhumb__store_has_newer(rhumb__store *store, bool *newer_out) RHUMB_NODISCARD;
+
+/* Reads the versions that the file has, as rhumb__frame_find does. Takes the publishing lock, because the handle may be
+ * writing the superblock. */
+rhumb_status rhumb__store_versions(rhumb__store *store, rhumb__frame_versions *found) RHUMB_NODISCARD;
 
 #endif /* RHUMB_STORAGE_STORE_H */

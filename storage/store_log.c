@@ -2,7 +2,7 @@
  *
  * A writer that begins changes the log first and then the superblock, and a reader's copy of the superblock may be from
  * before. So the superblock is read again each time, and a log that does not fit is examined again if the superblock
- * has changed in the meantime. Owns nothing and takes no lock.
+ * has changed in the meantime. Owns nothing; takes the publishing lock for each reading.
  */
 #include "storage/store_log.h"
 
@@ -21,8 +21,7 @@ static bool same_stamp(const rhumb__superblock *a, const rhumb__superblock *b) {
 
 static rhumb_status read_newest(rhumb__store *store, rhumb__superblock *newest) {
     rhumb__frame_versions found;
-    const rhumb_status status =
-        rhumb__frame_find(store->io, store->partial ? RHUMB__FRAME_PARTIAL : RHUMB__FRAME_READ, &found);
+    const rhumb_status status = rhumb__store_versions(store, &found);
     if (status == RHUMB_OK) *newest = found.items[0];
     return status;
 }

@@ -127,8 +127,7 @@ rhumb_status rhumb__store_verify_superblocks(rhumb__store *store, uint64_t *dama
     rhumb__frame_versions found;
     first_damage[0] = '\0';
     *damaged_count_out = 0;
-    const rhumb_status status =
-        rhumb__frame_find(store->io, store->partial ? RHUMB__FRAME_PARTIAL : RHUMB__FRAME_READ, &found);
+    const rhumb_status status = rhumb__store_versions(store, &found);
     if (status != RHUMB_OK || found.damaged_count == 0) return status;
     *damaged_count_out = found.damaged_count;
     snprintf(first_damage, 512, "%.200s: a copy of a superblock, at byte %llu, is damaged; the other one is used",

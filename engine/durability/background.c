@@ -42,14 +42,16 @@ struct rhumb__background {
     pthread_cond_t wake; /* the thread has something to do */
     pthread_cond_t idle; /* it has nothing left to do */
     rhumb__mutex link_lock;
-    _Atomic bool recovering; /* vectors from the log are waiting to be linked; not those that a compaction leaves */
-    bool stop;               /* guarded by lock, as the four below */
-    bool checkpoint_due;
+    _Atomic bool recovering;  /* vectors from the log are waiting to be linked; not those that a compaction leaves */
     _Atomic bool overfull;    /* so much was found in the log that operations wait; changes under lock, to false */
-    bool memory_due;          /* private memory is to be looked at */
-    bool busy;                /* the thread is working */
     rhumb__scratch_pool pool; /* for linking */
     uint64_t counted_dead;    /* deleted nodes at the last count of unreachable ones; used by the thread only */
+
+    /* Guarded by lock; apart from what is not, because compilers read such fields together. */
+    bool stop;
+    bool checkpoint_due;
+    bool memory_due; /* private memory is to be looked at */
+    bool busy;       /* the thread is working */
 };
 
 static uint64_t limit_bytes(rhumb__writer *writer) {

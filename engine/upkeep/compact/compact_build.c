@@ -40,6 +40,7 @@
 #include "engine/upkeep/relink.h"
 #include "storage/publish/publish.h"
 #include "storage/residency.h"
+#include "storage/store_stats.h"
 
 /* Vectors of one run: placed, then written. */
 #define RUN_BYTES (UINT64_C(16) << 20)
@@ -104,7 +105,7 @@ done:
 static rhumb_status compact_order(compaction *c) {
     rhumb_status status;
     c->slot_count = c->old->counts.slot_count;
-    c->result->epoch = c->old->store->superblock.epoch;
+    c->result->epoch = rhumb__store_stats_get(c->old->store).epoch;
     c->reads_file = rhumb__store_exceeds_memory(c->old->store);
     c->order = rhumb__alloc_zeroed(rhumb__max_u64(c->slot_count, 1), sizeof *c->order);
     c->map = rhumb__alloc_zeroed(rhumb__max_u64(c->slot_count, 1), sizeof *c->map);
