@@ -116,12 +116,24 @@ static int add(struct cli *cli, const struct add_arguments *arguments) {
     return exit_code;
 }
 
-static int check_arguments(struct cli *cli, struct add_arguments *arguments, const char *const paths[2]) {
+/* The command line of a run: what has been typed, and the command that it is for. */
+struct typed {
+    const struct cli_command *command;
+    int count;
+    char *const *texts;
+};
+
+/* Reads the command line into `arguments`, to which the options point, and carries it out. */
+static int parse_and_add(struct cli *cli, const struct typed *typed, const struct args_option *options,
+                         struct add_arguments *arguments) {
+    const char *paths[2];
+    int exit_code;
+    if (!cli_parse(cli, typed->command, options, typed->count, typed->texts, paths, 2, &exit_code)) return exit_code;
     arguments->index_path = paths[0];
     arguments->rows_path = paths[1];
     if (arguments->keys_path && arguments->first_key != FIRST_KEY_UNSET)
         return cli_fail(cli, CLI_USAGE, "--keys and --first-key exclude each other");
-    return CLI_OK;
+    return add(cli, arguments);
 }
 
 #define KEYS_OPTION                                                                                                    \
@@ -143,11 +155,8 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
         {"dataset", 0, ARGS_TEXT, &arguments.hdf5_name, "NAME", "of an HDF5 file. Default: train"},
         CLI_COMMON_OPTIONS(cli),
     };
-    const char *paths[2];
-    int exit_code;
-    if (!cli_parse(cli, command, options, argument_count, argument_texts, paths, 2, &exit_code)) return exit_code;
-    exit_code = check_arguments(cli, &arguments, paths);
-    return exit_code == CLI_OK ? add(cli, &arguments) : exit_code;
+    const struct typed typed = {command, argument_count, argument_texts};
+    return parse_and_add(cli, &typed, options, &arguments);
 }
 
 static int run_upsert(struct cli *cli, const struct cli_command *command, int argument_count,
@@ -162,11 +171,8 @@ static int run_upsert(struct cli *cli, const struct cli_command *command, int ar
         {"dataset", 0, ARGS_TEXT, &arguments.hdf5_name, "NAME", "of an HDF5 file. Default: train"},
         CLI_COMMON_OPTIONS(cli),
     };
-    const char *paths[2];
-    int exit_code;
-    if (!cli_parse(cli, command, options, argument_count, argument_texts, paths, 2, &exit_code)) return exit_code;
-    exit_code = check_arguments(cli, &arguments, paths);
-    return exit_code == CLI_OK ? add(cli, &arguments) : exit_code;
+    const struct typed typed = {command, argument_count, argument_texts};
+    return parse_and_add(cli, &typed, options, &arguments);
 }
 
 const struct cli_command cli_add_command = {

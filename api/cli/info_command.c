@@ -162,7 +162,7 @@ static void print_log(const struct description *index) {
     const rhumb_index_info *file = &index->file;
     struct units_text count;
     if (!knows(index, RHUMB_INFO_LOG)) return;
-    const char *place = file->log_expected ? "; it must stay beside the index" : "";
+    const char *place = file->log_expected ? "; it must stay next to the index" : "";
     const char *remedy = file->writer_open ? "the writer at work has them" : "opening for writing brings them in";
     if (file->log_pending_count > 0)
         printf("log          %s operations that are not in this checkpoint, %s%s\n",

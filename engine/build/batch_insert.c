@@ -120,15 +120,8 @@ rhumb_status rhumb__batch_insert(rhumb__writer *writer, rhumb__scratch_pool *poo
                                .context = &job,
                                .failure = RHUMB__ROW_FAILURE_NONE},
                       .spec = spec};
-    rhumb_status status = spec->partial ? rhumb__batch_run(&job.work) : insert_whole(&job);
+    const rhumb_status status = spec->partial ? rhumb__batch_run(&job.work) : insert_whole(&job);
     *inserted_count_out = atomic_load(&job.work.done_count);
-    /* Also after a failure that leaves something in. */
     const uint64_t lsn = atomic_load(&job.lsn);
-    if (*inserted_count_out == 0 || lsn == 0) return status;
-    if (status == RHUMB_OK) return rhumb__log_wait(writer->log, lsn);
-    rhumb_error cause;
-    rhumb__error_save(&cause);
-    if (rhumb__log_wait(writer->log, lsn) != RHUMB_OK) status = rhumb__error_last()->status;
-    if (status == cause.status) rhumb__error_restore(&cause);
-    return status;
+    return *inserted_count_out == 0 || lsn == 0 ? status : rhumb__batch_wait(writer, lsn, status);
 }

@@ -74,3 +74,12 @@ rhumb_status rhumb__batch_run(rhumb__batch_work *work) {
     }
     return status;
 }
+
+rhumb_status rhumb__batch_wait(rhumb__writer *writer, uint64_t lsn, rhumb_status status) {
+    rhumb_error cause;
+    if (status == RHUMB_OK) return rhumb__log_wait(writer->log, lsn);
+    rhumb__error_save(&cause);
+    if (rhumb__log_wait(writer->log, lsn) != RHUMB_OK) status = rhumb__error_last()->status;
+    if (status == cause.status) rhumb__error_restore(&cause);
+    return status;
+}

@@ -41,4 +41,8 @@ static inline void rhumb__batch_note_lsn(_Atomic uint64_t *highest, uint64_t lsn
     }
 }
 
+/* Waits for the log up to `lsn`, also after a failure that leaves something in. Returns `status`, whose failure stays
+ * in the thread's record, unless waiting fails in another way. */
+rhumb_status rhumb__batch_wait(rhumb__writer *writer, uint64_t lsn, rhumb_status status) RHUMB_NODISCARD;
+
 #endif /* RHUMB_ENGINE_BUILD_BATCH_RUN_H */

@@ -357,13 +357,6 @@ rhumb_status rhumb__batch_write(rhumb__writer *writer, rhumb__scratch_pool *pool
     rhumb_status status = check_keys(&job);
     if (status != RHUMB_OK) return status;
     status = spec->partial ? write_each(&job) : write_whole(&job);
-    /* Also after a failure that leaves something in. */
     const uint64_t lsn = atomic_load(&job.lsn);
-    if (lsn == 0) return status;
-    if (status == RHUMB_OK) return rhumb__log_wait(writer->log, lsn);
-    rhumb_error cause;
-    rhumb__error_save(&cause);
-    if (rhumb__log_wait(writer->log, lsn) != RHUMB_OK) status = rhumb__error_last()->status;
-    if (status == cause.status) rhumb__error_restore(&cause);
-    return status;
+    return lsn == 0 ? status : rhumb__batch_wait(writer, lsn, status);
 }

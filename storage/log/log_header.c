@@ -190,7 +190,7 @@ static void format_uuid(const uint8_t uuid[16], char text[33]) {
 static rhumb_status fail_other_history(const char *path) {
     return rhumb__fail_at(RHUMB_E_LOG, path, offsetof(rhumb__log_header, history),
                           "the log and the index have gone on separately, as copies of one index or after one of them "
-                          "was restored; put beside the index the log that it had last, or open it with discard_log, "
+                          "was restored; put the log that it had last next to the index, or open it with discard_log, "
                           "without what only this log holds");
 }
 
@@ -222,7 +222,7 @@ rhumb_status rhumb__log_header_check_end(const rhumb__log_header *header, const 
     if (!owner->log_expected || end_lsn >= owner->log_lsn) return RHUMB_OK;
     return rhumb__fail_at(RHUMB_E_LOG, path, RHUMB_OFFSET_NONE,
                           "the log ends with operation %llu, but had number %llu when the index was written: it is an "
-                          "older copy, or has been cut short; put the newest one beside the index, or open the index "
+                          "older copy, or has been cut short; put the newest one next to the index, or open the index "
                           "with discard_log, without what only the log holds",
                           (unsigned long long)end_lsn, (unsigned long long)owner->log_lsn);
 }
@@ -230,7 +230,7 @@ rhumb_status rhumb__log_header_check_end(const rhumb__log_header *header, const 
 rhumb_status rhumb__log_fail_missing(const rhumb__log_owner *owner, const char *path) {
     return rhumb__fail_at(RHUMB_E_LOG, path, RHUMB_OFFSET_NONE,
                           "the index says that its log is here and holds operations after number %llu, but there is no "
-                          "such file; put it beside the index, or open the index with discard_log, without them",
+                          "such file; put it next to the index, or open the index with discard_log, without them",
                           (unsigned long long)owner->checkpoint_lsn);
 }
 

@@ -224,6 +224,25 @@ rhumb_status IndexLife::erase(uint64_t id, uint32_t lane) {
     return end(lane, 1, status == RHUMB_OK, status);
 }
 
+static rhumb_batch_options batch_options(bool partial) {
+    rhumb_batch_options options;
+    rhumb_batch_options_init(&options, sizeof options);
+    options.partial = partial;
+    options.thread_count = 1; // in order, so that what is in is a prefix
+    return options;
+}
+
+uint64_t IndexLife::begin_batch(const std::vector<Oracle::Operation> &operations, bool partial, uint32_t lane) {
+    if (partial) {
+        for (const Oracle::Operation &operation : operations) oracle_.batch({operation}, lane);
+    } else {
+        oracle_.batch(operations, lane);
+    }
+    const uint64_t entry_count = partial ? operations.size() : 1;
+    begin(lane, entry_count);
+    return entry_count;
+}
+
 rhumb_status IndexLife::batch(uint64_t first_id, uint64_t count, bool partial, uint32_t lane) {
     std::vector<uint64_t> keys;
     std::vector<float> rows;
@@ -234,17 +253,8 @@ rhumb_status IndexLife::batch(uint64_t first_id, uint64_t count, bool partial, u
         rows.insert(rows.end(), row.begin(), row.end());
         operations.push_back(Oracle::operation(Oracle::Kind::kInsert, keys.back(), row));
     }
-    if (partial) {
-        for (Oracle::Operation &operation : operations) oracle_.batch({operation}, lane);
-    } else {
-        oracle_.batch(operations, lane);
-    }
-    const uint64_t entry_count = partial ? count : 1;
-    begin(lane, entry_count);
-    rhumb_batch_options options;
-    rhumb_batch_options_init(&options, sizeof options);
-    options.partial = partial;
-    options.thread_count = 1; // in order, so that what is in is a prefix
+    const uint64_t entry_count = begin_batch(operations, partial, lane);
+    const rhumb_batch_options options = batch_options(partial);
     size_t inserted = 0;
     const rhumb_status status =
         rhumb_index_insert_batch(index_, keys.data(), rows.data(), keys.size(), &options, &inserted);
@@ -272,17 +282,8 @@ rhumb_status IndexLife::changes(uint64_t first_id, uint64_t count, Mix mix, bool
         const uint32_t write_kind = deletes ? RHUMB_WRITE_DELETE : inserts ? RHUMB_WRITE_INSERT : RHUMB_WRITE_UPSERT;
         writes.push_back({write_kind, 0, keys.back(), deletes ? nullptr : rows.back().data()});
     }
-    if (partial) {
-        for (Oracle::Operation &operation : operations) oracle_.batch({operation}, lane);
-    } else {
-        oracle_.batch(operations, lane);
-    }
-    const uint64_t entry_count = partial ? count : 1;
-    begin(lane, entry_count);
-    rhumb_batch_options options;
-    rhumb_batch_options_init(&options, sizeof options);
-    options.partial = partial;
-    options.thread_count = 1; // in order, so that what is in is a prefix
+    const uint64_t entry_count = begin_batch(operations, partial, lane);
+    const rhumb_batch_options options = batch_options(partial);
     rhumb_write_report report;
     rhumb_status status;
     if (mix == Mix::kDeletes) {

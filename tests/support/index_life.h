@@ -111,6 +111,8 @@ class IndexLife {
     uint64_t key(uint64_t id, uint32_t lane) const { return vectors_.key(id * lanes_.size() + lane); }
     std::vector<float> fresh_vector(uint32_t lane);
     void begin(uint32_t lane, uint64_t entry_count);
+    // Tells the oracle of a batch, and begins it; returns how many entries of the order it is.
+    uint64_t begin_batch(const std::vector<Oracle::Operation> &operations, bool partial, uint32_t lane);
     void withdraw(uint32_t lane, uint64_t entry_count);
     rhumb_status end(uint32_t lane, uint64_t entry_count, uint64_t kept_count, rhumb_status status);
     void note_returned(uint32_t lane);
