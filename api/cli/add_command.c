@@ -116,15 +116,8 @@ static int add(struct cli *cli, const struct add_arguments *arguments) {
     return exit_code;
 }
 
-/* The command line of a run: what has been typed, and the command that it is for. */
-struct typed {
-    const struct cli_command *command;
-    int count;
-    char *const *texts;
-};
-
 /* Reads the command line into `arguments`, to which the options point, and carries it out. */
-static int parse_and_add(struct cli *cli, const struct typed *typed, const struct args_option *options,
+static int parse_and_add(struct cli *cli, const struct cli_typed *typed, const struct args_option *options,
                          struct add_arguments *arguments) {
     const char *paths[2];
     int exit_code;
@@ -155,7 +148,7 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
         {"dataset", 0, ARGS_TEXT, &arguments.hdf5_name, "NAME", "of an HDF5 file. Default: train"},
         CLI_COMMON_OPTIONS(cli),
     };
-    const struct typed typed = {command, argument_count, argument_texts};
+    const struct cli_typed typed = {command, argument_count, argument_texts};
     return parse_and_add(cli, &typed, options, &arguments);
 }
 
@@ -171,7 +164,7 @@ static int run_upsert(struct cli *cli, const struct cli_command *command, int ar
         {"dataset", 0, ARGS_TEXT, &arguments.hdf5_name, "NAME", "of an HDF5 file. Default: train"},
         CLI_COMMON_OPTIONS(cli),
     };
-    const struct typed typed = {command, argument_count, argument_texts};
+    const struct cli_typed typed = {command, argument_count, argument_texts};
     return parse_and_add(cli, &typed, options, &arguments);
 }
 

@@ -66,6 +66,13 @@ int cli_main(int argc, char **argv);
         NULL, 0, ARGS_FLAG, NULL, NULL, NULL                                                                           \
     }
 
+/* The arguments of a command as they were typed. */
+struct cli_typed {
+    const struct cli_command *command;
+    int count;
+    char *const *texts;
+};
+
 /* Parses a command's arguments, of which exactly `positional_count` are positional. True: continue. False: return
  * *exit_code; help was printed, or a failure was reported. */
 bool cli_parse(struct cli *cli, const struct cli_command *command, const struct args_option *options,

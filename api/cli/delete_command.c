@@ -1,7 +1,6 @@
 /* delete_command.c - `rhumb delete`: takes keys out of an index, all or none: as one batch, after all were looked up.
  * Fails with the exit codes of cli.h. */
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "cli.h"
 #include "interrupt.h"
@@ -99,19 +98,13 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
          "pass over keys that the index lacks; without it they are a\nfailure, and nothing is deleted"},
         CLI_COMMON_OPTIONS(cli),
     };
-    const char **texts = calloc((size_t)argument_count + 1, sizeof *texts);
-    if (!texts) return cli_fail_memory(cli, (size_t)argument_count * sizeof *texts);
+    const struct cli_typed typed = {command, argument_count, argument_texts};
     int exit_code;
-    size_t count = 0;
-    if (cli_parse_some(cli, command, options, argument_count, argument_texts, texts, 1, &count, &exit_code)) {
-        deletion.index_path = texts[0];
-        deletion.source.texts = texts + 1;
-        deletion.source.text_count = count - 1;
-        exit_code = count > 1 || deletion.source.path
-                        ? delete_run(cli, &deletion)
-                        : cli_fail(cli, CLI_USAGE, "a key is missing: name some, or a file with --keys");
+    if (key_source_parse(&deletion.source, cli, &typed, options, &exit_code)) {
+        deletion.index_path = deletion.source.index_path;
+        exit_code = delete_run(cli, &deletion);
     }
-    free(texts);
+    key_source_close(&deletion.source);
     return exit_code;
 }
 

@@ -7,7 +7,7 @@
 #include "key_list.h"
 
 static int run(struct cli *cli, const struct cli_command *command, int argument_count, char *const *argument_texts) {
-    struct key_source source = {NULL, 0, NULL, NULL};
+    struct key_source source = {.texts = NULL};
     struct extract_options extract = {.out_path = NULL};
     const struct args_option options[] = {
         {"out", 'o', ARGS_TEXT, &extract.out_path, "FILE",

@@ -1,12 +1,10 @@
 /* get_command.c - `rhumb get`: the vectors of some keys. Opens read-only, so it works while another process writes. */
-#include <stdlib.h>
-
 #include "cli.h"
 #include "extract.h"
 #include "key_list.h"
 
 static int run(struct cli *cli, const struct cli_command *command, int argument_count, char *const *argument_texts) {
-    struct key_source source = {NULL, 0, NULL, NULL};
+    struct key_source source = {.texts = NULL};
     struct extract_options extract = {.out_path = "-", .source = &source};
     const struct args_option options[] = {
         KEY_LIST_OPTIONS(&source),
@@ -16,19 +14,13 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
          "when its name does not say it. Default for -: jsonl"},
         CLI_COMMON_OPTIONS(cli),
     };
-    const char **texts = calloc((size_t)argument_count + 1, sizeof *texts);
-    if (!texts) return cli_fail_memory(cli, (size_t)argument_count * sizeof *texts);
+    const struct cli_typed typed = {command, argument_count, argument_texts};
     int exit_code;
-    size_t count = 0;
-    if (cli_parse_some(cli, command, options, argument_count, argument_texts, texts, 1, &count, &exit_code)) {
-        extract.index_path = texts[0];
-        source.texts = texts + 1;
-        source.text_count = count - 1;
-        exit_code = count > 1 || source.path
-                        ? extract_run(cli, &extract)
-                        : cli_fail(cli, CLI_USAGE, "a key is missing: name some, or a file with --keys");
+    if (key_source_parse(&source, cli, &typed, options, &exit_code)) {
+        extract.index_path = source.index_path;
+        exit_code = extract_run(cli, &extract);
     }
-    free(texts);
+    key_source_close(&source);
     return exit_code;
 }
 

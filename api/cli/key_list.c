@@ -13,6 +13,28 @@ static bool parse_key(const char *text, uint64_t *key) {
     return errno == 0 && *end == '\0' && *key != UINT64_MAX;
 }
 
+bool key_source_parse(struct key_source *source, struct cli *cli, const struct cli_typed *typed,
+                      const struct args_option *options, int *exit_code) {
+    const size_t bytes = ((size_t)typed->count + 1) * sizeof *source->positionals;
+    size_t count = 0;
+    source->positionals = malloc(bytes);
+    if (!source->positionals) {
+        *exit_code = cli_fail_memory(cli, bytes);
+        return false;
+    }
+    if (!cli_parse_some(cli, typed->command, options, typed->count, typed->texts, source->positionals, 1, &count,
+                        exit_code))
+        return false;
+    source->index_path = source->positionals[0];
+    source->texts = source->positionals + 1;
+    source->text_count = count - 1;
+    if (source->text_count > 0 || source->path) return true;
+    *exit_code = cli_fail(cli, CLI_USAGE, "a key is missing: name some, or a file with --keys");
+    return false;
+}
+
+void key_source_close(struct key_source *source) { free(source->positionals); }
+
 static int read_keys(struct key_list *list, struct cli *cli, const struct key_source *source, struct dataset *rows) {
     const size_t row_count = rows ? (size_t)dataset_info_get(rows)->row_count : 0;
     const size_t count = source->text_count + row_count;

@@ -16,6 +16,8 @@ struct key_source {
     size_t text_count;
     const char *path; /* of a file with one column of integers, or of jsonl; NULL: none */
     const char *format_name;
+    const char *index_path;
+    const char **positionals; /* owned; `texts` is a part of it */
 };
 
 /* The option for the file: entries of a table of options. */
@@ -24,6 +26,13 @@ struct key_source {
     {                                                                                                                  \
         "keys-format", 0, ARGS_TEXT, &(source)->format_name, "NAME", "of that file, when its name does not say it"     \
     }
+
+/* Reads the arguments of a command that names an index, and keys in `source`, to which some of the options point. True:
+ * continue. False: return *exit_code. In both cases key_source_close is due. */
+bool key_source_parse(struct key_source *source, struct cli *cli, const struct cli_typed *typed,
+                      const struct args_option *options, int *exit_code);
+
+void key_source_close(struct key_source *source);
 
 /* Reads the keys of both. CLI_OK or a reported failure; in both cases key_list_close is due. */
 int key_list_open(struct key_list *list, struct cli *cli, const struct key_source *source);
