@@ -7,6 +7,7 @@
 #include "api/options.h"
 #include "base/status.h"
 #include "engine/build/batch_write.h"
+#include "engine/upkeep/compact/compactor.h"
 
 static_assert((int)RHUMB_WRITE_INSERT == (int)RHUMB__LOG_INSERT && (int)RHUMB_WRITE_UPSERT == (int)RHUMB__LOG_UPSERT &&
                   (int)RHUMB_WRITE_DELETE == (int)RHUMB__LOG_DELETE,
@@ -72,6 +73,7 @@ static rhumb_status write_batch(rhumb_index *index, write_source *source, size_t
     RHUMB_TRY(rhumb__options_take(&resolved, sizeof resolved, options, "rhumb_batch_options"));
     RHUMB_TRY(check_source(source, count));
     if (count == 0) return RHUMB_OK;
+    if (source->type != RHUMB__LOG_DELETE) rhumb__compactor_await_room(index->writer, RHUMB__ROOM_WAIT_BATCH_NS);
     rhumb__writer_enter(index->writer);
     source->vector_bytes = atomic_load(&index->writer->graph)->space.caller_bytes;
     rhumb__writer_leave(index->writer);

@@ -15,12 +15,17 @@
 /* Deletes between two calls of the hook. */
 #define DELETED_INTERVAL 64u
 
+/* How long an operation waits for rows to be written ahead, at most: it goes on if the disk does not. */
+#define ROWS_PAUSE_NS 1000000
+#define ROWS_PAUSE_COUNT 20u
+
 rhumb_status rhumb__writer_new(const rhumb__graph_options *options, rhumb__writer **writer_out) {
     rhumb__writer *writer = rhumb__alloc_zeroed(1, sizeof *writer);
     if (writer == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for an index");
     writer->options = *options;
     atomic_store(&writer->logged_limit_bytes, UINT64_MAX);
     atomic_store(&writer->memory_slot, UINT64_MAX);
+    atomic_store(&writer->rows_slot_limit, UINT64_MAX);
     if (rhumb__mutex_init(&writer->compact_lock, RHUMB__RANK_COMPACT) != 0 ||
         rhumb__mutex_init(&writer->checkpoint_lock, RHUMB__RANK_CHECKPOINT) != 0 ||
         rhumb__mutex_init(&writer->stats_lock, RHUMB__RANK_STATS) != 0 ||
@@ -45,10 +50,19 @@ void rhumb__writer_free(rhumb__writer *writer) {
     rhumb__free(writer);
 }
 
+/* Relaxed: an operation more or less that does not wait makes no difference. */
+static bool is_full_of_rows(rhumb__writer *writer) {
+    return atomic_load_explicit(&writer->newest_slot, memory_order_relaxed) >=
+           atomic_load_explicit(&writer->rows_slot_limit, memory_order_relaxed);
+}
+
 void rhumb__writer_enter(rhumb__writer *writer) {
     const uint64_t throttle_ns = atomic_load_explicit(&writer->throttle_ns, memory_order_relaxed);
     RHUMB_ASSERT_DEBUG(throttle_ns < UINT64_C(1000000000)); /* what tv_nsec can hold */
     if (throttle_ns > 0) nanosleep(&(struct timespec){.tv_nsec = (long)throttle_ns}, NULL);
+    for (uint32_t i = 0; i < ROWS_PAUSE_COUNT && is_full_of_rows(writer); i++) {
+        nanosleep(&(struct timespec){.tv_nsec = ROWS_PAUSE_NS}, NULL);
+    }
     rhumb__rwlock_rdlock(&writer->gate);
 }
 

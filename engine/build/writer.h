@@ -7,7 +7,8 @@
  * exchange waits for a moment in which none is open (open_batch.h).
  *
  * While a compaction carries over the operations that ran during it, the gate also delays operations that come faster
- * than they can be carried over (throttle_ns): many short waits instead of a long one.
+ * than they can be carried over (throttle_ns): many short waits instead of a long one. It delays them likewise while
+ * more rows wait to be written ahead than memory should hold (rows_slot_limit).
  */
 #ifndef RHUMB_ENGINE_BUILD_WRITER_H
 #define RHUMB_ENGINE_BUILD_WRITER_H
@@ -97,6 +98,8 @@ struct rhumb__writer {
     void (*checkpoint_due)(struct rhumb__writer *writer); /* NULL while there is no background thread */
     _Atomic uint64_t memory_slot;                     /* the insert that takes it calls memory_due; UINT64_MAX: none */
     void (*memory_due)(struct rhumb__writer *writer); /* private memory is to be looked at; NULL as checkpoint_due */
+    _Atomic uint64_t newest_slot;                     /* that of the insert that has ended last, about */
+    _Atomic uint64_t rows_slot_limit; /* from this slot on the gate delays operations; UINT64_MAX: never */
     void (*deleted)(rhumb__graph *graph, uint64_t dead_count); /* every few deletes; NULL without a compactor */
 };
 
@@ -106,7 +109,9 @@ rhumb_status rhumb__writer_new(const rhumb__graph_options *options, rhumb__write
 /* Releases the writer. Its log and thread have ended. NULL is allowed. */
 void rhumb__writer_free(rhumb__writer *writer);
 
-/* Enter and leave the gate. Between the two calls the graph is not exchanged. Must not be nested. */
+/* Enter and leave the gate. Between the two calls the graph is not exchanged. Must not be nested. Entering delays the
+ * operation while operations come faster than they can be carried over or their rows be written ahead; no lock is held
+ * then. */
 void rhumb__writer_enter(rhumb__writer *writer);
 void rhumb__writer_leave(rhumb__writer *writer);
 
@@ -115,6 +120,7 @@ void rhumb__writer_note_logged(rhumb__writer *writer, uint64_t bytes);
 
 /* Reports that an insert which took this slot has ended. Cheap. */
 static inline void rhumb__writer_note_slot(rhumb__writer *writer, uint32_t slot) {
+    atomic_store_explicit(&writer->newest_slot, slot, memory_order_relaxed);
     if (atomic_load(&writer->memory_slot) == slot) writer->memory_due(writer);
 }
 

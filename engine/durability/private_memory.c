@@ -4,6 +4,10 @@
  * of its M neighbours' lists, of the key table and of the ties, so the number of operations since the last checkpoint
  * says how many there can be, and the size of the mutable sections how many there are at most.
  *
+ * Where rows come faster than they can be written, or while a checkpoint is written slowly on purpose, the gate delays
+ * operations once a quarter of the memory is full of rows that wait. If writing fails, it delays none: the rows have no
+ * other place then.
+ *
  * Rows are complete up to the lowest slot of an insert under way. None of them changes any more, so they can be written
  * while other inserts go on. A crash leaves free blocks.
  *
@@ -30,6 +34,9 @@
 
 /* The share of that memory that private memory may take before a checkpoint is due. */
 #define CHECKPOINT_SHARE 4u
+
+/* The share of that memory in which rows may wait without delay. */
+#define ROWS_SHARE 4u
 
 /* Pages that an insert changes in addition to those of its neighbours' lists. */
 #define OTHER_PAGES 4u
@@ -110,6 +117,11 @@ static rhumb_status review(rhumb__writer *writer, uint64_t *next_slot_out, bool 
         status = write_ahead(graph, &counts);
         if (status == RHUMB_OK) c.waiting_bytes = 0;
     }
+    const uint64_t rows_limit_bytes = rhumb__max_u64(limit_bytes / ROWS_SHARE, 2 * ahead_bytes);
+    const uint64_t room_bytes = rows_limit_bytes - rhumb__min_u64(c.waiting_bytes, rows_limit_bytes);
+    atomic_store_explicit(&writer->rows_slot_limit,
+                          status == RHUMB_OK ? slot_count + room_bytes / c.slot_bytes : UINT64_MAX,
+                          memory_order_relaxed);
     uint64_t slots = (ahead_bytes - rhumb__min_u64(c.waiting_bytes, ahead_bytes / 2)) / c.slot_bytes;
     const uint64_t private_bytes = c.waiting_bytes + c.changed_bytes;
     *checkpoint_due_out = makes_checkpoints && private_bytes >= budget_bytes;

@@ -224,6 +224,13 @@ static inline uint64_t rhumb__graph_live_count(const rhumb__graph *graph) {
     return finished_count > dead_count ? finished_count - dead_count : 0;
 }
 
+/* The number of deleted nodes that a compaction can drop; those that open batches hide are not among them. */
+static inline uint64_t rhumb__graph_deleted_count(const rhumb__graph *graph) {
+    const uint64_t hidden_count = atomic_load_explicit(&graph->hidden_count, memory_order_relaxed);
+    const uint64_t dead_count = atomic_load(&graph->dead_count);
+    return dead_count > hidden_count ? dead_count - hidden_count : 0;
+}
+
 /* One above the largest key ever inserted. */
 static inline uint64_t rhumb__graph_key_next(rhumb__graph *graph) {
     rhumb__mutex_lock(&graph->append_lock);

@@ -10,11 +10,15 @@
  * REST_FACTOR times as long as that took: all of them together take two hundredths of the time. Below DEAD_COUNT_MIN it
  * would gain nothing: searches measure so few nodes in passing.
  *
+ * Where more is deleted than live, operations come faster than a compaction can follow, or lives of the process are too
+ * short for one: the index is crowded. Operations that add vectors then wait a little each, so that the compaction gets
+ * ahead of them, and one that was cut short by the end of a process begins again when the index is opened.
+ *
  * In mode none no compaction begins by itself: that mode is for bulk loading, and leaves checkpoints to the caller.
  *
  * Owns the thread. Failures are recorded in the statistics and logged.
  *
- * Locks: `lock` guards everything but `threshold`; it is not held while a compaction runs.
+ * Locks: `lock` guards everything but the atomics; it is not held while a compaction runs.
  */
 #define _GNU_SOURCE
 #include "engine/upkeep/compact/compactor.h"
@@ -38,6 +42,7 @@
 #define LARGE_COUNT 1000u
 #define REST_FACTOR 50u
 #define RETRY_SHARE 0.05
+#define CROWDED_COUNT_MIN 4096u
 
 /* How often the thread checks whether readers have released space. */
 #define TRIM_INTERVAL_NS UINT64_C(500000000)
@@ -58,6 +63,7 @@ struct rhumb__compactor {
     bool shrink;
     _Atomic uint64_t threshold; /* deleted nodes at which a compaction begins; UINT64_MAX: not by itself */
     _Atomic uint64_t rest_ns;   /* the time until which the thread rests after the last one */
+    _Atomic bool crowded;       /* a compaction is due, and more is deleted than live */
 };
 
 /* ---- policy ---- */
@@ -77,23 +83,29 @@ static rhumb__compact_work policy_work(const rhumb__writer *writer) {
                                  .bounded = true};
 }
 
-/* After a failure the next attempt waits until more has been deleted; after a success the share alone decides. */
-static void set_threshold(rhumb__compactor *c, bool failed) {
-    rhumb__mutex_lock(&c->writer->compact_lock); /* keeps the graph */
-    const rhumb__graph *graph = atomic_load(&c->writer->graph);
-    const uint64_t live_count = rhumb__graph_live_count(graph);
-    const uint64_t more = (uint64_t)((double)live_count * RETRY_SHARE) + DEAD_COUNT_MIN;
-    const uint64_t dead_count = atomic_load(&graph->dead_count);
-    rhumb__mutex_unlock(&c->writer->compact_lock);
-    uint64_t threshold = threshold_of(c->writer, live_count);
-    if (threshold != UINT64_MAX) threshold = failed ? dead_count + more : 0;
-    atomic_store_explicit(&c->threshold, threshold, memory_order_relaxed);
-}
-
 /* Deleted nodes at which a compaction is due. */
 static uint64_t due_count(const rhumb__compactor *c, const rhumb__graph *graph) {
     const uint64_t threshold = atomic_load_explicit(&c->threshold, memory_order_relaxed);
     return rhumb__max_u64(threshold, threshold_of(c->writer, rhumb__graph_live_count(graph)));
+}
+
+static bool is_crowded(const rhumb__compactor *c, const rhumb__graph *graph, uint64_t dead_count) {
+    return dead_count > rhumb__max_u64(rhumb__graph_live_count(graph), CROWDED_COUNT_MIN) &&
+           dead_count >= due_count(c, graph);
+}
+
+/* After a failure the next attempt waits until more has been deleted; after a success the share alone decides. */
+static void review_policy(rhumb__compactor *c, bool failed) {
+    rhumb__mutex_lock(&c->writer->compact_lock); /* keeps the graph */
+    const rhumb__graph *graph = atomic_load(&c->writer->graph);
+    const uint64_t live_count = rhumb__graph_live_count(graph);
+    const uint64_t more = (uint64_t)((double)live_count * RETRY_SHARE) + DEAD_COUNT_MIN;
+    const uint64_t dead_count = rhumb__graph_deleted_count(graph);
+    uint64_t threshold = threshold_of(c->writer, live_count);
+    if (threshold != UINT64_MAX) threshold = failed ? dead_count + more : 0;
+    atomic_store_explicit(&c->threshold, threshold, memory_order_relaxed);
+    atomic_store_explicit(&c->crowded, is_crowded(c, graph, dead_count), memory_order_relaxed);
+    rhumb__mutex_unlock(&c->writer->compact_lock);
 }
 
 /* When a compaction of so many deleted nodes may begin; 0: immediately. */
@@ -106,7 +118,7 @@ static uint64_t begin_of(const rhumb__compactor *c, uint64_t dead_count) {
 static bool is_due_now(rhumb__compactor *c, uint64_t *begin_ns_out) {
     rhumb__mutex_lock(&c->writer->compact_lock); /* keeps the graph */
     const rhumb__graph *graph = atomic_load(&c->writer->graph);
-    const uint64_t dead_count = atomic_load(&graph->dead_count);
+    const uint64_t dead_count = rhumb__graph_deleted_count(graph);
     const bool due = dead_count >= due_count(c, graph);
     rhumb__mutex_unlock(&c->writer->compact_lock);
     *begin_ns_out = begin_of(c, dead_count);
@@ -135,7 +147,7 @@ static void compact_now(rhumb__compactor *c, rhumb__compact_work *work, bool shr
     if (status != RHUMB_OK) compactor_note_failure(c->writer);
     const uint64_t end_ns = rhumb__clock_now_ns();
     atomic_store_explicit(&c->rest_ns, end_ns + REST_FACTOR * (end_ns - begin_ns), memory_order_relaxed);
-    set_threshold(c, status != RHUMB_OK);
+    review_policy(c, status != RHUMB_OK);
 }
 
 static void do_work(rhumb__compactor *c) {
@@ -196,6 +208,7 @@ static void *compactor_main(void *argument) {
         c->due = false;
         c->busy = true;
         do_work(c);
+        pthread_cond_broadcast(&c->idle); /* for operations that wait for room */
     }
     c->busy = false;
     pthread_cond_broadcast(&c->idle);
@@ -240,10 +253,12 @@ static void deleted(rhumb__graph *graph, uint64_t dead_count) {
     rhumb__writer *writer = graph->writer;
     rhumb__compactor *c = writer->compactor;
     if (c == NULL || dead_count < DEAD_COUNT_MIN) return;
-    /* Not for a graph that is still being built, nor while a compaction runs. */
-    if (writer->pool == NULL || atomic_load(&writer->graph) != graph || atomic_load(&writer->compacting)) return;
+    /* Not for a graph that is still being built. */
+    if (writer->pool == NULL || atomic_load(&writer->graph) != graph) return;
     if (atomic_load_explicit(&c->threshold, memory_order_relaxed) == UINT64_MAX) return;
     if (dead_count < due_count(c, graph)) return;
+    if (is_crowded(c, graph, dead_count)) atomic_store_explicit(&c->crowded, true, memory_order_relaxed);
+    if (atomic_load(&writer->compacting)) return;
     const rhumb__compact_work work = policy_work(writer);
     const uint64_t begin_ns = begin_of(c, dead_count);
     rhumb_error before;
@@ -264,6 +279,19 @@ void rhumb__compactor_trim_later(rhumb__writer *writer) {
     if (start_thread(c) == RHUMB_OK) {
         c->trim_due = true;
         pthread_cond_signal(&c->wake);
+    }
+    rhumb__mutex_unlock(&c->lock);
+}
+
+void rhumb__compactor_await_room(rhumb__writer *writer, uint64_t wait_ns) {
+    rhumb__compactor *c = writer->compactor;
+    /* Relaxed: an operation more or less that does not wait makes no difference. */
+    if (!atomic_load_explicit(&c->crowded, memory_order_relaxed)) return;
+    const struct timespec until = rhumb__clock_after(wait_ns);
+    int result = 0;
+    rhumb__mutex_lock(&c->lock);
+    while (result == 0 && (c->busy || is_ready(c)) && atomic_load_explicit(&c->crowded, memory_order_relaxed)) {
+        result = rhumb__cond_timedwait(&c->idle, &c->lock, &until);
     }
     rhumb__mutex_unlock(&c->lock);
 }
@@ -292,9 +320,16 @@ rhumb_status rhumb__compactor_new(rhumb__writer *writer) {
 }
 
 void rhumb__compactor_bind(rhumb__writer *writer, rhumb__scratch_pool *pool, rhumb__mutex *pool_lock) {
+    rhumb__compactor *c = writer->compactor;
     writer->pool = pool;
     writer->pool_lock = pool_lock;
-    set_threshold(writer->compactor, false);
+    review_policy(c, false);
+    if (!atomic_load_explicit(&c->crowded, memory_order_relaxed)) return;
+    const rhumb__compact_work work = policy_work(writer);
+    rhumb_error before;
+    rhumb__error_save(&before);
+    /* Without a thread, the next deletes try again. */
+    if (rhumb__compactor_request(writer, &work, false) != RHUMB_OK) rhumb__error_restore(&before);
 }
 
 void rhumb__compactor_stop(rhumb__writer *writer) {

@@ -12,7 +12,8 @@
 rhumb_status rhumb__compactor_new(rhumb__writer *writer) RHUMB_NODISCARD;
 
 /* Registers the pool that lends the graph to the handle's calls. An exchange of the graph switches the pool to the new
- * one and holds `pool_lock` until the old one has been released. From now on compactions begin by themselves. */
+ * one and holds `pool_lock` until the old one has been released. From now on compactions begin by themselves;
+ * one begins at once if more is deleted than live. */
 void rhumb__compactor_bind(rhumb__writer *writer, rhumb__scratch_pool *pool, rhumb__mutex *pool_lock);
 
 /* Requests a compaction, to be done after the one that may be under way. RHUMB_E_NOMEM. */
@@ -21,6 +22,15 @@ rhumb_status rhumb__compactor_request(rhumb__writer *writer, const rhumb__compac
 
 /* Requests that free space be released once no reader pins it. */
 void rhumb__compactor_trim_later(rhumb__writer *writer);
+
+/* How long an operation waits for a compaction, at most. A batch waits before it begins, because no compaction ends
+ * while one is open. */
+#define RHUMB__ROOM_WAIT_ONE_NS UINT64_C(20000000)
+#define RHUMB__ROOM_WAIT_BATCH_NS UINT64_C(2000000000)
+
+/* For operations that take slots: where more is deleted than live, waits until the compaction under way has ended, for
+ * wait_ns at most. Without a lock held. */
+void rhumb__compactor_await_room(rhumb__writer *writer, uint64_t wait_ns);
 
 /* Returns when no compaction is under way, or due now: one that rests after the last does not count. */
 void rhumb__compactor_wait_idle(rhumb__writer *writer);
