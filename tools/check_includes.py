@@ -41,7 +41,10 @@ LAYERS["engine/upkeep/compact"] = LAYERS["engine/upkeep"] + ("engine/upkeep",)
 LAYERS["engine/upkeep/repair"] = LAYERS["engine/upkeep"] + ("engine/upkeep",)
 LAYERS["engine"] = tuple(sorted(LAYERS))
 LAYERS["api"] = tuple(sorted(LAYERS))
-LAYERS["api/cli"] = ("api",) + LAYERS["api"]
+LAYERS["api/cli/console"] = ()
+LAYERS["api/cli/dataset"] = ("api",)
+LAYERS["api/cli"] = ("api", "api/cli/console", "api/cli/dataset")
+LAYERS["api/cli/commands"] = ("api/cli",) + LAYERS["api/cli"]
 
 FREE_FOLDERS = {"bench", "examples", "tests"}
 OWNERS = {"mimalloc.h": "base", "liburing.h": "storage/io"}

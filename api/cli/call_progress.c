@@ -3,7 +3,7 @@
  */
 #include "call_progress.h"
 
-#include "interrupt.h"
+#include "api/cli/console/interrupt.h"
 
 bool call_progress_tell(void *context, uint64_t done_count, uint64_t total_count) {
     struct call_progress *call = context;

@@ -3,8 +3,8 @@
 #ifndef RHUMB_CLI_CALL_PROGRESS_H
 #define RHUMB_CLI_CALL_PROGRESS_H
 
+#include "api/cli/console/progress.h"
 #include "cli.h"
-#include "progress.h"
 
 struct call_progress {
     const struct cli *cli;

@@ -13,9 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/cli/console/interrupt.h"
+#include "api/cli/console/units.h"
 #include "input.h"
-#include "interrupt.h"
-#include "units.h"
 
 /* Whether SIGPIPE had its default when the program began: then the process ends by it at last. */
 static bool ends_by_sigpipe;

@@ -11,10 +11,10 @@
 
 #include <stdbool.h>
 
-#include "args.h"
-#include "dataset.h"
+#include "api/cli/console/args.h"
+#include "api/cli/console/json_writer.h"
+#include "api/cli/dataset/dataset.h"
 #include "include/rhumb.h"
-#include "json_writer.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "interrupt.h"
-#include "npy_header.h"
+#include "api/cli/console/interrupt.h"
+#include "api/cli/console/progress.h"
+#include "api/cli/console/units.h"
+#include "api/cli/dataset/npy_header.h"
 #include "output.h"
-#include "progress.h"
-#include "units.h"
 #include "vector_writer.h"
 #include "vectors.h"
 

@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "interrupt.h"
-#include "progress.h"
-#include "units.h"
+#include "api/cli/console/interrupt.h"
+#include "api/cli/console/progress.h"
+#include "api/cli/console/units.h"
 
 #define BUILD_BATCH_BYTES (UINT64_C(32) << 20)
 #define ADD_BATCH_BYTES (UINT64_C(256) << 20)

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "interrupt.h"
+#include "api/cli/console/interrupt.h"
 
 #define COPY_COUNT_MAX 8u /* more paths than any command has */
 #define COPY_STEP_BYTES (256u * 1024u)

@@ -7,7 +7,7 @@
 #ifndef RHUMB_CLI_INPUT_H
 #define RHUMB_CLI_INPUT_H
 
-#include "dataset.h"
+#include "api/cli/dataset/dataset.h"
 
 #ifdef __cplusplus
 extern "C" {

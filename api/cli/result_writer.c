@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "npy_header.h"
+#include "api/cli/dataset/npy_header.h"
 
 static int fail_file(struct cli *cli, const struct result_file *file, const char *what) {
     return cli_fail(cli, CLI_IO, "%s: cannot %s: %s", file->path, what, strerror(errno));

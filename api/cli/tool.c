@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/cli/console/interrupt.h"
 #include "cli.h"
-#include "interrupt.h"
 
 static const struct cli_command *const commands[] = {
     &cli_build_command,  &cli_add_command,    &cli_upsert_command,  &cli_delete_command,

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "npy_header.h"
+#include "api/cli/dataset/npy_header.h"
 
 /* NumPy's names of the types. */
 static const char *descr_of(rhumb_element element, bool is_bool) {

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "api/cli/args.h"
-#include "api/cli/json_writer.h"
-#include "api/cli/units.h"
+#include "api/cli/console/args.h"
+#include "api/cli/console/json_writer.h"
+#include "api/cli/console/units.h"
 
 namespace {
 

@@ -9,7 +9,7 @@
 #include <fstream>
 #include <iterator>
 
-#include "api/cli/dataset.h"
+#include "api/cli/dataset/dataset.h"
 #include "tests/support/dataset_test_support.h"
 
 namespace {

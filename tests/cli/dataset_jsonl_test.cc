@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "api/cli/dataset.h"
+#include "api/cli/dataset/dataset.h"
 #include "tests/support/dataset_test_support.h"
 #include "tests/support/sanitized.h"
 #include "tests/support/seed.h"

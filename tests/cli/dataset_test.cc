@@ -4,7 +4,7 @@
 // compared with the matrix they were made from. Hostile files are made from good ones: cut at every length, and every
 // byte of the header set to every value. The test is worth most under AddressSanitizer, where a read or write beyond a
 // buffer ends it.
-#include "api/cli/dataset.h"
+#include "api/cli/dataset/dataset.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "api/cli/dataset.h"
+#include "api/cli/dataset/dataset.h"
 
 namespace {
 

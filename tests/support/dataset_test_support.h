@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "api/cli/dataset.h"
+#include "api/cli/dataset/dataset.h"
 
 namespace dataset_test {
 

@@ -2,9 +2,9 @@
  * codes of cli.h; ingest.h says what a failure leaves, and cli_tell_state tells it. */
 #include <stdio.h>
 
-#include "cli.h"
-#include "ingest.h"
-#include "vectors.h"
+#include "api/cli/cli.h"
+#include "api/cli/ingest.h"
+#include "api/cli/vectors.h"
 
 struct add_arguments {
     const char *index_path, *rows_path;

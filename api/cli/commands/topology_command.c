@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "call_progress.h"
-#include "cli.h"
-#include "interrupt.h"
-#include "units.h"
+#include "api/cli/call_progress.h"
+#include "api/cli/cli.h"
+#include "api/cli/console/interrupt.h"
+#include "api/cli/console/units.h"
 
 static void print(struct cli *cli, const char *path, const rhumb_topology_stats *stats, double seconds) {
     struct json_writer *json = &cli->writer;

@@ -1,7 +1,7 @@
 /* get_command.c - `rhumb get`: the vectors of some keys. Opens read-only, so it works while another process writes. */
-#include "cli.h"
-#include "extract.h"
-#include "key_list.h"
+#include "api/cli/cli.h"
+#include "api/cli/extract.h"
+#include "api/cli/key_list.h"
 
 static int run(struct cli *cli, const struct cli_command *command, int argument_count, char *const *argument_texts) {
     struct key_source source = {.texts = NULL};

@@ -2,9 +2,9 @@
  * code 1 when the new index was made and something is missing in it, or may be. */
 #include <stdio.h>
 
-#include "call_progress.h"
-#include "cli.h"
-#include "units.h"
+#include "api/cli/call_progress.h"
+#include "api/cli/cli.h"
+#include "api/cli/console/units.h"
 
 /* Whether the new index has all that the old one had, as far as can be known. */
 static bool is_complete(const rhumb_repair_report *report) {

@@ -2,10 +2,10 @@
  * Fails with the exit codes of cli.h. */
 #include <inttypes.h>
 
-#include "cli.h"
-#include "interrupt.h"
-#include "key_list.h"
-#include "units.h"
+#include "api/cli/cli.h"
+#include "api/cli/console/interrupt.h"
+#include "api/cli/console/units.h"
+#include "api/cli/key_list.h"
 
 struct deletion {
     const char *index_path;

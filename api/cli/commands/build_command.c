@@ -7,10 +7,10 @@
  */
 #include <stdio.h>
 
-#include "cli.h"
-#include "ingest.h"
-#include "replace.h"
-#include "vectors.h"
+#include "api/cli/cli.h"
+#include "api/cli/ingest.h"
+#include "api/cli/replace.h"
+#include "api/cli/vectors.h"
 
 struct build_arguments {
     const char *index_path, *rows_path;

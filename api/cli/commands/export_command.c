@@ -2,9 +2,9 @@
  * while another process writes. */
 #include <string.h>
 
-#include "cli.h"
-#include "extract.h"
-#include "key_list.h"
+#include "api/cli/cli.h"
+#include "api/cli/extract.h"
+#include "api/cli/key_list.h"
 
 static int run(struct cli *cli, const struct cli_command *command, int argument_count, char *const *argument_texts) {
     struct key_source source = {.texts = NULL};

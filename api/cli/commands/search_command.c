@@ -10,15 +10,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli.h"
-#include "input.h"
-#include "interrupt.h"
-#include "key_filter.h"
-#include "progress.h"
-#include "recall.h"
-#include "result_writer.h"
-#include "units.h"
-#include "vectors.h"
+#include "api/cli/cli.h"
+#include "api/cli/console/interrupt.h"
+#include "api/cli/console/progress.h"
+#include "api/cli/console/units.h"
+#include "api/cli/input.h"
+#include "api/cli/key_filter.h"
+#include "api/cli/recall.h"
+#include "api/cli/result_writer.h"
+#include "api/cli/vectors.h"
 
 #define K_MAX 1000000u
 #define BATCH_BYTES (UINT64_C(64) << 20) /* of queries, and of results */

@@ -2,10 +2,10 @@
  * changes nothing. Exit code 1 when the index opened but has errors, 4 when it does not even open. */
 #include <stdio.h>
 
-#include "call_progress.h"
-#include "cli.h"
-#include "interrupt.h"
-#include "units.h"
+#include "api/cli/call_progress.h"
+#include "api/cli/cli.h"
+#include "api/cli/console/interrupt.h"
+#include "api/cli/console/units.h"
 
 static void print_report(struct cli *cli, const char *path, const rhumb_verify_report *report, bool whole,
                          double seconds) {

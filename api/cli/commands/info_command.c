@@ -7,10 +7,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli.h"
-#include "interrupt.h"
-#include "residency.h"
-#include "units.h"
+#include "api/cli/cli.h"
+#include "api/cli/console/interrupt.h"
+#include "api/cli/console/units.h"
+#include "api/cli/residency.h"
 
 struct description {
     const char *path;

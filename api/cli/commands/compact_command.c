@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "call_progress.h"
-#include "cli.h"
-#include "key_filter.h"
-#include "units.h"
+#include "api/cli/call_progress.h"
+#include "api/cli/cli.h"
+#include "api/cli/console/units.h"
+#include "api/cli/key_filter.h"
 
 static const struct {
     const char *name;
