@@ -132,115 +132,159 @@ TEST_P(Fork, AChildThatSleepsDoesNotKeepAReadersPin) {
     EXPECT_TRUE(becomes_unlocked(path_));
 }
 
+// One handle of every kind.
+struct Handles {
+    rhumb_index *index = nullptr;
+    rhumb_topology *topology = nullptr;
+    rhumb_iterator *iterator = nullptr;
+    rhumb_point_cursor *cursor = nullptr;
+    rhumb_lease *lease = nullptr;
+};
+
+#define EXPECT_FORKED(call) EXPECT_STATUS(RHUMB_E_FORKED, call)
+
+void expect_changes_refused(const Handles &handles) {
+    rhumb_index *index = handles.index;
+    const float vector[kDim] = {};
+    const uint64_t keys[1] = {5000};
+    const rhumb_write write = {RHUMB_WRITE_UPSERT, 0, 5000, vector};
+    EXPECT_FORKED(rhumb_index_insert(index, 5000, vector));
+    EXPECT_FORKED(rhumb_index_insert_batch(index, nullptr, vector, 1, nullptr, nullptr));
+    EXPECT_FORKED(rhumb_index_write_batch(index, &write, 1, nullptr, nullptr, 0));
+    EXPECT_FORKED(rhumb_index_upsert_batch(index, keys, vector, 1, nullptr, nullptr, 0));
+    EXPECT_FORKED(rhumb_index_delete_batch(index, keys, 1, nullptr, nullptr, 0));
+    EXPECT_FORKED(rhumb_index_upsert(index, 1, vector));
+    EXPECT_FORKED(rhumb_index_delete(index, 1));
+    EXPECT_FORKED(rhumb_index_metadata_set(index, "a", 1));
+}
+
+void expect_upkeep_refused(const Handles &handles, const std::string &other_path) {
+    rhumb_index *index = handles.index;
+    bool flag = false;
+    rhumb_verify_report report;
+    EXPECT_FORKED(rhumb_index_sync(index));
+    EXPECT_FORKED(rhumb_index_checkpoint(index));
+    EXPECT_FORKED(rhumb_index_wait_idle(index));
+    EXPECT_FORKED(rhumb_index_refresh(index, &flag));
+    EXPECT_FORKED(rhumb_index_compact(index, nullptr, nullptr, 0));
+    EXPECT_FORKED(rhumb_index_compact_cancel(index));
+    EXPECT_FORKED(rhumb_index_verify(index, &report, sizeof report));
+    EXPECT_FORKED(rhumb_index_verify_with(index, nullptr, &report, sizeof report));
+    EXPECT_FORKED(rhumb_topology_export(index, other_path.c_str(), nullptr, nullptr, 0));
+}
+
+void expect_look_ups_refused(const Handles &handles) {
+    rhumb_index *index = handles.index;
+    uint64_t keys[5];
+    float distances[5], vector[kDim];
+    const void *view = nullptr;
+    size_t count = 0;
+    uint32_t level = 0;
+    bool flag = false;
+    char metadata[16];
+    rhumb_index_stats stats;
+    rhumb_index_options created;
+    rhumb_lease *new_lease = nullptr;
+    rhumb_point_cursor *new_cursor = nullptr;
+    EXPECT_FORKED(rhumb_index_stats_get(index, &stats, sizeof stats));
+    EXPECT_FORKED(rhumb_index_options_get(index, &created, sizeof created));
+    EXPECT_FORKED(rhumb_index_metadata_get(index, metadata, sizeof metadata, &count));
+    EXPECT_FORKED(rhumb_index_contains(index, 1, &flag));
+    EXPECT_FORKED(rhumb_index_get_vector(index, 1, vector));
+    EXPECT_FORKED(rhumb_index_vector_view(index, 1, &view));
+    EXPECT_FORKED(rhumb_lease_take(index, &new_lease));
+    EXPECT_FORKED(rhumb_lease_vector(handles.lease, 1, &view));
+    EXPECT_FORKED(rhumb_index_level(index, 1, &level));
+    EXPECT_FORKED(rhumb_index_neighbours(index, 1, 0, keys, distances, 5, &count));
+    EXPECT_FORKED(rhumb_point_cursor_open(index, 0, &new_cursor));
+    EXPECT_FORKED(rhumb_point_cursor_next(handles.cursor, 5, keys, nullptr, nullptr, &count));
+    EXPECT_EQ(0u, rhumb_index_count(index));
+    EXPECT_EQ(0u, rhumb_index_lsn(index));
+    EXPECT_EQ(0u, rhumb_index_durable_lsn(index));
+}
+
+void expect_searches_refused(const Handles &handles) {
+    rhumb_index *index = handles.index;
+    const float query[kDim] = {};
+    uint64_t keys[5];
+    float distances[5];
+    size_t count = 0;
+    rhumb_iterator *new_iterator = nullptr;
+    EXPECT_FORKED(rhumb_index_search(index, query, 5, nullptr, keys, distances, &count));
+    EXPECT_FORKED(rhumb_index_search_batch(index, query, 1, 5, nullptr, keys, distances, &count));
+    EXPECT_FORKED(rhumb_index_search_exact(index, query, 1, 5, nullptr, keys, distances, &count));
+    EXPECT_FORKED(rhumb_index_search_like(index, 1, 5, nullptr, keys, distances, &count));
+    EXPECT_FORKED(rhumb_index_search_radius(index, query, 1, 5, nullptr, keys, distances, &count));
+    EXPECT_FORKED(rhumb_iterator_open(index, query, nullptr, &new_iterator));
+    EXPECT_FORKED(rhumb_iterator_next(handles.iterator, 5, keys, distances, &count));
+}
+
+void expect_topology_refused(const rhumb_topology *topology) {
+    uint64_t keys[5], position = 0;
+    size_t count = 0;
+    uint32_t level = 0;
+    const uint32_t *neighbours = nullptr;
+    rhumb_topology_stats stats;
+    rhumb_topology_arrays arrays;
+    rhumb_topology_report report;
+    EXPECT_FORKED(rhumb_topology_find(topology, 1, &position));
+    EXPECT_FORKED(rhumb_topology_level(topology, 1, &level));
+    EXPECT_FORKED(rhumb_topology_neighbours(topology, 1, keys, nullptr, 5, &count));
+    EXPECT_FORKED(rhumb_topology_view(topology, 0, &neighbours, nullptr, &count));
+    EXPECT_FORKED(rhumb_topology_points(topology, 0, &position, 5, keys, nullptr, &count));
+    EXPECT_FORKED(rhumb_topology_stats_get(topology, &stats, sizeof stats));
+    EXPECT_FORKED(rhumb_topology_arrays_get(topology, &arrays, sizeof arrays));
+    EXPECT_FORKED(rhumb_topology_verify(topology, &report, sizeof report));
+    EXPECT_EQ(0u, rhumb_topology_count(topology));
+}
+
+void close_in_child(const Handles &handles) {
+    rhumb_iterator_close(handles.iterator);
+    rhumb_point_cursor_close(handles.cursor);
+    rhumb_topology_close(handles.topology);
+    rhumb_lease_release(handles.lease);
+    EXPECT_FORKED(rhumb_index_close(handles.index));
+}
+
+#undef EXPECT_FORKED
+
 TEST_P(Fork, EveryCallInAChildIsRefused) {
     const std::string topology_path = directory_.file("topology");
     const std::string other_path = directory_.file("other");
-    ASSERT_OK(rhumb_topology_export(index_.get(), topology_path.c_str(), nullptr, nullptr, 0));
-    rhumb_topology *topology = nullptr;
-    ASSERT_OK(rhumb_topology_open(topology_path.c_str(), &topology));
-    rhumb_iterator *iterator = nullptr;
+    Handles handles = {index_.get()};
+    ASSERT_OK(rhumb_topology_export(handles.index, topology_path.c_str(), nullptr, nullptr, 0));
+    ASSERT_OK(rhumb_topology_open(topology_path.c_str(), &handles.topology));
     const float query[kDim] = {};
-    ASSERT_OK(rhumb_iterator_open(index_.get(), query, nullptr, &iterator));
-    rhumb_point_cursor *cursor = nullptr;
-    ASSERT_OK(rhumb_point_cursor_open(index_.get(), 0, &cursor));
-    rhumb_lease *lease = nullptr;
+    ASSERT_OK(rhumb_iterator_open(handles.index, query, nullptr, &handles.iterator));
+    ASSERT_OK(rhumb_point_cursor_open(handles.index, 0, &handles.cursor));
     const void *leased = nullptr;
-    ASSERT_OK(rhumb_lease_take(index_.get(), &lease));
-    ASSERT_OK(rhumb_lease_vector(lease, 1, &leased));
+    ASSERT_OK(rhumb_lease_take(handles.index, &handles.lease));
+    ASSERT_OK(rhumb_lease_vector(handles.lease, 1, &leased));
     {
         Child child([&] {
-            rhumb_index *index = index_.get();
-            uint64_t keys[5];
-            float distances[5];
-            float vector[kDim] = {};
-            const void *view = nullptr;
-            size_t count = 0;
-            uint32_t level = 0;
-            uint64_t position = 0;
-            bool flag = false;
-            char metadata[16];
-            rhumb_index_stats stats;
-            rhumb_verify_report report;
-            rhumb_topology_stats topology_stats;
-            rhumb_topology_arrays arrays;
-            rhumb_topology_report topology_report;
-            const uint32_t *neighbours = nullptr;
-            rhumb_iterator *new_iterator = nullptr;
-            rhumb_point_cursor *new_cursor = nullptr;
-#define EXPECT_FORKED(call) EXPECT_STATUS(RHUMB_E_FORKED, call)
-            EXPECT_FORKED(rhumb_index_insert(index, 5000, vector));
-            EXPECT_FORKED(rhumb_index_insert_batch(index, nullptr, vector, 1, nullptr, nullptr));
-            EXPECT_FORKED(rhumb_index_upsert_batch(index, keys, vector, 1, nullptr, nullptr, 0));
-            EXPECT_FORKED(rhumb_index_delete_batch(index, keys, 1, nullptr, nullptr, 0));
-            EXPECT_FORKED(rhumb_index_verify_with(index, nullptr, &report, sizeof report));
-            EXPECT_FORKED(rhumb_index_upsert(index, 1, vector));
-            EXPECT_FORKED(rhumb_index_delete(index, 1));
-            EXPECT_FORKED(rhumb_index_sync(index));
-            EXPECT_FORKED(rhumb_index_checkpoint(index));
-            EXPECT_FORKED(rhumb_index_wait_idle(index));
-            EXPECT_FORKED(rhumb_index_refresh(index, &flag));
-            EXPECT_FORKED(rhumb_index_compact(index, nullptr, nullptr, 0));
-            EXPECT_FORKED(rhumb_index_compact_cancel(index));
-            EXPECT_FORKED(rhumb_index_verify(index, &report, sizeof report));
-            EXPECT_FORKED(rhumb_index_stats_get(index, &stats, sizeof stats));
-            EXPECT_FORKED(rhumb_index_metadata_set(index, "a", 1));
-            EXPECT_FORKED(rhumb_index_metadata_get(index, metadata, sizeof metadata, &count));
-            EXPECT_FORKED(rhumb_index_contains(index, 1, &flag));
-            EXPECT_FORKED(rhumb_index_get_vector(index, 1, vector));
-            EXPECT_FORKED(rhumb_index_vector_view(index, 1, &view));
-            rhumb_lease *new_lease = nullptr;
-            rhumb_index_options created;
-            EXPECT_FORKED(rhumb_lease_take(index, &new_lease));
-            EXPECT_FORKED(rhumb_lease_vector(lease, 1, &view));
-            EXPECT_FORKED(rhumb_index_options_get(index, &created, sizeof created));
-            EXPECT_FORKED(rhumb_index_verify_with(index, nullptr, &report, sizeof report));
-            EXPECT_FORKED(rhumb_index_level(index, 1, &level));
-            EXPECT_FORKED(rhumb_index_neighbours(index, 1, 0, keys, distances, 5, &count));
-            EXPECT_FORKED(rhumb_index_search(index, query, 5, nullptr, keys, distances, &count));
-            EXPECT_FORKED(rhumb_index_search_batch(index, query, 1, 5, nullptr, keys, distances, &count));
-            EXPECT_FORKED(rhumb_index_search_exact(index, query, 1, 5, nullptr, keys, distances, &count));
-            EXPECT_FORKED(rhumb_index_search_like(index, 1, 5, nullptr, keys, distances, &count));
-            EXPECT_FORKED(rhumb_index_search_radius(index, query, 1, 5, nullptr, keys, distances, &count));
-            EXPECT_FORKED(rhumb_iterator_open(index, query, nullptr, &new_iterator));
-            EXPECT_FORKED(rhumb_iterator_next(iterator, 5, keys, distances, &count));
-            EXPECT_FORKED(rhumb_point_cursor_open(index, 0, &new_cursor));
-            EXPECT_FORKED(rhumb_point_cursor_next(cursor, 5, keys, nullptr, nullptr, &count));
-            EXPECT_FORKED(rhumb_topology_export(index, other_path.c_str(), nullptr, nullptr, 0));
-            EXPECT_FORKED(rhumb_topology_find(topology, 1, &position));
-            EXPECT_FORKED(rhumb_topology_level(topology, 1, &level));
-            EXPECT_FORKED(rhumb_topology_neighbours(topology, 1, keys, nullptr, 5, &count));
-            EXPECT_FORKED(rhumb_topology_view(topology, 0, &neighbours, nullptr, &count));
-            EXPECT_FORKED(rhumb_topology_points(topology, 0, &position, 5, keys, nullptr, &count));
-            EXPECT_FORKED(rhumb_topology_stats_get(topology, &topology_stats, sizeof topology_stats));
-            EXPECT_FORKED(rhumb_topology_arrays_get(topology, &arrays, sizeof arrays));
-            EXPECT_FORKED(rhumb_topology_verify(topology, &topology_report, sizeof topology_report));
-            EXPECT_EQ(0u, rhumb_index_count(index));
-            EXPECT_EQ(0u, rhumb_index_lsn(index));
-            EXPECT_EQ(0u, rhumb_index_durable_lsn(index));
-            EXPECT_EQ(0u, rhumb_topology_count(topology));
-            rhumb_iterator_close(iterator);
-            rhumb_point_cursor_close(cursor);
-            rhumb_topology_close(topology);
-            rhumb_lease_release(lease);
-            EXPECT_FORKED(rhumb_index_close(index));
-#undef EXPECT_FORKED
+            expect_changes_refused(handles);
+            expect_upkeep_refused(handles, other_path);
+            expect_look_ups_refused(handles);
+            expect_searches_refused(handles);
+            expect_topology_refused(handles.topology);
+            close_in_child(handles);
         });
     }
     float before[kDim];
-    ASSERT_OK(rhumb_index_get_vector(index_.get(), 1, before));
+    ASSERT_OK(rhumb_index_get_vector(handles.index, 1, before));
     EXPECT_EQ(memcmp(leased, before, sizeof before), 0) << "the parent's lease";
-    rhumb_lease_release(lease);
+    rhumb_lease_release(handles.lease);
     size_t count = 0;
     uint64_t keys[5];
-    EXPECT_OK(rhumb_iterator_next(iterator, 5, keys, nullptr, &count));
+    EXPECT_OK(rhumb_iterator_next(handles.iterator, 5, keys, nullptr, &count));
     EXPECT_EQ(5u, count);
-    rhumb_iterator_close(iterator);
-    rhumb_point_cursor_close(cursor);
-    EXPECT_EQ(kCount, rhumb_topology_count(topology));
-    rhumb_topology_close(topology);
+    rhumb_iterator_close(handles.iterator);
+    rhumb_point_cursor_close(handles.cursor);
+    EXPECT_EQ(kCount, rhumb_topology_count(handles.topology));
+    rhumb_topology_close(handles.topology);
     rhumb_verify_report report;
-    EXPECT_OK(rhumb_index_verify(index_.get(), &report, sizeof report));
-    EXPECT_EQ(kCount, rhumb_index_count(index_.get()));
+    EXPECT_OK(rhumb_index_verify(handles.index, &report, sizeof report));
+    EXPECT_EQ(kCount, rhumb_index_count(handles.index));
 }
 
 TEST_P(Fork, AChildClosesNothingButItsOwnDescriptors) {
