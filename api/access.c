@@ -31,7 +31,7 @@ static rhumb_status add_one(rhumb_index *index, uint64_t key, const void *vector
     rhumb_status status = rhumb__handle_check_writable(index);
     if (status != RHUMB_OK) return status;
     if (vector == NULL) return rhumb__fail(RHUMB_E_INVALID, "vector is NULL");
-    rhumb__compactor_await_room(index->writer, RHUMB__ROOM_WAIT_ONE_NS);
+    rhumb__compactor_await_room(index->writer);
     rhumb__insertion insertion = {.key = key, .replace = replace};
     rhumb__writer_enter(index->writer);
     status = add_within(index, vector, &insertion);
@@ -78,7 +78,7 @@ rhumb_status rhumb_index_insert_batch(rhumb_index *index, const uint64_t *keys, 
         goto done;
     }
     if (count == 0) goto done;
-    rhumb__compactor_await_room(index->writer, RHUMB__ROOM_WAIT_BATCH_NS);
+    rhumb__compactor_await_room_for_batch(index->writer);
     const rhumb__batch_insert_spec spec = {
         .keys = keys,
         .first_key = keys == NULL ? next_key(index->writer) : 0,

@@ -73,7 +73,7 @@ static rhumb_status write_batch(rhumb_index *index, write_source *source, size_t
     RHUMB_TRY(rhumb__options_take(&resolved, sizeof resolved, options, "rhumb_batch_options"));
     RHUMB_TRY(check_source(source, count));
     if (count == 0) return RHUMB_OK;
-    if (source->type != RHUMB__LOG_DELETE) rhumb__compactor_await_room(index->writer, RHUMB__ROOM_WAIT_BATCH_NS);
+    if (source->type != RHUMB__LOG_DELETE) rhumb__compactor_await_room_for_batch(index->writer);
     rhumb__writer_enter(index->writer);
     source->vector_bytes = atomic_load(&index->writer->graph)->space.caller_bytes;
     rhumb__writer_leave(index->writer);

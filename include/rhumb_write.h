@@ -97,7 +97,7 @@ RHUMB_API rhumb_status rhumb_index_delete(rhumb_index *index, uint64_t key) RHUM
  *
  * Where more vectors are deleted than live, and more than 4,096, an insert or upsert waits for the compaction that is
  * under way, for 20 milliseconds at most, and a batch of them for 2 seconds at most before it begins: otherwise the
- * index could grow faster than it is compacted.
+ * index could grow faster than it is compacted. Nothing but a batch waits for a compaction that waits for a batch.
  *
  * A search that runs concurrently finds the old vector or the new one: exactly one of the two, subject to the recall of
  * approximate search.

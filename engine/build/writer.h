@@ -83,8 +83,9 @@ struct rhumb__writer {
     _Atomic uint64_t throttle_ns;
     rhumb__carry carry; /* what a running compaction has to carry over */
     _Atomic bool compact_cancelled;
-    _Atomic bool closing;   /* the handle is being closed: what is under way hurries, what can be left out is */
-    uint64_t recovered_lsn; /* the last operation that was there when the index was opened */
+    _Atomic bool batch_awaited; /* a compaction is done but for a moment in which no batch is open */
+    _Atomic bool closing;       /* the handle is being closed: what is under way hurries, what can be left out is */
+    uint64_t recovered_lsn;     /* the last operation that was there when the index was opened */
 
     rhumb__mutex stats_lock;
     rhumb__checkpoint_stats checkpoint_stats; /* guarded by stats_lock, which is held for a copy only */

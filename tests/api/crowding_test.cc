@@ -106,6 +106,41 @@ TEST_F(Crowding, DeletesAndSearchesDoNotWait) {
     EXPECT_LT(seconds_since(begin), 300 * 0.02) << "and a batch would wait for two seconds";
 }
 
+TEST_F(Crowding, UpsertsDoNotWaitForACompactionThatWaitsForABatch) {
+    make(0);
+    const Index index = open_as(path_, options_);
+    struct Visit {
+        rhumb_index *index;
+        const Vectors &vectors;
+        double seconds = 0;
+        void upsert(uint64_t count) {
+            for (uint64_t i = 0; i < count; i++) {
+                EXPECT_OK(rhumb_index_upsert(index, i % kCount, vectors.row((i + i / kCount) % kCount)));
+            }
+        }
+    } visit = {index.get(), vectors_};
+    rhumb_batch_options options;
+    rhumb_batch_options_init(&options, sizeof options);
+    options.thread_count = 1;
+    options.progress_context = &visit;
+    options.progress = [](void *context, uint64_t, uint64_t) {
+        Visit *v = static_cast<Visit *>(context);
+        if (v->seconds > 0) return true;
+        v->upsert(5 * kCount);
+        const auto begin = Clock::now();
+        v->upsert(300);
+        v->seconds = seconds_since(begin);
+        return true;
+    };
+    const Vectors many = random_vectors(20000, kDim, 8);
+    std::vector<uint64_t> keys(many.count());
+    std::iota(keys.begin(), keys.end(), kCount);
+    ASSERT_OK(
+        rhumb_index_upsert_batch(index.get(), keys.data(), many.components.data(), many.count(), &options, nullptr, 0));
+    EXPECT_GT(visit.seconds, 0);
+    EXPECT_LT(visit.seconds, 300 * 0.02 / 2);
+}
+
 TEST_F(Crowding, ACompactionBeginsWithTheOpening) {
     make(5);
     const Index index = open_as(path_, options_);

@@ -228,9 +228,11 @@ static rhumb_status in_place_exchange(in_place *c) {
         if (replaced) break;
         rhumb__mutex_unlock(&writer->checkpoint_lock);
         RHUMB_TRY(status);
+        atomic_store_explicit(&writer->batch_awaited, true, memory_order_relaxed);
         RHUMB_TRY(wait_for_batches(writer, &wait_ns, begin_ns));
     }
 done:
+    atomic_store_explicit(&writer->batch_awaited, false, memory_order_relaxed);
     c->result->carried_count = over.carried_count;
     c->delay_max_ns = rhumb__max_u64(c->delay_max_ns, over.delay_max_ns);
     return status;

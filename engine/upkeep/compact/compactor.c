@@ -43,6 +43,8 @@
 #define REST_FACTOR 50u
 #define RETRY_SHARE 0.05
 #define CROWDED_COUNT_MIN 4096u
+#define WAIT_OF_ONE_NS UINT64_C(20000000)
+#define WAIT_OF_BATCH_NS UINT64_C(2000000000)
 
 /* How often the thread checks whether readers have released space. */
 #define TRIM_INTERVAL_NS UINT64_C(500000000)
@@ -283,10 +285,7 @@ void rhumb__compactor_trim_later(rhumb__writer *writer) {
     rhumb__mutex_unlock(&c->lock);
 }
 
-void rhumb__compactor_await_room(rhumb__writer *writer, uint64_t wait_ns) {
-    rhumb__compactor *c = writer->compactor;
-    /* Relaxed: an operation more or less that does not wait makes no difference. */
-    if (!atomic_load_explicit(&c->crowded, memory_order_relaxed)) return;
+static void await_room(rhumb__compactor *c, uint64_t wait_ns) {
     const struct timespec until = rhumb__clock_after(wait_ns);
     int result = 0;
     rhumb__mutex_lock(&c->lock);
@@ -294,6 +293,18 @@ void rhumb__compactor_await_room(rhumb__writer *writer, uint64_t wait_ns) {
         result = rhumb__cond_timedwait(&c->idle, &c->lock, &until);
     }
     rhumb__mutex_unlock(&c->lock);
+}
+
+/* Both read relaxed: an operation more or less that does not wait makes no difference. */
+void rhumb__compactor_await_room(rhumb__writer *writer) {
+    rhumb__compactor *c = writer->compactor;
+    if (!atomic_load_explicit(&c->crowded, memory_order_relaxed)) return;
+    if (!atomic_load_explicit(&writer->batch_awaited, memory_order_relaxed)) await_room(c, WAIT_OF_ONE_NS);
+}
+
+void rhumb__compactor_await_room_for_batch(rhumb__writer *writer) {
+    rhumb__compactor *c = writer->compactor;
+    if (atomic_load_explicit(&c->crowded, memory_order_relaxed)) await_room(c, WAIT_OF_BATCH_NS);
 }
 
 void rhumb__compactor_wait_idle(rhumb__writer *writer) {

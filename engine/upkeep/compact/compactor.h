@@ -23,14 +23,11 @@ rhumb_status rhumb__compactor_request(rhumb__writer *writer, const rhumb__compac
 /* Requests that free space be released once no reader pins it. */
 void rhumb__compactor_trim_later(rhumb__writer *writer);
 
-/* How long an operation waits for a compaction, at most. A batch waits before it begins, because no compaction ends
- * while one is open. */
-#define RHUMB__ROOM_WAIT_ONE_NS UINT64_C(20000000)
-#define RHUMB__ROOM_WAIT_BATCH_NS UINT64_C(2000000000)
-
-/* For operations that take slots: where more is deleted than live, waits until the compaction under way has ended, for
- * wait_ns at most. Without a lock held. */
-void rhumb__compactor_await_room(rhumb__writer *writer, uint64_t wait_ns);
+/* For operations that take slots: where more is deleted than live, these wait until the compaction under way has ended,
+ * without a lock held. A single one waits for 20 ms at most, and not for a compaction that only waits for a batch to
+ * end. A batch waits before it begins, because no compaction ends while one is open, and for 2 seconds at most. */
+void rhumb__compactor_await_room(rhumb__writer *writer);
+void rhumb__compactor_await_room_for_batch(rhumb__writer *writer);
 
 /* Returns when no compaction is under way, or due now: one that rests after the last does not count. */
 void rhumb__compactor_wait_idle(rhumb__writer *writer);
