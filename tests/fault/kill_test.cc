@@ -322,13 +322,26 @@ class KillLogged : public ::testing::TestWithParam<const char *> {
 
     // ---- in the parent ----
 
-    // Forks, and kills the child up to `delay_us_max` after it has opened the index, or after its start.
-    template <typename Body> void kill_one_child(bool after_opening, uint64_t delay_us_max, const Body &body) {
+    // From when on a child may be killed.
+    enum class From { start, opening, acknowledgement };
+
+    bool has_come_to(From from) const {
+        if (from == From::acknowledgement) {
+            for (const std::atomic<uint64_t> &count : shared_->acknowledged) {
+                if (count > 0) return true;
+            }
+            return false;
+        }
+        return from == From::start || shared_->opened;
+    }
+
+    // Forks, and kills the child up to `delay_us_max` after it has come that far.
+    template <typename Body> void kill_one_child(From from, uint64_t delay_us_max, const Body &body) {
         shared_->opened = false;
         const pid_t child = fork();
         ASSERT_GE(child, 0);
         if (child == 0) body();
-        for (int i = 0; after_opening && !shared_->opened && i < 60000; i++) {
+        for (int i = 0; !has_come_to(from) && i < 60000; i++) {
             const timespec millisecond = {0, 1000000};
             nanosleep(&millisecond, nullptr);
             ASSERT_EQ(waitpid(child, nullptr, WNOHANG), 0) << "the child ended by itself";
@@ -377,11 +390,13 @@ class KillLogged : public ::testing::TestWithParam<const char *> {
 
     void run_round(uint64_t round) {
         for (std::atomic<uint64_t> &count : shared_->acknowledged) count = 0;
-        ASSERT_NO_FATAL_FAILURE(kill_one_child(round % 4 != 3, 40000, [&] { write_until_killed(round); }));
+        const From from[] = {From::acknowledgement, From::opening, From::acknowledgement, From::start};
+        ASSERT_NO_FATAL_FAILURE(kill_one_child(from[round % 4], 40000, [&] { write_until_killed(round); }));
         Oracle::Prefix low;
         record(&low);
         for (uint64_t depth = 1; depth <= round % 4; depth++) {
-            ASSERT_NO_FATAL_FAILURE(kill_one_child(depth % 2 == 0, 3000 * depth, [&] { recover_until_killed(depth); }));
+            const From recovery_from = depth % 2 == 0 ? From::opening : From::start;
+            ASSERT_NO_FATAL_FAILURE(kill_one_child(recovery_from, 3000 * depth, [&] { recover_until_killed(depth); }));
         }
         Index index;
         ASSERT_EQ(open_after_kill(&index, 0), RHUMB_OK) << rhumb_error_last()->message;
@@ -408,7 +423,7 @@ class KillLogged : public ::testing::TestWithParam<const char *> {
         }
         printf("%llu steps acknowledged, %llu recoveries\n", static_cast<unsigned long long>(acknowledged_count_),
                static_cast<unsigned long long>(recovered_count_));
-        EXPECT_GE(acknowledged_count_, rounds) << "hardly any child came as far as an operation";
+        EXPECT_GE(acknowledged_count_, rounds / 2) << "every second child was left alone until its first operation";
         EXPECT_GE(recovered_count_, rounds / 4) << "hardly any log had to be read";
     }
 
