@@ -13,13 +13,14 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "base/clock.h"
 #include "engine/graph/active.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/ties.h"
 #include "engine/search/walk/measure.h"
 
-/* Nodes that are looked at before it is given up, where all can be full: in a small graph for tenths of a second. */
-#define ANYWHERE_STEPS_MIN UINT64_C(100000000)
+/* How long other inserts are waited for where all nodes are full, before it is given up, and over how many passes. */
+#define ANYWHERE_WAIT_NS UINT64_C(500000000)
 #define ANYWHERE_PASSES 16u
 
 /* ---- equal vectors ---- */
@@ -135,13 +136,16 @@ static void tie_anywhere(tying *t) {
     }
     /* The few first nodes of a graph with short lists can be full of nodes with higher slots. If those are full too, of
      * nodes that are still being inserted, these will have room: more than one node is not full at any time. Only in a
-     * damaged file need there be none, and the node stays untied. */
+     * damaged file need there be none, and the node stays untied: at once if no other insert is under way. */
     t->any_slot = true;
     const uint64_t slot_limit = atomic_load_explicit(&t->graph->slot_limit, memory_order_acquire);
-    for (uint64_t looked_at = 0; looked_at < ANYWHERE_STEPS_MIN + ANYWHERE_PASSES * slot_limit;
-         looked_at += slot_limit) {
+    const uint64_t begin_ns = rhumb__clock_now_ns();
+    waits = true;
+    for (uint64_t pass = 0; waits && (pass < ANYWHERE_PASSES || rhumb__clock_now_ns() - begin_ns < ANYWHERE_WAIT_NS);
+         pass++) {
+        waits = rhumb__active_has_other(t->graph, t->slot);
         if (tie_to_any(t, slot_limit)) return;
-        sched_yield();
+        if (waits) sched_yield();
     }
     rhumb__tie_clear_anchor(t->graph, t->slot);
 }

@@ -87,6 +87,15 @@ bool rhumb__active_has_below(rhumb__graph *graph, uint32_t slot) {
     return false;
 }
 
+bool rhumb__active_has_other(rhumb__graph *graph, uint32_t slot) {
+    for (uint32_t i = 0; i < RHUMB__ACTIVE_INSERT_MAX; i++) {
+        /* Acquire pairs with the release in rhumb__active_leave. */
+        const uint64_t state = atomic_load_explicit(&graph->active[i], memory_order_acquire);
+        if (RHUMB__ACTIVE_HAS_SLOT(state) && RHUMB__ACTIVE_SLOT(state) != slot) return true;
+    }
+    return false;
+}
+
 void rhumb__active_wait(rhumb__graph *graph, uint64_t slot_limit) {
     for (uint32_t i = 0; i < RHUMB__ACTIVE_INSERT_MAX; i++) {
         for (;;) {

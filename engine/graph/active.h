@@ -35,6 +35,9 @@ bool rhumb__active_has_slot(rhumb__graph *graph, uint32_t slot);
 /* Whether a node with a slot below `slot` is being inserted. */
 bool rhumb__active_has_below(rhumb__graph *graph, uint32_t slot);
 
+/* Whether another node than that of `slot` is being inserted. */
+bool rhumb__active_has_other(rhumb__graph *graph, uint32_t slot);
+
 /* Waits until every insert with a slot below `slot_limit` has finished. Inserts with higher slots continue. */
 void rhumb__active_wait(rhumb__graph *graph, uint64_t slot_limit);
 

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cmath>
+#include <ctime>
 #include <limits>
 #include <thread>
 
@@ -385,6 +386,20 @@ TEST_F(HostileTies, SurviveAnchorsAndHeadsOfAllKinds) {
         use(&image, shape.what, 60);
         EXPECT_GT(last_.report.structure_error_count, 0u) << shape.what;
     }
+}
+
+// Where no node can be an anchor, and no other insert is under way, there is nothing to wait for.
+TEST_F(HostileTies, WithoutAnAnchorInsertsEndAtOnce) {
+    FileImage image = fill_anchors([](uint32_t) { return 0u; });
+    image.mend();
+    ASSERT_TRUE(image.save(path_));
+    Index index;
+    ASSERT_EQ(open_for_writing(&index), RHUMB_OK);
+    const clock_t begin = clock();
+    for (uint64_t i = 1000; i < 1020; i++) {
+        ASSERT_EQ(rhumb_index_insert(index, i, copies_.vector(i).data()), RHUMB_OK);
+    }
+    EXPECT_LT(clock() - begin, 2 * CLOCKS_PER_SEC) << "processor time, which other programs do not lengthen";
 }
 
 TEST_F(HostileTies, SurviveChainsOfAllKinds) {
