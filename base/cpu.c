@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@ static pthread_once_t detect_once = PTHREAD_ONCE_INIT;
 static rhumb__simd simd_best;
 static rhumb__simd simd_used;
 static bool crc32c_instruction;
+static bool vnni_of[RHUMB__SIMD_AVX512 + 1]; /* by tier */
 
 #if defined(__x86_64__)
 
@@ -38,12 +40,23 @@ static rhumb__simd detect_simd(void) {
     return avx512 ? RHUMB__SIMD_AVX512 : RHUMB__SIMD_AVX2;
 }
 
+/* Read from CPUID for the same reason. Whether the system saves the registers was found with the tier. */
+static void detect_vnni(void) {
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    if (simd_best == RHUMB__SIMD_AVX512 && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0)
+        vnni_of[RHUMB__SIMD_AVX512] = (ecx & bit_AVX512VNNI) != 0;
+    if (simd_best >= RHUMB__SIMD_AVX2 && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && eax >= 1 &&
+        __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0)
+        vnni_of[RHUMB__SIMD_AVX2] = (eax & UINT32_C(1) << 4) != 0;
+}
+
 /* The fast version combines its lanes by carry-less multiplication, so it needs both instructions. */
 static bool detect_crc32c(void) { return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul"); }
 
 #else
 
 static rhumb__simd detect_simd(void) { return RHUMB__SIMD_SCALAR; }
+static void detect_vnni(void) {}
 static bool detect_crc32c(void) { return false; }
 
 #endif
@@ -51,6 +64,7 @@ static bool detect_crc32c(void) { return false; }
 static void detect(void) {
     simd_best = detect_simd();
     simd_used = simd_best;
+    detect_vnni();
     bool forced_scalar = false;
     const char *wish = getenv("RHUMB_SIMD");
     for (int tier = RHUMB__SIMD_SCALAR; wish != NULL && tier < (int)simd_best; tier++) {
@@ -77,6 +91,16 @@ const char *rhumb__simd_name(rhumb__simd tier) {
     case RHUMB__SIMD_AVX512: return "avx512";
     }
     return "scalar";
+}
+
+bool rhumb__cpu_has_vnni(void) {
+    pthread_once(&detect_once, detect);
+    return simd_used == simd_best && vnni_of[simd_used];
+}
+
+bool rhumb__cpu_has_vnni_of(rhumb__simd tier) {
+    pthread_once(&detect_once, detect);
+    return vnni_of[tier];
 }
 
 bool rhumb__cpu_has_crc32c(void) {

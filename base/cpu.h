@@ -23,6 +23,14 @@ rhumb__simd rhumb__cpu_simd_best(void);
 /* Returns "scalar", "avx2" or "avx512". */
 const char *rhumb__simd_name(rhumb__simd tier);
 
+/* Returns whether the VNNI instructions, which multiply bytes and add the products, may be used in registers of the
+ * tier in use. False where RHUMB_SIMD has lowered the tier: it is then used without them. */
+bool rhumb__cpu_has_vnni(void);
+
+/* Returns whether the processor has those of a tier, regardless of RHUMB_SIMD: AVX-VNNI for avx2, AVX512_VNNI for
+ * avx512. */
+bool rhumb__cpu_has_vnni_of(rhumb__simd tier);
+
 /* Returns whether the CRC-32C instruction may be used (false under RHUMB_SIMD=scalar). */
 bool rhumb__cpu_has_crc32c(void);
 

@@ -1,4 +1,5 @@
-// Goal: RHUMB_SIMD lowers the tier and never raises it, and an unknown value changes nothing.
+// Goal: RHUMB_SIMD lowers the tier and never raises it, a lowered tier is used without VNNI, and an unknown value
+// changes nothing.
 // Method: the answer is fixed at first use, so each case runs in a process of its own (death tests of the thread-safe
 // style, which run the program again), and reports by its exit code.
 #include <gtest/gtest.h>
@@ -19,6 +20,9 @@ namespace {
     int expected = limit < best ? limit : best;
     bool right = rhumb__cpu_simd() == expected;
     if (strcmp(wish, "scalar") == 0 && rhumb__cpu_has_crc32c()) right = false;
+    const bool is_lowered = expected < best;
+    const bool has_vnni = rhumb__cpu_has_vnni_of(static_cast<rhumb__simd>(best));
+    if (rhumb__cpu_has_vnni() != (has_vnni && !is_lowered)) right = false;
     exit(right ? 0 : 1);
 }
 
@@ -59,6 +63,18 @@ TEST(Cpu, ATierAboveScalarHasTheInstructionsOfItsDefinition) {
                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"));
 #else
     EXPECT_EQ(rhumb__cpu_simd_best(), RHUMB__SIMD_SCALAR);
+#endif
+}
+
+TEST(Cpu, HasVnniForTiersThatItHas) {
+    EXPECT_FALSE(rhumb__cpu_has_vnni_of(RHUMB__SIMD_SCALAR));
+#if defined(__x86_64__)
+    const rhumb__simd best = rhumb__cpu_simd_best();
+    EXPECT_EQ(rhumb__cpu_has_vnni_of(RHUMB__SIMD_AVX512),
+              best == RHUMB__SIMD_AVX512 && __builtin_cpu_supports("avx512vnni"));
+    if (best == RHUMB__SIMD_SCALAR) {
+        EXPECT_FALSE(rhumb__cpu_has_vnni_of(RHUMB__SIMD_AVX2));
+    }
 #endif
 }
 
