@@ -137,6 +137,15 @@ static long double unpack_dot(float raw) {
     return packed <= 2 * OF_HALF ? unpack(table, 2 * OF_HALF - packed) : -unpack(table, packed - 2 * OF_HALF);
 }
 
+/* Returns the dot product. */
+static long double dot_of(float raw) {
+    const struct table *table = &WIDE_DOTS;
+    if (raw == 0.0f) return 0.0L;
+    if (raw > 0.0f) return -unpack(table, place_at(table, raw));
+    const int64_t packed = place_at(table, -raw);
+    return packed < OF_HALF ? unpack(table, packed) : 1.0L - unpack_dot(raw);
+}
+
 /* ---- all forms ---- */
 
 float rhumb__raw_pack(enum rhumb__raw_form form, long double value) {
@@ -152,12 +161,19 @@ float rhumb__raw_pack(enum rhumb__raw_form form, long double value) {
     return is_dot && value > 0.0L ? -size : size;
 }
 
-long double rhumb__raw_unpack(enum rhumb__raw_form form, float raw) {
+long double rhumb__raw_sum(enum rhumb__raw_form form, float raw) {
     RHUMB_ASSERT_DEBUG(!isnan(raw));
     if (form == RHUMB__RAW_VALUE) return (long double)raw;
-    if (form == RHUMB__RAW_WIDE_DOT) return unpack_dot(raw);
+    if (form == RHUMB__RAW_WIDE_DOT) return dot_of(raw);
     const struct table *table = form == RHUMB__RAW_WIDE_SUM ? &WIDE_SUMS : &SUMS;
     const long double size = raw == 0.0f ? 0.0L : unpack(table, place_at(table, fabsf(raw)));
-    if (form == RHUMB__RAW_DOT) return raw < 0.0f ? 1.0L - size : 1.0L + size;
-    return form == RHUMB__RAW_SQUARE ? sqrtl(size) : size;
+    return form == RHUMB__RAW_DOT && raw > 0.0f ? -size : size;
+}
+
+long double rhumb__raw_unpack(enum rhumb__raw_form form, float raw) {
+    RHUMB_ASSERT_DEBUG(!isnan(raw));
+    if (form == RHUMB__RAW_WIDE_DOT) return unpack_dot(raw);
+    const long double sum = rhumb__raw_sum(form, raw);
+    if (form == RHUMB__RAW_DOT) return 1.0L - sum;
+    return form == RHUMB__RAW_SQUARE ? sqrtl(sum) : sum;
 }

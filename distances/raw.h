@@ -29,6 +29,9 @@ float rhumb__raw_pack(enum rhumb__raw_form form, long double value);
 /* Returns the metric's own value for a raw distance that is not NaN; of the values that have it, one in the middle. */
 long double rhumb__raw_unpack(enum rhumb__raw_form form, float raw);
 
+/* Returns what rhumb__raw_pack would give that raw distance for, likewise one in the middle. */
+long double rhumb__raw_sum(enum rhumb__raw_form form, float raw);
+
 /* The same as rhumb__raw_pack, inlined for sums of an ordinary size. */
 RHUMB__INLINE float rhumb__raw_of(enum rhumb__raw_form form, double value) {
     const double size = fabs(value);

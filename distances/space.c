@@ -23,8 +23,7 @@ static bool stride_fits(uint32_t row_bytes, uint32_t unit, uint32_t *stride_byte
     return (rounded - row_bytes) * 8 <= row_bytes;
 }
 
-/* 64 lets a row begin with a cache line, 16 keeps it from straddling more lines than it must, 4 suffices. */
-static uint32_t stride_of(uint32_t row_bytes) {
+uint32_t rhumb__stride_of(uint32_t row_bytes) {
     uint32_t stride_bytes;
     if (!stride_fits(row_bytes, 64, &stride_bytes) && !stride_fits(row_bytes, 16, &stride_bytes)) {
         stride_bytes = (uint32_t)rhumb__round_up(row_bytes, 4);
@@ -65,7 +64,7 @@ static void set_layout(rhumb__space *space) {
         space->norm_offset_bytes = (uint32_t)rhumb__round_up(space->vector_bytes, norm_bytes);
         space->row_bytes = space->norm_offset_bytes + norm_bytes;
     }
-    space->row_stride_bytes = stride_of(space->row_bytes);
+    space->row_stride_bytes = rhumb__stride_of(space->row_bytes);
 }
 
 rhumb_status rhumb__space_init(rhumb__space *space, const rhumb__space_spec *spec) {

@@ -58,7 +58,7 @@ struct rhumb__space {
     uint32_t caller_bytes;      /* from one vector of a caller to the next: vector_bytes, or of a rhumb_sequence */
     uint32_t norm_offset_bytes; /* where in a row the inverse norm is; cosine only */
     uint32_t row_bytes;         /* vector_bytes and what the metric keeps after them */
-    uint32_t row_stride_bytes;  /* distance between rows in a section: row_bytes rounded up, see rhumb__space_init */
+    uint32_t row_stride_bytes;  /* distance between rows in a section: row_bytes rounded up, see rhumb__stride_of */
     bool normalise;             /* vectors that do not sum to 1 are divided by their sums */
     bool of_sequences;          /* a vector of a caller is a rhumb_sequence */
     enum rhumb__raw_form raw_form;
@@ -79,12 +79,16 @@ typedef struct rhumb__space_spec {
     void *custom_context;
 } rhumb__space_spec;
 
-/* Fills `space` and picks the kernels for this machine (RHUMB_SIMD lowers the choice). The stride is row_bytes rounded
- * up to 64 where that wastes at most an eighth of the row, to 16 or 4 otherwise. RHUMB_E_INVALID: dim outside of what
- * the metric allows, normalise for a metric that is not between probabilities, or a metric or element type that does
- * not exist. RHUMB_E_UNSUPPORTED: the metric does not measure the element type. RHUMB_E_METRIC: a custom metric without
- * a function. */
+/* Fills `space` and picks the kernels for this machine (RHUMB_SIMD lowers the choice). RHUMB_E_INVALID: dim outside of
+ * what the metric allows, normalise for a metric that is not between probabilities, or a metric or element type that
+ * does not exist. RHUMB_E_UNSUPPORTED: the metric does not measure the element type. RHUMB_E_METRIC: a custom metric
+ * without a function. */
 rhumb_status rhumb__space_init(rhumb__space *space, const rhumb__space_spec *spec) RHUMB_NODISCARD;
+
+/* The distance between rows of an array: row_bytes rounded up to 64, which lets a row begin with a cache line, where
+ * that wastes at most an eighth of the row; else likewise to 16, which keeps it from straddling more lines than it
+ * must; else to 4. */
+uint32_t rhumb__stride_of(uint32_t row_bytes);
 
 /* Checks a user's vector (any alignment) and writes its row (row_bytes; 8-byte alignment suffices). `vector` is an
  * array of components, or a rhumb_sequence under levenshtein. RHUMB_E_NOT_FINITE: a component is NaN or infinite;

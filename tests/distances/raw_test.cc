@@ -93,6 +93,21 @@ TEST(Raw, ComesBackAsPreciselyAsF32HoldsIt) {
     }
 }
 
+TEST(Raw, ComesBackAsTheSum) {
+    Random random(choose_seed());
+    for (const Form &form : FORMS) {
+        const bool is_wide = form.form == RHUMB__RAW_WIDE_SUM || form.form == RHUMB__RAW_WIDE_DOT;
+        for (long double value : ascending(random, form)) {
+            const long double size = fabsl(value);
+            if (size < std::ldexp(1.0L, form.low + 1)) continue; /* where the table begins, and 0 */
+            const bool is_extreme = size >= 0x1p1023L || size < 0x1p-448L;
+            const long double tolerance = !is_wide ? 0x1p-20L : is_extreme ? 0x1p-12L : 0x1p-17L;
+            const long double found = rhumb__raw_sum(form.form, rhumb__raw_pack(form.form, value));
+            ASSERT_LE(fabsl(found - value), tolerance * size) << form.form << " " << value;
+        }
+    }
+}
+
 TEST(Raw, IsTheSumItselfWhereThatIsOfAnOrdinarySize) {
     Random random(choose_seed());
     for (const Form &form : FORMS) {
