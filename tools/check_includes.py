@@ -21,6 +21,7 @@ import c_text
 LAYERS = {
     "base": (),
     "distances": ("base",),
+    "distances/code": ("base", "distances"),
     "storage/io": ("base",),
     "storage/frame": ("base", "storage/io"),
     "storage/log": ("base", "storage/frame", "storage/io"),

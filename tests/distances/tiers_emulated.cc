@@ -2,3 +2,4 @@
 #include "tests/support/rows.h"
 
 rhumb__simd best_tier_to_test() { return RHUMB__SIMD_AVX512; }
+bool kernels_are_emulated() { return true; }

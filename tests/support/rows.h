@@ -70,6 +70,9 @@ inline const std::vector<rhumb_metric> &all_metrics() {
 // The best tier whose kernels may be called. Defined by the test that links them: tiers_native.cc, tiers_emulated.cc.
 rhumb__simd best_tier_to_test();
 
+// Whether these are emulated, so that all may be called. Defined there too.
+bool kernels_are_emulated();
+
 // The tiers whose kernels may be called, the scalar one first.
 inline std::vector<rhumb__simd> tiers_to_test() {
     std::vector<rhumb__simd> tiers;

@@ -47,6 +47,7 @@ class Checks(unittest.TestCase):
             ("base", "distances"),
             ("storage", "distances"),
             ("distances", "storage"),
+            ("distances", "distances/code"),
             ("storage", "engine"),
             ("engine", "api/cli"),
             ("api", "tests/engine"),

@@ -1,4 +1,5 @@
-/* immintrin.h - stands in for the compiler's header of this name: AVX2, FMA, F16C and AVX-512 without the instructions.
+/* immintrin.h - stands in for the compiler's header of this name: AVX2, FMA, F16C, AVX-512 and VNNI without the
+ * instructions.
  *
  * Files compiled with this folder before the system's run their vector code on any x86-64 processor. SIMDe emulates
  * most functions; this header adds the few that it lacks, and replaces two kinds: fused multiplications, which SIMDe
@@ -48,6 +49,7 @@ DEFINE_FUSED(_mm512_fmadd_ps, __m512, 16, +)
 /* ---- where SIMDe's names are incomplete ---- */
 
 typedef simde__mmask16 __mmask16;
+typedef simde__mmask64 __mmask64;
 
 #undef _mm512_madd_epi16
 #define _mm512_madd_epi16(a, b) simde_mm512_madd_epi16(a, b)
@@ -74,7 +76,35 @@ EMULATED __m512 _mm512_maskz_loadu_ps(__mmask16 lanes, const float *from) {
     return result;
 }
 
+EMULATED __m512i _mm512_maskz_loadu_epi8(__mmask64 lanes, const void *from) {
+    uint8_t to[64];
+    __m512i result;
+    for (int i = 0; i < 64; i++) to[i] = lanes >> i & 1 ? ((const uint8_t *)from)[i] : 0;
+    memcpy(&result, to, sizeof result);
+    return result;
+}
+
 /* ---- what SIMDe does not have ---- */
+
+/* Its own have no name for those of AVX-VNNI. Sums wrap around, as the instruction's do. */
+#undef _mm512_dpbusd_epi32
+
+/* Defines name(sums, a, b): to each of `lane_count` sums, the products of four unsigned bytes with four signed ones. */
+#define DEFINE_BYTE_PRODUCTS(name, vector, lane_count)                                                                 \
+    EMULATED vector name(vector sums, vector a, vector b) {                                                            \
+        uint32_t to[lane_count];                                                                                       \
+        uint8_t x[4 * lane_count];                                                                                     \
+        int8_t y[4 * lane_count];                                                                                      \
+        memcpy(to, &sums, sizeof to);                                                                                  \
+        memcpy(x, &a, sizeof x);                                                                                       \
+        memcpy(y, &b, sizeof y);                                                                                       \
+        for (int i = 0; i < 4 * lane_count; i++) to[i / 4] += (uint32_t)(x[i] * y[i]);                                 \
+        memcpy(&sums, to, sizeof to);                                                                                  \
+        return sums;                                                                                                   \
+    }
+
+DEFINE_BYTE_PRODUCTS(_mm256_dpbusd_avx_epi32, __m256i, 8)
+DEFINE_BYTE_PRODUCTS(_mm512_dpbusd_epi32, __m512i, 16)
 
 EMULATED __m512i _mm512_cvtepu8_epi16(__m256i a) {
     uint8_t from[32];
