@@ -3,7 +3,8 @@
  * A search that walks over codes touches a quarter or an eighth of the memory, and measures only its last candidates by
  * their rows. What measuring a code gives is an *estimate*: the raw distance, in the form that the space's own have,
  * between the vector that the query was turned into and the vector that the code stands for (code.h). It is right to
- * the precision of f32 for these two, the same bits for every instruction set, and never NaN.
+ * the precision of f32 for these two, the same bits for every instruction set, and never NaN. How far it may be from
+ * the raw distance of the rows themselves is in error.h.
  *
  * Immutable after rhumb__coder_init; may be shared by any number of threads. All functions but that one cannot fail.
  */
