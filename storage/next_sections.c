@@ -6,10 +6,13 @@
  * they stay untouched until the next publication, an ordinary one, has made a version of the new sections. Then they
  * are retired like any others (reclaim.c).
  *
- * Invariants: next_sections[i] has the id of sections[i]; a block of a next section is in no version. Owns neither set
+ * Invariant: a block of a next section is in no version. The next sections need not be the same ones: derived sections
+ * come and go with a compaction. Owns neither set
  * of sections: they are the client's. Only attaching can fail, for want of address space; nothing is attached then.
  */
 #include "storage/next_sections.h"
+
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/assert.h"
@@ -18,8 +21,7 @@
 
 rhumb_status rhumb__store_attach_next(rhumb__store *store, const rhumb__section_spec *spec, rhumb__section *section) {
     RHUMB_ASSERT(store->writable);
-    RHUMB_ASSERT(store->next_section_count < store->section_count);
-    RHUMB_ASSERT(store->sections[store->next_section_count]->spec.id == spec->id);
+    RHUMB_ASSERT(store->next_section_count < RHUMB__SECTION_COUNT_MAX);
     const rhumb_status status = rhumb__section_init(section, spec, true, 0);
     if (status != RHUMB_OK) return status;
     rhumb__mutex_lock(&store->publish_lock);
@@ -30,7 +32,7 @@ rhumb_status rhumb__store_attach_next(rhumb__store *store, const rhumb__section_
 
 void rhumb__store_switch_next(rhumb__store *store, uint32_t kept_id) {
     rhumb__mutex_lock(&store->publish_lock);
-    RHUMB_ASSERT(store->next_section_count == store->section_count);
+    RHUMB_ASSERT(store->next_section_count > 0);
     for (uint32_t i = 0; i < store->section_count; i++) {
         rhumb__section *section = store->sections[i];
         const rhumb__extent_list *extents = &section->extents;
@@ -42,8 +44,9 @@ void rhumb__store_switch_next(rhumb__store *store, uint32_t kept_id) {
             }
         }
         if (section->spec.id != kept_id) rhumb__section_destroy(section);
-        store->sections[i] = store->next_sections[i];
     }
+    memcpy(store->sections, store->next_sections, store->next_section_count * sizeof store->sections[0]);
+    store->section_count = store->next_section_count;
     store->next_section_count = 0;
     /* The patches were for the old sections, and are in the newest version as these are. */
     rhumb__patch_area *area = &store->patch_area;
