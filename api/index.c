@@ -50,6 +50,7 @@ static rhumb_status resolve_creation(const rhumb_index_options *options, rhumb__
         }
         params->custom = custom;
     }
+    RHUMB_TRY(rhumb__codes_resolve(resolved.codes, params));
     if (open_options->read_only || open_options->graph_only || open_options->immutable) {
         return rhumb__fail(RHUMB_E_INVALID, "a new index cannot be opened read-only");
     }

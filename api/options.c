@@ -12,6 +12,7 @@
 
 #include "base/bits.h"
 #include "base/status.h"
+#include "engine/graph/codes.h"
 
 static_assert(RHUMB_M_MAX == RHUMB__M_MAX, "the manual states the limit");
 static_assert(RHUMB_LEVEL_MAX == RHUMB__LEVEL_MAX, "the manual states the limit");
@@ -154,6 +155,35 @@ rhumb_status rhumb__verify_options_take(const rhumb_verify_options *options, rhu
     return status;
 }
 
+rhumb_status rhumb__codes_check(rhumb_codes codes) {
+    switch (codes) {
+    case RHUMB_CODES_DEFAULT:
+    case RHUMB_CODES_NONE:
+    case RHUMB_CODES_4BIT:
+    case RHUMB_CODES_8BIT: return RHUMB_OK;
+    }
+    return rhumb__fail(RHUMB_E_INVALID, "codes: %u is none of the choices", (unsigned)codes);
+}
+
+rhumb_status rhumb__codes_resolve(rhumb_codes codes, rhumb__params *params) {
+    rhumb_status status;
+    rhumb__space space;
+    RHUMB_TRY(rhumb__codes_check(codes));
+    if (codes != RHUMB_CODES_DEFAULT) {
+        params->code_bits = rhumb__codes_change(codes, 0);
+        goto done;
+    }
+    RHUMB_TRY(rhumb__params_check(params));
+    RHUMB_TRY(rhumb__params_space(params, NULL, &space));
+    params->code_bits = rhumb__codes_default_bits(&space);
+done:
+    return status;
+}
+
+rhumb_codes rhumb__codes_of(const rhumb__params *params) {
+    return params->code_bits == 0 ? RHUMB_CODES_NONE : (rhumb_codes)params->code_bits;
+}
+
 rhumb__params rhumb__params_from_options(const rhumb_index_options *options) {
     rhumb__params params = {0};
     COPY_PARAMETERS(&params, options);
@@ -164,5 +194,6 @@ rhumb__params rhumb__params_from_options(const rhumb_index_options *options) {
 rhumb_index_options rhumb__options_from_params(const rhumb__params *params) {
     rhumb_index_options options = {.size = sizeof options};
     COPY_PARAMETERS(&options, params);
+    options.codes = rhumb__codes_of(params);
     return options;
 }

@@ -271,6 +271,8 @@ typedef struct rhumb_index_options {
                                  Default false: a vector whose sum is not 1 is refused. */
     const struct rhumb_open_options *open; /* How the new index is opened, and its custom metric, of which only the name
                                               is stored. Default NULL: the defaults of rhumb_open_options. */
+    rhumb_codes codes; /* Which codes of vectors to keep. Default RHUMB_CODES_DEFAULT. A compaction can change it:
+                                 see rhumb_compact_options. */
 } rhumb_index_options;
 
 /* Sets the defaults. `size` is sizeof(rhumb_index_options) as the caller compiled it. */
@@ -290,7 +292,7 @@ RHUMB_API void rhumb_index_options_init(rhumb_index_options *options, size_t siz
  * Errors:
  *   RHUMB_E_INVALID        an option is out of range, which the message names; or options->open asks for a read-only
  *                          handle
- *   RHUMB_E_UNSUPPORTED    the metric does not measure the element type
+ *   RHUMB_E_UNSUPPORTED    the metric does not measure the element type; or there are no codes for the two
  *   RHUMB_E_METRIC         the metric is custom, and options->open lacks its name or its function
  *   RHUMB_E_EXISTS         a file of that name exists, or the log of an earlier index of that name; both are untouched
  *   RHUMB_E_NOTFOUND       the folder does not exist

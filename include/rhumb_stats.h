@@ -151,6 +151,7 @@ typedef struct rhumb_index_info {
                                        such a copy too. */
     uint32_t problem_count;         /* What is wrong with the file or its log, as far as this has looked. */
     char first_problem[512];        /* The first of these, or "". */
+    rhumb_codes codes;              /* Which codes of vectors the index keeps. */
 } rhumb_index_info;
 
 /* Describes an index file without opening a handle: reads superblocks, directory and log, takes no lock, and keeps no

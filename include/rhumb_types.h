@@ -133,6 +133,16 @@ typedef enum rhumb_element {
     RHUMB_ELEMENT_B1 = 13 /* one bit; component i is bit i % 8 (of value 1 << i % 8) of byte i / 8 */
 } rhumb_element;
 
+/* Which codes an index keeps of its vectors: short forms that walks measure in place of the vectors. What a search
+ * returns is measured by the vectors all the same: distances are exact. Codes exist for floats under l2, l2sq, ip and
+ * cosine. */
+typedef enum rhumb_codes {
+    RHUMB_CODES_DEFAULT = 0, /* 8 bits where that makes codes at most half as long as vectors; otherwise none */
+    RHUMB_CODES_NONE = 1,
+    RHUMB_CODES_4BIT = 4, /* 4 bits for each component: half the memory, and more vectors to measure */
+    RHUMB_CODES_8BIT = 8  /* 8 bits for each component, and 24 bytes */
+} rhumb_codes;
+
 /* A custom metric: returns the distance of two vectors of `dim` components (bits, under RHUMB_ELEMENT_B1).
  *
  * `context` is what was supplied with the function. It is called by several threads at the same time, must return the

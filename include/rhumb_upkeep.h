@@ -189,6 +189,8 @@ typedef struct rhumb_compact_options {
                                           returned to the file system as holes. */
     const struct rhumb_filter *filter; /* rhumb_index_compact_into: only keys that match are taken over, so that an
                                           index can be split; the filter's plan is ignored. Default NULL: all. */
+    rhumb_codes codes;                 /* Which codes of vectors the index has afterwards. Default RHUMB_CODES_DEFAULT:
+                                          those that it has; what has been lost of them is made again. */
 } rhumb_compact_options;
 
 /* Sets the defaults. `size` is sizeof(rhumb_compact_options) as the caller compiled it. */

@@ -32,6 +32,7 @@ mutable struct IndexOptions
     keep_pruned::Bool
     normalise::Bool
     open::Ptr{Cvoid}
+    codes::UInt32
     IndexOptions() = new()
 end
 

@@ -69,6 +69,16 @@ RHUMB__INLINE uint32_t rhumb__code_digits_bytes(uint32_t bits, uint32_t count) {
     return bits == 8 ? count : (count + 1) / 2;
 }
 
+/* Where in a code its constants begin. */
+RHUMB__INLINE uint32_t rhumb__code_constants_offset(uint32_t bits, uint32_t dim) {
+    return (uint32_t)rhumb__round_up(rhumb__code_digits_bytes(bits, dim), 8);
+}
+
+/* Bytes of a code. */
+RHUMB__INLINE uint32_t rhumb__code_bytes(uint32_t bits, uint32_t dim) {
+    return rhumb__code_constants_offset(bits, dim) + (uint32_t)sizeof(rhumb__code_constants);
+}
+
 RHUMB__INLINE rhumb__code_constants rhumb__code_read_constants(const void *code, uint32_t constants_offset_bytes) {
     rhumb__code_constants constants;
     memcpy(&constants, (const char *)code + constants_offset_bytes, sizeof constants);

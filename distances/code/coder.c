@@ -78,9 +78,7 @@ rhumb_status rhumb__coder_init(rhumb__coder *coder, const rhumb__space *space, u
     if (!has_codes(space))
         return rhumb__fail(RHUMB_E_UNSUPPORTED, "there are no codes for vectors of %s under %s",
                            rhumb__element_name(space->element), rhumb__metric_name(space->metric));
-    const uint32_t digits_bytes = rhumb__code_digits_bytes(bits, space->dim);
-    const uint32_t constants_offset_bytes = (uint32_t)rhumb__round_up(digits_bytes, 8);
-    const uint32_t code_bytes = constants_offset_bytes + (uint32_t)sizeof(rhumb__code_constants);
+    const uint32_t code_bytes = rhumb__code_bytes(bits, space->dim);
     *coder = (rhumb__coder){
         .metric = space->metric,
         .element = space->element,
@@ -88,8 +86,8 @@ rhumb_status rhumb__coder_init(rhumb__coder *coder, const rhumb__space *space, u
         .raw_form = space->raw_form,
         .dim = space->dim,
         .bits = bits,
-        .digits_bytes = digits_bytes,
-        .constants_offset_bytes = constants_offset_bytes,
+        .digits_bytes = rhumb__code_digits_bytes(bits, space->dim),
+        .constants_offset_bytes = rhumb__code_constants_offset(bits, space->dim),
         .code_bytes = code_bytes,
         .code_stride_bytes = rhumb__stride_of(code_bytes),
         .query_bytes = (uint32_t)rhumb__code_query_bytes(bits, space->dim),

@@ -27,6 +27,7 @@
 #include "engine/graph/ties.h"
 #include "engine/search/walk/measure.h"
 #include "engine/search/walk/query.h"
+#include "engine/search/walk/rescore.h"
 #include "engine/search/walk/walk.h"
 
 /* ---- step 1: search ---- */
@@ -57,7 +58,7 @@ static uint32_t extend_candidates(rhumb__graph *graph, rhumb__scratch *scratch, 
     const uint32_t base_count = count;
     for (uint32_t i = 0; i < base_count; i++) {
         const rhumb__list list = rhumb__graph_list(graph, rhumb__candidate_slot(candidates[i]), level);
-        const uint32_t batch_count = rhumb__walk_gather(graph, scratch, &list, &scratch->visited, scratch->slot_limit);
+        const uint32_t batch_count = rhumb__walk_gather(scratch, &list, &scratch->visited, scratch->slot_limit);
         rhumb__measure_rows(graph, scratch, batch_count);
         for (uint32_t k = 0; k < batch_count; k++) {
             candidates[count++] = (rhumb__candidate){scratch->distances[k], scratch->batch[k]};
@@ -106,6 +107,14 @@ static rhumb__nearest nearest_settled(rhumb__graph *graph, const rhumb__candidat
     return start;
 }
 
+/* Walks over codes if there are, and measures what it has found by the vectors, by which links are chosen. */
+static void walk_level(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__nearest start, uint32_t level) {
+    const bool coded = rhumb__query_use_codes(scratch);
+    rhumb__walk_level(graph, scratch, start, level, graph->params.ef_construction);
+    if (coded) rhumb__rescore_all(graph, scratch, &scratch->pool);
+    rhumb__query_use_vectors(scratch);
+}
+
 /* The peers are read before the search begins: an insert that is not among them has either finished, so that the search
  * finds it, or publishes itself later and finds this one. Read afterwards, one that finished during the search would be
  * missed. */
@@ -129,7 +138,7 @@ rhumb__link_found rhumb__link_search(rhumb__graph *graph, rhumb__scratch *scratc
         if (node->slot < scratch->slot_limit) (void)rhumb__visited_add(&scratch->visited, node->slot);
         rhumb__candidate_pool_clear(&scratch->pool, ef);
         if (found.has_start && level <= top) {
-            rhumb__walk_level(graph, scratch, start, level, ef);
+            walk_level(graph, scratch, start, level);
             start = nearest_settled(graph, &scratch->pool, start);
         }
         if (level == 0) add_slots(graph, scratch, outward.slots, outward.count, level);

@@ -15,6 +15,7 @@
 #include "engine/build/link.h"
 #include "engine/build/removal.h"
 #include "engine/graph/active.h"
+#include "engine/graph/codes.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/ties.h"
 #include "engine/search/walk/query.h"
@@ -43,6 +44,7 @@ void rhumb__place_write(rhumb__graph *graph, const void *row, const rhumb__node_
     const uint32_t row_bytes = graph->space.row_bytes;
     memcpy(target, row, row_bytes);
     memset(target + row_bytes, 0, graph->space.row_stride_bytes - row_bytes);
+    rhumb__codes_write(graph, place->slot, row);
     rhumb__node_record *record = rhumb__section_row(&graph->sections[RHUMB__SECTION_NODES], place->slot);
     const rhumb__list list0 = rhumb__graph_list(graph, place->slot, 0);
     rhumb__list_clear(&list0);

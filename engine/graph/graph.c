@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/status.h"
+#include "engine/graph/codes.h"
 #include "engine/graph/hold.h"
 #include "engine/graph/tombstones.h"
 #include "engine/graph/unlinked.h"
@@ -46,6 +47,7 @@ rhumb_status rhumb__graph_attach(rhumb__graph *graph, bool next) {
     RHUMB_ASSERT_DEBUG(graph->store != NULL && graph->params.M0 >= graph->params.M);
     RHUMB_ASSERT_DEBUG(graph->space.row_stride_bytes > 0);
     for (const rhumb__section_info *info = rhumb__section_next(NULL); info != NULL; info = rhumb__section_next(info)) {
+        if (!rhumb__section_is_used(info, &graph->params)) continue;
         rhumb__section *section = &graph->sections[info->id];
         const rhumb__section_spec spec = {
             .id = info->id,
@@ -87,6 +89,7 @@ void rhumb__graph_set_next_rows(rhumb__graph *graph, const rhumb__counts *counts
 static rhumb_status grow_sections(rhumb__graph *graph, const rhumb__counts *counts) {
     uint64_t slot_limit = RHUMB__SLOT_LIMIT;
     for (const rhumb__section_info *info = rhumb__section_next(NULL); info != NULL; info = rhumb__section_next(info)) {
+        if (!rhumb__section_is_used(info, &graph->params)) continue;
         rhumb__section *section = &graph->sections[info->id];
         const rhumb_status status = rhumb__section_ensure(section, rhumb__section_row_count(info, counts));
         if (status != RHUMB_OK) return status;
@@ -155,6 +158,7 @@ void rhumb__graph_start(rhumb__graph *graph) {
     for (uint32_t level = 0; level < RHUMB__LEVEL_COUNT; level++) {
         atomic_store(&graph->level_first[level], counts->level_first[level]);
     }
+    rhumb__codes_start(graph);
     rhumb__unlinked_set(graph, counts->slot_count, counts->slot_count);
     const int32_t top = rhumb__counts_level_top(counts);
     if (top < 0) return;
@@ -168,7 +172,7 @@ rhumb_status rhumb__graph_check_vectors(const rhumb__graph *graph) {
                           "the index was opened without its vectors (graph_only), which this needs");
 }
 
-rhumb_status rhumb__graph_next(const rhumb__graph *old, rhumb__graph **graph_out) {
+rhumb_status rhumb__graph_next(const rhumb__graph *old, rhumb_codes codes, rhumb__graph **graph_out) {
     rhumb_status status;
     rhumb__graph *graph = NULL;
     RHUMB_TRY(rhumb__graph_new(&graph));
@@ -177,6 +181,8 @@ rhumb_status rhumb__graph_next(const rhumb__graph *old, rhumb__graph **graph_out
     graph->store = old->store;
     graph->params = old->params;
     graph->space = old->space;
+    graph->params.code_bits = rhumb__codes_change(codes, old->params.code_bits);
+    RHUMB_TRY(rhumb__codes_init(graph, NULL));
     graph->counts.key_bucket_count = RHUMB__KEY_BUCKET_COUNT_MIN;
     RHUMB_TRY(rhumb__graph_attach(graph, true));
     RHUMB_TRY(rhumb__section_ensure(&graph->sections[RHUMB__SECTION_KEY_BUCKETS], RHUMB__KEY_BUCKET_COUNT_MIN));

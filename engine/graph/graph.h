@@ -2,6 +2,7 @@
  *
  * Sections by slot:  vectors (the space's rows), keys (u64), nodes (rhumb__node_record), lists0 (M0 slots per row).
  * By upper row:      lists_upper (M slots per row); a node of level L owns L rows in succession, for levels 1 to L.
+ *                    codes, if the index has them: see codes.h.
  * By 512 slots:      tombstones, see tombstones.h.
  * By 8 slots:        ties, see ties.h.
  * Of the key table:  key_buckets and key_overflow, see key_table.h.
@@ -30,6 +31,7 @@
 
 #include "base/assert.h"
 #include "base/lock.h"
+#include "distances/code/coder.h"
 #include "distances/space.h"
 #include "engine/graph/key_table.h"
 #include "engine/graph/params.h"
@@ -97,12 +99,14 @@ struct rhumb__graph {
     rhumb__store *store;
     rhumb__writer *writer; /* NULL in a reader */
     rhumb__space space;
+    rhumb__coder coder; /* if params.code_bits is not 0 */
     rhumb__params params;
     uint64_t id;                   /* unique in the process, also among graphs that have been freed */
     _Atomic uint32_t holder_count; /* see hold.h */
     rhumb__io *rows_io;            /* set once nothing but the vectors is left: has the pin of their version */
     bool graph_only;               /* a reader without vectors: sections that hold them are not mapped */
     bool writable;
+    bool coded; /* every slot has its code, see codes.h */
 
     rhumb__section sections[RHUMB__SECTION_ID_LIMIT]; /* by id */
     /* How many rows of each derived section, counted from the first, are valid; the rows of inserts under way need not
@@ -170,8 +174,9 @@ rhumb_status rhumb__graph_check_sections(const rhumb__graph *graph) RHUMB_NODISC
 void rhumb__graph_start(rhumb__graph *graph);
 
 /* Creates the graph that is going to replace a writer's graph: empty, in the same file, with the same parameters, and
- * known to no other thread. RHUMB_E_NOMEM. */
-rhumb_status rhumb__graph_next(const rhumb__graph *old, rhumb__graph **graph_out) RHUMB_NODISCARD;
+ * known to no other thread. It gets the codes that are asked for, or with RHUMB_CODES_DEFAULT those of the old one.
+ * RHUMB_E_NOMEM, RHUMB_E_UNSUPPORTED. */
+rhumb_status rhumb__graph_next(const rhumb__graph *old, rhumb_codes codes, rhumb__graph **graph_out) RHUMB_NODISCARD;
 
 /* Releases such a graph when it is not going to replace the other, and its blocks in the file. NULL is fine. */
 void rhumb__graph_drop_next(rhumb__graph *graph);

@@ -33,7 +33,7 @@ typedef struct client_record {
     uint64_t key_overflow_count;
     uint64_t level_counts[RHUMB__LEVEL_COUNT];
     uint32_t level_first[RHUMB__LEVEL_COUNT];
-    uint32_t reserved;
+    uint32_t code_bits;
     uint64_t dead_count;
     uint64_t lsn;
     uint64_t key_next;
@@ -60,7 +60,7 @@ static_assert(offsetof(client_record, key_bucket_count) == 72, "client record la
 static_assert(offsetof(client_record, key_overflow_count) == 80, "client record layout");
 static_assert(offsetof(client_record, level_counts) == 88, "client record layout");
 static_assert(offsetof(client_record, level_first) == 224, "client record layout");
-static_assert(offsetof(client_record, reserved) == 292, "client record layout");
+static_assert(offsetof(client_record, code_bits) == 292, "client record layout");
 static_assert(offsetof(client_record, dead_count) == 296, "client record layout");
 static_assert(offsetof(client_record, lsn) == 304, "client record layout");
 static_assert(offsetof(client_record, key_next) == 312, "client record layout");
@@ -84,6 +84,10 @@ rhumb_status rhumb__params_check(const rhumb__params *params) {
     RHUMB_TRY(check_range("level_max", params->level_max, 0, RHUMB__LEVEL_MAX));
     if (!(params->level_scale >= 0.1 && params->level_scale <= 2.0)) {
         status = rhumb__fail(RHUMB_E_INVALID, "level_scale: expected 0.1 to 2, found %g", params->level_scale);
+        goto done;
+    }
+    if (params->code_bits != 0 && params->code_bits != 4 && params->code_bits != 8) {
+        status = rhumb__fail(RHUMB_E_INVALID, "codes of %u bits a component, expected 8, 4 or none", params->code_bits);
         goto done;
     }
     if ((params->metric == RHUMB_METRIC_CUSTOM) != (params->custom.name[0] != '\0')) {
@@ -110,6 +114,7 @@ void rhumb__params_encode(const rhumb__params *params, const rhumb__counts *coun
                  (params->keep_pruned ? FLAG_KEEP_PRUNED : 0) | (params->normalise ? FLAG_NORMALISE : 0),
         .level_scale = params->level_scale,
         .seed = params->seed,
+        .code_bits = params->code_bits,
         .slot_count = counts->slot_count,
         .upper_row_count = counts->upper_row_count,
         .key_bucket_count = counts->key_bucket_count,
@@ -182,6 +187,7 @@ rhumb_status rhumb__params_decode(const uint8_t client[RHUMB__CLIENT_BYTES], con
         .level_max = record.level_max,
         .level_scale = record.level_scale,
         .seed = record.seed,
+        .code_bits = record.code_bits,
         .extend_candidates = (record.flags & FLAG_EXTEND_CANDIDATES) != 0,
         .keep_pruned = (record.flags & FLAG_KEEP_PRUNED) != 0,
         .normalise = (record.flags & FLAG_NORMALISE) != 0,

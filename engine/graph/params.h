@@ -44,6 +44,7 @@ typedef struct rhumb__params {
     uint32_t level_max;
     double level_scale;
     uint64_t seed;
+    uint32_t code_bits; /* of a digit in the codes of vectors: 8 or 4, or 0: there are no codes */
     bool extend_candidates;
     bool keep_pruned;
     bool normalise;

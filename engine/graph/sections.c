@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "distances/code/code.h"
 #include "engine/graph/key_table.h"
 #include "engine/graph/ties.h"
 #include "engine/graph/tombstones.h"
@@ -25,6 +26,14 @@ static uint32_t vectors_codec(const rhumb__params *params) {
 static uint64_t vectors_stride(const rhumb__params *params, const rhumb__space *space) {
     (void)params;
     return space->row_stride_bytes;
+}
+
+static bool has_codes(const rhumb__params *params) { return params->code_bits != 0; }
+
+static uint32_t codes_codec(const rhumb__params *params) { return params->code_bits; }
+
+static uint64_t codes_stride(const rhumb__params *params, const rhumb__space *space) {
+    return rhumb__stride_of(rhumb__code_bytes(params->code_bits, space->dim));
 }
 
 static uint64_t u64_stride(const rhumb__params *params, const rhumb__space *space) {
@@ -223,6 +232,17 @@ const rhumb__section_info rhumb__sections[RHUMB__SECTION_ID_LIMIT] = {
                              .version = 1,
                              .row_stride_bytes = ties_stride,
                              .filter = filter_ties},
+    [RHUMB__SECTION_CODES] = {.id = RHUMB__SECTION_CODES,
+                              .name = "codes",
+                              .kind = RHUMB__SECTION_APPEND,
+                              .derived = true,
+                              .is_used = has_codes,
+                              .unit = RHUMB__ROW_SLOT,
+                              .large_pages = true,
+                              .of_vectors = true,
+                              .version = 1,
+                              .codec = codes_codec,
+                              .row_stride_bytes = codes_stride},
 /* A test compiles this file with more sections (tests/engine/dummy_sections.c) and links it in place of the
  * library's. */
 #if defined(RHUMB__MORE_SECTIONS)
@@ -241,6 +261,11 @@ const rhumb__section_info *rhumb__section_find(uint32_t id) {
     RHUMB_ASSERT_DEBUG(rhumb__sections[id].id == id);
     RHUMB_ASSERT_DEBUG(rhumb__sections[id].filter == NULL || rhumb__sections[id].kind == RHUMB__SECTION_MUTABLE);
     return &rhumb__sections[id];
+}
+
+bool rhumb__section_is_used(const rhumb__section_info *info, const rhumb__params *params) {
+    RHUMB_ASSERT_DEBUG(info->is_used == NULL || info->derived);
+    return info->is_used == NULL || info->is_used(params);
 }
 
 uint32_t rhumb__section_codec(const rhumb__section_info *info, const rhumb__params *params) {

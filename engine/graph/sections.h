@@ -34,7 +34,8 @@ enum {
     RHUMB__SECTION_KEY_BUCKETS = 6,
     RHUMB__SECTION_KEY_OVERFLOW = 7,
     RHUMB__SECTION_TOMBSTONES = 8,
-    RHUMB__SECTION_TIES = 9
+    RHUMB__SECTION_TIES = 9,
+    RHUMB__SECTION_CODES = 10
 };
 
 /* Ids are below this. */
@@ -68,6 +69,7 @@ typedef struct rhumb__section_info {
     const char *name; /* the one that storage/FORMAT.md gives it */
     rhumb__section_kind kind;
     bool derived;
+    bool (*is_used)(const rhumb__params *params); /* of a derived section: whether the index has it; NULL: it has */
     rhumb__row_unit unit;
     bool large_pages;                               /* ask for large pages where the section is anonymous memory */
     bool of_vectors;                                /* a reader of the graph alone does not map it */
@@ -87,6 +89,9 @@ const rhumb__section_info *rhumb__section_next(const rhumb__section_info *previo
 
 /* NULL when this library does not know the id, which may come from a file. */
 const rhumb__section_info *rhumb__section_find(uint32_t id);
+
+/* Whether an index with these parameters has the section. */
+bool rhumb__section_is_used(const rhumb__section_info *info, const rhumb__params *params);
 
 uint32_t rhumb__section_codec(const rhumb__section_info *info, const rhumb__params *params);
 

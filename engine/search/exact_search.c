@@ -20,11 +20,11 @@ static uint32_t scan_gather(const rhumb__graph *graph, rhumb__scratch *scratch, 
         rhumb__read_ahead_scan(graph, RHUMB__SECTION_VECTORS, at);
         if ((rhumb__graph_node(graph, slot) & RHUMB__NODE_PRESENT) == 0) continue;
         if (rhumb__graph_is_dead(graph, slot)) continue;
-        const void *row = rhumb__measure_row(graph, slot);
+        const void *row = rhumb__measure_row(scratch, slot);
         if (filter != NULL) {
             if (!rhumb__filter_matches(filter, rhumb__graph_key(graph, slot))) continue;
             /* Without a filter rows follow each other, and the processor prefetches them by itself. */
-            (void)rhumb__measure_prefetch(graph, slot, rhumb__measure_prefetch_bytes(graph));
+            (void)rhumb__measure_prefetch(&scratch->measured, slot);
         }
         scratch->batch[count] = slot;
         scratch->rows[count++] = row;

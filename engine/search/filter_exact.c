@@ -35,8 +35,7 @@ static rhumb_status list_add(list_visit *visit, uint64_t key) {
     if (under_way) visit->complete = false;
     if (slot == RHUMB__SLOT_NONE) return RHUMB_OK;
     visit->scratch->batch[visit->count] = slot;
-    visit->scratch->rows[visit->count++] =
-        rhumb__measure_prefetch(visit->graph, slot, rhumb__measure_prefetch_bytes(visit->graph));
+    visit->scratch->rows[visit->count++] = rhumb__measure_prefetch(&visit->scratch->measured, slot);
     return visit->count == ROWS_PER_CALL ? list_flush(visit) : RHUMB_OK;
 }
 

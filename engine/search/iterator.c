@@ -11,6 +11,10 @@
  * every remaining node is measured. So an iterator that is never stopped returns every key that matches, each once,
  * also those of nodes that no path leads to.
  *
+ * Where the walk measures codes, the two sets are in the order of estimates. A node whose turn has come is measured by
+ * its vector and gets ready; of those that are ready the nearest is returned as soon as no other is likely to be
+ * nearer.
+ *
  * Nodes that may not be answers wait like the others; when their turn comes they are passed over. The copies of a node
  * (graph/ties.h) are as far as the node itself, so they are returned right after its turn, from the chain that hangs on
  * it. If an upsert has deleted a node while it waited, the key's new node takes its place.
@@ -30,6 +34,7 @@
 #include "engine/search/filter_search.h"
 #include "engine/search/walk/group.h"
 #include "engine/search/walk/query.h"
+#include "engine/search/walk/rescore.h"
 #include "engine/search/walk/walk.h"
 
 #define QUERY_ALIGNMENT 64u
@@ -43,6 +48,9 @@ struct rhumb__iterator {
     uint64_t slot_limit;           /* the visited set has room for slots below it */
     rhumb__candidate_pool nearest; /* of the nodes that wait for their turn, the nearest: ef, or all */
     rhumb__candidate_heap farther; /* the others */
+    bool coded;                    /* the distances in these two are estimates */
+    rhumb__candidate_heap ready;   /* of a coded walk: nodes whose turn has come, by their distances */
+    float ready_least;             /* a node whose turn has not come is hardly nearer than this */
     rhumb__key_set emitted;        /* keys that were returned */
     uint64_t expanded_count;
     uint64_t measured_count;
@@ -96,6 +104,7 @@ void rhumb__iterator_free(rhumb__iterator *iterator) {
     rhumb__free(iterator->visited.words);
     rhumb__free(iterator->nearest.entries);
     rhumb__candidate_heap_free(&iterator->farther);
+    rhumb__candidate_heap_free(&iterator->ready);
     rhumb__key_set_free(&iterator->emitted);
     rhumb__free(iterator);
 }
@@ -139,7 +148,7 @@ static void iterator_wait(rhumb__iterator *iterator, uint32_t slot_mark, float d
     rhumb__candidate_pool_add(nearest, slot_mark, distance);
 }
 
-/* Whether the nearest may be returned now. */
+/* Whether the turn of the nearest has come. */
 static bool is_ripe(const rhumb__iterator *iterator) {
     const rhumb__candidate_pool *nearest = &iterator->nearest;
     uint32_t slot;
@@ -147,8 +156,8 @@ static bool is_ripe(const rhumb__iterator *iterator) {
     return nearest->count == nearest->capacity && !rhumb__candidate_pool_peek(nearest, &slot);
 }
 
-/* Takes the nearest; there is one. */
-static rhumb__candidate take_nearest(rhumb__iterator *iterator) {
+/* Takes the nearest of the nodes that wait; there is one. */
+static rhumb__candidate take_waiting(rhumb__iterator *iterator) {
     if (iterator->is_complete) return rhumb__candidate_heap_take(&iterator->farther);
     rhumb__candidate_pool *nearest = &iterator->nearest;
     const rhumb__candidate first = rhumb__candidate_pool_shift(nearest);
@@ -157,6 +166,34 @@ static rhumb__candidate take_nearest(rhumb__iterator *iterator) {
         rhumb__candidate_pool_add(nearest, next.slot_mark, next.distance);
     }
     return first;
+}
+
+/* Whether a node that is ready may be returned now. */
+static bool is_ready(const rhumb__iterator *iterator) {
+    return iterator->ready.count > 0 && iterator->ready.entries[0].distance <= iterator->ready_least;
+}
+
+/* Gets the nearest of the nodes that wait ready; there is one, and room. */
+static void make_ready(rhumb__iterator *iterator, const rhumb__graph *graph, const rhumb__scratch *scratch) {
+    const rhumb__candidate nearest = take_waiting(iterator);
+    const uint32_t slot = rhumb__candidate_slot(nearest);
+    const float least = rhumb__rescore_least(graph, scratch, slot, nearest.distance);
+    if (least > iterator->ready_least) iterator->ready_least = least;
+    rhumb__candidate_heap_add(&iterator->ready, slot, rhumb__measure_slot_exactly(graph, scratch, slot));
+}
+
+/* Takes the node that is to be returned next; there is one. */
+static rhumb__candidate take_next(rhumb__iterator *iterator) {
+    return iterator->coded ? rhumb__candidate_heap_take(&iterator->ready) : take_waiting(iterator);
+}
+
+/* Puts a node back that was taken, for which there is room. */
+static void put_back(rhumb__iterator *iterator, rhumb__candidate candidate) {
+    if (iterator->coded) {
+        rhumb__candidate_heap_add(&iterator->ready, candidate.slot_mark, candidate.distance);
+    } else {
+        iterator_wait(iterator, candidate.slot_mark, candidate.distance);
+    }
 }
 
 /* Adds the measured nodes of scratch->batch, for which there is room. */
@@ -178,7 +215,7 @@ static rhumb_status iterator_expand(rhumb__iterator *iterator, rhumb__graph *gra
     *expanded_out = rhumb__candidate_pool_take(&iterator->nearest, &slot);
     if (!*expanded_out) goto done;
     const rhumb__list list = rhumb__graph_list(graph, slot, 0);
-    const uint32_t count = rhumb__walk_gather(graph, scratch, &list, &iterator->visited, iterator->slot_limit);
+    const uint32_t count = rhumb__walk_gather(scratch, &list, &iterator->visited, iterator->slot_limit);
     rhumb__measure_rows(graph, scratch, count);
     iterator_add(iterator, scratch, count);
     iterator->expanded_count++;
@@ -203,10 +240,33 @@ done:
     return status;
 }
 
+/* Measures all nodes that wait by their vectors, and is coded no more. */
+static rhumb_status iterator_end_estimates(rhumb__iterator *iterator, rhumb__graph *graph, rhumb__scratch *scratch) {
+    rhumb_status status;
+    rhumb__candidate_heap waiting = iterator->farther;
+    RHUMB_TRY(rhumb__candidate_heap_reserve(&iterator->ready, waiting.count + iterator->nearest.count));
+    while (iterator->nearest.count > 0) {
+        const uint32_t slot = rhumb__candidate_slot(rhumb__candidate_pool_shift(&iterator->nearest));
+        rhumb__candidate_heap_add(&iterator->ready, slot, rhumb__measure_slot_exactly(graph, scratch, slot));
+    }
+    for (uint64_t i = 0; i < waiting.count; i++) {
+        const uint32_t slot = rhumb__candidate_slot(waiting.entries[i]);
+        rhumb__candidate_heap_add(&iterator->ready, slot, rhumb__measure_slot_exactly(graph, scratch, slot));
+    }
+    waiting.count = 0;
+    iterator->farther = iterator->ready;
+    iterator->ready = waiting;
+    iterator->coded = false;
+    rhumb__query_use_vectors(scratch);
+done:
+    return status;
+}
+
 static rhumb_status iterator_complete(rhumb__iterator *iterator, rhumb__graph *graph, rhumb__scratch *scratch,
                                       const rhumb__filter_estimate *estimate) {
     rhumb_status status;
     const rhumb__visitor visitor = {.take = take_rest, .context = iterator};
+    if (iterator->coded) RHUMB_TRY(iterator_end_estimates(iterator, graph, scratch));
     RHUMB_TRY(rhumb__exact_visit(graph, scratch, estimate, &visitor));
     RHUMB_TRY(iterator_reserve(iterator, iterator->nearest.count));
     iterator->is_complete = true;
@@ -225,6 +285,9 @@ static void iterator_reset(rhumb__iterator *iterator) {
     iterator->graph_id = 0; /* until the beginning has succeeded: after a failure the next call begins again */
     rhumb__candidate_pool_clear(&iterator->nearest, iterator->nearest.capacity);
     iterator->farther.count = 0;
+    iterator->coded = false;
+    iterator->ready.count = 0;
+    iterator->ready_least = -INFINITY;
     iterator->expanded_count = 0;
     iterator->measured_count = 0;
     iterator->copies = (rhumb__copies){0};
@@ -281,6 +344,7 @@ static rhumb_status iterator_begin(rhumb__iterator *iterator, rhumb__graph *grap
         RHUMB_TRY(iterator_follow(iterator, graph));
         RHUMB_TRY(iterator_complete(iterator, graph, scratch, &estimate));
     } else {
+        iterator->coded = rhumb__query_use_codes(scratch);
         RHUMB_TRY(begin_walk(iterator, graph, scratch));
     }
     iterator->graph_id = graph->id;
@@ -297,7 +361,9 @@ static rhumb_status iterator_advance(rhumb__iterator *iterator, rhumb__graph *gr
     bool expanded = false;
     *left_out = !iterator->is_complete;
     if (iterator->is_complete) goto done;
-    const double cost_ns = (double)iterator->measured_count * rhumb__filter_distance_ns(graph) +
+    const double distance_ns =
+        iterator->coded ? rhumb__filter_walk_distance_ns(graph) : rhumb__filter_distance_ns(graph);
+    const double cost_ns = (double)iterator->measured_count * distance_ns +
                            (double)iterator->expanded_count * graph->params.M0 * RHUMB__FILTER_HOP_NS;
     const bool is_too_long = cost_ns > iterator->exact_ns * RHUMB__FILTER_PATIENCE;
     if (!is_too_long) RHUMB_TRY(iterator_expand(iterator, graph, scratch, &expanded));
@@ -348,20 +414,20 @@ static rhumb_status replace(rhumb__iterator *iterator, rhumb__graph *graph, rhum
     return was_answer(iterator, graph, slot) ? add_successor(iterator, graph, scratch, slot) : RHUMB_OK;
 }
 
-/* Takes the nearest of the nodes that wait, and returns it if it is an answer. Its copies come next. */
+/* Takes the next node, and returns it if it is an answer. Its copies come next. */
 static rhumb_status iterator_take(rhumb__iterator *iterator, rhumb__graph *graph, rhumb__scratch *scratch,
                                   rhumb__answer *answer) {
     rhumb_status status;
     RHUMB_ASSERT_DEBUG(answer->found_count < answer->capacity);
     RHUMB_TRY(rhumb__key_set_reserve(&iterator->emitted));
-    const rhumb__candidate nearest = take_nearest(iterator);
+    const rhumb__candidate nearest = take_next(iterator);
     const uint32_t slot = rhumb__candidate_slot(nearest);
     if (rhumb__filter_passes(graph, filter_of(iterator), slot)) {
         iterator_emit(iterator, graph, slot, nearest.distance, answer);
     } else {
         status = replace(iterator, graph, scratch, slot);
         if (status != RHUMB_OK) {
-            iterator_wait(iterator, nearest.slot_mark, nearest.distance);
+            put_back(iterator, nearest);
             goto done;
         }
     }
@@ -404,6 +470,7 @@ rhumb_status rhumb__iterator_next(rhumb__iterator *iterator, rhumb__scratch *scr
     answer->found_count = 0;
     RHUMB_TRY(rhumb__query_set_row(scratch, iterator->query));
     if (iterator->graph_id == graph->id) {
+        if (iterator->coded) (void)rhumb__query_use_codes(scratch);
         RHUMB_TRY(iterator_follow(iterator, graph));
     } else {
         RHUMB_TRY(iterator_begin(iterator, graph, scratch));
@@ -412,8 +479,11 @@ rhumb_status rhumb__iterator_next(rhumb__iterator *iterator, rhumb__scratch *scr
         bool taken;
         RHUMB_TRY(iterator_take_copy(iterator, graph, scratch, answer, &taken));
         if (taken) continue;
-        if (is_ripe(iterator)) {
+        if (iterator->coded ? is_ready(iterator) : is_ripe(iterator)) {
             RHUMB_TRY(iterator_take(iterator, graph, scratch, answer));
+        } else if (is_ripe(iterator)) {
+            RHUMB_TRY(rhumb__candidate_heap_reserve(&iterator->ready, 2));
+            make_ready(iterator, graph, scratch);
         } else {
             RHUMB_TRY(iterator_advance(iterator, graph, scratch, &is_left));
         }

@@ -17,6 +17,8 @@
 #include "engine/search/filter_search.h"
 #include "engine/search/search.h"
 #include "engine/search/walk/group.h"
+#include "engine/search/walk/query.h"
+#include "engine/search/walk/rescore.h"
 #include "engine/search/walk/walk.h"
 
 typedef struct range_search {
@@ -25,6 +27,7 @@ typedef struct range_search {
     const rhumb__filter *filter; /* or NULL */
     uint64_t capacity;           /* answers that the caller has room for */
     float radius;                /* raw */
+    bool coded;                  /* codes are measured first, and the vectors of what may be an answer */
     uint64_t followed_count;     /* copies that chains were followed through */
 } range_search;
 
@@ -120,14 +123,37 @@ done:
     return status;
 }
 
+/* Measures the first `count` nodes of scratch->batch that may be answers, which may leave fewer of them. The others, as
+ * their estimates show, go to the pool. */
+static uint32_t flood_measure(flood *f, uint32_t count) {
+    range_search *range = f->range;
+    rhumb__scratch *scratch = range->scratch;
+    rhumb__candidate near[RHUMB__BATCH_MAX];
+    uint32_t near_count = 0;
+    rhumb__measure_rows(range->graph, scratch, count);
+    if (!range->coded) return count;
+    f->measured_count += count;
+    const float bound = range_bound(range);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t slot = scratch->batch[i];
+        const float estimate = scratch->distances[i];
+        if (rhumb__rescore_least(range->graph, scratch, slot, estimate) > bound) {
+            rhumb__candidate_pool_add(&scratch->pool, slot, estimate);
+        } else {
+            near[near_count++] = (rhumb__candidate){.slot_mark = slot};
+        }
+    }
+    rhumb__measure_candidates_exactly(range->graph, scratch, near, near_count);
+    for (uint32_t i = 0; i < near_count; i++) scratch->batch[i] = near[i].slot_mark;
+    return near_count;
+}
+
 static rhumb_status flood_expand(flood *f, uint32_t slot) {
-    rhumb__graph *graph = f->range->graph;
     rhumb__scratch *scratch = f->range->scratch;
-    const rhumb__list list = rhumb__graph_list(graph, slot, 0);
-    const uint32_t count = rhumb__walk_gather(graph, scratch, &list, &scratch->visited, scratch->slot_limit);
+    const rhumb__list list = rhumb__graph_list(f->range->graph, slot, 0);
+    const uint32_t count = rhumb__walk_gather(scratch, &list, &scratch->visited, scratch->slot_limit);
     f->expanded_count++;
-    rhumb__measure_rows(graph, scratch, count);
-    return flood_queue(f, count);
+    return flood_queue(f, flood_measure(f, count));
 }
 
 /* Queues the nodes that no link leads to. */
@@ -136,8 +162,8 @@ static rhumb_status flood_queue_unlinked(flood *f, rhumb__unlinked_scan *scan) {
     rhumb__scratch *scratch = f->range->scratch;
     uint32_t count;
     while ((count = rhumb__unlinked_scan_gather(scan, scratch, &scratch->visited, scratch->slot_limit)) > 0) {
-        rhumb__measure_batch(f->range->graph, scratch, count);
-        RHUMB_TRY(flood_queue(f, count));
+        for (uint32_t i = 0; i < count; i++) scratch->rows[i] = rhumb__measure_row(scratch, scratch->batch[i]);
+        RHUMB_TRY(flood_queue(f, flood_measure(f, count)));
     }
 done:
     return status;
@@ -241,6 +267,7 @@ static rhumb_status range_walk(range_search *range, uint32_t ef, rhumb__filter_e
     RHUMB_TRY(rhumb__search_nearest(range->graph, range->scratch, &goal, estimate, &nearest));
     *exact_out = nearest == NULL || nearest->count == 0;
     if (*exact_out) goto done;
+    if (range->coded) rhumb__rescore_all(range->graph, range->scratch, nearest);
     if (!reaches_beyond(range, nearest)) {
         status = range_add_nearest(range, nearest);
         goto done;
@@ -259,6 +286,7 @@ static rhumb_status range_find(range_search *range, uint32_t ef) {
     bool exact;
     RHUMB_TRY(range_walk(range, ef, &estimate, &exact));
     if (!exact) goto done;
+    rhumb__query_use_vectors(range->scratch);
     const rhumb__visitor visitor = {range_visit_begin, range_visit_take, range};
     status = rhumb__exact_visit(range->graph, range->scratch, &estimate, &visitor);
 done:
@@ -312,6 +340,7 @@ rhumb_status rhumb__range_search(rhumb__graph *graph, rhumb__scratch *scratch, c
     range_search range = {.graph = graph, .scratch = scratch, .filter = request->filter, .capacity = answer->capacity};
     const uint64_t replace_done = atomic_load(&graph->replace_done);
     range.radius = rhumb__space_raw(&graph->space, request->radius);
+    range.coded = rhumb__query_use_codes(scratch);
     scratch->within.count = 0;
     scratch->queue.count = 0;
     RHUMB_TRY(range_find(&range, rhumb__request_ef(request, graph)));

@@ -17,6 +17,7 @@
 #include "engine/search/selective_walk.h"
 #include "engine/search/walk/group.h"
 #include "engine/search/walk/query.h"
+#include "engine/search/walk/rescore.h"
 #include "engine/search/walk/walk.h"
 
 /* The answers whose keys are asked for together. */
@@ -183,6 +184,31 @@ static bool is_complete(const rhumb__graph *graph, const rhumb__request *request
     return request->filter == NULL && answer->found_count + left_out_count >= rhumb__graph_live_count(graph);
 }
 
+/* Turns what a walk has found into an answer. */
+static rhumb_status emit(const rhumb__request *request, uint64_t replace_done, rhumb__scratch *scratch,
+                         const rhumb__candidate_pool *nearest, rhumb__answer *answer) {
+    const emission e = emission_begin(scratch, request, replace_done, answer);
+    return rhumb__graph_has_copies(e.graph) ? emit_groups(&e, scratch, nearest) : emit_nodes(&e, nearest);
+}
+
+/* The same after a walk over codes, whose distances are estimates. */
+static rhumb_status emit_rescored(const rhumb__request *request, uint64_t replace_done, rhumb__scratch *scratch,
+                                  rhumb__candidate_pool *nearest, rhumb__answer *answer) {
+    rhumb_status status;
+    const rhumb__graph *graph = rhumb__scratch_graph(scratch);
+    const uint32_t found_count = nearest->count;
+    const uint32_t wanted_count = (uint32_t)answer->capacity + (request->left_out != NULL);
+    nearest->count = rhumb__rescore(graph, scratch, nearest, wanted_count);
+    RHUMB_TRY(emit(request, replace_done, scratch, nearest, answer));
+    if (answer->found_count == answer->capacity || nearest->count == found_count) goto done;
+    /* Two of the nearest were nodes of one key. */
+    nearest->count = found_count;
+    rhumb__rescore_all(graph, scratch, nearest);
+    status = emit(request, replace_done, scratch, nearest, answer);
+done:
+    return status;
+}
+
 /* Finds the nearest by walking; or exactly, where that costs less or the walk has found fewer than there are. */
 static rhumb_status search_by_walk(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__request *request,
                                    rhumb__answer *answer) {
@@ -193,12 +219,14 @@ static rhumb_status search_by_walk(rhumb__graph *graph, rhumb__scratch *scratch,
     const uint32_t wanted_count = (uint32_t)answer->capacity + (request->left_out != NULL);
     if (goal.ef < wanted_count) goal.ef = wanted_count;
     const uint64_t replace_done = atomic_load(&graph->replace_done);
+    const bool coded = rhumb__query_use_codes(scratch);
     RHUMB_TRY(rhumb__search_nearest(graph, scratch, &goal, &estimate, &nearest));
     if (nearest != NULL) {
-        const emission e = emission_begin(scratch, request, replace_done, answer);
-        RHUMB_TRY(rhumb__graph_has_copies(graph) ? emit_groups(&e, scratch, nearest) : emit_nodes(&e, nearest));
+        RHUMB_TRY(coded ? emit_rescored(request, replace_done, scratch, nearest, answer)
+                        : emit(request, replace_done, scratch, nearest, answer));
         if (is_complete(graph, request, answer)) goto done;
     }
+    rhumb__query_use_vectors(scratch);
     status = search_exactly(graph, scratch, request, &estimate, answer);
 done:
     return status;

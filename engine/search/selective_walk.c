@@ -100,7 +100,7 @@ static inline bool offer(rhumb__scratch *scratch, uint32_t slot, float distance)
 static inline void put(selective_walk *walk, uint32_t at, uint32_t slot) {
     RHUMB_ASSERT_DEBUG(at < RHUMB__BATCH_MAX);
     walk->scratch->batch[at] = slot;
-    walk->scratch->rows[at] = rhumb__measure_prefetch(walk->graph, slot, rhumb__measure_prefetch_bytes(walk->graph));
+    walk->scratch->rows[at] = rhumb__measure_prefetch(&walk->scratch->measured, slot);
 }
 
 /* Measures the `count` nodes that have been put, which may be answers, and offers them to the walk. */
@@ -153,7 +153,7 @@ static inline void prefetch_key(const rhumb__graph *graph, uint32_t slot) {
 static void expand_plainly(selective_walk *walk, uint32_t slot) {
     rhumb__scratch *scratch = walk->scratch;
     const rhumb__list list = rhumb__graph_list(walk->graph, slot, 0);
-    const uint32_t count = rhumb__walk_gather(walk->graph, scratch, &list, &scratch->visited, scratch->slot_limit);
+    const uint32_t count = rhumb__walk_gather(scratch, &list, &scratch->visited, scratch->slot_limit);
     walk->scanned_count += list.capacity;
     if (scratch->queue.count > 0) {
         rhumb__walk_prefetch_list(walk->graph, rhumb__candidate_slot(scratch->queue.entries[0]));
@@ -238,7 +238,7 @@ static rhumb_status offer_seeds(selective_walk *walk) {
 
 /* Estimates what the walk has cost, in nanoseconds. */
 static double cost_of(const selective_walk *walk) {
-    return (double)walk->measured_count * rhumb__filter_distance_ns(walk->graph) +
+    return (double)walk->measured_count * rhumb__filter_walk_distance_ns(walk->graph) +
            (double)walk->scanned_count * RHUMB__FILTER_HOP_NS +
            (double)(walk->met_count + walk->followed_count) * rhumb__filter_test_ns(walk->estimate->filter) +
            (double)walk->followed_count * RHUMB__FILTER_HOP_NS;

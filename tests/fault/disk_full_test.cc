@@ -122,7 +122,7 @@ TEST_P(DiskFull, IsNeverFatal) {
     const int code = run_on_small_disk(UINT64_C(4) << 20, [&] {
         uint64_t full_count = 0;
         uint64_t written_count = 0;
-        for (uint64_t round = 0; round < 90; round++) {
+        for (uint64_t round = 0; round < 140; round++) {
             const uint64_t spare_pages = 106 + round / 2; // around what the first checkpoint needs
             Index index;
             CHILD_CHECK(rhumb_test::create_index(path_, shape_, &index,

@@ -10,8 +10,10 @@ import os
 import re
 import struct
 
+import numpy
+
 import second_reader_metrics
-from second_reader_metrics import Space
+from second_reader_metrics import Space, stride_of
 
 NONE = 0xFFFFFFFF
 MASK = (1 << 64) - 1
@@ -274,6 +276,8 @@ class Index:
          self.bucket_count, self.overflow_count) = struct.unpack_from("<10Id5Q", self.client, 0)
         self.level_counts = struct.unpack_from("<17Q", self.client, 88)
         self.level_first = struct.unpack_from("<17I", self.client, 224)
+        (self.code_bits,) = struct.unpack_from("<I", self.client, 292)
+        demand(self.code_bits in (0, 4, 8), "bits of codes")
         self.dead_count, self.lsn, self.key_next = struct.unpack_from("<3Q", self.client, 296)
         (self.copy_count,) = struct.unpack_from("<Q", self.client, 384)
         demand(max(self.dead_count, self.copy_count) <= self.slot_count, "counts of deleted nodes and copies")
@@ -302,7 +306,7 @@ class Index:
         names = {
             "metric": self.metric, "element": self.element, "M": self.M, "M0": self.M0, "slot_count": self.slot_count,
             "upper_row_count": self.upper_row_count, "key_bucket_count": self.bucket_count,
-            "key_overflow_count": self.overflow_count
+            "key_overflow_count": self.overflow_count, "code_bits": self.code_bits
         }
         known = set()
         for name, (id_, kind, required, codec, stride, rows) in SECTIONS.by_name.items():
@@ -314,9 +318,12 @@ class Index:
             expected = [kind, SECTIONS.value(codec, names), SECTIONS.value(stride, names), SECTIONS.value(rows, names)]
             if name == "vectors":
                 expected[2] = vector_stride
+            if name == "codes":
+                expected[2] = stride_of(self.code_places()[1] + 24)
             found = [section.kind, section.codec, section.stride, section.row_count]
             if not required:
-                found[3] = max(found[3], expected[3])
+                demand(found[3] <= expected[3], "rows of %s" % name)
+                found[3] = expected[3]
             demand(found == expected and section.version == 1 and section.flags & 1 == required, "section %s" % name)
         for section in self.sections.values():
             demand(section.id in known or section.flags & 1 == 0, "section %d is unknown and required" % section.id)
@@ -375,6 +382,42 @@ class Index:
             slots.append(next_copy)
             next_copy = self.tie(next_copy)[2]
         return slots
+
+    def code_places(self):
+        """(bytes of the digits, where the constants begin)."""
+        digits_bytes = self.dim if self.code_bits == 8 else (self.dim + 1) // 2
+        return digits_bytes, -(-digits_bytes // 8) * 8
+
+    def digits(self, code):
+        """The digits of a code, in the order of components."""
+        if self.code_bits == 8:
+            return list(code[:self.dim])
+        digits = []
+        for first in range(0, self.dim, 128):
+            count = min(128, self.dim - first)
+            half = -(-count // 2)
+            block = code[first // 2:first // 2 + half]
+            digits += [byte & 15 for byte in block] + [byte >> 4 for byte in block][:count - half]
+        return digits
+
+    def check_codes(self):
+        """Whether codes stand for their vectors. Returns how many there are."""
+        section = self.sections.get(SECTIONS.id("codes"))
+        count = 0 if section is None else section.row_count
+        digits_bytes, constants_at = self.code_places()
+        centre = 1 << (self.code_bits - 1) if count else 0
+        for slot in range(count):
+            code = section.row(slot)
+            origin, step, total, squares = struct.unpack_from("<ddii", code, constants_at)
+            digits = [digit - centre for digit in self.digits(code)]
+            demand(not any(code[digits_bytes:constants_at]) and not any(code[constants_at + 24:]), "padding of a code")
+            demand(total == sum(digits) and squares == sum(digit * digit for digit in digits), "sums of a code")
+            decoded = numpy.array([origin + step * digit for digit in digits])
+            vector = self.space.numbers(self.vector(slot)).astype(float)
+            if self.space.metric == "cosine" and vector.any():
+                vector *= (decoded @ decoded) / (decoded @ vector)  # of the length that makes them nearest
+            demand(abs(decoded - vector).max() <= 0.6 * step + 1e-6 * abs(vector).max(), "the code of slot %d" % slot)
+        return count
 
     def check_ties(self):
         """Everything that the page says of ties, lists and entry points. Returns the slots of copies."""

@@ -50,6 +50,12 @@ def quotient_logarithm(p, q):
     return numpy.where(used, p * numpy.log(numpy.where(used, p, 1) / numpy.where(used, q, 1)), 0)
 
 
+def stride_of(used):
+    """The distance between rows of which so many bytes are in use."""
+    return next(rounded for unit in (64, 16, 4) for rounded in [-(-used // unit) * unit]
+                if unit == 4 or (rounded - used) * 8 <= used)
+
+
 class Space:
     """How vectors lie in rows, and how far they are from each other."""
 
@@ -65,8 +71,7 @@ class Space:
             norm_bytes = numpy.dtype(self.norm_type).itemsize
             self.norm_offset = -(-self.vector_bytes // norm_bytes) * norm_bytes
             self.used = self.norm_offset + norm_bytes
-        self.stride = next(rounded for unit in (64, 16, 4) for rounded in [-(-self.used // unit) * unit]
-                           if unit == 4 or (rounded - self.used) * 8 <= self.used)
+        self.stride = stride_of(self.used)
 
     def components(self, row):
         """The bytes of a row's components; of a sequence, of those that it has."""

@@ -66,6 +66,7 @@ class SecondReader(unittest.TestCase):
                 index = Index(self.path)
                 self.compare(said, index)
                 self.compare_levels(index)
+                self.assertEqual(index.check_codes(), index.slot_count if index.code_bits else 0)
                 copies = index.check_ties()
                 self.assertEqual(len(copies) > 100, shape[-1] == "copies")
                 if shape[-2] == "crowded":
@@ -83,6 +84,16 @@ class SecondReader(unittest.TestCase):
                     self.compare(said, index)
                     self.compare_levels(index)
                     self.assertGreater(len(index.check_ties()), 10)
+
+    def test_decodes_codes(self):
+        for metric in ("l2", "l2sq", "ip", "cosine"):
+            for element in ("f32", "f64", "f16", "bf16"):
+                for bits in (4, 8):
+                    with self.subTest(metric, element=element, bits=bits):
+                        dim = 133 + bits
+                        self.create((metric, element, dim, 4, 8, 60, 10, "spread", "copies", bits))
+                        index = Index(self.path)
+                        self.assertEqual((index.code_bits, index.check_codes()), (bits, index.slot_count))
 
     def compare(self, said, index):
         for field, found in [("dim", index.dim), ("M", index.M), ("M0", index.M0), ("seed", index.seed),

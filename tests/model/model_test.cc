@@ -12,6 +12,7 @@
 #include <random>
 #include <unordered_map>
 
+#include "tests/support/chosen_codes.h"
 #include "tests/support/io_test_support.h"
 #include "tests/support/oracle.h"
 #include "tests/support/small_index.h"
@@ -53,6 +54,7 @@ class Model : public ::testing::TestWithParam<rhumb_metric> {
         options.M = 8;
         options.ef_construction = 40;
         options.open = &open;
+        options = with_chosen_codes(options);
         rhumb_index *index = nullptr;
         ASSERT_EQ(rhumb_index_create(path_.c_str(), &options, &index), RHUMB_OK) << rhumb_error_last()->message;
         index_ = Index(index);

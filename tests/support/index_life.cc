@@ -1,5 +1,6 @@
 // See index_life.h.
 #include "tests/support/index_life.h"
+#include "tests/support/chosen_codes.h"
 
 #include <algorithm>
 #include <set>
@@ -47,6 +48,7 @@ rhumb_status IndexLife::create(const rhumb_open_options &options) {
     what.M = 4;
     what.ef_construction = 24;
     what.open = &options;
+    what = with_chosen_codes(what);
     rhumb_index *created = nullptr;
     const rhumb_status status = rhumb_index_create(path_.c_str(), &what, &created);
     if (status != RHUMB_OK) return status;

@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "include/rhumb.h"
+#include "tests/support/chosen_codes.h"
 #include "tests/support/scratch_files.h"
 #include "tests/support/seed.h"
 
@@ -63,7 +64,8 @@ inline rhumb_index_options index_options(uint32_t dim, rhumb_metric metric = RHU
 
 inline Index create(const std::string &path, const rhumb_index_options &options) {
     rhumb_index *index = nullptr;
-    EXPECT_OK(rhumb_index_create(path.c_str(), &options, &index));
+    const rhumb_index_options chosen = with_chosen_codes(options);
+    EXPECT_OK(rhumb_index_create(path.c_str(), &chosen, &index));
     return Index(index);
 }
 

@@ -1,5 +1,6 @@
 // See small_index.h.
 #include "tests/support/small_index.h"
+#include "tests/support/chosen_codes.h"
 
 #include <unistd.h>
 
@@ -52,6 +53,7 @@ rhumb_status create_index(const std::string &path, const IndexShape &shape, Inde
     options.extend_candidates = shape.extend_candidates;
     options.keep_pruned = shape.keep_pruned;
     options.open = &open_options;
+    options = with_chosen_codes(options);
     rhumb_index *created = nullptr;
     const rhumb_status status = rhumb_index_create(path.c_str(), &options, &created);
     if (status == RHUMB_OK) *index = Index(created);

@@ -1,5 +1,6 @@
 // life.cc - see life.h.
 #include "tests/torture/life.h"
+#include "tests/support/chosen_codes.h"
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,6 +34,7 @@ Life::Life(const Collection &collection, std::string folder, const Extent &exten
     if (extent.M < 8) options.M0 = extent.M, options.ef_construction = 2 * extent.M;
     const rhumb_open_options open_options = this->open_options();
     options.open = &open_options;
+    options = with_chosen_codes(options);
     must(rhumb_index_create(path(path_number_).c_str(), &options, &index_), "create");
 }
 

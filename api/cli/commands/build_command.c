@@ -8,13 +8,14 @@
 #include <stdio.h>
 
 #include "api/cli/cli.h"
+#include "api/cli/codes_choice.h"
 #include "api/cli/ingest.h"
 #include "api/cli/replace.h"
 #include "api/cli/vectors.h"
 
 struct build_arguments {
     const char *index_path, *rows_path;
-    const char *metric_name, *element_name, *keys_path, *format_name, *hdf5_name;
+    const char *metric_name, *element_name, *codes_name, *keys_path, *format_name, *hdf5_name;
     uint32_t thread_count;
     uint64_t row_limit, checkpoint_every;
     bool force, keep_partial;
@@ -114,6 +115,8 @@ static int build(struct cli *cli, struct build_arguments *arguments) {
     if (exit_code == CLI_OK) exit_code = choose_metric(cli, arguments, info);
     if (exit_code != CLI_OK) goto done;
     choose_element(arguments, info);
+    exit_code = codes_choice_read(cli, arguments->codes_name, &arguments->options.codes);
+    if (exit_code != CLI_OK) goto done;
     struct ingest_options ingest = {
         .mode = INGEST_BUILD,
         .keys = keys,
@@ -169,6 +172,9 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
         {"keep-pruned", 0, ARGS_FLAG, &index->keep_pruned, NULL, "fill lists up with pruned candidates"},
         {"seed", 0, ARGS_U64, &index->seed, "N", "of the levels. Default 397"},
         {"element", 0, ARGS_TEXT, &arguments.element_name, "TYPE", help.element},
+        {"codes", 0, ARGS_TEXT, &arguments.codes_name, "CODES",
+         "codes of vectors that searches walk on: default (8 where they\nare at most half as long as vectors), none, 4 "
+         "or 8"},
         {"normalise", 0, ARGS_FLAG, &index->normalise, NULL,
          "divide vectors and queries by their sums (hellinger, jeffreys,\njensen_shannon)"},
         {"keys", 0, ARGS_TEXT, &arguments.keys_path, "FILE",

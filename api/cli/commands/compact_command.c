@@ -5,6 +5,7 @@
 
 #include "api/cli/call_progress.h"
 #include "api/cli/cli.h"
+#include "api/cli/codes_choice.h"
 #include "api/cli/console/units.h"
 #include "api/cli/key_filter.h"
 
@@ -132,6 +133,7 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
     struct call_progress progress = {.cli = cli};
     const char *new_path = NULL;
     const char *order_name = NULL;
+    const char *codes_name = NULL;
     const char *filter_path = NULL;
     const char *exclude_path = NULL;
     rhumb_compact_options compact_options;
@@ -145,6 +147,8 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
          "breadth,\nrcm, or keep (as they lie now)"},
         {"second-pass", 0, ARGS_FLAG, &compact_options.second_pass, NULL,
          "search new neighbours for every node: takes as long as building"},
+        {"codes", 0, ARGS_TEXT, &codes_name, "CODES",
+         "codes of vectors that the index has afterwards: none, 4 or 8.\nDefault: those that it has"},
         {"filter-keys", 0, ARGS_TEXT, &filter_path, "FILE", "with --into: take over the keys in FILE alone"},
         {"exclude-keys", 0, ARGS_TEXT, &exclude_path, "FILE", "with --into: take over all keys but those in FILE"},
         {"threads", 't', ARGS_U32, &compact_options.thread_count, "N", "default: one per processor"},
@@ -154,6 +158,7 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
     int exit_code;
     if (!cli_parse(cli, command, options, argument_count, argument_texts, &path, 1, &exit_code)) return exit_code;
     exit_code = choose_order(cli, order_name, &compact_options.order);
+    if (exit_code == CLI_OK) exit_code = codes_choice_read(cli, codes_name, &compact_options.codes);
     if (exit_code != CLI_OK) return exit_code;
     if (filter_path && exclude_path)
         return cli_fail(cli, CLI_USAGE, "--filter-keys and --exclude-keys exclude each other");

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "api/cli/cli.h"
+#include "api/cli/codes_choice.h"
 #include "api/cli/console/interrupt.h"
 #include "api/cli/console/units.h"
 #include "api/cli/residency.h"
@@ -61,6 +62,7 @@ static void print_json_content(struct json_writer *json, const struct descriptio
     json_bool(json, "extend_candidates", file->extend_candidates);
     json_bool(json, "keep_pruned", file->keep_pruned);
     json_bool(json, "normalise", file->normalise);
+    json_text(json, "codes", codes_choice_name(file->codes));
     json_end(json);
     json_u64(json, "count", file->count);
     json_u64(json, "deleted_count", file->deleted_count);
@@ -137,6 +139,8 @@ static void print_content(const struct description *index) {
     printf("graph        M %u, M0 %u, ef_construction %u, ef_search %u, seed %" PRIu64 "%s%s\n", file->M, file->M0,
            file->ef_construction, file->ef_search, file->seed, file->extend_candidates ? ", extend_candidates" : "",
            file->keep_pruned ? ", keep_pruned" : "");
+    printf("codes        %s%s\n", codes_choice_name(file->codes),
+           file->codes == RHUMB_CODES_NONE ? "" : " bits for each component");
     if (!index->has_stats) return;
     const rhumb_index_stats *stats = &index->stats;
     printf("levels      ");

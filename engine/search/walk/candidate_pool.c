@@ -9,9 +9,12 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* A list that is pruned has a few dozen candidates. For so few, the calls of a library sort cost more than its better
- * algorithm saves. */
-#define INSERTION_SORT_MAX 96u
+#include "base/bits.h"
+
+/* A list that is pruned has a few dozen candidates, for which the calls of a library sort cost more than its better
+ * algorithm saves; and candidates that have been measured again are nearly in order. So candidates are inserted, until
+ * that has moved so many for each on average. */
+#define MOVES_PER_CANDIDATE 48u
 
 static int compare_candidates(const void *a, const void *b) {
     const rhumb__candidate *left = a;
@@ -21,18 +24,17 @@ static int compare_candidates(const void *a, const void *b) {
 }
 
 void rhumb__sort_candidates(rhumb__candidate *candidates, uint32_t count) {
-    if (count <= INSERTION_SORT_MAX) {
-        for (uint32_t i = 1; i < count; i++) {
-            const rhumb__candidate moving = candidates[i];
-            uint32_t place = i;
-            for (; place > 0 && compare_candidates(&moving, &candidates[place - 1]) < 0; place--) {
-                candidates[place] = candidates[place - 1];
-            }
-            candidates[place] = moving;
+    uint64_t left_count = (uint64_t)count * MOVES_PER_CANDIDATE;
+    for (uint32_t i = 1; i < count && left_count > 0; i++) {
+        const rhumb__candidate moving = candidates[i];
+        uint32_t place = i;
+        for (; place > 0 && compare_candidates(&moving, &candidates[place - 1]) < 0; place--) {
+            candidates[place] = candidates[place - 1];
         }
-        return;
+        candidates[place] = moving;
+        left_count -= rhumb__min_u64(left_count, i - place);
     }
-    qsort(candidates, count, sizeof *candidates, compare_candidates);
+    if (left_count == 0) qsort(candidates, count, sizeof *candidates, compare_candidates);
 }
 
 /* ---- large pools ---- */

@@ -11,7 +11,7 @@
 static double walk_step_ns(const rhumb__graph *graph, const rhumb__filter *filter) {
     const double M0 = graph->params.M0;
     return M0 * RHUMB__FILTER_HOP_NS +
-           RHUMB__FILTER_NEW_SHARE * M0 * (rhumb__filter_distance_ns(graph) + rhumb__filter_test_ns(filter));
+           RHUMB__FILTER_NEW_SHARE * M0 * (rhumb__filter_walk_distance_ns(graph) + rhumb__filter_test_ns(filter));
 }
 
 /* A step of a bridging walk measures new_share of a list, and scans as many neighbours as it takes to find a list's
@@ -19,7 +19,7 @@ static double walk_step_ns(const rhumb__graph *graph, const rhumb__filter *filte
 static double bridge_step_ns(const rhumb__graph *graph, const rhumb__filter *filter, double share, double new_share) {
     const double M0 = graph->params.M0;
     const double scanned_count = fmin(M0 / share, M0 * M0);
-    return new_share * M0 * rhumb__filter_distance_ns(graph) +
+    return new_share * M0 * rhumb__filter_walk_distance_ns(graph) +
            scanned_count * (RHUMB__FILTER_HOP_NS + RHUMB__FILTER_NEW_SHARE * rhumb__filter_test_ns(filter));
 }
 
@@ -66,7 +66,7 @@ static double far_bridge_ns(const rhumb__graph *graph, const rhumb__filter_estim
 /* A walk that passes all failing nodes before it comes to matching ones. */
 static double far_walk_ns(const rhumb__graph *graph, const rhumb__filter_estimate *estimate, uint32_t ef) {
     const double failing_count = estimate->match_count / estimate->share - estimate->match_count;
-    return failing_count * RHUMB__FILTER_PASSING_DISTANCES * rhumb__filter_distance_ns(graph) +
+    return failing_count * RHUMB__FILTER_PASSING_DISTANCES * rhumb__filter_walk_distance_ns(graph) +
            ef * walk_step_ns(graph, estimate->filter);
 }
 

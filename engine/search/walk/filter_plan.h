@@ -97,6 +97,12 @@ static inline double rhumb__filter_distance_ns(const rhumb__graph *graph) {
     return RHUMB__FILTER_DISTANCE_NS + RHUMB__FILTER_DISTANCE_BYTE_NS * graph->space.row_bytes;
 }
 
+/* The same in a walk, which measures codes if there are. */
+static inline double rhumb__filter_walk_distance_ns(const rhumb__graph *graph) {
+    const uint32_t row_bytes = graph->coded ? graph->coder.code_bytes : graph->space.row_bytes;
+    return RHUMB__FILTER_DISTANCE_NS + RHUMB__FILTER_DISTANCE_BYTE_NS * row_bytes;
+}
+
 /* Returns the cost of checking one node: against the filter, or whether it is alive. */
 static inline double rhumb__filter_test_ns(const rhumb__filter *filter) {
     if (filter == NULL) return 1.0;

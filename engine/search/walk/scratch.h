@@ -22,6 +22,15 @@ typedef struct rhumb__scratch_pool rhumb__scratch_pool;
 /* Slots whose distances are computed in one call: a list, and what is to be added to it. */
 #define RHUMB__BATCH_MAX (2 * RHUMB__M0_MAX)
 
+/* What a query is measured against, see query.h. */
+typedef struct rhumb__measured {
+    const uint8_t *rows; /* the first row of the section */
+    uint64_t stride_bytes;
+    uint32_t row_bytes;      /* that are read */
+    uint32_t prefetch_bytes; /* of these, what is prefetched as soon as a slot is known */
+    bool coded;              /* the rows are codes, and distances are estimates */
+} rhumb__measured;
+
 typedef struct rhumb__scratch {
     _Atomic(rhumb__graph *) graph; /* the graph that the current user works on; NULL: this scratch is free */
     struct rhumb__scratch *next;   /* set once, before the scratch is in the list */
@@ -41,6 +50,9 @@ typedef struct rhumb__scratch {
     uint8_t *query;               /* a prepared row, see query.h */
     uint32_t query_bytes;
     rhumb__kernels kernels; /* that measure from the query: of the metric, or those by which nodes are linked */
+    uint8_t *code_query;    /* the same query for codes, if `coded` */
+    uint32_t code_query_bytes;
+    rhumb__measured measured; /* what is measured: vectors or their codes */
 
     uint32_t list[RHUMB__M0_MAX]; /* a neighbour list as it was read */
     uint32_t batch[RHUMB__BATCH_MAX];

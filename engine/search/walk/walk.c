@@ -19,10 +19,9 @@
 
 /* Not inlined: the loop needs all registers for itself. What it reads of graph, list and set is copied first, because
  * the compiler cannot know that the stores do not change it. */
-__attribute__((noinline)) uint32_t rhumb__walk_gather(const rhumb__graph *graph, rhumb__scratch *scratch,
-                                                      const rhumb__list *list, const rhumb__visited *visited,
-                                                      uint64_t slot_limit) {
-    const uint32_t prefetch_bytes = rhumb__measure_prefetch_bytes(graph);
+__attribute__((noinline)) uint32_t rhumb__walk_gather(rhumb__scratch *scratch, const rhumb__list *list,
+                                                      const rhumb__visited *visited, uint64_t slot_limit) {
+    const rhumb__measured measured = scratch->measured;
     const rhumb__list entries = *list;
     const rhumb__visited set = *visited;
     uint32_t count = 0;
@@ -31,7 +30,7 @@ __attribute__((noinline)) uint32_t rhumb__walk_gather(const rhumb__graph *graph,
         if (neighbour == RHUMB__SLOT_NONE) break;
         if (neighbour >= slot_limit || rhumb__visited_add(&set, neighbour)) continue;
         scratch->batch[count] = neighbour;
-        scratch->rows[count] = rhumb__measure_prefetch(graph, neighbour, prefetch_bytes);
+        scratch->rows[count] = rhumb__measure_prefetch(&measured, neighbour);
         count++;
     }
     rhumb__list_fence();
@@ -57,14 +56,13 @@ RHUMB__INLINE void add_gathered(rhumb__scratch *scratch, uint32_t count) {
 #define WIDTH 4u
 
 /* Adds the neighbours that are not visited yet to the `count` in scratch->batch and scratch->rows. */
-static uint32_t gather_more(const rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__list *list,
-                            uint32_t count) {
+static uint32_t gather_more(rhumb__scratch *scratch, const rhumb__list *list, uint32_t count) {
     for (uint32_t i = 0; i < list->capacity; i++) {
         const uint32_t neighbour = rhumb__list_peek(list, i);
         if (neighbour == RHUMB__SLOT_NONE) break;
         if (neighbour >= scratch->slot_limit || rhumb__visited_add(&scratch->visited, neighbour)) continue;
         scratch->batch[count] = neighbour;
-        scratch->rows[count++] = rhumb__measure_row(graph, neighbour);
+        scratch->rows[count++] = rhumb__measure_row(scratch, neighbour);
     }
     rhumb__list_fence();
     return count;
@@ -96,7 +94,7 @@ static void walk_level_wide(rhumb__graph *graph, rhumb__scratch *scratch, uint32
                 add_gathered(scratch, count);
                 count = 0;
             }
-            count = gather_more(graph, scratch, &lists[i], count);
+            count = gather_more(scratch, &lists[i], count);
         }
         rhumb__measure_rows(graph, scratch, count);
         add_gathered(scratch, count);
@@ -113,7 +111,7 @@ void rhumb__walk_level(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__near
     uint32_t slot;
     while (rhumb__candidate_pool_take(pool, &slot)) {
         const rhumb__list list = rhumb__graph_list(graph, slot, level);
-        const uint32_t count = rhumb__walk_gather(graph, scratch, &list, &scratch->visited, scratch->slot_limit);
+        const uint32_t count = rhumb__walk_gather(scratch, &list, &scratch->visited, scratch->slot_limit);
         uint32_t next;
         if (level == 0 && rhumb__candidate_pool_peek(pool, &next)) rhumb__walk_prefetch_list(graph, next);
         rhumb__measure_resident_rows(graph, scratch, count);
@@ -134,9 +132,8 @@ static rhumb__nearest descend_level(rhumb__graph *graph, rhumb__scratch *scratch
         for (uint32_t i = 0; i < count; i++) {
             if (scratch->list[i] < scratch->slot_limit) scratch->batch[kept_count++] = scratch->list[i];
         }
-        const uint32_t prefetch_bytes = rhumb__measure_prefetch_bytes(graph);
-        for (uint32_t i = 0; i < kept_count; i++)
-            (void)rhumb__measure_prefetch(graph, scratch->batch[i], prefetch_bytes);
+        const rhumb__measured measured = scratch->measured;
+        for (uint32_t i = 0; i < kept_count; i++) (void)rhumb__measure_prefetch(&measured, scratch->batch[i]);
         rhumb__measure_batch(graph, scratch, kept_count);
         bool moved = false;
         for (uint32_t i = 0; i < kept_count; i++) {

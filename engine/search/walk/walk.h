@@ -44,8 +44,8 @@ RHUMB__INLINE void rhumb__walk_prefetch_list(const rhumb__graph *graph, uint32_t
 /* Takes the neighbours in `list` that are not in `visited` yet: their slots go to scratch->batch, their rows, which are
  * prefetched, to scratch->rows. Slots from `slot_limit` up are passed over; `visited` has room below it. Returns how
  * many. */
-uint32_t rhumb__walk_gather(const rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__list *list,
-                            const rhumb__visited *visited, uint64_t slot_limit);
+uint32_t rhumb__walk_gather(rhumb__scratch *scratch, const rhumb__list *list, const rhumb__visited *visited,
+                            uint64_t slot_limit);
 
 /* ---- the nodes that no link leads to ---- */
 

@@ -16,10 +16,11 @@
 
 typedef struct rhumb__compact_work {
     rhumb__graph *old;           /* a reader's */
-    rhumb__graph *graph;         /* empty, of the same parameters, and known to no other thread */
+    rhumb__graph *graph;         /* empty, of the same parameters but for codes, and known to no other thread */
     rhumb__custom_metric custom; /* the caller's, for an index that has such a metric */
     uint32_t thread_count;       /* 0: one per processor */
     rhumb__order_kind order;
+    rhumb_codes codes;           /* that the new graph is to have; RHUMB_CODES_DEFAULT: those of the old one */
     bool second_pass;            /* search new neighbours for every node */
     uint64_t bytes_per_second;   /* how fast vectors may be written; 0: without a limit */
     const rhumb__filter *filter; /* into a new file: only keys that match are taken over; NULL: all */

@@ -9,13 +9,16 @@
 
 #include "base/status.h"
 #include "engine/durability/checkpoint.h"
+#include "engine/graph/codes.h"
 
 static rhumb_status begin_new(const char *new_path, uint32_t creator_version, rhumb__compact_work *work) {
     const rhumb__graph_options options = {.durability = RHUMB_DURABILITY_NONE};
     const rhumb__io_access access = rhumb__io_access_get(work->old->store->io);
     const rhumb__graph_creation creation = {
         .path = new_path, .working_suffix = "-compacting", .access = &access, .creator_version = creator_version};
-    return rhumb__graph_begin(&creation, &work->old->params, &options, &work->graph);
+    rhumb__params params = work->old->params;
+    params.code_bits = rhumb__codes_change(work->codes, params.code_bits);
+    return rhumb__graph_begin(&creation, &params, &options, &work->graph);
 }
 
 rhumb_status rhumb__compact_into(const char *path, const char *new_path, uint32_t creator_version,

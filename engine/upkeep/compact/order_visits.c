@@ -57,7 +57,7 @@ static rhumb_status search_from(const sampling *s, rhumb__scratch *scratch, uint
     for (uint32_t step = 0; step < RHUMB__VISITS_STEP_COUNT && rhumb__candidate_pool_take(&scratch->pool, &slot);
          step++) {
         const rhumb__list list = rhumb__graph_list(s->graph, slot, 0);
-        const uint32_t fresh_count = rhumb__walk_gather(s->graph, scratch, &list, &scratch->visited, s->slot_count);
+        const uint32_t fresh_count = rhumb__walk_gather(scratch, &list, &scratch->visited, s->slot_count);
         rhumb__measure_rows(s->graph, scratch, fresh_count);
         for (uint32_t i = 0; i < fresh_count; i++) {
             rhumb__candidate_pool_add(&scratch->pool, scratch->batch[i], scratch->distances[i]);

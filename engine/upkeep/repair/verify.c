@@ -166,6 +166,13 @@ static rhumb_status check_log(rhumb__verifier *v) {
     return RHUMB_OK;
 }
 
+/* An index without the codes that it is to have is searched by its vectors. */
+static void check_coded(rhumb__verifier *v) {
+    const rhumb__graph *graph = v->graph;
+    if (graph->params.code_bits == 0 || graph->coded || graph->graph_only) return;
+    note_warnings(v->result, 1, "codes: they are not complete, so searches do without; a compaction makes them again");
+}
+
 static rhumb_status check_superblocks(rhumb__verifier *v) {
     char first[512];
     uint64_t count = 0;
@@ -174,16 +181,18 @@ static rhumb_status check_superblocks(rhumb__verifier *v) {
     return status;
 }
 
-/* In the order of their steps: chunks, nodes, ties, keys, reachability. */
+/* In the order of their steps: chunks, nodes, ties, keys, codes, reachability. */
 static rhumb_status check_all(rhumb__verifier *v) {
     rhumb_status status;
     rhumb__graph *graph = v->graph;
     rhumb__verify_result *result = v->result;
     v->progress->total_count =
         rhumb__store_chunk_count(graph->store) + RHUMB__VERIFY_STEPS_PER_SLOT * v->slot_count + 1;
+    if (graph->coded) v->progress->total_count += v->slot_count;
     RHUMB_TRY(rhumb__store_verify(graph->store, v->progress, &result->chunk_count, &result->checksum_error_count,
                                   result->first_error));
     RHUMB_TRY(check_superblocks(v));
+    check_coded(v);
     begin_part(v);
     RHUMB_TRY(check_nodes(v));
     check_entry(v);
@@ -191,6 +200,8 @@ static rhumb_status check_all(rhumb__verifier *v) {
     RHUMB_TRY(rhumb__verify_ties(v));
     begin_part(v);
     RHUMB_TRY(rhumb__verify_keys(v));
+    begin_part(v);
+    RHUMB_TRY(rhumb__verify_codes(v));
     RHUMB_TRY(rhumb__reachability_count(graph, v->slot_count, v->progress, &result->unreachable_count));
     RHUMB_TRY(check_log(v));
     status = rhumb__progress_report(v->progress, v->progress->total_count);

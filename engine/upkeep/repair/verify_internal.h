@@ -32,6 +32,9 @@ rhumb_status rhumb__verify_advance(rhumb__verifier *v, uint64_t done_count) RHUM
  * RHUMB_E_CANCELLED. */
 rhumb_status rhumb__verify_keys(rhumb__verifier *v) RHUMB_NODISCARD;
 
+/* Compares the codes of a coded graph with its vectors. RHUMB_E_NOMEM, what progress returns. */
+rhumb_status rhumb__verify_codes(rhumb__verifier *v) RHUMB_NODISCARD;
+
 /* ---- verify_ties.c ---- */
 
 /* Checks the rules of graph/ties.h. Nodes that are waiting to be linked have no ties yet. RHUMB_E_CANCELLED. */

@@ -1,0 +1,26 @@
+// chosen_codes.h - which codes the indexes of a test have, where the test itself does not say: those that the
+// environment variable RHUMB_TEST_CODES names (8 or 4), as far as the metric has any. So that a suite can be run on
+// codes as it is.
+#ifndef RHUMB_TESTS_SUPPORT_CHOSEN_CODES_H
+#define RHUMB_TESTS_SUPPORT_CHOSEN_CODES_H
+
+#include <cstdlib>
+
+#include "include/rhumb.h"
+
+inline bool has_codes(rhumb_metric metric, rhumb_element element) {
+    const bool is_metric = metric == RHUMB_METRIC_L2 || metric == RHUMB_METRIC_L2SQ || metric == RHUMB_METRIC_IP ||
+                           metric == RHUMB_METRIC_COSINE;
+    return is_metric && (element == RHUMB_ELEMENT_F32 || element == RHUMB_ELEMENT_F64 || element == RHUMB_ELEMENT_F16 ||
+                         element == RHUMB_ELEMENT_BF16);
+}
+
+inline rhumb_index_options with_chosen_codes(rhumb_index_options options) {
+    const char *bits = std::getenv("RHUMB_TEST_CODES");
+    if (bits != nullptr && options.codes == RHUMB_CODES_DEFAULT && has_codes(options.metric, options.element)) {
+        options.codes = static_cast<rhumb_codes>(std::atoi(bits));
+    }
+    return options;
+}
+
+#endif // RHUMB_TESTS_SUPPORT_CHOSEN_CODES_H
