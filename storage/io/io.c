@@ -85,6 +85,10 @@ void rhumb__io_forget(rhumb__io *io, uint64_t offset, uint64_t bytes) {
     if (io->backend->forget != NULL) io->backend->forget(io, offset, bytes);
 }
 
+void rhumb__io_gather(rhumb__io *io, uint64_t offset, uint64_t bytes) {
+    if (io->backend->gather != NULL) io->backend->gather(io, offset, bytes);
+}
+
 rhumb_status rhumb__io_read(rhumb__io *io, void *bytes, size_t bytes_count, uint64_t offset) {
     return io->backend->read(io, bytes, bytes_count, offset);
 }

@@ -91,6 +91,7 @@ typedef struct rhumb__io_backend {
     void (*access_get)(rhumb__io *io, rhumb__io_access *access);
     void (*access_set)(rhumb__io *io, const rhumb__io_access *access);
     void (*forget)(rhumb__io *io, uint64_t offset, uint64_t bytes); /* NULL: nothing to forget */
+    void (*gather)(rhumb__io *io, uint64_t offset, uint64_t bytes); /* NULL: there are no large pages */
 } rhumb__io_backend;
 
 /* The beginning of every backend's handle. */
@@ -145,6 +146,11 @@ rhumb_status rhumb__io_punch(rhumb__io *io, uint64_t offset, uint64_t bytes) RHU
 /* Advises the kernel to drop the range from the page cache, because it will not be read again soon. Pages that a
  * process has mapped stay. Advice only. */
 void rhumb__io_forget(rhumb__io *io, uint64_t offset, uint64_t bytes);
+
+/* Reads the range into the page cache as one large page, unless the cache has a part of it already: what is written
+ * there later, in however small parts, is then in that page. `bytes` is the size of a large page, `offset` a multiple
+ * of it, and the file is long enough. Advice only. */
+void rhumb__io_gather(rhumb__io *io, uint64_t offset, uint64_t bytes);
 
 /* Reads exactly `bytes_count` bytes. RHUMB_E_TRUNCATED when the file ends before that. */
 rhumb_status rhumb__io_read(rhumb__io *io, void *bytes, size_t bytes_count, uint64_t offset) RHUMB_NODISCARD;

@@ -365,6 +365,27 @@ rhumb_status rhumb__io_file_map(rhumb__io *io, void *address, size_t bytes_count
     return status;
 }
 
+void rhumb__io_file_gather(rhumb__io *io, uint64_t offset, uint64_t bytes) {
+#if defined(MADV_HUGEPAGE) && defined(MADV_POPULATE_READ)
+    const rhumb__io_file *file = (const rhumb__io_file *)io;
+    if (!range_fits(offset, bytes) || offset % bytes != 0) return;
+    rhumb__fork_hold(); /* a child must not inherit the mapping */
+    void *found = mmap(NULL, 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (found != MAP_FAILED) {
+        uint8_t *address = (uint8_t *)found + (bytes - (uintptr_t)found % bytes) % bytes;
+        if (mmap(address, bytes, PROT_READ, MAP_SHARED | MAP_FIXED, file->fd, (off_t)offset) != MAP_FAILED) {
+            (void)madvise(address, bytes, MADV_HUGEPAGE);
+            (void)madvise(address, bytes, MADV_RANDOM); /* or the next large page would be read too */
+            (void)madvise(address, (size_t)sysconf(_SC_PAGESIZE), MADV_POPULATE_READ); /* fails where a touch kills */
+        }
+        munmap(found, 2 * bytes);
+    }
+    rhumb__fork_release();
+#else
+    (void)io, (void)offset, (void)bytes;
+#endif
+}
+
 /* ---- locks ---- */
 
 /* fcntl with a lock of the open file description; returns its errno, or 0. */

@@ -251,4 +251,5 @@ const rhumb__io_backend rhumb__io_uring = {
     .access_get = rhumb__io_file_access_get,
     .access_set = rhumb__io_file_access_set,
     .forget = rhumb__io_file_forget,
+    .gather = rhumb__io_file_gather,
 };

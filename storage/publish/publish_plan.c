@@ -306,7 +306,8 @@ rhumb_status rhumb__publish_plan(rhumb__publisher *p) {
     if (!p->ahead) RHUMB_TRY(rhumb__publish_patches_choose(p));
     for (uint32_t i = 0; i < p->section_count; i++) RHUMB_TRY(plan_blocks(p, &p->plans[i]));
     if (!p->ahead) RHUMB_TRY(take_raw(p));
-    status = allocate_taken(p);
+    RHUMB_TRY(allocate_taken(p));
+    rhumb__publish_make_large(p);
 done:
     return status;
 }

@@ -138,6 +138,9 @@ static inline bool rhumb__publish_skips(const rhumb__publisher *p, const rhumb__
  * RHUMB_E_NOMEM, RHUMB_E_NOSPACE, RHUMB_E_FULL, RHUMB_E_IO. */
 rhumb_status rhumb__publish_plan(rhumb__publisher *p) RHUMB_NODISCARD;
 
+/* publish_large.c: makes the page cache ready to keep what is going to be written in large pages. Cannot fail. */
+void rhumb__publish_make_large(rhumb__publisher *p);
+
 /* publish_patch.c: decides, once the granules of all mutable sections have been examined, which of them move, and what
  * becomes of the patches that there are. RHUMB_E_NOMEM. */
 rhumb_status rhumb__publish_patches_choose(rhumb__publisher *p) RHUMB_NODISCARD;

@@ -39,6 +39,28 @@ std::vector<Part> cut_randomly(size_t total, std::mt19937_64 &random) {
     return parts;
 }
 
+// Whether the range has bytes, is allocated, is a hole, or is not there at all.
+TEST_P(IoBackend, KeepsItsBytesWhenTheyAreGathered) {
+    Handle io(backend_, directory_.file("gathered"), RHUMB__IO_CREATE);
+    ASSERT_EQ(io.status(), RHUMB_OK);
+    const std::vector<uint8_t> source = random_bytes(3 * kMiB, 1);
+    ASSERT_EQ(rhumb__io_allocate(io, 0, 8 * kMiB), RHUMB_OK);
+    ASSERT_EQ(rhumb__io_write(io, source.data(), source.size(), 0), RHUMB_OK);
+    ASSERT_EQ(rhumb__io_resize(io, 10 * kMiB), RHUMB_OK);
+    for (uint64_t offset = 0; offset < 16 * kMiB; offset += 2 * kMiB) rhumb__io_gather(io, offset, 2 * kMiB);
+    rhumb__io_gather(io, kMiB, 2 * kMiB);
+    ASSERT_EQ(rhumb__io_write(io, source.data(), kMiB, 5 * kMiB), RHUMB_OK);
+    ASSERT_EQ(rhumb__io_sync(io), RHUMB_OK);
+    std::vector<uint8_t> expected(10 * kMiB), found(10 * kMiB);
+    std::copy(source.begin(), source.end(), expected.begin());
+    std::copy_n(source.begin(), kMiB, expected.begin() + 5 * kMiB);
+    ASSERT_EQ(rhumb__io_read(io, found.data(), found.size(), 0), RHUMB_OK);
+    EXPECT_TRUE(found == expected);
+    uint64_t size_bytes = 0;
+    ASSERT_EQ(rhumb__io_size(io, &size_bytes), RHUMB_OK);
+    EXPECT_EQ(size_bytes, 10 * kMiB);
+}
+
 TEST_P(IoBackend, ReadsBackWhatWasWrittenInAnyOrder) {
     const uint64_t seed = choose_seed();
     std::mt19937_64 random(seed);
