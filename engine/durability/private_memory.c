@@ -32,6 +32,9 @@
 #define AHEAD_BYTES_MIN (UINT64_C(256) << 10)
 #define AHEAD_BYTES_MAX (UINT64_C(16) << 20)
 
+/* Where so many may wait, those that do not fill a large page of their section wait on: less than half of so many. */
+#define WHOLE_PIECES_BYTES_MIN (UINT64_C(16) << 20)
+
 /* The share of that memory that private memory may take before a checkpoint is due. */
 #define CHECKPOINT_SHARE 4u
 
@@ -80,7 +83,7 @@ static census take_census(rhumb__graph *graph, const rhumb__counts *counts) {
     return c;
 }
 
-static rhumb_status write_ahead(rhumb__graph *graph, const rhumb__counts *counts) {
+static rhumb_status write_ahead(rhumb__graph *graph, const rhumb__counts *counts, bool whole_pieces) {
     const rhumb__writer *writer = graph->writer;
     rhumb__publication *publication = rhumb__alloc_zeroed(1, sizeof *publication);
     if (publication == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for writing ahead");
@@ -91,6 +94,7 @@ static rhumb_status write_ahead(rhumb__graph *graph, const rhumb__counts *counts
             rhumb__max_u64(section->published_row_count, rhumb__graph_row_count(graph, info, counts));
     }
     publication->current_sections = true;
+    publication->whole_pieces = whole_pieces;
     publication->bytes_per_second = writer->options.checkpoint_bytes_per_second;
     publication->hurry = &writer->closing;
     const rhumb_status status = rhumb__store_write_ahead(graph->store, publication);
@@ -114,8 +118,8 @@ static rhumb_status review(rhumb__writer *writer, uint64_t *next_slot_out, bool 
     const bool are_complete = atomic_load(&graph->finished_count) >= counts.slot_count;
     census c = take_census(graph, &counts);
     if (are_complete && c.waiting_bytes >= ahead_bytes) {
-        status = write_ahead(graph, &counts);
-        if (status == RHUMB_OK) c.waiting_bytes = 0;
+        status = write_ahead(graph, &counts, ahead_bytes >= WHOLE_PIECES_BYTES_MIN);
+        if (status == RHUMB_OK) c = take_census(graph, &counts);
     }
     const uint64_t rows_limit_bytes = rhumb__max_u64(limit_bytes / ROWS_SHARE, 2 * ahead_bytes);
     const uint64_t room_bytes = rows_limit_bytes - rhumb__min_u64(c.waiting_bytes, rows_limit_bytes);

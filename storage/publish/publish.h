@@ -36,6 +36,7 @@ typedef struct rhumb__publication {
     uint64_t bytes_per_second;              /* average rate of writing; 0: as fast as possible */
     const _Atomic bool *hurry; /* once it is true the rate does not count any more; NULL: it always counts */
     bool current_sections;     /* of rhumb__store_write_ahead: not the next sections, even if there are any */
+    bool whole_pieces;         /* of rhumb__store_write_ahead: rows that do not fill a large page wait */
     bool pull_down;            /* move extents near the end of the file to free blocks at lower offsets */
     uint64_t written_bytes;    /* out */
 } rhumb__publication;
@@ -50,8 +51,9 @@ rhumb_status rhumb__store_publish(rhumb__store *store, rhumb__publication *publi
 
 /* Writes rows of append-only sections, of the next sections if there are any, to the blocks where a later version is
  * going to have them, up to the next_row_count of each, and releases their memory. Publishes nothing: a crash leaves
- * free blocks. Only the rate of `publication` and current_sections are used; mutable sections are left alone. Fails as
- * rhumb__store_publish does. */
+ * free blocks. Only the rate of `publication`, current_sections and whole_pieces are used; mutable sections are left
+ * alone. With whole_pieces up to RHUMB__LARGE_PAGE_BYTES of each section stay in memory, so that the system gets each
+ * large page in one write. Fails as rhumb__store_publish does. */
 rhumb_status rhumb__store_write_ahead(rhumb__store *store, rhumb__publication *publication) RHUMB_NODISCARD;
 
 #endif /* RHUMB_STORAGE_PUBLISH_PUBLISH_H */

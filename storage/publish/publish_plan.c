@@ -26,6 +26,9 @@
 /* Parts that are pulled down are at most this long, so that they fit into more than one free run. */
 #define PULL_DOWN_BYTES_MAX (UINT64_C(64) << 20)
 
+/* A section of so many bytes or more grows by whole large pages; a smaller one would have too much room. */
+#define WHOLE_PIECES_BYTES_MIN (UINT64_C(64) << 20)
+
 /* Takes blocks for a range of the section. A large range is placed so that large pages can map it: its offsets in the
  * file and in the section agree modulo their size, as its address and its offset in the section do. */
 static rhumb_status take_blocks(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t section_offset, uint64_t bytes,
@@ -96,17 +99,24 @@ done:
     return status;
 }
 
-/* Adds extents at the end for the rows that the present ones cannot hold. They grow with the section, by at least a
- * 64th of it, which bounds their number; the last extent grows in place when the blocks after it are free. */
+/* By how much the extents of an append-only section grow: with the section, by at least a 64th of it, which bounds
+ * their number. Those of a large one end where large pages end, so that the next extent begins with one. */
+static uint64_t growth_bytes(uint64_t have_bytes, uint64_t need_bytes) {
+    const uint64_t share_bytes = rhumb__max_u64(rhumb__floor_power_of_two(have_bytes / 64), RHUMB__BLOCK_BYTES);
+    const uint64_t end_bytes = rhumb__max_u64(need_bytes, have_bytes + share_bytes);
+    return have_bytes < WHOLE_PIECES_BYTES_MIN ? end_bytes - have_bytes
+                                               : rhumb__round_up(end_bytes, RHUMB__LARGE_PAGE_BYTES) - have_bytes;
+}
+
+/* Adds extents at the end for the rows that the present ones cannot hold; the last extent grows in place when the
+ * blocks after it are free. */
 static rhumb_status plan_append(rhumb__publisher *p, rhumb__section_plan *plan) {
     rhumb__section *section = plan->section;
     const uint64_t have_bytes = section->extents.bytes;
     const uint64_t need_bytes = rhumb__round_up(plan->row_count * section->row_stride_bytes, RHUMB__BLOCK_BYTES);
     rhumb_status status = keep_or_pull_down(p, plan, 0, have_bytes, RHUMB__BLOCK_BYTES);
     if (status != RHUMB_OK || need_bytes <= have_bytes) return status;
-    const uint64_t share_bytes =
-        rhumb__max_u64(rhumb__floor_power_of_two(have_bytes / 64), (uint64_t)RHUMB__BLOCK_BYTES);
-    const uint64_t bytes = rhumb__max_u64(need_bytes - have_bytes, rhumb__round_down(share_bytes, RHUMB__BLOCK_BYTES));
+    const uint64_t bytes = growth_bytes(have_bytes, need_bytes);
     uint64_t offset = 0;
     if (have_bytes > 0) {
         const rhumb__extent_item *last = &plan->extents.items[plan->extents.count - 1];
@@ -191,11 +201,14 @@ static rhumb_status examine_mutable(rhumb__section_plan *plan) {
     return RHUMB_OK;
 }
 
-/* A mutable section that grows gets room for a 64th more, so that its last granule need not move each time. */
-static uint64_t room_bytes(const rhumb__section_plan *plan) {
+/* A mutable section that grows to `end` gets room for a 64th more, so that its last granule need not move each time; a
+ * large one also for the rest of a large page, if granules fill it. */
+static uint64_t room_bytes(const rhumb__section_plan *plan, uint64_t end) {
     const uint64_t have_bytes = plan->section->extents.bytes;
     if (plan->checksum_count * plan->section->chunk_bytes <= have_bytes) return 0;
-    return have_bytes / 64 / plan->granule_bytes * plan->granule_bytes;
+    const uint64_t share_bytes = have_bytes / 64 / plan->granule_bytes * plan->granule_bytes;
+    const uint64_t whole_bytes = rhumb__round_up(end + share_bytes, RHUMB__LARGE_PAGE_BYTES) - end;
+    return have_bytes < WHOLE_PIECES_BYTES_MIN || whole_bytes % plan->granule_bytes != 0 ? share_bytes : whole_bytes;
 }
 
 /* Takes blocks for granules that move. */
@@ -221,7 +234,7 @@ static rhumb_status plan_mutable(rhumb__publisher *p, rhumb__section_plan *plan)
             end += granule_bytes;
         }
         if (moves) {
-            RHUMB_TRY(plan_moved(p, plan, begin, end < end_bytes ? end : end + room_bytes(plan)));
+            RHUMB_TRY(plan_moved(p, plan, begin, end < end_bytes ? end : end + room_bytes(plan, end)));
         } else {
             RHUMB_TRY(keep_or_pull_down(p, plan, begin, rhumb__min_u64(end, have_bytes), granule_bytes));
         }
@@ -234,12 +247,20 @@ done:
     return status;
 }
 
+/* The rows that are published, or written ahead, by this publication. */
+static uint64_t rows_to_write(const rhumb__publisher *p, const rhumb__section *section) {
+    if (!p->ahead || !p->publication->whole_pieces) return section->next_row_count;
+    const uint64_t stride_bytes = section->row_stride_bytes;
+    const uint64_t bytes = rhumb__round_down(section->next_row_count * stride_bytes, RHUMB__LARGE_PAGE_BYTES);
+    return rhumb__max_u64(bytes / stride_bytes, section->published_row_count);
+}
+
 static rhumb_status plan_section(rhumb__publisher *p, uint32_t index) {
     rhumb__section_plan *plan = &p->plans[index];
     rhumb__section *section = p->sections[index];
     plan->section = section;
     if (rhumb__publish_skips(p, section)) return RHUMB_OK;
-    plan->row_count = section->next_row_count;
+    plan->row_count = rows_to_write(p, section);
     RHUMB_ASSERT(plan->row_count >= section->published_row_count);
     RHUMB_ASSERT(plan->row_count <= atomic_load_explicit(&section->row_capacity, memory_order_relaxed));
     plan->checksum_count = rhumb__divide_up(plan->row_count * section->row_stride_bytes, section->chunk_bytes);

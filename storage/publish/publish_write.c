@@ -22,7 +22,9 @@
 
 #define COPY_POOL_BYTES (8u << 20)
 #define WRITE_BYTES_MAX (64u << 20)
-#define RATED_WRITE_BYTES_MAX (1u << 20)
+
+/* Chunks that no large page ends with are copied in runs of so much, at most, that one does. */
+#define RUN_BYTES_MAX (16u << 20)
 
 /* How soon a hurry is noticed. */
 #define WAIT_STEP_NS UINT64_C(10000000)
@@ -43,11 +45,13 @@ void rhumb__publish_keep_to_rate(const rhumb__publisher *p) {
 
 rhumb_status rhumb__publish_write_range(rhumb__publisher *p, const rhumb__section_plan *plan, const uint8_t *memory,
                                         uint64_t section_offset, uint64_t bytes) {
-    const uint64_t write_bytes_max = p->publication->bytes_per_second == 0 ? WRITE_BYTES_MAX : RATED_WRITE_BYTES_MAX;
+    const bool is_rated = p->publication->bytes_per_second != 0;
     RHUMB_ASSERT_DEBUG(section_offset + bytes <= plan->extents.bytes);
     while (bytes > 0) {
-        const rhumb__extent run =
-            rhumb__extent_list_run(&plan->extents, section_offset, rhumb__min_u64(bytes, write_bytes_max));
+        rhumb__extent run =
+            rhumb__extent_list_run(&plan->extents, section_offset, rhumb__min_u64(bytes, WRITE_BYTES_MAX));
+        const uint64_t page_left_bytes = RHUMB__LARGE_PAGE_BYTES - run.file_offset % RHUMB__LARGE_PAGE_BYTES;
+        if (is_rated) run.bytes = rhumb__min_u64(run.bytes, page_left_bytes);
         rhumb_status status = rhumb__io_write(p->store->io, memory, run.bytes, run.file_offset);
         if (status != RHUMB_OK) return status;
         p->written_bytes += run.bytes;
@@ -153,13 +157,21 @@ void rhumb__publish_copy_chunk(rhumb__publisher *p, rhumb__section_plan *plan, u
     plan->checksums[index] = rhumb__crc32c(0, copy, used_bytes);
 }
 
-/* Writes adjacent chunks together, up to the next boundary of a large page: the page cache can keep, and map, as one
- * unit what is written as one unit. */
+/* The smallest number of bytes that whole chunks and whole large pages fill; if that is too much, one large page. */
+static uint64_t common_bytes(uint64_t chunk_bytes) {
+    const uint64_t two_power = rhumb__min_u64(chunk_bytes & (~chunk_bytes + 1), RHUMB__LARGE_PAGE_BYTES);
+    const uint64_t bytes = chunk_bytes * (RHUMB__LARGE_PAGE_BYTES / two_power);
+    return bytes <= RUN_BYTES_MAX ? bytes : RHUMB__LARGE_PAGE_BYTES;
+}
+
+/* Writes adjacent chunks together, up to the next boundary that they have in common with large pages: the page cache
+ * can keep, and map, as one unit what is written as one unit. */
 static rhumb_status write_mutable_run(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t begin, uint64_t end) {
     const uint64_t chunk_bytes = plan->section->chunk_bytes;
+    const uint64_t run_bytes = common_bytes(chunk_bytes);
     while (begin < end) {
-        const uint64_t boundary = rhumb__round_up(begin + 1, RHUMB__LARGE_PAGE_BYTES);
-        uint64_t span_bytes = rhumb__round_down(boundary - begin, RHUMB__BLOCK_BYTES) / chunk_bytes * chunk_bytes;
+        const uint64_t boundary = (begin / run_bytes + 1) * run_bytes;
+        uint64_t span_bytes = (boundary - begin) / chunk_bytes * chunk_bytes;
         span_bytes = rhumb__min_u64(rhumb__max_u64(span_bytes, chunk_bytes), end - begin);
         uint8_t *copy = NULL;
         rhumb_status status = rhumb__publish_pool_take(p, span_bytes, &copy);

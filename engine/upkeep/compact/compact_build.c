@@ -162,10 +162,11 @@ static rhumb_status keep_to_rate(compaction *c, uint64_t placed_count) {
 
 /* Writes what has been placed to the append-only sections. Mutable ones are written with the version that is published
  * at the end. */
-static rhumb_status write_ahead(compaction *c, uint64_t placed_count) {
+static rhumb_status write_ahead(compaction *c, uint64_t placed_count, bool whole_pieces) {
     rhumb__publication *publication = rhumb__alloc_zeroed(1, sizeof *publication);
     if (publication == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for writing ahead");
     rhumb__graph_set_next_rows(c->graph, &c->graph->counts);
+    publication->whole_pieces = whole_pieces;
     const rhumb_status status = rhumb__store_write_ahead(c->graph->store, publication);
     c->written_bytes += publication->written_bytes;
     rhumb__free(publication);
@@ -217,10 +218,10 @@ static rhumb_status place_all(compaction *c) {
         RHUMB_TRY(read_vector(c, slot, &row));
         RHUMB_TRY(rhumb__graph_place(c->graph, rhumb__graph_key(c->old, slot), row, false));
         RHUMB_ASSERT_DEBUG(c->graph->counts.slot_count == i + 1);
-        if ((i + 1) % run_count == 0) RHUMB_TRY(write_ahead(c, i + 1));
+        if ((i + 1) % run_count == 0) RHUMB_TRY(write_ahead(c, i + 1, true));
         RHUMB_TRY(rhumb__progress_report(&c->progress, i));
     }
-    if (c->counts.count > 0) RHUMB_TRY(write_ahead(c, c->counts.count));
+    if (c->counts.count > 0) RHUMB_TRY(write_ahead(c, c->counts.count, false));
     hang_copies(c);
 done:
     return status == RHUMB_E_EXISTS
