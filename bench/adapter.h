@@ -60,6 +60,9 @@ class Adapter {
 };
 
 std::unique_ptr<Adapter> make_rhumb(size_t dim, bool cosine);
+
+// rhumb with what a name says of codes and compaction (adapter_rhumb.cc); null if there is no such name.
+std::unique_ptr<Adapter> make_rhumb_variant(const std::string &name, size_t dim);
 std::unique_ptr<Adapter> make_hnswlib(size_t dim, bool cosine);
 std::unique_ptr<Adapter> make_faiss(size_t dim, bool cosine);
 

@@ -16,16 +16,29 @@ bool report_progress(void *context, uint64_t done, uint64_t total) {
     return true;
 }
 
+struct Variant {
+    const char *name;
+    rhumb_codes codes;
+    bool compacts; // after the build
+};
+
+const Variant variants[] = {
+    {"rhumb", RHUMB_CODES_DEFAULT, false},
+    {"rhumb-plain", RHUMB_CODES_NONE, false},
+    {"rhumb-4bit", RHUMB_CODES_4BIT, false},
+    {"rhumb-compact", RHUMB_CODES_DEFAULT, true},
+};
+
 class RhumbAdapter : public Adapter {
   public:
-    explicit RhumbAdapter(size_t dim) : dim_(dim) {
+    RhumbAdapter(size_t dim, const Variant &variant) : dim_(dim), variant_(variant) {
         rhumb_search_options_init(&search_options_, sizeof search_options_);
     }
 
     std::string version() const override {
         uint32_t version = rhumb_version();
-        return "rhumb " + std::to_string(version / 1000000) + "." + std::to_string(version / 1000 % 1000) + "." +
-               std::to_string(version % 1000);
+        return std::string(variant_.name) + " " + std::to_string(version / 1000000) + "." +
+               std::to_string(version / 1000 % 1000) + "." + std::to_string(version % 1000);
     }
 
     bool wants_unit_queries() const override { return false; }
@@ -35,6 +48,7 @@ class RhumbAdapter : public Adapter {
         IndexSettings settings(dataset);
         settings.M = parameters.M;
         settings.ef_construction = parameters.ef_construction;
+        settings.codes = variant_.codes;
         settings.durability = RHUMB_DURABILITY_NONE; // the peers have no log either
         index_ = RhumbIndex(path, settings);
         rhumb_batch_options batch;
@@ -46,7 +60,10 @@ class RhumbAdapter : public Adapter {
               "insert");
     }
 
-    void save(const std::string &) override { index_.close(); }
+    void save(const std::string &) override {
+        if (variant_.compacts) check(rhumb_index_compact(index_, nullptr, nullptr, 0), "compact");
+        index_.close();
+    }
 
     void load(const std::string &path) override { index_ = RhumbIndex::open_read_only(path); }
 
@@ -63,12 +80,19 @@ class RhumbAdapter : public Adapter {
 
   private:
     size_t dim_;
+    Variant variant_;
     RhumbIndex index_;
     rhumb_search_options search_options_;
 };
 
 } // namespace
 
-std::unique_ptr<Adapter> make_rhumb(size_t dim, bool) { return std::make_unique<RhumbAdapter>(dim); }
+std::unique_ptr<Adapter> make_rhumb(size_t dim, bool) { return std::make_unique<RhumbAdapter>(dim, variants[0]); }
+
+std::unique_ptr<Adapter> make_rhumb_variant(const std::string &name, size_t dim) {
+    for (const Variant &variant : variants)
+        if (name == variant.name) return std::make_unique<RhumbAdapter>(dim, variant);
+    return nullptr;
+}
 
 } // namespace bench

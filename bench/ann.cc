@@ -37,7 +37,8 @@ const char usage[] =
     "usage: ann --data FILE.hdf5 [options]\n"
     "\n"
     "  --data FILE          data set (see datasets.py)\n"
-    "  --libs A,B,...       of rhumb, hnswlib, faiss (default: all three)\n"
+    "  --libs A,B,...       of rhumb, hnswlib, faiss (default: all three), and of rhumb with what the name says:\n"
+    "                       rhumb-plain, rhumb-4bit; rhumb-compact is compacted\n"
     "  --m N                neighbours per node (default 16)\n"
     "  --efc N              ef_construction (default 200)\n"
     "  --k N                neighbours asked for (default 10)\n"
@@ -91,7 +92,7 @@ struct Library {
 };
 
 std::unique_ptr<Adapter> make_adapter(const std::string &library, size_t dim, bool cosine) {
-    if (library == "rhumb") return make_rhumb(dim, cosine);
+    if (library.compare(0, 5, "rhumb") == 0) return make_rhumb_variant(library, dim);
     if (library == "hnswlib") return make_hnswlib(dim, cosine);
     if (library == "faiss") return make_faiss(dim, cosine);
     return nullptr;
@@ -289,12 +290,12 @@ void print_report(const std::vector<Library> &libraries, const Options &options,
     for (size_t s = 0; s < libraries[0].sweeps.size(); s++) {
         uint32_t thread_count = libraries[0].sweeps[s].thread_count;
         printf("\nqueries per second, %u thread%s\n\n  %6s", thread_count, thread_count == 1 ? "" : "s", "ef");
-        for (const Library &library : libraries) printf("  %9s  %9s", library.name.c_str(), "recall");
+        for (const Library &library : libraries) printf("  %13s  %7s", library.name.c_str(), "recall");
         printf("\n");
         for (size_t e = 0; e < options.efs.size(); e++) {
             printf("  %6zu", options.efs[e]);
             for (const Library &library : libraries)
-                printf("  %9.0f  %9.4f", library.sweeps[s].points[e].queries_per_second,
+                printf("  %13.0f  %7.4f", library.sweeps[s].points[e].queries_per_second,
                        library.sweeps[s].points[e].recall);
             printf("\n");
         }
@@ -302,7 +303,7 @@ void print_report(const std::vector<Library> &libraries, const Options &options,
         for (double target : recall_targets) printf("  %8.2f %11s", target, reference != nullptr ? "to hnswlib" : "");
         printf("\n");
         for (const Library &library : libraries) {
-            printf("  %-9s", library.name.c_str());
+            printf("  %-13s", library.name.c_str());
             for (double target : recall_targets) {
                 SpeedAtRecall speed = speed_at_recall(library.sweeps[s].points, target);
                 char text[32] = "-";

@@ -29,6 +29,7 @@ RhumbIndex::RhumbIndex(const std::string &path, const IndexSettings &settings) {
     options.metric = settings.cosine ? RHUMB_METRIC_COSINE : RHUMB_METRIC_L2;
     options.M = settings.M;
     options.ef_construction = settings.ef_construction;
+    options.codes = settings.codes;
     options.open = &open;
     std::remove(path.c_str());
     std::remove((path + "-wal").c_str());

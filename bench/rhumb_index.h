@@ -28,6 +28,7 @@ struct IndexSettings {
     rhumb_durability durability = RHUMB_DURABILITY_NONE;
     uint64_t checkpoint_log_bytes = 0; // 0: the default
     double compact_dead_share = 0;     // 0: the default
+    rhumb_codes codes = RHUMB_CODES_DEFAULT;
     bool removed_when_closed = false;
 };
 
