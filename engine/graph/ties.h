@@ -109,9 +109,12 @@ static inline bool rhumb__graph_has_copies(const rhumb__graph *graph) {
 
 /* The copies of the node at `head`, which may be any node below slot_limit. */
 static inline rhumb__copies rhumb__copies_of(const rhumb__graph *graph, uint32_t head) {
-    rhumb__copies copies = {.left_count = atomic_load_explicit(&graph->copy_count, memory_order_acquire)};
-    if (copies.left_count == 0) return copies;
+    rhumb__copies copies = {0};
+    if (!rhumb__graph_has_copies(graph)) return copies;
     copies.next = atomic_load_explicit(&rhumb__graph_tie(graph, head)->next_copy, memory_order_acquire);
+    /* After the first copy has been read: a copy is counted before it hangs, so these are at least all of the chain.
+     * Read before, copies that are added in between would push the last ones out. */
+    copies.left_count = atomic_load_explicit(&graph->copy_count, memory_order_acquire);
     return copies;
 }
 
