@@ -21,6 +21,7 @@ class State:
             if self.fields["settings"] != settings:
                 changed = sorted(key for key in settings if self.fields["settings"].get(key) != settings[key])
                 raise SystemExit(f"{path} is of other settings ({', '.join(changed)}): remove it, or use another --dir")
+            self.fields["title"] = title  # which has the number of rounds
         else:
             peers = {name: {"recall": {}, "qps": {}} for name in names}
             self.fields = {"settings": settings, "title": title, "record": record, "peers": peers}

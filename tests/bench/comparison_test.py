@@ -65,8 +65,9 @@ class Comparison(unittest.TestCase):
         code, _, log = self.run_compare("--libraries", "exact", "--rounds", "3", "--one-at-a-time")
         self.assertNotEqual(code, 0, "other settings")
         self.assertIn("one_at_a_time", log)
-        code, _, log = self.run_compare("--libraries", "exact", "--rounds", "3")
+        code, text, log = self.run_compare("--libraries", "exact", "--rounds", "3")
         self.assertEqual(code, 0, log)
+        self.assertIn("medians of 3 rounds", text)
         self.assertNotIn("building", log)
         second = self.state()["peers"]["exact"]
         self.assertEqual(second["build_seconds"], first["build_seconds"])
