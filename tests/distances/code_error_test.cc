@@ -17,8 +17,6 @@ namespace {
 
 using namespace codes;
 
-constexpr rhumb_metric METRICS[] = {RHUMB_METRIC_L2, RHUMB_METRIC_L2SQ, RHUMB_METRIC_IP, RHUMB_METRIC_COSINE};
-
 using Numbers = std::vector<long double>;
 
 Numbers numbers_of(const rhumb__space &space, const void *row) {
@@ -176,34 +174,35 @@ TEST(CodeErrors, HaveTheExpectedMeanAndDeviation) {
     }
 }
 
+// Calls body(space, coder) for vectors of 400 f32 under the metrics that are distances.
+template <typename Body> void for_each_of_distances(const Body &body) {
+    for (rhumb_metric metric : {RHUMB_METRIC_L2SQ, RHUMB_METRIC_L2, RHUMB_METRIC_COSINE}) {
+        const rhumb__space space = space_of(metric, RHUMB_ELEMENT_F32, 400);
+        for (uint32_t bits : WIDTHS) {
+            rhumb__coder coder;
+            ASSERT_EQ(rhumb__coder_init(&coder, &space, bits), RHUMB_OK);
+            body(space, coder);
+        }
+    }
+}
+
 // Near vectors, whose squared distances digits of 4 bits make larger by a tenth.
 TEST(CodeErrors, HaveABiasThatCanBeSubtracted) {
     Random random(choose_seed());
-    for (rhumb_metric metric : {RHUMB_METRIC_L2SQ, RHUMB_METRIC_L2, RHUMB_METRIC_COSINE}) {
-        for (uint32_t bits : WIDTHS) {
-            rhumb__space space;
-            rhumb__coder coder;
-            ASSERT_EQ(space_init(&space, metric, RHUMB_ELEMENT_F32, 400), RHUMB_OK);
-            ASSERT_EQ(rhumb__coder_init(&coder, &space, bits), RHUMB_OK);
-            EXPECT_NEAR(spread_of(coder, space, random, 0.95).bias_share, 1, bits == 8 ? 0.4 : 0.05) << name_of(coder);
-        }
-    }
+    for_each_of_distances([&](const rhumb__space &space, const rhumb__coder &coder) {
+        EXPECT_NEAR(spread_of(coder, space, random, 0.95).bias_share, 1, coder.bits == 8 ? 0.4 : 0.05)
+            << name_of(coder);
+    });
 }
 
 // At distance 0 an estimate is but the square of the errors, whose own variance is then all that there is.
 TEST(CodeErrors, OfEqualVectorsHaveTheExpectedMeanAndDeviation) {
     Random random(choose_seed());
-    for (rhumb_metric metric : {RHUMB_METRIC_L2SQ, RHUMB_METRIC_L2, RHUMB_METRIC_COSINE}) {
-        for (uint32_t bits : WIDTHS) {
-            rhumb__space space;
-            rhumb__coder coder;
-            ASSERT_EQ(space_init(&space, metric, RHUMB_ELEMENT_F32, 400), RHUMB_OK);
-            ASSERT_EQ(rhumb__coder_init(&coder, &space, bits), RHUMB_OK);
-            const Spread spread = spread_of(coder, space, random, 1);
-            EXPECT_NEAR(spread.mean, 0, 0.35) << name_of(coder);
-            EXPECT_NEAR(spread.deviation, 1, 0.35) << name_of(coder);
-        }
-    }
+    for_each_of_distances([&](const rhumb__space &space, const rhumb__coder &coder) {
+        const Spread spread = spread_of(coder, space, random, 1);
+        EXPECT_NEAR(spread.mean, 0, 0.35) << name_of(coder);
+        EXPECT_NEAR(spread.deviation, 1, 0.35) << name_of(coder);
+    });
 }
 
 TEST(CodeErrors, LeaveTheDistanceAboveABoundOfSomeDeviations) {

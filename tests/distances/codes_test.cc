@@ -19,14 +19,6 @@ namespace {
 
 using namespace codes;
 
-constexpr rhumb_metric METRICS[] = {RHUMB_METRIC_L2, RHUMB_METRIC_L2SQ, RHUMB_METRIC_IP, RHUMB_METRIC_COSINE};
-
-rhumb__space space_of(rhumb_metric metric, rhumb_element element, uint32_t dim) {
-    rhumb__space space;
-    EXPECT_EQ(space_init(&space, metric, element, dim), RHUMB_OK);
-    return space;
-}
-
 // Calls body(space, bits) for every kind of coder of a dimension.
 template <typename Body> void for_each_kind(uint32_t dim, const Body &body) {
     for (rhumb_metric metric : METRICS) {

@@ -19,6 +19,14 @@ using vectors::Random;
 constexpr uint32_t WIDTHS[] = {8, 4};
 constexpr rhumb_element FLOATS[] = {RHUMB_ELEMENT_F32, RHUMB_ELEMENT_F64, RHUMB_ELEMENT_F16, RHUMB_ELEMENT_BF16};
 
+constexpr rhumb_metric METRICS[] = {RHUMB_METRIC_L2, RHUMB_METRIC_L2SQ, RHUMB_METRIC_IP, RHUMB_METRIC_COSINE};
+
+inline rhumb__space space_of(rhumb_metric metric, rhumb_element element, uint32_t dim) {
+    rhumb__space space;
+    EXPECT_EQ(space_init(&space, metric, element, dim), RHUMB_OK);
+    return space;
+}
+
 // The sets of instructions whose kernels may be called, plain C first.
 inline std::vector<rhumb__code_set> sets_to_test() {
     std::vector<rhumb__code_set> sets;
