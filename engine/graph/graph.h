@@ -1,8 +1,8 @@
 /* graph.h - the graph of one version of an index in memory: its sections, its parameters, and who may touch what.
  *
- * Sections by slot:  vectors (the space's rows), keys (u64), nodes (rhumb__node_record), lists0 (M0 slots per row).
- * By upper row:      lists_upper (M slots per row); a node of level L owns L rows in succession, for levels 1 to L.
+ * Sections by slot:  vectors (the space's rows), keys (u64), nodes (rhumb__node_record), lists0 (M0 slots per row);
  *                    codes, if the index has them: see codes.h.
+ * By upper row:      lists_upper (M slots per row); a node of level L owns L rows in succession, for levels 1 to L.
  * By 512 slots:      tombstones, see tombstones.h.
  * By 8 slots:        ties, see ties.h.
  * Of the key table:  key_buckets and key_overflow, see key_table.h.

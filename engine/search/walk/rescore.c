@@ -7,9 +7,8 @@
 #include "engine/graph/codes.h"
 #include "engine/search/walk/measure.h"
 
-/* Candidates that are measured beyond those wanted, whatever their estimates: a fifth, at least these. With 8 bits the
- * 12 nearest by estimate held all of the 10 nearest of three data sets; with 4 bits it takes twice as many as are
- * wanted. */
+/* Candidates that are measured beyond those wanted, whatever their estimates: with 8 bits a fifth, at least these; with
+ * 4 bits as many as are wanted. */
 #define SPARE_MIN 2u
 #define SPARE_SHARE 5u
 
