@@ -22,6 +22,7 @@ LAYERS = {
     "base": (),
     "distances": ("base",),
     "distances/code": ("base", "distances"),
+    "distances/lanes": ("base", "distances"),
     "storage/io": ("base",),
     "storage/frame": ("base", "storage/io"),
     "storage/log": ("base", "storage/frame", "storage/io"),

@@ -2,9 +2,10 @@
  * instructions.
  *
  * Files compiled with this folder before the system's run their vector code on any x86-64 processor. SIMDe emulates
- * most functions; this header adds the few that it lacks, and replaces two kinds: fused multiplications, which SIMDe
- * rounds twice where the processor has none, and masked loads, of which SIMDe reads every lane. With these every
- * function reads the bytes and returns the bits that the instruction does. Slow; for tests only.
+ * most functions; this header adds the few that it lacks, and replaces three kinds: fused multiplications, which SIMDe
+ * rounds twice where the processor has none, masked loads, of which SIMDe reads every lane, and additions that wrap
+ * around, which SIMDe computes as signed ones, so that sanitizers object. With these every function reads the bytes and
+ * returns the bits that the instruction does. Slow; for tests only.
  */
 #ifndef RHUMB_TESTS_DISTANCES_EMULATION_IMMINTRIN_H
 #define RHUMB_TESTS_DISTANCES_EMULATION_IMMINTRIN_H
@@ -45,6 +46,25 @@
 DEFINE_FUSED(_mm_fnmadd_ps, __m128, 4, -)
 DEFINE_FUSED(_mm256_fmadd_ps, __m256, 8, +)
 DEFINE_FUSED(_mm512_fmadd_ps, __m512, 16, +)
+
+/* ---- additions that wrap around ---- */
+
+#undef _mm512_add_epi8
+#undef _mm512_add_epi16
+
+/* Defines name(a, b) = a + b for vectors of `lane_count` unsigned lanes. */
+#define DEFINE_WRAPPING(name, type, lane_count)                                                                        \
+    EMULATED __m512i name(__m512i a, __m512i b) {                                                                      \
+        type x[lane_count], y[lane_count];                                                                             \
+        memcpy(x, &a, sizeof x);                                                                                       \
+        memcpy(y, &b, sizeof y);                                                                                       \
+        for (int i = 0; i < lane_count; i++) x[i] = (type)(x[i] + y[i]);                                               \
+        memcpy(&a, x, sizeof x);                                                                                       \
+        return a;                                                                                                      \
+    }
+
+DEFINE_WRAPPING(_mm512_add_epi8, uint8_t, 64)
+DEFINE_WRAPPING(_mm512_add_epi16, uint16_t, 32)
 
 /* ---- where SIMDe's names are incomplete ---- */
 
@@ -122,6 +142,27 @@ EMULATED __m512i _mm512_cvtepu16_epi32(__m256i a) {
     __m512i result;
     memcpy(from, &a, sizeof from);
     for (int i = 0; i < 16; i++) to[i] = from[i];
+    memcpy(&result, to, sizeof to);
+    return result;
+}
+
+EMULATED __m512 _mm512_cvtepi32_ps(__m512i a) {
+    int32_t from[16];
+    float to[16];
+    __m512 result;
+    memcpy(from, &a, sizeof from);
+    for (int i = 0; i < 16; i++) to[i] = (float)from[i];
+    memcpy(&result, to, sizeof to);
+    return result;
+}
+
+/* Of numbers that an int32_t holds. */
+EMULATED __m512i _mm512_cvttps_epi32(__m512 a) {
+    float from[16];
+    int32_t to[16];
+    __m512i result;
+    memcpy(from, &a, sizeof from);
+    for (int i = 0; i < 16; i++) to[i] = (int32_t)from[i];
     memcpy(&result, to, sizeof to);
     return result;
 }
