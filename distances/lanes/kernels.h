@@ -7,7 +7,8 @@
  * where `sum` adds the entries of the query's table that the lane's code selects; with two bits, twice the sum of
  * plane 0 and once that of plane 1. It is exact: at most 3 * 255 * 8,192, which f32 holds. The bracket stands for
  * <z, Rq>, the code times the rotated query. Estimates of squares may be negative, by their errors. NaN and -inf, which
- * come of damaged bytes and of what is larger than f32 on the way, become +inf.
+ * come of damaged bytes and of what is larger than f32 on the way, become +inf, as does everything whose size is above
+ * the query's `size_max`; what is left and below its `least` becomes that.
  *
  * Kernels of all sets give the same bits. They cannot fail, and keep nothing.
  */
@@ -51,6 +52,8 @@ struct rhumb__lane_query {
     const uint8_t *table; /* 16 entries a group */
     uint32_t plane_bytes; /* of a plane, of the tables of even groups, and of those of odd ones */
     float delta, bias;
+    float least;    /* -FLT_MAX unless the caller sets it, as to 0 where estimates stand for squares */
+    float size_max; /* FLT_MAX unless the caller sets it, to less */
     rhumb__lane_scan *scan;
 };
 

@@ -9,6 +9,7 @@
  */
 #include "distances/lanes/lanes.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -88,6 +89,8 @@ void rhumb__lanes_query(const rhumb__lane_space *space, const float *rotated, ui
                         rhumb__lane_query *query) {
     query->table = table;
     query->plane_bytes = space->plane_bytes;
+    query->least = -FLT_MAX;
+    query->size_max = FLT_MAX;
     query->scan = space->kernels->scan[space->bits - 1];
     space->kernels->tabulate(space, rotated, table, query);
 }

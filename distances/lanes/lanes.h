@@ -51,7 +51,8 @@ void rhumb__lanes_encode(const rhumb__lane_space *space, const float *node, cons
                          uint32_t count, void *block);
 
 /* Prepares a query from a rotated vector. `table` (table_bytes, any alignment; lines of 64 bytes are fastest) is
- * written, and must stay as long as the query is used. A vector that is not finite makes every estimate +inf. */
+ * written, and must stay as long as the query is used. A vector that is not finite makes every estimate +inf. The caller
+ * may then narrow the range of estimates: query->least, query->size_max (kernels.h). */
 void rhumb__lanes_query(const rhumb__lane_space *space, const float *rotated, uint8_t *table, rhumb__lane_query *query);
 
 /* Writes the estimates of 16 lanes to `estimates`, and returns a mask of the lanes whose estimate is less than `bound`,

@@ -2,7 +2,6 @@
  *
  * scan_x86.h describes the loop, kernels.h what comes of it. No state, no locks, no failures.
  */
-#include <float.h>
 #include <immintrin.h>
 #include <math.h>
 
@@ -67,7 +66,7 @@ RHUMB__INLINE struct lane_sums sum_codes(const rhumb__lane_query *query, const v
 
 struct finish {
     struct scan_units units;
-    float delta, bias, node_distance, bound;
+    float delta, bias, least, size_max, node_distance, bound;
 };
 
 /* Eight lanes; returns the mask of those below the bound. */
@@ -80,8 +79,10 @@ RHUMB__INLINE uint32_t finish_eight(const struct finish *with, __m256i sums, __m
     const __m256 slope = _mm256_mul_ps(_mm256_cvtph_ps(slope_sizes), _mm256_set1_ps(with->units.slope));
     __m256 estimate =
         _mm256_sub_ps(_mm256_add_ps(base, _mm256_set1_ps(with->node_distance)), _mm256_mul_ps(slope, product));
-    const __m256 is_number = _mm256_cmp_ps(estimate, _mm256_set1_ps(-FLT_MAX), _CMP_GE_OQ);
-    estimate = _mm256_blendv_ps(_mm256_set1_ps(INFINITY), estimate, is_number);
+    const __m256 size = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), estimate);
+    const __m256 is_sound = _mm256_cmp_ps(size, _mm256_set1_ps(with->size_max), _CMP_LE_OQ);
+    estimate = _mm256_blendv_ps(_mm256_set1_ps(INFINITY), estimate, is_sound);
+    estimate = _mm256_max_ps(estimate, _mm256_set1_ps(with->least));
     _mm256_storeu_ps(estimates, estimate);
     return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(estimate, _mm256_set1_ps(with->bound), _CMP_LT_OQ));
 }
@@ -89,8 +90,13 @@ RHUMB__INLINE uint32_t finish_eight(const struct finish *with, __m256i sums, __m
 RHUMB__INLINE uint32_t finish(const rhumb__lane_query *query, const void *block, const struct lane_sums *sums,
                               const float *distance_and_bound, float *estimates) {
     const __m128i slopes_low = load_half(block, 32), slopes_high = load_half(block, 48);
-    const struct finish with = {scan_units_of(slopes_low, slopes_high), query->delta, query->bias,
-                                distance_and_bound[0], distance_and_bound[1]};
+    const struct finish with = {.units = scan_units_of(slopes_low, slopes_high),
+                                .delta = query->delta,
+                                .bias = query->bias,
+                                .least = query->least,
+                                .size_max = query->size_max,
+                                .node_distance = distance_and_bound[0],
+                                .bound = distance_and_bound[1]};
     const uint32_t low = finish_eight(&with, sums->low, load_half(block, 0), slopes_low, estimates);
     return low | finish_eight(&with, sums->high, load_half(block, 16), slopes_high, estimates + 8) << 8;
 }

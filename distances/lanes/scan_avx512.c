@@ -4,7 +4,6 @@
  * upper half looks up is 0. scan_x86.h describes the loop, kernels.h what comes of it. No state,
  * no locks, no failures.
  */
-#include <float.h>
 #include <immintrin.h>
 #include <math.h>
 
@@ -68,6 +67,10 @@ RHUMB__INLINE __m512i sum_codes(const rhumb__lane_query *query, const void *bloc
     return lanes;
 }
 
+RHUMB__INLINE __m512 size_of(__m512 v) {
+    return _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(INT32_MAX)));
+}
+
 RHUMB__INLINE uint32_t finish(const rhumb__lane_query *query, const void *block, __m512i sums,
                               const float *distance_and_bound, float *estimates) {
     const __m256i bases = load_256(block), slopes = load_256((const uint8_t *)block + 32);
@@ -79,8 +82,9 @@ RHUMB__INLINE uint32_t finish(const rhumb__lane_query *query, const void *block,
     const __m512 slope = _mm512_mul_ps(_mm512_cvtph_ps(slope_sizes), _mm512_set1_ps(units.slope));
     __m512 estimate =
         _mm512_sub_ps(_mm512_add_ps(base, _mm512_set1_ps(distance_and_bound[0])), _mm512_mul_ps(slope, product));
-    const __mmask16 is_number = _mm512_cmp_ps_mask(estimate, _mm512_set1_ps(-FLT_MAX), _CMP_GE_OQ);
-    estimate = _mm512_mask_mov_ps(_mm512_set1_ps(INFINITY), is_number, estimate);
+    const __mmask16 is_sound = _mm512_cmp_ps_mask(size_of(estimate), _mm512_set1_ps(query->size_max), _CMP_LE_OQ);
+    estimate = _mm512_mask_mov_ps(_mm512_set1_ps(INFINITY), is_sound, estimate);
+    estimate = _mm512_max_ps(estimate, _mm512_set1_ps(query->least));
     _mm512_storeu_ps(estimates, estimate);
     return _mm512_cmp_ps_mask(estimate, _mm512_set1_ps(distance_and_bound[1]), _CMP_LT_OQ);
 }

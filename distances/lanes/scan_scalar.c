@@ -2,7 +2,6 @@
  *
  * A scan computes the formula of kernels.h for the 16 lanes of a block. No state, no locks, no failures.
  */
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -48,7 +47,8 @@ RHUMB__INLINE uint32_t scan(const rhumb__lane_query *query, const void *block, c
         const float base = half_value(factors.base[lane]) * base_unit;
         const float slope = half_value(factors.slope[lane] & RHUMB__LANE_SIZE_MASK) * slope_unit;
         float estimate = (base + distance_and_bound[0]) - slope * product;
-        if (!(estimate >= -FLT_MAX)) estimate = INFINITY;
+        if (!(fabsf(estimate) <= query->size_max)) estimate = INFINITY;
+        estimate = estimate > query->least ? estimate : query->least; /* not -0 for 0 */
         estimates[lane] = estimate;
         below |= (uint32_t)(estimate < distance_and_bound[1]) << lane;
     }

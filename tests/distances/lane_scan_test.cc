@@ -144,6 +144,53 @@ TEST_P(LaneScan, MarksTheLanesBelowTheBound) {
     }
 }
 
+// Ranges that leave some estimates as they are, and zeros of either sign.
+TEST_P(LaneScan, KeepsEstimatesInTheRangeOfTheQuery) {
+    for (rhumb__simd tier : tiers_to_test()) {
+        const rhumb__lane_space in = space(112, tier);
+        Query query(in, vector(112));
+        const GuardedBytes block = random_block(in);
+        const Scanned all = scan(query.query, block.data(), 0.0f);
+        std::vector<float> values(all.estimates.begin(), all.estimates.end());
+        values.insert(values.end(), {0.0f, -0.0f, FLT_MAX, -FLT_MAX});
+        for (float least : values) {
+            for (float size_max : values) {
+                query.query.least = least;
+                query.query.size_max = std::fabs(size_max);
+                const Scanned scanned = scan(query.query, block.data(), 0.0f, 1.0f);
+                for (uint32_t lane = 0; lane < kLanes; lane++) {
+                    const float estimate = all.estimates[lane];
+                    const bool is_sound = std::fabs(estimate) <= std::fabs(size_max);
+                    const float expected = !is_sound ? kInfinity : estimate > least ? estimate : least;
+                    ASSERT_EQ(bits_of(scanned.estimates[lane]), bits_of(expected)) << rhumb__simd_name(tier);
+                    ASSERT_EQ(scanned.below >> lane & 1u, expected < 1.0f);
+                }
+            }
+        }
+    }
+}
+
+// Whose estimates are -0: a base of -0 and a node at -0, with a slope of 0.
+TEST_P(LaneScan, RaisesNegativeZeros) {
+    for (rhumb__simd tier : tiers_to_test()) {
+        const rhumb__lane_space in = space(16, tier);
+        Query query(in, vector(16));
+        query.query.least = 0.0f;
+        GuardedBytes block = random_block(in);
+        uint8_t *bytes = static_cast<uint8_t *>(block.data());
+        for (uint32_t lane = 0; lane < kLanes; lane++) {
+            bytes[2 * lane] = 0;
+            bytes[2 * lane + 1] = 0x80;
+            memset(bytes + 32 + 2 * lane, 0, 2);
+        }
+        for (float node_distance : {0.0f, -0.0f, -1.0f}) {
+            for (float estimate : scan(query.query, block.data(), node_distance).estimates) {
+                ASSERT_EQ(bits_of(estimate), 0u) << rhumb__simd_name(tier);
+            }
+        }
+    }
+}
+
 TEST_P(LaneScan, MakesEstimatesOfAnyBytes) {
     const std::vector<float> extremes = {0.0f, 1.0f, -1.0f, FLT_MAX, -FLT_MAX, kInfinity, -kInfinity, NAN};
     const rhumb__lane_space scalar = space(48, RHUMB__SIMD_SCALAR);
