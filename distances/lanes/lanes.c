@@ -68,7 +68,7 @@ rhumb_status rhumb__lane_space_init(rhumb__lane_space *space, const rhumb__lane_
 
 void rhumb__lanes_rotate(const rhumb__lane_space *space, const float *vector, float *rotated) {
     const rhumb__rotation *rotation = &space->rotation;
-    memcpy(rotated, vector, rotation->dim * sizeof *rotated);
+    if (rotated != vector) memcpy(rotated, vector, rotation->dim * sizeof *rotated);
     memset(rotated + rotation->dim, 0, (rotation->padded_dim - rotation->dim) * sizeof *rotated);
     space->kernels->rotate(rotation, rotated);
 }

@@ -40,8 +40,8 @@ typedef struct rhumb__lane_spec {
  * specification is outside of what is written there. */
 rhumb_status rhumb__lane_space_init(rhumb__lane_space *space, const rhumb__lane_spec *spec) RHUMB_NODISCARD;
 
-/* Writes the padded_dim components of a rotated vector. `rotated` may not overlap `vector`; 4-byte alignment suffices.
- * Vectors of which f32 cannot hold twice the norm may come out with components that are not finite. */
+/* Writes the padded_dim components of a rotated vector. `rotated` may be `vector` or not overlap it; 4-byte alignment
+ * suffices. Vectors of which f32 cannot hold twice the norm may come out with components that are not finite. */
 void rhumb__lanes_rotate(const rhumb__lane_space *space, const float *vector, float *rotated);
 
 /* Writes a block (block_bytes, any alignment) of `count` neighbours, 0 to 16, of a node; all of them are rotated
@@ -51,8 +51,8 @@ void rhumb__lanes_encode(const rhumb__lane_space *space, const float *node, cons
                          uint32_t count, void *block);
 
 /* Prepares a query from a rotated vector. `table` (table_bytes, any alignment; lines of 64 bytes are fastest) is
- * written, and must stay as long as the query is used. A vector that is not finite makes every estimate +inf. The caller
- * may then narrow the range of estimates: query->least, query->size_max (kernels.h). */
+ * written, and must stay as long as the query is used. A vector that is not finite makes every estimate +inf. The
+ * caller may narrow the range of estimates: query->least, query->size_max (kernels.h). */
 void rhumb__lanes_query(const rhumb__lane_space *space, const float *rotated, uint8_t *table, rhumb__lane_query *query);
 
 /* Writes the estimates of 16 lanes to `estimates`, and returns a mask of the lanes whose estimate is less than `bound`,
