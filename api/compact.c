@@ -29,7 +29,7 @@ static rhumb_status take_options(const rhumb_compact_options *options, const rhu
     RHUMB_TRY(rhumb__options_take(resolved, sizeof *resolved, options, "rhumb_compact_options"));
     *work = (rhumb__compact_work){
         .thread_count = resolved->thread_count,
-        .codes = resolved->codes,
+        .derived = {.codes = resolved->codes, .fused = resolved->fused},
         .second_pass = resolved->second_pass,
         .bytes_per_second = resolved->bytes_per_second,
         .report = resolved->progress,
@@ -38,7 +38,7 @@ static rhumb_status take_options(const rhumb_compact_options *options, const rhu
     RHUMB_TRY(
         rhumb__custom_take(resolved->custom_name, resolved->custom_distance, resolved->custom_context, &work->custom));
     RHUMB_TRY(choose_order(resolved->order, &work->order));
-    status = rhumb__codes_check(resolved->codes);
+    status = rhumb__derived_check(resolved->codes, resolved->fused);
 done:
     return status;
 }

@@ -50,7 +50,7 @@ static rhumb_status resolve_creation(const rhumb_index_options *options, rhumb__
         }
         params->custom = custom;
     }
-    RHUMB_TRY(rhumb__codes_resolve(resolved.codes, params));
+    RHUMB_TRY(rhumb__derived_resolve(resolved.codes, resolved.fused, params));
     if (open_options->read_only || open_options->graph_only || open_options->immutable) {
         return rhumb__fail(RHUMB_E_INVALID, "a new index cannot be opened read-only");
     }

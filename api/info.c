@@ -77,6 +77,7 @@ static void fill_content(const rhumb__params *params, const rhumb__counts *count
     info->keep_pruned = params->keep_pruned;
     info->normalise = params->normalise;
     info->codes = rhumb__codes_of(params);
+    info->fused = rhumb__fused_of(params);
     memcpy(info->custom_name, params->custom.name, sizeof info->custom_name);
     info->count = counts->slot_count - counts->dead_count;
     info->deleted_count = counts->dead_count;

@@ -155,33 +155,36 @@ rhumb_status rhumb__verify_options_take(const rhumb_verify_options *options, rhu
     return status;
 }
 
-rhumb_status rhumb__codes_check(rhumb_codes codes) {
-    switch (codes) {
-    case RHUMB_CODES_DEFAULT:
-    case RHUMB_CODES_NONE:
-    case RHUMB_CODES_4BIT:
-    case RHUMB_CODES_8BIT: return RHUMB_OK;
-    }
-    return rhumb__fail(RHUMB_E_INVALID, "codes: %u is none of the choices", (unsigned)codes);
+rhumb_status rhumb__derived_check(rhumb_codes codes, rhumb_fused fused) {
+    const bool is_codes = codes == RHUMB_CODES_DEFAULT || codes == RHUMB_CODES_NONE || codes == RHUMB_CODES_4BIT ||
+                          codes == RHUMB_CODES_8BIT;
+    if (!is_codes) return rhumb__fail(RHUMB_E_INVALID, "codes: %u is none of the choices", (unsigned)codes);
+    if ((unsigned)fused <= RHUMB_FUSED_NONE) return RHUMB_OK;
+    return rhumb__fail(RHUMB_E_INVALID, "fused: %u is none of the choices", (unsigned)fused);
 }
 
-rhumb_status rhumb__codes_resolve(rhumb_codes codes, rhumb__params *params) {
+rhumb_status rhumb__derived_resolve(rhumb_codes codes, rhumb_fused fused, rhumb__params *params) {
     rhumb_status status;
     rhumb__space space;
-    RHUMB_TRY(rhumb__codes_check(codes));
-    if (codes != RHUMB_CODES_DEFAULT) {
-        params->code_bits = rhumb__codes_change(codes, 0);
-        goto done;
+    RHUMB_TRY(rhumb__derived_check(codes, fused));
+    if (codes == RHUMB_CODES_DEFAULT) {
+        RHUMB_TRY(rhumb__params_check(params));
+        RHUMB_TRY(rhumb__params_space(params, NULL, &space));
+        params->code_bits = rhumb__codes_default_bits(&space);
+        if (params->code_bits == 0 && fused != RHUMB_FUSED_DEFAULT && fused != RHUMB_FUSED_NONE) params->code_bits = 8;
     }
-    RHUMB_TRY(rhumb__params_check(params));
-    RHUMB_TRY(rhumb__params_space(params, NULL, &space));
-    params->code_bits = rhumb__codes_default_bits(&space);
+    const rhumb__derived_choice choice = {.codes = codes, .fused = fused};
+    rhumb__derived_change(&choice, params);
 done:
     return status;
 }
 
 rhumb_codes rhumb__codes_of(const rhumb__params *params) {
     return params->code_bits == 0 ? RHUMB_CODES_NONE : (rhumb_codes)params->code_bits;
+}
+
+rhumb_fused rhumb__fused_of(const rhumb__params *params) {
+    return params->lane_bits == 0 ? RHUMB_FUSED_NONE : (rhumb_fused)params->lane_bits;
 }
 
 rhumb__params rhumb__params_from_options(const rhumb_index_options *options) {
@@ -195,5 +198,6 @@ rhumb_index_options rhumb__options_from_params(const rhumb__params *params) {
     rhumb_index_options options = {.size = sizeof options};
     COPY_PARAMETERS(&options, params);
     options.codes = rhumb__codes_of(params);
+    options.fused = rhumb__fused_of(params);
     return options;
 }

@@ -37,19 +37,20 @@ rhumb_status rhumb__open_options_take(const rhumb_open_options *options, rhumb_o
 /* Reads a caller's options for verifying; NULL stands for the defaults. The total of `progress` is not set yet. */
 rhumb_status rhumb__verify_options_take(const rhumb_verify_options *options, rhumb__progress *progress) RHUMB_NODISCARD;
 
-/* Sets the codes of an index, given all of its other parameters. RHUMB_E_INVALID: there is no such choice. What
- * rhumb__params_check and rhumb__params_space return. */
-rhumb_status rhumb__codes_resolve(rhumb_codes codes, rhumb__params *params) RHUMB_NODISCARD;
+/* Sets the codes and fused rows of an index, given all of its other parameters. RHUMB_E_INVALID: there is no such
+ * choice. What rhumb__params_check and rhumb__params_space return. */
+rhumb_status rhumb__derived_resolve(rhumb_codes codes, rhumb_fused fused, rhumb__params *params) RHUMB_NODISCARD;
 
 /* The engine's parameters for options whose defaults are resolved; without a custom metric and
  * without codes. */
 rhumb__params rhumb__params_from_options(const rhumb_index_options *options);
 
 /* Fails for a number that is none of the choices. */
-rhumb_status rhumb__codes_check(rhumb_codes codes) RHUMB_NODISCARD;
+rhumb_status rhumb__derived_check(rhumb_codes codes, rhumb_fused fused) RHUMB_NODISCARD;
 
-/* The codes that an index has. */
+/* The codes and the fused rows that an index has. */
 rhumb_codes rhumb__codes_of(const rhumb__params *params);
+rhumb_fused rhumb__fused_of(const rhumb__params *params);
 
 /* The inverse: the options that an index was created with, `open` being NULL. */
 rhumb_index_options rhumb__options_from_params(const rhumb__params *params);

@@ -273,6 +273,7 @@ typedef struct rhumb_index_options {
                                               is stored. Default NULL: the defaults of rhumb_open_options. */
     rhumb_codes codes; /* Which codes of vectors to keep. Default RHUMB_CODES_DEFAULT. A compaction can change it:
                                  see rhumb_compact_options. */
+    rhumb_fused fused; /* Whether to keep fused rows. Default RHUMB_FUSED_DEFAULT. */
 } rhumb_index_options;
 
 /* Sets the defaults. `size` is sizeof(rhumb_index_options) as the caller compiled it. */

@@ -152,6 +152,7 @@ typedef struct rhumb_index_info {
     uint32_t problem_count;         /* What is wrong with the file or its log, as far as this has looked. */
     char first_problem[512];        /* The first of these, or "". */
     rhumb_codes codes;              /* Which codes of vectors the index keeps. */
+    rhumb_fused fused;              /* Whether it keeps fused rows. */
 } rhumb_index_info;
 
 /* Describes an index file without opening a handle: reads superblocks, directory and log, takes no lock, and keeps no

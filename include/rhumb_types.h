@@ -143,6 +143,15 @@ typedef enum rhumb_codes {
     RHUMB_CODES_8BIT = 8  /* 8 bits for each component, and 24 bytes */
 } rhumb_codes;
 
+/* Whether an index keeps fused rows, which compactions make: for each vector its code and short codes
+ * of its neighbours in one place, so that a step of a search reads that place alone. They need codes. */
+typedef enum rhumb_fused {
+    RHUMB_FUSED_DEFAULT = 0, /* none */
+    RHUMB_FUSED_1BIT = 1,    /* 1 bit for each component of a neighbour: for some 200 components and more */
+    RHUMB_FUSED_2BIT = 2,    /* 2 bits: for fewer */
+    RHUMB_FUSED_NONE = 3
+} rhumb_fused;
+
 /* A custom metric: returns the distance of two vectors of `dim` components (bits, under RHUMB_ELEMENT_B1).
  *
  * `context` is what was supplied with the function. It is called by several threads at the same time, must return the

@@ -191,6 +191,7 @@ typedef struct rhumb_compact_options {
                                           index can be split; the filter's plan is ignored. Default NULL: all. */
     rhumb_codes codes;                 /* Which codes of vectors the index has afterwards. Default RHUMB_CODES_DEFAULT:
                                           those that it has; what has been lost of them is made again. */
+    rhumb_fused fused;                 /* Whether it has fused rows afterwards. Default RHUMB_FUSED_DEFAULT: as now. */
 } rhumb_compact_options;
 
 /* Sets the defaults. `size` is sizeof(rhumb_compact_options) as the caller compiled it. */

@@ -33,6 +33,7 @@ mutable struct IndexOptions
     normalise::Bool
     open::Ptr{Cvoid}
     codes::UInt32
+    fused::UInt32
     IndexOptions() = new()
 end
 

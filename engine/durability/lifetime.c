@@ -18,6 +18,7 @@
 #include "engine/durability/metadata.h"
 #include "engine/durability/recover.h"
 #include "engine/graph/codes.h"
+#include "engine/graph/fused.h"
 #include "engine/graph/hold.h"
 #include "storage/log/log_examine.h"
 
@@ -102,6 +103,7 @@ static rhumb_status begin_graph(const rhumb__graph_creation *creation, const rhu
     graph->counts.key_bucket_count = RHUMB__KEY_BUCKET_COUNT_MIN;
     RHUMB_TRY(rhumb__params_space(params, NULL, &graph->space));
     RHUMB_TRY(rhumb__codes_init(graph, NULL));
+    RHUMB_TRY(rhumb__fused_init(graph, NULL));
     RHUMB_TRY(rhumb__store_create(&file, &graph->store));
     graph->writer->store = graph->store;
     RHUMB_TRY(rhumb__graph_attach(graph, false));
@@ -164,6 +166,7 @@ static rhumb_status open_graph(const char *path, const rhumb__graph_options *opt
     if (!graph_only) RHUMB_TRY(rhumb__params_supply(&graph->params, custom, graph->store->path));
     RHUMB_TRY(rhumb__params_space(&graph->params, graph->store->path, &graph->space));
     RHUMB_TRY(rhumb__codes_init(graph, graph->store->path));
+    RHUMB_TRY(rhumb__fused_init(graph, graph->store->path));
     RHUMB_TRY(rhumb__metadata_decode(&graph->store->superblock, graph->store->path, &graph->metadata));
     RHUMB_TRY(rhumb__graph_attach(graph, false));
     RHUMB_TRY(rhumb__graph_check_sections(graph));

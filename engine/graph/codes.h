@@ -16,10 +16,22 @@
 /* Bits of a digit in the codes of a new index that does not choose: 8, or 0 where codes do not pay. */
 uint32_t rhumb__codes_default_bits(const rhumb__space *space);
 
-/* Bits of a digit in the codes of an index that has `old_bits` and is to have `codes`. */
-static inline uint32_t rhumb__codes_change(rhumb_codes codes, uint32_t old_bits) {
-    if (codes == RHUMB_CODES_DEFAULT) return old_bits;
-    return codes == RHUMB_CODES_NONE ? 0 : (uint32_t)codes;
+/* Which derived sections an index is to have; zeros: those that it has. */
+struct rhumb__derived_choice {
+    rhumb_codes codes;
+    rhumb_fused fused;
+};
+
+/* Changes parameters accordingly. Rows go with the codes that they need, unless they are asked for. */
+static inline void rhumb__derived_change(const rhumb__derived_choice *choice, rhumb__params *params) {
+    if (choice->codes != RHUMB_CODES_DEFAULT) {
+        params->code_bits = choice->codes == RHUMB_CODES_NONE ? 0 : (uint32_t)choice->codes;
+    }
+    if (choice->fused != RHUMB_FUSED_DEFAULT) {
+        params->lane_bits = choice->fused == RHUMB_FUSED_NONE ? 0 : (uint32_t)choice->fused;
+    } else if (params->code_bits == 0) {
+        params->lane_bits = 0;
+    }
 }
 
 /* Prepares the coder. Needs params and space. For parameters from a file, `path` is its name, and codes that the space

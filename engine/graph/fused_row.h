@@ -60,6 +60,12 @@ typedef struct rhumb__fused_spec {
     uint64_t seed;      /* of the rotation; rows and queries need the same */
 } rhumb__fused_spec;
 
+/* What the rows of an index are made of. */
+static inline rhumb__fused_spec rhumb__fused_spec_of(const rhumb__params *params) {
+    return (rhumb__fused_spec){
+        .M0 = params->M0, .code_bits = params->code_bits, .lane_bits = params->lane_bits, .seed = params->seed};
+}
+
 /* How raw distances are related to what lanes estimate. */
 enum rhumb__fused_terms {
     RHUMB__FUSED_SQUARE,  /* lanes estimate squares: raw distances, or 0 where these are negative */

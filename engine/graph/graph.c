@@ -12,6 +12,7 @@
 #include "base/bits.h"
 #include "base/status.h"
 #include "engine/graph/codes.h"
+#include "engine/graph/fused.h"
 #include "engine/graph/hold.h"
 #include "engine/graph/tombstones.h"
 #include "engine/graph/unlinked.h"
@@ -159,6 +160,7 @@ void rhumb__graph_start(rhumb__graph *graph) {
         atomic_store(&graph->level_first[level], counts->level_first[level]);
     }
     rhumb__codes_start(graph);
+    rhumb__fused_start(graph);
     rhumb__unlinked_set(graph, counts->slot_count, counts->slot_count);
     const int32_t top = rhumb__counts_level_top(counts);
     if (top < 0) return;
@@ -172,7 +174,8 @@ rhumb_status rhumb__graph_check_vectors(const rhumb__graph *graph) {
                           "the index was opened without its vectors (graph_only), which this needs");
 }
 
-rhumb_status rhumb__graph_next(const rhumb__graph *old, rhumb_codes codes, rhumb__graph **graph_out) {
+rhumb_status rhumb__graph_next(const rhumb__graph *old, const rhumb__derived_choice *derived,
+                               rhumb__graph **graph_out) {
     rhumb_status status;
     rhumb__graph *graph = NULL;
     RHUMB_TRY(rhumb__graph_new(&graph));
@@ -181,8 +184,10 @@ rhumb_status rhumb__graph_next(const rhumb__graph *old, rhumb_codes codes, rhumb
     graph->store = old->store;
     graph->params = old->params;
     graph->space = old->space;
-    graph->params.code_bits = rhumb__codes_change(codes, old->params.code_bits);
+    rhumb__derived_change(derived, &graph->params);
+    RHUMB_TRY(rhumb__params_check(&graph->params));
     RHUMB_TRY(rhumb__codes_init(graph, NULL));
+    RHUMB_TRY(rhumb__fused_init(graph, NULL));
     graph->counts.key_bucket_count = RHUMB__KEY_BUCKET_COUNT_MIN;
     RHUMB_TRY(rhumb__graph_attach(graph, true));
     RHUMB_TRY(rhumb__section_ensure(&graph->sections[RHUMB__SECTION_KEY_BUCKETS], RHUMB__KEY_BUCKET_COUNT_MIN));

@@ -33,6 +33,7 @@
 #include "base/lock.h"
 #include "distances/code/coder.h"
 #include "distances/space.h"
+#include "engine/graph/fused_row.h"
 #include "engine/graph/key_table.h"
 #include "engine/graph/params.h"
 #include "engine/graph/sections.h"
@@ -40,6 +41,7 @@
 
 typedef struct rhumb__writer rhumb__writer;
 typedef struct rhumb__open_batch rhumb__open_batch;
+typedef struct rhumb__derived_choice rhumb__derived_choice;
 
 /* A row of the nodes section, as one 64-bit number: bits 0 to 31 hold the first upper row (if level > 0), bits 32 to 39
  * the level, bit 40 whether the node is present. 0: the slot has no node yet. */
@@ -99,7 +101,8 @@ struct rhumb__graph {
     rhumb__store *store;
     rhumb__writer *writer; /* NULL in a reader */
     rhumb__space space;
-    rhumb__coder coder; /* if params.code_bits is not 0 */
+    rhumb__coder coder;        /* if params.code_bits is not 0 */
+    rhumb__fused_layout fused; /* if params.lane_bits is not 0 */
     rhumb__params params;
     uint64_t id;                   /* unique in the process, also among graphs that have been freed */
     _Atomic uint32_t holder_count; /* see hold.h */
@@ -174,9 +177,10 @@ rhumb_status rhumb__graph_check_sections(const rhumb__graph *graph) RHUMB_NODISC
 void rhumb__graph_start(rhumb__graph *graph);
 
 /* Creates the graph that is going to replace a writer's graph: empty, in the same file, with the same parameters, and
- * known to no other thread. It gets the codes that are asked for, or with RHUMB_CODES_DEFAULT those of the old one.
+ * known to no other thread. It gets the derived sections that are chosen.
  * RHUMB_E_NOMEM, RHUMB_E_UNSUPPORTED. */
-rhumb_status rhumb__graph_next(const rhumb__graph *old, rhumb_codes codes, rhumb__graph **graph_out) RHUMB_NODISCARD;
+rhumb_status rhumb__graph_next(const rhumb__graph *old, const rhumb__derived_choice *derived,
+                               rhumb__graph **graph_out) RHUMB_NODISCARD;
 
 /* Releases such a graph when it is not going to replace the other, and its blocks in the file. NULL is fine. */
 void rhumb__graph_drop_next(rhumb__graph *graph);

@@ -33,7 +33,8 @@ typedef struct client_record {
     uint64_t key_overflow_count;
     uint64_t level_counts[RHUMB__LEVEL_COUNT];
     uint32_t level_first[RHUMB__LEVEL_COUNT];
-    uint32_t code_bits;
+    uint16_t code_bits;
+    uint16_t lane_bits;
     uint64_t dead_count;
     uint64_t lsn;
     uint64_t key_next;
@@ -61,6 +62,7 @@ static_assert(offsetof(client_record, key_overflow_count) == 80, "client record 
 static_assert(offsetof(client_record, level_counts) == 88, "client record layout");
 static_assert(offsetof(client_record, level_first) == 224, "client record layout");
 static_assert(offsetof(client_record, code_bits) == 292, "client record layout");
+static_assert(offsetof(client_record, lane_bits) == 294, "client record layout");
 static_assert(offsetof(client_record, dead_count) == 296, "client record layout");
 static_assert(offsetof(client_record, lsn) == 304, "client record layout");
 static_assert(offsetof(client_record, key_next) == 312, "client record layout");
@@ -90,6 +92,11 @@ rhumb_status rhumb__params_check(const rhumb__params *params) {
         status = rhumb__fail(RHUMB_E_INVALID, "codes of %u bits a component, expected 8, 4 or none", params->code_bits);
         goto done;
     }
+    if (params->lane_bits > 2 || (params->lane_bits != 0 && params->code_bits == 0)) {
+        status = rhumb__fail(RHUMB_E_INVALID, "fused rows of %u bits a component with codes of %u bits",
+                             params->lane_bits, params->code_bits);
+        goto done;
+    }
     if ((params->metric == RHUMB_METRIC_CUSTOM) != (params->custom.name[0] != '\0')) {
         status = rhumb__fail(RHUMB_E_INVALID, "metric %u %s", (unsigned)params->metric,
                              params->custom.name[0] == '\0' ? "is custom and has no name" : "is not custom");
@@ -114,7 +121,8 @@ void rhumb__params_encode(const rhumb__params *params, const rhumb__counts *coun
                  (params->keep_pruned ? FLAG_KEEP_PRUNED : 0) | (params->normalise ? FLAG_NORMALISE : 0),
         .level_scale = params->level_scale,
         .seed = params->seed,
-        .code_bits = params->code_bits,
+        .code_bits = (uint16_t)params->code_bits,
+        .lane_bits = (uint16_t)params->lane_bits,
         .slot_count = counts->slot_count,
         .upper_row_count = counts->upper_row_count,
         .key_bucket_count = counts->key_bucket_count,
@@ -188,6 +196,7 @@ rhumb_status rhumb__params_decode(const uint8_t client[RHUMB__CLIENT_BYTES], con
         .level_scale = record.level_scale,
         .seed = record.seed,
         .code_bits = record.code_bits,
+        .lane_bits = record.lane_bits,
         .extend_candidates = (record.flags & FLAG_EXTEND_CANDIDATES) != 0,
         .keep_pruned = (record.flags & FLAG_KEEP_PRUNED) != 0,
         .normalise = (record.flags & FLAG_NORMALISE) != 0,

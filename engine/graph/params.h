@@ -45,6 +45,7 @@ typedef struct rhumb__params {
     double level_scale;
     uint64_t seed;
     uint32_t code_bits; /* of a digit in the codes of vectors: 8 or 4, or 0: there are no codes */
+    uint32_t lane_bits; /* of a component in the lanes of fused rows: 1 or 2, or 0: there are no rows */
     bool extend_candidates;
     bool keep_pruned;
     bool normalise;

@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "distances/code/code.h"
+#include "engine/graph/fused_row.h"
 #include "engine/graph/key_table.h"
 #include "engine/graph/ties.h"
 #include "engine/graph/tombstones.h"
@@ -34,6 +35,17 @@ static uint32_t codes_codec(const rhumb__params *params) { return params->code_b
 
 static uint64_t codes_stride(const rhumb__params *params, const rhumb__space *space) {
     return rhumb__stride_of(rhumb__code_bytes(params->code_bits, space->dim));
+}
+
+static bool has_fused_rows(const rhumb__params *params) { return params->lane_bits != 0; }
+
+static uint32_t fused_codec(const rhumb__params *params) { return params->code_bits << 16 | params->lane_bits; }
+
+/* A space that cannot have fused rows is refused when they are initialised. */
+static uint64_t fused_stride(const rhumb__params *params, const rhumb__space *space) {
+    rhumb__fused_layout layout;
+    const rhumb__fused_spec spec = rhumb__fused_spec_of(params);
+    return rhumb__fused_layout_init(&layout, space, &spec) == RHUMB_OK ? layout.row_bytes : 64;
 }
 
 static uint64_t u64_stride(const rhumb__params *params, const rhumb__space *space) {
@@ -243,6 +255,17 @@ const rhumb__section_info rhumb__sections[RHUMB__SECTION_ID_LIMIT] = {
                               .version = 1,
                               .codec = codes_codec,
                               .row_stride_bytes = codes_stride},
+    [RHUMB__SECTION_FUSED] = {.id = RHUMB__SECTION_FUSED,
+                              .name = "fused",
+                              .kind = RHUMB__SECTION_APPEND,
+                              .derived = true,
+                              .is_used = has_fused_rows,
+                              .unit = RHUMB__ROW_SLOT,
+                              .large_pages = true,
+                              .of_vectors = true,
+                              .version = 1,
+                              .codec = fused_codec,
+                              .row_stride_bytes = fused_stride},
 /* A test compiles this file with more sections (tests/engine/dummy_sections.c) and links it in place of the
  * library's. */
 #if defined(RHUMB__MORE_SECTIONS)

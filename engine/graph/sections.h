@@ -35,7 +35,8 @@ enum {
     RHUMB__SECTION_KEY_OVERFLOW = 7,
     RHUMB__SECTION_TOMBSTONES = 8,
     RHUMB__SECTION_TIES = 9,
-    RHUMB__SECTION_CODES = 10
+    RHUMB__SECTION_CODES = 10,
+    RHUMB__SECTION_FUSED = 11
 };
 
 /* Ids are below this. */

@@ -145,8 +145,7 @@ rhumb_status rhumb__search_nearest(rhumb__graph *graph, rhumb__scratch *scratch,
     /* A delete increments dead_count before it returns, so completed deletes are always seen here. */
     if (goal->filter == NULL && atomic_load(&graph->dead_count) == 0) {
         *estimate = (rhumb__filter_estimate){.filter = NULL};
-        *nearest_out = &scratch->pool;
-        status = rhumb__walk_nearest(graph, scratch, goal->ef);
+        status = rhumb__walk_nearest(graph, scratch, goal->ef, nearest_out);
         /* Nodes of a batch that are still hidden count as deleted from the beginning. If there have been any during the
          * walk, it may have met some. */
         if (status != RHUMB_OK || atomic_load(&graph->dead_count) == 0) return status;

@@ -276,8 +276,8 @@ class Index:
          self.bucket_count, self.overflow_count) = struct.unpack_from("<10Id5Q", self.client, 0)
         self.level_counts = struct.unpack_from("<17Q", self.client, 88)
         self.level_first = struct.unpack_from("<17I", self.client, 224)
-        (self.code_bits,) = struct.unpack_from("<I", self.client, 292)
-        demand(self.code_bits in (0, 4, 8), "bits of codes")
+        self.code_bits, self.lane_bits = struct.unpack_from("<HH", self.client, 292)
+        demand(self.code_bits in (0, 4, 8) and self.lane_bits in (0, 1, 2), "bits of codes and lanes")
         self.dead_count, self.lsn, self.key_next = struct.unpack_from("<3Q", self.client, 296)
         (self.copy_count,) = struct.unpack_from("<Q", self.client, 384)
         demand(max(self.dead_count, self.copy_count) <= self.slot_count, "counts of deleted nodes and copies")
@@ -306,7 +306,8 @@ class Index:
         names = {
             "metric": self.metric, "element": self.element, "M": self.M, "M0": self.M0, "slot_count": self.slot_count,
             "upper_row_count": self.upper_row_count, "key_bucket_count": self.bucket_count,
-            "key_overflow_count": self.overflow_count, "code_bits": self.code_bits
+            "key_overflow_count": self.overflow_count, "code_bits": self.code_bits,
+            "lane_bits": self.lane_bits
         }
         known = set()
         for name, (id_, kind, required, codec, stride, rows) in SECTIONS.by_name.items():
@@ -318,6 +319,8 @@ class Index:
             expected = [kind, SECTIONS.value(codec, names), SECTIONS.value(stride, names), SECTIONS.value(rows, names)]
             if name == "vectors":
                 expected[2] = vector_stride
+            if name == "fused":
+                expected[2] = section.stride  # the page leaves it to the library
             if name == "codes":
                 expected[2] = stride_of(self.code_places()[1] + 24)
             found = [section.kind, section.codec, section.stride, section.row_count]

@@ -15,7 +15,7 @@
 
 struct build_arguments {
     const char *index_path, *rows_path;
-    const char *metric_name, *element_name, *codes_name, *keys_path, *format_name, *hdf5_name;
+    const char *metric_name, *element_name, *codes_name, *fused_name, *keys_path, *format_name, *hdf5_name;
     uint32_t thread_count;
     uint64_t row_limit, checkpoint_every;
     bool force, keep_partial;
@@ -116,6 +116,7 @@ static int build(struct cli *cli, struct build_arguments *arguments) {
     if (exit_code != CLI_OK) goto done;
     choose_element(arguments, info);
     exit_code = codes_choice_read(cli, arguments->codes_name, &arguments->options.codes);
+    if (exit_code == CLI_OK) exit_code = fused_choice_read(cli, arguments->fused_name, &arguments->options.fused);
     if (exit_code != CLI_OK) goto done;
     struct ingest_options ingest = {
         .mode = INGEST_BUILD,
@@ -175,6 +176,8 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
         {"codes", 0, ARGS_TEXT, &arguments.codes_name, "CODES",
          "codes of vectors that searches walk on: default (8 where they\nare at most half as long as vectors), none, 4 "
          "or 8"},
+        {"fused", 0, ARGS_TEXT, &arguments.fused_name, "BITS",
+         "fused rows, which compactions make: default (none), none,\n1 or 2 bits"},
         {"normalise", 0, ARGS_FLAG, &index->normalise, NULL,
          "divide vectors and queries by their sums (hellinger, jeffreys,\njensen_shannon)"},
         {"keys", 0, ARGS_TEXT, &arguments.keys_path, "FILE",

@@ -134,6 +134,7 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
     const char *new_path = NULL;
     const char *order_name = NULL;
     const char *codes_name = NULL;
+    const char *fused_name = NULL;
     const char *filter_path = NULL;
     const char *exclude_path = NULL;
     rhumb_compact_options compact_options;
@@ -149,6 +150,8 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
          "search new neighbours for every node: takes as long as building"},
         {"codes", 0, ARGS_TEXT, &codes_name, "CODES",
          "codes of vectors that the index has afterwards: none, 4 or 8.\nDefault: those that it has"},
+        {"fused", 0, ARGS_TEXT, &fused_name, "BITS",
+         "fused rows that it has afterwards: none, 1 or 2 bits.\nDefault: those that it has"},
         {"filter-keys", 0, ARGS_TEXT, &filter_path, "FILE", "with --into: take over the keys in FILE alone"},
         {"exclude-keys", 0, ARGS_TEXT, &exclude_path, "FILE", "with --into: take over all keys but those in FILE"},
         {"threads", 't', ARGS_U32, &compact_options.thread_count, "N", "default: one per processor"},
@@ -159,6 +162,7 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
     if (!cli_parse(cli, command, options, argument_count, argument_texts, &path, 1, &exit_code)) return exit_code;
     exit_code = choose_order(cli, order_name, &compact_options.order);
     if (exit_code == CLI_OK) exit_code = codes_choice_read(cli, codes_name, &compact_options.codes);
+    if (exit_code == CLI_OK) exit_code = fused_choice_read(cli, fused_name, &compact_options.fused);
     if (exit_code != CLI_OK) return exit_code;
     if (filter_path && exclude_path)
         return cli_fail(cli, CLI_USAGE, "--filter-keys and --exclude-keys exclude each other");

@@ -63,6 +63,7 @@ static void print_json_content(struct json_writer *json, const struct descriptio
     json_bool(json, "keep_pruned", file->keep_pruned);
     json_bool(json, "normalise", file->normalise);
     json_text(json, "codes", codes_choice_name(file->codes));
+    json_text(json, "fused", fused_choice_name(file->fused));
     json_end(json);
     json_u64(json, "count", file->count);
     json_u64(json, "deleted_count", file->deleted_count);

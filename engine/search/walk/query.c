@@ -35,6 +35,9 @@ static rhumb_status query_prepare(rhumb__scratch *scratch, const rhumb__graph *g
     RHUMB_TRY(rhumb__graph_check_vectors(graph));
     RHUMB_TRY(make_room(&scratch->query, &scratch->query_bytes, graph->space.row_bytes));
     if (graph->coded) RHUMB_TRY(make_room(&scratch->code_query, &scratch->code_query_bytes, graph->coder.query_bytes));
+    if (graph->coded && graph->params.lane_bits != 0) {
+        RHUMB_TRY(make_room(&scratch->row_query, &scratch->row_query_bytes, graph->fused.query_bytes));
+    }
     scratch->kernels = (rhumb__kernels){graph->space.distance, graph->space.distance_many};
     rhumb__query_use_vectors(scratch);
 done:

@@ -171,6 +171,7 @@ void rhumb__scratch_pool_destroy(rhumb__scratch_pool *pool) {
         rhumb__free(scratch->answers.entries);
         rhumb__free(scratch->query);
         rhumb__free(scratch->code_query);
+        rhumb__free(scratch->row_query);
         rhumb__free(scratch->candidates);
         rhumb__free(scratch->selected);
         rhumb__free(scratch);

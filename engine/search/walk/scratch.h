@@ -52,9 +52,12 @@ typedef struct rhumb__scratch {
     rhumb__kernels kernels; /* that measure from the query: of the metric, or those by which nodes are linked */
     uint8_t *code_query;    /* the same query for codes, if `coded` */
     uint32_t code_query_bytes;
+    uint8_t *row_query; /* the same for fused rows, if the graph has them */
+    uint32_t row_query_bytes;
     rhumb__measured measured; /* what is measured: vectors or their codes */
 
-    uint32_t list[RHUMB__M0_MAX]; /* a neighbour list as it was read */
+    uint32_t
+        list[RHUMB__M0_MAX + RHUMB__LANES_PER_BLOCK]; /* a neighbour list as it was read, in whole blocks of lanes */
     uint32_t batch[RHUMB__BATCH_MAX];
     const void *rows[RHUMB__BATCH_MAX];
     float distances[RHUMB__BATCH_MAX];

@@ -14,6 +14,7 @@
 #include "base/bits.h"
 #include "base/status.h"
 #include "engine/graph/tombstones.h"
+#include "engine/search/walk/row_walk.h"
 
 /* ---- steps ---- */
 
@@ -177,8 +178,9 @@ uint32_t rhumb__unlinked_scan_gather(rhumb__unlinked_scan *scan, rhumb__scratch 
     return count;
 }
 
-/* Adds the live unlinked nodes that the walk has not met to the pool. */
-static void add_unlinked(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__unlinked_scan *scan) {
+/* Adds the live unlinked nodes that the walk has not met. */
+static void add_unlinked(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__unlinked_scan *scan,
+                         rhumb__candidate_pool *nearest) {
     uint32_t count;
     while ((count = rhumb__unlinked_scan_gather(scan, scratch, &scratch->visited, scratch->slot_limit)) > 0) {
         uint32_t live_count = 0;
@@ -187,22 +189,30 @@ static void add_unlinked(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__un
         }
         rhumb__measure_batch(graph, scratch, live_count);
         for (uint32_t i = 0; i < live_count; i++) {
-            rhumb__candidate_pool_add(&scratch->pool, scratch->batch[i], scratch->distances[i]);
+            rhumb__candidate_pool_add(nearest, scratch->batch[i], scratch->distances[i]);
         }
     }
 }
 
-rhumb_status rhumb__walk_nearest(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t ef) {
+rhumb_status rhumb__walk_nearest(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t ef,
+                                 rhumb__candidate_pool **nearest_out) {
     rhumb_status status;
+    const bool by_rows = rhumb__row_walk_pays(graph, scratch);
     RHUMB_ASSERT_DEBUG(ef > 0);
     rhumb__unlinked_scan scan = rhumb__unlinked_scan_begin(graph);
     RHUMB_TRY(rhumb__scratch_prepare_search(scratch, ef));
     uint32_t top;
-    const rhumb__nearest start = rhumb__walk_descend(graph, scratch, 0, &top);
+    const rhumb__nearest start = rhumb__walk_descend(graph, scratch, by_rows ? 1 : 0, &top);
     /* In an empty graph the pool stays empty. */
-    if (start.slot != RHUMB__SLOT_NONE) rhumb__walk_level(graph, scratch, start, 0, ef);
-    add_unlinked(graph, scratch, &scan);
-    rhumb__candidate_pool_settle(&scratch->pool);
+    if (start.slot != RHUMB__SLOT_NONE && by_rows) {
+        RHUMB_TRY(rhumb__row_walk(graph, scratch, start, ef));
+    } else if (start.slot != RHUMB__SLOT_NONE) {
+        rhumb__walk_level(graph, scratch, start, 0, ef);
+    }
+    rhumb__candidate_pool *nearest = by_rows && start.slot != RHUMB__SLOT_NONE ? &scratch->answers : &scratch->pool;
+    add_unlinked(graph, scratch, &scan, nearest);
+    rhumb__candidate_pool_settle(nearest);
+    *nearest_out = nearest;
 done:
     return status;
 }

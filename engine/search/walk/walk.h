@@ -25,8 +25,10 @@ rhumb__nearest rhumb__walk_descend(rhumb__graph *graph, rhumb__scratch *scratch,
  * over. */
 void rhumb__walk_level(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__nearest start, uint32_t level, uint32_t ef);
 
-/* Fills scratch->pool with the `ef` nearest nodes of a graph without deleted ones. RHUMB_E_NOMEM. */
-rhumb_status rhumb__walk_nearest(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t ef) RHUMB_NODISCARD;
+/* Finds the `ef` nearest nodes of a graph without deleted ones. *nearest_out is the pool of the scratch that holds
+ * them. RHUMB_E_NOMEM. */
+rhumb_status rhumb__walk_nearest(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t ef,
+                                 rhumb__candidate_pool **nearest_out) RHUMB_NODISCARD;
 
 /* ---- steps ---- */
 

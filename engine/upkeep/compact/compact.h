@@ -10,21 +10,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/graph/codes.h"
 #include "engine/graph/graph.h"
 #include "engine/search/walk/filter.h"
 #include "engine/upkeep/compact/order.h"
 
 typedef struct rhumb__compact_work {
     rhumb__graph *old;           /* a reader's */
-    rhumb__graph *graph;         /* empty, of the same parameters but for codes, and known to no other thread */
+    rhumb__graph *graph;         /* empty, of the same parameters but for `derived`, and known to no other thread */
     rhumb__custom_metric custom; /* the caller's, for an index that has such a metric */
     uint32_t thread_count;       /* 0: one per processor */
     rhumb__order_kind order;
-    rhumb_codes codes;           /* that the new graph is to have; RHUMB_CODES_DEFAULT: those of the old one */
-    bool second_pass;            /* search new neighbours for every node */
-    uint64_t bytes_per_second;   /* how fast vectors may be written; 0: without a limit */
-    const rhumb__filter *filter; /* into a new file: only keys that match are taken over; NULL: all */
-    bool bounded;                /* in place: slow writers down rather than let the file grow by much */
+    rhumb__derived_choice derived; /* what the new graph is to have */
+    bool second_pass;              /* search new neighbours for every node */
+    uint64_t bytes_per_second;     /* how fast vectors may be written; 0: without a limit */
+    const rhumb__filter *filter;   /* into a new file: only keys that match are taken over; NULL: all */
+    bool bounded;                  /* in place: slow writers down rather than let the file grow by much */
     bool (*report)(void *context, uint64_t done_count, uint64_t total_count); /* false: stop. May be NULL */
     void *report_context;
 } rhumb__compact_work;

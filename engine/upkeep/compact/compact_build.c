@@ -32,6 +32,7 @@
 #include "base/status.h"
 #include "engine/build/link.h"
 #include "engine/build/place.h"
+#include "engine/build/weave.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/tombstones.h"
 #include "engine/search/walk/measure.h"
@@ -351,6 +352,21 @@ static rhumb_status link_all(compaction *c) {
     return status;
 }
 
+/* Makes the fused rows, and writes them ahead, some at a time. */
+static rhumb_status weave_all(compaction *c) {
+    rhumb_status status = RHUMB_OK;
+    rhumb__graph *graph = c->graph;
+    if (graph->params.lane_bits == 0) return RHUMB_OK;
+    const uint64_t run_count = rhumb__max_u64(RUN_BYTES / graph->fused.row_bytes, 1);
+    for (uint64_t begin = 0; begin < c->counts.count; begin += run_count) {
+        const uint64_t end = rhumb__min_u64(begin + run_count, c->counts.count);
+        RHUMB_TRY(rhumb__weave(graph, end, c->work->thread_count));
+        RHUMB_TRY(write_ahead(c, c->counts.count, end < c->counts.count));
+    }
+done:
+    return status;
+}
+
 static rhumb_status compact_run(compaction *c) {
     rhumb_status status;
     RHUMB_TRY(compact_order(c));
@@ -358,6 +374,7 @@ static rhumb_status compact_run(compaction *c) {
     RHUMB_TRY(rhumb__parallel_run(c->work->thread_count, list_worker, c));
     c->result->repaired_count = atomic_load(&c->repaired_count);
     RHUMB_TRY(link_all(c));
+    RHUMB_TRY(weave_all(c));
     RHUMB_TRY(rhumb__io_check_mappings(c->old->store->io));
     rhumb__mutex_lock(&c->graph->append_lock);
     c->graph->counts.key_next = rhumb__max_u64(c->graph->counts.key_next, c->old->counts.key_next);

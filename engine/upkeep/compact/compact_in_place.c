@@ -269,7 +269,7 @@ static rhumb_status in_place_run(in_place *c, bool shrink) {
     rhumb__writer *writer = c->writer;
     set_recording(writer, true);
     RHUMB_TRY(open_old(c));
-    RHUMB_TRY(rhumb__graph_next(atomic_load(&writer->graph), c->work->codes, &c->work->graph));
+    RHUMB_TRY(rhumb__graph_next(atomic_load(&writer->graph), &c->work->derived, &c->work->graph));
     RHUMB_TRY(rhumb__compact_build(c->work, c->result));
     rhumb__scratch_pool_init(&c->pool, c->work->graph);
     status = in_place_exchange(c);

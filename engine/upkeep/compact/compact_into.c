@@ -17,7 +17,7 @@ static rhumb_status begin_new(const char *new_path, uint32_t creator_version, rh
     const rhumb__graph_creation creation = {
         .path = new_path, .working_suffix = "-compacting", .access = &access, .creator_version = creator_version};
     rhumb__params params = work->old->params;
-    params.code_bits = rhumb__codes_change(work->codes, params.code_bits);
+    rhumb__derived_change(&work->derived, &params);
     return rhumb__graph_begin(&creation, &params, &options, &work->graph);
 }
 

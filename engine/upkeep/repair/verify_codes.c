@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/status.h"
 #include "engine/graph/codes.h"
+#include "engine/graph/fused.h"
 
 static rhumb_status check_codes(rhumb__verifier *v, uint8_t *expected) {
     rhumb_status status = RHUMB_OK;
@@ -18,6 +19,10 @@ static rhumb_status check_codes(rhumb__verifier *v, uint8_t *expected) {
         coder->encoders.encode(coder, rhumb__graph_vector(graph, slot), expected);
         if (memcmp(expected, rhumb__graph_code(graph, slot), coder->code_bytes) != 0) {
             rhumb__verify_note(v, "slot %u: its code is not that of its vector", slot);
+        }
+        const bool is_fused = i < rhumb__fused_count(graph);
+        if (is_fused && memcmp(expected, rhumb__graph_fused(graph, slot), coder->code_bytes) != 0) {
+            rhumb__verify_note(v, "slot %u: the code in its fused row is not that of its vector", slot);
         }
         RHUMB_TRY(rhumb__verify_advance(v, i + 1));
     }
