@@ -59,6 +59,7 @@ void measure(uint32_t dim, uint32_t bits, rhumb__simd tier) {
     uint8_t *aligned = table.data() + (64 - reinterpret_cast<uintptr_t>(table.data()) % 64) % 64;
     std::vector<float> to(space.rotation.padded_dim);
     rhumb__lane_query query;
+    const rhumb__lane_node as_seen = {1.0f, 1.0f, 2.0f};
     float estimates[RHUMB__LANES_PER_BLOCK];
 
     const double rotate_ns = fastest_ns(200, [&](int) { rhumb__lanes_rotate(&space, vector.data(), to.data()); });
@@ -70,7 +71,7 @@ void measure(uint32_t dim, uint32_t bits, rhumb__simd tier) {
     });
     const double scan_ns = fastest_ns(4000, [&](int i) {
         const uint8_t *block = blocks.data() + static_cast<uint32_t>(i) % kBlocks * space.block_bytes;
-        sink = rhumb__lanes_scan(&query, block, 1.0f, 2.0f, estimates);
+        sink = rhumb__lanes_scan(&query, block, &as_seen, estimates);
     });
     printf("%-7s %5u %5u %5u %8.1f %10.2f %9.0f %9.0f\n", rhumb__simd_name(tier), dim, space.rotation.padded_dim, bits,
            scan_ns, 2 * block_ns / 1000, rotate_ns, table_ns);

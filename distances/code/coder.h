@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "distances/code/code.h"
 #include "distances/space.h"
 
 typedef struct rhumb__coder rhumb__coder;
@@ -93,6 +94,13 @@ enum { RHUMB__CODE_SET_COUNT = RHUMB__CODE_AVX512_VNNI + 1 };
  * RHUMB_E_UNSUPPORTED: the space's metric is not l2, l2sq, ip or cosine, or its element type not a float.
  * RHUMB_E_INVALID: `bits` is neither 8 nor 4. */
 rhumb_status rhumb__coder_init(rhumb__coder *coder, const rhumb__space *space, uint32_t bits) RHUMB_NODISCARD;
+
+/* Returns the squared length of what a code decodes to, before cosine makes it 1. Not a number, or infinite, if the bytes
+ * of the code say so. */
+static inline double rhumb__coder_square(const rhumb__coder *coder, const void *code) {
+    const rhumb__code_constants c = rhumb__code_read_constants(code, coder->constants_offset_bytes);
+    return coder->dim * (c.origin * c.origin) + 2.0 * c.origin * c.step * c.sum + c.step * c.step * c.squares;
+}
 
 /* Replaces the coder's kernels by those of `set`, or by plain C where this build has none for it. Does not check the
  * processor. For tests and benchmarks. */

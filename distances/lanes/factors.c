@@ -1,14 +1,16 @@
 /* factors.c - the two factors of each lane, and their 16 bits.
  *
  * With r = R(x - c) and the code z of r, the quotient <r, y> ~ |r|^2 / <r, z> * <z, y> is right on average over
- * rotations, for any y. With y = R(q - c), which is short where a search looks at c's neighbours:
+ * rotations, for any y, and the shorter y is the smaller is its error. With y = R(q - c), which is short where a search
+ * looks at c's neighbours, and for dot products y = R(q - s c), the part of q that is at a right angle to c:
  *
  *   |q - x|^2 = |q - c|^2 + |r|^2 - 2 <r, R(q - c)>      slope = 2 |r|^2 / <r, z>     base = |r|^2 + slope <Rc, z>
- *      -<q, x> = -<q, c> - <r, Rc> - <r, R(q - c)>       slope =   |r|^2 / <r, z>     base = slope <Rc, z> - <r, Rc>
+ *      -<q, x> = -<q, c> - s <r, Rc> - <r, R(q - s c)>   slope =   |r|^2 / <r, z>     base = slope <Rc, z> - <r, Rc>
  *
- * so that either is the node's distance + base - slope * <z, Rq>. The slope is rounded first, and the base is computed
- * with what the slope was rounded to: the error of the slope then counts as often as <z, R(q - c)>, not as <z, Rq>. If
- * x equals c, both are 0, and the estimate is the node's distance.
+ * so that either is the node's distance + s * base - slope * <z, Rq>, with s = 1 for squares and <q, c> / |c|^2 for dot
+ * products: what the length of q is makes no difference to the order of the estimates. The slope is rounded first, and
+ * the base is computed with what the slope was rounded to: the error of the slope then counts as often as
+ * <z, R(q - s c)>, not as <z, Rq>. If x equals c, both are 0, and the estimate is the node's distance.
  *
  * Cannot fail: a lane whose factors are larger than f32 becomes an empty one.
  */

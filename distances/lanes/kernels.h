@@ -41,8 +41,15 @@ typedef struct rhumb__lane_space {
 
 typedef struct rhumb__lane_query rhumb__lane_query;
 
+/* The node that a block belongs to, as a query sees it. */
+typedef struct rhumb__lane_node {
+    float distance;   /* |q - c|^2, or whatever constant the caller uses less <q, c>; estimates are in the same terms */
+    float base_scale; /* what the base factors are multiplied by, see rhumb__lanes_base_scale */
+    float bound;      /* lanes whose estimate is less are reported */
+} rhumb__lane_node;
+
 /* See rhumb__lanes_scan in lanes.h. */
-typedef uint32_t rhumb__lane_scan(const rhumb__lane_query *query, const void *block, float node_distance, float bound,
+typedef uint32_t rhumb__lane_scan(const rhumb__lane_query *query, const void *block, const rhumb__lane_node *node,
                                   float *estimates);
 
 /* A group is four components, 4 k to 4 k + 3; entry n of its table is for those whose bits n has, the lowest first. The

@@ -20,6 +20,7 @@
 #ifndef RHUMB_DISTANCES_LANES_LANES_H
 #define RHUMB_DISTANCES_LANES_LANES_H
 
+#include <float.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -55,13 +56,18 @@ void rhumb__lanes_encode(const rhumb__lane_space *space, const float *node, cons
  * caller may narrow the range of estimates: query->least, query->size_max (kernels.h). */
 void rhumb__lanes_query(const rhumb__lane_space *space, const float *rotated, uint8_t *table, rhumb__lane_query *query);
 
-/* Writes the estimates of 16 lanes to `estimates`, and returns a mask of the lanes whose estimate is less than `bound`,
- * the lowest bit for lane 0. `node_distance` is the distance from the query to the node whose row the block is in, in
- * the form's terms: |q - c|^2, or whatever constant the caller uses less <q, c>; estimates are in the same terms. Reads
- * block_bytes, whatever these are. */
-static inline uint32_t rhumb__lanes_scan(const rhumb__lane_query *query, const void *block, float node_distance,
-                                         float bound, float *estimates) {
-    return query->scan(query, block, node_distance, bound, estimates);
+/* What base factors are multiplied by in a scan of the form RHUMB__LANE_DOT, from <q, c> and |c|^2 (factors.c); under
+ * RHUMB__LANE_L2SQ it is 1. */
+static inline float rhumb__lanes_base_scale(double dot, double square) {
+    const double scale = dot / square;
+    return scale >= -FLT_MAX && scale <= FLT_MAX ? (float)scale : 0.0f;
+}
+
+/* Writes the estimates of 16 lanes to `estimates`, and returns a mask of the lanes whose estimate is less than
+ * node->bound, the lowest bit for lane 0. Reads block_bytes, whatever these are. */
+static inline uint32_t rhumb__lanes_scan(const rhumb__lane_query *query, const void *block,
+                                         const rhumb__lane_node *node, float *estimates) {
+    return query->scan(query, block, node, estimates);
 }
 
 #endif /* RHUMB_DISTANCES_LANES_LANES_H */

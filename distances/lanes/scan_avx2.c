@@ -66,7 +66,7 @@ RHUMB__INLINE struct lane_sums sum_codes(const rhumb__lane_query *query, const v
 
 struct finish {
     struct scan_units units;
-    float delta, bias, least, size_max, node_distance, bound;
+    float delta, bias, least, size_max, node_distance, base_scale, bound;
 };
 
 /* Eight lanes; returns the mask of those below the bound. */
@@ -75,7 +75,8 @@ RHUMB__INLINE uint32_t finish_eight(const struct finish *with, __m256i sums, __m
     const __m256 product =
         _mm256_add_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_set1_ps(with->delta)), _mm256_set1_ps(with->bias));
     const __m128i slope_sizes = _mm_and_si128(slopes, _mm_set1_epi16(RHUMB__LANE_SIZE_MASK));
-    const __m256 base = _mm256_mul_ps(_mm256_cvtph_ps(bases), _mm256_set1_ps(with->units.base));
+    const __m256 base = _mm256_mul_ps(_mm256_mul_ps(_mm256_cvtph_ps(bases), _mm256_set1_ps(with->units.base)),
+                                      _mm256_set1_ps(with->base_scale));
     const __m256 slope = _mm256_mul_ps(_mm256_cvtph_ps(slope_sizes), _mm256_set1_ps(with->units.slope));
     __m256 estimate =
         _mm256_sub_ps(_mm256_add_ps(base, _mm256_set1_ps(with->node_distance)), _mm256_mul_ps(slope, product));
@@ -88,27 +89,28 @@ RHUMB__INLINE uint32_t finish_eight(const struct finish *with, __m256i sums, __m
 }
 
 RHUMB__INLINE uint32_t finish(const rhumb__lane_query *query, const void *block, const struct lane_sums *sums,
-                              const float *distance_and_bound, float *estimates) {
+                              const rhumb__lane_node *node, float *estimates) {
     const __m128i slopes_low = load_half(block, 32), slopes_high = load_half(block, 48);
     const struct finish with = {.units = scan_units_of(slopes_low, slopes_high),
                                 .delta = query->delta,
                                 .bias = query->bias,
                                 .least = query->least,
                                 .size_max = query->size_max,
-                                .node_distance = distance_and_bound[0],
-                                .bound = distance_and_bound[1]};
+                                .node_distance = node->distance,
+                                .base_scale = node->base_scale,
+                                .bound = node->bound};
     const uint32_t low = finish_eight(&with, sums->low, load_half(block, 0), slopes_low, estimates);
     return low | finish_eight(&with, sums->high, load_half(block, 16), slopes_high, estimates + 8) << 8;
 }
 
-uint32_t rhumb__lane_scan1_avx2(const rhumb__lane_query *query, const void *block, float node_distance, float bound,
+uint32_t rhumb__lane_scan1_avx2(const rhumb__lane_query *query, const void *block, const rhumb__lane_node *node,
                                 float *estimates) {
     const struct lane_sums sums = sum_codes(query, block, 1);
-    return finish(query, block, &sums, (const float[]){node_distance, bound}, estimates);
+    return finish(query, block, &sums, node, estimates);
 }
 
-uint32_t rhumb__lane_scan2_avx2(const rhumb__lane_query *query, const void *block, float node_distance, float bound,
+uint32_t rhumb__lane_scan2_avx2(const rhumb__lane_query *query, const void *block, const rhumb__lane_node *node,
                                 float *estimates) {
     const struct lane_sums sums = sum_codes(query, block, 2);
-    return finish(query, block, &sums, (const float[]){node_distance, bound}, estimates);
+    return finish(query, block, &sums, node, estimates);
 }

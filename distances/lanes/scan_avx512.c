@@ -72,29 +72,29 @@ RHUMB__INLINE __m512 size_of(__m512 v) {
 }
 
 RHUMB__INLINE uint32_t finish(const rhumb__lane_query *query, const void *block, __m512i sums,
-                              const float *distance_and_bound, float *estimates) {
+                              const rhumb__lane_node *node, float *estimates) {
     const __m256i bases = load_256(block), slopes = load_256((const uint8_t *)block + 32);
     const struct scan_units units = scan_units_of(_mm256_castsi256_si128(slopes), _mm256_extracti128_si256(slopes, 1));
     const __m512 product = _mm512_add_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sums), _mm512_set1_ps(query->delta)),
                                          _mm512_set1_ps(query->bias));
     const __m256i slope_sizes = _mm256_and_si256(slopes, _mm256_set1_epi16(RHUMB__LANE_SIZE_MASK));
-    const __m512 base = _mm512_mul_ps(_mm512_cvtph_ps(bases), _mm512_set1_ps(units.base));
+    const __m512 base = _mm512_mul_ps(_mm512_mul_ps(_mm512_cvtph_ps(bases), _mm512_set1_ps(units.base)),
+                                      _mm512_set1_ps(node->base_scale));
     const __m512 slope = _mm512_mul_ps(_mm512_cvtph_ps(slope_sizes), _mm512_set1_ps(units.slope));
-    __m512 estimate =
-        _mm512_sub_ps(_mm512_add_ps(base, _mm512_set1_ps(distance_and_bound[0])), _mm512_mul_ps(slope, product));
+    __m512 estimate = _mm512_sub_ps(_mm512_add_ps(base, _mm512_set1_ps(node->distance)), _mm512_mul_ps(slope, product));
     const __mmask16 is_sound = _mm512_cmp_ps_mask(size_of(estimate), _mm512_set1_ps(query->size_max), _CMP_LE_OQ);
     estimate = _mm512_mask_mov_ps(_mm512_set1_ps(INFINITY), is_sound, estimate);
     estimate = _mm512_max_ps(estimate, _mm512_set1_ps(query->least));
     _mm512_storeu_ps(estimates, estimate);
-    return _mm512_cmp_ps_mask(estimate, _mm512_set1_ps(distance_and_bound[1]), _CMP_LT_OQ);
+    return _mm512_cmp_ps_mask(estimate, _mm512_set1_ps(node->bound), _CMP_LT_OQ);
 }
 
-uint32_t rhumb__lane_scan1_avx512(const rhumb__lane_query *query, const void *block, float node_distance, float bound,
+uint32_t rhumb__lane_scan1_avx512(const rhumb__lane_query *query, const void *block, const rhumb__lane_node *node,
                                   float *estimates) {
-    return finish(query, block, sum_codes(query, block, 1), (const float[]){node_distance, bound}, estimates);
+    return finish(query, block, sum_codes(query, block, 1), node, estimates);
 }
 
-uint32_t rhumb__lane_scan2_avx512(const rhumb__lane_query *query, const void *block, float node_distance, float bound,
+uint32_t rhumb__lane_scan2_avx512(const rhumb__lane_query *query, const void *block, const rhumb__lane_node *node,
                                   float *estimates) {
-    return finish(query, block, sum_codes(query, block, 2), (const float[]){node_distance, bound}, estimates);
+    return finish(query, block, sum_codes(query, block, 2), node, estimates);
 }

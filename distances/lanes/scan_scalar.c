@@ -33,7 +33,7 @@ static float unit_of(const uint16_t *slopes) {
     return rhumb__f32_from_bits((exponent < 254 ? exponent : 254) << 23);
 }
 
-RHUMB__INLINE uint32_t scan(const rhumb__lane_query *query, const void *block, const float *distance_and_bound,
+RHUMB__INLINE uint32_t scan(const rhumb__lane_query *query, const void *block, const rhumb__lane_node *node,
                             uint32_t bits, float *estimates) {
     const uint8_t *codes = (const uint8_t *)block + RHUMB__LANE_CODES_OFFSET;
     rhumb__lane_factors factors;
@@ -44,23 +44,23 @@ RHUMB__INLINE uint32_t scan(const rhumb__lane_query *query, const void *block, c
         uint32_t sum = bits * sum_of(query, codes, lane);
         if (bits == 2) sum += sum_of(query, codes + query->plane_bytes, lane);
         const float product = (float)sum * query->delta + query->bias;
-        const float base = half_value(factors.base[lane]) * base_unit;
+        const float base = half_value(factors.base[lane]) * base_unit * node->base_scale;
         const float slope = half_value(factors.slope[lane] & RHUMB__LANE_SIZE_MASK) * slope_unit;
-        float estimate = (base + distance_and_bound[0]) - slope * product;
+        float estimate = (base + node->distance) - slope * product;
         if (!(fabsf(estimate) <= query->size_max)) estimate = INFINITY;
         estimate = estimate > query->least ? estimate : query->least; /* not -0 for 0 */
         estimates[lane] = estimate;
-        below |= (uint32_t)(estimate < distance_and_bound[1]) << lane;
+        below |= (uint32_t)(estimate < node->bound) << lane;
     }
     return below;
 }
 
-uint32_t rhumb__lane_scan1_scalar(const rhumb__lane_query *query, const void *block, float node_distance, float bound,
+uint32_t rhumb__lane_scan1_scalar(const rhumb__lane_query *query, const void *block, const rhumb__lane_node *node,
                                   float *estimates) {
-    return scan(query, block, (const float[]){node_distance, bound}, 1, estimates);
+    return scan(query, block, node, 1, estimates);
 }
 
-uint32_t rhumb__lane_scan2_scalar(const rhumb__lane_query *query, const void *block, float node_distance, float bound,
+uint32_t rhumb__lane_scan2_scalar(const rhumb__lane_query *query, const void *block, const rhumb__lane_node *node,
                                   float *estimates) {
-    return scan(query, block, (const float[]){node_distance, bound}, 2, estimates);
+    return scan(query, block, node, 2, estimates);
 }

@@ -180,6 +180,13 @@ RHUMB__INLINE float lane_distance_of(const rhumb__fused_layout *layout, float ra
     return size >= RHUMB__RAW_SAFE_MIN && size <= RHUMB__RAW_SAFE_MAX ? (float)sum : NAN;
 }
 
+/* What a scan multiplies base factors by: `distance` is as lane_distance_of returns it. */
+RHUMB__INLINE float base_scale_of(const rhumb__fused_layout *layout, const void *row, float distance) {
+    if (is_of_squares(layout->terms)) return 1.0f;
+    if (layout->terms == RHUMB__FUSED_VALUE) return 1.0f - distance; /* vectors have the length 1 */
+    return rhumb__lanes_base_scale(-(double)distance, rhumb__coder_square(&layout->coder, row));
+}
+
 /* Makes raw distances of what lanes estimate, for those forms that are neither the same nor nearly; returns the mask
  * of those below the bound. */
 static uint32_t pack_estimates(const rhumb__fused_layout *layout, float bound, float *estimates) {
@@ -202,8 +209,8 @@ uint32_t rhumb__fused_scan_block(const rhumb__fused_query *query, const rhumb__f
     const char *slots = (const char *)rhumb__fused_slots(layout, node->row, block);
     /* A distance of NaN makes every estimate +inf. */
     const float distance = lane_distance_of(layout, node->distance);
-    const uint32_t below =
-        rhumb__lanes_scan(&query->lanes, slots + RHUMB__FUSED_SLOTS_BYTES, distance, node->bound, estimates);
+    const rhumb__lane_node from = {distance, base_scale_of(layout, node->row, distance), node->bound};
+    const uint32_t below = rhumb__lanes_scan(&query->lanes, slots + RHUMB__FUSED_SLOTS_BYTES, &from, estimates);
     if (layout->terms != RHUMB__FUSED_ROOT && layout->terms != RHUMB__FUSED_WIDE_DOT) return below;
     return pack_estimates(layout, node->bound, estimates);
 }

@@ -53,13 +53,14 @@ uint32_t plane_sum(const rhumb__lane_space &in, const rhumb__lane_query &query, 
 }
 
 float expected_estimate(const rhumb__lane_space &in, const rhumb__lane_query &query, const void *block, uint32_t lane,
-                        float node_distance) {
+                        float node_distance, float base_scale) {
     uint32_t sum = plane_sum(in, query, block, 0, lane);
     if (in.bits == 2) sum = 2 * sum + plane_sum(in, query, block, 1, lane);
     const volatile float scaled = static_cast<float>(sum) * query.delta; // volatile: each operation is rounded
     const volatile float product = scaled + query.bias;
     const volatile float sloped = static_cast<float>(slope_of(block, lane)) * product;
-    const volatile float based = static_cast<float>(base_of(block, lane)) + node_distance;
+    const volatile float base = static_cast<float>(base_of(block, lane)) * base_scale;
+    const volatile float based = base + node_distance;
     return based - sloped;
 }
 
@@ -69,9 +70,11 @@ TEST_P(LaneScan, ComputesTheFormula) {
             const rhumb__lane_space in = space(dim, tier);
             const Query query(in, vector(in.rotation.padded_dim));
             const GuardedBytes block = random_block(in);
-            const Scanned scanned = scan(query.query, block.data(), 3.5f);
+            const float base_scale = static_cast<float>(random() % 100) / 64;
+            const Scanned scanned = scan(query.query, block.data(), 3.5f, kInfinity, base_scale);
             for (uint32_t lane = 0; lane < kLanes; lane++) {
-                ASSERT_EQ(scanned.estimates[lane], expected_estimate(in, query.query, block.data(), lane, 3.5f))
+                ASSERT_EQ(scanned.estimates[lane],
+                          expected_estimate(in, query.query, block.data(), lane, 3.5f, base_scale))
                     << "dim " << dim << " lane " << lane << " " << rhumb__simd_name(tier);
             }
         }
@@ -202,11 +205,12 @@ TEST_P(LaneScan, MakesEstimatesOfAnyBytes) {
         if (round % 3 == 0) memset(bytes + 33, 0xFF, 31); // the largest exponents, and slopes that are not numbers
         const Vector rotated_query = vector(48, round % 5 == 0 ? 1e36f : 1.0f);
         const float node_distance = extremes[random() % extremes.size()];
+        const float base_scale = extremes[random() % extremes.size()];
         const Query expected_query(scalar, rotated_query);
-        const Scanned expected = scan(expected_query.query, block.data(), node_distance, 1.0f);
+        const Scanned expected = scan(expected_query.query, block.data(), node_distance, 1.0f, base_scale);
         for (rhumb__simd tier : tiers_to_test()) {
             const Query query(space(48, tier), rotated_query);
-            const Scanned found = scan(query.query, block.data(), node_distance, 1.0f);
+            const Scanned found = scan(query.query, block.data(), node_distance, 1.0f, base_scale);
             for (float estimate : found.estimates) ASSERT_TRUE(is_estimate(estimate)) << rhumb__simd_name(tier);
             ASSERT_EQ(memcmp(&found.estimates, &expected.estimates, sizeof found.estimates), 0)
                 << rhumb__simd_name(tier);

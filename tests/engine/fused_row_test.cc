@@ -326,6 +326,34 @@ TEST_F(FusedRow, EstimatesRawDistancesOfEveryKind) {
     }
 }
 
+// The length of a query changes no order by inner product, so it must not change how precise estimates are.
+TEST_F(FusedRow, EstimatesInnerProductsOfQueriesOfAnyLength) {
+    for (uint32_t lane_bits : {1u, 2u}) {
+        const rhumb__space space = space_of(RHUMB_METRIC_IP, RHUMB_ELEMENT_F32, 64);
+        const rhumb__fused_layout layout = layout_of(space, spec_of(32, lane_bits));
+        std::map<double, double> errors; // by length
+        for (int round = 0; round < 200; round++) {
+            Hood hood(random, space, 32);
+            const GuardedBytes row = encode(layout, hood);
+            const Numbers direction = around(random, Numbers(space.dim), 1);
+            for (double length : {1.0 / 1024, 1.0, 1024.0}) {
+                Numbers numbers = direction;
+                for (double &number : numbers) number *= length;
+                hood.query = Hood::row(space, numbers);
+                const Query query(layout, hood.query.data());
+                const float to_node = raw_distance(space, hood.query, hood.node);
+                const std::vector<float> estimates = scan(layout, query, row.data(), to_node);
+                for (uint32_t i = 0; i < 32; i++) {
+                    const double exact = raw_distance(space, hood.query, hood.neighbours[i]);
+                    errors[length] += std::pow((double(estimates[i]) - exact) / length, 2);
+                }
+            }
+        }
+        EXPECT_NEAR(errors[1.0 / 1024] / errors[1.0], 1.0, 0.05) << lane_bits << " bits";
+        EXPECT_NEAR(errors[1024.0] / errors[1.0], 1.0, 0.05) << lane_bits << " bits";
+    }
+}
+
 TEST_F(FusedRow, EmptyLanesAreInfinitelyFar) {
     for (rhumb_metric metric : kMetrics) {
         for (rhumb_element element : codes::FLOATS) {

@@ -68,10 +68,12 @@ struct Scanned {
     uint32_t below;
 };
 
-inline Scanned scan(const rhumb__lane_query &query, const void *block, float node_distance, float bound = kInfinity) {
+inline Scanned scan(const rhumb__lane_query &query, const void *block, float node_distance, float bound = kInfinity,
+                    float base_scale = 1) {
     Scanned result;
     GuardedBytes estimates(sizeof result.estimates);
-    result.below = rhumb__lanes_scan(&query, block, node_distance, bound, estimates.floats());
+    const rhumb__lane_node node = {node_distance, base_scale, bound};
+    result.below = rhumb__lanes_scan(&query, block, &node, estimates.floats());
     memcpy(result.estimates.data(), estimates.data(), sizeof result.estimates);
     return result;
 }
