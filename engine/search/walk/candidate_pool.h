@@ -14,9 +14,13 @@
 #ifndef RHUMB_ENGINE_SEARCH_WALK_CANDIDATE_POOL_H
 #define RHUMB_ENGINE_SEARCH_WALK_CANDIDATE_POOL_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #include "base/assert.h"
 
@@ -86,20 +90,54 @@ static inline bool rhumb__candidate_pool_accepts(const rhumb__candidate_pool *po
     return rhumb__small_pool_accepts(pool, distance);
 }
 
+/* Candidates that are compared one after another; among more, the place is first narrowed down by halves. */
+#define RHUMB__CANDIDATE_SPAN 64u
+
+/* Returns how many of sorted entries are not farther than a distance. Whether an entry is cannot be predicted, so there
+ * are no branches that depend on it: most candidates are added to a few dozen others, where comparing all of them
+ * takes less time than one branch that was predicted wrongly. */
+static inline uint32_t rhumb__candidates_within(const rhumb__candidate *entries, uint32_t count, float distance) {
+    uint32_t begin = 0;
+    while (count > RHUMB__CANDIDATE_SPAN) {
+        const uint32_t half = count / 2;
+        begin += half & (0u - (uint32_t)(entries[begin + half - 1].distance <= distance));
+        count -= half;
+    }
+    const rhumb__candidate *span = entries + begin;
+    uint32_t i = 0;
+#if defined(__SSE2__)
+    const __m128 limit = _mm_set1_ps(distance);
+    __m128i total = _mm_setzero_si128();
+    for (; i + 4 <= count; i += 4) {
+        const __m128 low = _mm_loadu_ps(&span[i].distance);
+        const __m128 high = _mm_loadu_ps(&span[i + 2].distance);
+        const __m128 distances = _mm_shuffle_ps(low, high, _MM_SHUFFLE(2, 0, 2, 0));
+        total = _mm_sub_epi32(total, _mm_castps_si128(_mm_cmple_ps(distances, limit)));
+    }
+    total = _mm_add_epi32(total, _mm_shuffle_epi32(total, _MM_SHUFFLE(1, 0, 3, 2)));
+    total = _mm_add_epi32(total, _mm_shuffle_epi32(total, _MM_SHUFFLE(2, 3, 0, 1)));
+    begin += (uint32_t)_mm_cvtsi128_si32(total);
+#endif
+    for (; i < count; i++) begin += (uint32_t)(span[i].distance <= distance);
+    return begin;
+}
+
+/* Moves `count` entries up by one. */
+static inline void rhumb__candidates_move_up(rhumb__candidate *entries, uint32_t count) {
+    uint64_t pieces[4];
+    static_assert(sizeof(rhumb__candidate) == sizeof pieces[0], "an entry is moved as a piece");
+    for (; count >= 4; count -= 4) {
+        memcpy(pieces, entries + count - 4, sizeof pieces);
+        memcpy(entries + count - 3, pieces, sizeof pieces);
+    }
+    for (; count > 0; count--) entries[count] = entries[count - 1];
+}
+
 /* rhumb__candidate_pool_add for a pool that is not large; for loops that have asked. */
 static inline void rhumb__small_pool_add(rhumb__candidate_pool *pool, uint32_t slot_mark, float distance) {
     if (!rhumb__small_pool_accepts(pool, distance)) return;
-    uint32_t low = 0;
-    uint32_t high = pool->count;
-    while (low < high) {
-        const uint32_t middle = (low + high) / 2;
-        if (pool->entries[middle].distance <= distance) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    memmove(&pool->entries[low + 1], &pool->entries[low], (pool->count - low) * sizeof pool->entries[0]);
+    const uint32_t low = rhumb__candidates_within(pool->entries, pool->count, distance);
+    rhumb__candidates_move_up(&pool->entries[low], pool->count - low);
     pool->entries[low] = (rhumb__candidate){distance, slot_mark};
     if (pool->count < pool->capacity) pool->count++;
     if (low < pool->next) pool->next = low;
