@@ -19,14 +19,19 @@ bool report_progress(void *context, uint64_t done, uint64_t total) {
 struct Variant {
     const char *name;
     rhumb_codes codes;
+    rhumb_fused fused;
     bool compacts; // after the build
 };
 
 const Variant variants[] = {
-    {"rhumb", RHUMB_CODES_DEFAULT, false},
-    {"rhumb-plain", RHUMB_CODES_NONE, false},
-    {"rhumb-4bit", RHUMB_CODES_4BIT, false},
-    {"rhumb-compact", RHUMB_CODES_DEFAULT, true},
+    {"rhumb", RHUMB_CODES_DEFAULT, RHUMB_FUSED_DEFAULT, false},
+    {"rhumb-plain", RHUMB_CODES_NONE, RHUMB_FUSED_NONE, false},
+    {"rhumb-4bit", RHUMB_CODES_4BIT, RHUMB_FUSED_DEFAULT, false},
+    {"rhumb-compact", RHUMB_CODES_DEFAULT, RHUMB_FUSED_NONE, true},
+    {"rhumb-rows1", RHUMB_CODES_DEFAULT, RHUMB_FUSED_1BIT, true},
+    {"rhumb-rows2", RHUMB_CODES_DEFAULT, RHUMB_FUSED_2BIT, true},
+    {"rhumb-4bit-rows1", RHUMB_CODES_4BIT, RHUMB_FUSED_1BIT, true},
+    {"rhumb-4bit-rows2", RHUMB_CODES_4BIT, RHUMB_FUSED_2BIT, true},
 };
 
 class RhumbAdapter : public Adapter {
@@ -49,6 +54,7 @@ class RhumbAdapter : public Adapter {
         settings.M = parameters.M;
         settings.ef_construction = parameters.ef_construction;
         settings.codes = variant_.codes;
+        settings.fused = variant_.fused;
         settings.durability = RHUMB_DURABILITY_NONE; // the peers have no log either
         index_ = RhumbIndex(path, settings);
         rhumb_batch_options batch;

@@ -30,6 +30,7 @@ RhumbIndex::RhumbIndex(const std::string &path, const IndexSettings &settings) {
     options.M = settings.M;
     options.ef_construction = settings.ef_construction;
     options.codes = settings.codes;
+    options.fused = settings.fused;
     options.open = &open;
     std::remove(path.c_str());
     std::remove((path + "-wal").c_str());

@@ -29,6 +29,7 @@ struct IndexSettings {
     uint64_t checkpoint_log_bytes = 0; // 0: the default
     double compact_dead_share = 0;     // 0: the default
     rhumb_codes codes = RHUMB_CODES_DEFAULT;
+    rhumb_fused fused = RHUMB_FUSED_DEFAULT;
     bool removed_when_closed = false;
 };
 

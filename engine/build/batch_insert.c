@@ -15,10 +15,12 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/bits.h"
+#include "base/log_message.h"
 #include "base/status.h"
 #include "engine/build/insert.h"
 #include "engine/build/open_batch.h"
 #include "engine/build/remove.h"
+#include "engine/build/weave.h"
 #include "engine/search/walk/query.h"
 
 #define TAKE_BACK_PAUSE_NS 100000
@@ -107,6 +109,20 @@ done:
     return status;
 }
 
+/* Makes fused rows, if the index is to have some and most nodes have none. They are derived: without memory for them,
+ * the batch is inserted all the same. */
+static void weave(const insert_job *job) {
+    rhumb__scratch *scratch = NULL; /* keeps the graph */
+    if (rhumb__scratch_take(job->work.pool, &scratch) != RHUMB_OK) return;
+    rhumb__graph *graph = rhumb__scratch_graph(scratch);
+    if (rhumb__weave_pays_after_batch(graph) &&
+        rhumb__weave_new(graph, UINT64_MAX, job->spec->thread_count) != RHUMB_OK) {
+        rhumb__log_message(RHUMB_LOG_WARNING, job->work.writer->store->path, "no fused rows after a batch: %s",
+                           rhumb__error_last()->message);
+    }
+    rhumb__scratch_give(scratch);
+}
+
 rhumb_status rhumb__batch_insert(rhumb__writer *writer, rhumb__scratch_pool *pool, const rhumb__batch_insert_spec *spec,
                                  uint64_t *inserted_count_out) {
     insert_job job = {.work = {.writer = writer,
@@ -122,6 +138,7 @@ rhumb_status rhumb__batch_insert(rhumb__writer *writer, rhumb__scratch_pool *poo
                       .spec = spec};
     const rhumb_status status = spec->partial ? rhumb__batch_run(&job.work) : insert_whole(&job);
     *inserted_count_out = atomic_load(&job.work.done_count);
+    if (status == RHUMB_OK) weave(&job);
     const uint64_t lsn = atomic_load(&job.lsn);
     return *inserted_count_out == 0 || lsn == 0 ? status : rhumb__batch_wait(writer, lsn, status);
 }

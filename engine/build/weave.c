@@ -3,7 +3,8 @@
  * Each thread takes some slots at a time. A node's neighbours are those of its neighbours too, whose slots are near
  * after a compaction; so a thread keeps the rotated vectors that it used last, by the lower bits of their slots.
  *
- * Owns that memory while it runs. Takes no lock.
+ * Owns that memory while it runs. Takes append_lock for a moment, to read the number of slots. One thread at a time
+ * makes the rows of a graph: graph->weaving is exchanged with acquire, and stored with release at the end.
  */
 #include "engine/build/weave.h"
 
@@ -14,6 +15,7 @@
 #include "base/bits.h"
 #include "base/parallel.h"
 #include "base/status.h"
+#include "engine/graph/active.h"
 #include "engine/graph/fused.h"
 #include "engine/graph/fused_fill.h"
 #include "engine/graph/neighbour_list.h"
@@ -26,6 +28,10 @@
 
 /* Neighbours of neighbours that are considered for the lanes that a list leaves empty, for each lane at most. */
 #define CANDIDATES_PER_LANE 32u
+
+/* New slots for which it pays to make rows in the background: so many, and such a share of those that have rows. */
+#define NEW_COUNT_MIN 1024u
+#define NEW_SHARE 32u
 
 typedef struct weaving {
     rhumb__graph *graph;
@@ -175,5 +181,50 @@ rhumb_status rhumb__weave(rhumb__graph *graph, uint64_t end, uint32_t thread_cou
     RHUMB_TRY(rhumb__parallel_run(thread_count, weave_some, &w));
     rhumb__fused_extend(graph, end);
 done:
+    return status;
+}
+
+/* ---- rows of nodes that have come since ---- */
+
+static uint64_t slot_count_of(rhumb__graph *graph) {
+    rhumb__mutex_lock(&graph->append_lock);
+    const uint64_t count = graph->counts.slot_count;
+    rhumb__mutex_unlock(&graph->append_lock);
+    return count;
+}
+
+/* The slots from 0 on whose nodes are complete. */
+static uint64_t complete_count_of(rhumb__graph *graph) {
+    const uint64_t count = slot_count_of(graph);
+    const uint64_t complete_count = rhumb__min_u64(count, rhumb__active_lowest(graph));
+    /* A node that is placed without an insert is complete when it has been counted as finished. */
+    return atomic_load(&graph->finished_count) >= complete_count ? complete_count : 0;
+}
+
+uint64_t rhumb__weave_missing_count(rhumb__graph *graph) {
+    if (graph->params.lane_bits == 0 || !graph->coded) return 0;
+    const uint64_t count = slot_count_of(graph);
+    return count - rhumb__min_u64(count, rhumb__fused_count(graph));
+}
+
+bool rhumb__weave_pays_after_batch(rhumb__graph *graph) {
+    const uint64_t missing_count = rhumb__weave_missing_count(graph);
+    return missing_count >= NEW_COUNT_MIN && missing_count >= rhumb__fused_count(graph);
+}
+
+uint64_t rhumb__weave_due_slot(rhumb__graph *graph) {
+    if (graph->params.lane_bits == 0 || !graph->coded) return UINT64_MAX;
+    const uint64_t row_count = rhumb__fused_count(graph);
+    return row_count == 0 ? UINT64_MAX : row_count + rhumb__max_u64(row_count / NEW_SHARE, NEW_COUNT_MIN);
+}
+
+rhumb_status rhumb__weave_new(rhumb__graph *graph, uint64_t count_max, uint32_t thread_count) {
+    if (rhumb__weave_missing_count(graph) == 0) return RHUMB_OK;
+    if (atomic_exchange_explicit(&graph->weaving, true, memory_order_acquire)) return RHUMB_OK;
+    const uint64_t begin = rhumb__fused_count(graph);
+    const uint64_t complete_count = complete_count_of(graph);
+    const uint64_t missing_count = complete_count - rhumb__min_u64(complete_count, begin);
+    const rhumb_status status = rhumb__weave(graph, begin + rhumb__min_u64(missing_count, count_max), thread_count);
+    atomic_store_explicit(&graph->weaving, false, memory_order_release);
     return status;
 }

@@ -11,13 +11,16 @@
  * Locks: `lock` guards the flags; link_lock is held while a block is linked. Neither is held while a checkpoint runs.
  */
 #include "engine/durability/background.h"
+#include "engine/build/weave.h"
 #include "engine/build/writer.h"
 
 #include <pthread.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/alloc.h"
 #include "base/bits.h"
+#include "base/clock.h"
 #include "base/lock.h"
 #include "base/log_message.h"
 #include "base/status.h"
@@ -26,6 +29,7 @@
 #include "engine/durability/private_memory.h"
 #include "engine/durability/recover.h"
 #include "engine/graph/active.h"
+#include "engine/graph/fused.h"
 #include "engine/graph/reachability.h"
 #include "engine/graph/unlinked.h"
 
@@ -35,6 +39,10 @@
 
 /* Unreachable nodes are counted when one live node in so many has been deleted since the last time. */
 #define DELETED_SHARE 20u
+
+/* Fused rows are made so many at a time, and for about so long before a rest. */
+#define WEAVE_COUNT 16u
+#define WEAVE_NS 5000000u
 
 struct rhumb__background {
     pthread_t thread;
@@ -185,6 +193,36 @@ static bool review_memory(rhumb__writer *writer) {
     return due;
 }
 
+/* Makes fused rows that are missing for about WEAVE_NS; returns whether there is more to do. Rows are derived: without
+ * memory for them, their nodes stay without. */
+static bool weave_some(const rhumb__writer *writer, rhumb__graph *graph) {
+    const uint64_t begin_ns = rhumb__clock_now_ns();
+    while (rhumb__weave_missing_count(graph) > 0 && !is_closing(writer)) {
+        const uint64_t row_count = rhumb__fused_count(graph);
+        if (rhumb__weave_new(graph, WEAVE_COUNT, 1) != RHUMB_OK) return false;
+        /* The next node is being inserted, or another thread makes rows. */
+        if (rhumb__fused_count(graph) == row_count) return false;
+        if (rhumb__clock_now_ns() - begin_ns >= WEAVE_NS) return rhumb__weave_missing_count(graph) > 0;
+    }
+    return false;
+}
+
+/* Makes the fused rows of nodes that have come since the others were made, if there are enough of them: a while at a
+ * time, so that the graph can be exchanged in between, and resting as long as it works, so that searches keep most of
+ * the processors. */
+static void weave_new(rhumb__writer *writer) {
+    bool goes_on = false;
+    do {
+        rhumb__scratch *scratch = NULL; /* keeps the graph */
+        if (rhumb__scratch_take(&writer->background->pool, &scratch) != RHUMB_OK) return;
+        rhumb__graph *graph = rhumb__scratch_graph(scratch);
+        const bool begins = goes_on || rhumb__graph_slot_count(graph) >= rhumb__weave_due_slot(graph);
+        goes_on = begins && weave_some(writer, graph);
+        rhumb__scratch_give(scratch);
+        if (goes_on) nanosleep(&(struct timespec){.tv_nsec = WEAVE_NS}, NULL);
+    } while (goes_on && !is_closing(writer));
+}
+
 static bool is_stopped(rhumb__background *b) {
     rhumb__mutex_lock(&b->lock);
     const bool stop = b->stop;
@@ -216,6 +254,7 @@ static void *background_main(void *argument) {
         b->checkpoint_due = false;
         b->memory_due = false;
         rhumb__mutex_unlock(&b->lock);
+        weave_new(writer); /* before the review, which writes the rows ahead and sets when the next ones are due */
         if (!makes_checkpoint) makes_checkpoint = review_memory(writer);
         if (makes_checkpoint) {
             make_checkpoint(writer);

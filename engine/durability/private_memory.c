@@ -21,6 +21,7 @@
 #include "base/bits.h"
 #include "base/memory_limit.h"
 #include "base/status.h"
+#include "engine/build/weave.h"
 #include "engine/graph/active.h"
 #include "storage/publish/publish.h"
 
@@ -134,6 +135,7 @@ static rhumb_status review(rhumb__writer *writer, uint64_t *next_slot_out, bool 
         slots = rhumb__min_u64(slots, left_bytes / (c.operation_bytes + c.slot_bytes));
     }
     *next_slot_out = slot_count + rhumb__max_u64(slots, RHUMB__MEMORY_REVIEW_SLOTS_MIN);
+    *next_slot_out = rhumb__max_u64(rhumb__min_u64(*next_slot_out, rhumb__weave_due_slot(graph)), slot_count + 1);
     return status;
 }
 

@@ -1,9 +1,10 @@
 /* fused.h - the fused rows of a graph: for slots from 0 on, up to some, the row that a walk expands the node by
  * (fused_row.h).
  *
- * The section is derived: rows are made when lists are as they are going to be for a while, after a compaction and
- * after a large batch, for all slots that have none yet. A row is never written again, and stays right for each lane
- * whose slot the list still has at that place; a walk compares. Nodes without a row are expanded by codes.
+ * The section is derived: rows are made when lists are as they are going to be for a while, by a compaction, by a batch
+ * that fills the index, and then in the background for nodes that have come since (build/weave.h). A row is never
+ * written again: a lane is right for the slot that it names, and a walk measures by codes what the list has and the row
+ * has not. Nodes without a row are expanded by codes.
  */
 #ifndef RHUMB_ENGINE_GRAPH_FUSED_H
 #define RHUMB_ENGINE_GRAPH_FUSED_H

@@ -17,7 +17,7 @@
 #include "distances/space.h"
 
 /* The nearest so many candidates are considered. */
-#define RHUMB__FUSED_FILL_MAX 128u
+#define RHUMB__FUSED_FILL_MAX 48u
 
 /* Measures what angles are made of: squared distances, by the metric itself under cosine, else by l2sq, under ip too:
  * what fillers have in common is their direction. */

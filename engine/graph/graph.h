@@ -117,6 +117,7 @@ struct rhumb__graph {
      * a release store after it has written them, at most to the section's row_capacity, or to UINT64_MAX once every
      * insert writes its own row. */
     _Atomic uint64_t derived_row_counts[RHUMB__SECTION_ID_LIMIT];
+    _Atomic bool weaving; /* a thread makes fused rows; taken and released by build/weave.c */
     rhumb__key_table key_table;
 
     /* By level, among the nodes whose highest level it is and that are linked: the lowest slot, or RHUMB__SLOT_NONE. */

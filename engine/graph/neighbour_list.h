@@ -10,6 +10,9 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #include "base/assert.h"
 #include "engine/graph/graph.h"
@@ -72,6 +75,42 @@ static inline uint32_t rhumb__list_read(const rhumb__list *list, uint32_t *slots
     }
     rhumb__list_fence();
     return count;
+}
+
+/* Entries that rhumb__list_differing compares at once. */
+#define RHUMB__LIST_SPAN 16u
+
+#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
+/* Four bytes of 0xFF or 0 for each of four entries: whether it is empty or the slot in its place. A load of 16
+ * bytes is not atomic, but no processor splits the aligned four bytes of an entry. */
+static inline __m128i rhumb__list_same_or_empty4(const rhumb__list_slot *entries, const uint32_t *slots) {
+    const __m128i live = _mm_loadu_si128((const __m128i *)(const void *)entries);
+    const __m128i same = _mm_cmpeq_epi32(live, _mm_loadu_si128((const __m128i *)(const void *)slots));
+    return _mm_or_si128(same, _mm_cmpeq_epi32(live, _mm_set1_epi32(-1)));
+}
+#endif
+
+/* Compares RHUMB__LIST_SPAN entries from `begin` on, as far as there are so many, with as many slots. Returns a mask of
+ * those that are not empty and not the slot in their place, the lowest bit for the first; for loops that end with
+ * rhumb__list_fence. */
+static inline uint32_t rhumb__list_differing(const rhumb__list *list, uint32_t begin, const uint32_t *slots) {
+    static_assert(RHUMB__SLOT_NONE == UINT32_MAX, "an empty entry has all bits set");
+#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
+    if (begin + RHUMB__LIST_SPAN <= list->capacity) {
+        const rhumb__list_slot *entries = list->slots + begin;
+        const __m128i low = _mm_packs_epi32(rhumb__list_same_or_empty4(entries, slots),
+                                            rhumb__list_same_or_empty4(entries + 4, slots + 4));
+        const __m128i high = _mm_packs_epi32(rhumb__list_same_or_empty4(entries + 8, slots + 8),
+                                             rhumb__list_same_or_empty4(entries + 12, slots + 12));
+        return ~(uint32_t)_mm_movemask_epi8(_mm_packs_epi16(low, high)) & 0xFFFFu;
+    }
+#endif
+    uint32_t differing = 0;
+    for (uint32_t i = 0; i < RHUMB__LIST_SPAN && begin + i < list->capacity; i++) {
+        const uint32_t slot = rhumb__list_peek(list, begin + i);
+        differing |= (uint32_t)(slot != slots[i] && slot != RHUMB__SLOT_NONE) << i;
+    }
+    return differing;
 }
 
 static inline bool rhumb__slots_contain(const uint32_t *slots, uint32_t count, uint32_t slot) {

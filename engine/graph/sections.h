@@ -40,7 +40,7 @@ enum {
 };
 
 /* Ids are below this. */
-#define RHUMB__SECTION_ID_LIMIT 16u
+#define RHUMB__SECTION_ID_LIMIT 32u
 
 /* What a row belongs to; the number of rows in a version follows from it. */
 typedef enum rhumb__row_unit {

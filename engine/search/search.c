@@ -218,7 +218,7 @@ static rhumb_status search_by_walk(rhumb__graph *graph, rhumb__scratch *scratch,
     const uint32_t wanted_count = (uint32_t)answer->capacity + (request->left_out != NULL);
     if (goal.ef < wanted_count) goal.ef = wanted_count;
     const uint64_t replace_done = atomic_load(&graph->replace_done);
-    const bool coded = rhumb__query_use_codes(scratch);
+    const bool coded = rhumb__query_use_rows(scratch);
     RHUMB_TRY(rhumb__search_nearest(graph, scratch, &goal, &estimate, &nearest));
     if (nearest != NULL) {
         RHUMB_TRY(coded ? emit_rescored(request, replace_done, scratch, nearest, answer)

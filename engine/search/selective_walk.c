@@ -14,6 +14,10 @@
  * once. A failing node that was only met two hops away stays in the second set, since it may be met as a neighbour
  * later.
  *
+ * A walk that does not bridge reads fused rows where there are any (walk/row_reader.h). What the lanes of a row say is
+ * too rough for an answer, so their nodes wait UNCHECKED: each is checked, and measured by its code, when its turn
+ * comes. All other candidates are checked when they are met.
+ *
  * Takes no lock.
  */
 #include "engine/search/selective_walk.h"
@@ -24,10 +28,14 @@
 #include "engine/graph/tombstones.h"
 #include "engine/search/filter_search.h"
 #include "engine/search/walk/group.h"
+#include "engine/search/walk/row_reader.h"
 #include "engine/search/walk/walk.h"
 
 /* Lists of failing nodes that are prefetched ahead of the one being scanned. */
 #define LISTS_AHEAD 4u
+
+/* Of a candidate in the queue. It has been neither expanded nor checked: the queue has no other use for the mark. */
+#define UNCHECKED RHUMB__CANDIDATE_EXPANDED
 
 typedef struct selective_walk {
     rhumb__graph *graph;
@@ -38,6 +46,8 @@ typedef struct selective_walk {
     bool bridges;
     bool is_patient; /* few answers are no reason to abandon the walk */
     bool has_dead;
+    bool by_rows; /* `reader` has begun, and candidates are expanded by it */
+    rhumb__row_reader reader;
     uint64_t met_count;      /* nodes that were checked */
     uint64_t passed_count;   /* of these, nodes that may be answers */
     uint64_t followed_count; /* copies that were checked because their head failed */
@@ -81,11 +91,10 @@ static rhumb_status reserve(selective_walk *walk) {
 }
 
 /* Takes the nearest candidate. Returns false at the end of the walk. */
-static inline bool next_candidate(rhumb__scratch *scratch, uint32_t *slot_out) {
+static inline bool next_candidate(rhumb__scratch *scratch, rhumb__candidate *nearest_out) {
     if (scratch->queue.count == 0) return false;
-    const rhumb__candidate nearest = rhumb__candidate_heap_take(&scratch->queue);
-    *slot_out = rhumb__candidate_slot(nearest);
-    return rhumb__candidate_pool_accepts(&scratch->answers, nearest.distance);
+    *nearest_out = rhumb__candidate_heap_take(&scratch->queue);
+    return rhumb__candidate_pool_accepts(&scratch->answers, nearest_out->distance);
 }
 
 /* Adds a measured node, for which there is room, to the candidates unless it is farther than a full set of answers.
@@ -162,6 +171,36 @@ static void expand_plainly(selective_walk *walk, uint32_t slot) {
         for (uint32_t i = 0; i < count; i++) prefetch_key(walk->graph, scratch->batch[i]);
     }
     offer_unchecked(walk, count);
+}
+
+/* Visits the neighbours of a node by its row, and checks the node itself if it is unchecked. */
+static void expand_by_row(selective_walk *walk, rhumb__candidate candidate) {
+    rhumb__scratch *scratch = walk->scratch;
+    const uint32_t slot = rhumb__candidate_slot(candidate);
+    const uint32_t after =
+        scratch->queue.count > 0 ? rhumb__candidate_slot(scratch->queue.entries[0]) : RHUMB__SLOT_NONE;
+    rhumb__row_reader_expect(&walk->reader, slot, after);
+    rhumb__row_node node = {slot, rhumb__row_reader_distance(&walk->reader, slot), INFINITY};
+    if ((candidate.slot_mark & UNCHECKED) != 0 && passes(walk, slot)) {
+        rhumb__candidate_pool_add(&scratch->answers, slot, node.distance);
+    }
+    if (scratch->answers.count == scratch->answers.capacity) {
+        node.bound = rhumb__candidate_pool_farthest(&scratch->answers).distance;
+    }
+    const uint32_t count = rhumb__row_reader_neighbours(&walk->reader, &node);
+    walk->scanned_count += walk->graph->params.M0;
+    walk->measured_count += 1;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!offer(scratch, scratch->batch[i] | UNCHECKED, scratch->distances[i])) {
+            (void)rhumb__visited_remove(&scratch->visited, scratch->batch[i]);
+        }
+    }
+}
+
+/* Lets a walk that does not bridge read rows from now on, if there are any. */
+static void begin_rows(selective_walk *walk) {
+    walk->by_rows = !walk->bridges && rhumb__row_reader_pays(walk->graph, walk->scratch);
+    if (walk->by_rows) rhumb__row_reader_begin(walk->graph, walk->scratch, &walk->reader);
 }
 
 /* Reads the neighbours of a node into scratch->list, and prefetches their keys. */
@@ -257,16 +296,18 @@ static bool is_hopeless(const selective_walk *walk, double exact_ns) {
  * is whether it stopped because an exact search is cheaper. */
 static rhumb_status advance(selective_walk *walk, uint64_t expansion_max, double exact_ns, bool *hopeless_out) {
     rhumb_status status = RHUMB_OK;
-    uint32_t slot;
+    rhumb__candidate candidate;
     *hopeless_out = false;
-    for (uint64_t i = 0; i < expansion_max && next_candidate(walk->scratch, &slot); i++) {
+    for (uint64_t i = 0; i < expansion_max && next_candidate(walk->scratch, &candidate); i++) {
         *hopeless_out = is_hopeless(walk, exact_ns);
         if (*hopeless_out) break;
         RHUMB_TRY(reserve(walk));
-        if (walk->bridges) {
-            expand_bridging(walk, slot);
+        if (walk->by_rows) {
+            expand_by_row(walk, candidate);
+        } else if (walk->bridges) {
+            expand_bridging(walk, rhumb__candidate_slot(candidate));
         } else {
-            expand_plainly(walk, slot);
+            expand_plainly(walk, rhumb__candidate_slot(candidate));
         }
     }
 done:
@@ -318,6 +359,7 @@ static rhumb_status run_planned(selective_walk *walk) {
     bool hopeless;
     walk->bridges = walk->estimate->plan == RHUMB__FILTER_PLAN_BRIDGE;
     if (walk->bridges) RHUMB_TRY(offer_seeds(walk));
+    begin_rows(walk);
     status = advance(walk, UINT64_MAX, INFINITY, &hopeless);
 done:
     return status;
@@ -337,6 +379,7 @@ static rhumb_status run_probing(selective_walk *walk, uint32_t start_slot, bool 
     walk->bridges = decision.plan == RHUMB__FILTER_PLAN_BRIDGE;
     walk->is_patient = decision.is_patient;
     if (decision.begins_far) RHUMB_TRY(begin_far(walk));
+    begin_rows(walk);
     status = advance(walk, UINT64_MAX, estimate->exact_ns, exact_out);
 done:
     return status;
@@ -356,6 +399,7 @@ static rhumb_status run_from(selective_walk *walk, rhumb__nearest start, bool *e
     if (estimate->plan != RHUMB__FILTER_PLAN_AUTO) {
         status = run_planned(walk);
     } else if (estimate->filter == NULL) {
+        begin_rows(walk);
         status = advance(walk, UINT64_MAX, estimate->exact_ns, exact_out);
     } else {
         status = run_probing(walk, start.slot, exact_out);

@@ -1,6 +1,6 @@
 // Goal: an index with fused rows answers as one without: as near vectors, at the same distances, also after inserts,
 // upserts and deletes that its rows do not know, and where rows are damaged or missing. Method: rows are made by
-// compactions; exact search says what the distances are.
+// compactions, batches and in the background; exact search says what the distances are.
 #include <map>
 #include <thread>
 
@@ -110,7 +110,7 @@ TEST_F(Fused, FindWhatWasInsertedReplacedAndDeletedSince) {
         insert_all(index, clustered_vectors(kCount / 2, kDim, 40, 7, 10), kCount);
         expect_good(index);
         ASSERT_OK(rhumb_index_checkpoint(index.get()));
-        EXPECT_EQ(fused_rows_of(path), kCount);
+        EXPECT_GE(fused_rows_of(path), kCount);
         expect_good(open(path, true));
         const Vectors others = clustered_vectors(kCount / 10, kDim, 40, 7, 11);
         for (size_t i = 0; i < others.count(); i++) ASSERT_OK(rhumb_index_upsert(index.get(), i * 9, others.row(i)));
@@ -122,6 +122,63 @@ TEST_F(Fused, FindWhatWasInsertedReplacedAndDeletedSince) {
         ASSERT_OK(rhumb_index_compact(index.get(), nullptr, nullptr, 0));
         EXPECT_EQ(fused_rows_of(path), rhumb_index_count(index.get()));
         expect_good(index);
+    }
+}
+
+TEST_F(Fused, AreMadeByABatchThatFillsTheIndex) {
+    const Index index = create(path_, options_with(RHUMB_FUSED_2BIT));
+    insert_all(index, vectors_, 0, 2);
+    ASSERT_OK(rhumb_index_checkpoint(index.get()));
+    EXPECT_EQ(fused_rows_of(path_), kCount);
+    expect_good(index);
+}
+
+TEST_F(Fused, AreMadeInTheBackgroundForNodesThatHaveComeSince) {
+    constexpr size_t kNewCount = 1500; // enough for it to pay
+    const Index index = woven(path_, options_with(RHUMB_FUSED_2BIT));
+    const Vectors more = clustered_vectors(kNewCount, kDim, 40, 7, 13);
+    for (size_t i = 0; i < kNewCount; i++) {
+        ASSERT_OK(rhumb_index_insert(index.get(), kCount + i, more.row(i)));
+    }
+    ASSERT_OK(rhumb_index_wait_idle(index.get()));
+    ASSERT_OK(rhumb_index_checkpoint(index.get()));
+    EXPECT_GE(fused_rows_of(path_), kCount + kNewCount / 2);
+    expect_good(index);
+    expect_good(open(path_, true));
+}
+
+// Deleted nodes, and those that a filter excludes, are walked over.
+TEST_F(Fused, FindWhatAFilterAdmits) {
+    for (rhumb_fused fused : {RHUMB_FUSED_1BIT, RHUMB_FUSED_2BIT}) {
+        const Index index = woven(directory_.file(std::to_string(fused)), options_with(fused));
+        for (uint64_t share : {2, 5, 20}) {
+            for (uint64_t key = share; key < kCount; key += 40) {
+                rhumb_status status = rhumb_index_delete(index.get(), key);
+                ASSERT_TRUE(status == RHUMB_OK || status == RHUMB_E_NOTFOUND);
+            }
+            rhumb_filter filter;
+            rhumb_filter_init(&filter, sizeof filter);
+            filter.kind = RHUMB_FILTER_CALLBACK;
+            filter.matches = [](void *context, uint64_t key) { return key % *static_cast<uint64_t *>(context) == 0; };
+            filter.context = &share;
+            rhumb_search_options options = search_options(100);
+            options.filter = &filter;
+            size_t found = 0, wanted = 0;
+            for (size_t i = 0; i < queries_.count(); i++) {
+                Answer truth = {std::vector<uint64_t>(10), std::vector<float>(10)}, answer = truth;
+                ASSERT_OK(rhumb_index_search_exact(index.get(), queries_.row(i), 1, 10, &options, truth.keys.data(),
+                                                   truth.distances.data(), &truth.found_count));
+                ASSERT_OK(rhumb_index_search(index.get(), queries_.row(i), 10, &options, answer.keys.data(),
+                                             answer.distances.data(), &answer.found_count));
+                ASSERT_EQ(answer.found_count, truth.found_count);
+                for (size_t n = 0; n < answer.found_count; n++) {
+                    ASSERT_EQ(answer.keys[n] % share, 0u);
+                    found += answer.distances[n] <= truth.distances[truth.found_count - 1];
+                }
+                wanted += truth.found_count;
+            }
+            EXPECT_GE(found, wanted * 0.98) << fused << " bits, one of " << share;
+        }
     }
 }
 

@@ -17,11 +17,11 @@ extern "C" {
 
 /* Each has a row per slot. */
 enum {
-    DUMMY_APPEND = 11,
-    DUMMY_FILTERED = 12, /* mutable; its rows are lists of slots, filtered as neighbour lists are */
-    DUMMY_UNFILTERED = 13,
-    DUMMY_DERIVED_APPEND = 14,
-    DUMMY_DERIVED_MUTABLE = 15
+    DUMMY_APPEND = 27,
+    DUMMY_FILTERED = 28, /* mutable; its rows are lists of slots, filtered as neighbour lists are */
+    DUMMY_UNFILTERED = 29,
+    DUMMY_DERIVED_APPEND = 30,
+    DUMMY_DERIVED_MUTABLE = 31
 };
 
 uint64_t dummy_row_stride(rhumb_index *index, uint32_t id);

@@ -169,7 +169,7 @@ TEST_F(FusedFill, FollowsTheRule) {
                     return squared_distance(rule.points[a], rule.points[0]) <
                            squared_distance(rule.points[b], rule.points[0]);
                 });
-                if (rule.sorted.size() > 128) rule.sorted.resize(128);
+                if (rule.sorted.size() > RHUMB__FUSED_FILL_MAX) rule.sorted.resize(RHUMB__FUSED_FILL_MAX);
                 rule.count = 1 + static_cast<uint32_t>(random() % 24);
                 slots.insert(slots.end(), slots.begin(), slots.begin() + 20); // some repeatedly
                 slots.insert(slots.end(), rule.list.begin(), rule.list.end());

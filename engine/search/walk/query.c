@@ -85,3 +85,9 @@ bool rhumb__query_use_codes(rhumb__scratch *scratch) {
     measure_section(scratch, RHUMB__SECTION_CODES, coder->code_bytes);
     return true;
 }
+
+bool rhumb__query_use_rows(rhumb__scratch *scratch) {
+    const bool coded = rhumb__query_use_codes(scratch);
+    scratch->measured.fused = coded;
+    return coded;
+}

@@ -27,4 +27,7 @@ void rhumb__query_use_vectors(rhumb__scratch *scratch);
  * changes nothing, where the graph is not coded or codes do not estimate the distance that is measured. */
 bool rhumb__query_use_codes(rhumb__scratch *scratch);
 
+/* The same, and lets walks that can read fused rows. */
+bool rhumb__query_use_rows(rhumb__scratch *scratch);
+
 #endif /* RHUMB_ENGINE_SEARCH_WALK_QUERY_H */

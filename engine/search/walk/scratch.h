@@ -29,6 +29,7 @@ typedef struct rhumb__measured {
     uint32_t row_bytes;      /* that are read */
     uint32_t prefetch_bytes; /* of these, what is prefetched as soon as a slot is known */
     bool coded;              /* the rows are codes, and distances are estimates */
+    bool fused;              /* and a walk may read fused rows, where there are any */
 } rhumb__measured;
 
 typedef struct rhumb__scratch {
@@ -56,8 +57,7 @@ typedef struct rhumb__scratch {
     uint32_t row_query_bytes;
     rhumb__measured measured; /* what is measured: vectors or their codes */
 
-    uint32_t
-        list[RHUMB__M0_MAX + RHUMB__LANES_PER_BLOCK]; /* a neighbour list as it was read, in whole blocks of lanes */
+    uint32_t list[RHUMB__M0_MAX]; /* a neighbour list as it was read */
     uint32_t batch[RHUMB__BATCH_MAX];
     const void *rows[RHUMB__BATCH_MAX];
     float distances[RHUMB__BATCH_MAX];

@@ -197,10 +197,10 @@ static void add_unlinked(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__un
 rhumb_status rhumb__walk_nearest(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t ef,
                                  rhumb__candidate_pool **nearest_out) {
     rhumb_status status;
-    const bool by_rows = rhumb__row_walk_pays(graph, scratch);
+    const bool by_rows = rhumb__row_reader_pays(graph, scratch);
     RHUMB_ASSERT_DEBUG(ef > 0);
     rhumb__unlinked_scan scan = rhumb__unlinked_scan_begin(graph);
-    RHUMB_TRY(rhumb__scratch_prepare_search(scratch, ef));
+    RHUMB_TRY(rhumb__scratch_prepare_search(scratch, by_rows ? rhumb__row_reader_breadth(graph, ef) : ef));
     uint32_t top;
     const rhumb__nearest start = rhumb__walk_descend(graph, scratch, by_rows ? 1 : 0, &top);
     /* In an empty graph the pool stays empty. */
