@@ -95,8 +95,8 @@ enum { RHUMB__CODE_SET_COUNT = RHUMB__CODE_AVX512_VNNI + 1 };
  * RHUMB_E_INVALID: `bits` is neither 8 nor 4. */
 rhumb_status rhumb__coder_init(rhumb__coder *coder, const rhumb__space *space, uint32_t bits) RHUMB_NODISCARD;
 
-/* Returns the squared length of what a code decodes to, before cosine makes it 1. Not a number, or infinite, if the bytes
- * of the code say so. */
+/* Returns the squared length of what a code decodes to, before cosine makes it 1. Not a number, or infinite, if the
+ * bytes of the code say so. */
 static inline double rhumb__coder_square(const rhumb__coder *coder, const void *code) {
     const rhumb__code_constants c = rhumb__code_read_constants(code, coder->constants_offset_bytes);
     return coder->dim * (c.origin * c.origin) + 2.0 * c.origin * c.step * c.sum + c.step * c.step * c.squares;

@@ -176,8 +176,7 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
         {"codes", 0, ARGS_TEXT, &arguments.codes_name, "CODES",
          "codes of vectors that searches walk on: default (8 where they\nare at most half as long as vectors), none, 4 "
          "or 8"},
-        {"fused", 0, ARGS_TEXT, &arguments.fused_name, "BITS",
-         "fused rows: default (none), none, 1 or 2 bits"},
+        {"fused", 0, ARGS_TEXT, &arguments.fused_name, "BITS", "fused rows: default (none), none, 1 or 2 bits"},
         {"normalise", 0, ARGS_FLAG, &index->normalise, NULL,
          "divide vectors and queries by their sums (hellinger, jeffreys,\njensen_shannon)"},
         {"keys", 0, ARGS_TEXT, &arguments.keys_path, "FILE",
