@@ -2,7 +2,6 @@
 // upserts and deletes that its rows do not know, and where rows are damaged or missing. Method: rows are made by
 // compactions, batches and in the background; exact search says what the distances are.
 #include <map>
-#include <thread>
 
 #include "engine/graph/sections.h"
 #include "tests/support/file_image.h"
@@ -180,22 +179,6 @@ TEST_F(Fused, FindWhatAFilterAdmits) {
             EXPECT_GE(found, wanted * 0.98) << fused << " bits, one of " << share;
         }
     }
-}
-
-TEST_F(Fused, AreSearchedWhileOtherThreadsInsert) {
-    const Index index = woven(path_, options_with(RHUMB_FUSED_1BIT));
-    const Vectors more = clustered_vectors(kCount, kDim, 40, 7, 12);
-    std::thread inserter([&] { insert_all(index, more, kCount); });
-    size_t found = 0, tried = 0;
-    do {
-        for (uint64_t key = tried % 7; key < kCount; key += 31, tried++) {
-            const Answer answer = search(index, vectors_.row(key), 1, 64);
-            found += answer.found_count == 1 && answer.distances[0] == 0;
-        }
-    } while (rhumb_index_count(index.get()) < 2 * kCount);
-    inserter.join();
-    EXPECT_GE(found, tried * 0.99);
-    expect_good(index);
 }
 
 TEST_F(Fused, AreAddedAndDroppedByCompaction) {
