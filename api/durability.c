@@ -1,15 +1,20 @@
 /* durability.c - what is on the disk, and which version of it a handle shows: sync, checkpoint, operation numbers,
- * refresh. Checks arguments; the work is done by the engine.
+ * refresh, and waiting for a checkpoint. Checks arguments; the work is done by the engine and, for the waiting, by
+ * storage/epoch_watch, which looks at the file and not at the handle.
  *
  * Locking: refresh_lock of the handle, while a read-only handle exchanges its graph. On failure a handle keeps the
  * graph it had.
  */
 #include "api/handle.h"
+#include "base/alloc.h"
+#include "base/clock.h"
 #include "base/status.h"
 #include "engine/durability/background.h"
 #include "engine/durability/checkpoint.h"
 #include "engine/open.h"
 #include "engine/upkeep/compact/compactor.h"
+#include "storage/epoch_watch.h"
+#include "storage/store_stats.h"
 
 rhumb_status rhumb_index_sync(rhumb_index *index) {
     rhumb_status status = rhumb__handle_check(index, true);
@@ -73,5 +78,34 @@ rhumb_status rhumb_index_refresh(rhumb_index *index, bool *changed) {
         rhumb__mutex_unlock(&index->refresh_lock);
     }
     if (status == RHUMB_OK && changed != NULL) *changed = newer;
+    return status;
+}
+
+static uint64_t deadline_after(uint64_t timeout_ms) {
+    const uint64_t now_ns = rhumb__clock_now_ns();
+    return timeout_ms >= (UINT64_MAX - now_ns) / 1000000u ? UINT64_MAX : now_ns + timeout_ms * 1000000u;
+}
+
+rhumb_status rhumb_index_wait_epoch(rhumb_index *index, uint64_t epoch, uint64_t timeout_ms, uint64_t *newest) {
+    rhumb_status status;
+    rhumb__scratch *scratch = NULL;
+    rhumb__graph *graph = NULL;
+    rhumb__epoch_watch watch = {.path = NULL};
+    const uint64_t deadline_ns = deadline_after(timeout_ms);
+    uint64_t found = 0;
+    RHUMB_TRY(rhumb__handle_check(index, false));
+    RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
+    const rhumb__store_stats shown = rhumb__store_stats_get(graph->store);
+    char *path = rhumb__alloc_text(graph->store->path);
+    /* Whoever keeps the graph is waited for by a refresh. */
+    status = rhumb__handle_leave(scratch, RHUMB_OK);
+    if (path == NULL && status == RHUMB_OK) status = rhumb__fail(RHUMB_E_NOMEM, "no memory for a path");
+    if (status == RHUMB_OK) status = rhumb__epoch_watch_open(&watch, path, shown.uuid);
+    const uint64_t wanted = epoch == 0 ? shown.epoch + 1 : epoch;
+    if (status == RHUMB_OK) status = rhumb__epoch_watch_wait(&watch, wanted, deadline_ns, &found);
+    rhumb__epoch_watch_close(&watch);
+    rhumb__free(path);
+    if (status == RHUMB_OK && newest != NULL) *newest = found;
+done:
     return status;
 }

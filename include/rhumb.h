@@ -395,6 +395,26 @@ RHUMB_API rhumb_status rhumb_index_open(const char *path, const rhumb_open_optio
  */
 RHUMB_API rhumb_status rhumb_index_refresh(rhumb_index *index, bool *changed) RHUMB_NODISCARD;
 
+/* Waits until the index has a checkpoint of number `epoch` or a later one, which another process may make. The thread
+ * sleeps until the writer wakes it, usually well within a millisecond of the checkpoint, and does not read the disk in
+ * the meantime. A writer that is killed in that very moment, or a file that is moved to the path, is noticed within half
+ * a second. The handle stays on its checkpoint, and a refresh does not wait for the call: threads may search, refresh,
+ * and wait at the same time. The handle must not be closed before the call has returned, so give a thread that has to
+ * end a timeout. A program with something else to wait for calls this in a thread of its own, as a callback would be.
+ *
+ * Parameters:
+ *   epoch         a number as in rhumb_index_stats.epoch; 0: one above that of the checkpoint that the handle shows
+ *   timeout_ms    how long to wait at most, in milliseconds; 0: only look; UINT64_MAX: without end
+ *   newest        receives the number of the newest checkpoint of the file at the path, which is below `epoch` if the
+ *                 time ran out; may be NULL
+ *
+ * Errors:
+ *   RHUMB_E_NOTFOUND    another index, or none, is at the path now
+ *   RHUMB_E_CORRUPT, RHUMB_E_TRUNCATED, RHUMB_E_VERSION, RHUMB_E_IO    as for rhumb_index_open
+ */
+RHUMB_API rhumb_status rhumb_index_wait_epoch(rhumb_index *index, uint64_t epoch, uint64_t timeout_ms,
+                                              uint64_t *newest) RHUMB_NODISCARD;
+
 /* Makes a checkpoint if anything changed, removes the log, and releases the handle.
  *
  * The handle is released whatever is returned. A failure means that there is no new checkpoint: what the log has is

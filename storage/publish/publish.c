@@ -8,7 +8,7 @@
  *                granule as patches (publish_patch.c); then the directory with all checksums.
  *   3. sync      Everything that the superblock is going to refer to is on the disk.
  *   4. publish   Write the superblock over that of the version before the previous one: one copy, a sync, the other
- *                copy. From here on the new version is the newest.
+ *                copy. From here on the new version is the newest, and those who wait for it are woken.
  *   5. settle    Map what was written over the private pages that held it, which releases these; retire the old blocks.
  *
  * A *granule* is a power of two of chunks, the unit that is rewritten and mapped as one: one chunk in small sections,
@@ -31,6 +31,7 @@
 #include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/status.h"
+#include "storage/epoch_watch.h"
 #include "storage/kept_versions.h"
 #include "storage/publish/publisher.h"
 #include "storage/reclaim.h"
@@ -286,6 +287,7 @@ rhumb_status rhumb__store_publish(rhumb__store *store, rhumb__publication *publi
     RHUMB_TRY(rhumb__kept_versions_make_room(store));
     RHUMB_TRY(write_version(p));
     RHUMB_TRY(make_newest(p));
+    rhumb__epoch_announce(store->io, p->superblock.epoch);
     rhumb__publish_settle(p);
     rhumb__publish_patches_settle(p);
     rhumb__store_retire(store, store->superblock.epoch, store->directory_offset, store->directory_bytes);

@@ -218,6 +218,16 @@ TEST_P(Memory, RefusedWhileRefreshingKeepsTheReadersVersion) {
     EXPECT_GE(failure_count_, 5u);
 }
 
+TEST_P(Memory, RefusedWhileWaitingForACheckpointIsReported) {
+    Index writer;
+    ASSERT_EQ(rhumb_test::create_index(path_, shape_, &writer), RHUMB_OK);
+    uint64_t newest = 0;
+    refuse_each([&] { return rhumb_index_wait_epoch(writer, 1, 0, &newest); },
+                [&](rhumb_status status) { ASSERT_TRUE(status == RHUMB_OK || newest == 0); });
+    EXPECT_EQ(newest, 1u);
+    EXPECT_GE(failure_count_, 3u);
+}
+
 TEST_P(Memory, RefusedWithinABatchKeepsOnlyWhatIsReportedInserted) {
     uint64_t path_number = 0;
     for (const bool partial : {false, true}) {
