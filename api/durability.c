@@ -62,6 +62,7 @@ static rhumb_status refresh_reader(rhumb_index *index, bool *newer_out) {
     RHUMB_TRY(rhumb__store_has_newer(graph->store, newer_out));
     if (*newer_out) {
         RHUMB_TRY(rhumb__handle_reopen(graph, &fresh));
+        rhumb__handle_warm_up(index, fresh);
         rhumb__engine_close(rhumb__scratch_pool_switch(&index->scratch_pool, fresh));
     }
 done:
@@ -97,7 +98,7 @@ rhumb_status rhumb_index_wait_epoch(rhumb_index *index, uint64_t epoch, uint64_t
     RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
     const rhumb__store_stats shown = rhumb__store_stats_get(graph->store);
     char *path = rhumb__alloc_text(graph->store->path);
-    /* Whoever keeps the graph is waited for by a refresh. */
+    /* A refresh waits for calls that keep the graph. */
     status = rhumb__handle_leave(scratch, RHUMB_OK);
     if (path == NULL && status == RHUMB_OK) status = rhumb__fail(RHUMB_E_NOMEM, "no memory for a path");
     if (status == RHUMB_OK) status = rhumb__epoch_watch_open(&watch, path, shown.uuid);

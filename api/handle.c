@@ -16,6 +16,7 @@
 #include "engine/graph/live_key.h"
 #include "engine/open.h"
 #include "engine/upkeep/compact/compactor.h"
+#include "storage/warm_up.h"
 
 rhumb_status rhumb__handle_new(bool read_only, rhumb_index **index_out) {
     rhumb_index *index = rhumb__alloc_zeroed(1, sizeof *index);
@@ -34,6 +35,12 @@ void rhumb__handle_attach(rhumb_index *index, rhumb__graph *graph) {
     rhumb__scratch_pool_init(&index->scratch_pool, graph);
     index->writer = graph->writer;
     if (index->writer != NULL) rhumb__compactor_bind(index->writer, &index->scratch_pool, &index->refresh_lock);
+}
+
+void rhumb__handle_warm_up(const rhumb_index *index, rhumb__graph *graph) {
+    if (index->warm_up != RHUMB_WARM_UP_NONE) {
+        rhumb__warm_up_start(graph->store, index->warm_up == RHUMB_WARM_UP_NOW);
+    }
 }
 
 void rhumb__handle_free(rhumb_index *index) {

@@ -11,6 +11,7 @@ struct rhumb_index {
     rhumb__mutex refresh_lock;        /* held while the graph is exchanged, by a refresh or by a compaction */
     rhumb__writer *writer;            /* NULL in a read-only handle */
     bool read_only;
+    rhumb_warm_up warm_up;
     uint32_t generation; /* of forks, when the handle was made; see base/fork.h */
 };
 
@@ -19,6 +20,10 @@ rhumb_status rhumb__handle_new(bool read_only, rhumb_index **index_out) RHUMB_NO
 
 /* Gives a new handle its graph. From then on a compaction may exchange the graph of a handle that writes. */
 void rhumb__handle_attach(rhumb_index *index, rhumb__graph *graph);
+
+/* Begins to read a graph's file into memory, if it is not there and the handle is to do so. To be called before other
+ * threads know the graph. */
+void rhumb__handle_warm_up(const rhumb_index *index, rhumb__graph *graph);
 
 /* Whether the handle is the parent's, in a forked child: nothing but its own memory may be touched. */
 bool rhumb__handle_is_forked(const rhumb_index *index);

@@ -93,6 +93,8 @@ rhumb_status rhumb_index_open(const char *path, const rhumb_open_options *option
     RHUMB_TRY(index->read_only ? rhumb__graph_open_as(path, (rhumb__store_mode)reading, &custom, &graph)
                                : rhumb__engine_open(path, &graph_options, &custom, &graph));
     RHUMB_TRY(rhumb__io_check_mappings(graph->store->io));
+    index->warm_up = resolved.warm_up;
+    rhumb__handle_warm_up(index, graph);
     rhumb__handle_attach(index, graph);
     graph = NULL;
     *index_out = index;

@@ -15,8 +15,10 @@
 #include "engine/graph/unlinked.h"
 #include "engine/upkeep/repair/verify.h"
 #include "storage/address_space.h"
+#include "storage/residency.h"
 #include "storage/store_log.h"
 #include "storage/store_stats.h"
+#include "storage/warm_up.h"
 
 static void fill_store(rhumb__store *store, rhumb_index_stats *stats) {
     const rhumb__store_stats found = rhumb__store_stats_get(store);
@@ -29,6 +31,10 @@ static void fill_store(rhumb__store *store, rhumb_index_stats *stats) {
     stats->file_free_bytes = found.file_free_bytes;
     stats->mapping_count = found.mapping_count;
     snprintf(stats->io_backend, sizeof stats->io_backend, "%s", store->io->backend->name);
+    const rhumb__warm_up_progress warm_up = rhumb__warm_up_progress_of(store);
+    stats->warm_up_total_bytes = warm_up.total_bytes;
+    stats->warm_up_done_bytes = warm_up.done_bytes;
+    stats->cold = rhumb__store_is_cold(store);
 }
 
 /* Asks the kernel alone: looking for the processes would take longer. */

@@ -136,6 +136,9 @@ rhumb_status rhumb__open_options_take(const rhumb_open_options *options, rhumb_o
     rhumb_open_options_init(resolved, sizeof *resolved);
     rhumb_status status = rhumb__options_take(resolved, sizeof *resolved, options, "rhumb_open_options");
     if (status != RHUMB_OK) return status;
+    if ((unsigned)resolved->warm_up > RHUMB_WARM_UP_NONE) {
+        return rhumb__fail(RHUMB_E_INVALID, "warm_up: %u is none of the choices", (unsigned)resolved->warm_up);
+    }
     if ((unsigned)resolved->durability > RHUMB_DURABILITY_NONE) {
         return rhumb__fail(RHUMB_E_INVALID, "durability: %u is none of the modes", (unsigned)resolved->durability);
     }

@@ -306,6 +306,16 @@ RHUMB_API rhumb_status rhumb_index_create(const char *path, const rhumb_index_op
 
 /* ---- opening and closing ----------------------------------------------------------------------------------------- */
 
+/* When a handle reads an index into memory that is not in the page cache, as after a start of the machine. A thread
+ * does it, only if half of the memory that the process may use can hold the index; small parts that every search needs
+ * come first. See rhumb_index_stats.warm_up_total_bytes. Until all is there, searches read single rows, many at a time,
+ * so the first answer does not wait. */
+typedef enum rhumb_warm_up {
+    RHUMB_WARM_UP_DEFAULT = 0, /* once the first search has been answered */
+    RHUMB_WARM_UP_NOW = 1,     /* from the opening on */
+    RHUMB_WARM_UP_NONE = 2     /* not at all: only what searches touch is read */
+} rhumb_warm_up;
+
 /* How an index is opened. */
 typedef struct rhumb_open_options {
     size_t size;                          /* sizeof(rhumb_open_options), set by rhumb_open_options_init. */
@@ -338,6 +348,7 @@ typedef struct rhumb_open_options {
                                              and for media that no process writes. No handle may write the index
                                              at the same time: answers would be wrong, and nothing would tell. A
                                              refresh finds nothing new. Default false. */
+    rhumb_warm_up warm_up;                /* When to read what is not in memory. Default RHUMB_WARM_UP_DEFAULT. */
 } rhumb_open_options;
 
 /* Sets the defaults. `size` is sizeof(rhumb_open_options) as the caller compiled it. */
@@ -397,10 +408,11 @@ RHUMB_API rhumb_status rhumb_index_refresh(rhumb_index *index, bool *changed) RH
 
 /* Waits until the index has a checkpoint of number `epoch` or a later one, which another process may make. The thread
  * sleeps until the writer wakes it, usually well within a millisecond of the checkpoint, and does not read the disk in
- * the meantime. A writer that is killed in that very moment, or a file that is moved to the path, is noticed within half
- * a second. The handle stays on its checkpoint, and a refresh does not wait for the call: threads may search, refresh,
- * and wait at the same time. The handle must not be closed before the call has returned, so give a thread that has to
- * end a timeout. A program with something else to wait for calls this in a thread of its own, as a callback would be.
+ * the meantime. A writer that is killed in that very moment, or a file that is moved to the path, is noticed within
+ * half a second. The handle stays on its checkpoint, and a refresh does not wait for the call: threads may search,
+ * refresh, and wait at the same time. The handle must not be closed before the call has returned, so give a thread that
+ * has to end a timeout. A program with something else to wait for calls this in a thread of its own, as a callback
+ * would be.
  *
  * Parameters:
  *   epoch         a number as in rhumb_index_stats.epoch; 0: one above that of the checkpoint that the handle shows

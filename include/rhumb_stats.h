@@ -68,6 +68,11 @@ typedef struct rhumb_index_stats {
     uint32_t pin_count;                /* Versions that readers and leases keep, this reader's own among them, at most
                                           RHUMB_INFO_PIN_COUNT_MAX; rhumb_index_info_get names the processes. */
     uint64_t pin_epoch_oldest;         /* The oldest of them; 0: there is none. */
+    uint64_t warm_up_total_bytes;      /* What the handle reads into memory in the background (rhumb_warm_up); 0: the
+                                          index was there when it was opened, or is not to be read. */
+    uint64_t warm_up_done_bytes;       /* How much of it has been read. */
+    bool cold;                         /* Whether searches read single rows from the disk, because much of the index is
+                                          not in memory yet. */
 } rhumb_index_stats;
 
 /* Fills `stats`. A reader scans the log to count what it does not show, so its call takes time in proportion to the

@@ -1,8 +1,8 @@
 /* epoch_watch.c - see epoch_watch.h.
  *
  * The word that is waited on is the lower half of the epoch in the second copy of the superblock that the next version
- * will have: the last thing that a publication writes. It is read before the superblocks are, and the kernel compares it
- * again before it puts a thread to sleep, so a version that comes in between is not missed.
+ * will have: the last thing that a publication writes. It is read before the superblocks are, and the kernel compares
+ * it again before it puts a thread to sleep, so a version that comes in between is not missed.
  *
  * Owns a file handle and a mapping for each watch. Locks: none; a watch belongs to one thread. How it fails: with the
  * status of what cannot be opened or read, and the watch can still be closed. A writer that is killed between writing

@@ -1,6 +1,6 @@
 /* epoch_watch.h - learning of a new version without asking for it again and again.
  *
- * A new version shows in the epoch field of a superblock. Whoever waits for one maps the superblocks, shared and
+ * A new version shows in the epoch field of a superblock. A thread that waits for one maps the superblocks, shared and
  * read-only: what a writer of any process writes to a file appears there at once, and the kernel can wait for such a
  * word to change (futex). The writer wakes those who wait when it has published. Neither side writes anything for it,
  * and a file that is waited for costs a writer a system call for each version.

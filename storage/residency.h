@@ -1,9 +1,14 @@
-/* residency.h - whether memory can hold the mapped sections of a store, and what advice the kernel gets accordingly.
+/* residency.h - whether memory can hold the mapped sections of a store, whether they are in memory now, and what advice
+ * the kernel gets accordingly.
  *
  * An index that fits is soon read completely anyway: large pages mean fewer faults, and fewer entries of the page table
  * afterwards. Of one that does not, single rows are read from all over the disk, and every byte that is read along with
  * a row displaces another one: no read-ahead and no large pages, and code that knows which rows come next asks for them
  * (engine/search/walk/read_ahead.h).
+ *
+ * The same holds, for a time, where an index that fits is not in memory yet: with large pages each fault reads 2 MiB
+ * and more, so a first search that touches some thousand rows would read most of the file before it answers. Such a
+ * store is *cold*, and is treated as one that does not fit until nearly all of its pages are there.
  */
 #ifndef RHUMB_STORAGE_RESIDENCY_H
 #define RHUMB_STORAGE_RESIDENCY_H
@@ -19,6 +24,33 @@ static inline bool rhumb__store_exceeds_memory(const rhumb__store *store) {
     /* Nothing else is read because of it, so relaxed is enough. */
     return atomic_load_explicit(&store->exceeds_memory, memory_order_relaxed);
 }
+
+/* Whether code that knows which rows come next should ask for them: memory cannot hold them, or does not hold them
+ * yet. */
+static inline bool rhumb__store_reads_ahead(const rhumb__store *store) {
+    return atomic_load_explicit(&store->reads_ahead, memory_order_relaxed);
+}
+
+/* Whether the store is cold. It can be from its opening on, never later. */
+static inline bool rhumb__store_is_cold(const rhumb__store *store) {
+    return atomic_load_explicit(&store->is_cold, memory_order_relaxed);
+}
+
+/* Slow path of rhumb__residency_searched. */
+void rhumb__residency_look(rhumb__store *store);
+
+/* To be called after each search: now and then looks whether a cold store still is. Takes no lock that it would have to
+ * wait for. */
+static inline void rhumb__residency_searched(rhumb__store *store) {
+    if (__builtin_expect(rhumb__store_is_cold(store), 0)) rhumb__residency_look(store);
+}
+
+/* To be called when all sections have been read into memory: the store is cold no longer. Waits for no lock. */
+void rhumb__residency_warmed(rhumb__store *store);
+
+/* The share of the mapped pages that are in memory, from 0 to 1, by a sample of them that is another one for another
+ * `seed`; 1 where the system does not tell. Under the publishing lock in a store that others know. */
+double rhumb__residency_sample(const rhumb__store *store, uint64_t seed);
 
 /* Judges again, and advises the kernel on all sections if the verdict has changed. To be called when all sections are
  * attached, and whenever the published rows have grown; under the publishing lock in a store that others know. */

@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/assert.h"
@@ -161,14 +162,36 @@ static rhumb_status note_patched(rhumb__section *section, const rhumb__patch *it
     return RHUMB_OK;
 }
 
+/* Of a file that is not in memory, asks for the pages that patches lie in, all at once; the first one stands for all.
+ * Otherwise each would be waited for, and the kernel would read megabytes around it. Returns whether it did. */
+static bool ask_for_patched(const rhumb__section *section, const rhumb__patch *items, uint32_t count,
+                            uint64_t mapped_bytes) {
+    const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+    unsigned char found = 1;
+    if (count == 0) return false;
+    uint64_t asked_end = rhumb__round_down(items[0].section_offset, page_bytes);
+    if (mincore(section->base + asked_end, page_bytes, &found) != 0 || (found & 1) != 0) return false;
+    (void)madvise(section->base, mapped_bytes, MADV_RANDOM);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint64_t begin = rhumb__round_down(items[i].section_offset, page_bytes);
+        const uint64_t end = rhumb__round_up(items[i].section_offset + items[i].bytes, page_bytes);
+        if (i > 0 && end == asked_end) continue; /* in the page of the one before */
+        (void)madvise(section->base + begin, end - begin, MADV_WILLNEED);
+        asked_end = end;
+    }
+    return true;
+}
+
 /* Copies the patches over the mapped rows. The pages that they lie in become private memory; a reader's are protected
  * again afterwards, all at once, so that the mapping stays in one piece. */
 static rhumb_status apply_patches(rhumb__section *section, const rhumb__patch *items, uint32_t count,
                                   uint64_t mapped_bytes) {
+    const bool asked = ask_for_patched(section, items, count, mapped_bytes);
     for (uint32_t i = 0; i < count; i++) {
         RHUMB_ASSERT(items[i].section_offset + items[i].bytes <= mapped_bytes);
         memcpy(section->base + items[i].section_offset, items[i].data, items[i].bytes);
     }
+    if (asked) (void)madvise(section->base, mapped_bytes, MADV_NORMAL); /* what is best is decided later */
     if (section->writable || count == 0) return RHUMB_OK;
     if (mprotect(section->base, mapped_bytes, PROT_READ) == 0) return RHUMB_OK;
     return rhumb__fail_errno(errno, "", RHUMB_OFFSET_NONE, "protecting section %u after patching it", section->spec.id);

@@ -31,6 +31,7 @@
 #include "storage/reclaim.h"
 #include "storage/residency.h"
 #include "storage/store_stats.h"
+#include "storage/warm_up.h"
 
 /* No writer publishes faster than a reader can open this many times in a row. */
 #define PIN_ATTEMPT_COUNT_MAX 100
@@ -190,6 +191,7 @@ static rhumb_status open_store(const rhumb__io_backend *backend, const char *pat
     store->partial = partial;
     RHUMB_TRY(rhumb__io_open(backend, path, writable ? RHUMB__IO_WRITE : RHUMB__IO_READ, &store->io));
     store->io->unlocked = (mode & RHUMB__STORE_UNLOCKED) != 0;
+    rhumb__io_read_exactly(store->io, true); /* small and scattered parts; see residency.c */
     make_path_absolute(store);
     if (writable) {
         RHUMB_TRY(store_lock_writer(store));
@@ -471,6 +473,7 @@ rhumb_status rhumb__store_stamp(rhumb__store *store, uint64_t history, uint64_t 
 
 void rhumb__store_close(rhumb__store *store) {
     if (store == NULL) return;
+    rhumb__warm_up_stop(store);
     for (uint32_t i = 0; i < store->section_count; i++) rhumb__section_destroy(store->sections[i]);
     for (uint32_t i = 0; i < store->next_section_count; i++) rhumb__section_destroy(store->next_sections[i]);
     rhumb__extent_list_clear(&store->outgoing);
@@ -494,6 +497,7 @@ rhumb__io *rhumb__store_close_keeping(rhumb__store *store, uint32_t kept_id, boo
     rhumb_error before;
     rhumb__error_save(&before);
     RHUMB_ASSERT_DEBUG(store->writable);
+    rhumb__warm_up_stop(store);
     /* In this order: the next writer sees the pin before it can take the lock. */
     if (published && rhumb__version_pin(io, store->superblock.epoch, &pinned) == RHUMB_OK && pinned) {
         (void)!rhumb__writer_lock_release(io);
@@ -530,6 +534,7 @@ void rhumb__store_unpin_version(rhumb__store *reader, uint64_t epoch) {
 
 rhumb__io *rhumb__store_take_io(rhumb__store *reader, uint64_t epoch) {
     rhumb__io *io = reader->io;
+    rhumb__warm_up_stop(reader); /* it uses the handle */
     if (epoch != reader->superblock.epoch) unpin(io, reader->superblock.epoch);
     reader->io = NULL;
     return io;

@@ -84,14 +84,18 @@ typedef struct rhumb__store {
     bool writable;
     bool partial;                /* the file may be cut short: each extent is checked before it is mapped */
     bool has_version;            /* false only between creation and the first publication */
-    _Atomic bool exceeds_memory; /* see residency.h, as the next */
+    _Atomic bool exceeds_memory; /* see residency.h, as the next four */
+    _Atomic bool is_cold;
+    _Atomic bool reads_ahead; /* one of the two */
+    _Atomic uint64_t cold_search_count;
     bool is_advised;
-    bool superblock_found;        /* another handle wrote the superblock, which may be in the page cache only */
-    bool copy_pending;            /* the second copy of a superblock has been written and not synced */
-    bool log_may_exist;           /* a new file gets its name next to a log too */
-    rhumb__superblock superblock; /* of the version that this handle stands on */
-    rhumb__directory *directory;  /* as read at open; a writer frees it once all sections are attached */
-    rhumb__patches patches;       /* of that version; released once all sections are attached */
+    struct rhumb__warm_up *warm_up; /* see warm_up.h; NULL: there is none */
+    bool superblock_found;          /* another handle wrote the superblock, which may be in the page cache only */
+    bool copy_pending;              /* the second copy of a superblock has been written and not synced */
+    bool log_may_exist;             /* a new file gets its name next to a log too */
+    rhumb__superblock superblock;   /* of the version that this handle stands on */
+    rhumb__directory *directory;    /* as read at open; a writer frees it once all sections are attached */
+    rhumb__patches patches;         /* of that version; released once all sections are attached */
     rhumb__section *sections[RHUMB__SECTION_COUNT_MAX];
     uint32_t section_count;
     rhumb__section *next_sections[RHUMB__SECTION_COUNT_MAX]; /* being built, see next_sections.h */

@@ -19,6 +19,7 @@
 #include "engine/search/walk/query.h"
 #include "engine/search/walk/rescore.h"
 #include "engine/search/walk/walk.h"
+#include "storage/residency.h"
 
 /* The answers whose keys are asked for together. */
 #define READ_AHEAD_COUNT 64u
@@ -253,6 +254,7 @@ rhumb_status rhumb__search_run(rhumb__scratch *scratch, const rhumb__request *re
     } else {
         status = search_by_walk(graph, scratch, request, answer);
     }
+    rhumb__residency_searched(graph->store);
 done:
     return status;
 }

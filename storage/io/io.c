@@ -85,6 +85,10 @@ void rhumb__io_forget(rhumb__io *io, uint64_t offset, uint64_t bytes) {
     if (io->backend->forget != NULL) io->backend->forget(io, offset, bytes);
 }
 
+void rhumb__io_read_exactly(rhumb__io *io, bool exactly) {
+    if (io->backend->read_exactly != NULL) io->backend->read_exactly(io, exactly);
+}
+
 void rhumb__io_gather(rhumb__io *io, uint64_t offset, uint64_t bytes) {
     if (io->backend->gather != NULL) io->backend->gather(io, offset, bytes);
 }

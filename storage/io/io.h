@@ -92,6 +92,7 @@ typedef struct rhumb__io_backend {
     void (*access_set)(rhumb__io *io, const rhumb__io_access *access);
     void (*forget)(rhumb__io *io, uint64_t offset, uint64_t bytes); /* NULL: nothing to forget */
     void (*gather)(rhumb__io *io, uint64_t offset, uint64_t bytes); /* NULL: there are no large pages */
+    void (*read_exactly)(rhumb__io *io, bool exactly);              /* NULL: there is no read-ahead */
 } rhumb__io_backend;
 
 /* The beginning of every backend's handle. */
@@ -147,10 +148,14 @@ rhumb_status rhumb__io_punch(rhumb__io *io, uint64_t offset, uint64_t bytes) RHU
  * process has mapped stay. Advice only. */
 void rhumb__io_forget(rhumb__io *io, uint64_t offset, uint64_t bytes);
 
-/* Reads the range into the page cache as one large page, unless the cache has a part of it already: what is written
- * there later, in however small parts, is then in that page. `bytes` is the size of a large page, `offset` a multiple
- * of it, and the file is long enough. Advice only. */
+/* Reads the range into the page cache: as one large page, unless the cache has a part of it already. What is
+ * written there later, in however small parts, is then in that page. `bytes` is the size of a large page, `offset` a
+ * multiple of it, and the file is long enough. Advice only. Thread-safe. */
 void rhumb__io_gather(rhumb__io *io, uint64_t offset, uint64_t bytes);
+
+/* Whether the kernel should read what rhumb__io_read asks for and nothing after it. Until this is called it reads
+ * ahead, on some systems by megabytes for a few kilobytes. Advice only. */
+void rhumb__io_read_exactly(rhumb__io *io, bool exactly);
 
 /* Reads exactly `bytes_count` bytes. RHUMB_E_TRUNCATED when the file ends before that. */
 rhumb_status rhumb__io_read(rhumb__io *io, void *bytes, size_t bytes_count, uint64_t offset) RHUMB_NODISCARD;

@@ -308,6 +308,11 @@ void rhumb__io_file_forget(rhumb__io *io, uint64_t offset, uint64_t bytes) {
     if (range_fits(offset, bytes)) (void)posix_fadvise(file->fd, (off_t)offset, (off_t)bytes, POSIX_FADV_DONTNEED);
 }
 
+void rhumb__io_file_read_exactly(rhumb__io *io, bool exactly) {
+    const rhumb__io_file *file = (const rhumb__io_file *)io;
+    (void)posix_fadvise(file->fd, 0, 0, exactly ? POSIX_FADV_RANDOM : POSIX_FADV_NORMAL);
+}
+
 rhumb_status rhumb__io_file_read(rhumb__io *io, void *bytes, size_t bytes_count, uint64_t offset) {
     const rhumb__io_file *file = (const rhumb__io_file *)io;
     uint8_t *next = bytes;
@@ -369,18 +374,23 @@ void rhumb__io_file_gather(rhumb__io *io, uint64_t offset, uint64_t bytes) {
 #if defined(MADV_HUGEPAGE) && defined(MADV_POPULATE_READ)
     const rhumb__io_file *file = (const rhumb__io_file *)io;
     if (!range_fits(offset, bytes) || offset % bytes != 0) return;
+    uint8_t *address = NULL;
     rhumb__fork_hold(); /* a child must not inherit the mapping */
     void *found = mmap(NULL, 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (found != MAP_FAILED) {
-        uint8_t *address = (uint8_t *)found + (bytes - (uintptr_t)found % bytes) % bytes;
-        if (mmap(address, bytes, PROT_READ, MAP_SHARED | MAP_FIXED, file->fd, (off_t)offset) != MAP_FAILED) {
-            (void)madvise(address, bytes, MADV_HUGEPAGE);
-            (void)madvise(address, bytes, MADV_RANDOM); /* or the next large page would be read too */
-            (void)madvise(address, (size_t)sysconf(_SC_PAGESIZE), MADV_POPULATE_READ); /* fails where a touch kills */
+        address = (uint8_t *)found + (bytes - (uintptr_t)found % bytes) % bytes;
+        if (mmap(address, bytes, PROT_READ, MAP_SHARED | MAP_FIXED, file->fd, (off_t)offset) == MAP_FAILED) {
+            address = NULL;
         }
-        munmap(found, 2 * bytes);
+        (void)madvise(found, 2 * bytes, MADV_DONTFORK);
     }
     rhumb__fork_release();
+    if (address != NULL) {
+        (void)madvise(address, bytes, MADV_HUGEPAGE);
+        (void)madvise(address, bytes, MADV_RANDOM);        /* or the next large page would be read too */
+        (void)madvise(address, bytes, MADV_POPULATE_READ); /* fails where a touch kills */
+    }
+    if (found != MAP_FAILED) munmap(found, 2 * bytes);
 #else
     (void)io, (void)offset, (void)bytes;
 #endif

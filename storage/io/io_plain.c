@@ -68,4 +68,5 @@ const rhumb__io_backend rhumb__io_plain = {
     .access_set = rhumb__io_file_access_set,
     .forget = rhumb__io_file_forget,
     .gather = rhumb__io_file_gather,
+    .read_exactly = rhumb__io_file_read_exactly,
 };

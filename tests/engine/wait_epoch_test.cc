@@ -1,6 +1,7 @@
-// Goal: whoever waits for a checkpoint is woken by it, in any process, soon and without asking the disk; sees its time
-// run out; holds up no refresh; and notices a file that takes the place of the index. Method: this program runs itself
-// again as a writer, which makes a checkpoint for each byte that it reads and answers with the moment when it was done.
+// Goal: a thread that waits for a checkpoint is woken by it, in any process, soon and without asking the disk; sees its
+// time run out; holds up no refresh; and notices a file that takes the place of the index. Method: this program runs
+// itself again as a writer, which makes a checkpoint for each byte that it reads and answers with the moment when it
+// was done.
 #include <atomic>
 #include <chrono>
 #include <thread>
@@ -167,7 +168,7 @@ TEST_F(WaitEpoch, AWaiterHoldsUpNeitherRefreshesNorSearches) {
     for (uint64_t i = 0; i < 4; i++) {
         EXPECT_FALSE(is_done);
         insert_and_publish(writer.get());
-        EXPECT_OK(rhumb_index_refresh(reader.get(), nullptr)); // would wait for whoever uses the old checkpoint
+        EXPECT_OK(rhumb_index_refresh(reader.get(), nullptr)); // would wait for calls that use the old checkpoint
         EXPECT_EQ(search_exact(reader, vector_of(i).data(), 1).keys[0], i);
     }
     for (std::thread &waiter : waiters) waiter.join();

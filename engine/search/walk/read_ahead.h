@@ -1,8 +1,9 @@
-/* read_ahead.h - asking the kernel for rows before they are read, in an index that memory cannot hold.
+/* read_ahead.h - asking the kernel for rows before they are read, in an index that memory cannot hold or does not hold
+ * yet.
  *
  * There a row that is touched is read from the disk while the search waits, one after the other, although a disk reads
  * dozens at the same time. So code that knows which rows come next asks for all of them at once, and then reads them.
- * In an index that memory holds nothing is asked: that costs a branch per list.
+ * In an index that is in memory nothing is asked: that costs a branch per list.
  */
 #ifndef RHUMB_ENGINE_SEARCH_WALK_READ_AHEAD_H
 #define RHUMB_ENGINE_SEARCH_WALK_READ_AHEAD_H
@@ -12,7 +13,7 @@
 
 /* Whether rows of the graph are worth asking for. */
 static inline bool rhumb__read_ahead_pays(const rhumb__graph *graph) {
-    return __builtin_expect(rhumb__store_exceeds_memory(graph->store), 0);
+    return __builtin_expect(rhumb__store_reads_ahead(graph->store), 0);
 }
 
 /* Asks for `count` rows of `row_bytes` each, and returns without waiting for them. Advice only. Thread-safe. */
