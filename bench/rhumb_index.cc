@@ -39,15 +39,27 @@ RhumbIndex::RhumbIndex(const std::string &path, const IndexSettings &settings) {
     handle_ = {index, Closer{settings.removed_when_closed ? path : ""}};
 }
 
-RhumbIndex RhumbIndex::open_read_only(const std::string &path) {
-    rhumb_open_options options;
-    rhumb_open_options_init(&options, sizeof options);
-    options.read_only = true;
+RhumbIndex RhumbIndex::open_as(const std::string &path, const rhumb_open_options &options) {
     rhumb_index *index = nullptr;
     check(rhumb_index_open(path.c_str(), &options, &index), "open");
     RhumbIndex opened;
     opened.handle_.reset(index);
     return opened;
+}
+
+RhumbIndex RhumbIndex::open_read_only(const std::string &path) {
+    rhumb_open_options options;
+    rhumb_open_options_init(&options, sizeof options);
+    options.read_only = true;
+    return open_as(path, options);
+}
+
+RhumbIndex RhumbIndex::open_unlogged(const std::string &path) {
+    rhumb_open_options options;
+    rhumb_open_options_init(&options, sizeof options);
+    options.durability = RHUMB_DURABILITY_NONE;
+    options.compact_dead_share = 1;
+    return open_as(path, options);
 }
 
 rhumb_index_stats RhumbIndex::stats() const {

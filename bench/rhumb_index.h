@@ -40,6 +40,8 @@ class RhumbIndex {
     // Creates an index; an older one at `path` is removed.
     RhumbIndex(const std::string &path, const IndexSettings &settings);
     static RhumbIndex open_read_only(const std::string &path);
+    // Opens for writing, without a log and without compactions in the background.
+    static RhumbIndex open_unlogged(const std::string &path);
 
     operator rhumb_index *() const { return handle_.get(); }
     rhumb_index_stats stats() const;
@@ -51,6 +53,8 @@ class RhumbIndex {
     void insert(const uint64_t *keys, const float *rows, size_t count) const;
     // Inserts rows of a data set under their numbers.
     void insert(const Dataset &data, const std::vector<uint64_t> &rows) const;
+
+    static RhumbIndex open_as(const std::string &path, const rhumb_open_options &options);
 
   private:
     struct Closer {
