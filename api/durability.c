@@ -63,7 +63,7 @@ static rhumb_status refresh_reader(rhumb_index *index, bool *newer_out) {
     if (*newer_out) {
         RHUMB_TRY(rhumb__handle_reopen(graph, &fresh));
         rhumb__handle_warm_up(index, fresh);
-        rhumb__engine_close(rhumb__scratch_pool_switch(&index->scratch_pool, fresh));
+        rhumb__handle_close_replaced(index, rhumb__scratch_pool_switch(&index->scratch_pool, fresh));
     }
 done:
     return status;

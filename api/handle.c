@@ -2,7 +2,7 @@
  *
  * Owns the scratch pool and the refresh lock of each handle. A call works on the graph that it found when it began: a
  * refresh or a compaction exchanges the pool's graph, and the old one is closed when the last call that uses it has
- * returned.
+ * returned; the large one of a reader by a thread, of which there is one at a time.
  *
  * Locking: none here; the pool is lock-free, and refresh_lock is taken by those who exchange the graph. Failures leave
  * nothing allocated.
@@ -12,11 +12,17 @@
 #include "base/alloc.h"
 #include "base/fork.h"
 #include "base/status.h"
+#include "base/thread.h"
 #include "engine/durability/background.h"
+#include "engine/graph/hold.h"
 #include "engine/graph/live_key.h"
 #include "engine/open.h"
 #include "engine/upkeep/compact/compactor.h"
+#include "storage/residency.h"
 #include "storage/warm_up.h"
+
+/* Unmapping less than this takes no longer than starting a thread. */
+#define CLOSED_BY_THREAD_BYTES_MIN (UINT64_C(16) << 20)
 
 rhumb_status rhumb__handle_new(bool read_only, rhumb_index **index_out) {
     rhumb_index *index = rhumb__alloc_zeroed(1, sizeof *index);
@@ -41,6 +47,26 @@ void rhumb__handle_warm_up(const rhumb_index *index, rhumb__graph *graph) {
     if (index->warm_up != RHUMB_WARM_UP_NONE) {
         rhumb__warm_up_start(graph->store, index->warm_up == RHUMB_WARM_UP_NOW);
     }
+}
+
+static void *closer_main(void *graph) {
+    rhumb__engine_close(graph);
+    return NULL;
+}
+
+void rhumb__handle_await_closer(rhumb_index *index) {
+    if (index->has_closer) (void)pthread_join(index->closer, NULL);
+    index->has_closer = false;
+}
+
+void rhumb__handle_close_replaced(rhumb_index *index, rhumb__graph *old) {
+    rhumb__mutex_assert_held(&index->refresh_lock);
+    rhumb__handle_await_closer(index);
+    if (rhumb__residency_mapped_bytes(old->store) >= CLOSED_BY_THREAD_BYTES_MIN && !rhumb__graph_is_held(old)) {
+        rhumb__store_give_up(old->store);
+        index->has_closer = rhumb__thread_start(&index->closer, closer_main, old) == 0;
+    }
+    if (!index->has_closer) rhumb__engine_close(old);
 }
 
 void rhumb__handle_free(rhumb_index *index) {

@@ -2,6 +2,8 @@
 #ifndef RHUMB_API_HANDLE_H
 #define RHUMB_API_HANDLE_H
 
+#include <pthread.h>
+
 #include "base/lock.h"
 #include "engine/search/walk/scratch.h"
 #include "include/rhumb.h"
@@ -12,6 +14,8 @@ struct rhumb_index {
     rhumb__writer *writer;            /* NULL in a read-only handle */
     bool read_only;
     rhumb_warm_up warm_up;
+    bool has_closer; /* guarded by refresh_lock, as the next: a thread closes the graph before this one */
+    pthread_t closer;
     uint32_t generation; /* of forks, when the handle was made; see base/fork.h */
 };
 
@@ -24,6 +28,14 @@ void rhumb__handle_attach(rhumb_index *index, rhumb__graph *graph);
 /* Begins to read a graph's file into memory, if it is not there and the handle is to do so. To be called before other
  * threads know the graph. */
 void rhumb__handle_warm_up(const rhumb_index *index, rhumb__graph *graph);
+
+/* Closes the graph of a reader that has been replaced and is out of use. Unmapping what has been read of a large one
+ * takes milliseconds, which a thread does; its version is not pinned any more when the call returns. With refresh_lock
+ * held. */
+void rhumb__handle_close_replaced(rhumb_index *index, rhumb__graph *old);
+
+/* Waits for that thread. With refresh_lock held, or by the last call on the handle. */
+void rhumb__handle_await_closer(rhumb_index *index);
 
 /* Whether the handle is the parent's, in a forked child: nothing but its own memory may be touched. */
 bool rhumb__handle_is_forked(const rhumb_index *index);

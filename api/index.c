@@ -113,6 +113,7 @@ rhumb_status rhumb_index_close(rhumb_index *index) {
         rhumb__handle_free(index);
         return status;
     }
+    rhumb__handle_await_closer(index);
     if (index->writer != NULL) {
         rhumb__background_hurry(index->writer);
         rhumb__compactor_stop(index->writer);

@@ -31,7 +31,7 @@ static uint64_t mapped_bytes(const rhumb__section *section) {
 #define SAMPLE_COUNT 32u
 #define SEARCHES_PER_LOOK 16u
 
-static uint64_t all_mapped_bytes(const rhumb__store *store) {
+uint64_t rhumb__residency_mapped_bytes(const rhumb__store *store) {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < store->section_count; i++) bytes += mapped_bytes(store->sections[i]);
     return bytes;
@@ -48,7 +48,7 @@ static const uint8_t *address_of(const rhumb__store *store, uint64_t offset) {
 }
 
 double rhumb__residency_sample(const rhumb__store *store, uint64_t seed) {
-    const uint64_t bytes = all_mapped_bytes(store);
+    const uint64_t bytes = rhumb__residency_mapped_bytes(store);
     const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
     uint32_t resident_count = 0;
     for (uint64_t i = 0; i < SAMPLE_COUNT; i++) {
@@ -85,7 +85,7 @@ void rhumb__residency_advise(const rhumb__store *store, void *address, uint64_t 
 }
 
 void rhumb__residency_review(rhumb__store *store) {
-    const uint64_t bytes = all_mapped_bytes(store);
+    const uint64_t bytes = rhumb__residency_mapped_bytes(store);
     const bool exceeds = bytes > rhumb__memory_limit_bytes() / 2;
     const bool may_be_cold = !exceeds && bytes >= COLD_BYTES_MIN;
     bool cold = may_be_cold && rhumb__store_is_cold(store);

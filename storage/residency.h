@@ -45,6 +45,9 @@ static inline void rhumb__residency_searched(rhumb__store *store) {
     if (__builtin_expect(rhumb__store_is_cold(store), 0)) rhumb__residency_look(store);
 }
 
+/* The bytes of all mapped sections. Under the publishing lock in a store that others know. */
+uint64_t rhumb__residency_mapped_bytes(const rhumb__store *store);
+
 /* To be called when all sections have been read into memory: the store is cold no longer. Waits for no lock. */
 void rhumb__residency_warmed(rhumb__store *store);
 

@@ -532,6 +532,10 @@ void rhumb__store_unpin_version(rhumb__store *reader, uint64_t epoch) {
     if (epoch != reader->superblock.epoch) unpin(reader->io, epoch);
 }
 
+void rhumb__store_give_up(rhumb__store *reader) {
+    if (!reader->io->unlocked) unpin(reader->io, reader->superblock.epoch);
+}
+
 rhumb__io *rhumb__store_take_io(rhumb__store *reader, uint64_t epoch) {
     rhumb__io *io = reader->io;
     rhumb__warm_up_stop(reader); /* it uses the handle */

@@ -213,6 +213,9 @@ rhumb_status rhumb__store_pin_version(rhumb__store *reader, uint64_t epoch) RHUM
 /* The inverse. Its own version stays pinned. */
 void rhumb__store_unpin_version(rhumb__store *reader, uint64_t epoch);
 
+/* Releases the pin of a reader's version, of which no row is read any more. The store can only be closed then. */
+void rhumb__store_give_up(rhumb__store *reader);
+
 /* Takes the file handle of a reader that is going to be closed, with the pin of `epoch` and no other. */
 rhumb__io *rhumb__store_take_io(rhumb__store *reader, uint64_t epoch);
 

@@ -114,6 +114,29 @@ TEST_F(OpenCost, NoHandleMapsTheFileSharedAndWritable) {
     EXPECT_GT(private_count, 0u) << "the writer's";
 }
 
+// Of an index that is large enough for a thread to unmap what the refresh leaves.
+TEST_F(OpenCost, ARefreshReleasesTheVersionThatItLeaves) {
+    const size_t count = 60000;
+    const std::string path = build(count);
+    const std::string name = std::filesystem::path(path).filename();
+    const Vectors more = random_vectors(40, kDim, 82);
+    const Index writer = open_without_log(path);
+    const Index reader = open(path, true);
+    size_t mapping_count_max = 0;
+    for (size_t i = 0; i < more.count(); i++) {
+        for (size_t k = 0; k < 20; k++) search(reader, more.row(k), 10);
+        ASSERT_OK(rhumb_index_upsert(writer.get(), i, more.row(i)));
+        ASSERT_OK(rhumb_index_checkpoint(writer.get()));
+        ASSERT_OK(rhumb_index_refresh(reader.get(), nullptr));
+        EXPECT_EQ(stats(writer).pin_count, 1u);
+        EXPECT_EQ(stats(writer).pin_epoch_oldest, stats(writer).epoch) << "the old version is not pinned any more";
+        mapping_count_max = std::max(mapping_count_max, mapping_permissions(name).size());
+    }
+    EXPECT_EQ(search_exact(reader, more.row(7), 1).keys[0], 7u);
+    const uint64_t each = std::max(stats(reader).mapping_count, stats(writer).mapping_count);
+    EXPECT_LE(mapping_count_max, 4 * each) << "of two handles, and of one version that is being unmapped";
+}
+
 TEST_F(OpenCost, ClosingReleasesMappingsAndMemory) {
     const std::string path = build(2000);
     const std::string name = std::filesystem::path(path).filename();
