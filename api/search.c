@@ -84,6 +84,8 @@ static rhumb_status search_many(rhumb_index *index, rhumb__batch_search *search,
     search->thread_count = setup.options.thread_count;
     search->filter_of = setup.options.filters == NULL ? NULL : filter_of;
     search->filter_context = setup.options.filters;
+    search->progress = setup.options.progress;
+    search->progress_context = setup.options.progress_context;
     RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
     status = rhumb__batch_search_run(&index->scratch_pool, search);
 done:

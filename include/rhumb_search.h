@@ -27,6 +27,9 @@ typedef struct rhumb_search_options {
     const struct rhumb_filter *filter; /* Keys that may be returned, for all queries. Default NULL: all keys. */
     const struct rhumb_filter *const *filters; /* For batches, in place of `filter`: one pointer per query; NULL entries
                                                   mean no filter. Default NULL. */
+    rhumb_progress_fn progress; /* Of a batch, also an exact one: receives the number of queries answered. Default
+                                   NULL. */
+    void *progress_context;     /* Passed to progress. */
 } rhumb_search_options;
 
 /* Sets the defaults. `size` is sizeof(rhumb_search_options) as the caller compiled it. */
@@ -58,8 +61,8 @@ RHUMB_API rhumb_status rhumb_index_search(rhumb_index *index, const void *query,
 /* Runs `query_count` searches on several threads.
  *
  * A query that is invalid fails the whole batch, before any is searched for; the message names the first. Only a
- * failure of another kind (RHUMB_E_NOMEM, filter.keys whose order is found wrong during a search) may leave the answers
- * of some queries in the arrays.
+ * failure of another kind (RHUMB_E_NOMEM, a stop, filter.keys whose order is found wrong during a search) may leave the
+ * answers of some queries in the arrays. Progress is called by the calling thread, between two queries.
  *
  * Parameters:
  *   queries         `query_count` vectors, one after the other
@@ -68,7 +71,8 @@ RHUMB_API rhumb_status rhumb_index_search(rhumb_index *index, const void *query,
  *   found_counts    room for query_count counts, or NULL
  *
  * Errors:
- *   RHUMB_E_INVALID    options set both filter and filters; or as for rhumb_index_search
+ *   RHUMB_E_INVALID      options set both filter and filters; or as for rhumb_index_search
+ *   RHUMB_E_CANCELLED    progress returned false
  *   RHUMB_E_NOT_FINITE, RHUMB_E_DOMAIN, RHUMB_E_UNSUPPORTED    as for rhumb_index_search
  */
 RHUMB_API rhumb_status rhumb_index_search_batch(rhumb_index *index, const void *queries, size_t query_count, size_t k,

@@ -73,6 +73,8 @@ mutable struct SearchOptions
     thread_count::UInt32
     filter::Ptr{Cvoid}
     filters::Ptr{Ptr{Cvoid}}
+    progress::Ptr{Cvoid}
+    progress_context::Ptr{Cvoid}
     SearchOptions() = new()
 end
 

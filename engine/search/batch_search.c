@@ -11,7 +11,9 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "base/clock.h"
 #include "base/parallel.h"
+#include "base/progress.h"
 #include "base/row_failure.h"
 #include "base/status.h"
 #include "engine/search/walk/query.h"
@@ -24,8 +26,10 @@ typedef struct search_job {
     _Atomic uint64_t next_check;
     _Atomic uint64_t checked_count;
     _Atomic uint64_t next;
+    _Atomic uint64_t done_count;
     _Atomic bool stopped;
     rhumb__row_failure failure;
+    rhumb__progress progress; /* used by the calling thread alone */
 } search_job;
 
 /* Takes the next few queries of a counter; false if none are left, or if another thread has failed. */
@@ -71,8 +75,15 @@ static rhumb_status search_one(const rhumb__batch_search *search, rhumb__scratch
     return status;
 }
 
+/* Counts one query that has been answered. Only the calling thread reports, which is worker 0. */
+static rhumb_status count_done(search_job *job, uint32_t worker_index) {
+    if (job->progress.report == NULL) return RHUMB_OK;
+    const uint64_t done_count = atomic_fetch_add_explicit(&job->done_count, 1, memory_order_relaxed) + 1;
+    if (worker_index != 0 || done_count == job->search->query_count) return RHUMB_OK; /* the end is reported later */
+    return rhumb__progress_report(&job->progress, done_count);
+}
+
 static rhumb_status search_worker(void *context, uint32_t worker_index) {
-    (void)worker_index;
     search_job *job = context;
     rhumb__scratch *scratch = NULL;
     rhumb_status status = rhumb__scratch_take(job->pool, &scratch);
@@ -81,7 +92,10 @@ static rhumb_status search_worker(void *context, uint32_t worker_index) {
     if (status != RHUMB_OK) goto done;
     RHUMB_TRY(check_queries(job, scratch));
     while (take_turn(job, &job->next, &begin, &end)) {
-        for (uint64_t i = begin; i < end; i++) RHUMB_TRY(search_one(job->search, scratch, i));
+        for (uint64_t i = begin; i < end; i++) {
+            RHUMB_TRY(search_one(job->search, scratch, i));
+            RHUMB_TRY(count_done(job, worker_index));
+        }
     }
 done:
     if (status != RHUMB_OK) atomic_store(&job->stopped, true);
@@ -92,6 +106,10 @@ done:
 rhumb_status rhumb__batch_search_run(rhumb__scratch_pool *pool, const rhumb__batch_search *search) {
     RHUMB_ASSERT_DEBUG(search->k > 0 && search->queries != NULL && search->keys != NULL);
     search_job job = {.pool = pool, .search = search, .failure = RHUMB__ROW_FAILURE_NONE};
+    job.progress = (rhumb__progress){.report = search->progress,
+                                     .context = search->progress_context,
+                                     .total_count = search->query_count,
+                                     .reported_ns = rhumb__clock_now_ns()};
     uint32_t thread_count = search->thread_count;
     const uint64_t turn_count = rhumb__divide_up(search->query_count, SEARCHES_PER_TURN);
     if (turn_count <= 1) {
@@ -100,5 +118,6 @@ rhumb_status rhumb__batch_search_run(rhumb__scratch_pool *pool, const rhumb__bat
         thread_count = (uint32_t)turn_count;
     }
     const rhumb_status status = rhumb__parallel_run(thread_count, search_worker, &job);
-    return status == RHUMB_OK ? status : rhumb__row_failure_take(&job.failure, status);
+    if (status == RHUMB_OK) return rhumb__progress_report(&job.progress, search->query_count);
+    return rhumb__row_failure_take(&job.failure, status);
 }

@@ -20,10 +20,13 @@ typedef struct rhumb__batch_search {
     uint64_t *keys;       /* query_count rows of k */
     float *distances;     /* the same, or NULL */
     size_t *found_counts; /* query_count, or NULL */
+    /* Called by the calling thread, about ten times a second and at the end of a success; false stops. May be NULL. */
+    bool (*progress)(void *context, uint64_t done_count, uint64_t total_count);
+    void *progress_context;
 } rhumb__batch_search;
 
 /* Runs the searches; the first failure ends all. A query that is wrong is found before anything is written to the
- * caller's arrays, and named. The failures of rhumb__search_run. */
+ * caller's arrays, and named. The failures of rhumb__search_run; RHUMB_E_CANCELLED: progress returned false. */
 rhumb_status rhumb__batch_search_run(rhumb__scratch_pool *pool, const rhumb__batch_search *search) RHUMB_NODISCARD;
 
 #endif /* RHUMB_ENGINE_SEARCH_BATCH_SEARCH_H */

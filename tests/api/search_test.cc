@@ -94,6 +94,51 @@ TEST_P(Search, ABatchAnswersLikeSingleSearches) {
     }
 }
 
+TEST_P(Search, ABatchReportsProgressAndStopsWhenAsked) {
+    fill(100, 4);
+    constexpr size_t k = 3;
+    const Vectors queries = random_vectors(50, 4, 24);
+    struct Watch {
+        uint64_t done_count = 0;
+        uint64_t total_count = 0;
+        bool go_on = true;
+        static bool report(void *context, uint64_t done_count, uint64_t total_count) {
+            Watch *watch = static_cast<Watch *>(context);
+            EXPECT_GT(done_count, watch->done_count) << "never the same twice";
+            watch->done_count = done_count;
+            watch->total_count = total_count;
+            return watch->go_on;
+        }
+    };
+    rhumb_filter slow; // asked about each of 100 vectors, so that an exact query takes a tenth of a second
+    rhumb_filter_init(&slow, sizeof slow);
+    slow.kind = RHUMB_FILTER_CALLBACK;
+    slow.matches = [](void *, uint64_t) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        return true;
+    };
+    std::vector<uint64_t> keys(queries.count() * k);
+    for (uint32_t thread_count : {1u, 2u}) {
+        Watch complete;
+        rhumb_search_options options = search_options(40, thread_count);
+        options.progress = Watch::report;
+        options.progress_context = &complete;
+        ASSERT_OK(rhumb_index_search_batch(index_.get(), queries.components.data(), queries.count(), k, &options,
+                                           keys.data(), nullptr, nullptr));
+        EXPECT_EQ(complete.done_count, queries.count());
+        EXPECT_EQ(complete.total_count, queries.count());
+        Watch stopping;
+        stopping.go_on = false;
+        options.progress_context = &stopping;
+        options.filter = &slow;
+        ASSERT_EQ(rhumb_index_search_exact(index_.get(), queries.components.data(), queries.count(), k, &options,
+                                           keys.data(), nullptr, nullptr),
+                  RHUMB_E_CANCELLED);
+        EXPECT_LE(stopping.done_count, 4u) << "stopped at the first report";
+        EXPECT_EQ(stopping.total_count, queries.count());
+    }
+}
+
 TEST_P(Search, PadsWhatIsNotFound) {
     fill(5, 7);
     const Vectors query = random_vectors(1, 7, 24);
