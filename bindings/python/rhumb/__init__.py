@@ -1,0 +1,63 @@
+"""rhumb: an index for approximate nearest neighbour search that is a file.
+
+    import numpy as np, rhumb
+
+    with rhumb.create("colours.rhumb", dim=3) as index:
+        index.add(np.random.default_rng(1).random((1000, 3), np.float32))
+        keys, distances = index.search([0.9, 0.5, 0.1], k=5)
+
+docs/python.md has the whole, and include/rhumb.h says what each option means.
+"""
+
+from ._native import (
+    CompactReport,
+    Filter,
+    Info,
+    Options,
+    RepairReport,
+    Stats,
+    TopologyStats,
+    VerifyReport,
+    WriteReport,
+    metric_supports,
+    sigbus_guard,
+    version,
+)
+from .errors import (
+    Cancelled,
+    Closed,
+    Corrupt,
+    Domain,
+    Error,
+    Exists,
+    Fatal,
+    Forked,
+    Full,
+    Invalid,
+    IOFailure,
+    KeyExists,
+    KeyNotFound,
+    Locked,
+    LogMismatch,
+    MetricMissing,
+    NoMemory,
+    NoSpace,
+    NotAnIndex,
+    NotFinite,
+    NotFound,
+    OutOfStep,
+    ReadOnly,
+    Stale,
+    Truncated,
+    Unsupported,
+    VersionMismatch,
+)
+from .files import compact_into, info, repair
+from .filters import Bitmap, Keys, Where
+from .index import Index, create, open
+from .keymap import KeyMap
+from .result import NO_KEY, Result
+from .topology import Topology
+
+__version__ = version()
+__all__ = [name for name in dir() if not name.startswith("_")]

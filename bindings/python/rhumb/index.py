@@ -1,0 +1,558 @@
+"""An open index."""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, TypedDict, Union
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _native, topology
+from ._native import CompactReport, Options, Stats, VerifyReport, WriteReport
+from .errors import Corrupt, Exists, Invalid, KeyNotFound, NotFound
+from .filters import FilterLike, address_of, as_filter, as_filters
+from .progress import Progress, watching
+from .result import NO_KEY, Result
+from .vectors import VectorType, element_of, take_keys, take_output
+
+try:
+    from typing import Unpack
+except ImportError:  # pragma: no cover
+    from typing_extensions import Unpack
+
+Path = Union[str, "os.PathLike[str]"]
+KeyLike = Union[int, NDArray[Any], Iterable[int]]
+Out = tuple[NDArray[np.uint64], Union[NDArray[np.float32], None]]
+
+_MISSING: Any = object()
+_RADIUS_ROOM = 1024  # results within a radius for which there is room at first
+
+
+class OpenOptions(TypedDict, total=False):
+    """How an index is opened; rhumb_open_options in rhumb.h says what each of them means."""
+
+    read_only: bool
+    durability: str  # "full", "interval" or "none"
+    sync_interval_ms: int
+    checkpoint_log_bytes: int
+    checkpoint_bytes_per_second: int
+    discard_log: bool
+    compact_dead_share: float
+    compact_bytes_per_second: int
+    graph_only: bool
+    immutable: bool
+    custom_name: str
+    custom_distance: Any  # a C function of numba or ctypes
+
+
+class CreateOptions(OpenOptions, total=False):
+    """What an index is created with; rhumb_index_options in rhumb.h says what each of them means."""
+
+    M: int
+    M0: int
+    ef_construction: int
+    ef_search: int
+    level_max: int
+    level_scale: float
+    seed: int
+    extend_candidates: bool
+    keep_pruned: bool
+    normalise: bool
+    codes: str  # "default", "none", "4bit" or "8bit"
+
+
+def encode_path(path: Path) -> bytes:
+    return os.fsencode(os.path.abspath(path))
+
+
+def native_options(options: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Options for the extension module, and what has to live as long as the index."""
+    distance = options.get("custom_distance")
+    if distance is None:
+        return {name: value for name, value in options.items() if value is not None}, None
+    if not (address := address_of(distance)):
+        raise TypeError("custom_distance: a C function of numba.cfunc or ctypes expected")
+    return {**options, "custom_distance": address}, distance
+
+
+def create(
+    path: Path, dim: int, metric: str = "l2", dtype: Any = "f32", *, exist_ok: bool = False,
+    **options: Unpack[CreateOptions],
+) -> Index:  # fmt: skip
+    """Creates an index in a new file and opens it for writing.
+
+    `metric` and `dtype` are those of rhumb_types.h ("cosine", "ip", "l2sq"...; "f32", numpy.float16, "b1"...); options
+    that are not given have the library's defaults. With `exist_ok` an index that exists and is of this kind is opened.
+    """
+    values: dict[str, Any] = dict(options)
+    opening = {name: values.pop(name) for name in OpenOptions.__annotations__ if name in values}
+    values.update(dim=dim, metric=metric, element=element_of(dtype))
+    native_open, kept = native_options(opening)
+    try:
+        return Index(_native.create(encode_path(path), native_options(values)[0], native_open, kept), path)
+    except Exists:
+        if not exist_ok or not os.path.exists(path):
+            raise
+    index = open(path, **opening)  # type: ignore[arg-type]
+    found = index.options
+    if (found.dim, found.element) != (dim, values["element"]) or not _same_metric(found.metric, metric):
+        index.close()
+        raise Invalid(f"{path} has vectors of {found.dim} x {found.element} under {found.metric}")
+    return index
+
+
+def _same_metric(name: str, wanted: str) -> bool:
+    aliases = {"euclidean": "l2", "angular": "cosine", "dot": "ip", "manhattan": "l1"}
+    return name == aliases.get(wanted, wanted)
+
+
+def open(path: Path, **options: Unpack[OpenOptions]) -> Index:
+    """Opens an index, for writing unless ``read_only=True``."""
+    native, kept = native_options(dict(options))
+    return Index(_native.open(encode_path(path), native, kept), path)
+
+
+def _unpickled(path: str, identity: bytes, options: dict[str, Any]) -> Index:
+    index = open(path, **{**options, "read_only": True})  # type: ignore[arg-type]
+    if index.uuid.bytes != identity:
+        index.close()
+        raise NotFound(f"another index is at {path} now", "RHUMB_E_NOTFOUND", path)
+    return index
+
+
+class Index:
+    """An open index: made by rhumb.create and rhumb.open, closed by close() or at the end of a `with` block.
+
+    Any number of threads may use it, and all of them work at the same time: the GIL is released during each call. A
+    pickle of an index is its path: unpickled, it is open read-only, and shares its memory with all other processes.
+    """
+
+    def __init__(self, handle: _native.Handle, path: Path) -> None:
+        self._handle = handle
+        self._path = os.path.abspath(path)
+        self._options = handle.options()
+        self._vectors = VectorType(self._options.element, self._options.dim, self._options.metric)
+        self._assigning = threading.Lock()  # of keys, by add
+
+    # ---- life -------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Makes a checkpoint if anything changed, and closes the index; the second time there is nothing to do.
+
+        Waits for calls of other threads. Iterators of the index end; arrays from view() stay.
+        """
+        self._handle.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the index has been closed."""
+        return self._handle.closed()
+
+    @property
+    def read_only(self) -> bool:
+        """Whether it was opened read-only."""
+        return self._handle.read_only()
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        handle = getattr(self, "_handle", None)
+        if handle is not None and not handle.closed() and not handle.read_only():
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+
+    def __reduce__(self) -> Any:
+        kept = {"graph_only", "immutable"} & self._opening.keys()
+        return _unpickled, (self._path, self.uuid.bytes, {name: self._opening[name] for name in kept})
+
+    @property
+    def _opening(self) -> dict[str, Any]:
+        return self._handle.opening()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "open"
+        return f"<rhumb.Index {self._path!r}, {self.dim} x {self.element}, {self.metric}, {state}>"
+
+    # ---- what it is -------------------------------------------------------------------------------------------------
+
+    @property
+    def path(self) -> str:
+        """The absolute path of its file."""
+        return self._path
+
+    @property
+    def uuid(self) -> uuid.UUID:
+        """The identity of its file."""
+        return uuid.UUID(bytes=self._handle.uuid())
+
+    @property
+    def options(self) -> Options:
+        """What it was created with; defaults are resolved."""
+        return self._options
+
+    @property
+    def dim(self) -> int:
+        """Components per vector; of sequences the most that there can be."""
+        return self._options.dim
+
+    @property
+    def metric(self) -> str:
+        """The distance, as "l2"."""
+        return self._options.metric
+
+    @property
+    def element(self) -> str:
+        """The type of a component, as "f32"."""
+        return self._options.element
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of arrays of its vectors: packed bits are uint8, and bf16 is ml_dtypes.bfloat16 if that package is
+        installed, otherwise uint16."""
+        return self._vectors.shown
+
+    @property
+    def stats(self) -> Stats:
+        """What it holds and what this handle has done."""
+        return self._handle.stats()
+
+    @property
+    def lsn(self) -> int:
+        """The number of the last operation."""
+        return self._handle.lsn()
+
+    @property
+    def durable_lsn(self) -> int:
+        """The number of the last operation that a power cut can no longer undo."""
+        return self._handle.durable_lsn()
+
+    @property
+    def metadata(self) -> bytes:
+        """Up to 3,072 bytes of the caller's. Setting them makes a checkpoint."""
+        return self._handle.metadata_get()
+
+    @metadata.setter
+    def metadata(self, value: bytes) -> None:
+        self._handle.metadata_set(value)
+
+    # ---- writing ----------------------------------------------------------------------------------------------------
+
+    def add(
+        self, vectors: Any, keys: KeyLike | None = None, *, threads: int = 0, progress: Progress = None,
+        partial: bool = False,
+    ) -> Any:  # fmt: skip
+        """Inserts one vector or many, and returns its key or theirs.
+
+        Without `keys` they are consecutive numbers from one above the largest ever inserted. A key that is in the index
+        is KeyExists. A batch is all or nothing, also after Ctrl-C, unless `partial` keeps what was inserted before.
+        """
+        native, count, single = self._vectors.take(vectors)
+        if keys is not None:
+            taken = self._keys_for(keys, count)
+            self._insert(taken, native, threads, partial, progress)
+        else:
+            with self._assigning:
+                first = self._handle.stats().key_next
+                taken = np.arange(first, first + count, dtype=np.uint64)
+                self._insert(taken, native, threads, partial, progress)
+        return int(taken[0]) if single else taken
+
+    def _insert(self, keys: NDArray[np.uint64], native: Any, threads: int, partial: bool, progress: Progress) -> None:
+        with watching(progress, "add") as report:
+            self._handle.insert(keys, native, threads, partial, report)
+
+    def upsert(
+        self, vectors: Any, keys: KeyLike, *, threads: int = 0, progress: Progress = None, partial: bool = False
+    ) -> WriteReport:
+        """Inserts vectors, or replaces those of keys that are in the index; all or nothing, unless `partial`."""
+        native, count, _ = self._vectors.take(vectors)
+        with watching(progress, "upsert") as report:
+            return self._handle.upsert(self._keys_for(keys, count), native, threads, partial, report)
+
+    def delete(
+        self, keys: KeyLike, *, missing: str = "raise", threads: int = 0, progress: Progress = None,
+        partial: bool = False,
+    ) -> int:  # fmt: skip
+        """Deletes the vectors of keys, all or nothing unless `partial`, and returns how many were there.
+
+        A key that is not in the index is KeyNotFound, and nothing is deleted, unless `missing` is "ignore".
+        """
+        if missing not in ("raise", "ignore"):
+            raise Invalid(f"missing: 'raise' or 'ignore' expected, found {missing!r}")
+        taken, _ = take_keys(keys)
+        if missing == "raise":
+            absent = taken[~self.contains(taken)]
+            if len(absent):
+                raise KeyNotFound(f"key {absent[0]} is not in the index", "RHUMB_E_NOTFOUND", self._path)
+        with watching(progress, "delete") as report:
+            return self._handle.delete(taken, threads, partial, report).deleted_count
+
+    def __delitem__(self, keys: KeyLike) -> None:
+        self.delete(keys)
+
+    def __setitem__(self, keys: KeyLike, vectors: Any) -> None:
+        self.upsert(vectors, keys)
+
+    @staticmethod
+    def _keys_for(keys: KeyLike, count: int) -> NDArray[np.uint64]:
+        taken, _ = take_keys(keys)
+        if len(taken) != count:
+            raise Invalid(f"{count} keys expected, one for each vector, found {len(taken)}")
+        return taken
+
+    # ---- searching --------------------------------------------------------------------------------------------------
+
+    def search(
+        self, queries: Any, k: int | None = None, *, ef: int | None = None, filter: FilterLike = None,
+        filters: Sequence[FilterLike] | None = None, radius: float | None = None, exact: bool = False,
+        threads: int = 0, out: Out | None = None, progress: Progress = None,
+    ) -> Result:  # fmt: skip
+        """Finds the `k` nearest vectors of one query or of many, approximately.
+
+        `k` is 10 unless given. `ef` is the breadth of the search: larger is slower and finds more. `filter` restricts
+        which keys may be found, for all queries; `filters` has one for each. With `radius` everything within it is
+        found, or the `k` nearest of that. `exact` measures every vector. `out` has the arrays to write keys and
+        distances to; without distances it is (keys, None).
+        """
+        native, count, single = self._vectors.take(queries)
+        if filter is not None and type(filter) is not _native.Filter:
+            filter = as_filter(filter)
+        if radius is not None:
+            if exact or out is not None or filters is not None:
+                raise Invalid("radius: there is no exact, no out and no filters with it")
+            return self._search_radius(queries, count, single, radius, k, ef, filter)
+        k = 10 if k is None else _positive(k)
+        if not single or exact or filters is not None or out is not None:
+            each = filter if filters is None else self._filters_for(filters, filter)
+            return self._search_many(native, count, single, k, ef, each, exact, threads, out, progress)
+        keys = np.empty(k, np.uint64)
+        distances = np.empty(k, np.float32)
+        found = self._handle.search_one(native, ef or 0, filter, keys, distances)
+        return Result(keys, distances, found) if found == k else Result(keys[:found], distances[:found], found)
+
+    def _search_many(
+        self, native: Any, count: int, single: bool, k: int, ef: int | None, filter: Any, exact: bool, threads: int,
+        out: Out | None, progress: Progress,
+    ) -> Result:  # fmt: skip
+        shape = (k,) if single else (count, k)
+        if out is None:
+            keys, distances = np.empty(shape, np.uint64), np.empty(shape, np.float32)
+        else:
+            keys = take_output(out[0], np.uint64, shape, "keys")
+            distances = None if out[1] is None else take_output(out[1], np.float32, shape, "distances")
+        counts = np.empty(count, np.uint64)
+        with watching(progress, "search") as report:
+            self._handle.search(native, k, ef or 0, threads, filter, exact, keys, distances, counts, report)
+        if single:
+            found = int(counts[0])
+            return Result(keys[:found], distances if distances is None else distances[:found], found)
+        return Result(keys, distances, counts)
+
+    @staticmethod
+    def _filters_for(filters: Sequence[FilterLike], filter: FilterLike) -> Any:
+        if filter is not None:
+            raise Invalid("filter and filters cannot be combined")
+        return as_filters(filters)
+
+    def _search_radius(
+        self, queries: Any, count: int, single: bool, radius: float, k: int | None, ef: int | None, filter: Any
+    ) -> Result:
+        rows = [queries] if single else list(queries)
+        found = [self._within(self._vectors.take_one(row), radius, k, ef, filter) for row in rows]
+        if single:
+            return Result(*found[0], len(found[0][0]))
+        counts = np.array([len(keys) for keys, _ in found], np.uint64)
+        width = int(counts.max(initial=0))
+        keys = np.full((count, width), NO_KEY, np.uint64)
+        distances = np.full((count, width), np.inf, np.float32)
+        for i, (row_keys, row_distances) in enumerate(found):
+            keys[i, : len(row_keys)] = row_keys
+            distances[i, : len(row_keys)] = row_distances
+        return Result(keys, distances, counts)
+
+    def _within(
+        self, native: Any, radius: float, k: int | None, ef: int | None, filter: Any
+    ) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
+        """Everything within a radius, nearest first: searched again with more room if there may be more."""
+        room = _positive(k) if k is not None else _RADIUS_ROOM
+        while True:
+            keys, distances = np.empty(room, np.uint64), np.empty(room, np.float32)
+            found = self._handle.search_radius(native, radius, ef or 0, filter, keys, distances)
+            if found < room or k is not None:
+                return keys[:found], distances[:found]
+            room *= 8
+
+    def search_like(self, key: int, k: int = 10, *, ef: int | None = None, filter: FilterLike = None) -> Result:
+        """Finds the `k` vectors nearest to that of a key, without that key."""
+        keys, distances = np.empty(_positive(k), np.uint64), np.empty(k, np.float32)
+        found = self._handle.search_like(key, ef or 0, as_filter(filter), keys, distances)
+        return Result(keys[:found], distances[:found], found)
+
+    def iterate(
+        self, query: Any, *, ef: int | None = None, filter: FilterLike = None, chunk: int = 100
+    ) -> Iterator[tuple[int, float]]:
+        """Pairs (key, distance), nearest first, as many as are asked for; looks for `chunk` of them at a time."""
+        native = self._handle.iterate(self._vectors.take_one(query), ef or 0, as_filter(filter))
+        return _pairs(native, _positive(chunk))
+
+    # ---- points -----------------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return self._handle.count()
+
+    def contains(self, keys: KeyLike) -> Any:
+        """Whether a key is in the index; of several, an array of bool."""
+        taken, single = take_keys(keys)
+        answers = np.empty(len(taken), np.bool_)
+        self._handle.contains(taken, answers)
+        return bool(answers[0]) if single else answers
+
+    def __contains__(self, key: int) -> bool:
+        return bool(self.contains(key))
+
+    def get(self, keys: KeyLike, default: Any = _MISSING) -> Any:
+        """A copy of the vector of a key, or the matrix of those of several.
+
+        A key that is not in the index is KeyNotFound, unless there is a `default`: then that is the answer, or fills
+        the row.
+        """
+        taken, single = take_keys(keys)
+        if self._vectors.sequences:
+            rows = [self._get_sequence(int(key), default) for key in taken]
+            return rows[0] if single else rows
+        vectors = self._vectors.new(len(taken))
+        found = None if default is _MISSING else np.empty(len(taken), np.bool_)
+        self._handle.get(taken, vectors, found)
+        shown = self._vectors.show(vectors)
+        if found is not None and not found.all():
+            if single:
+                return default
+            shown[~found] = default
+        return shown[0] if single else shown
+
+    def _get_sequence(self, key: int, default: Any) -> Any:
+        try:
+            return np.frombuffer(self._handle.get_sequence(key), self._vectors.dtype)
+        except KeyNotFound:
+            if default is _MISSING:
+                raise
+            return default
+
+    def __getitem__(self, keys: KeyLike) -> Any:
+        return self.get(keys)
+
+    def view(self, key: int) -> NDArray[Any]:
+        """The vector of a key in the mapped file, read-only and without a copy.
+
+        It stays valid and unchanged as long as the array lives, whatever happens to the key and the index; except in a
+        forked child, which must not touch it.
+        """
+        return self._vectors.show(np.frombuffer(self._handle.view(key), self._vectors.dtype))
+
+    def keys(self, level: int = 0) -> NDArray[np.uint64]:
+        """The keys of all points that are on a level, in the order in which they lie in the file."""
+        return np.frombuffer(self._handle.keys(level), np.uint64)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.keys().tolist())
+
+    def level(self, key: int) -> int:
+        """The highest level that the node of a key is on."""
+        return self._handle.level(key)
+
+    def neighbours(self, key: int, level: int | None = 0) -> Result:
+        """The keys that the node of a key has links to on a level, or on all (None), nearest first."""
+        room = self._options.M0 + (16 * self._options.M if level is None else 0)
+        keys = np.empty(room, np.uint64)
+        distances = None if self._opening.get("graph_only") else np.empty(room, np.float32)
+        found = self._handle.neighbours(key, level, keys, distances)
+        shown = np.empty(0, np.float32) if distances is None else distances[:found]
+        return Result(keys[:found], shown, found)
+
+    def graph(self, path: Path | None = None, *, all_levels: bool = False, progress: Progress = None) -> Any:
+        """The graph as a scipy.sparse.csr_array of distances; row i is that of the i-th smallest key.
+
+        The matrix lies in a topology file that is mapped, at `path` if one is given. For its keys, and without scipy,
+        use export_topology and rhumb.Topology.
+        """
+        return topology.graph_of(self, path, all_levels, progress)
+
+    def export_topology(
+        self, path: Path, *, all_levels: bool = False, with_distances: bool = True, threads: int = 0,
+        progress: Progress = None,
+    ) -> _native.TopologyStats:  # fmt: skip
+        """Writes the graph into a new file, which rhumb.Topology opens."""
+        with watching(progress, "export") as report:
+            return self._handle.export_topology(encode_path(path), all_levels, with_distances, threads, report)
+
+    # ---- upkeep -----------------------------------------------------------------------------------------------------
+
+    def sync(self) -> None:
+        """Makes every operation that returned before durable, whatever the mode."""
+        self._handle.sync()
+
+    def checkpoint(self) -> None:
+        """Writes every operation to the index file and publishes it for readers."""
+        self._handle.checkpoint()
+
+    def refresh(self) -> bool:
+        """Moves a read-only index to the newest checkpoint; returns whether there was one."""
+        return self._handle.refresh()
+
+    def wait_idle(self) -> None:
+        """Waits until nothing is to be done in the background."""
+        self._handle.wait_idle()
+
+    def verify(self, *, progress: Progress = None) -> VerifyReport:
+        """Checks every checksum and every rule of the graph; what is wrong is Corrupt, with `report`."""
+        with watching(progress, "verify") as report:
+            found = self._handle.verify(report)
+        if found.first_error:
+            error = Corrupt(found.first_error, "RHUMB_E_CORRUPT", self._path)
+            error.report = found
+            raise error
+        return found
+
+    def compact(
+        self, *, progress: Progress = None, **options: Any
+    ) -> CompactReport | None:
+        """Drops deleted vectors and returns their space, while everything else goes on.
+
+        Options are those of rhumb_compact_options: threads, order, second_pass, bytes_per_second, shrink, codes, and
+        background, which returns None at once.
+        """
+        with watching(progress, "compact") as report:
+            return self._handle.compact(compact_options(options), report)
+
+    def compact_cancel(self) -> None:
+        """Stops a compaction that is running."""
+        self._handle.compact_cancel()
+
+
+def compact_options(options: dict[str, Any]) -> dict[str, Any]:
+    if "threads" in options:
+        options["thread_count"] = options.pop("threads")
+    return options
+
+
+def _positive(number: int) -> int:
+    if number < 1:
+        raise Invalid(f"at least 1 expected, found {number}")
+    return number
+
+
+def _pairs(native: _native.Iterator, chunk: int) -> Iterator[tuple[int, float]]:
+    keys, distances = np.empty(chunk, np.uint64), np.empty(chunk, np.float32)
+    while found := native.next(keys, distances):
+        yield from zip(keys[:found].tolist(), distances[:found].tolist())

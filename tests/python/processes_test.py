@@ -1,0 +1,174 @@
+"""Goal: several processes use one index as the page says: pickles open it read-only, a fork reads on and does not write,
+and all of them share its memory.
+
+Method: pools of workers of each kind, forks by hand, and what the kernel says of mappings.
+"""
+
+import multiprocessing
+import os
+import pickle
+import re
+
+import numpy as np
+
+import rhumb
+import support
+from support import vectors
+
+
+def search_in_worker(index, query):
+    return index.search(query, 3).keys.tolist()
+
+
+def proportional_bytes(path):
+    """What this process pays for the pages of a file: a page that two processes map counts half."""
+    total = 0
+    with open("/proc/self/smaps") as file:
+        for part in re.split(r"\n(?=[0-9a-f]+-[0-9a-f]+ )", file.read()):
+            if path in part.split("\n")[0]:
+                total += int(re.search(r"^Pss:\s+(\d+)", part, re.MULTILINE).group(1)) * 1024
+    return total
+
+
+def read_all(path, barrier, answers):
+    with rhumb.open(path, read_only=True) as index:
+        index.verify()
+        for key in range(0, len(index)):
+            float(index.view(key).sum())
+        barrier.wait()
+        answers.put(proportional_bytes(path))
+        barrier.wait()
+
+
+class Pickles(support.TestCase):
+    def test_a_pickle_opens_the_index_read_only(self):
+        index = self.create(100)
+        index.close()
+        with rhumb.open(self.path()) as index:
+            with pickle.loads(pickle.dumps(index)) as copy:
+                self.assertEqual(search_in_worker(copy, vectors(1)[0]), search_in_worker(index, vectors(1)[0]))
+                self.assertRaises(rhumb.ReadOnly, copy.add, vectors(1))
+            pickled = pickle.dumps(index)
+            self.assertLess(len(pickled), 500)
+        os.rename(self.path(), self.path("moved"))
+        self.assertRaises(FileNotFoundError, pickle.loads, pickled)
+        self.create(3).close()
+        self.assertRaisesRegex(FileNotFoundError, "another index", pickle.loads, pickled)
+
+    def test_workers_search_one_index(self):
+        index = self.create(100)
+        index.checkpoint()
+        query = vectors(1)[0]
+        expected = search_in_worker(index, query)
+        for method in ("spawn", "forkserver"):
+            with multiprocessing.get_context(method).Pool(2) as pool:
+                self.assertEqual(pool.starmap(search_in_worker, [(index, query)] * 4), [expected] * 4)
+
+    def test_workers_share_one_copy(self):
+        self.create(20000, dim=64, codes="none").close()
+        context = multiprocessing.get_context("spawn")
+        barrier, answers = context.Barrier(3), context.Queue()
+        workers = [context.Process(target=read_all, args=(self.path(), barrier, answers)) for _ in range(3)]
+        for worker in workers:
+            worker.start()
+        total = sum(answers.get(timeout=120) for _ in workers)
+        for worker in workers:
+            worker.join()
+        self.assertLess(total, 1.2 * os.path.getsize(self.path()))
+        self.assertGreater(total, 0.5 * os.path.getsize(self.path()))
+
+
+class Forks(support.TestCase):
+    def in_child(self, function):
+        """What a function returns, or the name of what it raises, in a forked child."""
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                try:
+                    answer = repr(function())
+                except Exception as error:
+                    answer = type(error).__name__
+                os.write(writer, answer.encode())
+            finally:
+                os._exit(0)
+        os.close(writer)
+        with os.fdopen(reader) as file:
+            answer = file.read()
+        os.waitpid(pid, 0)
+        return answer
+
+    def test_a_reader_goes_on_in_a_child(self):
+        self.create(100).close()
+        with rhumb.open(self.path(), read_only=True) as index:
+            query = vectors(1)[0]
+            iterator = index.iterate(query)
+            next(iterator)
+            expected = repr(search_in_worker(index, query))
+            self.assertEqual(self.in_child(lambda: search_in_worker(index, query)), expected)
+            self.assertEqual(self.in_child(lambda: (index.close(), index.closed)[1]), "True")
+            self.assertEqual(self.in_child(lambda: len(list(index.iterate(query)))), "100")
+            self.assertEqual(repr(search_in_worker(index, query)), expected)
+            self.assertEqual(len(list(iterator)), 99)
+
+    def test_a_writer_is_refused_in_a_child(self):
+        index = self.create(100)
+        index.checkpoint()
+        for call in (lambda: index.add(vectors(1)), lambda: index.search(vectors(1)[0]), lambda: index.view(1)):
+            self.assertEqual(self.in_child(call), "Forked")
+        self.assertEqual(self.in_child(lambda: len(rhumb.open(self.path(), read_only=True))), "100")
+        self.assertEqual(self.in_child(index.close), "None")
+        index.add(vectors(1))
+        self.assertEqual(len(index), 101)
+
+    def test_another_index_at_the_path_is_noticed(self):
+        self.create(100).close()
+        with rhumb.open(self.path(), read_only=True) as index:
+            os.rename(self.path(), self.path("moved"))
+            self.create(100).close()
+            self.assertEqual(self.in_child(lambda: len(index)), "Forked")
+            self.assertEqual(len(index), 100)
+
+
+class Graphs(support.TestCase):
+    def test_a_topology_is_arrays(self):
+        index = self.create(300)
+        index.delete(range(0, 300, 10))
+        stats = index.export_topology(self.path("graph"))
+        topology = rhumb.Topology(self.path("graph"))
+        topology.verify()
+        self.assertEqual(len(topology), stats.point_count)
+        np.testing.assert_array_equal(topology.keys, np.sort(index.keys()))
+        for position in (0, 7, 200):
+            begin, end = topology.starts[position : position + 2].astype(int)
+            keys, distances = index.neighbours(int(topology.keys[position]))
+            np.testing.assert_array_equal(np.sort(topology.keys[topology.neighbours[begin:end]]), np.sort(keys))
+            np.testing.assert_array_equal(topology.distances[begin:end], distances)
+        keys = topology.keys
+        del topology
+        self.assertEqual(keys[0], 1)  # the file stays mapped
+        self.assertRaises(FileExistsError, index.export_topology, self.path("graph"))
+        self.assertRaises(rhumb.NotAnIndex, rhumb.Topology, self.path())
+
+    def test_a_graph_is_a_matrix(self):
+        try:
+            import scipy.sparse
+        except ImportError:
+            self.skipTest("needs scipy")
+        index = self.create(300)
+        graph = index.graph()
+        self.assertIsInstance(graph, scipy.sparse.csr_array)
+        self.assertEqual(graph.shape, (300, 300))
+        topology = None
+        index.export_topology(self.path("graph"))
+        topology = rhumb.Topology(self.path("graph"))
+        matrix = topology.csr()
+        self.assertTrue(np.shares_memory(matrix.indices, topology.neighbours))
+        self.assertTrue(np.shares_memory(matrix.data, topology.distances))
+        keys, distances = index.neighbours(5)
+        np.testing.assert_array_equal(np.sort(matrix[[5]].indices), np.sort(keys))
+        self.assertEqual(index.graph(self.path("other"), all_levels=True).shape, (300, 300))
+
+
+if __name__ == "__main__":
+    support.main()
