@@ -1,13 +1,62 @@
 # The extension module, for type checkers. Its arguments are positional; ../native has their meaning.
-from typing import Any, final
+from typing import Any, Final, final
 from uuid import UUID
 
 from _typeshed import structseq
-from typing_extensions import Buffer
+from numpy.typing import NDArray
 
 
 @final
 class Stats(structseq[Any], tuple[Any, ...]):
+    __match_args__: Final = (
+        "format_version",
+        "creator_version",
+        "uuid",
+        "created_unix_ns",
+        "count",
+        "slot_count",
+        "level_top",
+        "level_counts",
+        "epoch",
+        "file_bytes",
+        "file_free_bytes",
+        "mapping_count",
+        "checkpoint_count",
+        "checkpoint_bytes",
+        "checkpoint_ns",
+        "read_only",
+        "io_backend",
+        "simd",
+        "key_next",
+        "durability",
+        "checkpoint_pause_ns",
+        "checkpoint_pause_max_ns",
+        "checkpoint_failed_count",
+        "checkpoint_failure",
+        "lsn",
+        "durable_lsn",
+        "log_bytes",
+        "log_sync_count",
+        "log_synced_count",
+        "log_pending_count",
+        "unlinked_count",
+        "unreachable_count",
+        "unreachable_lsn",
+        "compacting",
+        "compaction_count",
+        "compaction_dropped_count",
+        "compaction_carried_count",
+        "compaction_ns",
+        "compaction_pause_ns",
+        "compaction_pause_max_ns",
+        "compaction_delay_max_ns",
+        "compaction_failed_count",
+        "compaction_failure",
+        "custom_name",
+        "process_mapping_count",
+        "pin_count",
+        "pin_epoch_oldest",
+    )
     @property
     def format_version(self) -> int: ...
     @property
@@ -17,7 +66,7 @@ class Stats(structseq[Any], tuple[Any, ...]):
     @property
     def created_unix_ns(self) -> int: ...
     @property
-    def count(self) -> int: ...
+    def count(self) -> int: ...  # type: ignore[override]
     @property
     def slot_count(self) -> int: ...
     @property
@@ -105,6 +154,22 @@ class Stats(structseq[Any], tuple[Any, ...]):
 
 @final
 class Options(structseq[Any], tuple[Any, ...]):
+    __match_args__: Final = (
+        "dim",
+        "metric",
+        "element",
+        "M",
+        "M0",
+        "ef_construction",
+        "ef_search",
+        "level_max",
+        "level_scale",
+        "seed",
+        "extend_candidates",
+        "keep_pruned",
+        "normalise",
+        "codes",
+    )
     @property
     def dim(self) -> int: ...
     @property
@@ -136,6 +201,47 @@ class Options(structseq[Any], tuple[Any, ...]):
 
 @final
 class Info(structseq[Any], tuple[Any, ...]):
+    __match_args__: Final = (
+        "known",
+        "format_version",
+        "creator_version",
+        "uuid",
+        "created_unix_ns",
+        "epoch",
+        "history",
+        "log_expected",
+        "dim",
+        "metric",
+        "element",
+        "M",
+        "M0",
+        "ef_construction",
+        "ef_search",
+        "level_max",
+        "level_scale",
+        "seed",
+        "extend_candidates",
+        "keep_pruned",
+        "normalise",
+        "custom_name",
+        "count",
+        "deleted_count",
+        "level_top",
+        "lsn",
+        "key_next",
+        "file_bytes",
+        "file_free_bytes",
+        "log_present",
+        "log_bytes",
+        "log_record_count",
+        "log_pending_count",
+        "writer_open",
+        "pins",
+        "damaged_copy_count",
+        "problem_count",
+        "first_problem",
+        "codes",
+    )
     @property
     def known(self) -> int: ...
     @property
@@ -181,7 +287,7 @@ class Info(structseq[Any], tuple[Any, ...]):
     @property
     def custom_name(self) -> str: ...
     @property
-    def count(self) -> int: ...
+    def count(self) -> int: ...  # type: ignore[override]
     @property
     def deleted_count(self) -> int: ...
     @property
@@ -217,6 +323,19 @@ class Info(structseq[Any], tuple[Any, ...]):
 
 @final
 class VerifyReport(structseq[Any], tuple[Any, ...]):
+    __match_args__: Final = (
+        "chunk_count",
+        "checksum_error_count",
+        "node_count",
+        "link_count",
+        "structure_error_count",
+        "unreachable_count",
+        "first_error",
+        "log_record_count",
+        "log_error_count",
+        "warning_count",
+        "first_warning",
+    )
     @property
     def chunk_count(self) -> int: ...
     @property
@@ -242,6 +361,12 @@ class VerifyReport(structseq[Any], tuple[Any, ...]):
 
 @final
 class WriteReport(structseq[Any], tuple[Any, ...]):
+    __match_args__: Final = (
+        "inserted_count",
+        "replaced_count",
+        "deleted_count",
+        "missing_count",
+    )
     @property
     def inserted_count(self) -> int: ...
     @property
@@ -253,10 +378,21 @@ class WriteReport(structseq[Any], tuple[Any, ...]):
 
 @final
 class CompactReport(structseq[Any], tuple[Any, ...]):
+    __match_args__: Final = (
+        "epoch",
+        "count",
+        "dropped_count",
+        "repaired_count",
+        "reconnected_count",
+        "unreachable_count",
+        "carried_count",
+        "pause_ns",
+        "left_out_count",
+    )
     @property
     def epoch(self) -> int: ...
     @property
-    def count(self) -> int: ...
+    def count(self) -> int: ...  # type: ignore[override]
     @property
     def dropped_count(self) -> int: ...
     @property
@@ -274,6 +410,31 @@ class CompactReport(structseq[Any], tuple[Any, ...]):
 
 @final
 class RepairReport(structseq[Any], tuple[Any, ...]):
+    __match_args__: Final = (
+        "epoch",
+        "older_version",
+        "checksums_lost",
+        "chunk_count",
+        "damaged_chunk_count",
+        "slot_count",
+        "dead_count",
+        "saved_count",
+        "lost_count",
+        "lost_vector_count",
+        "lost_key_count",
+        "duplicate_count",
+        "doubtful_count",
+        "unproved_count",
+        "lists_rebuilt_count",
+        "relinked_count",
+        "log_carried_count",
+        "log_left_out_count",
+        "count",
+        "unreachable_count",
+        "version_note",
+        "first_damage",
+        "log_note",
+    )
     @property
     def epoch(self) -> int: ...
     @property
@@ -311,7 +472,7 @@ class RepairReport(structseq[Any], tuple[Any, ...]):
     @property
     def log_left_out_count(self) -> int: ...
     @property
-    def count(self) -> int: ...
+    def count(self) -> int: ...  # type: ignore[override]
     @property
     def unreachable_count(self) -> int: ...
     @property
@@ -323,6 +484,26 @@ class RepairReport(structseq[Any], tuple[Any, ...]):
 
 @final
 class TopologyStats(structseq[Any], tuple[Any, ...]):
+    __match_args__: Final = (
+        "format_version",
+        "creator_version",
+        "uuid",
+        "created_unix_ns",
+        "epoch",
+        "lsn",
+        "metric",
+        "element",
+        "dim",
+        "M",
+        "M0",
+        "all_levels",
+        "has_distances",
+        "point_count",
+        "link_count",
+        "file_bytes",
+        "level_top",
+        "level_counts",
+    )
     @property
     def format_version(self) -> int: ...
     @property
@@ -366,18 +547,17 @@ class Filter:
     def __invert__(self) -> Filter: ...
 
 @final
-class Memory:
-    def __buffer__(self, flags: int, /) -> memoryview: ...
+class Memory: ...
 
 @final
 class Iterator:
-    def next(self, keys: Buffer, distances: Buffer | None, /) -> int: ...
+    def next(self, keys: NDArray[Any], distances: NDArray[Any] | None, /) -> int: ...
 
 @final
 class Topology:
     def stats(self, /) -> TopologyStats: ...
     def verify(self, /) -> None: ...
-    def arrays(self, /) -> tuple[Memory, Memory, Memory, Memory, Memory | None]: ...
+    def arrays(self, /) -> tuple[Any, Any, Any, Any, Any]: ...  # Memory, and None for no distances
 
 @final
 class Handle:
@@ -397,7 +577,7 @@ class Handle:
     def contains(self, *args: Any) -> None: ...
     def get(self, *args: Any) -> None: ...
     def get_sequence(self, *args: Any) -> bytearray: ...
-    def view(self, *args: Any) -> Memory: ...
+    def view(self, *args: Any) -> Any: ...  # Memory, which checkers do not take for a buffer before 3.12
     def level(self, *args: Any) -> int: ...
     def neighbours(self, *args: Any) -> int: ...
     def keys(self, *args: Any) -> bytearray: ...

@@ -28,8 +28,9 @@ class Error(Exception):
         self.offset = offset
         self.os_errno = os_errno
         if isinstance(self, OSError):
-            self.errno = os_errno or None
-            self.filename = path or None
+            system_error: OSError = self
+            system_error.errno = os_errno or None
+            system_error.filename = path or None
 
     def __str__(self) -> str:
         return self.message

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from ._native import Filter
 from .vectors import take_keys
 
+_C_FUNCTION: Any = ctypes.CFUNCTYPE(None).__mro__[1]  # the base of all function types of ctypes
+
 FilterLike = Union[Filter, NDArray[Any], Iterable[int], Callable[[int], object], None]
 
 
@@ -57,7 +59,7 @@ def address_of(function: Any) -> int:
     """The address of a C function of numba or ctypes; 0 for others."""
     if isinstance(address := getattr(function, "address", None), int):
         return address
-    if isinstance(function, ctypes._CFuncPtr):
+    if isinstance(function, _C_FUNCTION):
         return ctypes.cast(function, ctypes.c_void_p).value or 0
     return 0
 

@@ -99,7 +99,7 @@ def create(
     except Exists:
         if not exist_ok or not os.path.exists(path):
             raise
-    index = open(path, **opening)  # type: ignore[arg-type]
+    index = open(path, **opening)
     found = index.options
     if (found.dim, found.element) != (dim, values["element"]) or not _same_metric(found.metric, metric):
         index.close()
@@ -119,7 +119,7 @@ def open(path: Path, **options: Unpack[OpenOptions]) -> Index:
 
 
 def _unpickled(path: str, identity: bytes, options: dict[str, Any]) -> Index:
-    index = open(path, **{**options, "read_only": True})  # type: ignore[arg-type]
+    index = open(path, **{**options, "read_only": True})
     if index.uuid.bytes != identity:
         index.close()
         raise NotFound(f"another index is at {path} now", "RHUMB_E_NOTFOUND", path)
@@ -346,6 +346,7 @@ class Index:
         out: Out | None, progress: Progress,
     ) -> Result:  # fmt: skip
         shape = (k,) if single else (count, k)
+        distances: Any  # an array, or None
         if out is None:
             keys, distances = np.empty(shape, np.uint64), np.empty(shape, np.float32)
         else:
@@ -356,7 +357,8 @@ class Index:
             self._handle.search(native, k, ef or 0, threads, filter, exact, keys, distances, counts, report)
         if single:
             found = int(counts[0])
-            return Result(keys[:found], distances if distances is None else distances[:found], found)
+            distances = None if distances is None else distances[:found]
+            return Result(keys[:found], distances, found)
         return Result(keys, distances, counts)
 
     @staticmethod

@@ -26,8 +26,9 @@ from typing import Any, Union
 import numpy as np
 from numpy.typing import NDArray
 
+from ._native import Filter
 from .errors import Invalid, KeyExists, KeyNotFound, OutOfStep
-from .filters import Filter, Keys
+from .filters import Keys
 from .index import Index, Path
 from .progress import Progress
 from .result import Result

@@ -45,7 +45,8 @@ def _bfloat16() -> np.dtype[Any]:
         import ml_dtypes  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
         return np.dtype(np.uint16)
-    return np.dtype(ml_dtypes.bfloat16)
+    found: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+    return found
 
 
 def _rounded_to_bfloat16(floats: NDArray[Any]) -> NDArray[np.uint16]:

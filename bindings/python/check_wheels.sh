@@ -1,0 +1,73 @@
+#!/bin/bash
+# Builds the sdist, and the wheel from it, and tests the wheel: not a part of ./test, because it needs PyPI.
+#
+#   bindings/python/check_wheels.sh FOLDER [PYTHON...]
+#
+# FOLDER, which must not exist yet, receives everything: dist/, and a virtual environment for each interpreter (by default
+# python3.11, python3.12 and python3.13, as far as they are found). In each the tests of tests/python run against the
+# installed wheel, with numpy, scipy, ml_dtypes, tqdm, and the libraries whose interfaces rhumb.compat has. Then auditwheel,
+# abi3audit, mypy --strict and stubtest look at the wheel. Last, the module is compiled without the Limited API, as a
+# free-threaded CPython needs it, and tested with an ordinary one.
+set -euo pipefail
+cd "$(dirname "$0")"
+sources=$(cd ../.. && pwd)
+folder=${1:?the folder to create}
+shift
+mkdir "$folder"
+folder=$(cd "$folder" && pwd)
+if [ $# -gt 0 ]; then
+    pythons=("$@")
+else
+    mapfile -t pythons < <(command -v python3.11 python3.12 python3.13)
+fi
+# run_tests PYTHON PATH: runs all tests with an interpreter and modules from PATH.
+run_tests() {
+    local test
+    for test in "$sources"/tests/python/*_test.py; do
+        echo "$(basename "$test")"
+        (cd "$folder" && PYTHONPATH=$2 RHUMB_SOURCES=$sources PYTHONDONTWRITEBYTECODE=1 \
+            "$1" -X dev -W error::ResourceWarning "$test" 2>&1 | tail -3)
+    done
+}
+
+say() { printf '\n== %s\n' "$*"; }
+
+say "sdist, and the wheel from it, with ${pythons[0]}"
+"${pythons[0]}" -m venv "$folder/build"
+"$folder/build/bin/pip" install -q --upgrade pip
+"$folder/build/bin/python" -c "import sys, build_backend; print(build_backend.build_sdist(sys.argv[1]))" "$folder"
+"$folder/build/bin/pip" wheel -q --no-deps -w "$folder/dist" "$folder"/rhumb-*.tar.gz
+wheel=$(ls "$folder"/dist/rhumb-*.whl)
+ls -l "$wheel"
+
+for python in "${pythons[@]}"; do
+    version=$("$python" -c 'import sys; print(sys.version.split()[0])')
+    say "CPython $version"
+    environment=$folder/$version
+    "$python" -m venv "$environment"
+    "$environment/bin/pip" install -q "$wheel[graph,progress,bfloat16]" usearch setuptools wheel pybind11
+    "$environment/bin/pip" install -q --no-build-isolation hnswlib
+    "$environment/bin/pip" freeze | grep -E "^(hnswlib|ml_dtypes|numpy|scipy|usearch)==" | paste -sd' '
+    run_tests "$environment/bin/python" "$sources/tests/python"
+done
+
+say "auditwheel, abi3audit"
+"$folder/build/bin/pip" install -q auditwheel abi3audit mypy numpy
+"$folder/build/bin/auditwheel" show "$wheel"
+"$folder/build/bin/abi3audit" --strict --report "$wheel" | head -c 2000
+"$folder/build/bin/abi3audit" --strict "$wheel"
+
+say "mypy --strict, stubtest"
+"$folder/build/bin/pip" install -q "$wheel"
+(cd "$folder" && build/bin/mypy --strict --python-version 3.11 -p rhumb && build/bin/stubtest rhumb._native)
+
+say "without the Limited API"
+cmake -S native -B "$folder/full" -DCMAKE_BUILD_TYPE=Release "-DCMAKE_C_FLAGS_RELEASE=-O2 -DNDEBUG" -DFULL_API=1 \
+    "-DRHUMB_ROOT=$sources" "-DPYTHON_INCLUDE=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')" \
+    >/dev/null
+cmake --build "$folder/full" --parallel "$(nproc)" >/dev/null
+mkdir "$folder/full/path"
+cp -r rhumb "$folder/full/path"
+cp "$folder/full/_native.so" "$folder/full/path/rhumb"
+run_tests "$environment/bin/python" "$folder/full/path:$sources/tests/python"
+echo "all passed"
