@@ -108,6 +108,9 @@ static rhumb_status fill_log(rhumb__graph *graph, rhumb_index_stats *stats) {
     return RHUMB_OK;
 }
 
+/* Whether a caller's struct of `size` bytes has a field. What it has not is not worth looking up. */
+#define HAS(size, field) ((size) > offsetof(rhumb_index_stats, field))
+
 rhumb_status rhumb_index_stats_get(rhumb_index *index, rhumb_index_stats *stats, size_t size) {
     rhumb_status status;
     rhumb__scratch *scratch = NULL;
@@ -119,10 +122,10 @@ rhumb_status rhumb_index_stats_get(rhumb_index *index, rhumb_index_stats *stats,
     memcpy(filled.custom_name, graph->params.custom.name, sizeof filled.custom_name);
     fill_store(graph->store, &filled);
     fill_graph(graph, &filled);
-    fill_pins(graph, &filled);
-    filled.process_mapping_count = rhumb__process_mapping_count();
+    if (HAS(size, pin_count)) fill_pins(graph, &filled);
+    if (HAS(size, process_mapping_count)) filled.process_mapping_count = rhumb__process_mapping_count();
     if (graph->writer != NULL) fill_work(graph->writer, &filled);
-    RHUMB_TRY(fill_log(graph, &filled));
+    if (HAS(size, durability)) RHUMB_TRY(fill_log(graph, &filled));
     snprintf(filled.simd, sizeof filled.simd, "%s", rhumb__simd_name(rhumb__cpu_simd()));
     rhumb__struct_give(stats, size, &filled, sizeof filled);
 done:

@@ -116,6 +116,19 @@ TEST_F(Inspect, StatisticsAndReportsFillOnlyWhatTheCallerHas) {
     EXPECT_EQ(rhumb_index_verify(nullptr, report, sizeof *report), RHUMB_E_INVALID);
 }
 
+TEST_F(Inspect, StatisticsLookUpOnlyWhatTheCallerHas) {
+    Index index = create(path_, index_options(6));
+    insert_all(index, random_vectors(10, 6, 51));
+    index.reset();
+    const Index reader = open(path_, true);
+    ASSERT_NE(reader, nullptr);
+    std::filesystem::create_directory(path_ + "-wal"); // no log can be read here
+    rhumb_index_stats stats;
+    EXPECT_NE(rhumb_index_stats_get(reader.get(), &stats, sizeof stats), RHUMB_OK);
+    EXPECT_OK(rhumb_index_stats_get(reader.get(), &stats, offsetof(rhumb_index_stats, durability)));
+    EXPECT_EQ(stats.count, 10u);
+}
+
 TEST_F(Inspect, VerifyingAWriterMakesACheckpointFirst) {
     const Index index = create(path_, index_options(6));
     insert_all(index, random_vectors(200, 6, 52));
