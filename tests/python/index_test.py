@@ -97,6 +97,11 @@ class Writing(support.TestCase):
         self.assertEqual(index.add(vectors(1)[0], 2**63 + 5), 2**63 + 5)
         np.testing.assert_array_equal(index.add(vectors(2), (7, 6)), [7, 6])
         self.assertEqual(sorted(index), [0, 1, 2, 3, 6, 7, 2**63 + 5])
+        self.assertEqual(index.add(vectors(1)[0]), 2**63 + 6)
+        index.upsert(vectors(1), [2**63 + 20])
+        self.assertEqual(index.add(vectors(1)[0]), 2**63 + 21)
+        self.assertRaises(KeyError, index.add, vectors(2), [2**63 + 30, 0])
+        self.assertGreater(index.add(vectors(1)[0]), 2**63 + 21)
 
     def test_a_batch_is_all_or_nothing(self):
         index = self.create(3)

@@ -7,6 +7,8 @@
  * A forked child has the object, but not the index: the library refuses the parent's handle. A read-only index is opened
  * again by the first call in the child; one that writes stays refused, as the parent writes it.
  */
+#include <stddef.h>
+
 #include "native.h"
 
 PyObject *native_handle_type;
@@ -17,9 +19,11 @@ unsigned native_fork_generation;
 /* Learns what the methods have to know about the index. */
 static bool describe(handle *self) {
     rhumb_index_options options;
-    rhumb_index_stats stats;
+    rhumb_index_stats stats; /* filled up to the uuid, which takes no time */
     rhumb_status status = rhumb_index_options_get(self->index, &options, sizeof options);
-    if (status == RHUMB_OK) status = rhumb_index_stats_get(self->index, &stats, sizeof stats);
+    if (status == RHUMB_OK) {
+        status = rhumb_index_stats_get(self->index, &stats, offsetof(rhumb_index_stats, created_unix_ns));
+    }
     if (status != RHUMB_OK) {
         native_raise(status, NATIVE_FILE);
         return false;
@@ -28,7 +32,6 @@ static bool describe(handle *self) {
     self->element_bytes = bits / 8;
     self->vector_bytes = (options.dim * bits + 7) / 8;
     self->sequences = options.metric == RHUMB_METRIC_LEVENSHTEIN;
-    self->read_only = stats.read_only;
     memcpy(self->uuid, stats.uuid, sizeof self->uuid);
     return true;
 }
@@ -67,6 +70,7 @@ PyObject *native_open(PyObject *module, PyObject *args) {
     if (native_fields_take(NATIVE_OPEN_OPTIONS, values, &options) != 0) return NULL;
     handle *self = handle_alloc(path, values, kept);
     if (self == NULL) return NULL;
+    self->read_only = options.read_only || options.graph_only || options.immutable;
     const rhumb_status status = open_index(self, &options);
     if (status != RHUMB_OK) native_raise(status, NATIVE_FILE);
     if (status != RHUMB_OK || !describe(self)) Py_CLEAR(self);

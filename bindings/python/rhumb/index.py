@@ -7,6 +7,7 @@ import threading
 import uuid
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, TypedDict, Union
 
@@ -138,7 +139,9 @@ class Index:
         self._path = os.path.abspath(path)
         self._options = handle.options()
         self._vectors = VectorType(self._options.element, self._options.dim, self._options.metric)
-        self._assigning = threading.Lock()  # of keys, by add
+        self._assigning = threading.Lock()  # held by an add that numbers its keys
+        self._counting = threading.Lock()  # guards _key_next
+        self._key_next: int | None = None  # one above the largest key ever inserted; None: not looked up yet
 
     # ---- life -------------------------------------------------------------------------------------------------------
 
@@ -263,22 +266,42 @@ class Index:
             self._insert(taken, native, threads, partial, progress)
         else:
             with self._assigning:
-                first = self._handle.stats().key_next
+                first = self._first_free_key()
                 taken = np.arange(first, first + count, dtype=np.uint64)
                 self._insert(taken, native, threads, partial, progress)
         return int(taken[0]) if single else taken
 
     def _insert(self, keys: NDArray[np.uint64], native: Any, threads: int, partial: bool, progress: Progress) -> None:
-        with watching(progress, "add") as report:
+        with self._noting(keys), watching(progress, "add") as report:
             self._handle.insert(keys, native, threads, partial, report)
+
+    def _first_free_key(self) -> int:
+        with self._counting:
+            if self._key_next is None:
+                self._key_next = self._handle.stats().key_next
+            return self._key_next
+
+    @contextmanager
+    def _noting(self, keys: NDArray[np.uint64]) -> Iterator[None]:
+        """Counts keys that are inserted by this object, which is the only one that writes the index."""
+        try:
+            yield
+        except BaseException:
+            with self._counting:
+                self._key_next = None  # some of them may be there
+            raise
+        with self._counting:
+            if self._key_next is not None and len(keys):
+                self._key_next = max(self._key_next, int(keys.max()) + 1)
 
     def upsert(
         self, vectors: Any, keys: KeyLike, *, threads: int = 0, progress: Progress = None, partial: bool = False
     ) -> WriteReport:
         """Inserts vectors, or replaces those of keys that are in the index; all or nothing, unless `partial`."""
         native, count, _ = self._vectors.take(vectors)
-        with watching(progress, "upsert") as report:
-            return self._handle.upsert(self._keys_for(keys, count), native, threads, partial, report)
+        taken = self._keys_for(keys, count)
+        with self._noting(taken), watching(progress, "upsert") as report:
+            return self._handle.upsert(taken, native, threads, partial, report)
 
     def delete(
         self, keys: KeyLike, *, missing: str = "raise", threads: int = 0, progress: Progress = None,
