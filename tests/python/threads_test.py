@@ -12,6 +12,7 @@ import threading
 import time
 import tracemalloc
 import unittest
+import weakref
 
 import numpy as np
 
@@ -201,6 +202,22 @@ class Leaks(support.TestCase):
         gc.collect()
         self.assertLess(tracemalloc.get_traced_memory()[0] - traced, 20_000)
         self.assertLess(self.resident_bytes() - resident, 4 << 20)
+
+    def test_cycles_through_filters_are_collected(self):
+        index = self.create(10)
+
+        class Holder:
+            def __init__(self):
+                self.filter = rhumb.Where(self.matches)
+                self.iterator = index.iterate(vectors(1)[0], filter=self.matches)
+                next(self.iterator)
+
+            def matches(self, key):
+                return True
+
+        references = [weakref.ref(Holder()) for _ in range(3)]
+        gc.collect()
+        self.assertEqual([reference() for reference in references], [None] * 3)
 
     def test_searches_keep_nothing(self):
         index = self.create(100)

@@ -2,6 +2,8 @@
  *
  * A Filter is immutable and keeps its array or function alive, so any number of searches may use it at the same time.
  * What belongs to one search, the exception that a function has raised, is in the filter_use of that call.
+ * The garbage collector sees the function, which may refer to what holds the filter. There is nothing to clear: a cycle
+ * always passes through an object that can be cleared, as with tuples.
  */
 #include "native.h"
 
@@ -80,10 +82,17 @@ static PyObject *filter_new(PyTypeObject *type, PyObject *args, PyObject *keywor
 static void filter_dealloc(PyObject *object) {
     filter *self = (filter *)object;
     PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
     if (self->buffer.obj != NULL) PyBuffer_Release(&self->buffer);
     Py_XDECREF(self->source);
-    PyObject_Free(object);
+    PyObject_GC_Del(object);
     Py_DECREF(type);
+}
+
+static int filter_traverse(PyObject *object, visitproc visit, void *arg) {
+    Py_VISIT(((filter *)object)->source);
+    Py_VISIT(Py_TYPE(object));
+    return 0;
 }
 
 /* The filter that lets through what this one does not. It shares the array by its own claim on the buffer. */
@@ -107,12 +116,13 @@ static PyType_Slot filter_slots[] = {
      "Which keys a search may return. Made by rhumb.Keys, rhumb.Bitmap and rhumb.Where; ~filter inverts it."},
     {Py_tp_new, filter_new},
     {Py_tp_dealloc, filter_dealloc},
+    {Py_tp_traverse, filter_traverse},
     {Py_nb_invert, filter_invert},
     {0, NULL},
 };
 PyType_Spec native_filter_spec = {.name = "rhumb.Filter",
                                   .basicsize = sizeof(filter),
-                                  .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+                                  .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_HAVE_GC,
                                   .slots = filter_slots};
 
 /* ---- use in a call ----------------------------------------------------------------------------------------------------- */
@@ -184,4 +194,9 @@ void native_filters_release(native_filters *filters) {
     PyMem_Free(filters->uses);
     PyMem_Free(filters->pointers);
     *filters = (native_filters){0};
+}
+
+int native_filters_traverse(const native_filters *filters, visitproc visit, void *arg) {
+    for (size_t i = 0; filters->uses != NULL && i < filters->count; i++) Py_VISIT(filters->uses[i].owner);
+    return 0;
 }

@@ -190,6 +190,7 @@ static PyObject *handle_close(PyObject *object, PyObject *unused) {
 static void handle_dealloc(PyObject *object) {
     handle *self = (handle *)object;
     PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
     if (self->index != NULL) {
         Py_BEGIN_ALLOW_THREADS;
         rhumb_index_close(self->index); /* what had returned is in the log */
@@ -200,8 +201,16 @@ static void handle_dealloc(PyObject *object) {
     Py_XDECREF(self->path);
     Py_XDECREF(self->open_values);
     Py_XDECREF(self->kept);
-    PyObject_Free(object);
+    PyObject_GC_Del(object);
     Py_DECREF(type);
+}
+
+static int handle_traverse(PyObject *object, visitproc visit, void *arg) {
+    const handle *self = (const handle *)object;
+    Py_VISIT(self->open_values);
+    Py_VISIT(self->kept);
+    Py_VISIT(Py_TYPE(object));
+    return 0;
 }
 
 /* ---- durability ------------------------------------------------------------------------------------------------------------ */
@@ -406,11 +415,12 @@ static PyMethodDef handle_methods[] = {
 static PyType_Slot handle_slots[] = {
     {Py_tp_doc, "An open index; rhumb.Index is what programs use."},
     {Py_tp_dealloc, handle_dealloc},
+    {Py_tp_traverse, handle_traverse},
     {Py_tp_methods, handle_methods},
     {0, NULL},
 };
 PyType_Spec native_handle_spec = {.name = "rhumb._native.Handle",
                                   .basicsize = sizeof(handle),
-                                  .flags =
-                                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                                  .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE |
+                                           Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_HAVE_GC,
                                   .slots = handle_slots};

@@ -115,7 +115,9 @@ static PyObject *iterator_next(PyObject *object, PyObject *args) {
             Py_BEGIN_ALLOW_THREADS;
             status = rhumb_iterator_next(self->iterator, count, keys.buf, distances.buf, &found_count);
             Py_END_ALLOW_THREADS;
+            pthread_mutex_lock(&self->handle->lock);
             self->busy = false;
+            pthread_mutex_unlock(&self->handle->lock);
         }
         native_leave(self->handle);
     }
@@ -129,6 +131,7 @@ static void iterator_dealloc(PyObject *object) {
     iterator *self = (iterator *)object;
     PyTypeObject *type = Py_TYPE(object);
     handle *handle = self->handle;
+    PyObject_GC_UnTrack(object);
     if (handle != NULL) {
         pthread_mutex_lock(&handle->lock);
         if (self->iterator != NULL) rhumb_iterator_close(self->iterator);
@@ -140,8 +143,15 @@ static void iterator_dealloc(PyObject *object) {
     Py_XDECREF(self->call.value);
     Py_XDECREF(self->call.trace);
     Py_XDECREF((PyObject *)handle);
-    PyObject_Free(object);
+    PyObject_GC_Del(object);
     Py_DECREF(type);
+}
+
+static int iterator_traverse(PyObject *object, visitproc visit, void *arg) {
+    const iterator *self = (const iterator *)object;
+    Py_VISIT((PyObject *)self->handle);
+    Py_VISIT(Py_TYPE(object));
+    return native_filters_traverse(&self->filters, visit, arg);
 }
 
 static PyMethodDef iterator_methods[] = {
@@ -152,11 +162,12 @@ static PyMethodDef iterator_methods[] = {
 static PyType_Slot iterator_slots[] = {
     {Py_tp_doc, "Vectors one after the other by distance; rhumb.Index.iterate is what programs use."},
     {Py_tp_dealloc, iterator_dealloc},
+    {Py_tp_traverse, iterator_traverse},
     {Py_tp_methods, iterator_methods},
     {0, NULL},
 };
 PyType_Spec native_iterator_spec = {.name = "rhumb._native.Iterator",
                                     .basicsize = sizeof(iterator),
                                     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE |
-                                             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                                             Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_HAVE_GC,
                                     .slots = iterator_slots};

@@ -11,6 +11,16 @@ static PyObject *native_version(PyObject *module, PyObject *unused) {
     return PyUnicode_FromFormat("%lu.%lu.%lu", version / 1000000, version / 1000 % 1000, version % 1000);
 }
 
+/* metric_name(text) -> the name of the metric that a text means, such as "l2" for "euclidean", or None */
+static PyObject *native_metric_name(PyObject *module, PyObject *args) {
+    const char *text = NULL;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "s", &text)) return NULL;
+    const rhumb_metric metric = rhumb_metric_from_name(text);
+    if (metric == 0) Py_RETURN_NONE;
+    return PyUnicode_FromString(rhumb_metric_name(metric));
+}
+
 /* metric_supports(metric, element) -> bool; of names that do not exist, False */
 static PyObject *native_metric_supports(PyObject *module, PyObject *args) {
     const char *metric = NULL;
@@ -32,6 +42,7 @@ static PyObject *native_sigbus_guard(PyObject *module, PyObject *args) {
 
 static PyMethodDef functions[] = {
     {"version", native_version, METH_NOARGS, NULL},
+    {"metric_name", native_metric_name, METH_VARARGS, NULL},
     {"metric_supports", native_metric_supports, METH_VARARGS, NULL},
     {"sigbus_guard", native_sigbus_guard, METH_VARARGS, NULL},
     {"create", native_create, METH_VARARGS, NULL},

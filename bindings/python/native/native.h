@@ -126,6 +126,7 @@ typedef struct native_filters {
 bool native_filters_take(native_filters *filters, PyObject *object, native_call *call, size_t query_count);
 void native_filters_set(const native_filters *filters, rhumb_search_options *options);
 void native_filters_release(native_filters *filters);
+int native_filters_traverse(const native_filters *filters, visitproc visit, void *arg);
 
 /* ---- memory.c: memory of the library as a buffer -------------------------------------------------------------------- */
 

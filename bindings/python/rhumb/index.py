@@ -102,15 +102,10 @@ def create(
             raise
     index = open(path, **opening)
     found = index.options
-    if (found.dim, found.element) != (dim, values["element"]) or not _same_metric(found.metric, metric):
+    if (found.dim, found.element, found.metric) != (dim, values["element"], _native.metric_name(metric)):
         index.close()
         raise Invalid(f"{path} has vectors of {found.dim} x {found.element} under {found.metric}")
     return index
-
-
-def _same_metric(name: str, wanted: str) -> bool:
-    aliases = {"euclidean": "l2", "angular": "cosine", "dot": "ip", "manhattan": "l1"}
-    return name == aliases.get(wanted, wanted)
 
 
 def open(path: Path, **options: Unpack[OpenOptions]) -> Index:
