@@ -59,7 +59,8 @@ say "auditwheel, abi3audit"
 
 say "mypy --strict, stubtest"
 "$folder/build/bin/pip" install -q "$wheel"
-(cd "$folder" && build/bin/mypy --strict --python-version 3.11 -p rhumb && build/bin/stubtest rhumb._native)
+(cd "$folder" && build/bin/mypy --strict --python-version 3.11 -p rhumb && build/bin/stubtest rhumb._native &&
+    build/bin/mypy --strict -c 'import rhumb; index: rhumb.Index = rhumb.open("x"); number: int = rhumb.info("x").count')
 
 say "without the Limited API"
 cmake -S native -B "$folder/full" -DCMAKE_BUILD_TYPE=Release "-DCMAKE_C_FLAGS_RELEASE=-O2 -DNDEBUG" -DFULL_API=1 \

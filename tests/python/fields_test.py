@@ -96,6 +96,10 @@ class Stubs(unittest.TestCase):
             public -= {"n_fields", "n_sequence_fields", "n_unnamed_fields"}
             self.assertEqual({member for member in members if not member.startswith("_")}, public, name)
 
+    def test_everything_public_is_exported(self):
+        there = {name for name, value in vars(rhumb).items() if not name.startswith("_") and not inspect.ismodule(value)}
+        self.assertEqual(set(rhumb.__all__), there)
+
     def test_everything_public_is_documented(self):
         for name in rhumb.__all__:
             thing = getattr(rhumb, name)

@@ -226,6 +226,15 @@ class Steps(support.TestCase):
         self.assertLessEqual(len(values), 1, "an operation was cut in two")
         return found
 
+    def test_no_map_and_another_file(self):
+        self.create(1).close()
+        with rhumb.open(self.path(), read_only=True) as reader:
+            self.assertRaises(FileNotFoundError, rhumb.KeyMap, reader)
+            self.assertFalse(os.path.exists(self.path() + "-keys"))
+            with open(self.path("text"), "w") as file:
+                file.write("not a database, and long enough to be one" * 100)
+            self.assertRaisesRegex(rhumb.OutOfStep, "not a key map", rhumb.KeyMap, reader, self.path("text"))
+
     def test_the_file_says_what_it_is(self):
         with rhumb.KeyMap(self.create(), self.path("elsewhere")) as keymap:
             keymap.add(vectors(1), ["a"])

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._native import Filter
-from .errors import Invalid, KeyExists, KeyNotFound, OutOfStep
+from .errors import Invalid, KeyExists, KeyNotFound, NotFound, OutOfStep
 from .filters import Keys
 from .index import Index, Path
 from .progress import Progress
@@ -90,9 +90,14 @@ class KeyMap:
         self._lock = threading.RLock()  # guards the connection and what follows
         self._settled: list[tuple[int, int]] = []  # (lsn, key) of changes that are done; pending until durable
         self._read_only = index.read_only
+        if self._read_only and not os.path.exists(self.path):
+            raise NotFound(f"{index.path} has no key map at {self.path}", "RHUMB_E_NOTFOUND", self.path)
         self._sql = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
         try:
             self._open(adopt)
+        except sqlite3.DatabaseError as error:
+            self._sql.close()
+            raise OutOfStep(f"{self.path} is not a key map: {error}", path=self.path) from error
         except BaseException:
             self._sql.close()
             raise
