@@ -45,19 +45,22 @@ def measure(program, folder, rows, dim, k, ef, threads):
 
         def each():
             for query in queries:
-                index.search(query, k, ef=ef)
+                index.search(query, k, ef_search=ef)
+
+        def all_in_one():
+            index.search(queries, k, ef_search=ef, threads=threads)
 
         for _ in range(ROUNDS):
             one, many = map(float, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
-            rounds.append((one, best_ns(len(queries), each), many,
-                           best_ns(len(queries), lambda: index.search(queries, k, ef=ef, threads=threads))))  # fmt: skip
+            rounds.append((one, best_ns(len(queries), each), many, best_ns(len(queries), all_in_one)))
     return np.min(rounds, axis=0)
 
 
 def main():
     print("nanoseconds per query, best of %d rounds; 500 queries; Python %s, numpy %s\n"
           % (ROUNDS, sys.version.split()[0], np.__version__))  # fmt: skip
-    print("vectors   dim   k   ef threads | one query a call: C   Python  difference | one call for all: C   Python   ratio")
+    print("vectors   dim   k   ef threads | one query a call: C   Python  difference |"
+          " one call for all: C   Python   ratio")  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         for rows, dim, k, ef, threads in (
             (10, 16, 1, 1, 1), (20000, 96, 10, 64, 1), (20000, 96, 10, 64, 2), (20000, 96, 10, 400, 1),

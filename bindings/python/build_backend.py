@@ -1,5 +1,5 @@
-"""Builds the wheel and the sdist of rhumb: a PEP 517 backend of the standard library alone, so that pip needs no network
-to build.
+"""Builds the wheel and the sdist of rhumb: a PEP 517 backend of the standard library alone, so that pip needs no
+network to build.
 
 The extension module is compiled by CMake (native/CMakeLists.txt), which takes the list of rhumb's sources from the
 project's own CMakeLists.txt. One wheel serves CPython 3.11 and later (abi3). Its platform tag is computed from the

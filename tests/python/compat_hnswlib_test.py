@@ -1,7 +1,7 @@
 """Goal: a program for hnswlib does the same with rhumb.compat.hnswlib, and where hnswlib is installed, with both.
 
-Method: what programs do (build, query, save, load, delete, replace, filter, resize, pickle), each checked for every library
-that is there.
+Method: what programs do (build, query, save, load, delete, replace, filter, resize, pickle), each checked for every
+library that is there.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Goal: a program for USearch does the same with rhumb.compat.usearch, and where USearch is installed, with both.
 
-Method: what programs do (add, search, get, remove, rename, save, load, restore, copy), each checked for every library that
-is there.
+Method: what programs do (add, search, get, remove, rename, save, load, restore, copy), each checked for every library
+that is there.
 """
 
 import os
@@ -45,7 +45,9 @@ class Programs(support.TestCase):
                 index = self.filled(library, metric=metric)
                 many = index.search(queries, 5)
                 self.assertIsInstance(many, library.BatchMatches)
-                np.testing.assert_allclose(many.distances, np.take_along_axis(truth, many.keys.astype(int), 1), atol=1e-4)
+                np.testing.assert_allclose(
+                    many.distances, np.take_along_axis(truth, many.keys.astype(int), 1), atol=1e-4
+                )
                 self.assertGreater(many.mean_recall(truth.argmin(axis=1), count=1), 0.9)
                 exact = index.search(queries, 5, exact=True)
                 np.testing.assert_array_equal(exact.keys, np.argsort(truth)[:, :5])

@@ -1,5 +1,5 @@
-"""Goal: the package declares the C interface as it is: named tuples have the fields of the headers' structs, options can
-all be set, every status is an exception, and the type stubs name what is there.
+"""Goal: the package declares the C interface as it is: named tuples have the fields of the headers' structs, options
+can all be set, every status is an exception, and the type stubs name what is there.
 
 Method: the headers, fields.c and the stubs are read as texts.
 """
@@ -97,7 +97,9 @@ class Stubs(unittest.TestCase):
             self.assertEqual({member for member in members if not member.startswith("_")}, public, name)
 
     def test_everything_public_is_exported(self):
-        there = {name for name, value in vars(rhumb).items() if not name.startswith("_") and not inspect.ismodule(value)}
+        there = {
+            name for name, value in vars(rhumb).items() if not name.startswith("_") and not inspect.ismodule(value)
+        }
         self.assertEqual(set(rhumb.__all__), there)
 
     def test_everything_public_is_documented(self):

@@ -40,7 +40,11 @@ class Filters(support.TestCase):
             self.expect(filter, wanted)
 
     def test_a_filter_is_inverted(self):
-        for filter in (rhumb.Keys([1, 2]), rhumb.Bitmap(np.array([False, True, True])), rhumb.Where(lambda k: 0 < k < 3)):
+        for filter in (
+            rhumb.Keys([1, 2]),
+            rhumb.Bitmap(np.array([False, True, True])),
+            rhumb.Where(lambda k: 0 < k < 3),
+        ):
             self.expect(~filter, set(range(1000)) - {1, 2})
             self.expect(~~filter, [1, 2])
 

@@ -3,7 +3,9 @@
 Method: small indexes, compared with numpy where there is something to compute.
 """
 
+import contextlib
 import gc
+import io
 import os
 import pickle
 import warnings
@@ -163,6 +165,16 @@ class Writing(support.TestCase):
             index.add(vectors(20000), progress=lambda done, total: 1 / 0)
         self.assertEqual(len(index), 500)
 
+    def test_a_bar_is_shown(self):
+        try:
+            import tqdm  # noqa: F401
+        except ImportError:
+            self.skipTest("needs tqdm")
+        shown = io.StringIO()
+        with contextlib.redirect_stderr(shown):
+            self.create().add(vectors(500), progress=True)
+        self.assertIn("500/500", shown.getvalue())
+
 
 class Searching(support.TestCase):
     def setUp(self):
@@ -178,12 +190,12 @@ class Searching(support.TestCase):
         truth = np.array([self.true_keys(query, 10) for query in queries])
         exact = self.index.search(queries, 10, exact=True)
         np.testing.assert_array_equal(exact.keys, truth)
-        many = self.index.search(queries, 10, ef=400)
+        many = self.index.search(queries, 10, ef_search=400)
         self.assertGreater(many.recall(exact), 0.99)
         self.assertGreater(many.recall(truth), 0.99)
         np.testing.assert_array_equal(many.counts, [10] * 20)
         for query, keys, distances in zip(queries, many.keys, many.distances):
-            one = self.index.search(query, 10, ef=400)
+            one = self.index.search(query, 10, ef_search=400)
             np.testing.assert_array_equal(one.keys, keys)
             np.testing.assert_array_equal(one.distances, distances)
             np.testing.assert_allclose(distances, np.sqrt(((self.data[keys] - query) ** 2).sum(axis=1)), rtol=1e-4)
@@ -217,7 +229,7 @@ class Searching(support.TestCase):
         self.assertRaises(ValueError, self.index.search, query, radius=1, exact=True)
 
     def test_iteration_lists_everything_once_nearest_first(self):
-        pairs = list(self.index.iterate(self.data[3], ef=100, chunk=7))
+        pairs = list(self.index.iterate(self.data[3], ef_search=100, chunk=7))
         self.assertEqual(sorted(key for key, _ in pairs), list(range(1000)))
         self.assertEqual(pairs[0], (3, 0.0))
         index = self.index
@@ -252,7 +264,7 @@ class Searching(support.TestCase):
         for k in (0, -1):
             self.assertRaises(ValueError, self.index.search, self.data[0], k)
             self.assertRaises(ValueError, self.index.search, self.data[:2], k)
-        self.assertRaises(ValueError, self.index.search, self.data[0], ef=10**9)
+        self.assertRaises(ValueError, self.index.search, self.data[0], ef_search=10**9)
         self.assertRaises(ValueError, self.index.search, self.data[:2], filters=[None])
         self.assertRaises(ValueError, self.index.search, self.data[:2], filters=[None, None], filter=[1])
 

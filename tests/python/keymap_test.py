@@ -1,7 +1,7 @@
-"""Goal: a key map finds names, and map and index are in step whatever happens to the process between two of their writes.
+"""Goal: a key map finds names, and map and index are in step whatever happens to the process between two writes.
 
-Method: the map against a dict; a process that is killed with -9 again and again in the middle of random operations, whose
-acknowledged operations are all there afterwards; an index that is lost or goes back under its map.
+Method: the map against a dict; a process that is killed with -9 again and again in the middle of random operations,
+whose acknowledged operations are all there afterwards; an index that is lost or goes back under its map.
 """
 
 import os
@@ -19,8 +19,8 @@ import rhumb
 import support
 from support import DIM, vectors
 
-# Writes a line for each operation that has returned: the names that it made true, with a number that the vectors are made
-# of, and the names that it deleted.
+# Writes a line for each operation that has returned: the names that it made true, with a number that the vectors are
+# made of, and the names that it deleted.
 WRITER = """
 import random, sys, uuid
 import numpy as np

@@ -1,5 +1,5 @@
-"""Goal: several processes use one index as the page says: pickles open it read-only, a fork reads on and does not write,
-and all of them share its memory.
+"""Goal: several processes use one index as docs/python.md says: pickles open it read-only, a fork reads on and does not
+write, and all of them share its memory.
 
 Method: pools of workers of each kind, forks by hand, and what the kernel says of mappings.
 """

@@ -70,7 +70,7 @@ class Threads(support.TestCase):
 
         def search(begin, end):
             for query in queries[begin:end]:
-                index.search(query, 10, ef=200)
+                index.search(query, 10, ef_search=200)
 
         best = 0.0
         for _ in range(5):
@@ -163,7 +163,7 @@ class Interrupts(support.TestCase):
     def test_a_long_search_stops(self):
         index = self.create(5000, dim=64)
         queries = np.tile(vectors(1000, 64), (200, 1))
-        self.expect_soon("search", lambda: index.search(queries, 10, ef=500))
+        self.expect_soon("search", lambda: index.search(queries, 10, ef_search=500))
         self.expect_soon("exact search", lambda: index.search(queries, 10, exact=True))
         self.expect_soon("search with a function", lambda: index.search(queries, 10, filter=lambda key: True))
         self.assertEqual(index.search(queries[0], 1).keys[0], 0)

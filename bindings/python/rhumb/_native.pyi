@@ -5,7 +5,6 @@ from uuid import UUID
 from _typeshed import structseq
 from numpy.typing import NDArray
 
-
 @final
 class Stats(structseq[Any], tuple[Any, ...]):
     __match_args__: Final = (

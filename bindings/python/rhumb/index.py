@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, TypedDict, Union
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from . import _native, topology
 from ._native import CompactReport, Options, Stats, VerifyReport, WriteReport
@@ -332,15 +332,15 @@ class Index:
     # ---- searching --------------------------------------------------------------------------------------------------
 
     def search(
-        self, queries: Any, k: int | None = None, *, ef: int | None = None, filter: FilterLike = None,
+        self, queries: Any, k: int | None = None, *, ef_search: int | None = None, filter: FilterLike = None,
         filters: Sequence[FilterLike] | None = None, radius: float | None = None, exact: bool = False,
         threads: int = 0, out: Out | None = None, progress: Progress = None,
     ) -> Result:  # fmt: skip
         """Finds the `k` nearest vectors of one query or of many, approximately.
 
-        `k` is 10 unless given. `ef` is the breadth of the search: larger is slower and finds more. `filter` restricts
-        which keys may be found, for all queries; `filters` has one for each. With `radius` everything within it is
-        found, or the `k` nearest of that. `exact` measures every vector. `out` has the arrays to write keys and
+        `k` is 10 unless given. `ef_search` is the breadth of the search: larger is slower and finds more. `filter`
+        restricts which keys may be found, for all queries; `filters` has one for each. With `radius` everything within
+        it is found, or the `k` nearest of that. `exact` measures every vector. `out` has the arrays to write keys and
         distances to; without distances it is (keys, None).
         """
         native, count, single = self._vectors.take(queries)
@@ -349,19 +349,19 @@ class Index:
         if radius is not None:
             if exact or out is not None or filters is not None:
                 raise Invalid("radius: there is no exact, no out and no filters with it")
-            return self._search_radius(queries, count, single, radius, k, ef, filter)
+            return self._search_radius(queries, count, single, radius, k, ef_search, filter)
         k = 10 if k is None else _positive(k)
         if not single or exact or filters is not None or out is not None:
             each = filter if filters is None else self._filters_for(filters, filter)
-            return self._search_many(native, count, single, k, ef, each, exact, threads, out, progress)
+            return self._search_many(native, count, single, k, ef_search, each, exact, threads, out, progress)
         keys = np.empty(k, np.uint64)
         distances = np.empty(k, np.float32)
-        found = self._handle.search_one(native, ef or 0, filter, keys, distances)
+        found = self._handle.search_one(native, ef_search or 0, filter, keys, distances)
         return Result(keys, distances, found) if found == k else Result(keys[:found], distances[:found], found)
 
     def _search_many(
-        self, native: Any, count: int, single: bool, k: int, ef: int | None, filter: Any, exact: bool, threads: int,
-        out: Out | None, progress: Progress,
+        self, native: Any, count: int, single: bool, k: int, ef_search: int | None, filter: Any, exact: bool,
+        threads: int, out: Out | None, progress: Progress,
     ) -> Result:  # fmt: skip
         shape = (k,) if single else (count, k)
         distances: Any  # an array, or None
@@ -372,7 +372,7 @@ class Index:
             distances = None if out[1] is None else take_output(out[1], np.float32, shape, "distances")
         counts = np.empty(count, np.uint64)
         with watching(progress, "search") as report:
-            self._handle.search(native, k, ef or 0, threads, filter, exact, keys, distances, counts, report)
+            self._handle.search(native, k, ef_search or 0, threads, filter, exact, keys, distances, counts, report)
         if single:
             found = int(counts[0])
             distances = None if distances is None else distances[:found]
@@ -386,10 +386,10 @@ class Index:
         return as_filters(filters)
 
     def _search_radius(
-        self, queries: Any, count: int, single: bool, radius: float, k: int | None, ef: int | None, filter: Any
+        self, queries: Any, count: int, single: bool, radius: float, k: int | None, ef_search: int | None, filter: Any
     ) -> Result:
         rows = [queries] if single else list(queries)
-        found = [self._within(self._vectors.take_one(row), radius, k, ef, filter) for row in rows]
+        found = [self._within(self._vectors.take_one(row), radius, k, ef_search, filter) for row in rows]
         if single:
             return Result(*found[0], len(found[0][0]))
         counts = np.array([len(keys) for keys, _ in found], np.uint64)
@@ -402,28 +402,28 @@ class Index:
         return Result(keys, distances, counts)
 
     def _within(
-        self, native: Any, radius: float, k: int | None, ef: int | None, filter: Any
+        self, native: Any, radius: float, k: int | None, ef_search: int | None, filter: Any
     ) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
         """Everything within a radius, nearest first: searched again with more room if there may be more."""
         room = _positive(k) if k is not None else _RADIUS_ROOM
         while True:
             keys, distances = np.empty(room, np.uint64), np.empty(room, np.float32)
-            found = self._handle.search_radius(native, radius, ef or 0, filter, keys, distances)
+            found = self._handle.search_radius(native, radius, ef_search or 0, filter, keys, distances)
             if found < room or k is not None:
                 return keys[:found], distances[:found]
             room *= 8
 
-    def search_like(self, key: int, k: int = 10, *, ef: int | None = None, filter: FilterLike = None) -> Result:
+    def search_like(self, key: int, k: int = 10, *, ef_search: int | None = None, filter: FilterLike = None) -> Result:
         """Finds the `k` vectors nearest to that of a key, without that key."""
         keys, distances = np.empty(_positive(k), np.uint64), np.empty(k, np.float32)
-        found = self._handle.search_like(key, ef or 0, as_filter(filter), keys, distances)
+        found = self._handle.search_like(key, ef_search or 0, as_filter(filter), keys, distances)
         return Result(keys[:found], distances[:found], found)
 
     def iterate(
-        self, query: Any, *, ef: int | None = None, filter: FilterLike = None, chunk: int = 100
+        self, query: Any, *, ef_search: int | None = None, filter: FilterLike = None, chunk: int = 100
     ) -> Iterator[tuple[int, float]]:
         """Pairs (key, distance), nearest first, as many as are asked for; looks for `chunk` of them at a time."""
-        native = self._handle.iterate(self._vectors.take_one(query), ef or 0, as_filter(filter))
+        native = self._handle.iterate(self._vectors.take_one(query), ef_search or 0, as_filter(filter))
         return _pairs(native, _positive(chunk))
 
     # ---- points -----------------------------------------------------------------------------------------------------
@@ -544,9 +544,7 @@ class Index:
             raise error
         return found
 
-    def compact(
-        self, *, progress: Progress = None, **options: Any
-    ) -> CompactReport | None:
+    def compact(self, *, progress: Progress = None, **options: Any) -> CompactReport | None:
         """Drops deleted vectors and returns their space, while everything else goes on.
 
         Options are those of rhumb_compact_options: threads, order, second_pass, bytes_per_second, shrink, codes, and

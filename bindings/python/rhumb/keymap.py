@@ -3,13 +3,13 @@
 A KeyMap gives each name a number and keeps the pairs in SQLite, in a file next to the index. Two files cannot change at
 once; that they are in step after any crash follows from three rules:
 
-1. Before the index is changed, the names that are about to come or to go are written down as pending, in a transaction
-   that is durable. New names get their numbers in the same transaction. No number is used twice.
+1. Before the index is changed, the names that are about to come or to go are written down as pending, in a
+   transaction that is durable. New names get their numbers in the same transaction. No number is used twice.
 2. The index is changed. Each batch is all or nothing, also after a crash.
 3. A pending name is struck off once its change is durable in the index (durable_lsn), with the next transaction.
 
-After a crash the index itself says what has become of a pending name: a name whose number is in the index stays, another
-goes. Which of the two it was about to do does not matter.
+After a crash the index itself says what has become of a pending name: a name whose number is in the index stays,
+another goes. Which of the two it was about to do does not matter.
 """
 
 from __future__ import annotations
@@ -119,8 +119,10 @@ class KeyMap:
                 self._reconcile([key for (key,) in self._sql.execute("SELECT key FROM names")])
                 self._sql.execute("UPDATE meta SET uuid = ?", (self.index.uuid.bytes,))
         if len(self) != len(self.index):
-            raise OutOfStep(f"{self.path} has {len(self)} names for the {len(self.index)} vectors of {self.index.path}: "
-                            "one of the two is older, or the index was changed without its map")  # fmt: skip
+            raise OutOfStep(
+                f"{self.path} has {len(self)} names for the {len(self.index)} vectors of {self.index.path}: "
+                "one of the two is older, or the index was changed without its map"
+            )
 
     def _check_identity(self, adopt: bool) -> None:
         number, identity = self._sql.execute("SELECT format, uuid FROM meta").fetchone()
@@ -310,13 +312,13 @@ class KeyMap:
             filter = Keys(list(self._numbers(_list_of(filter)[0]).values()))
         return self._named(self.index.search(queries, k, filter=filter, **options))
 
-    def search_like(self, name: Name, k: int = 10, *, ef: int | None = None) -> NamedResult:
+    def search_like(self, name: Name, k: int = 10, *, ef_search: int | None = None) -> NamedResult:
         """Finds the `k` vectors nearest to that of a name, without that name."""
-        return self._named(self.index.search_like(int(self.keys_of(name)[0]), k, ef=ef))
+        return self._named(self.index.search_like(int(self.keys_of(name)[0]), k, ef_search=ef_search))
 
-    def iterate(self, query: Any, *, ef: int | None = None) -> Iterator[tuple[Name | None, float]]:
+    def iterate(self, query: Any, *, ef_search: int | None = None) -> Iterator[tuple[Name | None, float]]:
         """Pairs (name, distance), nearest first, as many as are asked for."""
-        for key, distance in self.index.iterate(query, ef=ef):
+        for key, distance in self.index.iterate(query, ef_search=ef_search):
             yield self.names_of([key])[0], distance
 
     def _named(self, result: Result) -> NamedResult:

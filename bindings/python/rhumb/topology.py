@@ -33,9 +33,7 @@ class Topology:
         self.starts: NDArray[np.uint64] = np.frombuffer(starts, np.uint64)
         self.levels: NDArray[np.uint8] = np.frombuffer(levels, np.uint8)
         self.neighbours: NDArray[np.uint32] = np.frombuffer(neighbours, np.uint32)
-        self.distances: NDArray[np.float32] | None = (
-            None if distances is None else np.frombuffer(distances, np.float32)
-        )
+        self.distances: NDArray[np.float32] | None = None if distances is None else np.frombuffer(distances, np.float32)
 
     @property
     def stats(self) -> _native.TopologyStats:

@@ -126,8 +126,10 @@ class VectorType:
             exact &= (cast < 0) == (array < 0)  # a sign that wraps there and back
         if not exact.all():
             row = int(np.argwhere(~exact)[0][0])
-            raise Invalid(f"vectors of {self.element} expected, found {source}, and {self.element} cannot hold a number "
-                          f"of row {row if array.ndim > 1 else 0} exactly")  # fmt: skip
+            raise Invalid(
+                f"vectors of {self.element} expected, found {source}, and {self.element} cannot hold a number of row "
+                f"{row if array.ndim > 1 else 0} exactly"
+            )
         return cast
 
     def _sequences(self, data: Any) -> tuple[Native, int, bool]:

@@ -172,7 +172,7 @@ class Index(_Base):
         self, data: Any, k: int = 1, num_threads: int = -1, filter: Callable[[int], bool] | None = None
     ) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
         """Finds the k nearest of each query: labels and distances."""
-        return self._nearest(data, k, num_threads, filter, ef=self.ef)  # type: ignore[no-any-return]
+        return self._nearest(data, k, num_threads, filter, ef_search=self.ef)  # type: ignore[no-any-return]
 
     def set_ef(self, ef: int) -> None:
         """Sets the breadth of searches."""

@@ -180,7 +180,7 @@ class Index(Stored):
         store = self._opened()
         limit = None if np.isinf(radius) else radius / self._unit
         how: dict[str, Any] = {"radius": limit} if limit is not None else {"exact": exact, "threads": threads}
-        found = store.search(vectors, count, ef=self.expansion_search, progress=progress or bool(log), **how)
+        found = store.search(vectors, count, ef_search=self.expansion_search, progress=progress or bool(log), **how)
         return self._matches(found)
 
     def _matches(self, found: Result) -> Matches | BatchMatches:
