@@ -38,8 +38,8 @@
 #include "engine/search/walk/measure.h"
 #include "engine/search/walk/scratch.h"
 #include "engine/upkeep/compact/groups.h"
+#include "engine/upkeep/rebuild.h"
 #include "engine/upkeep/relink.h"
-#include "storage/publish/publish.h"
 #include "storage/residency.h"
 #include "storage/store_stats.h"
 
@@ -161,16 +161,8 @@ static rhumb_status keep_to_rate(compaction *c, uint64_t placed_count) {
     return status;
 }
 
-/* Writes what has been placed to the append-only sections. Mutable ones are written with the version that is published
- * at the end. */
 static rhumb_status write_ahead(compaction *c, uint64_t placed_count, bool whole_pieces) {
-    rhumb__publication *publication = rhumb__alloc_zeroed(1, sizeof *publication);
-    if (publication == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for writing ahead");
-    rhumb__graph_set_next_rows(c->graph, &c->graph->counts);
-    publication->whole_pieces = whole_pieces;
-    const rhumb_status status = rhumb__store_write_ahead(c->graph->store, publication);
-    c->written_bytes += publication->written_bytes;
-    rhumb__free(publication);
+    const rhumb_status status = rhumb__rebuild_write_ahead(c->graph, whole_pieces, &c->written_bytes);
     return status == RHUMB_OK ? keep_to_rate(c, placed_count) : status;
 }
 

@@ -28,11 +28,10 @@
 #include "engine/build/remove.h"
 #include "engine/durability/checkpoint.h"
 #include "engine/durability/metadata.h"
-#include "engine/graph/neighbour_list.h"
-#include "engine/graph/ties.h"
 #include "engine/graph/tombstones.h"
+#include "engine/upkeep/rebuild.h"
+#include "engine/upkeep/regroup.h"
 #include "engine/upkeep/relink.h"
-#include "engine/upkeep/repair/regroup.h"
 #include "engine/upkeep/repair/salvage.h"
 #include "engine/upkeep/repair/salvage_log.h"
 
@@ -195,41 +194,21 @@ done:
 
 /* ---- lists ---- */
 
-/* The node of the new graph that has the list for an old slot, or RHUMB__SLOT_NONE. */
-static uint32_t new_head(const repair *r, uint32_t slot) {
-    return r->map[slot] == RHUMB__SLOT_NONE ? RHUMB__SLOT_NONE : rhumb__graph_head(r->graph, r->map[slot]);
-}
-
-/* The list with the new slots, without what is lost. Nodes whose vectors are equal are one node now. */
-static uint32_t map_list(const repair *r, uint32_t own, const uint32_t *slots, uint32_t count, uint32_t *mapped) {
-    uint32_t mapped_count = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        const uint32_t slot = new_head(r, slots[i]);
-        if (slot == RHUMB__SLOT_NONE || slot == own || rhumb__slots_contain(mapped, mapped_count, slot)) continue;
-        mapped[mapped_count++] = slot;
-    }
-    return mapped_count;
-}
-
-/* Of a group, the first node that has a list gives it to the head. */
 static rhumb_status restore_list(repair *r, uint32_t slot, const uint8_t *stored_row) {
     uint32_t slots[RHUMB__M0_MAX];
-    uint32_t mapped[RHUMB__M0_MAX];
     uint32_t row[RHUMB__M0_MAX];
     uint32_t count = 0;
-    const uint32_t head = new_head(r, slot);
-    if (head == RHUMB__SLOT_NONE) return RHUMB_OK;
+    if (r->map[slot] == RHUMB__SLOT_NONE) return RHUMB_OK;
     memcpy(row, stored_row, r->salvage->params.M0 * sizeof *row);
     if (!rhumb__salvage_read_list(r->salvage, slot, row, slots, &count)) {
         r->result->lists_rebuilt_count++;
         return RHUMB_OK;
     }
-    const rhumb__list list = rhumb__graph_list(r->graph, head, 0);
-    if (rhumb__list_peek(&list, 0) != RHUMB__SLOT_NONE) return RHUMB_OK;
-    const uint32_t mapped_count = map_list(r, head, slots, count, mapped);
-    (void)rhumb__list_exchange(&list, NULL, 0, mapped, mapped_count); /* the list is empty, so this succeeds */
-    const bool complete = mapped_count == count && (count > 0 || r->graph->counts.slot_count == 1);
-    if (complete) r->incomplete[head / 64] &= ~(UINT64_C(1) << (head % 64));
+    const rhumb__rebuild_lists lists = {.graph = r->graph,
+                                        .map = r->map,
+                                        .old_count = (uint32_t)r->salvage->counts.slot_count,
+                                        .incomplete = r->incomplete};
+    rhumb__rebuild_list(&lists, slot, slots, count);
     return RHUMB_OK;
 }
 

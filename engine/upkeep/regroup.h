@@ -1,7 +1,7 @@
 /* regroup.h - finds the groups of equal vectors (graph/ties.h) in a graph whose nodes are placed and not linked yet.
  */
-#ifndef RHUMB_ENGINE_UPKEEP_REPAIR_REGROUP_H
-#define RHUMB_ENGINE_UPKEEP_REPAIR_REGROUP_H
+#ifndef RHUMB_ENGINE_UPKEEP_REGROUP_H
+#define RHUMB_ENGINE_UPKEEP_REGROUP_H
 
 #include "base/progress.h"
 #include "engine/graph/graph.h"
@@ -11,4 +11,4 @@
  */
 rhumb_status rhumb__regroup(rhumb__graph *graph, rhumb__progress *progress) RHUMB_NODISCARD;
 
-#endif /* RHUMB_ENGINE_UPKEEP_REPAIR_REGROUP_H */
+#endif /* RHUMB_ENGINE_UPKEEP_REGROUP_H */

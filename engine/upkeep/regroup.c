@@ -6,7 +6,7 @@
  *
  * Owns the table for the length of the call. Locks: those of storing ties.
  */
-#include "engine/upkeep/repair/regroup.h"
+#include "engine/upkeep/regroup.h"
 
 #include <sys/random.h>
 
