@@ -10,6 +10,7 @@
  *   rhumb_stats.h      statistics, what a file says of itself without a handle, user metadata
  *   rhumb_upkeep.h     verifying, repairing, compacting and backing up
  *   rhumb_topology.h   the graph of an index as a file of its own
+ *   rhumb_exchange.h   making an index of a file of another library
  *
  * INTRODUCTION
  *   An index is one file. It holds vectors, each under a 64-bit key that the caller chooses, and a graph over them
@@ -446,6 +447,7 @@ RHUMB_API rhumb_status rhumb_index_close(rhumb_index *index);
 #endif
 
 /* The rest of the manual. */
+#include "rhumb_exchange.h"
 #include "rhumb_points.h"
 #include "rhumb_search.h"
 #include "rhumb_stats.h"

@@ -2,7 +2,7 @@
 """Checks that includes point one way.
 
   api -> engine -> {storage, distances} -> base -> include/rhumb_types.h
-  inside engine/:   open -> {upkeep, topology} -> durability -> build -> search -> graph (LAYERS has the exact lists)
+  inside engine/:   open -> exchange -> {upkeep, topology} -> durability -> build -> search -> graph (LAYERS has the lists)
   inside storage/:  storage, publish -> log -> frame -> io
 
 Bazel's visibility says the same of targets; this says it of files, and four more things: no two folders include each
@@ -41,6 +41,7 @@ for upper, lowers in (
     LAYERS[upper] = LAYERS["engine/graph"] + lowers
 LAYERS["engine/upkeep/compact"] = LAYERS["engine/upkeep"] + ("engine/upkeep",)
 LAYERS["engine/upkeep/repair"] = LAYERS["engine/upkeep"] + ("engine/upkeep",)
+LAYERS["engine/exchange"] = LAYERS["engine/upkeep"] + ("engine/upkeep",)
 LAYERS["engine"] = tuple(sorted(LAYERS))
 LAYERS["api"] = tuple(sorted(LAYERS))
 LAYERS["api/cli/console"] = ()

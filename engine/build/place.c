@@ -20,10 +20,13 @@
 #include "engine/graph/ties.h"
 #include "engine/search/walk/query.h"
 
-rhumb_status rhumb__place_allocate(rhumb__graph *graph, uint64_t key, rhumb__node_place *place_out) {
+/* The level that follows from the slot. */
+#define LEVEL_OF_SLOT UINT32_MAX
+
+static rhumb_status allocate(rhumb__graph *graph, uint64_t key, uint32_t level_asked, rhumb__node_place *place_out) {
     rhumb__counts *counts = &graph->counts;
     const uint32_t slot = (uint32_t)counts->slot_count;
-    const uint32_t level = rhumb__params_level(&graph->params, slot);
+    const uint32_t level = level_asked == LEVEL_OF_SLOT ? rhumb__params_level(&graph->params, slot) : level_asked;
     RHUMB_ASSERT_DEBUG(level <= graph->params.level_max);
     rhumb__mutex_assert_held(&graph->append_lock);
     rhumb_status status = rhumb__graph_ensure_room(graph, counts->slot_count + 1, counts->upper_row_count + level);
@@ -35,6 +38,10 @@ rhumb_status rhumb__place_allocate(rhumb__graph *graph, uint64_t key, rhumb__nod
     if (key >= counts->key_next) counts->key_next = key == UINT64_MAX ? UINT64_MAX : key + 1;
     RHUMB_ASSERT_DEBUG(counts->slot_count <= atomic_load(&graph->slot_limit));
     return RHUMB_OK;
+}
+
+rhumb_status rhumb__place_allocate(rhumb__graph *graph, uint64_t key, rhumb__node_place *place_out) {
+    return allocate(graph, key, LEVEL_OF_SLOT, place_out);
 }
 
 void rhumb__place_write(rhumb__graph *graph, const void *row, const rhumb__node_place *place) {
@@ -60,7 +67,7 @@ void rhumb__place_write(rhumb__graph *graph, const void *row, const rhumb__node_
     atomic_store_explicit(record, rhumb__node_encode(place->upper_row, place->level), memory_order_release);
 }
 
-rhumb_status rhumb__graph_place(rhumb__graph *graph, uint64_t key, const void *row, bool replace) {
+static rhumb_status place_node(rhumb__graph *graph, uint64_t key, const void *row, bool replace, uint32_t level_asked) {
     rhumb_status status;
     rhumb__key_place key_place;
     rhumb__node_place place;
@@ -72,7 +79,7 @@ rhumb_status rhumb__graph_place(rhumb__graph *graph, uint64_t key, const void *r
     }
     RHUMB_TRY(rhumb__key_table_reserve(&graph->key_table, &key_place));
     rhumb__mutex_lock(&graph->append_lock);
-    status = rhumb__place_allocate(graph, key, &place);
+    status = allocate(graph, key, level_asked, &place);
     rhumb__mutex_unlock(&graph->append_lock);
     RHUMB_TRY(status);
     *(uint64_t *)rhumb__section_row(&graph->sections[RHUMB__SECTION_KEYS], place.slot) = key;
@@ -85,6 +92,14 @@ done:
     rhumb__key_table_unlock(&graph->key_table, &key_place);
     if (status == RHUMB_OK) rhumb__key_table_grow(&graph->key_table, (uint64_t)place.slot + 1);
     return status;
+}
+
+rhumb_status rhumb__graph_place(rhumb__graph *graph, uint64_t key, const void *row, bool replace) {
+    return place_node(graph, key, row, replace, LEVEL_OF_SLOT);
+}
+
+rhumb_status rhumb__graph_place_at(rhumb__graph *graph, uint64_t key, const void *row, uint32_t level) {
+    return place_node(graph, key, row, false, level);
 }
 
 static rhumb_status link_written(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot, bool as_head) {

@@ -25,6 +25,10 @@ void rhumb__place_write(rhumb__graph *graph, const void *row, const rhumb__node_
  * graph. RHUMB_E_EXISTS, RHUMB_E_FULL, RHUMB_E_NOMEM. */
 rhumb_status rhumb__graph_place(rhumb__graph *graph, uint64_t key, const void *row, bool replace) RHUMB_NODISCARD;
 
+/* The same for a node of another library's index, which keeps its level (at most the index's level_max). The key must
+ * not exist. */
+rhumb_status rhumb__graph_place_at(rhumb__graph *graph, uint64_t key, const void *row, uint32_t level) RHUMB_NODISCARD;
+
 /* Links a node that rhumb__graph_place has written. Any number of threads may call it at once. RHUMB_E_NOMEM. */
 rhumb_status rhumb__graph_link_placed(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t slot) RHUMB_NODISCARD;
 
