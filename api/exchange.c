@@ -1,11 +1,17 @@
-/* exchange.c - a new index from a file of another library: argument checks, and the engine's result as the interface's
- * report. Stateless; a report is written only on success.
+/* exchange.c - a new index from a file of another library, and the reverse: argument checks, and the engine's result as
+ * the interface's report. Stateless; a report is written only on success.
+ *
+ * An export from a handle that writes makes a checkpoint and reads that through a graph of its own, so that it holds up
+ * neither a refresh nor a compaction.
  */
 #include <string.h>
 
+#include "api/handle.h"
 #include "api/options.h"
 #include "base/status.h"
+#include "engine/exchange/export_hnswlib.h"
 #include "engine/exchange/import.h"
+#include "engine/open.h"
 
 static_assert((int)RHUMB_IMPORT_ANNOY == (int)RHUMB__SOURCE_ANNOY && RHUMB__SOURCE_KIND_COUNT == 8,
               "the numbers of formats are those of the engine");
@@ -123,4 +129,38 @@ rhumb_status rhumb_index_import(const char *path, const char *new_path, const rh
 done:
     rhumb__source_close(&source);
     return status;
+}
+
+void rhumb_export_options_init(rhumb_export_options *options, size_t size) {
+    const rhumb_export_options defaults = {.size = size};
+    if (options != NULL) rhumb__struct_give(options, size, &defaults, sizeof defaults);
+}
+
+rhumb_status rhumb_index_export(rhumb_index *index, const char *path, const rhumb_export_options *options) {
+    rhumb_status status;
+    rhumb__scratch *scratch = NULL;
+    rhumb__graph *graph = NULL;
+    rhumb__graph *snapshot = NULL;
+    rhumb_export_options resolved;
+    rhumb_export_options_init(&resolved, sizeof resolved);
+    RHUMB_TRY(rhumb__handle_check(index, false));
+    RHUMB_TRY(rhumb__options_take(&resolved, sizeof resolved, options, "rhumb_export_options"));
+    RHUMB_TRY(rhumb__path_check(path, "path"));
+    if (resolved.format != RHUMB_EXPORT_DEFAULT && resolved.format != RHUMB_EXPORT_HNSWLIB) {
+        status = rhumb__fail(RHUMB_E_INVALID, "format: %u is none of the formats", (unsigned)resolved.format);
+        goto done;
+    }
+    rhumb__progress progress = {.report = resolved.progress, .context = resolved.progress_context};
+    if (!index->read_only) RHUMB_TRY(rhumb_index_checkpoint(index));
+    RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
+    if (!index->read_only) {
+        RHUMB_TRY(rhumb__handle_reopen(graph, &snapshot));
+        status = rhumb__handle_leave(scratch, RHUMB_OK);
+        scratch = NULL;
+        if (status != RHUMB_OK) goto done;
+    }
+    status = rhumb__export_hnswlib(snapshot != NULL ? snapshot : graph, path, &progress);
+done:
+    rhumb__engine_close(snapshot);
+    return rhumb__handle_leave(scratch, status);
 }

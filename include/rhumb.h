@@ -10,7 +10,7 @@
  *   rhumb_stats.h      statistics, what a file says of itself without a handle, user metadata
  *   rhumb_upkeep.h     verifying, repairing, compacting and backing up
  *   rhumb_topology.h   the graph of an index as a file of its own
- *   rhumb_exchange.h   making an index of a file of another library
+ *   rhumb_exchange.h   making an index of a file of another library, and the reverse
  *
  * INTRODUCTION
  *   An index is one file. It holds vectors, each under a 64-bit key that the caller chooses, and a graph over them

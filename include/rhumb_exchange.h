@@ -1,5 +1,5 @@
-/* rhumb_exchange.h - making an index of a file of another library. Part of the manual; include rhumb.h, which includes
- * this file.
+/* rhumb_exchange.h - making an index of a file of another library, and the reverse. Part of the manual; include
+ * rhumb.h, which includes this file.
  */
 #ifndef RHUMB_EXCHANGE_H
 #define RHUMB_EXCHANGE_H
@@ -113,6 +113,48 @@ RHUMB_API const char *rhumb_import_format_name(rhumb_import_format format);
 
 /* The inverse: RHUMB_IMPORT_AUTO for a text that is not a name. */
 RHUMB_API rhumb_import_format rhumb_import_format_from_name(const char *name);
+
+/* A format that an index can be written in. */
+typedef enum rhumb_export_format {
+    RHUMB_EXPORT_DEFAULT = 0, /* RHUMB_EXPORT_HNSWLIB */
+    RHUMB_EXPORT_HNSWLIB = 1  /* as hnswlib's saveIndex writes it: metrics l2, l2sq, ip and cosine, components as f32 */
+} rhumb_export_format;
+
+/* How to export. */
+typedef struct rhumb_export_options {
+    size_t size;                /* sizeof(rhumb_export_options), set by rhumb_export_options_init. */
+    rhumb_export_format format; /* Default RHUMB_EXPORT_DEFAULT. */
+    rhumb_progress_fn progress; /* Receives the number of vectors written. Default NULL. */
+    void *progress_context;     /* Passed to progress. */
+} rhumb_export_options;
+
+/* Sets the defaults. `size` is sizeof(rhumb_export_options) as the caller compiled it. */
+RHUMB_API void rhumb_export_options_init(rhumb_export_options *options, size_t size);
+
+/* Writes an index, with its graph, into a new file for another library.
+ *
+ * A read-only handle exports the checkpoint it shows; a writing handle makes a checkpoint and exports that, while
+ * inserts and deletes continue. Vectors, keys, levels and links are written as they are; under cosine vectors get
+ * length 1, as hnswlib has them. Equal vectors, which share a node here, get links to each other. The file has
+ * "-exporting" after its name until it is complete and durable; on failure there is no new file.
+ *
+ * Parameters:
+ *   path       the file to create
+ *   options    NULL: the defaults
+ *
+ * Errors:
+ *   RHUMB_E_EXISTS         a file of that name exists
+ *   RHUMB_E_UNSUPPORTED    the format does not have the metric, or a component does not fit its type; there are deleted
+ *                          vectors (compact the index first); or the handle was opened with graph_only
+ *   RHUMB_E_INVALID        the format is none of rhumb_export_format
+ *   RHUMB_E_CORRUPT        a node of the index is damaged
+ *   RHUMB_E_CANCELLED      progress returned false
+ *   RHUMB_E_NOSPACE        the disk is full
+ *   RHUMB_E_FATAL          a sync failed; or as for rhumb_index_checkpoint
+ *   RHUMB_E_IO             another failure of the operating system
+ */
+RHUMB_API rhumb_status rhumb_index_export(rhumb_index *index, const char *path,
+                                          const rhumb_export_options *options) RHUMB_NODISCARD;
 
 #ifdef __cplusplus
 }

@@ -95,6 +95,18 @@ static int read_texts(struct cli *cli, const struct import_texts *texts, rhumb_i
     return codes_choice_read(cli, texts->codes, &options->codes);
 }
 
+static const char *name_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* Whether the last failure is about the new index, which has another name while it is made, and not about the file that
+ * is imported. The library's path is absolute. */
+static bool is_about(const char *new_path) {
+    const char *name = name_of(new_path);
+    return strncmp(name_of(rhumb_error_last()->path), name, strlen(name)) == 0;
+}
+
 static int import(struct cli *cli, const char *path, const char *new_path, const rhumb_import_options *options,
                   struct call_progress *progress) {
     rhumb_import_report report;
@@ -103,11 +115,10 @@ static int import(struct cli *cli, const char *path, const char *new_path, const
     call_progress_end(progress);
     if (status == RHUMB_E_CANCELLED) return cli_fail(cli, CLI_INTERRUPTED, "interrupted: %s was not made", new_path);
     if (status != RHUMB_OK) {
-        const bool about_source = strcmp(rhumb_error_last()->path, new_path) != 0;
-        const bool is_input =
-            status != RHUMB_E_IO && status != RHUMB_E_NOSPACE && status != RHUMB_E_NOMEM && status != RHUMB_E_FATAL;
-        if (about_source && is_input) return cli_fail_index_as(cli, CLI_INPUT, status, "cannot import");
-        return cli_fail_index(cli, status, "cannot import");
+        const bool is_of_system = status == RHUMB_E_IO || status == RHUMB_E_NOSPACE || status == RHUMB_E_NOMEM ||
+                                  status == RHUMB_E_FATAL || status == RHUMB_E_FULL;
+        if (is_of_system || is_about(new_path)) return cli_fail_index(cli, status, "cannot import");
+        return cli_fail_index_as(cli, CLI_INPUT, status, "cannot import");
     }
     if (cli->json)
         print_json(&cli->writer, path, new_path, &report, units_now() - start);
