@@ -98,7 +98,7 @@ static rhumb_status import(rhumb__source *source, const char *new_path, const rh
         .progress_context = options->progress_context,
     };
     RHUMB_TRY(rhumb__import_params(source, options->M, options->ef_construction, &params));
-    RHUMB_TRY(rhumb__codes_resolve(options->codes, &params));
+    RHUMB_TRY(rhumb__derived_resolve(options->codes, RHUMB_FUSED_NONE, &params));
     RHUMB_TRY(rhumb__import(&spec, &params, &result));
     fill_report(source, &params, &result, report);
 done:

@@ -53,6 +53,7 @@ mutable struct OpenOptions
     custom_distance::Ptr{Cvoid}
     custom_context::Ptr{Cvoid}
     immutable::Bool
+    warm_up::UInt32
     OpenOptions() = new()
 end
 

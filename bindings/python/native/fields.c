@@ -21,6 +21,8 @@ typedef enum field_kind {
     FIELD_ELEMENT,
     FIELD_DURABILITY,
     FIELD_CODES,
+    FIELD_FUSED,
+    FIELD_WARM_UP,
     FIELD_ORDER
 } field_kind;
 
@@ -84,6 +86,9 @@ static const field stats_fields[] = {
     F(S, process_mapping_count, U64),
     F(S, pin_count, U32),
     F(S, pin_epoch_oldest, U64),
+    F(S, warm_up_total_bytes, U64),
+    F(S, warm_up_done_bytes, U64),
+    F(S, cold, BOOL),
     END,
 };
 #undef S
@@ -104,6 +109,7 @@ static const field options_fields[] = {
     F(S, keep_pruned, BOOL),
     F(S, normalise, BOOL),
     F(S, codes, CODES),
+    F(S, fused, FUSED),
     END,
 };
 #undef S
@@ -149,6 +155,7 @@ static const field info_fields[] = {
     F(S, problem_count, U32),
     F(S, first_problem, TEXT),
     F(S, codes, CODES),
+    F(S, fused, FUSED),
     END,
 };
 #undef S
@@ -250,6 +257,7 @@ static const field open_fields[] = {
     F(S, custom_name, TEXT),
     F(S, custom_distance, ADDRESS),
     F(S, immutable, BOOL),
+    F(S, warm_up, WARM_UP),
     END,
 };
 #undef S
@@ -265,6 +273,7 @@ static const field compact_options_fields[] = {
     F(S, background, BOOL),
     F(S, shrink, BOOL),
     F(S, codes, CODES),
+    F(S, fused, FUSED),
     END,
 };
 #undef S
@@ -302,6 +311,13 @@ static const choice codes[] = {{"default", RHUMB_CODES_DEFAULT},
                                {"4bit", RHUMB_CODES_4BIT},
                                {"8bit", RHUMB_CODES_8BIT},
                                {0}};
+static const choice fused[] = {{"default", RHUMB_FUSED_DEFAULT},
+                               {"1bit", RHUMB_FUSED_1BIT},
+                               {"2bit", RHUMB_FUSED_2BIT},
+                               {"none", RHUMB_FUSED_NONE},
+                               {0}};
+static const choice warm_ups[] = {
+    {"default", RHUMB_WARM_UP_DEFAULT}, {"now", RHUMB_WARM_UP_NOW}, {"none", RHUMB_WARM_UP_NONE}, {0}};
 static const choice orders[] = {{"default", RHUMB_ORDER_DEFAULT},
                                 {"keep", RHUMB_ORDER_KEEP},
                                 {"breadth", RHUMB_ORDER_BREADTH},
@@ -311,8 +327,13 @@ static const choice orders[] = {{"default", RHUMB_ORDER_DEFAULT},
                                 {0}};
 
 static const choice *choices_of(field_kind kind) {
-    if (kind == FIELD_DURABILITY) return durabilities;
-    return kind == FIELD_CODES ? codes : orders;
+    switch (kind) {
+    case FIELD_DURABILITY: return durabilities;
+    case FIELD_CODES: return codes;
+    case FIELD_FUSED: return fused;
+    case FIELD_WARM_UP: return warm_ups;
+    default: return orders;
+    }
 }
 
 static const char *name_of(field_kind kind, uint32_t number) {

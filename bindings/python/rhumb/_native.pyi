@@ -55,6 +55,9 @@ class Stats(structseq[Any], tuple[Any, ...]):
         "process_mapping_count",
         "pin_count",
         "pin_epoch_oldest",
+        "warm_up_total_bytes",
+        "warm_up_done_bytes",
+        "cold",
     )
     @property
     def format_version(self) -> int: ...
@@ -150,6 +153,12 @@ class Stats(structseq[Any], tuple[Any, ...]):
     def pin_count(self) -> int: ...
     @property
     def pin_epoch_oldest(self) -> int: ...
+    @property
+    def warm_up_total_bytes(self) -> int: ...
+    @property
+    def warm_up_done_bytes(self) -> int: ...
+    @property
+    def cold(self) -> bool: ...
 
 @final
 class Options(structseq[Any], tuple[Any, ...]):
@@ -168,6 +177,7 @@ class Options(structseq[Any], tuple[Any, ...]):
         "keep_pruned",
         "normalise",
         "codes",
+        "fused",
     )
     @property
     def dim(self) -> int: ...
@@ -197,6 +207,8 @@ class Options(structseq[Any], tuple[Any, ...]):
     def normalise(self) -> bool: ...
     @property
     def codes(self) -> str: ...
+    @property
+    def fused(self) -> str: ...
 
 @final
 class Info(structseq[Any], tuple[Any, ...]):
@@ -240,6 +252,7 @@ class Info(structseq[Any], tuple[Any, ...]):
         "problem_count",
         "first_problem",
         "codes",
+        "fused",
     )
     @property
     def known(self) -> int: ...
@@ -319,6 +332,8 @@ class Info(structseq[Any], tuple[Any, ...]):
     def first_problem(self) -> str: ...
     @property
     def codes(self) -> str | None: ...
+    @property
+    def fused(self) -> str | None: ...
 
 @final
 class VerifyReport(structseq[Any], tuple[Any, ...]):

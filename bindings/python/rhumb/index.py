@@ -48,6 +48,7 @@ class OpenOptions(TypedDict, total=False):
     compact_bytes_per_second: int
     graph_only: bool
     immutable: bool
+    warm_up: str  # "default", "now" or "none"
     custom_name: str
     custom_distance: Any  # a C function of numba or ctypes
 
@@ -66,6 +67,7 @@ class CreateOptions(OpenOptions, total=False):
     keep_pruned: bool
     normalise: bool
     codes: str  # "default", "none", "4bit" or "8bit"
+    fused: str  # "default", "none", "1bit" or "2bit"
 
 
 def encode_path(path: Path) -> bytes:
@@ -547,8 +549,8 @@ class Index:
     def compact(self, *, progress: Progress = None, **options: Any) -> CompactReport | None:
         """Drops deleted vectors and returns their space, while everything else goes on.
 
-        Options are those of rhumb_compact_options: threads, order, second_pass, bytes_per_second, shrink, codes, and
-        background, which returns None at once.
+        Options are those of rhumb_compact_options: threads, order, second_pass, bytes_per_second, shrink, codes, fused,
+        and background, which returns None at once.
         """
         with watching(progress, "compact") as report:
             return self._handle.compact(compact_options(options), report)
