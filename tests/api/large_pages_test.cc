@@ -115,7 +115,7 @@ class LargePages : public ::testing::TestWithParam<uint32_t> {
         const Index reader = open(path, true);
         ASSERT_EQ(rhumb_index_count(reader.get()), count);
         const double share = static_cast<double>(large_bytes(path)) / static_cast<double>(hot_bytes(count));
-        // Where most of memory is in use, a large page cannot be had for some pieces, whoever asks.
+        // Where most of memory is in use, a large page cannot be had for some pieces.
         for (int i = 0; i < 3 && share < 0.95; i++) {
             if (!kernel_can()) GTEST_SKIP() << "memory has too few large pages now: " << share;
         }
