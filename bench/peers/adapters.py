@@ -244,7 +244,8 @@ class Symqg(Adapter):
 
 
 class Rhumb(Adapter):
-    """Built by the tool, with the arguments setup["build_arguments"] in addition; searched through the C interface."""
+    """Built by the tool, with the arguments setup["build_arguments"] in addition; searched through the C interface. The
+    argument --compacted is not the tool's: the index is compacted into its file afterwards."""
 
     AVX2 = "RHUMB_SIMD=avx2"
 
@@ -262,13 +263,22 @@ class Rhumb(Adapter):
     def queries(self):
         return self.dataset.queries  # as they are: under cosine, rhumb scales them within the time measured
 
-    def build(self, rows, thread_count):
-        command = [self.setup["tool"], "build", self.setup["path"], self.dataset.path, "--quiet"]
-        command += ["--M", str(self.degree // 2), "--ef-construction", str(self.ef_construction)]
-        command += ["--threads", str(thread_count)] + self.setup["build_arguments"]
-        run = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    def run(self, command, *arguments):
+        whole = [self.setup["tool"], command, *arguments, "--quiet"]
+        run = subprocess.run(whole, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
         if run.returncode != 0:
-            raise SystemExit(run.stderr.strip() or f"rhumb build: exit code {run.returncode}")
+            raise SystemExit(run.stderr.strip() or f"rhumb {command}: exit code {run.returncode}")
+
+    def build(self, rows, thread_count):
+        path = self.setup["path"]
+        arguments = [argument for argument in self.setup["build_arguments"] if argument != "--compacted"]
+        is_compacted = "--compacted" in self.setup["build_arguments"]
+        built = path + "-built" if is_compacted else path
+        arguments += ["--M", str(self.degree // 2), "--ef-construction", str(self.ef_construction)]
+        self.run("build", built, self.dataset.path, "--threads", str(thread_count), *arguments)
+        if is_compacted:
+            self.run("compact", built, "--into", path, "--threads", str(thread_count))
+            os.remove(built)
 
     def save(self, path):
         pass  # the tool has written it

@@ -14,6 +14,7 @@ A library whose process dies is a line in the table.
 
 A library's name may end in @DEGREE, for another degree than --degree: symqg@64. That of rhumb may be followed by options
 of `rhumb build`: rhumb:codes=8 is an index built with --codes 8, rhumb:M=24:keep-pruned one with --M 24 --keep-pruned.
+rhumb:compacted is compacted after it was built, within the time that building takes.
 """
 
 import argparse
