@@ -19,11 +19,6 @@
 #include "base/memory_limit.h"
 #include "storage/warm_up.h"
 
-/* The published bytes that are mapped; 0 for a section of which a reader needs the length alone. */
-static uint64_t mapped_bytes(const rhumb__section *section) {
-    return section->spec.unmapped ? 0 : section->published_row_count * section->row_stride_bytes;
-}
-
 /* A smaller index is read in some milliseconds, however that is done. */
 #define COLD_BYTES_MIN (UINT64_C(16) << 20)
 #define COLD_SHARE_MAX 0.75 /* of a store that is cold, when it is opened */
@@ -33,14 +28,14 @@ static uint64_t mapped_bytes(const rhumb__section *section) {
 
 uint64_t rhumb__residency_mapped_bytes(const rhumb__store *store) {
     uint64_t bytes = 0;
-    for (uint32_t i = 0; i < store->section_count; i++) bytes += mapped_bytes(store->sections[i]);
+    for (uint32_t i = 0; i < store->section_count; i++) bytes += rhumb__section_mapped_bytes(store->sections[i]);
     return bytes;
 }
 
 /* The address of that byte of all mapped sections, one after the other. */
 static const uint8_t *address_of(const rhumb__store *store, uint64_t offset) {
     for (uint32_t i = 0; i < store->section_count; i++) {
-        const uint64_t bytes = mapped_bytes(store->sections[i]);
+        const uint64_t bytes = rhumb__section_mapped_bytes(store->sections[i]);
         if (offset < bytes) return store->sections[i]->base + offset;
         offset -= bytes;
     }
@@ -101,7 +96,7 @@ void rhumb__residency_review(rhumb__store *store) {
     atomic_store_explicit(&store->reads_ahead, by_rows, memory_order_relaxed);
     for (uint32_t i = 0; i < store->section_count; i++) {
         const rhumb__section *section = store->sections[i];
-        const uint64_t section_bytes = rhumb__round_up(mapped_bytes(section), RHUMB__BLOCK_BYTES);
+        const uint64_t section_bytes = rhumb__round_up(rhumb__section_mapped_bytes(section), RHUMB__BLOCK_BYTES);
         if (section_bytes == 0) continue;
         if (changed && !by_rows) (void)madvise(section->base, section_bytes, MADV_NORMAL);
         advise(section->base, section_bytes, by_rows);

@@ -113,6 +113,12 @@ static inline rhumb_status rhumb__section_ensure(rhumb__section *section, uint64
     return rhumb__section_grow(section, row_count);
 }
 
+/* The published bytes that are mapped; 0 for a section of which a reader needs the length alone. Under the store's
+ * publishing lock in a store that others know. */
+static inline uint64_t rhumb__section_mapped_bytes(const rhumb__section *section) {
+    return section->spec.unmapped ? 0 : section->published_row_count * section->row_stride_bytes;
+}
+
 static inline void *rhumb__section_row(const rhumb__section *section, uint64_t row) {
     RHUMB_ASSERT_DEBUG(row < atomic_load_explicit(&section->row_capacity, memory_order_relaxed));
     return section->base + row * section->row_stride_bytes;

@@ -35,18 +35,14 @@ typedef struct rhumb__warm_up {
     pthread_t thread;
 } rhumb__warm_up;
 
-static uint64_t bytes_of(const rhumb__section *section) {
-    return section->spec.unmapped ? 0 : section->published_row_count * section->row_stride_bytes;
-}
-
 static int by_size(const void *a, const void *b) {
-    const uint64_t x = bytes_of(*(rhumb__section *const *)a);
-    const uint64_t y = bytes_of(*(rhumb__section *const *)b);
+    const uint64_t x = rhumb__section_mapped_bytes(*(rhumb__section *const *)a);
+    const uint64_t y = rhumb__section_mapped_bytes(*(rhumb__section *const *)b);
     return (x > y) - (x < y);
 }
 
 static void add_section(rhumb__warm_up *warm_up, const rhumb__section *section) {
-    const uint64_t bytes = bytes_of(section);
+    const uint64_t bytes = rhumb__section_mapped_bytes(section);
     for (uint32_t i = 0; i < section->extents.count; i++) {
         const rhumb__extent_item *item = &section->extents.items[i];
         if (item->section_offset >= bytes) break;

@@ -186,24 +186,16 @@ done:
 
 /* ---- rows of nodes that have come since ---- */
 
-static uint64_t slot_count_of(rhumb__graph *graph) {
-    rhumb__mutex_lock(&graph->append_lock);
-    const uint64_t count = graph->counts.slot_count;
-    rhumb__mutex_unlock(&graph->append_lock);
-    return count;
-}
-
 /* The slots from 0 on whose nodes are complete. */
 static uint64_t complete_count_of(rhumb__graph *graph) {
-    const uint64_t count = slot_count_of(graph);
-    const uint64_t complete_count = rhumb__min_u64(count, rhumb__active_lowest(graph));
-    /* A node that is placed without an insert is complete when it has been counted as finished. */
-    return atomic_load(&graph->finished_count) >= complete_count ? complete_count : 0;
+    uint64_t slot_count = 0;
+    const rhumb__counts counts = rhumb__active_complete_counts(graph, &slot_count);
+    return atomic_load(&graph->finished_count) >= counts.slot_count ? counts.slot_count : 0;
 }
 
 uint64_t rhumb__weave_missing_count(rhumb__graph *graph) {
     if (graph->params.lane_bits == 0 || !graph->coded) return 0;
-    const uint64_t count = slot_count_of(graph);
+    const uint64_t count = rhumb__graph_slot_count(graph);
     return count - rhumb__min_u64(count, rhumb__fused_count(graph));
 }
 

@@ -53,16 +53,6 @@ typedef struct census {
     uint64_t operation_bytes; /* that one operation changes */
 } census;
 
-/* Reads the counts of a moment, down to the slots of which all rows are complete, and the number of all slots. */
-static rhumb__counts read_counts(rhumb__graph *graph, uint64_t *slot_count_out) {
-    rhumb__mutex_lock(&graph->append_lock);
-    rhumb__counts counts = graph->counts;
-    rhumb__mutex_unlock(&graph->append_lock);
-    *slot_count_out = counts.slot_count;
-    counts.slot_count = rhumb__min_u64(counts.slot_count, rhumb__active_lowest(graph));
-    return counts;
-}
-
 static census take_census(rhumb__graph *graph, const rhumb__counts *counts) {
     const rhumb__writer *writer = graph->writer;
     census c = {.slot_bytes = 0};
@@ -114,7 +104,7 @@ static rhumb_status review(rhumb__writer *writer, uint64_t *next_slot_out, bool 
     const bool makes_checkpoints =
         writer->options.durability != RHUMB_DURABILITY_NONE && writer->options.checkpoint_log_bytes != UINT64_MAX;
     uint64_t slot_count = 0;
-    const rhumb__counts counts = read_counts(graph, &slot_count);
+    const rhumb__counts counts = rhumb__active_complete_counts(graph, &slot_count);
     /* A row that is placed without an insert is complete when it has been counted as finished. */
     const bool are_complete = atomic_load(&graph->finished_count) >= counts.slot_count;
     census c = take_census(graph, &counts);

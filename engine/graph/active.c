@@ -8,6 +8,7 @@
 #include <sched.h>
 
 #include "base/assert.h"
+#include "base/bits.h"
 
 uint32_t rhumb__active_claim(rhumb__graph *graph) {
     for (;;) {
@@ -67,6 +68,15 @@ uint64_t rhumb__active_lowest(rhumb__graph *graph) {
         if (RHUMB__ACTIVE_HAS_SLOT(state) && RHUMB__ACTIVE_SLOT(state) < lowest) lowest = RHUMB__ACTIVE_SLOT(state);
     }
     return lowest;
+}
+
+rhumb__counts rhumb__active_complete_counts(rhumb__graph *graph, uint64_t *slot_count_out) {
+    rhumb__mutex_lock(&graph->append_lock);
+    rhumb__counts counts = graph->counts;
+    rhumb__mutex_unlock(&graph->append_lock);
+    *slot_count_out = counts.slot_count;
+    counts.slot_count = rhumb__min_u64(counts.slot_count, rhumb__active_lowest(graph));
+    return counts;
 }
 
 bool rhumb__active_has_slot(rhumb__graph *graph, uint32_t slot) {

@@ -29,6 +29,10 @@ void rhumb__active_leave(rhumb__graph *graph, uint32_t entry);
  * caller last held append_lock are complete. */
 uint64_t rhumb__active_lowest(rhumb__graph *graph);
 
+/* Reads the counts of a moment, down to the slots whose nodes are complete, and the number of all slots. A node that is
+ * placed without an insert is complete when it has been counted in graph->finished_count. */
+rhumb__counts rhumb__active_complete_counts(rhumb__graph *graph, uint64_t *slot_count_out);
+
 /* Whether the node of a slot is being inserted. */
 bool rhumb__active_has_slot(rhumb__graph *graph, uint32_t slot);
 

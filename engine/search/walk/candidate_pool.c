@@ -122,16 +122,7 @@ void rhumb__large_pool_add(rhumb__candidate_pool *pool, uint32_t slot_mark, floa
     RHUMB_ASSERT_DEBUG(rhumb__large_pool_accepts(pool, distance));
     if (pool->count == pool->capacity) drop_farthest(pool);
     if (pool->recent_count == pool->recent_capacity) rhumb__large_pool_settle(pool);
-    uint32_t low = 0;
-    uint32_t high = pool->recent_count;
-    while (low < high) {
-        const uint32_t middle = (low + high) / 2;
-        if (pool->recent[middle].distance <= distance) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
+    const uint32_t low = rhumb__candidates_within(pool->recent, pool->recent_count, distance);
     memmove(&pool->recent[low + 1], &pool->recent[low], (pool->recent_count - low) * sizeof pool->recent[0]);
     pool->recent[low] = (rhumb__candidate){distance, slot_mark};
     pool->recent_count++;
