@@ -26,6 +26,7 @@ class Background : public ::testing::Test {
         open.checkpoint_bytes_per_second = bytes_per_second;
         open.compact_dead_share = dead_share;
         rhumb_index_options options = index_options(kDim);
+        options.ef_construction = 24; // inserts are many, and not what this is about
         options.open = &open;
         return create(path_, options);
     }

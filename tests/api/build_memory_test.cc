@@ -86,6 +86,7 @@ TEST_F(BuildMemory, AsksForCheckpointsWhereLittleMemoryIsAllowed) {
     rhumb_open_options_init(&open, sizeof open);
     open.durability = RHUMB_DURABILITY_INTERVAL;
     rhumb_index_options options = index_options(16);
+    options.ef_construction = 16; // most of the time would go into finding neighbours
     options.open = &open;
     const auto checkpoint_count = [&](const char *name) {
         const Index index = create(directory_.file(name), options);

@@ -6,13 +6,14 @@
 #include "engine/graph/sections.h"
 #include "tests/support/file_image.h"
 #include "tests/support/index_test_support.h"
+#include "tests/support/sanitized.h"
 
 namespace index_test {
 namespace {
 
 constexpr uint32_t kDim = 48;
-constexpr size_t kCount = 3000;
-constexpr size_t kQueryCount = 60;
+constexpr size_t kCount = rhumb_test::kSanitized ? 1200 : 3000;
+constexpr size_t kQueryCount = rhumb_test::kSanitized ? 20 : 60;
 
 rhumb_index_options options_with(rhumb_codes codes, rhumb_metric metric = RHUMB_METRIC_L2, uint32_t dim = kDim) {
     rhumb_index_options options = index_options(dim, metric);

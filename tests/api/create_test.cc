@@ -103,7 +103,10 @@ TEST(Create, AcceptsTheLimitsOfEveryOptionAndKeepsThem) {
 
 TEST(Create, ResolvesDefaults) {
     ScratchDirectory directory;
-    const Index index = create(directory.file("defaults"), index_options(3));
+    rhumb_index_options options;
+    rhumb_index_options_init(&options, sizeof options);
+    options.dim = 3;
+    const Index index = create(directory.file("defaults"), options);
     ASSERT_NE(index, nullptr);
     const rhumb_index_options kept = created_with(index);
     EXPECT_EQ(kept.metric, RHUMB_METRIC_L2);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "tests/support/index_test_support.h"
+#include "tests/support/sanitized.h"
 #include "tests/support/vectors.h"
 
 namespace {
@@ -12,7 +13,8 @@ namespace {
 using namespace index_test;
 using namespace vectors;
 
-constexpr size_t COUNT = 600, QUERY_COUNT = 30, K = 10;
+// Searches are not what sanitizers look for here.
+constexpr size_t COUNT = rhumb_test::kSanitized ? 200 : 600, QUERY_COUNT = rhumb_test::kSanitized ? 10 : 30, K = 10;
 constexpr uint32_t DIM = 12, EF = 80;
 
 struct Case {

@@ -4,12 +4,14 @@
 // extended precision, written from the formulas alone; rows that end at an inaccessible page. f32 under l2sq, l2, ip
 // and cosine is also tested by kernels_test.cc and extremes_test.cc. Linked once with the kernels of this processor and
 // once with emulated ones of all tiers. Random inputs; the seed is printed and RHUMB_SEED repeats it. With
-// RHUMB_ALL_DIMS set every dimension to 2,048 is measured, with RHUMB_FEW_DIMS a small sample, else a larger one.
+// RHUMB_ALL_DIMS set every dimension to 2,048 is measured, with RHUMB_FEW_DIMS or a sanitizer a small sample, else a
+// larger one.
 #include <algorithm>
 #include <functional>
 #include <limits>
 
 #include "tests/support/rows.h"
+#include "tests/support/sanitized.h"
 #include "tests/support/vectors.h"
 
 extern "C" {
@@ -107,7 +109,7 @@ Reference reference_of(const Pair &pair, uint32_t dim, const Bytes &a, const Byt
 }
 
 std::vector<uint32_t> dims_to_test(Random &random) {
-    const bool few = getenv("RHUMB_FEW_DIMS") != nullptr;
+    const bool few = getenv("RHUMB_FEW_DIMS") != nullptr || rhumb_test::kSanitized;
     std::vector<uint32_t> dims;
     const uint32_t last = getenv("RHUMB_ALL_DIMS") != nullptr ? 2048 : few ? 70 : 130;
     for (uint32_t dim = 1; dim <= last; dim++) dims.push_back(dim);

@@ -184,7 +184,7 @@ class Model : public ::testing::TestWithParam<rhumb_metric> {
 
 TEST_P(Model, RandomOperationsLeaveWhatAMapWouldHold) {
     const char *text = getenv("RHUMB_ITERS");
-    const uint64_t count = text != nullptr ? strtoull(text, nullptr, 0) : 50000;
+    const uint64_t count = text != nullptr ? strtoull(text, nullptr, 0) : 20000;
     random_.seed(io_test::choose_seed());
     ASSERT_NO_FATAL_FAILURE(create());
     for (uint64_t i = 1; i <= count; i++) {

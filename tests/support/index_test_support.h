@@ -28,6 +28,7 @@
 
 #include "include/rhumb.h"
 #include "tests/support/chosen_codes.h"
+#include "tests/support/sanitized.h"
 #include "tests/support/scratch_files.h"
 #include "tests/support/seed.h"
 
@@ -59,6 +60,7 @@ inline rhumb_index_options index_options(uint32_t dim, rhumb_metric metric = RHU
     rhumb_index_options_init(&options, sizeof options);
     options.dim = dim;
     options.metric = metric;
+    if (rhumb_test::kSanitized) options.ef_construction = 80; // inserts take most of a sanitizer's time
     return options;
 }
 

@@ -4,7 +4,8 @@
 // that an index promises about answers is measured against brute force in double (judge.cc).
 //
 // RHUMB_SEED            changes the data; it is a constant unless set, or random in the long form
-// RHUMB_TORTURE_CASES   how many cases, of the selection or at random; 0, the default of the long form: all of them
+// RHUMB_TORTURE_CASES   how many cases, of the selection or at random; 0, the default of the long form: all of them.
+//                       Of the selection sanitizers get a quarter
 // RHUMB_TORTURE_COUNT   vectors of a data set
 // RHUMB_TORTURE_M       M of all indexes; below 8, M0 is the same and ef_construction twice that
 // RHUMB_TORTURE_LONG    set: cases at random from the full product
@@ -40,7 +41,7 @@ const uint64_t seed = is_long || getenv("RHUMB_SEED") != nullptr ? rhumb_test::c
 size_t vector_count() { return number_of("RHUMB_TORTURE_COUNT", is_long ? 4000 : kSanitized ? 300 : 1200); }
 
 std::vector<Case> chosen_cases() {
-    if (!is_long) return torture::covering_cases(number_of("RHUMB_TORTURE_CASES", kSanitized ? 60 : 160));
+    if (!is_long) return torture::covering_cases(number_of("RHUMB_TORTURE_CASES", 160) / (kSanitized ? 4 : 1));
     std::vector<Case> cases = torture::all_cases(seed);
     const size_t count = number_of("RHUMB_TORTURE_CASES", 0);
     if (count > 0 && count < cases.size()) cases.resize(count);
