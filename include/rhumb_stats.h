@@ -180,6 +180,37 @@ typedef struct rhumb_index_info {
  */
 RHUMB_API rhumb_status rhumb_index_info_get(const char *path, rhumb_index_info *info, size_t size) RHUMB_NODISCARD;
 
+#define RHUMB_SECTION_COUNT_MAX 64u /* sections that a file can have */
+
+/* One section of an index file: an array of rows, such as all vectors or all lists of neighbours. */
+typedef struct rhumb_section_info {
+    size_t size;             /* The size that the caller passed. */
+    uint32_t id;             /* Number of the section in the file. */
+    char name[28];           /* What the description of the file's format calls it; "unknown": this library does not. */
+    uint64_t row_count;      /* Rows in the newest checkpoint. */
+    uint64_t row_bytes;      /* Length of each. */
+    uint64_t file_bytes;     /* Bytes of the file that the section has, some of them for rows to come. */
+    uint64_t resident_bytes; /* How much of these is in the page cache. */
+} rhumb_section_info;
+
+/* Describes the sections of the newest checkpoint of an index file without opening a handle. It reads no row, takes no
+ * lock and keeps no version; works while a writer is at work. It takes some milliseconds for each gigabyte.
+ *
+ * The system tells what is in memory to the owner of the file and to those who may write to it; to others all of it
+ * seems to be there.
+ *
+ * Parameters:
+ *   sections         array of `capacity` structs
+ *   size             sizeof(rhumb_section_info) as the caller compiled it
+ *   section_count    how many sections there are, which may exceed `capacity`
+ *
+ * Errors: as for rhumb_index_info_get, and
+ *   RHUMB_E_CORRUPT, RHUMB_E_TRUNCATED    the file is damaged so that its sections cannot be found
+ *   RHUMB_E_NOMEM                         no memory
+ */
+RHUMB_API rhumb_status rhumb_index_sections_get(const char *path, rhumb_section_info *sections, size_t size,
+                                                size_t capacity, size_t *section_count) RHUMB_NODISCARD;
+
 /* ---- metadata ---------------------------------------------------------------------------------------------------- */
 
 #define RHUMB_METADATA_BYTES_MAX 3072u /* largest size of the metadata */

@@ -1,7 +1,8 @@
 /* cli.c - parsing, telling of failures, opening of files: what all commands share.
  *
- * Owns the state of the JSON object on stdout. Invariant: the object is begun at most once, before anything else goes
- * to stdout in JSON mode, and cli_finish ends it, so stdout is one whole JSON object whatever happened.
+ * Owns the state of the JSON object on stdout. Invariant: an object is begun before anything else goes to stdout in
+ * JSON mode, and cli_finish ends the last one, so stdout is whole JSON objects whatever happened: one, unless the
+ * command ends objects itself.
  */
 #include "cli.h"
 
@@ -33,8 +34,8 @@ void cli_prepare(void) {
 
 bool cli_output_lost(void) { return ferror(stdout) != 0; }
 
-static void begin_json(struct cli *cli) {
-    if (!cli->json || cli->writer.stream) return;
+void cli_json_begin(struct cli *cli) {
+    if (!cli->json || cli->writer.depth > 0) return;
     cli->writer.stream = stdout;
     json_object_begin(&cli->writer, NULL);
     json_text(&cli->writer, "command", cli->command);
@@ -59,7 +60,7 @@ static bool parse(struct cli *cli, const struct cli_command *command, const stru
         *exit_code = CLI_OK;
         return false;
     }
-    begin_json(cli);
+    cli_json_begin(cli);
     if (parsed && found_count >= positional_min) return true;
     if (parsed)
         *exit_code =
@@ -87,6 +88,7 @@ bool cli_parse_some(struct cli *cli, const struct cli_command *command, const st
 
 int cli_finish(struct cli *cli, int exit_code) {
     if (cli->writer.stream) {
+        cli_json_begin(cli);
         json_end_to(&cli->writer, 1);
         json_i64(&cli->writer, "exit_code", exit_code);
         json_end_to(&cli->writer, 0);
@@ -108,7 +110,7 @@ int cli_finish(struct cli *cli, int exit_code) {
 static void report(struct cli *cli, int exit_code, const char *message, const rhumb_error *library) {
     if (cli->failed) return;
     cli->failed = true;
-    begin_json(cli);
+    cli_json_begin(cli);
     if (!cli->json) {
         fflush(stdout);
         fprintf(stderr, "rhumb%s%s: error: %s\n", cli->command[0] ? " " : "", cli->command, message);

@@ -35,7 +35,7 @@ enum cli_exit {
 /* One run of the tool. */
 struct cli {
     const char *command; /* "build" */
-    bool json;           /* one JSON object on stdout in the place of text */
+    bool json;           /* one JSON object on stdout in the place of text; several of `info --watch` */
     bool quiet;          /* no progress, no notes */
     bool help;
     bool failed;               /* a failure has been reported */
@@ -91,6 +91,9 @@ void cli_prepare(void);
 
 /* Whether the output is lost, so that there is no sense in going on. */
 bool cli_output_lost(void);
+
+/* Begins the JSON object if none is open: after a command has ended one (json_end_to 0), the next line's. */
+void cli_json_begin(struct cli *cli);
 
 /* Ends the JSON object and flushes stdout. Returns `exit_code`, or CLI_IO when stdout could not be written. When its
  * reader has gone away, the process ends by SIGPIPE, without a message, as other tools do. */

@@ -1,7 +1,10 @@
 // Goal: rhumb_index_info_get describes a file as its handles do, also with a writer and readers, keeps nothing, and
 // says what it can of damaged files. Method: sound indexes in every state, compared with the statistics of a handle;
 // random damage, under which every answer must come, and what is called known must be what the sound file says.
+#include <fcntl.h>
 #include <unistd.h>
+
+#include <map>
 
 #include "tests/support/index_test_support.h"
 #include "tests/support/seed.h"
@@ -19,6 +22,15 @@ class Info : public ::testing::Test {
         EXPECT_OK(rhumb_index_info_get(path_.c_str(), &found, sizeof found));
         EXPECT_EQ(found.size, sizeof found);
         return found;
+    }
+    std::map<std::string, rhumb_section_info> sections() {
+        rhumb_section_info found[RHUMB_SECTION_COUNT_MAX] = {};
+        size_t count = 0;
+        EXPECT_OK(rhumb_index_sections_get(path_.c_str(), found, sizeof found[0], RHUMB_SECTION_COUNT_MAX, &count));
+        std::map<std::string, rhumb_section_info> by_name;
+        for (size_t i = 0; i < count; i++) by_name[found[i].name] = found[i];
+        EXPECT_EQ(by_name.size(), count);
+        return by_name;
     }
     Index build(size_t count) {
         rhumb_index_options options = index_options(8, RHUMB_METRIC_COSINE);
@@ -109,6 +121,62 @@ TEST_F(Info, SeesTheWriterTheLogAndThePins) {
     ASSERT_OK(rhumb_index_insert(index.get(), 5000, vectors_.row(0)));
 }
 
+TEST_F(Info, NamesTheSectionsAndCountsTheirRows) {
+    const Index index = build(100);
+    ASSERT_OK(rhumb_index_checkpoint(index.get()));
+    for (uint64_t i = 0; i < 30; i++) ASSERT_OK(rhumb_index_insert(index.get(), 1000 + i, vectors_.row(i)));
+    const auto found = sections();
+    ASSERT_EQ(found.count("vectors"), 1u);
+    EXPECT_EQ(found.at("vectors").row_count, 100u) << "of the newest checkpoint";
+    EXPECT_GE(found.at("vectors").row_bytes, 8 * sizeof(float)); // and what the metric keeps with each
+    EXPECT_EQ(found.at("lists0").row_count, 100u);
+    uint64_t bytes = 0;
+    for (const auto &[name, section] : found) {
+        EXPECT_EQ(section.size, sizeof section);
+        EXPECT_GE(section.file_bytes, section.row_count * section.row_bytes) << name;
+        EXPECT_LE(section.resident_bytes, section.file_bytes) << name;
+        bytes += section.file_bytes;
+    }
+    EXPECT_LT(bytes, std::filesystem::file_size(path_));
+    EXPECT_EQ(info().pin_count, 0u) << "looking pins nothing";
+}
+
+TEST_F(Info, CountsThePagesOfASectionThatAreInMemory) {
+    build(600).reset();
+    const int fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+    ASSERT_GE(fd, 0);
+    ASSERT_EQ(fsync(fd), 0);
+    ASSERT_EQ(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+    uint64_t resident_bytes = 0;
+    for (const auto &[name, section] : sections()) resident_bytes += section.resident_bytes;
+    if (resident_bytes > 0) {
+        ::close(fd);
+        GTEST_SKIP() << "the file system keeps its files in memory";
+    }
+    std::vector<char> all(std::filesystem::file_size(path_));
+    EXPECT_EQ(pread(fd, all.data(), all.size(), 0), static_cast<ssize_t>(all.size()));
+    ::close(fd);
+    for (const auto &[name, section] : sections()) EXPECT_EQ(section.resident_bytes, section.file_bytes) << name;
+}
+
+TEST_F(Info, SectionsThatHaveNoRoomAreCounted) {
+    build(10).reset();
+    const size_t all_count = sections().size();
+    const size_t cut_size = offsetof(rhumb_section_info, row_count);
+    std::vector<uint8_t> bytes(3 * sizeof(rhumb_section_info), 0xEE);
+    auto *cut = reinterpret_cast<rhumb_section_info *>(bytes.data());
+    size_t count = 0;
+    EXPECT_OK(rhumb_index_sections_get(path_.c_str(), cut, cut_size, 2, &count));
+    EXPECT_EQ(count, all_count);
+    for (size_t i = 2 * cut_size; i < bytes.size(); i++) ASSERT_EQ(bytes[i], 0xEE);
+    EXPECT_STREQ(reinterpret_cast<rhumb_section_info *>(bytes.data() + cut_size)->name, "keys");
+    EXPECT_EQ(rhumb_index_sections_get(path_.c_str(), nullptr, sizeof *cut, 2, &count), RHUMB_E_INVALID);
+    EXPECT_EQ(rhumb_index_sections_get(path_.c_str(), cut, 3, 2, &count), RHUMB_E_INVALID);
+    EXPECT_EQ(rhumb_index_sections_get(path_.c_str(), cut, sizeof *cut, 2, nullptr), RHUMB_E_INVALID);
+    EXPECT_EQ(rhumb_index_sections_get("", cut, sizeof *cut, 2, &count), RHUMB_E_INVALID);
+    EXPECT_EQ(rhumb_index_sections_get((path_ + "-none").c_str(), cut, sizeof *cut, 2, &count), RHUMB_E_NOTFOUND);
+}
+
 TEST_F(Info, ASmallerStructAndWrongArguments) {
     build(10).reset();
     std::vector<uint8_t> bytes(sizeof(rhumb_index_info), 0xEE);
@@ -146,6 +214,12 @@ TEST_F(Info, WorksOnDamagedFilesAsFarAsItCan) {
         for (size_t i = begin; i < begin + run && i < length; i++) damaged[i] = static_cast<char>(random());
         std::ofstream(path_, std::ios::binary | std::ios::trunc).write(damaged.data(), static_cast<long>(length));
         rhumb_index_info found = {};
+        rhumb_section_info sections[RHUMB_SECTION_COUNT_MAX] = {};
+        size_t section_count = 0;
+        const rhumb_status told =
+            rhumb_index_sections_get(path_.c_str(), sections, sizeof sections[0], 4, &section_count);
+        EXPECT_EQ(sections[4].size, 0u);
+        EXPECT_EQ(told == RHUMB_OK, section_count > 0);
         const rhumb_status status = rhumb_index_info_get(path_.c_str(), &found, sizeof found);
         if (status != RHUMB_OK) {
             EXPECT_TRUE(status == RHUMB_E_NOT_AN_INDEX || status == RHUMB_E_VERSION) << status;

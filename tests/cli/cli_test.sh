@@ -274,24 +274,51 @@ assert (rest["inserted"], rest["skipped"], rest["count"]) == (50, told["inserted
 PYTHON
 python3 interrupt.py "$rhumb" >stdout 2>stderr || fail "interruption: $(tail -3 stderr)"
 
-# ---- info names the readers -------------------------------------------------------------------------------------------
+# ---- info names the readers, once or again and again -----------------------------------------------------------------
 expect_json 0 info keyed.rhumb
 is pins '[]'
 is writer_open False
+cp keyed.rhumb watched.rhumb
 cat >reader.py <<'PYTHON'
-import json, subprocess, sys
+import json, signal, subprocess, sys
 
 rhumb = sys.argv[1]
-reader = subprocess.Popen([rhumb, "export", "keyed.rhumb", "--out", "-"], stdout=subprocess.PIPE)
+reader = subprocess.Popen([rhumb, "export", "watched.rhumb", "--out", "-"], stdout=subprocess.PIPE)
 reader.stdout.read(1)  # the rest waits for room in the pipe
-info = json.loads(subprocess.check_output([rhumb, "info", "keyed.rhumb", "--json"]))
+info = json.loads(subprocess.check_output([rhumb, "info", "watched.rhumb", "--json"]))
 assert info["pins"] == [{"epoch": info["epoch"], "readers": 1, "processes": [reader.pid]}], info
-text = subprocess.check_output([rhumb, "info", "keyed.rhumb"]).decode()
+text = subprocess.check_output([rhumb, "info", "watched.rhumb"]).decode()
 assert f"pins         checkpoint {info['epoch']}: 1 reader, process {reader.pid}\n" in text, text
+lines = subprocess.check_output([rhumb, "info", "watched.rhumb", "--watch", "-n", "2", "-i", "0.02", "--json"]).splitlines()
+first, second, last = map(json.loads, lines)
+assert (last["command"], last["exit_code"]) == ("info", 0), last
+assert first["epoch"] == info["epoch"] and first["pins"] == second["pins"] == info["pins"], (first, second)
+assert first["seconds"] < second["seconds"], (first, second)
+assert "checkpoints_per_second" not in first and second["checkpoints_per_second"] == 0, (first, second)
+vectors = {section["name"]: section for section in second["sections"]}["vectors"]
+assert vectors["row_count"] == 2000 and 0 < vectors["resident_bytes"] <= vectors["file_bytes"], vectors
+assert "resident_bytes_per_second" in vectors, vectors
+(process,) = second["processes"]
+assert process["pid"] == reader.pid and process["hits_per_second"] >= 0 and process["reads_per_second"] >= 0, process
 reader.communicate()
 assert reader.returncode == 0
+# It sees a checkpoint of another process, and Ctrl-C ends it.
+watch = subprocess.Popen([rhumb, "info", "watched.rhumb", "--watch", "--interval", "0.02", "--json"], stdout=subprocess.PIPE)
+assert json.loads(watch.stdout.readline())["epoch"] == info["epoch"]
+subprocess.check_call([rhumb, "delete", "watched.rhumb", "5", "--quiet"])
+while json.loads(watch.stdout.readline())["epoch"] == info["epoch"]:
+    pass
+watch.send_signal(signal.SIGINT)
+rest = watch.communicate()[0].splitlines()
+assert watch.returncode == 0 and json.loads(rest[-1])["exit_code"] == 0, (watch.returncode, rest[-1])
 PYTHON
 python3 reader.py "$rhumb" >stdout 2>stderr || fail "pins: $(tail -3 stderr)"
+expect 0 info watched.rhumb --watch --count 2 --interval 0
+says stdout '^checkpoint   .* a second; 1,999 vectors, 1 deleted$'
+says stdout '^vectors  *2,000 .*%'
+expect 2 info watched.rhumb --count 2
+expect 2 info watched.rhumb --watch --interval -1.5
+expect_json 4 info missing.rhumb --watch
 
 # ---- info of damaged files: what is known, and 4 if the index cannot be opened -------------------------------------------
 head -c 100000 keyed.rhumb >shorter.rhumb

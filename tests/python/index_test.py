@@ -326,6 +326,9 @@ class Upkeep(support.TestCase):
         report = rhumb.compact_into(self.path(), self.path("copy"), filter=range(150))
         self.assertEqual((report.count, report.left_out_count), (50, 50))
         self.assertEqual(rhumb.info(self.path("copy")).count, 50)
+        vectors = {section.name: section for section in rhumb.sections(self.path("copy"))}["vectors"]
+        self.assertEqual(vectors.row_count, 50)
+        self.assertLessEqual(vectors.resident_bytes, vectors.file_bytes)
         index.close()
         self.assertEqual(rhumb.repair(self.path(), self.path("mended")).saved_count, 100)
         self.assertRaises(FileExistsError, rhumb.repair, self.path(), self.path("mended"))

@@ -12,6 +12,8 @@
 #include "api/cli/console/interrupt.h"
 #include "api/cli/console/units.h"
 #include "api/cli/residency.h"
+#include "api/cli/users.h"
+#include "api/cli/watch.h"
 
 struct description {
     const char *path;
@@ -73,21 +75,6 @@ static void print_json_content(struct json_writer *json, const struct descriptio
     json_u64(json, "key_next", file->key_next);
 }
 
-static void print_json_pins(struct json_writer *json, const rhumb_index_info *file) {
-    json_array_begin(json, "pins");
-    for (uint32_t i = 0; i < file->pin_count; i++) {
-        json_object_begin(json, NULL);
-        json_u64(json, "epoch", file->pin_epochs[i]);
-        json_u64(json, "readers", file->pin_reader_counts[i]);
-        json_array_begin(json, "processes");
-        for (uint32_t p = 0; p < file->pin_pid_counts[i]; p++)
-            json_i64(json, NULL, file->pin_pids[i * RHUMB_INFO_PID_COUNT_MAX + p]);
-        json_end(json);
-        json_end(json);
-    }
-    json_end(json);
-}
-
 static void print_json_handle(struct json_writer *json, const rhumb_index_stats *stats) {
     json_array_begin(json, "level_counts");
     for (uint32_t level = 0; level <= stats->level_top && level <= RHUMB_LEVEL_MAX; level++)
@@ -122,7 +109,7 @@ static void print_json(struct json_writer *json, const struct description *index
     }
     if (knows(index, RHUMB_INFO_LOG)) json_u64(json, "log_pending_count", file->log_pending_count);
     if (knows(index, RHUMB_INFO_WRITER)) json_bool(json, "writer_open", file->writer_open);
-    if (knows(index, RHUMB_INFO_PINS)) print_json_pins(json, file);
+    if (knows(index, RHUMB_INFO_PINS)) users_json_pins(json, file);
     if (index->has_stats) print_json_handle(json, &index->stats);
     json_u64(json, "damaged_copy_count", file->damaged_copy_count);
     json_u64(json, "problem_count", file->problem_count);
@@ -163,35 +150,6 @@ static void print_file(const struct description *index) {
                file->file_bytes ? 100.0 * (double)index->resident_bytes / (double)file->file_bytes : 0.0);
 }
 
-static void print_log(const struct description *index) {
-    const rhumb_index_info *file = &index->file;
-    struct units_text count;
-    if (!knows(index, RHUMB_INFO_LOG)) return;
-    const char *place = file->log_expected ? "; it must stay next to the index" : "";
-    const char *remedy = file->writer_open ? "the writer at work has them" : "opening for writing brings them in";
-    if (file->log_pending_count > 0)
-        printf("log          %s operations that are not in this checkpoint, %s%s\n",
-               units_count(&count, file->log_pending_count), remedy, place);
-    else
-        printf("log          nothing that is not in this checkpoint%s\n", place);
-}
-
-static void print_users(const struct description *index) {
-    const rhumb_index_info *file = &index->file;
-    if (knows(index, RHUMB_INFO_WRITER))
-        printf("writer       %s\n", file->writer_open ? "one has it open" : "none has it open");
-    if (!knows(index, RHUMB_INFO_PINS)) return;
-    if (file->pin_count == 0) printf("pins         no reader keeps a checkpoint\n");
-    for (uint32_t i = 0; i < file->pin_count; i++) {
-        const uint32_t reader_count = file->pin_reader_counts[i];
-        printf("%-12s checkpoint %" PRIu64 ": %u reader%s", i == 0 ? "pins" : "", file->pin_epochs[i], reader_count,
-               reader_count == 1 ? "" : "s");
-        for (uint32_t p = 0; p < file->pin_pid_counts[i]; p++)
-            printf("%s%" PRId32, p == 0 ? ", process " : ", ", file->pin_pids[i * RHUMB_INFO_PID_COUNT_MAX + p]);
-        printf("\n");
-    }
-}
-
 static void print_text(const struct description *index) {
     const rhumb_index_info *file = &index->file;
     printf("index        %s\n", index->path);
@@ -200,8 +158,8 @@ static void print_text(const struct description *index) {
                file->format_version);
     if (knows(index, RHUMB_INFO_CONTENT)) print_content(index);
     print_file(index);
-    print_log(index);
-    print_users(index);
+    users_print_log(file);
+    users_print(file);
     if (file->damaged_copy_count > 0)
         printf("passed over  %u of the copies of superblocks: damaged, as a crash may leave them too\n",
                file->damaged_copy_count);
@@ -252,11 +210,20 @@ static int describe(struct cli *cli, struct description *index) {
 }
 
 static int run(struct cli *cli, const struct cli_command *command, int argument_count, char *const *argument_texts) {
-    const struct args_option options[] = {CLI_COMMON_OPTIONS(cli)};
+    struct watch_options watch = {.interval_seconds = -1};
+    bool watches = false;
+    const struct args_option options[] = {
+        {"watch", 'w', ARGS_FLAG, &watches, NULL, "again and again, until Ctrl-C: who uses it, and what is in memory"},
+        {"interval", 'i', ARGS_DOUBLE, &watch.interval_seconds, "SECONDS", "how often, with --watch; 1 by default"},
+        {"count", 'n', ARGS_U64, &watch.count, "N", "how many times, with --watch; without end by default"},
+        CLI_COMMON_OPTIONS(cli)};
     struct description index = {.path = NULL};
     int exit_code;
     if (!cli_parse(cli, command, options, argument_count, argument_texts, &index.path, 1, &exit_code)) return exit_code;
-    return describe(cli, &index);
+    if (!watches && (watch.count > 0 || watch.interval_seconds >= 0))
+        return cli_fail(cli, CLI_USAGE, "--count and --interval are for --watch");
+    if (watch.interval_seconds == -1) watch.interval_seconds = 1;
+    return watches ? watch_run(cli, index.path, &watch) : describe(cli, &index);
 }
 
 const struct cli_command cli_info_command = {
@@ -268,8 +235,16 @@ const struct cli_command cli_info_command = {
         "cache, what its log has, and who uses it: whether a writer has it open, and which checkpoints readers keep,\n"
         "with the processes as far as the system tells them. It reads the newest checkpoint, also while another\n"
         "process writes, and of a damaged file what can be read. It looks at no vector: 'rhumb verify' does.\n"
-        "Exit code 1: there are errors, and the index can be opened; 4: it cannot.\n",
+        "Exit code 1: there are errors, and the index can be opened; 4: it cannot.\n"
+        "\n"
+        "--watch shows, until Ctrl-C, what changes: checkpoints, the log, readers and what they keep, how much of "
+        "each\n"
+        "section is in memory, and of each process that reads the index how many pages it found there when it touched\n"
+        "them for the first time, how many it had to wait for, and how much was read from the disk for it. With "
+        "--json\n"
+        "each look is an object on a line of its own; the last line has the exit code.\n",
     .examples = "  rhumb info images.rhumb\n"
-                "  rhumb info images.rhumb --json\n",
+                "  rhumb info images.rhumb --json\n"
+                "  rhumb info images.rhumb --watch --interval 5\n",
     .run = run,
 };

@@ -160,6 +160,18 @@ static const field info_fields[] = {
 };
 #undef S
 
+#define S rhumb_section_info
+static const field section_fields[] = {
+    F(S, id, U32),
+    F(S, name, TEXT),
+    F(S, row_count, U64),
+    F(S, row_bytes, U64),
+    F(S, file_bytes, U64),
+    F(S, resident_bytes, U64),
+    END,
+};
+#undef S
+
 #define S rhumb_verify_report
 static const field verify_fields[] = {
     F(S, chunk_count, U64),   F(S, checksum_error_count, U64),  F(S, node_count, U64),
@@ -286,6 +298,8 @@ static const struct {
     [NATIVE_STATS] = {"rhumb.Stats", "What an index holds and what its handle has done.", stats_fields},
     [NATIVE_OPTIONS] = {"rhumb.Options", "What an index was created with.", options_fields},
     [NATIVE_INFO] = {"rhumb.Info", "What an index file says of itself.", info_fields},
+    [NATIVE_SECTION] = {"rhumb.Section", "A section of an index file, and how much of it is in memory.",
+                        section_fields},
     [NATIVE_VERIFY_REPORT] = {"rhumb.VerifyReport", "What verifying has found.", verify_fields},
     [NATIVE_WRITE_REPORT] = {"rhumb.WriteReport", "What a batch has done.", write_fields},
     [NATIVE_COMPACT_REPORT] = {"rhumb.CompactReport", "What a compaction has done.", compact_fields},

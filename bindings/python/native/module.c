@@ -48,6 +48,7 @@ static PyMethodDef functions[] = {
     {"create", native_create, METH_VARARGS, NULL},
     {"open", native_open, METH_VARARGS, NULL},
     {"info", native_info, METH_VARARGS, NULL},
+    {"sections", native_sections, METH_VARARGS, NULL},
     {"compact_into", native_compact_into, METH_VARARGS, NULL},
     {"repair", native_repair, METH_VARARGS, NULL},
     {"topology_open", native_topology_open, METH_VARARGS, NULL},

@@ -66,6 +66,7 @@ typedef enum native_struct {
     NATIVE_STATS,
     NATIVE_OPTIONS,
     NATIVE_INFO,
+    NATIVE_SECTION,
     NATIVE_VERIFY_REPORT,
     NATIVE_WRITE_REPORT,
     NATIVE_COMPACT_REPORT,
@@ -190,6 +191,7 @@ void native_iterators_close(handle *self);
 
 /* Functions of the module that are about files. */
 PyObject *native_info(PyObject *module, PyObject *args);
+PyObject *native_sections(PyObject *module, PyObject *args);
 PyObject *native_compact_into(PyObject *module, PyObject *args);
 PyObject *native_repair(PyObject *module, PyObject *args);
 PyObject *native_topology_open(PyObject *module, PyObject *args);

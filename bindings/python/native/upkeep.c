@@ -119,3 +119,24 @@ PyObject *native_info(PyObject *module, PyObject *args) {
     Py_END_ALLOW_THREADS;
     return status == RHUMB_OK ? native_fields_give(NATIVE_INFO, &info) : native_raise(status, NATIVE_FILE);
 }
+
+/* sections(path) -> [Section] */
+PyObject *native_sections(PyObject *module, PyObject *args) {
+    const char *path = NULL;
+    rhumb_section_info sections[RHUMB_SECTION_COUNT_MAX];
+    size_t count = 0;
+    rhumb_status status;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y", &path)) return NULL;
+    Py_BEGIN_ALLOW_THREADS;
+    status = rhumb_index_sections_get(path, sections, sizeof sections[0], RHUMB_SECTION_COUNT_MAX, &count);
+    Py_END_ALLOW_THREADS;
+    if (status != RHUMB_OK) return native_raise(status, NATIVE_FILE);
+    PyObject *list = PyList_New(0);
+    for (size_t i = 0; list != NULL && i < count; i++) {
+        PyObject *section = native_fields_give(NATIVE_SECTION, &sections[i]);
+        if (section == NULL || PyList_Append(list, section) != 0) Py_CLEAR(list);
+        Py_XDECREF(section);
+    }
+    return list;
+}

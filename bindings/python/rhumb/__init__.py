@@ -15,6 +15,7 @@ from ._native import (
     Info,
     Options,
     RepairReport,
+    Section,
     Stats,
     TopologyStats,
     VerifyReport,
@@ -52,7 +53,7 @@ from .errors import (
     Unsupported,
     VersionMismatch,
 )
-from .files import compact_into, info, repair
+from .files import compact_into, info, repair, sections
 from .filters import Bitmap, Keys, Where
 from .index import Index, create, open
 from .keymap import KeyMap
@@ -101,6 +102,8 @@ __all__ = [
     "repair",
     "RepairReport",
     "Result",
+    "Section",
+    "sections",
     "sigbus_guard",
     "Stale",
     "Stats",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import _native
-from ._native import CompactReport, Info, RepairReport
+from ._native import CompactReport, Info, RepairReport, Section
 from .filters import FilterLike, as_filter
 from .index import Path, compact_options, encode_path, native_options
 from .progress import Progress, watching
@@ -14,6 +14,11 @@ from .progress import Progress, watching
 def info(path: Path) -> Info:
     """What an index file says of itself, while a writer works or when it is damaged; takes no lock."""
     return _native.info(encode_path(path))
+
+
+def sections(path: Path) -> list[Section]:
+    """The sections of an index file, and how much of each is in memory; reads no row and takes no lock."""
+    return _native.sections(encode_path(path))
 
 
 def compact_into(
