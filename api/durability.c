@@ -1,6 +1,6 @@
 /* durability.c - what is on the disk, and which version of it a handle shows: sync, checkpoint, operation numbers,
- * refresh, and waiting for a checkpoint. Checks arguments; the work is done by the engine and, for the waiting, by
- * storage/epoch_watch, which looks at the file and not at the handle.
+ * refresh, waiting for a checkpoint, and the list of hot pages. Checks arguments; the work is done by the engine, by
+ * storage/hot_pages and, for the waiting, by storage/epoch_watch, which looks at the file and not at the handle.
  *
  * Locking: refresh_lock of the handle, while a read-only handle exchanges its graph. On failure a handle keeps the
  * graph it had.
@@ -14,6 +14,7 @@
 #include "engine/open.h"
 #include "engine/upkeep/compact/compactor.h"
 #include "storage/epoch_watch.h"
+#include "storage/hot_pages.h"
 #include "storage/store_stats.h"
 
 rhumb_status rhumb_index_sync(rhumb_index *index) {
@@ -35,6 +36,17 @@ rhumb_status rhumb_index_wait_idle(rhumb_index *index) {
     if (status != RHUMB_OK || index->read_only) return status;
     rhumb__compactor_wait_idle(index->writer);
     return rhumb__background_wait_idle(index->writer);
+}
+
+rhumb_status rhumb_index_hot_pages_save(rhumb_index *index) {
+    rhumb_status status;
+    rhumb__scratch *scratch = NULL;
+    rhumb__graph *graph = NULL;
+    RHUMB_TRY(rhumb__handle_check(index, false));
+    RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
+    status = rhumb__handle_leave(scratch, rhumb__hot_pages_save(graph->store));
+done:
+    return status;
 }
 
 /* The number that `of_log` returns, or that of the checkpoint which a read-only handle shows. */

@@ -10,6 +10,7 @@
 #include "engine/durability/checkpoint.h"
 #include "engine/open.h"
 #include "engine/upkeep/compact/compactor.h"
+#include "storage/hot_pages.h"
 
 static rhumb_status check_arguments(const char *path, rhumb_index **index_out) {
     const rhumb_status status = rhumb__path_check(path, "path");
@@ -118,6 +119,7 @@ rhumb_status rhumb_index_close(rhumb_index *index) {
         rhumb__background_hurry(index->writer);
         rhumb__compactor_stop(index->writer);
         status = rhumb__checkpoint_last(index->writer);
+        rhumb__hot_pages_keep(index->writer->store);
     }
     rhumb__engine_close(atomic_load(&index->scratch_pool.graph));
     rhumb__handle_free(index);

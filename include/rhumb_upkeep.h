@@ -280,6 +280,24 @@ RHUMB_API rhumb_status rhumb_index_compact_into(const char *path, const char *ne
                                                 const rhumb_compact_options *options, rhumb_compact_report *report,
                                                 size_t report_size) RHUMB_NODISCARD;
 
+/* ---- larger than memory ------------------------------------------------------------------------------------------ */
+
+/* Lists the pages of the index that are in memory now, in a small file next to it: the name of the index with "-hot"
+ * after it, at most a 30,000th of its length. An opening of an index that memory cannot hold reads them again in the
+ * background (rhumb_warm_up), up to half of the memory that the process may use.
+ *
+ * A writing handle does it by itself with each checkpoint and when it is closed, if memory cannot hold the index then.
+ * A reader, which knows best what searches need, does it when this is called; it must be allowed to write the file. The
+ * list may be removed, copied or lost without harm, and one that is damaged or of another index is passed over. It
+ * should be made again after a compaction, which moves vectors.
+ *
+ * Errors:
+ *   RHUMB_E_EXISTS      the file of that name is something else, and stays
+ *   RHUMB_E_READONLY    the handle is immutable
+ *   RHUMB_E_NOMEM, RHUMB_E_NOSPACE, RHUMB_E_IO    there may be no list now
+ */
+RHUMB_API rhumb_status rhumb_index_hot_pages_save(rhumb_index *index) RHUMB_NODISCARD;
+
 #ifdef __cplusplus
 }
 #endif

@@ -90,7 +90,7 @@ void rhumb__residency_review(rhumb__store *store) {
     const bool changed = by_rows != rhumb__store_reads_ahead(store);
     atomic_store_explicit(&store->exceeds_memory, exceeds, memory_order_relaxed);
     atomic_store_explicit(&store->is_cold, cold, memory_order_relaxed);
-    if (!cold) rhumb__io_read_exactly(store->io, false);
+    if (!by_rows) rhumb__io_read_exactly(store->io, false);
     if (store->is_advised && !changed) return;
     store->is_advised = true;
     atomic_store_explicit(&store->reads_ahead, by_rows, memory_order_relaxed);
@@ -118,6 +118,7 @@ void rhumb__residency_warmed(rhumb__store *store) {
 void rhumb__residency_look(rhumb__store *store) {
     const uint64_t count = atomic_fetch_add_explicit(&store->cold_search_count, 1, memory_order_relaxed);
     if (count == 0) rhumb__warm_up_allow(store);
+    if (!rhumb__store_is_cold(store)) return;
     if (count % SEARCHES_PER_LOOK != SEARCHES_PER_LOOK - 1 || !rhumb__mutex_trylock(&store->publish_lock)) return;
     if (rhumb__residency_sample(store, count) >= WARM_SHARE_MIN) {
         become_warm(store);

@@ -42,7 +42,7 @@ void rhumb__residency_look(rhumb__store *store);
 /* To be called after each search: now and then looks whether a cold store still is. Takes no lock that it would have to
  * wait for. */
 static inline void rhumb__residency_searched(rhumb__store *store) {
-    if (__builtin_expect(rhumb__store_is_cold(store), 0)) rhumb__residency_look(store);
+    if (__builtin_expect(rhumb__store_reads_ahead(store), 0)) rhumb__residency_look(store);
 }
 
 /* The bytes of all mapped sections. Under the publishing lock in a store that others know. */

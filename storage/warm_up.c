@@ -17,8 +17,10 @@
 
 #include "base/alloc.h"
 #include "base/bits.h"
+#include "base/memory_limit.h"
 #include "base/status.h"
 #include "base/thread.h"
+#include "storage/hot_pages.h"
 #include "storage/residency.h"
 
 #define BUFFER_BYTES (UINT64_C(256) << 10)
@@ -27,7 +29,8 @@ typedef struct rhumb__warm_up {
     rhumb__store *store;
     rhumb__extent *ranges; /* in the order in which they are read */
     uint32_t range_count;
-    uint8_t *buffer; /* of BUFFER_BYTES */
+    rhumb__hot_pages *hot_pages; /* of a store that memory cannot hold */
+    uint8_t *buffer;             /* of BUFFER_BYTES */
     uint64_t total_bytes;
     _Atomic uint64_t done_bytes;
     _Atomic bool is_stopping;
@@ -52,18 +55,46 @@ static void add_section(rhumb__warm_up *warm_up, const rhumb__section *section) 
     }
 }
 
+/* Adds what the list of hot pages has of a section, as long as no more than `bytes_max` is read in all. With no room
+ * for ranges it counts them. Returns how many. */
+static uint32_t add_hot_pages(rhumb__warm_up *warm_up, const rhumb__section *section, uint64_t bytes_max) {
+    rhumb__hot_run run;
+    uint32_t count = 0;
+    for (uint64_t from = 0; rhumb__hot_pages_next(warm_up->hot_pages, section, from, &run);
+         from = run.section_offset + run.bytes) {
+        for (uint64_t done = 0; done < run.bytes;) {
+            const rhumb__extent part =
+                rhumb__extent_list_run(&section->extents, run.section_offset + done, run.bytes - done);
+            done += part.bytes;
+            count++;
+            if (warm_up->ranges == NULL) continue;
+            if (warm_up->total_bytes + part.bytes > bytes_max) return count;
+            warm_up->ranges[warm_up->range_count++] = part;
+            warm_up->total_bytes += part.bytes;
+        }
+    }
+    return count;
+}
+
 static bool list_ranges(rhumb__warm_up *warm_up) {
     rhumb__section *sections[RHUMB__SECTION_COUNT_MAX];
     const rhumb__store *store = warm_up->store;
+    const bool by_list = warm_up->hot_pages != NULL;
     uint32_t count = 0;
     for (uint32_t i = 0; i < store->section_count; i++) {
         sections[i] = store->sections[i];
-        count += sections[i]->extents.count;
+        count += by_list ? add_hot_pages(warm_up, sections[i], 0) : sections[i]->extents.count;
     }
     warm_up->ranges = rhumb__alloc_zeroed(rhumb__max_u64(count, 1), sizeof *warm_up->ranges);
     if (warm_up->ranges == NULL) return false;
     qsort(sections, store->section_count, sizeof(rhumb__section *), by_size);
-    for (uint32_t i = 0; i < store->section_count; i++) add_section(warm_up, sections[i]);
+    for (uint32_t i = 0; i < store->section_count; i++) {
+        if (by_list) {
+            (void)add_hot_pages(warm_up, sections[i], rhumb__memory_limit_bytes() / 2);
+        } else {
+            add_section(warm_up, sections[i]);
+        }
+    }
     return true;
 }
 
@@ -101,7 +132,7 @@ static void *warm_up_main(void *argument) {
     for (uint32_t i = 0; i < warm_up->range_count; i++) {
         if (!read_range(warm_up, &warm_up->ranges[i])) return NULL;
     }
-    rhumb__residency_warmed(store);
+    if (!rhumb__store_exceeds_memory(store)) rhumb__residency_warmed(store);
     return NULL;
 }
 
@@ -109,19 +140,22 @@ static void *warm_up_main(void *argument) {
 
 static void release(rhumb__warm_up *warm_up) {
     sem_destroy(&warm_up->begin);
+    rhumb__hot_pages_free(warm_up->hot_pages);
     rhumb__free(warm_up->ranges);
     rhumb__free(warm_up->buffer);
     rhumb__free(warm_up);
 }
 
 void rhumb__warm_up_start(rhumb__store *store, bool at_once) {
-    if (!rhumb__store_is_cold(store)) return;
+    if (!rhumb__store_reads_ahead(store)) return;
     rhumb__warm_up *warm_up = rhumb__alloc_zeroed(1, sizeof *warm_up);
     if (warm_up == NULL) return;
     warm_up->store = store;
     sem_init(&warm_up->begin, 0, at_once ? 1 : 0);
     warm_up->buffer = rhumb__alloc_zeroed(BUFFER_BYTES, 1);
-    if (warm_up->buffer == NULL || !list_ranges(warm_up) ||
+    const bool exceeds = rhumb__store_exceeds_memory(store);
+    if (exceeds) warm_up->hot_pages = rhumb__hot_pages_read(store);
+    if (warm_up->buffer == NULL || (exceeds && warm_up->hot_pages == NULL) || !list_ranges(warm_up) ||
         rhumb__thread_start(&warm_up->thread, warm_up_main, warm_up) != 0) {
         release(warm_up);
         return;

@@ -44,6 +44,7 @@
 #include "engine/graph/active.h"
 #include "engine/graph/tombstones.h"
 #include "engine/graph/unlinked.h"
+#include "storage/hot_pages.h"
 #include "storage/publish/publish.h"
 
 /* A close links up to so many nodes from the log, which takes about a second. If more are waiting, it leaves the log as
@@ -294,6 +295,7 @@ static rhumb_status checkpoint_make(rhumb__graph *graph, bool pull_down) {
     }
     release_key_table(&v);
     if (status != RHUMB_OK) goto done;
+    rhumb__hot_pages_keep(graph->store);
     rhumb__log_message(RHUMB_LOG_INFO, path,
                        "checkpoint made: operations up to %llu, %llu bytes, %.3f ms, writers blocked for %.3f ms",
                        (unsigned long long)v.counts.lsn, (unsigned long long)v.written_bytes,

@@ -243,6 +243,11 @@ static PyObject *handle_wait_idle(PyObject *self, PyObject *unused) {
     return simple_call(self, rhumb_index_wait_idle);
 }
 
+static PyObject *handle_hot_pages_save(PyObject *self, PyObject *unused) {
+    (void)unused;
+    return simple_call(self, rhumb_index_hot_pages_save);
+}
+
 static PyObject *handle_compact_cancel(PyObject *self, PyObject *unused) {
     (void)unused;
     return simple_call(self, rhumb_index_compact_cancel);
@@ -405,6 +410,7 @@ static PyMethodDef handle_methods[] = {
     {"checkpoint", handle_checkpoint, METH_NOARGS, NULL},
     {"wait_idle", handle_wait_idle, METH_NOARGS, NULL},
     {"refresh", handle_refresh, METH_NOARGS, NULL},
+    {"hot_pages_save", handle_hot_pages_save, METH_NOARGS, NULL},
     {"verify", handle_verify, METH_VARARGS, NULL},
     {"compact", handle_compact, METH_VARARGS, NULL},
     {"compact_cancel", handle_compact_cancel, METH_NOARGS, NULL},

@@ -532,6 +532,10 @@ class Index:
         """Moves a read-only index to the newest checkpoint; returns whether there was one."""
         return self._handle.refresh()
 
+    def hot_pages_save(self) -> None:
+        """Lists the pages that are in memory, for openings of an index that memory cannot hold."""
+        self._handle.hot_pages_save()
+
     def wait_idle(self) -> None:
         """Waits until nothing is to be done in the background."""
         self._handle.wait_idle()
