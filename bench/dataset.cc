@@ -50,6 +50,18 @@ std::vector<T> read_set(hid_t file, const std::string &path, const char *name, h
     return values;
 }
 
+// The shape of a set of two dimensions.
+void shape_of(hid_t file, const std::string &path, const char *name, size_t shape[2]) {
+    Handle set(H5Dopen2(file, name, H5P_DEFAULT), H5Dclose);
+    if (set < 0) fail(path, std::string("has no set \"") + name + "\"");
+    Handle space(H5Dget_space(set), H5Sclose);
+    hsize_t sizes[2] = {1, 1};
+    if (H5Sget_simple_extent_ndims(space) != 2 || H5Sget_simple_extent_dims(space, sizes, nullptr) != 2)
+        fail(path, std::string("set \"") + name + "\" does not have 2 dimensions");
+    shape[0] = sizes[0];
+    shape[1] = sizes[1];
+}
+
 std::string read_text_attribute(hid_t file, const std::string &path, const char *name) {
     Handle attribute(H5Aopen(file, name, H5P_DEFAULT), H5Aclose);
     if (attribute < 0) fail(path, std::string("has no attribute \"") + name + "\"");
@@ -83,7 +95,7 @@ std::vector<uint8_t> read_labels(hid_t file, const std::string &path, const char
 
 } // namespace
 
-Dataset read_dataset(const std::string &path) {
+Dataset read_dataset(const std::string &path, DatasetPart part) {
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); // messages are ours
     Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
     if (file < 0) fail(path, "cannot be opened as an HDF5 file");
@@ -97,7 +109,8 @@ Dataset read_dataset(const std::string &path) {
     dataset.cosine = distance == "angular";
 
     size_t train[2], test[2], neighbours[2], distances[2];
-    dataset.train = read_set<float>(file, path, "train", H5T_NATIVE_FLOAT, 2, train);
+    shape_of(file, path, "train", train);
+    if (part == DatasetPart::all) dataset.train = read_set<float>(file, path, "train", H5T_NATIVE_FLOAT, 2, train);
     dataset.test = read_set<float>(file, path, "test", H5T_NATIVE_FLOAT, 2, test);
     dataset.neighbours = read_set<int32_t>(file, path, "neighbors", H5T_NATIVE_INT32, 2, neighbours);
     dataset.distances = read_set<float>(file, path, "distances", H5T_NATIVE_FLOAT, 2, distances);

@@ -27,8 +27,11 @@ struct Dataset {
     const float *test_row(size_t i) const { return test.data() + i * dim; }
 };
 
-// Reads the whole file. Throws std::runtime_error that names the file and what is wrong with it.
-Dataset read_dataset(const std::string &path);
+enum class DatasetPart { all, queries };
+
+// Reads a file; for the queries alone without the rows of `train`. Throws std::runtime_error that names the file and
+// what is wrong with it.
+Dataset read_dataset(const std::string &path, DatasetPart part = DatasetPart::all);
 
 // Scales a vector to length 1 (a zero vector stays zero).
 void normalise(const float *vector, size_t dim, float *unit);

@@ -25,6 +25,10 @@
 #define WARM_SHARE_MIN 0.97 /* of one that is cold no longer */
 #define SAMPLE_COUNT 32u
 #define SEARCHES_PER_LOOK 16u
+#define HELD_SHARE_OF_LIMIT 0.75 /* of the memory that this process may use: what sections that are held take at most */
+#define HELD_SHARE_MIN 0.8       /* of a section that stays held */
+#define SEARCHES_PER_REVIEW 256u
+#define KEPT_SPAN_BYTES (UINT64_C(128) << 10)
 
 uint64_t rhumb__residency_mapped_bytes(const rhumb__store *store) {
     uint64_t bytes = 0;
@@ -42,6 +46,13 @@ static const uint8_t *address_of(const rhumb__store *store, uint64_t offset) {
     return NULL;
 }
 
+/* Whether a page is in memory; 1 where the system does not tell. */
+static uint32_t is_resident(const uint8_t *address, uint64_t page_bytes) {
+    unsigned char found = 1;
+    void *page = (void *)rhumb__round_down((uintptr_t)address, page_bytes);
+    return mincore(page, page_bytes, &found) != 0 || (found & 1) != 0;
+}
+
 double rhumb__residency_sample(const rhumb__store *store, uint64_t seed) {
     const uint64_t bytes = rhumb__residency_mapped_bytes(store);
     const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
@@ -50,14 +61,78 @@ double rhumb__residency_sample(const rhumb__store *store, uint64_t seed) {
         const uint64_t begin = bytes / SAMPLE_COUNT * i;
         const uint64_t offset = begin + rhumb__mix64(seed + i) % rhumb__max_u64(bytes / SAMPLE_COUNT, 1);
         const uint8_t *address = address_of(store, offset);
-        unsigned char found = 1;
-        if (address == NULL) return 1;
-        void *page = (void *)rhumb__round_down((uintptr_t)address, page_bytes);
-        if (mincore(page, page_bytes, &found) != 0) return 1;
-        resident_count += found & 1;
+        resident_count += address == NULL ? 1 : is_resident(address, page_bytes);
     }
     return (double)resident_count / SAMPLE_COUNT;
 }
+
+/* ---- what is held ---- */
+
+double rhumb__residency_share(const rhumb__store *store, const rhumb__section *section) {
+    const double bytes = (double)rhumb__section_mapped_bytes(section);
+    double left_bytes = HELD_SHARE_OF_LIMIT * (double)rhumb__memory_limit_bytes();
+    for (uint32_t i = 0; i < store->section_count; i++) {
+        const rhumb__section *other = store->sections[i];
+        if (other != section && other->spec.residency_rank <= section->spec.residency_rank) {
+            left_bytes -= (double)rhumb__section_mapped_bytes(other);
+        }
+    }
+    if (left_bytes <= 0) return 0;
+    return left_bytes >= bytes ? 1 : left_bytes / bytes;
+}
+
+bool rhumb__residency_is_to_hold(const rhumb__store *store, const rhumb__section *section) {
+    return rhumb__residency_share(store, section) >= 1;
+}
+
+/* Reads what is missing of a range, and tells the kernel that all of it is in use: it takes no notice of what is touched
+ * in a mapping that is read at random. */
+static void use_range(uint8_t *address, uint64_t bytes) {
+    (void)madvise(address, bytes, MADV_WILLNEED);
+#if defined(MADV_POPULATE_READ)
+    (void)madvise(address, bytes, MADV_POPULATE_READ);
+#endif
+}
+
+void rhumb__residency_hold(rhumb__store *store, uint32_t section_id) {
+    rhumb__mutex_lock(&store->publish_lock); /* a compaction replaces sections */
+    for (uint32_t i = 0; i < store->section_count; i++) {
+        rhumb__section *section = store->sections[i];
+        const uint64_t bytes = rhumb__section_mapped_bytes(section);
+        if (section->spec.id != section_id || bytes == 0) continue;
+        use_range(section->base, rhumb__round_up(bytes, RHUMB__BLOCK_BYTES));
+        atomic_store_explicit(&section->held, true, memory_order_relaxed);
+    }
+    rhumb__mutex_unlock(&store->publish_lock);
+}
+
+/* Keeps a section in memory by using a part of it after each search. So all of it is used before a search's reads have
+ * displaced what was used before them. With the publishing lock held, as what follows. */
+static void keep(rhumb__section *section) {
+    const uint64_t bytes = rhumb__section_mapped_bytes(section);
+    const uint64_t span_count = bytes / KEPT_SPAN_BYTES + 1;
+    const uint64_t number = atomic_fetch_add_explicit(&section->kept_span, 1, memory_order_relaxed) % span_count;
+    const uint64_t begin = number * KEPT_SPAN_BYTES;
+    if (begin < bytes) use_range(section->base + begin, rhumb__min_u64(KEPT_SPAN_BYTES, bytes - begin));
+}
+
+/* Lets go of held sections of which the kernel has dropped much. */
+static void review_held(rhumb__store *store, uint64_t seed) {
+    const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+    for (uint32_t i = 0; i < store->section_count; i++) {
+        rhumb__section *section = store->sections[i];
+        const uint64_t bytes = rhumb__section_mapped_bytes(section);
+        if (bytes == 0 || !atomic_load_explicit(&section->held, memory_order_relaxed)) continue;
+        uint32_t resident_count = 0;
+        for (uint64_t k = 0; k < SAMPLE_COUNT; k++) {
+            resident_count += is_resident(section->base + rhumb__mix64(seed + k) % bytes, page_bytes);
+        }
+        if (resident_count >= HELD_SHARE_MIN * SAMPLE_COUNT) continue;
+        atomic_store_explicit(&section->held, false, memory_order_relaxed);
+    }
+}
+
+/* ---- advice ---- */
 
 static void advise(uint8_t *address, uint64_t bytes, bool by_rows) {
     if (by_rows) {
@@ -79,6 +154,15 @@ void rhumb__residency_advise(const rhumb__store *store, void *address, uint64_t 
 #endif
 }
 
+/* Before others know the store: those that come later are read as if all of their pages were there. */
+static void map_pages(rhumb__store *store) {
+    for (uint32_t i = 0; i < store->section_count; i++) {
+        rhumb__section *section = store->sections[i];
+        const uint64_t bytes = rhumb__section_mapped_bytes(section);
+        if (bytes > 0 && section->spec.maps_pages) section->page_map = rhumb__page_map_new(section->base, bytes);
+    }
+}
+
 void rhumb__residency_review(rhumb__store *store) {
     const uint64_t bytes = rhumb__residency_mapped_bytes(store);
     const bool exceeds = bytes > rhumb__memory_limit_bytes() / 2;
@@ -91,6 +175,7 @@ void rhumb__residency_review(rhumb__store *store) {
     atomic_store_explicit(&store->exceeds_memory, exceeds, memory_order_relaxed);
     atomic_store_explicit(&store->is_cold, cold, memory_order_relaxed);
     if (!by_rows) rhumb__io_read_exactly(store->io, false);
+    if (by_rows && !store->is_advised) map_pages(store);
     if (store->is_advised && !changed) return;
     store->is_advised = true;
     atomic_store_explicit(&store->reads_ahead, by_rows, memory_order_relaxed);
@@ -115,14 +200,28 @@ void rhumb__residency_warmed(rhumb__store *store) {
     if (rhumb__mutex_trylock(&store->publish_lock)) become_warm(store);
 }
 
+static void refresh(rhumb__store *store) {
+    for (uint32_t i = 0; i < store->section_count; i++) {
+        rhumb__section *section = store->sections[i];
+        if (atomic_load_explicit(&section->held, memory_order_relaxed)) {
+            keep(section);
+        } else if (section->page_map != NULL) {
+            rhumb__page_map_refresh(section->page_map);
+        }
+    }
+}
+
 void rhumb__residency_look(rhumb__store *store) {
     const uint64_t count = atomic_fetch_add_explicit(&store->cold_search_count, 1, memory_order_relaxed);
     if (count == 0) rhumb__warm_up_allow(store);
-    if (!rhumb__store_is_cold(store)) return;
-    if (count % SEARCHES_PER_LOOK != SEARCHES_PER_LOOK - 1 || !rhumb__mutex_trylock(&store->publish_lock)) return;
-    if (rhumb__residency_sample(store, count) >= WARM_SHARE_MIN) {
+    if (!rhumb__mutex_trylock(&store->publish_lock)) return; /* another thread is at it, or a checkpoint */
+    refresh(store);
+    const bool cold = rhumb__store_is_cold(store);
+    if (cold && count % SEARCHES_PER_LOOK == SEARCHES_PER_LOOK - 1 &&
+        rhumb__residency_sample(store, count) >= WARM_SHARE_MIN) {
         become_warm(store);
-    } else {
-        rhumb__mutex_unlock(&store->publish_lock);
+        return;
     }
+    if (!cold && count % SEARCHES_PER_REVIEW == SEARCHES_PER_REVIEW - 1) review_held(store, count);
+    rhumb__mutex_unlock(&store->publish_lock);
 }

@@ -6,6 +6,10 @@
  * a row displaces another one: no read-ahead and no large pages, and code that knows which rows come next asks for them
  * (engine/search/walk/read_ahead.h).
  *
+ * Of an index that does not fit, some sections do: those that each step of a search reads, codes before lists. They are
+ * *held*: read into memory in the background (warm_up.h), locked there if the system lets this process, and from then
+ * on used as in an index that fits. If the kernel drops them all the same, they are held no longer.
+ *
  * The same holds, for a time, where an index that fits is not in memory yet: with large pages each fault reads 2 MiB
  * and more, so a first search that touches some thousand rows would read most of the file before it answers. Such a
  * store is *cold*, and is treated as one that does not fit until nearly all of its pages are there.
@@ -36,11 +40,27 @@ static inline bool rhumb__store_is_cold(const rhumb__store *store) {
     return atomic_load_explicit(&store->is_cold, memory_order_relaxed);
 }
 
+/* Whether rows of a section should be asked for before they are read. */
+static inline bool rhumb__section_reads_ahead(const rhumb__store *store, const rhumb__section *section) {
+    return __builtin_expect(rhumb__store_reads_ahead(store), 0) &&
+           !atomic_load_explicit(&section->held, memory_order_relaxed);
+}
+
+/* Whether a section is to be held: all whose rank is not higher fit into three quarters of the memory that this process may
+ * use, together with it. Under the publishing lock, or before others know the store. */
+bool rhumb__residency_is_to_hold(const rhumb__store *store, const rhumb__section *section);
+
+/* The share of a section that memory can keep next to the sections of lower ranks: 0 to 1. */
+double rhumb__residency_share(const rhumb__store *store, const rhumb__section *section);
+
+/* Holds a section that has been read into memory. Takes the publishing lock. */
+void rhumb__residency_hold(rhumb__store *store, uint32_t section_id);
+
 /* Slow path of rhumb__residency_searched. */
 void rhumb__residency_look(rhumb__store *store);
 
-/* To be called after each search: now and then looks whether a cold store still is. Takes no lock that it would have to
- * wait for. */
+/* To be called after each search: now and then looks whether a cold store still is, and whether what is held is in
+ * memory. Takes no lock that it would have to wait for. */
 static inline void rhumb__residency_searched(rhumb__store *store) {
     if (__builtin_expect(rhumb__store_reads_ahead(store), 0)) rhumb__residency_look(store);
 }

@@ -117,6 +117,8 @@ void rhumb__section_destroy(rhumb__section *section) {
     rhumb__address_range_drop(&section->chunks_memory);
     if (section->row_stride_bytes != 0) rhumb__mutex_destroy(&section->growth_lock);
     rhumb__extent_list_clear(&section->extents);
+    rhumb__free(section->page_map);
+    section->page_map = NULL;
     rhumb__free(section->checksums);
     rhumb__free(section->patched);
     memset(section, 0, sizeof *section);

@@ -28,6 +28,7 @@
 #include "storage/frame/extent_list.h"
 #include "storage/frame/patches.h"
 #include "storage/io/io.h"
+#include "storage/page_map.h"
 
 /* The section that a client of the store expects. */
 typedef struct rhumb__section_spec {
@@ -41,6 +42,8 @@ typedef struct rhumb__section_spec {
     uint64_t row_stride_bytes; /* a multiple of 64 for mutable sections */
     uint64_t row_limit;        /* every row number is below it: bounds the section */
     bool copied_first;         /* a publication copies the section before others, see rhumb__sections_copied */
+    bool maps_pages;           /* searches want to know which pages are in memory, see page_map.h */
+    uint32_t residency_rank;   /* where memory cannot hold all sections, those of a lower rank are kept first */
     /* Of its chunk locks; RHUMB__RANK_NONE is RHUMB__RANK_CHUNK. */
     rhumb__lock_rank chunk_rank;
 } rhumb__section_spec;
@@ -66,6 +69,9 @@ typedef struct rhumb__section {
     uint32_t unit_bytes;
     int8_t unit_shift; /* log2 of the rows in a unit; negative: of the units in a row */
     bool writable;
+    _Atomic bool held;           /* kept in memory where memory cannot hold all, see residency.h */
+    _Atomic uint64_t kept_span;  /* the part of a held section that is used next */
+    rhumb__page_map *page_map;   /* of the section as it was attached, if memory cannot hold all; NULL: there is none */
     rhumb__address_range memory; /* begins at base; guarded by growth_lock */
     rhumb__mutex growth_lock;
     rhumb__chunk_state *chunks;         /* mutable sections of a writer; grows with the section */

@@ -30,6 +30,7 @@
 #include "storage/log/log_examine.h"
 #include "storage/reclaim.h"
 #include "storage/residency.h"
+#include "storage/row_reads.h"
 #include "storage/store_stats.h"
 #include "storage/warm_up.h"
 
@@ -474,6 +475,7 @@ rhumb_status rhumb__store_stamp(rhumb__store *store, uint64_t history, uint64_t 
 void rhumb__store_close(rhumb__store *store) {
     if (store == NULL) return;
     rhumb__warm_up_stop(store);
+    rhumb__row_reads_close(store);
     for (uint32_t i = 0; i < store->section_count; i++) rhumb__section_destroy(store->sections[i]);
     for (uint32_t i = 0; i < store->next_section_count; i++) rhumb__section_destroy(store->next_sections[i]);
     rhumb__extent_list_clear(&store->outgoing);

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/fork.h"
 #include "base/lock.h"
 #include "storage/frame/directory.h"
 #include "storage/frame/frame_reader.h"
@@ -78,6 +79,19 @@ typedef struct rhumb__patch_limits {
     uint64_t page_count_max;
 } rhumb__patch_limits;
 
+/* Direct readers that a store keeps; with more threads, the others make their own each time. */
+#define RHUMB__ROW_READS_KEPT 64u
+
+/* See row_reads.h. */
+typedef struct rhumb__row_reads {
+    int descriptor;
+    rhumb__fork_descriptor fork_entry;
+    bool is_open;
+    _Atomic bool is_usable;
+    uint32_t row_bytes;
+    _Atomic(struct rhumb__io_direct *) free[RHUMB__ROW_READS_KEPT]; /* that no thread uses */
+} rhumb__row_reads;
+
 typedef struct rhumb__store {
     rhumb__io *io;
     char *path; /* absolute, so that a later change of directory does not matter */
@@ -90,12 +104,13 @@ typedef struct rhumb__store {
     _Atomic uint64_t cold_search_count;
     bool is_advised;
     struct rhumb__warm_up *warm_up; /* see warm_up.h; NULL: there is none */
-    bool superblock_found;          /* another handle wrote the superblock, which may be in the page cache only */
-    bool copy_pending;              /* the second copy of a superblock has been written and not synced */
-    bool log_may_exist;             /* a new file gets its name next to a log too */
-    rhumb__superblock superblock;   /* of the version that this handle stands on */
-    rhumb__directory *directory;    /* as read at open; a writer frees it once all sections are attached */
-    rhumb__patches patches;         /* of that version; released once all sections are attached */
+    rhumb__row_reads row_reads;
+    bool superblock_found;        /* another handle wrote the superblock, which may be in the page cache only */
+    bool copy_pending;            /* the second copy of a superblock has been written and not synced */
+    bool log_may_exist;           /* a new file gets its name next to a log too */
+    rhumb__superblock superblock; /* of the version that this handle stands on */
+    rhumb__directory *directory;  /* as read at open; a writer frees it once all sections are attached */
+    rhumb__patches patches;       /* of that version; released once all sections are attached */
     rhumb__section *sections[RHUMB__SECTION_COUNT_MAX];
     uint32_t section_count;
     rhumb__section *next_sections[RHUMB__SECTION_COUNT_MAX]; /* being built, see next_sections.h */

@@ -29,7 +29,12 @@ typedef struct rhumb__warm_up {
     rhumb__store *store;
     rhumb__extent *ranges; /* in the order in which they are read */
     uint32_t range_count;
-    rhumb__hot_pages *hot_pages; /* of a store that memory cannot hold */
+    struct {
+        uint32_t section_id;
+        uint32_t range_end;           /* its last range is before this one */
+    } held[RHUMB__SECTION_COUNT_MAX]; /* of a store that memory cannot hold: what is held once it has been read */
+    uint32_t held_count;
+    rhumb__hot_pages *hot_pages; /* of such a store: what else is read; NULL: nothing */
     uint8_t *buffer;             /* of BUFFER_BYTES */
     uint64_t total_bytes;
     _Atomic uint64_t done_bytes;
@@ -76,24 +81,43 @@ static uint32_t add_hot_pages(rhumb__warm_up *warm_up, const rhumb__section *sec
     return count;
 }
 
+/* The ranges that a section may add. */
+static uint32_t range_count_max(rhumb__warm_up *warm_up, const rhumb__section *section) {
+    uint32_t count = section->extents.count;
+    if (warm_up->hot_pages != NULL) count += add_hot_pages(warm_up, section, 0);
+    return count;
+}
+
+/* Adds what is to be held of a store that memory cannot hold, and then the hot pages of the rest. */
+static void list_parts(rhumb__warm_up *warm_up, rhumb__section **sections) {
+    const rhumb__store *store = warm_up->store;
+    for (uint32_t i = 0; i < store->section_count; i++) {
+        if (!rhumb__residency_is_to_hold(store, sections[i])) continue;
+        add_section(warm_up, sections[i]);
+        warm_up->held[warm_up->held_count].section_id = sections[i]->spec.id;
+        warm_up->held[warm_up->held_count++].range_end = warm_up->range_count;
+    }
+    for (uint32_t i = 0; i < store->section_count && warm_up->hot_pages != NULL; i++) {
+        if (rhumb__residency_is_to_hold(store, sections[i])) continue;
+        (void)add_hot_pages(warm_up, sections[i], rhumb__memory_limit_bytes() / 4 * 3);
+    }
+}
+
 static bool list_ranges(rhumb__warm_up *warm_up) {
     rhumb__section *sections[RHUMB__SECTION_COUNT_MAX];
     const rhumb__store *store = warm_up->store;
-    const bool by_list = warm_up->hot_pages != NULL;
     uint32_t count = 0;
     for (uint32_t i = 0; i < store->section_count; i++) {
         sections[i] = store->sections[i];
-        count += by_list ? add_hot_pages(warm_up, sections[i], 0) : sections[i]->extents.count;
+        count += range_count_max(warm_up, sections[i]);
     }
     warm_up->ranges = rhumb__alloc_zeroed(rhumb__max_u64(count, 1), sizeof *warm_up->ranges);
     if (warm_up->ranges == NULL) return false;
     qsort(sections, store->section_count, sizeof(rhumb__section *), by_size);
-    for (uint32_t i = 0; i < store->section_count; i++) {
-        if (by_list) {
-            (void)add_hot_pages(warm_up, sections[i], rhumb__memory_limit_bytes() / 2);
-        } else {
-            add_section(warm_up, sections[i]);
-        }
+    if (rhumb__store_exceeds_memory(store)) {
+        list_parts(warm_up, sections);
+    } else {
+        for (uint32_t i = 0; i < store->section_count; i++) add_section(warm_up, sections[i]);
     }
     return true;
 }
@@ -129,8 +153,12 @@ static void *warm_up_main(void *argument) {
     rhumb__warm_up *warm_up = argument;
     rhumb__store *store = warm_up->store;
     while (sem_wait(&warm_up->begin) != 0) continue;
-    for (uint32_t i = 0; i < warm_up->range_count; i++) {
-        if (!read_range(warm_up, &warm_up->ranges[i])) return NULL;
+    uint32_t held_count = 0;
+    for (uint32_t i = 0; i <= warm_up->range_count; i++) {
+        while (held_count < warm_up->held_count && warm_up->held[held_count].range_end <= i) {
+            rhumb__residency_hold(store, warm_up->held[held_count++].section_id);
+        }
+        if (i < warm_up->range_count && !read_range(warm_up, &warm_up->ranges[i])) return NULL;
     }
     if (!rhumb__store_exceeds_memory(store)) rhumb__residency_warmed(store);
     return NULL;
@@ -155,7 +183,7 @@ void rhumb__warm_up_start(rhumb__store *store, bool at_once) {
     warm_up->buffer = rhumb__alloc_zeroed(BUFFER_BYTES, 1);
     const bool exceeds = rhumb__store_exceeds_memory(store);
     if (exceeds) warm_up->hot_pages = rhumb__hot_pages_read(store);
-    if (warm_up->buffer == NULL || (exceeds && warm_up->hot_pages == NULL) || !list_ranges(warm_up) ||
+    if (warm_up->buffer == NULL || !list_ranges(warm_up) || warm_up->range_count == 0 ||
         rhumb__thread_start(&warm_up->thread, warm_up_main, warm_up) != 0) {
         release(warm_up);
         return;

@@ -17,6 +17,7 @@
 #include "engine/graph/tombstones.h"
 #include "engine/graph/unlinked.h"
 #include "storage/next_sections.h"
+#include "storage/row_reads.h"
 
 /* A graph may lie at the address of an earlier one, so graphs are identified by number. */
 static _Atomic uint64_t graph_count;
@@ -61,6 +62,8 @@ rhumb_status rhumb__graph_attach(rhumb__graph *graph, bool next) {
             .row_stride_bytes = info->row_stride_bytes(&graph->params, &graph->space),
             .row_limit = rhumb__section_row_limit(info),
             .copied_first = info->copied_first,
+            .maps_pages = info->id == RHUMB__SECTION_LISTS0 || info->id == RHUMB__SECTION_FUSED,
+            .residency_rank = info->residency_rank,
             .chunk_rank = info->chunk_rank,
         };
         const rhumb_status status = next ? rhumb__store_attach_next(graph->store, &spec, section)
@@ -68,7 +71,11 @@ rhumb_status rhumb__graph_attach(rhumb__graph *graph, bool next) {
         if (status != RHUMB_OK) return status;
         if (info->derived) atomic_store(&graph->derived_row_counts[info->id], section->published_row_count);
     }
-    return next ? RHUMB_OK : rhumb__store_attach_finish(graph->store);
+    if (next) return RHUMB_OK;
+    const rhumb_status status = rhumb__store_attach_finish(graph->store);
+    if (status != RHUMB_OK || graph->graph_only) return status;
+    rhumb__row_reads_open(graph->store, &graph->sections[RHUMB__SECTION_VECTORS], graph->space.row_bytes);
+    return RHUMB_OK;
 }
 
 uint64_t rhumb__graph_row_count(const rhumb__graph *graph, const rhumb__section_info *info,

@@ -52,6 +52,17 @@ typedef enum rhumb__row_unit {
     RHUMB__ROW_KEY_OVERFLOW /* one overflow row of the key table */
 } rhumb__row_unit;
 
+/* In which order sections are kept in memory that cannot hold all of them (storage/residency.h): what every search
+ * reads a little of; what every step of a walk reads; and what is read of a few nodes at the end. */
+typedef enum rhumb__residency_rank {
+    RHUMB__RANK_OF_NODES,
+    RHUMB__RANK_OF_CODES,
+    RHUMB__RANK_OF_LISTS,
+    RHUMB__RANK_OF_KEY_TABLE,
+    RHUMB__RANK_OF_ROWS,
+    RHUMB__RANK_OF_VECTORS
+} rhumb__residency_rank;
+
 typedef struct rhumb__graph rhumb__graph;
 
 /* The version that a checkpoint is publishing, as far as filters need it. */
@@ -72,9 +83,10 @@ typedef struct rhumb__section_info {
     bool derived;
     bool (*is_used)(const rhumb__params *params); /* of a derived section: whether the index has it; NULL: it has */
     rhumb__row_unit unit;
-    bool large_pages;                               /* ask for large pages where the section is anonymous memory */
-    bool of_vectors;                                /* a reader of the graph alone does not map it */
-    bool copied_first;                              /* operations are held up until a checkpoint has copied it */
+    bool large_pages;  /* ask for large pages where the section is anonymous memory */
+    bool of_vectors;   /* a reader of the graph alone does not map it */
+    bool copied_first; /* operations are held up until a checkpoint has copied it */
+    rhumb__residency_rank residency_rank;
     uint32_t version;                               /* of the codec */
     uint32_t (*codec)(const rhumb__params *params); /* NULL: codec 0 */
     uint64_t (*row_stride_bytes)(const rhumb__params *params, const rhumb__space *space);

@@ -58,6 +58,9 @@ static bool is_full(const emission *e) { return e->answer->found_count == e->ans
 static void emission_read_ahead(const emission *e, const rhumb__candidate_pool *nearest) {
     const void *rows[2 * READ_AHEAD_COUNT];
     uint32_t count = 0;
+    const bool asks_for_keys = rhumb__read_ahead_pays(e->graph, RHUMB__SECTION_KEYS);
+    const bool asks_for_nodes = rhumb__read_ahead_pays(e->graph, RHUMB__SECTION_NODES);
+    if (!asks_for_keys && !asks_for_nodes) return;
     for (uint32_t i = 0; i < nearest->count && i < e->answer->capacity && i < READ_AHEAD_COUNT; i++) {
         const uint32_t slot = rhumb__candidate_slot(nearest->entries[i]);
         rows[count++] = rhumb__section_row(&e->graph->sections[RHUMB__SECTION_NODES], slot);
@@ -75,7 +78,7 @@ RHUMB__INLINE void emission_prefetch(const emission *e, const rhumb__candidate_p
         __builtin_prefetch(rhumb__section_row(&e->graph->sections[RHUMB__SECTION_KEYS], slot), 0, 3);
         if (has_copies) __builtin_prefetch(rhumb__graph_tie(e->graph, slot), 0, 3);
     }
-    if (rhumb__read_ahead_pays(e->graph)) emission_read_ahead(e, nearest);
+    emission_read_ahead(e, nearest);
 }
 
 /* Adds a node, for which there is room. */

@@ -93,6 +93,7 @@ typedef struct rhumb__io_backend {
     void (*forget)(rhumb__io *io, uint64_t offset, uint64_t bytes); /* NULL: nothing to forget */
     void (*gather)(rhumb__io *io, uint64_t offset, uint64_t bytes); /* NULL: there are no large pages */
     void (*read_exactly)(rhumb__io *io, bool exactly);              /* NULL: there is no read-ahead */
+    int (*open_direct)(rhumb__io *io); /* NULL: there are no reads past the page cache. See io_direct.h */
 } rhumb__io_backend;
 
 /* The beginning of every backend's handle. */

@@ -59,6 +59,9 @@ rhumb_status rhumb__io_file_allocate(rhumb__io *io, uint64_t offset, uint64_t by
 rhumb_status rhumb__io_file_punch(rhumb__io *io, uint64_t offset, uint64_t bytes) RHUMB_NODISCARD;
 void rhumb__io_file_forget(rhumb__io *io, uint64_t offset, uint64_t bytes);
 void rhumb__io_file_read_exactly(rhumb__io *io, bool exactly);
+
+/* See rhumb__io_direct_descriptor. */
+int rhumb__io_file_open_direct(rhumb__io *io);
 void rhumb__io_file_gather(rhumb__io *io, uint64_t offset, uint64_t bytes);
 rhumb_status rhumb__io_file_read(rhumb__io *io, void *bytes, size_t bytes_count, uint64_t offset) RHUMB_NODISCARD;
 rhumb_status rhumb__io_file_map(rhumb__io *io, void *address, size_t bytes_count, uint64_t offset,

@@ -69,4 +69,5 @@ const rhumb__io_backend rhumb__io_plain = {
     .forget = rhumb__io_file_forget,
     .gather = rhumb__io_file_gather,
     .read_exactly = rhumb__io_file_read_exactly,
+    .open_direct = rhumb__io_file_open_direct,
 };

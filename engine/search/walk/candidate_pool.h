@@ -178,6 +178,27 @@ static inline bool rhumb__candidate_pool_peek(const rhumb__candidate_pool *pool,
     return false;
 }
 
+/* Writes the slots of the nearest candidates that are not expanded, at most `count_max` of them, nearest first; returns
+ * how many. Settles a large pool. */
+static inline uint32_t rhumb__candidate_pool_waiting(rhumb__candidate_pool *pool, uint32_t *slots, uint32_t count_max) {
+    uint32_t count = 0;
+    if (rhumb__candidate_pool_is_large(pool)) rhumb__large_pool_settle(pool);
+    for (uint32_t i = pool->next; i < pool->count && count < count_max; i++) {
+        if ((pool->entries[i].slot_mark & RHUMB__CANDIDATE_EXPANDED) == 0) slots[count++] = pool->entries[i].slot_mark;
+    }
+    return count;
+}
+
+/* Marks one that rhumb__candidate_pool_waiting has returned; no candidate has been added since. */
+static inline void rhumb__candidate_pool_expand(rhumb__candidate_pool *pool, uint32_t slot) {
+    uint32_t i = pool->next;
+    while (pool->entries[i].slot_mark != slot) i++;
+    pool->entries[i].slot_mark |= RHUMB__CANDIDATE_EXPANDED;
+    while (pool->next < pool->count && (pool->entries[pool->next].slot_mark & RHUMB__CANDIDATE_EXPANDED) != 0) {
+        pool->next++;
+    }
+}
+
 /* Removes the nearest candidate, expanded or not, and returns it; there is one. */
 static inline rhumb__candidate rhumb__candidate_pool_shift(rhumb__candidate_pool *pool) {
     RHUMB_ASSERT_DEBUG(pool->count > 0);

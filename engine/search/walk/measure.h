@@ -48,7 +48,9 @@ RHUMB__INLINE void rhumb__measure_resident_rows(const rhumb__graph *graph, rhumb
 
 /* The same; in an index that memory cannot hold, asks for all of them first. */
 RHUMB__INLINE void rhumb__measure_rows(const rhumb__graph *graph, rhumb__scratch *scratch, uint32_t count) {
-    if (rhumb__read_ahead_pays(graph)) rhumb__read_ahead_rows(scratch->rows, count, scratch->measured.row_bytes);
+    if (rhumb__read_ahead_pays(graph, scratch->measured.section_id)) {
+        rhumb__read_ahead_rows(scratch->rows, count, scratch->measured.row_bytes);
+    }
     rhumb__measure_resident_rows(graph, scratch, count);
 }
 
@@ -86,18 +88,23 @@ typedef struct rhumb__measure_origin {
     rhumb__distance_many_fn distance_many;
 } rhumb__measure_origin;
 
+/* What rhumb__measure_candidates_from does in an index that memory cannot hold. */
+void rhumb__measure_on_disk(const rhumb__graph *graph, rhumb__scratch *scratch, rhumb__measure_origin origin,
+                            rhumb__candidate *candidates, uint32_t count);
+
 /* Sets the distances of `count` candidates. Overwrites scratch->rows and scratch->distances. */
 RHUMB__INLINE void rhumb__measure_candidates_from(const rhumb__graph *graph, rhumb__scratch *scratch,
                                                   rhumb__measure_origin origin, rhumb__candidate *candidates,
                                                   uint32_t count) {
     RHUMB_ASSERT_DEBUG(!graph->graph_only);
+    if (rhumb__read_ahead_pays(graph, RHUMB__SECTION_VECTORS)) {
+        rhumb__measure_on_disk(graph, scratch, origin, candidates, count);
+        return;
+    }
     for (uint32_t begin = 0; begin < count; begin += RHUMB__BATCH_MAX) {
         const uint32_t batch_count = count - begin < RHUMB__BATCH_MAX ? count - begin : RHUMB__BATCH_MAX;
         for (uint32_t i = 0; i < batch_count; i++) {
             scratch->rows[i] = rhumb__graph_vector(graph, rhumb__candidate_slot(candidates[begin + i]));
-        }
-        if (rhumb__read_ahead_pays(graph)) {
-            rhumb__read_ahead_rows(scratch->rows, batch_count, graph->space.row_bytes);
         }
         origin.distance_many(&graph->space, origin.vector, scratch->rows, batch_count, scratch->distances);
         for (uint32_t i = 0; i < batch_count; i++) candidates[begin + i].distance = scratch->distances[i];

@@ -67,6 +67,7 @@ static void measure_section(rhumb__scratch *scratch, uint32_t section_id, uint32
     const rhumb__section *section = &rhumb__scratch_graph(scratch)->sections[section_id];
     const uint32_t prefetch_bytes = row_bytes <= SHORT_ROW_BYTES ? PREFETCH_BYTES_SHORT : PREFETCH_BYTES_LONG;
     scratch->measured = (rhumb__measured){.rows = section->base,
+                                          .section_id = section_id,
                                           .stride_bytes = section->row_stride_bytes,
                                           .row_bytes = row_bytes,
                                           .prefetch_bytes = (uint32_t)rhumb__min_u64(prefetch_bytes, row_bytes),

@@ -11,9 +11,9 @@
 #include "engine/graph/graph.h"
 #include "storage/residency.h"
 
-/* Whether rows of the graph are worth asking for. */
-static inline bool rhumb__read_ahead_pays(const rhumb__graph *graph) {
-    return __builtin_expect(rhumb__store_reads_ahead(graph->store), 0);
+/* Whether rows of a section are worth asking for. */
+static inline bool rhumb__read_ahead_pays(const rhumb__graph *graph, uint32_t section_id) {
+    return rhumb__section_reads_ahead(graph->store, &graph->sections[section_id]);
 }
 
 /* Asks for `count` rows of `row_bytes` each, and returns without waiting for them. Advice only. Thread-safe. */
@@ -27,7 +27,7 @@ void rhumb__read_ahead_window(const rhumb__section *section, uint64_t row);
 
 /* To be called with each row of a scan through a section, in ascending order, before the row is read. */
 static inline void rhumb__read_ahead_scan(const rhumb__graph *graph, uint32_t section_id, uint64_t row) {
-    if (!rhumb__read_ahead_pays(graph)) return;
+    if (!rhumb__read_ahead_pays(graph, section_id)) return;
     const rhumb__section *section = &graph->sections[section_id];
     const uint64_t offset = row * section->row_stride_bytes;
     if (row == 0 || offset % RHUMB__READ_AHEAD_WINDOW_BYTES < section->row_stride_bytes) {

@@ -22,9 +22,12 @@ typedef struct rhumb__row_reader {
     uint64_t row_count; /* slots that have rows; the others are read from lists and codes */
 } rhumb__row_reader;
 
-/* Whether there are rows that a scratch, which measures codes, may read. */
+/* Whether there are rows that a scratch, which measures codes, may read. Where memory can hold the codes and not the
+ * rows, lists and codes take fewer pages. */
 static inline bool rhumb__row_reader_pays(const rhumb__graph *graph, const rhumb__scratch *scratch) {
-    return scratch->measured.fused && rhumb__fused_count(graph) > 0;
+    return scratch->measured.fused && rhumb__fused_count(graph) > 0 &&
+           (!rhumb__read_ahead_pays(graph, RHUMB__SECTION_FUSED) ||
+            rhumb__read_ahead_pays(graph, RHUMB__SECTION_CODES));
 }
 
 /* Prepares the query of the scratch for rows. */

@@ -13,6 +13,7 @@
 #include <math.h>
 
 #include "base/status.h"
+#include "engine/search/walk/wide_walk.h"
 
 /* The distance above which candidates are not kept. */
 RHUMB__INLINE float bound_of(const rhumb__candidate_pool *pool) {
@@ -32,11 +33,13 @@ RHUMB__INLINE void add_neighbours(rhumb__scratch *scratch, uint32_t count) {
     }
 }
 
-static void step(const rhumb__row_reader *reader, uint32_t slot) {
+static void step(const rhumb__row_reader *reader, const rhumb__wide_walk *wide, uint32_t slot) {
     rhumb__scratch *scratch = reader->scratch;
     uint32_t next = RHUMB__SLOT_NONE;
-    (void)rhumb__candidate_pool_peek(&scratch->pool, &next);
-    rhumb__row_reader_expect(reader, slot, next);
+    if (wide->read_count == 0) {
+        (void)rhumb__candidate_pool_peek(&scratch->pool, &next);
+        rhumb__row_reader_expect(reader, slot, next);
+    }
     const float distance = rhumb__row_reader_distance(reader, slot);
     rhumb__candidate_pool_add(&scratch->answers, slot, distance);
     const rhumb__row_node node = {slot, distance, bound_of(&scratch->pool)};
@@ -51,8 +54,12 @@ rhumb_status rhumb__row_walk(rhumb__graph *graph, rhumb__scratch *scratch, rhumb
     rhumb__row_reader_begin(graph, scratch, &reader);
     (void)rhumb__visited_add(&scratch->visited, start.slot);
     rhumb__candidate_pool_add(&scratch->pool, start.slot, start.distance);
+    rhumb__wide_walk wide = rhumb__wide_walk_begin(scratch);
+    rhumb__wide_walk_reads(&wide, &graph->sections[RHUMB__SECTION_LISTS0], graph->params.M0 * 4);
+    rhumb__section *fused = &graph->sections[RHUMB__SECTION_FUSED];
+    rhumb__wide_walk_reads(&wide, fused, (uint32_t)fused->row_stride_bytes);
     uint32_t slot;
-    while (rhumb__candidate_pool_take(&scratch->pool, &slot)) step(&reader, slot);
+    while (rhumb__wide_walk_take(&wide, &slot)) step(&reader, &wide, slot);
     rhumb__candidate_pool_settle(&scratch->answers);
 done:
     return status;

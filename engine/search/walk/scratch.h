@@ -25,6 +25,7 @@ typedef struct rhumb__scratch_pool rhumb__scratch_pool;
 /* What a query is measured against, see query.h. */
 typedef struct rhumb__measured {
     const uint8_t *rows; /* the first row of the section */
+    uint32_t section_id;
     uint64_t stride_bytes;
     uint32_t row_bytes;      /* that are read */
     uint32_t prefetch_bytes; /* of these, what is prefetched as soon as a slot is known */

@@ -15,6 +15,7 @@
 #include "base/status.h"
 #include "engine/graph/tombstones.h"
 #include "engine/search/walk/row_walk.h"
+#include "engine/search/walk/wide_walk.h"
 
 /* ---- steps ---- */
 
@@ -38,69 +39,7 @@ __attribute__((noinline)) uint32_t rhumb__walk_gather(rhumb__scratch *scratch, c
     return count;
 }
 
-/* Adds what has been gathered and measured to the pool. */
-RHUMB__INLINE void add_gathered(rhumb__scratch *scratch, uint32_t count) {
-    rhumb__candidate_pool *pool = &scratch->pool;
-    if (rhumb__candidate_pool_is_large(pool)) {
-        for (uint32_t i = 0; i < count; i++) {
-            rhumb__candidate_pool_add(pool, scratch->batch[i], scratch->distances[i]);
-        }
-        return;
-    }
-    for (uint32_t i = 0; i < count; i++) rhumb__small_pool_add(pool, scratch->batch[i], scratch->distances[i]);
-}
-
 /* ---- one level ---- */
-
-/* Nodes that are expanded together where memory cannot hold the index. A walk then waits for the disk twice in so many
- * steps, for lists and for vectors, and measures a few nodes that the walk below would not. */
-#define WIDTH 4u
-
-/* Adds the neighbours that are not visited yet to the `count` in scratch->batch and scratch->rows. */
-static uint32_t gather_more(rhumb__scratch *scratch, const rhumb__list *list, uint32_t count) {
-    for (uint32_t i = 0; i < list->capacity; i++) {
-        const uint32_t neighbour = rhumb__list_peek(list, i);
-        if (neighbour == RHUMB__SLOT_NONE) break;
-        if (neighbour >= scratch->slot_limit || rhumb__visited_add(&scratch->visited, neighbour)) continue;
-        scratch->batch[count] = neighbour;
-        scratch->rows[count++] = rhumb__measure_row(scratch, neighbour);
-    }
-    rhumb__list_fence();
-    return count;
-}
-
-/* Takes the nearest nodes that are not expanded, and asks for their lists. Returns how many. */
-static uint32_t take_lists(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t level, rhumb__list *lists) {
-    const void *rows[WIDTH];
-    uint32_t count = 0;
-    uint32_t slot;
-    while (count < WIDTH && rhumb__candidate_pool_take(&scratch->pool, &slot)) {
-        const rhumb__list list = rhumb__graph_list(graph, slot, level);
-        if (list.capacity == 0) continue; /* of a damaged file */
-        rows[count] = list.slots;
-        lists[count++] = list;
-    }
-    rhumb__read_ahead_rows(rows, count, (level == 0 ? graph->params.M0 : graph->params.M) * sizeof(uint32_t));
-    return count;
-}
-
-static void walk_level_wide(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t level) {
-    rhumb__list lists[WIDTH];
-    uint32_t list_count;
-    while ((list_count = take_lists(graph, scratch, level, lists)) > 0) {
-        uint32_t count = 0;
-        for (uint32_t i = 0; i < list_count; i++) {
-            if (count + lists[i].capacity > RHUMB__BATCH_MAX) {
-                rhumb__measure_rows(graph, scratch, count);
-                add_gathered(scratch, count);
-                count = 0;
-            }
-            count = gather_more(scratch, &lists[i], count);
-        }
-        rhumb__measure_rows(graph, scratch, count);
-        add_gathered(scratch, count);
-    }
-}
 
 void rhumb__walk_level(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__nearest start, uint32_t level,
                        uint32_t ef) {
@@ -108,15 +47,18 @@ void rhumb__walk_level(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__near
     RHUMB_ASSERT_DEBUG(start.slot < scratch->slot_limit && level < RHUMB__LEVEL_COUNT);
     rhumb__candidate_pool_clear(pool, ef);
     if (!rhumb__visited_add(&scratch->visited, start.slot)) rhumb__candidate_pool_add(pool, start.slot, start.distance);
-    if (rhumb__read_ahead_pays(graph)) walk_level_wide(graph, scratch, level);
+    rhumb__wide_walk wide = rhumb__wide_walk_begin(scratch);
+    if (level == 0) rhumb__wide_walk_reads(&wide, &graph->sections[RHUMB__SECTION_LISTS0], graph->params.M0 * 4);
     uint32_t slot;
-    while (rhumb__candidate_pool_take(pool, &slot)) {
+    while (rhumb__wide_walk_take(&wide, &slot)) {
         const rhumb__list list = rhumb__graph_list(graph, slot, level);
         const uint32_t count = rhumb__walk_gather(scratch, &list, &scratch->visited, scratch->slot_limit);
         uint32_t next;
-        if (level == 0 && rhumb__candidate_pool_peek(pool, &next)) rhumb__walk_prefetch_list(graph, next);
-        rhumb__measure_resident_rows(graph, scratch, count);
-        add_gathered(scratch, count);
+        if (level == 0 && wide.read_count == 0 && rhumb__candidate_pool_peek(pool, &next)) {
+            rhumb__walk_prefetch_list(graph, next);
+        }
+        rhumb__measure_rows(graph, scratch, count);
+        rhumb__walk_add_gathered(scratch, count);
     }
     rhumb__candidate_pool_settle(pool);
 }

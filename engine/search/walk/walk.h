@@ -37,7 +37,7 @@ RHUMB__INLINE void rhumb__walk_prefetch_list(const rhumb__graph *graph, uint32_t
     const uint8_t *row = rhumb__section_row(&graph->sections[RHUMB__SECTION_LISTS0], slot);
     const uint32_t bytes = graph->params.M0 * (uint32_t)sizeof(uint32_t);
     for (uint32_t offset = 0; offset < bytes; offset += RHUMB__CACHE_LINE_BYTES) __builtin_prefetch(row + offset, 0, 3);
-    if (rhumb__read_ahead_pays(graph)) {
+    if (rhumb__read_ahead_pays(graph, RHUMB__SECTION_LISTS0)) {
         const void *rows[1] = {row};
         rhumb__read_ahead_rows(rows, 1, bytes);
     }
@@ -48,6 +48,18 @@ RHUMB__INLINE void rhumb__walk_prefetch_list(const rhumb__graph *graph, uint32_t
  * many. */
 uint32_t rhumb__walk_gather(rhumb__scratch *scratch, const rhumb__list *list, const rhumb__visited *visited,
                             uint64_t slot_limit);
+
+/* Adds what has been gathered and measured to the pool. */
+RHUMB__INLINE void rhumb__walk_add_gathered(rhumb__scratch *scratch, uint32_t count) {
+    rhumb__candidate_pool *pool = &scratch->pool;
+    if (rhumb__candidate_pool_is_large(pool)) {
+        for (uint32_t i = 0; i < count; i++) {
+            rhumb__candidate_pool_add(pool, scratch->batch[i], scratch->distances[i]);
+        }
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) rhumb__small_pool_add(pool, scratch->batch[i], scratch->distances[i]);
+}
 
 /* ---- the nodes that no link leads to ---- */
 

@@ -1,0 +1,117 @@
+/* wide_walk.c - see wide_walk.h.
+ *
+ * What expanding a node reads is asked for as soon as the node is among the nearest candidates, and the walk goes on
+ * with the nearest whose rows are there: computing overlaps waiting, and the disk has several requests at a time. Only
+ * when none is there does it wait, for the nearest. So a few nodes are expanded that a walk in memory would not.
+ *
+ * Which pages are there is known from a map (storage/page_map.h). Once a page has been asked for, the kernel is asked
+ * whether it has come, and only when there is nothing else to do.
+ *
+ * Takes no lock.
+ */
+#include "engine/search/walk/wide_walk.h"
+
+#include "base/bits.h"
+
+/* The nearest candidates whose rows are asked for. */
+#define WIDTH 8u
+
+void rhumb__wide_walk_reads(rhumb__wide_walk *walk, rhumb__section *section, uint32_t row_bytes) {
+    const rhumb__graph *graph = rhumb__scratch_graph(walk->scratch);
+    if (!rhumb__section_reads_ahead(graph->store, section) || section->page_map == NULL) return;
+    RHUMB_ASSERT_DEBUG(walk->read_count < RHUMB__WIDE_READ_COUNT_MAX);
+    walk->reads[walk->read_count++] = (rhumb__wide_read){section, row_bytes};
+}
+
+/* The pages of a row: from the first to the end of the last. */
+typedef struct page_range {
+    rhumb__page_map *map;
+    const uint8_t *begin;
+    const uint8_t *end;
+} page_range;
+
+static page_range pages_of(const rhumb__wide_read *read, uint32_t slot) {
+    const uintptr_t row = (uintptr_t)rhumb__section_row(read->section, slot);
+    return (page_range){read->section->page_map, (const uint8_t *)rhumb__round_down(row, RHUMB__MAPPED_PAGE_BYTES),
+                        (const uint8_t *)rhumb__round_up(row + read->row_bytes, RHUMB__MAPPED_PAGE_BYTES)};
+}
+
+/* The state of that page of a row that is farthest from being there. */
+static rhumb__page_state state_of(const page_range *range) {
+    rhumb__page_state result = RHUMB__PAGE_PRESENT;
+    for (const uint8_t *page = range->begin; page < range->end; page += RHUMB__MAPPED_PAGE_BYTES) {
+        const rhumb__page_state state = rhumb__page_map_get(range->map, page);
+        if (state == RHUMB__PAGE_ABSENT) return state;
+        if (state == RHUMB__PAGE_ASKED) result = state;
+    }
+    return result;
+}
+
+static void set_state(const page_range *range, rhumb__page_state state) {
+    for (const uint8_t *page = range->begin; page < range->end; page += RHUMB__MAPPED_PAGE_BYTES) {
+        rhumb__page_map_set(range->map, page, state);
+    }
+}
+
+static bool has_arrived(const page_range *range) {
+    for (const uint8_t *page = range->begin; page < range->end; page += RHUMB__MAPPED_PAGE_BYTES) {
+        if (rhumb__page_map_get(range->map, page) == RHUMB__PAGE_PRESENT) continue;
+        if (!rhumb__page_map_look(range->map, page)) return false;
+    }
+    return true;
+}
+
+/* Asks for what is not there of the candidates' rows. Returns the place of the nearest that lacks nothing, or the
+ * count. */
+static uint32_t ask_for_missing(const rhumb__wide_walk *walk, const uint32_t *slots, uint32_t count) {
+    uint32_t nearest = count;
+    for (uint32_t k = 0; k < walk->read_count; k++) {
+        const void *missing[WIDTH];
+        uint32_t missing_count = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            const page_range range = pages_of(&walk->reads[k], slots[i]);
+            if (state_of(&range) != RHUMB__PAGE_ABSENT) continue;
+            set_state(&range, RHUMB__PAGE_ASKED);
+            missing[missing_count++] = rhumb__section_row(walk->reads[k].section, slots[i]);
+        }
+        if (missing_count > 0) rhumb__read_ahead_rows(missing, missing_count, walk->reads[k].row_bytes);
+    }
+    for (uint32_t i = 0; i < count && nearest == count; i++) {
+        bool is_present = true;
+        for (uint32_t k = 0; k < walk->read_count && is_present; k++) {
+            const page_range range = pages_of(&walk->reads[k], slots[i]);
+            is_present = state_of(&range) == RHUMB__PAGE_PRESENT;
+        }
+        if (is_present) nearest = i;
+    }
+    return nearest;
+}
+
+/* Returns the place of the nearest whose rows have come; 0 when none have, to be waited for. */
+static uint32_t find_arrived(const rhumb__wide_walk *walk, const uint32_t *slots, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        bool is_there = true;
+        for (uint32_t k = 0; k < walk->read_count && is_there; k++) {
+            const page_range range = pages_of(&walk->reads[k], slots[i]);
+            is_there = has_arrived(&range);
+        }
+        if (is_there) return i;
+    }
+    return 0;
+}
+
+bool rhumb__wide_walk_take_present(const rhumb__wide_walk *walk, uint32_t *slot_out) {
+    uint32_t slots[WIDTH];
+    rhumb__candidate_pool *pool = &walk->scratch->pool;
+    const uint32_t count = rhumb__candidate_pool_waiting(pool, slots, WIDTH);
+    if (count == 0) return false;
+    uint32_t chosen = ask_for_missing(walk, slots, count);
+    if (chosen == count) chosen = find_arrived(walk, slots, count);
+    *slot_out = slots[chosen];
+    rhumb__candidate_pool_expand(pool, *slot_out);
+    for (uint32_t k = 0; k < walk->read_count; k++) {
+        const page_range range = pages_of(&walk->reads[k], *slot_out);
+        set_state(&range, RHUMB__PAGE_PRESENT); /* once they have been read */
+    }
+    return true;
+}
