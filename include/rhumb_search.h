@@ -1,7 +1,8 @@
 /* rhumb_search.h - searching. Part of the manual; include rhumb.h, which includes this file.
  *
  *   The vectors nearest to one query, to many, or to a stored vector; all vectors within a radius; vectors one after
- *   the other by distance. Each of them among all keys, or among the keys that a filter lets through.
+ *   the other by distance. Each of them among all keys, or among the keys that a filter lets through. And distances of
+ *   vectors that are in no index.
  *   Handles may be open for writing or read-only. A search sees every insert and delete of its own handle that returned
  *   before it began; it may or may not see those that run at the same time.
  */
@@ -173,6 +174,28 @@ RHUMB_API rhumb_status rhumb_iterator_next(rhumb_iterator *iterator, size_t max_
 
 /* Releases an iterator; must be called before its index is closed. NULL is allowed. */
 RHUMB_API void rhumb_iterator_close(rhumb_iterator *iterator);
+
+/* ---- without an index -------------------------------------------------------------------------------------------- */
+
+/* Measures the distances from `query` to `count` vectors, as an index that was created with these options would. It
+ * touches no file, and the options need not be those of an index that exists.
+ *
+ * Parameters:
+ *   options      dim, metric, element, normalise and, for a custom metric, open->custom_name, custom_distance and
+ *                custom_context are used
+ *   query        as for rhumb_index_search
+ *   vectors      `count` vectors, one after the other
+ *   distances    receives `count` distances, each as rhumb_index_search returns it
+ *
+ * Errors: on failure the contents of `distances` are undefined, and the message names the vector.
+ *   RHUMB_E_INVALID        dim is out of range, metric or element is none of the choices, or a sequence is too long
+ *   RHUMB_E_UNSUPPORTED    the metric does not measure the element type
+ *   RHUMB_E_METRIC         the metric is custom, and options->open lacks its name or its function
+ *   RHUMB_E_NOT_FINITE     a component is NaN or infinite
+ *   RHUMB_E_DOMAIN         the metric is not defined for a vector
+ */
+RHUMB_API rhumb_status rhumb_vectors_measure(const rhumb_index_options *options, const void *query, const void *vectors,
+                                             size_t count, float *distances) RHUMB_NODISCARD;
 
 /* ---- filters ----------------------------------------------------------------------------------------------------- */
 

@@ -160,6 +160,19 @@ Bytes as_stored(const Pair &pair, const Vector &vector) {
     return bytes;
 }
 
+// Distances without an index are those that an exact search of the index has returned.
+void expect_measured(const rhumb_index_options &options, const Collection &queries, const Collection &collection,
+                     const Answers &truth) {
+    const size_t bytes = queries.matrix.size() / QUERY_COUNT;
+    std::vector<float> distances(COUNT);
+    for (size_t i = 0; i < QUERY_COUNT; i++) {
+        const void *query = queries.sequences.empty() ? static_cast<const void *>(&queries.matrix[i * bytes])
+                                                      : static_cast<const void *>(&queries.sequences[i]);
+        ASSERT_OK(rhumb_vectors_measure(&options, query, collection.data(), COUNT, distances.data()));
+        for (size_t j = i * K; j < (i + 1) * K; j++) ASSERT_EQ(distances[truth.keys[j]], truth.distances[j]);
+    }
+}
+
 TEST(IndexOfEveryPair, FindsNeighboursAndIsTheSameAfterReopening) {
     Random random(choose_seed());
     const ScratchDirectory directory;
@@ -176,6 +189,7 @@ TEST(IndexOfEveryPair, FindsNeighboursAndIsTheSameAfterReopening) {
         ASSERT_NE(index, nullptr);
         ASSERT_OK(rhumb_index_insert_batch(index.get(), nullptr, collection.data(), COUNT, nullptr, nullptr));
         const Answers truth = search(index.get(), queries, true), before = search(index.get(), queries);
+        expect_measured(options, queries, collection, truth);
         const double found = recall(before, truth);
         worst = std::min(worst, found);
         EXPECT_GE(found, 0.95);
@@ -572,6 +586,28 @@ TEST(Custom, MayReturnNanWithoutHarmToOtherVectors) {
     }
     rhumb_verify_report report;
     EXPECT_OK(rhumb_index_verify(index.get(), &report, sizeof report));
+}
+
+TEST(VectorsMeasured, OfAnotherKindAreRefused) {
+    rhumb_index_options options = index_options(2, RHUMB_METRIC_L2);
+    const float vectors[] = {3, 4, 0, 0, NAN, 0};
+    float distances[3] = {-1, -1, -1};
+    EXPECT_OK(rhumb_vectors_measure(&options, vectors + 2, vectors, 2, distances));
+    EXPECT_EQ(distances[0], 5);
+    EXPECT_EQ(distances[1], 0);
+    EXPECT_OK(rhumb_vectors_measure(&options, vectors, nullptr, 0, nullptr));
+    EXPECT_EQ(rhumb_vectors_measure(&options, vectors, vectors, 3, distances), RHUMB_E_NOT_FINITE);
+    EXPECT_NE(strstr(rhumb_error_last()->message, "vector 2"), nullptr) << rhumb_error_last()->message;
+    EXPECT_EQ(rhumb_vectors_measure(&options, vectors + 4, vectors, 1, distances), RHUMB_E_NOT_FINITE);
+    EXPECT_EQ(rhumb_vectors_measure(&options, nullptr, vectors, 1, distances), RHUMB_E_INVALID);
+    EXPECT_EQ(rhumb_vectors_measure(&options, vectors, nullptr, 1, distances), RHUMB_E_INVALID);
+    EXPECT_EQ(rhumb_vectors_measure(nullptr, vectors, vectors, 1, distances), RHUMB_E_INVALID);
+    options.metric = RHUMB_METRIC_CUSTOM;
+    EXPECT_EQ(rhumb_vectors_measure(&options, vectors, vectors, 1, distances), RHUMB_E_METRIC);
+    options.metric = RHUMB_METRIC_LEVENSHTEIN;
+    EXPECT_EQ(rhumb_vectors_measure(&options, vectors, vectors, 1, distances), RHUMB_E_UNSUPPORTED);
+    options.dim = 0;
+    EXPECT_EQ(rhumb_vectors_measure(&options, vectors, vectors, 1, distances), RHUMB_E_INVALID);
 }
 
 } // namespace
