@@ -23,7 +23,7 @@ import zipfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 IN_SDIST = os.path.join(HERE, "librhumb")
 ROOT = IN_SDIST if os.path.isdir(IN_SDIST) else os.path.dirname(os.path.dirname(HERE))
-LIBRARY = ["CMakeLists.txt", "LICENSE", "api", "base", "distances", "engine", "include", "storage"]
+LIBRARY = ["CMakeLists.txt", "LICENSE", "api", "base", "bindings/sqlite", "distances", "engine", "include", "storage"]
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
@@ -57,8 +57,8 @@ def metadata():
 # ---- compiling -------------------------------------------------------------------------------------------------------
 
 
-def compile_module(folder):
-    """Returns the path of the compiled extension module."""
+def compile_modules(folder):
+    """Returns the paths of the compiled extension module, and of the SQLite extension."""
     subprocess.run(
         ["cmake", "-S", os.path.join(HERE, "native"), "-B", folder, "-DCMAKE_BUILD_TYPE=Release",
          "-DCMAKE_C_FLAGS_RELEASE=-O2 -DNDEBUG", "-DRHUMB_ROOT=" + ROOT,
@@ -66,18 +66,18 @@ def compile_module(folder):
         check=True,
     )  # fmt: skip
     subprocess.run(["cmake", "--build", folder, "--parallel", str(os.cpu_count() or 1)], check=True)
-    return os.path.join(folder, "_native.so")
+    return os.path.join(folder, "_native.so"), os.path.join(folder, "rhumb0.so")
 
 
-def glibc_needed(module):
-    """The newest version of the C library whose symbols a module uses, as (2, 34)."""
-    listing = subprocess.run(["objdump", "-T", module], check=True, capture_output=True, text=True).stdout
+def glibc_needed(modules):
+    """The newest version of the C library whose symbols the modules use, as (2, 34)."""
+    listing = subprocess.run(["objdump", "-T", *modules], check=True, capture_output=True, text=True).stdout
     versions = re.findall(r"GLIBC_(\d+)\.(\d+)", listing)
     return max((int(major), int(minor)) for major, minor in versions)
 
 
-def wheel_tag(module):
-    major, minor = glibc_needed(module)
+def wheel_tag(modules):
+    major, minor = glibc_needed(modules)
     interpreter = "cp%d%d" % sys.version_info[:2]
     python, abi = (interpreter, interpreter + "t") if FREE_THREADED else ("cp311", "abi3")
     return "%s-%s-manylinux_%d_%d_%s" % (python, abi, major, minor, os.uname().machine)
@@ -122,8 +122,8 @@ def read(*path):
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     with tempfile.TemporaryDirectory(prefix="rhumb-wheel-") as folder:
-        module = compile_module(folder)
-        tag = wheel_tag(module)
+        module, sqlite_extension = compile_modules(folder)
+        tag = wheel_tag([module, sqlite_extension])
         ending = sysconfig.get_config_var("EXT_SUFFIX") if FREE_THREADED else ".abi3.so"
         name = "rhumb-%s-%s.whl" % (version(), tag)
         info = "rhumb-%s.dist-info" % version()
@@ -131,6 +131,7 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
         for path in package_files():
             wheel.add(path, read(HERE, path))
         wheel.add("rhumb/_native" + ending, read(module), 0o755)
+        wheel.add("rhumb/rhumb0.so", read(sqlite_extension), 0o755)
         wheel.add(info + "/METADATA", metadata().encode())
         wheel.add(info + "/LICENSE", read(ROOT, "LICENSE"))
         about = "Wheel-Version: 1.0\nGenerator: rhumb build_backend\nRoot-Is-Purelib: false\nTag: %s\n" % tag

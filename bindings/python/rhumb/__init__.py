@@ -58,6 +58,7 @@ from .filters import Bitmap, Keys, Where
 from .index import Index, create, open
 from .keymap import KeyMap
 from .result import NO_KEY, Result
+from .sqlite import load_sqlite, sqlite_extension
 from .topology import Topology
 
 __version__ = version()
@@ -85,6 +86,7 @@ __all__ = [
     "KeyMap",
     "KeyNotFound",
     "Keys",
+    "load_sqlite",
     "Locked",
     "LogMismatch",
     "metric_supports",
@@ -105,6 +107,7 @@ __all__ = [
     "Section",
     "sections",
     "sigbus_guard",
+    "sqlite_extension",
     "Stale",
     "Stats",
     "Topology",
