@@ -95,8 +95,10 @@ static rhumb_status insert_hidden(void *context, rhumb__scratch *scratch, uint64
     rhumb_status status = rhumb__query_set_vector(scratch, write.vector);
     if (status != RHUMB_OK) return status;
     status = rhumb__graph_insert_hidden(job->graph, scratch, write.key, &job->items[i].slot);
-    /* Its record comes later; the memory that it takes is to call for a checkpoint now. */
     if (status == RHUMB_OK) {
+        /* For its key, which is entered with those of all others while the gate is closed. */
+        rhumb__key_table_grow(&job->graph->key_table, (uint64_t)job->items[i].slot + 1);
+        /* Its record comes later; the memory that it takes is to call for a checkpoint now. */
         rhumb__writer_note_logged(job->work.writer, sizeof write.key + job->graph->space.vector_bytes);
     }
     return status;

@@ -1,6 +1,8 @@
 // Goal: batches of inserts, upserts and deletes do what rhumb.h says: they take effect in one moment or not at all,
 // name what is wrong, and count what they have done. Method: batches whose outcome is known, looked at from their
 // progress function, which is called before they commit. tests/fault/open_batch_test.cc has crashes.
+#include <time.h>
+
 #include <atomic>
 #include <thread>
 
@@ -210,6 +212,38 @@ TEST_F(WriteBatch, RunsBesideEverythingElse) {
     EXPECT_EQ(rhumb_index_count(index_.get()), 100u);
     for (uint64_t key = 0; key < 50; key++) EXPECT_EQ(vector_of(key), static_cast<int64_t>(1000 + 50 * 59 + key));
     expect_sound(index_);
+}
+
+// The table of keys once grew with inserts alone.
+TEST(WriteBatchKeys, AreFoundAsQuicklyAsThoseOfInserts) {
+    constexpr size_t kCount = 40000;
+    const ScratchDirectory directory;
+    const Vectors vectors = random_vectors(kCount, 2, 1);
+    std::vector<uint64_t> keys(kCount);
+    for (size_t i = 0; i < kCount; i++) keys[i] = i;
+    rhumb_index_options options = index_options(2);
+    options.M = 4;
+    options.ef_construction = 8;
+    double seconds[2];
+    for (int upserted = 0; upserted < 2; upserted++) {
+        const std::string path = directory.file(upserted ? "upserted" : "inserted");
+        Index index = create_with_durability(path, options, RHUMB_DURABILITY_NONE);
+        ASSERT_NE(index, nullptr);
+        ASSERT_OK(upserted
+                      ? rhumb_index_upsert_batch(index.get(), keys.data(), vectors.row(0), kCount, nullptr, nullptr, 0)
+                      : rhumb_index_insert_batch(index.get(), keys.data(), vectors.row(0), kCount, nullptr, nullptr));
+        seconds[upserted] = 1e9;
+        for (int round = 0; round < 3; round++) {
+            const clock_t begin = clock();
+            for (uint64_t key : keys) {
+                bool found = false;
+                ASSERT_OK(rhumb_index_contains(index.get(), key, &found));
+                ASSERT_TRUE(found);
+            }
+            seconds[upserted] = std::min(seconds[upserted], static_cast<double>(clock() - begin) / CLOCKS_PER_SEC);
+        }
+    }
+    EXPECT_LT(seconds[1], 3 * seconds[0]);
 }
 
 } // namespace
