@@ -169,6 +169,9 @@ static int drain_into(sql_table *table, rhumb_index *index, bool compact) {
     batch batch = {0};
     const sqlite3_int64 last_seq = table->changes.last_seq;
     int code = sql_metadata_read(table, index, &applied);
+    if (code == SQLITE_OK && applied < table->applied) { /* another file has come to the path since the last sync */
+        code = sql_fail(table, SQLITE_CORRUPT_VTAB, "%s is older than it was", table->path);
+    }
     if (code == SQLITE_OK) code = allocate(table, &batch);
     if (code == SQLITE_OK && applied < last_seq) code = write_changes(table, index, applied, &batch);
     sqlite3_free(batch.writes);

@@ -117,9 +117,9 @@ static int read_state(sql_table *table) {
     if (statement == NULL) return SQLITE_ERROR;
     int code = sqlite3_step(statement);
     if (code != SQLITE_ROW) {
-        if (code == SQLITE_DONE) code = sql_fail(table, SQLITE_CORRUPT_VTAB, "%s_info has no row", table->name);
+        if (code != SQLITE_DONE) return end(table, statement, code);
         sqlite3_reset(statement);
-        return code;
+        return sql_fail(table, SQLITE_CORRUPT_VTAB, "%s_info has no row", table->name);
     }
     table->purged = sqlite3_column_int64(statement, 0);
     const char *const uuid = (const char *)sqlite3_column_text(statement, 1);
