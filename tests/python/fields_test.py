@@ -22,6 +22,8 @@ LEFT_OUT = {
     "rhumb_index_options": {"open"},
     "rhumb_open_options": {"custom_context"},
     "rhumb_compact_options": {"progress", "progress_context", "filter", "custom_context"},
+    "rhumb_import_options": {"progress", "progress_context"},
+    "rhumb_export_options": {"progress", "progress_context"},
 }
 ADDED = {"rhumb_index_info": {"pins"}}
 

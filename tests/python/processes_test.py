@@ -8,6 +8,9 @@ import multiprocessing
 import os
 import pickle
 import re
+import signal
+import subprocess
+import threading
 
 import numpy as np
 
@@ -168,6 +171,63 @@ class Graphs(support.TestCase):
         keys, distances = index.neighbours(5)
         np.testing.assert_array_equal(np.sort(matrix[[5]].indices), np.sort(keys))
         self.assertEqual(index.graph(self.path("other"), all_levels=True).shape, (300, 300))
+
+
+class Waiting(support.TestCase):
+    def reader(self):
+        reader = rhumb.open(self.path(), read_only=True)
+        self.addCleanup(reader.close)
+        return reader
+
+    def test_a_reader_waits_for_another_process(self):
+        self.create(10).close()
+        reader = self.reader()
+        code = """if True:
+            import sys, time, rhumb
+            with rhumb.open(sys.argv[1]) as index:
+                print("open", flush=True)
+                sys.stdin.readline()
+                index.delete(3)
+                index.checkpoint()
+                sys.stdin.readline()
+        """
+        with support.start_python(code, self.path(), stdin=subprocess.PIPE) as writer:
+            writer.stdout.readline()
+            while reader.refresh():  # what opening has written
+                pass
+            self.assertFalse(reader.wait_epoch(0.05))
+            self.assertFalse(reader.wait_epoch(0))
+            shown = reader.stats.epoch
+            writer.stdin.write("go on\n")
+            writer.stdin.flush()
+            self.assertTrue(reader.wait_epoch(60))
+            self.assertIn(3, reader)  # it stays on its checkpoint
+            self.assertTrue(reader.refresh())
+            self.assertNotIn(3, reader)
+            self.assertGreater(reader.stats.epoch, shown)
+            self.assertTrue(reader.wait_epoch(0, epoch=shown + 1))
+            writer.stdin.write("end\n")
+            writer.stdin.flush()
+
+    def test_ctrl_c_and_close_end_a_wait(self):
+        self.create(10).close()
+        reader = self.reader()
+        timer = threading.Timer(0.2, signal.raise_signal, [signal.SIGINT])
+        timer.start()
+        self.assertRaises(KeyboardInterrupt, reader.wait_epoch)
+        timer.join()
+        timer = threading.Timer(0.2, reader.close)
+        timer.start()
+        self.assertRaises(rhumb.Closed, reader.wait_epoch, 60)
+        timer.join()
+        self.assertRaises(rhumb.Closed, reader.wait_epoch, 0)
+
+    def test_another_index_at_the_path_is_an_error(self):
+        self.create(10).close()
+        reader = self.reader()
+        os.rename(self.path(), self.path("moved"))
+        self.create(10).close()
+        self.assertRaises(FileNotFoundError, reader.wait_epoch, 60)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,9 @@ typedef enum field_kind {
     FIELD_CODES,
     FIELD_FUSED,
     FIELD_WARM_UP,
-    FIELD_ORDER
+    FIELD_ORDER,
+    FIELD_IMPORT_FORMAT,
+    FIELD_EXPORT_FORMAT
 } field_kind;
 
 typedef struct field {
@@ -255,6 +257,34 @@ static const field topology_fields[] = {
 };
 #undef S
 
+#define S rhumb_import_report
+static const field import_report_fields[] = {
+    F(S, format, IMPORT_FORMAT),
+    F(S, metric, METRIC),
+    F(S, element, ELEMENT),
+    F(S, dim, U32),
+    F(S, M, U32),
+    F(S, M0, U32),
+    F(S, ef_construction, U32),
+    F(S, source_count, U64),
+    F(S, deleted_count, U64),
+    F(S, absent_count, U64),
+    F(S, count, U64),
+    F(S, has_links, BOOL),
+    F(S, links_used, BOOL),
+    F(S, levels_kept, BOOL),
+    F(S, link_count, U64),
+    F(S, broken_link_count, U64),
+    F(S, source_unreachable_count, U64),
+    F(S, first_unreachable_key, U64),
+    F(S, relinked_count, U64),
+    F(S, unreachable_count, U64),
+    F(S, source, TEXT),
+    F(S, notes, TEXT),
+    END,
+};
+#undef S
+
 #define S rhumb_open_options
 static const field open_fields[] = {
     F(S, read_only, BOOL),
@@ -290,6 +320,30 @@ static const field compact_options_fields[] = {
 };
 #undef S
 
+#define S rhumb_import_options
+static const field import_options_fields[] = {
+    F(S, format, IMPORT_FORMAT),
+    F(S, metric, METRIC),
+    F(S, element, ELEMENT),
+    F(S, dim, U32),
+    F(S, M, U32),
+    F(S, ef_construction, U32),
+    F(S, codes, CODES),
+    F(S, renumber, BOOL),
+    F(S, first_key, U64),
+    F(S, ignore_links, BOOL),
+    F(S, thread_count, U32),
+    END,
+};
+#undef S
+
+#define S rhumb_export_options
+static const field export_options_fields[] = {
+    F(S, format, EXPORT_FORMAT),
+    END,
+};
+#undef S
+
 static const struct {
     const char *name;
     const char *doc;
@@ -305,8 +359,11 @@ static const struct {
     [NATIVE_COMPACT_REPORT] = {"rhumb.CompactReport", "What a compaction has done.", compact_fields},
     [NATIVE_REPAIR_REPORT] = {"rhumb.RepairReport", "What a repair has found and done.", repair_fields},
     [NATIVE_TOPOLOGY_STATS] = {"rhumb.TopologyStats", "What a topology file is.", topology_fields},
+    [NATIVE_IMPORT_REPORT] = {"rhumb.ImportReport", "What an import has found and done.", import_report_fields},
     [NATIVE_OPEN_OPTIONS] = {"options", NULL, open_fields},
     [NATIVE_COMPACT_OPTIONS] = {"options", NULL, compact_options_fields},
+    [NATIVE_IMPORT_OPTIONS] = {"options", NULL, import_options_fields},
+    [NATIVE_EXPORT_OPTIONS] = {"options", NULL, export_options_fields},
 };
 
 static PyTypeObject *types[NATIVE_RESULT_COUNT];
@@ -340,12 +397,20 @@ static const choice orders[] = {{"default", RHUMB_ORDER_DEFAULT},
                                 {"bisection", RHUMB_ORDER_BISECTION},
                                 {0}};
 
+static const choice import_formats[] = {{"hnswlib", RHUMB_IMPORT_HNSWLIB}, {"chroma", RHUMB_IMPORT_CHROMA},
+                                        {"voyager", RHUMB_IMPORT_VOYAGER}, {"faiss", RHUMB_IMPORT_FAISS},
+                                        {"usearch", RHUMB_IMPORT_USEARCH}, {"hnsw_rs", RHUMB_IMPORT_HNSW_RS},
+                                        {"annoy", RHUMB_IMPORT_ANNOY},     {0}};
+static const choice export_formats[] = {{"hnswlib", RHUMB_EXPORT_HNSWLIB}, {0}};
+
 static const choice *choices_of(field_kind kind) {
     switch (kind) {
     case FIELD_DURABILITY: return durabilities;
     case FIELD_CODES: return codes;
     case FIELD_FUSED: return fused;
     case FIELD_WARM_UP: return warm_ups;
+    case FIELD_IMPORT_FORMAT: return import_formats;
+    case FIELD_EXPORT_FORMAT: return export_formats;
     default: return orders;
     }
 }

@@ -415,6 +415,8 @@ static PyMethodDef handle_methods[] = {
     {"compact", handle_compact, METH_VARARGS, NULL},
     {"compact_cancel", handle_compact_cancel, METH_NOARGS, NULL},
     {"export_topology", handle_export_topology, METH_VARARGS, NULL},
+    {"export", handle_export, METH_VARARGS, NULL},
+    {"wait_epoch", handle_wait_epoch, METH_VARARGS, NULL},
     {0},
 };
 

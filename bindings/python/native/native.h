@@ -72,9 +72,12 @@ typedef enum native_struct {
     NATIVE_COMPACT_REPORT,
     NATIVE_REPAIR_REPORT,
     NATIVE_TOPOLOGY_STATS,
+    NATIVE_IMPORT_REPORT,
     NATIVE_RESULT_COUNT, /* those before are filled by the library, and become named tuples */
     NATIVE_OPEN_OPTIONS = NATIVE_RESULT_COUNT,
     NATIVE_COMPACT_OPTIONS,
+    NATIVE_IMPORT_OPTIONS,
+    NATIVE_EXPORT_OPTIONS,
     NATIVE_STRUCT_COUNT
 } native_struct;
 
@@ -185,6 +188,8 @@ PyObject *handle_keys(PyObject *self, PyObject *args);
 PyObject *handle_verify(PyObject *self, PyObject *args);
 PyObject *handle_compact(PyObject *self, PyObject *args);
 PyObject *handle_export_topology(PyObject *self, PyObject *args);
+PyObject *handle_export(PyObject *self, PyObject *args);
+PyObject *handle_wait_epoch(PyObject *self, PyObject *args);
 
 /* iterator.c: closes those of a handle that is being closed. With the handle's lock. */
 void native_iterators_close(handle *self);
@@ -194,6 +199,7 @@ PyObject *native_info(PyObject *module, PyObject *args);
 PyObject *native_sections(PyObject *module, PyObject *args);
 PyObject *native_compact_into(PyObject *module, PyObject *args);
 PyObject *native_repair(PyObject *module, PyObject *args);
+PyObject *native_import_index(PyObject *module, PyObject *args);
 PyObject *native_topology_open(PyObject *module, PyObject *args);
 
 /* Specifications of the types, and the types once they are made. */

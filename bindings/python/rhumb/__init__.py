@@ -12,6 +12,7 @@ docs/python.md has the whole, and include/rhumb.h says what each option means.
 from ._native import (
     CompactReport,
     Filter,
+    ImportReport,
     Info,
     Options,
     RepairReport,
@@ -53,7 +54,7 @@ from .errors import (
     Unsupported,
     VersionMismatch,
 )
-from .files import compact_into, info, repair, sections
+from .files import compact_into, import_index, info, repair, sections
 from .filters import Bitmap, Keys, Where
 from .index import Index, create, open
 from .keymap import KeyMap
@@ -77,6 +78,8 @@ __all__ = [
     "Filter",
     "Forked",
     "Full",
+    "import_index",
+    "ImportReport",
     "Index",
     "Info",
     "info",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from . import _native
-from ._native import CompactReport, Info, RepairReport, Section
+from ._native import CompactReport, ImportReport, Info, RepairReport, Section
 from .filters import FilterLike, as_filter
 from .index import Path, compact_options, encode_path, native_options
 from .progress import Progress, watching
+from .vectors import element_of
 
 
 def info(path: Path) -> Info:
@@ -36,3 +37,23 @@ def repair(
     """Builds a new index from whatever can still be verified in a damaged one."""
     with watching(progress, "repair") as report:
         return _native.repair(encode_path(path), encode_path(new_path), strict, threads, report)
+
+
+def import_index(
+    path: Path, new_path: Path, *, format: str | None = None, metric: str | None = None, dtype: Any = None,
+    dim: int | None = None, first_key: int | None = None, ignore_links: bool = False, threads: int = 0,
+    progress: Progress = None, **options: Any,
+) -> ImportReport:  # fmt: skip
+    """Makes an index of a file of hnswlib, Chroma, Voyager, FAISS, USearch, hnsw_rs or Annoy, and returns what was found.
+
+    `format` is "hnswlib", "chroma", "voyager", "faiss", "usearch", "hnsw_rs" or "annoy", and otherwise what the file
+    begins with. `metric`, `dtype` and `dim` are for files that do not say them. With `first_key` the vectors are
+    numbered again. `ignore_links` makes the graph from the vectors alone. Further options are M, ef_construction and
+    codes of rhumb_import_options (rhumb_exchange.h).
+    """
+    values: dict[str, Any] = dict(options, format=format, metric=metric, dim=dim, first_key=first_key)
+    values.update(renumber=first_key is not None, ignore_links=ignore_links, thread_count=threads)
+    values["element"] = None if dtype is None else element_of(dtype)
+    native, _ = native_options(values)
+    with watching(progress, "import") as report:
+        return _native.import_index(encode_path(path), encode_path(new_path), native, report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import uuid
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,6 +34,7 @@ Out = tuple[NDArray[np.uint64], Union[NDArray[np.float32], None]]
 
 _MISSING: Any = object()
 _RADIUS_ROOM = 1024  # results within a radius for which there is room at first
+_WAIT_MS = 100  # how long a wait for a checkpoint lasts until it looks for Ctrl-C and for close()
 
 
 class OpenOptions(TypedDict, total=False):
@@ -518,6 +520,11 @@ class Index:
         with watching(progress, "export") as report:
             return self._handle.export_topology(encode_path(path), all_levels, with_distances, threads, report)
 
+    def export(self, path: Path, format: str = "hnswlib", *, progress: Progress = None) -> None:
+        """Writes the index with its graph into a new file of another library."""
+        with watching(progress, "export") as report:
+            self._handle.export(encode_path(path), {"format": format}, report)
+
     # ---- upkeep -----------------------------------------------------------------------------------------------------
 
     def sync(self) -> None:
@@ -535,6 +542,21 @@ class Index:
     def hot_pages_save(self) -> None:
         """Lists the pages that are in memory, for openings of an index that memory cannot hold."""
         self._handle.hot_pages_save()
+
+    def wait_epoch(self, timeout: float | None = None, *, epoch: int | None = None) -> bool:
+        """Waits until there is a newer checkpoint than the one that is shown, or one of number `epoch`; the index stays on
+        its own until refresh(). Returns False if there is none after `timeout` seconds; None waits without end.
+
+        A checkpoint of another process is noticed at once. Ctrl-C and close() end the wait within a tenth of a second.
+        """
+        wanted = self.stats.epoch + 1 if epoch is None else epoch
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left_ms = _WAIT_MS if end is None else max(0, min(_WAIT_MS, int(1000 * (end - time.monotonic()) + 0.999)))
+            if self._handle.wait_epoch(wanted, left_ms) >= wanted:
+                return True
+            if left_ms == 0:
+                return False
 
     def wait_idle(self) -> None:
         """Waits until nothing is to be done in the background."""
