@@ -59,7 +59,10 @@ say "auditwheel, abi3audit"
 
 say "mypy --strict, stubtest"
 "$folder/build/bin/pip" install -q "$wheel"
-(cd "$folder" && build/bin/mypy --strict --python-version 3.11 -p rhumb && build/bin/stubtest rhumb._native &&
+# check_integrations.sh checks rhumb.integrations with the types of its libraries
+lenient=(--ignore-missing-imports --allow-subclassing-any --allow-untyped-decorators)
+(cd "$folder" && build/bin/mypy --strict "${lenient[@]}" --python-version 3.11 -p rhumb &&
+    build/bin/stubtest rhumb._native &&
     build/bin/mypy --strict -c 'import rhumb; index: rhumb.Index = rhumb.open("x"); number: int = rhumb.info("x").count')
 
 say "without the Limited API"

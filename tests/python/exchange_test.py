@@ -1,8 +1,8 @@
-"""Goal: files of other libraries become indexes through Python, with a report, progress and exceptions; and an index goes
-to hnswlib and back.
+"""Goal: files of other libraries become indexes through Python, with a report, progress and exceptions; and an index
+goes to hnswlib and back.
 
-Method: the genuine files of tests/exchange, whose vectors, keys and answers are known. That imports are right is for the
-tests there; this one looks at what Python adds.
+Method: the genuine files of tests/exchange, whose vectors, keys and answers are known. That imports are right is for
+the tests there; this one looks at what Python adds.
 """
 
 import os

@@ -44,7 +44,7 @@ def import_index(
     dim: int | None = None, first_key: int | None = None, ignore_links: bool = False, threads: int = 0,
     progress: Progress = None, **options: Any,
 ) -> ImportReport:  # fmt: skip
-    """Makes an index of a file of hnswlib, Chroma, Voyager, FAISS, USearch, hnsw_rs or Annoy, and returns what was found.
+    """Makes an index of a file of hnswlib, Chroma, Voyager, FAISS, USearch, hnsw_rs or Annoy; returns what was found.
 
     `format` is "hnswlib", "chroma", "voyager", "faiss", "usearch", "hnsw_rs" or "annoy", and otherwise what the file
     begins with. `metric`, `dtype` and `dim` are for files that do not say them. With `first_key` the vectors are

@@ -544,8 +544,8 @@ class Index:
         self._handle.hot_pages_save()
 
     def wait_epoch(self, timeout: float | None = None, *, epoch: int | None = None) -> bool:
-        """Waits until there is a newer checkpoint than the one that is shown, or one of number `epoch`; the index stays on
-        its own until refresh(). Returns False if there is none after `timeout` seconds; None waits without end.
+        """Waits until there is a newer checkpoint than the one that is shown, or one of number `epoch`; the index stays
+        on its own until refresh(). Returns False if there is none after `timeout` seconds; None waits without end.
 
         A checkpoint of another process is noticed at once. Ctrl-C and close() end the wait within a tenth of a second.
         """
