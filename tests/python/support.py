@@ -18,6 +18,13 @@ def vectors(count, dim=DIM, seed=1, dtype=np.float32):
     return np.random.default_rng(seed).random((count, dim)).astype(dtype)
 
 
+def clustered(count, dim=24):
+    """Random vectors of ten clusters, the same each time."""
+    rng = np.random.default_rng(1)
+    centres = rng.standard_normal((10, dim))
+    return (centres[rng.integers(10, size=count)] + 0.5 * rng.standard_normal((count, dim))).astype(np.float32)
+
+
 class TestCase(unittest.TestCase):
     """A test with a folder of its own."""
 
