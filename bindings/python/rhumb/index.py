@@ -33,6 +33,7 @@ KeyLike = Union[int, NDArray[Any], Iterable[int]]
 Out = tuple[NDArray[np.uint64], Union[NDArray[np.float32], None]]
 
 _MISSING: Any = object()
+_U64, _F32 = np.dtype(np.uint64), np.dtype(np.float32)  # faster to pass than the types
 _RADIUS_ROOM = 1024  # results within a radius for which there is room at first
 _WAIT_MS = 100  # how long a wait for a checkpoint lasts until it looks for Ctrl-C and for close()
 
@@ -347,20 +348,35 @@ class Index:
         it is found, or the `k` nearest of that. `exact` measures every vector. `out` has the arrays to write keys and
         distances to; without distances it is (keys, None).
         """
-        native, count, single = self._vectors.take(queries)
-        if filter is not None and type(filter) is not _native.Filter:
-            filter = as_filter(filter)
-        if radius is not None:
-            if exact or out is not None or filters is not None:
-                raise Invalid("radius: there is no exact, no out and no filters with it")
-            return self._search_radius(queries, count, single, radius, k, ef_search, filter)
-        k = 10 if k is None else _positive(k)
-        if not single or exact or filters is not None or out is not None:
-            each = filter if filters is None else self._filters_for(filters, filter)
-            return self._search_many(native, count, single, k, ef_search, each, exact, threads, out, progress)
-        keys = np.empty(k, np.uint64)
-        distances = np.empty(k, np.float32)
-        found = self._handle.search_one(native, ef_search or 0, filter, keys, distances)
+        kind = self._vectors
+        if (
+            type(queries) is np.ndarray and queries.dtype is kind.dtype and queries.shape == kind.shape
+            and filter is None and filters is None and radius is None and out is None and not exact
+        ):  # fmt: skip; one query that can be used as it is: the checks below cost as much as a small search
+            native: Any = queries
+        else:
+            native, count, single = kind.take(queries)
+            if filter is not None and type(filter) is not _native.Filter:
+                filter = as_filter(filter)
+            if radius is not None:
+                if exact or out is not None or filters is not None:
+                    raise Invalid("radius: there is no exact, no out and no filters with it")
+                return self._search_radius(queries, count, single, radius, k, ef_search, filter)
+            if not single or exact or filters is not None or out is not None:
+                each = filter if filters is None else self._filters_for(filters, filter)
+                k = 10 if k is None else _positive(k)
+                return self._search_many(native, count, single, k, ef_search, each, exact, threads, out, progress)
+        if k is None:
+            k = 10
+        elif k < 1:
+            _positive(k)
+        keys, distances = np.empty(k, _U64), np.empty(k, _F32)
+        try:
+            found = self._handle.search_one(native, ef_search or 0, filter, keys, distances)
+        except ValueError:
+            if native is not queries or queries.flags.c_contiguous:
+                raise
+            found = self._handle.search_one(np.ascontiguousarray(queries), ef_search or 0, None, keys, distances)
         return Result(keys, distances, found) if found == k else Result(keys[:found], distances[:found], found)
 
     def _search_many(

@@ -67,6 +67,7 @@ class VectorType:
         self.shown: np.dtype[Any] = _bfloat16() if element == "bf16" else self.dtype  # as callers get it
         self.width = (dim + 7) // 8 if element == "b1" else dim  # numbers in a row
         self.sequences = metric == "levenshtein"
+        self.shape = (-1,) if self.sequences else (self.width,)  # of an array with one vector
 
     def take(self, data: Any) -> tuple[Native, int, bool]:
         """Vectors for the library, how many they are, and whether `data` is a single one."""
