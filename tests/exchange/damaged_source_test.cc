@@ -1,7 +1,8 @@
 // Goal: whatever bytes a source has, importing it ends with a sound index or with a status; of a file that is cut short
 // the status says where. Never a crash, and never a new file after a failure. Method: each genuine file cut at lengths
-// of all kinds (RHUMB_FULL: at every byte), cut while it is read, with bytes changed at random in one or several
-// places, and where memory runs out. Seeds are printed; RHUMB_ITERS sets how often bytes are changed.
+// of all kinds and with single bytes flipped (RHUMB_FULL: at every byte), cut while it is read, with bytes changed at
+// random in one or several places, and where memory runs out. Seeds are printed; RHUMB_ITERS sets how often bytes are
+// changed.
 #include <unistd.h>
 
 #include <random>
@@ -83,6 +84,23 @@ TEST_P(DamagedSource, CutAtAnyByteIsAnErrorThatSaysWhere) {
                 << files_of(sample)[file] << " cut to " << bytes << ": " << index_test::last_error();
             ASSERT_NE(rhumb_error_last()->file_offset, UINT64_MAX) << bytes << ": " << index_test::last_error();
             ASSERT_LE(rhumb_error_last()->file_offset, images_[file].size());
+        }
+        put(file, images_[file]);
+    }
+}
+
+TEST_P(DamagedSource, EachFlippedByteGivesAStatusOrASoundIndex) {
+    const Sample &sample = GetParam();
+    const bool all = getenv("RHUMB_FULL") != nullptr;
+    const size_t step = all ? 1 : 7919; // an import syncs, so a few of each sample
+    const size_t begin = all ? 0 : rhumb_test::choose_seed() % step;
+    for (size_t file = 0; file < images_.size(); file++) {
+        for (size_t at = begin; at < images_[file].size(); at += step) {
+            std::vector<uint8_t> image = images_[file];
+            image[at] ^= 0xFF;
+            put(file, image);
+            import();
+            ASSERT_FALSE(HasFailure()) << files_of(sample)[file] << " flipped at " << at;
         }
         put(file, images_[file]);
     }
