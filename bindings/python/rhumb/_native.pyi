@@ -5,6 +5,7 @@ from uuid import UUID
 from _typeshed import structseq
 from numpy.typing import NDArray
 
+# ---- Made by tools/c_api.py from include/; not to be edited.
 @final
 class Stats(structseq[Any], tuple[Any, ...]):
     __match_args__: Final = (
@@ -648,6 +649,7 @@ class ImportReport(structseq[Any], tuple[Any, ...]):
     def source(self) -> str: ...
     @property
     def notes(self) -> str: ...
+# ---- end of what is made
 
 @final
 class Filter:

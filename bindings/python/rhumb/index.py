@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, TypedDict, Union
+from typing import Any, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from . import _native, topology
 from ._native import CompactReport, Options, Stats, VerifyReport, WriteReport
 from .errors import Corrupt, Exists, Invalid, KeyNotFound, NotFound
 from .filters import FilterLike, address_of, as_filter, as_filters
+from .options import CreateOptions, OpenOptions
 from .progress import Progress, watching
 from .result import NO_KEY, Result
 from .vectors import VectorType, element_of, take_keys, take_output
@@ -36,41 +37,6 @@ _MISSING: Any = object()
 _U64, _F32 = np.dtype(np.uint64), np.dtype(np.float32)  # faster to pass than the types
 _RADIUS_ROOM = 1024  # results within a radius for which there is room at first
 _WAIT_MS = 100  # how long a wait for a checkpoint lasts until it looks for Ctrl-C and for close()
-
-
-class OpenOptions(TypedDict, total=False):
-    """How an index is opened; rhumb_open_options in rhumb.h says what each of them means."""
-
-    read_only: bool
-    durability: str  # "full", "interval" or "none"
-    sync_interval_ms: int
-    checkpoint_log_bytes: int
-    checkpoint_bytes_per_second: int
-    discard_log: bool
-    compact_dead_share: float
-    compact_bytes_per_second: int
-    graph_only: bool
-    immutable: bool
-    warm_up: str  # "default", "now" or "none"
-    custom_name: str
-    custom_distance: Any  # a C function of numba or ctypes
-
-
-class CreateOptions(OpenOptions, total=False):
-    """What an index is created with; rhumb_index_options in rhumb.h says what each of them means."""
-
-    M: int
-    M0: int
-    ef_construction: int
-    ef_search: int
-    level_max: int
-    level_scale: float
-    seed: int
-    extend_candidates: bool
-    keep_pruned: bool
-    normalise: bool
-    codes: str  # "default", "none", "4bit" or "8bit"
-    fused: str  # "default", "none", "1bit" or "2bit"
 
 
 def encode_path(path: Path) -> bytes:
