@@ -7,7 +7,7 @@
 Names, types and parameters come from the text of the headers, numbers and offsets from the C compiler
 (describe_abi.py). Generated are
     bindings/julia/src/LibRhumb.jl              constants, structs and functions for Julia
-    bindings/python/native/fields_tables.h      the fields of structs that Python shows or sets, and texts of enumerations
+    bindings/python/native/fields_tables.h      the fields of structs that Python shows or sets, texts of enumerations
     bindings/python/rhumb/options.py            options as keyword arguments, for type checkers
     bindings/python/rhumb/_native.pyi           the part of it that describes what the library fills
 """
@@ -222,7 +222,7 @@ def julia_constant(name, number):
 
 
 def julia(c):
-    parts = ["# LibRhumb.jl - the C interface as it is: constants, structs and functions of include/*.h, under their names.\n"
+    parts = ["# LibRhumb.jl - the C interface as it is: constants, structs and functions, named as in the headers.\n"
              "# " + NOTE + "\n\nmodule LibRhumb\n\nconst library = \"librhumb.so.0\"\n"]  # fmt: skip
     parts.append("".join(julia_constant(name, number) for name, number in sorted(c.constants.items())))
     parts += [julia_enum(c, name) for name in sorted(c.enums)]
@@ -266,7 +266,7 @@ STUB_BEGIN, STUB_END = "# ---- " + NOTE + "\n", "# ---- end of what is made\n"
 
 
 def table_kind(c, field):
-    """The kind of a field in fields.c, or None for what Python does not have: pointers to structs, progress, contexts."""
+    """The kind of a field in fields.c, or None for what Python does not have: structs, progress, contexts."""
     if re.fullmatch(r"char\[\d+\]", field.type):
         return "TEXT"
     if field.type in c.enums:

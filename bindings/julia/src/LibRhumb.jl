@@ -1,4 +1,4 @@
-# LibRhumb.jl - the C interface as it is: constants, structs and functions of include/*.h, under their names.
+# LibRhumb.jl - the C interface as it is: constants, structs and functions, named as in the headers.
 # Made by tools/c_api.py from include/; not to be edited.
 
 module LibRhumb
