@@ -15,7 +15,7 @@ from typing import Any, Union
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _native, topology
+from . import _native, html, topology
 from ._native import CompactReport, Options, Stats, VerifyReport, WriteReport
 from .errors import Corrupt, Exists, Invalid, KeyNotFound, NotFound
 from .filters import FilterLike, address_of, as_filter, as_filters
@@ -152,6 +152,9 @@ class Index:
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open"
         return f"<rhumb.Index {self._path!r}, {self.dim} x {self.element}, {self.metric}, {state}>"
+
+    def _repr_html_(self) -> str:
+        return html.table_of(self)
 
     # ---- what it is -------------------------------------------------------------------------------------------------
 
