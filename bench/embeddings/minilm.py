@@ -158,7 +158,11 @@ class MiniLM:
 
         done = 0
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            for count in pool.map(run, batches):
-                done += count
-                progress(done, int(lengths.sum()))
+            try:
+                for count in pool.map(run, batches):
+                    done += count
+                    progress(done, int(lengths.sum()))
+            except BaseException:  # Ctrl-C does not wait for the batches that have not begun
+                pool.shutdown(cancel_futures=True)
+                raise
         return result

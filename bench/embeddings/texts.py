@@ -45,20 +45,25 @@ def texts_of(records):
     return list(found)
 
 
-def _output_of(command):
+def output_of(command):
     try:
         return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
     except (OSError, subprocess.CalledProcessError) as error:
         raise SystemExit(f"the descriptions of Debian's packages could not be read: {error}")
 
 
-def _list_file(options):
-    """The path of the list, or None if apt does not have it."""
-    names = _output_of(["apt-get", "indextargets", "--format", "$(FILENAME)"] + options + TRANSLATIONS).decode().split()
-    return next((name for name in names if os.path.exists(name)), None)
+def list_files(options, selection):
+    """The paths of apt's lists that a selection ("Created-By: Packages"...) names and that are there."""
+    paths = output_of(["apt-get", "indextargets", "--format", "$(FILENAME)"] + options + selection).decode().split()
+    return [path for path in paths if os.path.exists(path)]
 
 
-def _fetch_lists(folder):
+def content_of(paths):
+    """The bytes of lists, whatever they are compressed with."""
+    return output_of(["/usr/lib/apt/apt-helper", "cat-file", *paths])
+
+
+def fetch_lists(folder):
     """Has apt fetch the lists into `folder`, and returns the options that make it use them."""
     os.makedirs(os.path.join(folder, "lists", "partial"))
     settings = [
@@ -70,18 +75,18 @@ def _fetch_lists(folder):
         "APT::Update::Post-Invoke-Success::=true",
     ]
     options = [word for setting in settings for word in ("-o", setting)]
-    _output_of(["apt-get", "-qq", "update"] + options)
+    output_of(["apt-get", "-qq", "update"] + options)
     return options
 
 
 def package_texts():
     """Returns the PackageTexts of bookworm."""
     with tempfile.TemporaryDirectory() as folder:
-        path = _list_file(["-o", "Acquire::Languages=en"])
-        if path is None:
-            path = _list_file(_fetch_lists(folder))
-        if path is None:
+        paths = list_files(["-o", "Acquire::Languages=en"], TRANSLATIONS)
+        if not paths:
+            paths = list_files(fetch_lists(folder), TRANSLATIONS)
+        if not paths:
             raise SystemExit(f"apt has no source of Debian 12 ({CODENAME}, main): the texts come from its descriptions")
-        content = _output_of(["/usr/lib/apt/apt-helper", "cat-file", path])
+        content = content_of(paths[:1])
     records = [record for record in content.decode("utf-8").split("\n\n") if record.strip()]
     return PackageTexts(texts_of(records), len(records), hashlib.sha256(content).hexdigest())

@@ -7,6 +7,7 @@ import os
 import tempfile
 import unittest
 
+import blas
 import datasets  # first, as it sets how many threads numpy uses
 import h5py
 import numpy as np
@@ -70,9 +71,9 @@ class Made(unittest.TestCase):
                 datasets.make(name, self.folder)
 
     def test_wide_registers_are_used_where_the_processor_has_them(self):
-        self.assertIsNone(datasets.kernels_for(["flags", ":", "sse2", "avx2"]))
-        self.assertEqual(datasets.kernels_for(["sse2", "avx2", "fma", "avx512f"]), "Haswell")
-        self.assertEqual(datasets.kernels_for(["avx2", "fma", "avx512bw", "avx512dq", "avx512vl"]), "SkylakeX")
+        self.assertIsNone(blas.kernels_for(["flags", ":", "sse2", "avx2"]))
+        self.assertEqual(blas.kernels_for(["sse2", "avx2", "fma", "avx512f"]), "Haswell")
+        self.assertEqual(blas.kernels_for(["avx2", "fma", "avx512bw", "avx512dq", "avx512vl"]), "SkylakeX")
 
     def test_blocks_of_wide_rows_are_shorter(self):
         self.assertEqual(datasets.block_rows_of(100), datasets.TRAIN_BLOCK_ROWS)
