@@ -239,6 +239,7 @@ PYTHON_STRUCTS = {
     "rhumb_index_stats": ("stats", "Stats"),
     "rhumb_index_options": ("options", "Options"),
     "rhumb_index_info": ("info", "Info"),
+    "rhumb_section_info": ("section", "Section"),
     "rhumb_verify_report": ("verify", "VerifyReport"),
     "rhumb_write_report": ("write", "WriteReport"),
     "rhumb_compact_report": ("compact", "CompactReport"),

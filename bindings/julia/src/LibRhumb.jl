@@ -13,6 +13,7 @@ const RHUMB_LEVELS_ALL = UInt32(0xffffffff)
 const RHUMB_LEVEL_MAX = UInt32(16)
 const RHUMB_METADATA_BYTES_MAX = UInt32(3072)
 const RHUMB_M_MAX = UInt32(256)
+const RHUMB_SECTION_COUNT_MAX = UInt32(64)
 
 const RHUMB_CODES_DEFAULT = UInt32(0)
 const RHUMB_CODES_NONE = UInt32(1)
@@ -506,6 +507,17 @@ mutable struct rhumb_search_options
     rhumb_search_options() = new()
 end
 
+mutable struct rhumb_section_info
+    size::Csize_t
+    id::UInt32
+    name::NTuple{28,UInt8}
+    row_count::UInt64
+    row_bytes::UInt64
+    file_bytes::UInt64
+    resident_bytes::UInt64
+    rhumb_section_info() = new()
+end
+
 struct rhumb_sequence
     elements::Ptr{Cvoid}
     length::UInt32
@@ -722,6 +734,9 @@ rhumb_index_export(index, path, options) =
 rhumb_index_get_vector(index, key, vector) =
     ccall((:rhumb_index_get_vector, library), Int32, (Ptr{Cvoid}, UInt64, Ptr{Cvoid}), index, key, vector)
 
+rhumb_index_hot_pages_save(index) =
+    ccall((:rhumb_index_hot_pages_save, library), Int32, (Ptr{Cvoid},), index)
+
 rhumb_index_import(path, new_path, options, report, report_size) =
     ccall((:rhumb_index_import, library), Int32,
           (Cstring, Cstring, Ref{rhumb_import_options}, Ref{rhumb_import_report}, Csize_t),
@@ -802,6 +817,11 @@ rhumb_index_search_radius(index, query, radius, max_count, options, keys, distan
           (Ptr{Cvoid}, Ptr{Cvoid}, Float32, Csize_t, Ref{rhumb_search_options}, Ptr{UInt64}, Ptr{Float32},
            Ptr{Csize_t}),
           index, query, radius, max_count, options, keys, distances, found_count)
+
+rhumb_index_sections_get(path, sections, size, capacity, section_count) =
+    ccall((:rhumb_index_sections_get, library), Int32,
+          (Cstring, Ref{rhumb_section_info}, Csize_t, Csize_t, Ptr{Csize_t}),
+          path, sections, size, capacity, section_count)
 
 rhumb_index_stats_get(index, stats, size) =
     ccall((:rhumb_index_stats_get, library), Int32, (Ptr{Cvoid}, Ref{rhumb_index_stats}, Csize_t), index, stats, size)
@@ -955,6 +975,11 @@ rhumb_topology_view(topology, position, neighbours, distances, count) =
     ccall((:rhumb_topology_view, library), Int32,
           (Ptr{Cvoid}, UInt64, Ptr{Ptr{UInt32}}, Ptr{Ptr{Float32}}, Ptr{Csize_t}),
           topology, position, neighbours, distances, count)
+
+rhumb_vectors_measure(options, query, vectors, count, distances) =
+    ccall((:rhumb_vectors_measure, library), Int32,
+          (Ref{rhumb_index_options}, Ptr{Cvoid}, Ptr{Cvoid}, Csize_t, Ptr{Float32}),
+          options, query, vectors, count, distances)
 
 rhumb_verify_options_init(options, size) =
     ccall((:rhumb_verify_options_init, library), Cvoid, (Ref{rhumb_verify_options}, Csize_t), options, size)

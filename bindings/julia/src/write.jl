@@ -113,6 +113,9 @@ checkpoint(index::Index) = with_handle(handle -> check(LibRhumb.rhumb_index_chec
 "Waits until nothing is to be done in the background."
 wait_idle(index::Index) = with_handle(handle -> check(LibRhumb.rhumb_index_wait_idle(handle)), index)
 
+"Lists the pages that are in memory, for openings of an index that memory cannot hold."
+hot_pages_save(index::Index) = with_handle(handle -> check(LibRhumb.rhumb_index_hot_pages_save(handle)), index)
+
 "The number of the last operation."
 lsn(index::Index) = with_handle(handle -> LibRhumb.rhumb_index_lsn(handle), index)
 

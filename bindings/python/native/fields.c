@@ -15,6 +15,8 @@ static const struct {
     [NATIVE_STATS] = {"rhumb.Stats", "What an index holds and what its handle has done.", stats_fields},
     [NATIVE_OPTIONS] = {"rhumb.Options", "What an index was created with.", options_fields},
     [NATIVE_INFO] = {"rhumb.Info", "What an index file says of itself.", info_fields},
+    [NATIVE_SECTION] = {"rhumb.Section", "A section of an index file, and how much of it is in memory.",
+                        section_fields},
     [NATIVE_VERIFY_REPORT] = {"rhumb.VerifyReport", "What verifying has found.", verify_fields},
     [NATIVE_WRITE_REPORT] = {"rhumb.WriteReport", "What a batch has done.", write_fields},
     [NATIVE_COMPACT_REPORT] = {"rhumb.CompactReport", "What a compaction has done.", compact_fields},

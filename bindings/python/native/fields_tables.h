@@ -212,6 +212,15 @@ static const field info_fields[] = {
     {"fused", FIELD_FUSED, offsetof(rhumb_index_info, fused)},
     {0}};
 
+static const field section_fields[] = {
+    {"id", FIELD_U32, offsetof(rhumb_section_info, id)},
+    {"name", FIELD_TEXT, offsetof(rhumb_section_info, name)},
+    {"row_count", FIELD_U64, offsetof(rhumb_section_info, row_count)},
+    {"row_bytes", FIELD_U64, offsetof(rhumb_section_info, row_bytes)},
+    {"file_bytes", FIELD_U64, offsetof(rhumb_section_info, file_bytes)},
+    {"resident_bytes", FIELD_U64, offsetof(rhumb_section_info, resident_bytes)},
+    {0}};
+
 static const field verify_fields[] = {
     {"chunk_count", FIELD_U64, offsetof(rhumb_verify_report, chunk_count)},
     {"checksum_error_count", FIELD_U64, offsetof(rhumb_verify_report, checksum_error_count)},
