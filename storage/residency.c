@@ -85,8 +85,8 @@ bool rhumb__residency_is_to_hold(const rhumb__store *store, const rhumb__section
     return rhumb__residency_share(store, section) >= 1;
 }
 
-/* Reads what is missing of a range, and tells the kernel that all of it is in use: it takes no notice of what is touched
- * in a mapping that is read at random. */
+/* Reads what is missing of a range, and tells the kernel that all of it is in use: it takes no notice of what is
+ * touched in a mapping that is read at random. */
 static void use_range(uint8_t *address, uint64_t bytes) {
     (void)madvise(address, bytes, MADV_WILLNEED);
 #if defined(MADV_POPULATE_READ)

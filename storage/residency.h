@@ -46,8 +46,8 @@ static inline bool rhumb__section_reads_ahead(const rhumb__store *store, const r
            !atomic_load_explicit(&section->held, memory_order_relaxed);
 }
 
-/* Whether a section is to be held: all whose rank is not higher fit into three quarters of the memory that this process may
- * use, together with it. Under the publishing lock, or before others know the store. */
+/* Whether a section is to be held: all whose rank is not higher fit into three quarters of the memory that this process
+ * may use, together with it. Under the publishing lock, or before others know the store. */
 bool rhumb__residency_is_to_hold(const rhumb__store *store, const rhumb__section *section);
 
 /* The share of a section that memory can keep next to the sections of lower ranks: 0 to 1. */
