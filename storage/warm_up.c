@@ -99,7 +99,7 @@ static void list_parts(rhumb__warm_up *warm_up, rhumb__section **sections) {
     }
     for (uint32_t i = 0; i < store->section_count && warm_up->hot_pages != NULL; i++) {
         if (rhumb__residency_is_to_hold(store, sections[i])) continue;
-        (void)add_hot_pages(warm_up, sections[i], rhumb__memory_limit_bytes() / 4 * 3);
+        (void)add_hot_pages(warm_up, sections[i], rhumb__memory_limit_bytes() / 2);
     }
 }
 

@@ -212,6 +212,7 @@ const rhumb__io_backend io_fault_backend = {
     fault_lock,       fault_unlock,    fault_lock_test, fault_sync_directory,
     fault_remove,     fault_take_name, fault_is_at,     fault_access_get,
     fault_access_set, nullptr,         nullptr,         nullptr,
+    nullptr,
 };
 
 } // namespace rhumb_test

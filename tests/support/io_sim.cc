@@ -378,6 +378,7 @@ const rhumb__io_backend io_sim_backend = {
     "sim",      sim_open,      sim_close, sim_size, sim_resize, sim_allocate, sim_punch,     sim_read,
     sim_write,  sim_drain,     sim_sync,  sim_map,  sim_lock,   sim_unlock,   sim_lock_test, sim_sync_directory,
     sim_remove, sim_take_name, sim_is_at, nullptr,  nullptr,    nullptr,      nullptr,       nullptr,
+    nullptr,
 };
 
 // ---- for tests ----

@@ -88,32 +88,35 @@ typedef struct rhumb__measure_origin {
     rhumb__distance_many_fn distance_many;
 } rhumb__measure_origin;
 
-/* What rhumb__measure_candidates_from does in an index that memory cannot hold. */
-void rhumb__measure_on_disk(const rhumb__graph *graph, rhumb__scratch *scratch, rhumb__measure_origin origin,
-                            rhumb__candidate *candidates, uint32_t count);
-
 /* Sets the distances of `count` candidates. Overwrites scratch->rows and scratch->distances. */
 RHUMB__INLINE void rhumb__measure_candidates_from(const rhumb__graph *graph, rhumb__scratch *scratch,
                                                   rhumb__measure_origin origin, rhumb__candidate *candidates,
                                                   uint32_t count) {
     RHUMB_ASSERT_DEBUG(!graph->graph_only);
-    if (rhumb__read_ahead_pays(graph, RHUMB__SECTION_VECTORS)) {
-        rhumb__measure_on_disk(graph, scratch, origin, candidates, count);
-        return;
-    }
     for (uint32_t begin = 0; begin < count; begin += RHUMB__BATCH_MAX) {
         const uint32_t batch_count = count - begin < RHUMB__BATCH_MAX ? count - begin : RHUMB__BATCH_MAX;
         for (uint32_t i = 0; i < batch_count; i++) {
             scratch->rows[i] = rhumb__graph_vector(graph, rhumb__candidate_slot(candidates[begin + i]));
+        }
+        if (rhumb__read_ahead_pays(graph, RHUMB__SECTION_VECTORS)) {
+            rhumb__read_ahead_rows(scratch->rows, batch_count, graph->space.row_bytes);
         }
         origin.distance_many(&graph->space, origin.vector, scratch->rows, batch_count, scratch->distances);
         for (uint32_t i = 0; i < batch_count; i++) candidates[begin + i].distance = scratch->distances[i];
     }
 }
 
+/* What the next function does in an index that memory cannot hold. */
+void rhumb__measure_on_disk(const rhumb__graph *graph, rhumb__scratch *scratch, rhumb__candidate *candidates,
+                            uint32_t count);
+
 /* Sets the distances of `count` candidates to those from the query, which were estimates. */
 RHUMB__INLINE void rhumb__measure_candidates_exactly(const rhumb__graph *graph, rhumb__scratch *scratch,
                                                      rhumb__candidate *candidates, uint32_t count) {
+    if (rhumb__read_ahead_pays(graph, RHUMB__SECTION_VECTORS)) {
+        rhumb__measure_on_disk(graph, scratch, candidates, count);
+        return;
+    }
     const rhumb__measure_origin origin = {scratch->query, scratch->kernels.distance_many};
     rhumb__measure_candidates_from(graph, scratch, origin, candidates, count);
 }
