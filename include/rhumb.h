@@ -309,9 +309,9 @@ RHUMB_API rhumb_status rhumb_index_create(const char *path, const rhumb_index_op
 
 /* When a handle reads an index into memory that is not in the page cache, as after a start of the machine. A thread
  * does it; small parts that every search needs come first. If half of the memory that the process may use cannot hold
- * the index, what a list of hot pages has is read (rhumb_index_hot_pages_save), and nothing without one. See
- * rhumb_index_stats.warm_up_total_bytes. Until all is there, searches read single rows, many at a time,
- * so the first answer does not wait. */
+ * the index, the parts are read that searches need most and that fit, codes before lists, and what a list of hot pages
+ * has (rhumb_index_hot_pages_save). See rhumb_index_stats.warm_up_total_bytes. Until all is there, searches read single
+ * rows, many at a time, so the first answer does not wait. */
 typedef enum rhumb_warm_up {
     RHUMB_WARM_UP_DEFAULT = 0, /* once the first search has been answered */
     RHUMB_WARM_UP_NOW = 1,     /* from the opening on */
