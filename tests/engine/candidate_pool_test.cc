@@ -39,6 +39,13 @@ class Reference {
         const auto found = std::find_if(entries_.begin(), entries_.end(), [](const Entry &e) { return !e.expanded; });
         return found == entries_.end() ? nullptr : &*found;
     }
+    std::vector<Entry *> waiting(size_t count_max) {
+        std::vector<Entry *> found;
+        for (Entry &entry : entries_) {
+            if (!entry.expanded && found.size() < count_max) found.push_back(&entry);
+        }
+        return found;
+    }
     Entry shift() {
         const Entry first = entries_.front();
         entries_.erase(entries_.begin());
@@ -89,6 +96,18 @@ class Trial {
         ASSERT_EQ(slot, expected->slot);
         expected->expanded = true;
     }
+    // Takes one of the nearest, not always the nearest.
+    void choose() {
+        uint32_t slots[5];
+        const uint32_t count = rhumb__candidate_pool_waiting(&pool_, slots, 5);
+        const std::vector<Entry *> expected = reference_.waiting(5);
+        ASSERT_EQ(count, expected.size());
+        for (uint32_t i = 0; i < count; i++) ASSERT_EQ(slots[i], expected[i]->slot);
+        if (count == 0) return;
+        const uint32_t chosen = static_cast<uint32_t>(random_() % count);
+        rhumb__candidate_pool_expand(&pool_, slots[chosen]);
+        expected[chosen]->expanded = true;
+    }
     void shift() {
         if (pool_.count == 0) return;
         const Entry expected = reference_.shift();
@@ -98,6 +117,7 @@ class Trial {
     }
     void step() {
         if (random_() % 10 == 0) return shift();
+        if (random_() % 10 == 0) return choose();
         if (random_() % 4 != 0) return add();
         take();
     }
