@@ -39,7 +39,7 @@ static void *thread_main(void *argument) {
 
 /* As many as there are processors, or fewer: in a limited address space each thread gets a share, for its stack and the
  * heap's reserve for it. */
-static uint32_t default_count(void) {
+uint32_t rhumb__parallel_default_count(void) {
     cpu_set_t set;
     struct rlimit space;
     if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
@@ -52,7 +52,7 @@ static uint32_t default_count(void) {
 }
 
 rhumb_status rhumb__parallel_run(uint32_t thread_count, rhumb__worker worker, void *context) {
-    if (thread_count == 0) thread_count = default_count();
+    if (thread_count == 0) thread_count = rhumb__parallel_default_count();
     if (thread_count > THREAD_COUNT_MAX) thread_count = THREAD_COUNT_MAX;
     if (thread_count == 1) return worker(context, 0);
     worker_thread *threads = rhumb__alloc_zeroed(thread_count, sizeof *threads);

@@ -24,7 +24,8 @@ typedef struct rhumb_search_options {
     size_t size;                       /* sizeof(rhumb_search_options), set by rhumb_search_options_init. */
     uint32_t ef_search;                /* Breadth of the search (ef in the HNSW paper), at most 1,000,000: larger is
                                           slower and finds more. At least k is used. Default 0: the index's own. */
-    uint32_t thread_count;             /* Threads of a batch. Default 0: one per processor of this process. */
+    uint32_t thread_count;             /* Threads of a batch. Default 0: one per processor of this process, and four
+                                          where memory cannot hold the index, since searches wait for the disk. */
     const struct rhumb_filter *filter; /* Keys that may be returned, for all queries. Default NULL: all keys. */
     const struct rhumb_filter *const *filters; /* For batches, in place of `filter`: one pointer per query; NULL entries
                                                   mean no filter. Default NULL. */

@@ -17,8 +17,12 @@
 #include "base/row_failure.h"
 #include "base/status.h"
 #include "engine/search/walk/query.h"
+#include "storage/residency.h"
 
 #define SEARCHES_PER_TURN 8u
+
+/* Threads per processor where searches wait for the disk: so many queries overlap. */
+#define WAITING_THREADS 4u
 
 typedef struct search_job {
     rhumb__scratch_pool *pool;
@@ -103,6 +107,15 @@ done:
     return status;
 }
 
+/* How many threads a batch has by default. */
+static uint32_t default_thread_count(rhumb__scratch_pool *pool, const rhumb__batch_search *search) {
+    const uint32_t processor_count = rhumb__parallel_default_count();
+    const rhumb__graph *graph = rhumb__scratch_pool_borrow(pool);
+    const bool waits = !search->request.exact && rhumb__store_exceeds_memory(graph->store);
+    rhumb__scratch_pool_return(pool);
+    return waits ? processor_count * WAITING_THREADS : processor_count;
+}
+
 rhumb_status rhumb__batch_search_run(rhumb__scratch_pool *pool, const rhumb__batch_search *search) {
     RHUMB_ASSERT_DEBUG(search->k > 0 && search->queries != NULL && search->keys != NULL);
     search_job job = {.pool = pool, .search = search, .failure = RHUMB__ROW_FAILURE_NONE};
@@ -111,6 +124,7 @@ rhumb_status rhumb__batch_search_run(rhumb__scratch_pool *pool, const rhumb__bat
                                      .total_count = search->query_count,
                                      .reported_ns = rhumb__clock_now_ns()};
     uint32_t thread_count = search->thread_count;
+    if (thread_count == 0) thread_count = default_thread_count(pool, search);
     const uint64_t turn_count = rhumb__divide_up(search->query_count, SEARCHES_PER_TURN);
     if (turn_count <= 1) {
         thread_count = 1;

@@ -147,6 +147,23 @@ TEST_P(ResidencyOf, SearchesOfEveryKindFindWhatTheyFindInMemory) {
     EXPECT_LE(different_count, 2u);
 }
 
+TEST_P(ResidencyOf, BatchesFindWhatSingleSearchesFind) {
+    build_kind();
+    rhumb__memory_limit_override(GetParam().limit_bytes);
+    const Index beyond = open(path_, true);
+    const rhumb_search_options options = search_options(100);
+    const size_t count = queries_.count();
+    std::vector<uint64_t> keys(10 * count);
+    ASSERT_OK(
+        rhumb_index_search_batch(beyond.get(), queries_.row(0), count, 10, &options, keys.data(), nullptr, nullptr));
+    size_t different_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        const std::vector<uint64_t> found(keys.begin() + 10 * i, keys.begin() + 10 * (i + 1));
+        different_count += found != search(beyond, queries_.row(i), 10, 100).keys;
+    }
+    EXPECT_LE(different_count, 5u) << "what is in memory can differ";
+}
+
 TEST_P(ResidencyOf, DistancesAreThoseOfTheVectors) {
     build_kind();
     rhumb__memory_limit_override(GetParam().limit_bytes);
