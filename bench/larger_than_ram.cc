@@ -5,8 +5,8 @@
 // Queries are the second part of the data set's; the first part has been searched before, so that the page cache holds
 // what a service that has been running for a while finds there.
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -36,17 +36,6 @@ struct Options {
     size_t warm_up_queries = 2000;
     size_t warm_up_seconds = 30;
 };
-
-// Bytes that this process has had read from the disk.
-uint64_t bytes_read_from_disk() {
-    std::ifstream io("/proc/self/io");
-    std::string name;
-    uint64_t value = 0;
-    while (io >> name >> value) {
-        if (name == "read_bytes:") return value;
-    }
-    return 0;
-}
 
 struct Result {
     double recall = 0;
@@ -138,12 +127,9 @@ int run(const Options &options) {
     if (data.truth_count < options.k || data.test_count < options.queries + options.warm_up_queries)
         throw std::runtime_error(options.data + ": has too few queries or true neighbours");
     const RhumbIndex index = RhumbIndex::open_read_only(options.index);
-    std::ifstream setting("/sys/block/vda/queue/read_ahead_kb");
-    std::string read_ahead = "unknown";
-    setting >> read_ahead;
     printf("index of %.1f MB, %zu vectors of %zu, k %zu, %zu queries, read_ahead_kb %s\n",
            static_cast<double>(file_size(options.index).length_bytes) / 1e6, data.train_count, data.dim, options.k,
-           options.queries, read_ahead.c_str());
+           options.queries, read_ahead_kb().c_str());
     const Searches searches(index, data, options.k);
     (void)searches.run(0, 1, options.ef[0], 1);
     wait_for_warm_up(index, options.warm_up_seconds);

@@ -120,4 +120,21 @@ FileSize file_size(const std::string &path) {
 
 bool file_exists(const std::string &path) { return access(path.c_str(), F_OK) == 0; }
 
+uint64_t bytes_read_from_disk() {
+    std::ifstream io("/proc/self/io");
+    std::string name;
+    uint64_t value = 0;
+    while (io >> name >> value) {
+        if (name == "read_bytes:") return value;
+    }
+    return 0;
+}
+
+std::string read_ahead_kb() {
+    std::ifstream setting("/sys/block/vda/queue/read_ahead_kb");
+    std::string text = "unknown";
+    setting >> text;
+    return text;
+}
+
 } // namespace bench

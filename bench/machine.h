@@ -30,6 +30,12 @@ struct FileSize {
 FileSize file_size(const std::string &path); // throws std::runtime_error
 bool file_exists(const std::string &path);
 
+// Bytes that this process has had read from the disk.
+uint64_t bytes_read_from_disk();
+
+// How much the kernel reads ahead of the disk /dev/vda, in KB; "unknown" where there is none.
+std::string read_ahead_kb();
+
 } // namespace bench
 
 #endif // RHUMB_BENCH_MACHINE_H

@@ -58,16 +58,6 @@ void read_whole(const std::string &path) {
     while (file.read(buffer.data(), static_cast<std::streamsize>(buffer.size()))) continue;
 }
 
-uint64_t bytes_read_from_disk() {
-    std::ifstream io("/proc/self/io");
-    std::string name;
-    uint64_t value = 0;
-    while (io >> name >> value) {
-        if (name == "read_bytes:") return value;
-    }
-    return 0;
-}
-
 // Queries near stored vectors. They are read in a process of their own, and the file is dropped afterwards.
 struct Queries {
     size_t dim = 0;
@@ -210,11 +200,8 @@ int run(const Options &options) {
     json.text("commit", source_commit());
     const Queries queries = make_queries(options);
     const double file_mb = static_cast<double>(file_size(options.index).length_bytes) / 1e6;
-    std::ifstream setting("/sys/block/vda/queue/read_ahead_kb");
-    std::string read_ahead = "unknown";
-    setting >> read_ahead;
     printf("%s: %.1f MB, vectors of %zu f32, %zu queries at ef %zu, medians of %zu passes, read_ahead_kb %s\n\n",
-           "index", file_mb, queries.dim, options.queries, options.ef, options.passes, read_ahead.c_str());
+           "index", file_mb, queries.dim, options.queries, options.ef, options.passes, read_ahead_kb().c_str());
     printf("%-12s %10s %10s %10s %10s %10s %10s %10s %10s\n", "page cache", "open, ms", "answer, ms", "MB read",
            "median, ms", "p99, ms", "all, s", "MB read", "worst, ms");
     json.number("file_mb", file_mb);
