@@ -39,6 +39,8 @@ class CompleteAnswers : public ::testing::Test {
         open_options.compact_dead_share = 0;
         rhumb_index_options options = index_options(kDim);
         options.M = M;
+        options.ef_construction =
+            200; // under sanitizers too: groups that are far apart lose sight of each other sooner
         options.open = &open_options;
         index_ = create(path_, options);
         ASSERT_NE(index_, nullptr);
