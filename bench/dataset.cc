@@ -33,33 +33,28 @@ class Handle {
     throw std::runtime_error(path + ": " + what);
 }
 
-// Reads a set of `rank` dimensions as `type`. Unused dimensions are set to 1.
-template <typename T>
-std::vector<T> read_set(hid_t file, const std::string &path, const char *name, hid_t type, int rank, size_t shape[2]) {
-    Handle set(H5Dopen2(file, name, H5P_DEFAULT), H5Dclose);
-    if (set < 0) fail(path, std::string("has no set \"") + name + "\"");
+// The shape of a set of `rank` dimensions; unused ones are 1.
+void shape_of(hid_t set, const std::string &path, const char *name, int rank, size_t shape[2]) {
     Handle space(H5Dget_space(set), H5Sclose);
     hsize_t sizes[2] = {1, 1};
     if (H5Sget_simple_extent_ndims(space) != rank || H5Sget_simple_extent_dims(space, sizes, nullptr) != rank)
         fail(path, std::string("set \"") + name + "\" does not have " + std::to_string(rank) + " dimensions");
-    std::vector<T> values(sizes[0] * sizes[1]);
-    if (H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0)
-        fail(path, std::string("set \"") + name + "\" cannot be read");
     shape[0] = sizes[0];
     shape[1] = sizes[1];
-    return values;
 }
 
-// The shape of a set of two dimensions.
-void shape_of(hid_t file, const std::string &path, const char *name, size_t shape[2]) {
+// Reads a set of `rank` dimensions as `type`, or its shape alone.
+template <typename T>
+std::vector<T> read_set(hid_t file, const std::string &path, const char *name, hid_t type, int rank, size_t shape[2],
+                        DatasetPart part = DatasetPart::all) {
     Handle set(H5Dopen2(file, name, H5P_DEFAULT), H5Dclose);
     if (set < 0) fail(path, std::string("has no set \"") + name + "\"");
-    Handle space(H5Dget_space(set), H5Sclose);
-    hsize_t sizes[2] = {1, 1};
-    if (H5Sget_simple_extent_ndims(space) != 2 || H5Sget_simple_extent_dims(space, sizes, nullptr) != 2)
-        fail(path, std::string("set \"") + name + "\" does not have 2 dimensions");
-    shape[0] = sizes[0];
-    shape[1] = sizes[1];
+    shape_of(set, path, name, rank, shape);
+    if (part != DatasetPart::all) return {};
+    std::vector<T> values(shape[0] * shape[1]);
+    if (H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0)
+        fail(path, std::string("set \"") + name + "\" cannot be read");
+    return values;
 }
 
 std::string read_text_attribute(hid_t file, const std::string &path, const char *name) {
@@ -109,8 +104,7 @@ Dataset read_dataset(const std::string &path, DatasetPart part) {
     dataset.cosine = distance == "angular";
 
     size_t train[2], test[2], neighbours[2], distances[2];
-    shape_of(file, path, "train", train);
-    if (part == DatasetPart::all) dataset.train = read_set<float>(file, path, "train", H5T_NATIVE_FLOAT, 2, train);
+    dataset.train = read_set<float>(file, path, "train", H5T_NATIVE_FLOAT, 2, train, part);
     dataset.test = read_set<float>(file, path, "test", H5T_NATIVE_FLOAT, 2, test);
     dataset.neighbours = read_set<int32_t>(file, path, "neighbors", H5T_NATIVE_INT32, 2, neighbours);
     dataset.distances = read_set<float>(file, path, "distances", H5T_NATIVE_FLOAT, 2, distances);

@@ -10,12 +10,20 @@
 #include "storage/page_map.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/bits.h"
 
 /* What is looked at in one go: it takes some tens of microseconds. */
 #define SPAN_PAGES 1024u
+
+bool rhumb__page_is_resident(const void *address) {
+    const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+    unsigned char found = 1;
+    void *page = (void *)rhumb__round_down((uintptr_t)address, page_bytes);
+    return mincore(page, page_bytes, &found) != 0 || (found & 1) != 0;
+}
 
 rhumb__page_map *rhumb__page_map_new(void *base, uint64_t bytes) {
     const uint64_t page_count = bytes / RHUMB__MAPPED_PAGE_BYTES + (bytes % RHUMB__MAPPED_PAGE_BYTES != 0);
@@ -39,9 +47,7 @@ void rhumb__page_map_refresh(rhumb__page_map *map) {
 }
 
 bool rhumb__page_map_look(rhumb__page_map *map, const void *address) {
-    unsigned char found = 1;
-    void *page = (void *)rhumb__round_down((uintptr_t)address, RHUMB__MAPPED_PAGE_BYTES);
-    if (mincore(page, RHUMB__MAPPED_PAGE_BYTES, &found) != 0) found = 1;
-    if ((found & 1) != 0) rhumb__page_map_set(map, address, RHUMB__PAGE_PRESENT);
-    return (found & 1) != 0;
+    if (!rhumb__page_is_resident(address)) return false;
+    rhumb__page_map_set(map, address, RHUMB__PAGE_PRESENT);
+    return true;
 }

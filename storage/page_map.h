@@ -21,6 +21,9 @@ typedef enum rhumb__page_state {
     RHUMB__PAGE_ASKED = 2 /* it has been asked for, and was not there when it was last looked at */
 } rhumb__page_state;
 
+/* Whether the page of an address is in memory, as the kernel says; true where it does not tell. */
+bool rhumb__page_is_resident(const void *address);
+
 typedef struct rhumb__page_map {
     uint8_t *base; /* the first page */
     uint64_t page_count;

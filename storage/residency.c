@@ -13,7 +13,6 @@
 #include "storage/residency.h"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/bits.h"
 #include "base/memory_limit.h"
@@ -46,22 +45,14 @@ static const uint8_t *address_of(const rhumb__store *store, uint64_t offset) {
     return NULL;
 }
 
-/* Whether a page is in memory; 1 where the system does not tell. */
-static uint32_t is_resident(const uint8_t *address, uint64_t page_bytes) {
-    unsigned char found = 1;
-    void *page = (void *)rhumb__round_down((uintptr_t)address, page_bytes);
-    return mincore(page, page_bytes, &found) != 0 || (found & 1) != 0;
-}
-
 double rhumb__residency_sample(const rhumb__store *store, uint64_t seed) {
     const uint64_t bytes = rhumb__residency_mapped_bytes(store);
-    const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
     uint32_t resident_count = 0;
     for (uint64_t i = 0; i < SAMPLE_COUNT; i++) {
         const uint64_t begin = bytes / SAMPLE_COUNT * i;
         const uint64_t offset = begin + rhumb__mix64(seed + i) % rhumb__max_u64(bytes / SAMPLE_COUNT, 1);
         const uint8_t *address = address_of(store, offset);
-        resident_count += address == NULL ? 1 : is_resident(address, page_bytes);
+        resident_count += address == NULL ? 1 : rhumb__page_is_resident(address);
     }
     return (double)resident_count / SAMPLE_COUNT;
 }
@@ -118,14 +109,13 @@ static void keep(rhumb__section *section) {
 
 /* Lets go of held sections of which the kernel has dropped much. */
 static void review_held(rhumb__store *store, uint64_t seed) {
-    const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
     for (uint32_t i = 0; i < store->section_count; i++) {
         rhumb__section *section = store->sections[i];
         const uint64_t bytes = rhumb__section_mapped_bytes(section);
         if (bytes == 0 || !atomic_load_explicit(&section->held, memory_order_relaxed)) continue;
         uint32_t resident_count = 0;
         for (uint64_t k = 0; k < SAMPLE_COUNT; k++) {
-            resident_count += is_resident(section->base + rhumb__mix64(seed + k) % bytes, page_bytes);
+            resident_count += rhumb__page_is_resident(section->base + rhumb__mix64(seed + k) % bytes);
         }
         if (resident_count >= HELD_SHARE_MIN * SAMPLE_COUNT) continue;
         atomic_store_explicit(&section->held, false, memory_order_relaxed);

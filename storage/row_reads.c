@@ -3,8 +3,8 @@
  * Owns store->row_reads: the direct readers that no thread uses at the moment. A thread takes one by exchanging its
  * place with NULL, so it has it for itself.
  *
- * Locking: none; the places are atomic. How it fails: where a direct reader cannot be made, or one has failed, none is
- * made any more, and rows are read through the mapping.
+ * Locking: none; the places are atomic. How it fails: where a direct reader cannot be made, none is made any
+ * more; one that has failed fails again. Rows are then read through the mapping.
  */
 #include "storage/row_reads.h"
 

@@ -169,10 +169,9 @@ static rhumb_status note_patched(rhumb__section *section, const rhumb__patch *it
 static bool ask_for_patched(const rhumb__section *section, const rhumb__patch *items, uint32_t count,
                             uint64_t mapped_bytes) {
     const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
-    unsigned char found = 1;
     if (count == 0) return false;
     uint64_t asked_end = rhumb__round_down(items[0].section_offset, page_bytes);
-    if (mincore(section->base + asked_end, page_bytes, &found) != 0 || (found & 1) != 0) return false;
+    if (rhumb__page_is_resident(section->base + asked_end)) return false;
     (void)madvise(section->base, mapped_bytes, MADV_RANDOM);
     for (uint32_t i = 0; i < count; i++) {
         const uint64_t begin = rhumb__round_down(items[i].section_offset, page_bytes);

@@ -62,7 +62,7 @@ rhumb_status rhumb__graph_attach(rhumb__graph *graph, bool next) {
             .row_stride_bytes = info->row_stride_bytes(&graph->params, &graph->space),
             .row_limit = rhumb__section_row_limit(info),
             .copied_first = info->copied_first,
-            .maps_pages = info->id == RHUMB__SECTION_LISTS0 || info->id == RHUMB__SECTION_FUSED,
+            .maps_pages = info->maps_pages,
             .residency_rank = info->residency_rank,
             .chunk_rank = info->chunk_rank,
         };

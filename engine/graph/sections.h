@@ -87,6 +87,7 @@ typedef struct rhumb__section_info {
     bool of_vectors;   /* a reader of the graph alone does not map it */
     bool copied_first; /* operations are held up until a checkpoint has copied it */
     rhumb__residency_rank residency_rank;
+    bool maps_pages;                                /* walks want to know which of its pages are in memory */
     uint32_t version;                               /* of the codec */
     uint32_t (*codec)(const rhumb__params *params); /* NULL: codec 0 */
     uint64_t (*row_stride_bytes)(const rhumb__params *params, const rhumb__space *space);

@@ -55,7 +55,7 @@ rhumb_status rhumb__row_walk(rhumb__graph *graph, rhumb__scratch *scratch, rhumb
     (void)rhumb__visited_add(&scratch->visited, start.slot);
     rhumb__candidate_pool_add(&scratch->pool, start.slot, start.distance);
     rhumb__wide_walk wide = rhumb__wide_walk_begin(scratch);
-    rhumb__wide_walk_reads(&wide, &graph->sections[RHUMB__SECTION_LISTS0], graph->params.M0 * 4);
+    rhumb__wide_walk_reads_lists(&wide);
     rhumb__section *fused = &graph->sections[RHUMB__SECTION_FUSED];
     rhumb__wide_walk_reads(&wide, fused, (uint32_t)fused->row_stride_bytes);
     uint32_t slot;

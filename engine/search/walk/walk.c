@@ -48,7 +48,7 @@ void rhumb__walk_level(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__near
     rhumb__candidate_pool_clear(pool, ef);
     if (!rhumb__visited_add(&scratch->visited, start.slot)) rhumb__candidate_pool_add(pool, start.slot, start.distance);
     rhumb__wide_walk wide = rhumb__wide_walk_begin(scratch);
-    if (level == 0) rhumb__wide_walk_reads(&wide, &graph->sections[RHUMB__SECTION_LISTS0], graph->params.M0 * 4);
+    if (level == 0) rhumb__wide_walk_reads_lists(&wide);
     uint32_t slot;
     while (rhumb__wide_walk_take(&wide, &slot)) {
         const rhumb__list list = rhumb__graph_list(graph, slot, level);

@@ -23,6 +23,11 @@ void rhumb__wide_walk_reads(rhumb__wide_walk *walk, rhumb__section *section, uin
     walk->reads[walk->read_count++] = (rhumb__wide_read){section, row_bytes};
 }
 
+void rhumb__wide_walk_reads_lists(rhumb__wide_walk *walk) {
+    rhumb__graph *graph = rhumb__scratch_graph(walk->scratch);
+    rhumb__wide_walk_reads(walk, &graph->sections[RHUMB__SECTION_LISTS0], graph->params.M0 * sizeof(uint32_t));
+}
+
 /* The pages of a row: from the first to the end of the last. */
 typedef struct page_range {
     rhumb__page_map *map;
@@ -61,10 +66,10 @@ static bool has_arrived(const page_range *range) {
     return true;
 }
 
-/* Asks for what is not there of the candidates' rows. Returns the place of the nearest that lacks nothing, or the
- * count. */
-static uint32_t ask_for_missing(const rhumb__wide_walk *walk, const uint32_t *slots, uint32_t count) {
-    uint32_t nearest = count;
+static bool is_present(const page_range *range) { return state_of(range) == RHUMB__PAGE_PRESENT; }
+
+/* Asks for what is not there of the candidates' rows. */
+static void ask_for_missing(const rhumb__wide_walk *walk, const uint32_t *slots, uint32_t count) {
     for (uint32_t k = 0; k < walk->read_count; k++) {
         const void *missing[WIDTH];
         uint32_t missing_count = 0;
@@ -76,28 +81,20 @@ static uint32_t ask_for_missing(const rhumb__wide_walk *walk, const uint32_t *sl
         }
         if (missing_count > 0) rhumb__read_ahead_rows(missing, missing_count, walk->reads[k].row_bytes);
     }
-    for (uint32_t i = 0; i < count && nearest == count; i++) {
-        bool is_present = true;
-        for (uint32_t k = 0; k < walk->read_count && is_present; k++) {
-            const page_range range = pages_of(&walk->reads[k], slots[i]);
-            is_present = state_of(&range) == RHUMB__PAGE_PRESENT;
-        }
-        if (is_present) nearest = i;
-    }
-    return nearest;
 }
 
-/* Returns the place of the nearest whose rows have come; 0 when none have, to be waited for. */
-static uint32_t find_arrived(const rhumb__wide_walk *walk, const uint32_t *slots, uint32_t count) {
+/* Returns the place of the nearest of whose rows all are there, or the count. */
+static uint32_t find_first(const rhumb__wide_walk *walk, const uint32_t *slots, uint32_t count,
+                           bool (*is_there)(const page_range *range)) {
     for (uint32_t i = 0; i < count; i++) {
-        bool is_there = true;
-        for (uint32_t k = 0; k < walk->read_count && is_there; k++) {
+        uint32_t k = 0;
+        for (; k < walk->read_count; k++) {
             const page_range range = pages_of(&walk->reads[k], slots[i]);
-            is_there = has_arrived(&range);
+            if (!is_there(&range)) break;
         }
-        if (is_there) return i;
+        if (k == walk->read_count) return i;
     }
-    return 0;
+    return count;
 }
 
 bool rhumb__wide_walk_take_present(const rhumb__wide_walk *walk, uint32_t *slot_out) {
@@ -105,8 +102,10 @@ bool rhumb__wide_walk_take_present(const rhumb__wide_walk *walk, uint32_t *slot_
     rhumb__candidate_pool *pool = &walk->scratch->pool;
     const uint32_t count = rhumb__candidate_pool_waiting(pool, slots, WIDTH);
     if (count == 0) return false;
-    uint32_t chosen = ask_for_missing(walk, slots, count);
-    if (chosen == count) chosen = find_arrived(walk, slots, count);
+    ask_for_missing(walk, slots, count);
+    uint32_t chosen = find_first(walk, slots, count, is_present);
+    if (chosen == count) chosen = find_first(walk, slots, count, has_arrived);
+    if (chosen == count) chosen = 0; /* to be waited for */
     *slot_out = slots[chosen];
     rhumb__candidate_pool_expand(pool, *slot_out);
     for (uint32_t k = 0; k < walk->read_count; k++) {

@@ -26,6 +26,9 @@ static inline rhumb__wide_walk rhumb__wide_walk_begin(rhumb__scratch *scratch) {
 /* Says that expanding a node reads its row in a section; does nothing if that is in memory. */
 void rhumb__wide_walk_reads(rhumb__wide_walk *walk, rhumb__section *section, uint32_t row_bytes);
 
+/* The same of its list on level 0. */
+void rhumb__wide_walk_reads_lists(rhumb__wide_walk *walk);
+
 /* Slow path of rhumb__wide_walk_take. */
 bool rhumb__wide_walk_take_present(const rhumb__wide_walk *walk, uint32_t *slot_out);
 
