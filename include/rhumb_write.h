@@ -59,6 +59,12 @@ RHUMB_API void rhumb_batch_options_init(rhumb_batch_options *options, size_t siz
  * memory per vector. With options.partial the vectors inserted before a failure stay, and no memory is needed; with
  * several threads it is not defined which vectors those are. The first failure ends the batch and is returned.
  *
+ * A batch of 4,096 vectors or more into an empty index, not partial, is built in bulk where metric and element type
+ * allow it (l2, l2sq, cosine; f32, f16, bf16; codes of 8 bits): the links of all vectors are found first, which takes
+ * about 1 KB of memory per vector besides its code, and then written at once. Searches find the vectors from then on,
+ * and while links are written other operations that change the index wait. Progress is 0 until then. The links are the
+ * same on any number of threads.
+ *
  * Parameters:
  *   keys              `count` keys; or NULL for consecutive numbers from one above the largest key ever inserted, 0 in
  *                     a new index. Two batches without keys must not run at the same time: they would draw the same

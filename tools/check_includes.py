@@ -23,6 +23,7 @@ LAYERS = {
     "distances": ("base",),
     "distances/code": ("base", "distances"),
     "distances/lanes": ("base", "distances"),
+    "distances/tile": ("base", "distances", "distances/code"),
     "storage/io": ("base",),
     "storage/frame": ("base", "storage/io"),
     "storage/log": ("base", "storage/frame", "storage/io"),
@@ -33,7 +34,8 @@ LAYERS["engine/graph"] = ("distances",) + tuple(sorted(LAYERS))
 for upper, lowers in (
     ("engine/search/walk", ("engine/graph",)),
     ("engine/search", ("engine/graph", "engine/search/walk")),
-    ("engine/build", ("engine/graph", "engine/search", "engine/search/walk")),
+    ("engine/build/bulk", ("distances/code", "distances/tile", "engine/graph", "engine/search/walk")),
+    ("engine/build", ("engine/build/bulk", "engine/graph", "engine/search", "engine/search/walk")),
     ("engine/durability", ("engine/build", "engine/graph", "engine/search", "engine/search/walk")),
     ("engine/topology", ("engine/graph", "engine/search", "engine/search/walk")),
     ("engine/upkeep", ("engine/build", "engine/durability", "engine/graph", "engine/search", "engine/search/walk")),

@@ -17,6 +17,7 @@
 #include "base/bits.h"
 #include "base/log_message.h"
 #include "base/status.h"
+#include "engine/build/bulk_insert.h"
 #include "engine/build/insert.h"
 #include "engine/build/open_batch.h"
 #include "engine/build/remove.h"
@@ -29,8 +30,9 @@
 typedef struct insert_job {
     rhumb__batch_work work;
     const rhumb__batch_insert_spec *spec;
-    rhumb__open_batch *batch; /* NULL: the batch is partial, so nothing is taken back */
-    _Atomic uint64_t lsn;     /* the highest of all records */
+    const rhumb__bulk_plan *plan; /* NULL: vectors are inserted one by one */
+    rhumb__open_batch *batch;     /* NULL: the batch is partial, so nothing is taken back */
+    _Atomic uint64_t lsn;         /* the highest of all records */
 } insert_job;
 
 static uint64_t key_of(const void *context, uint64_t i) {
@@ -81,6 +83,21 @@ static void take_back(rhumb__writer *writer, rhumb__graph *graph, rhumb__open_ba
     rhumb__error_restore(&cause);
 }
 
+/* Inserts all vectors: at once by the plan, if there is one and the graph is still empty. */
+static rhumb_status insert_all(insert_job *job) {
+    const rhumb__bulk_insert_spec spec = {
+        .batch = job->spec, .plan = job->plan, .open_batch = job->batch, .pool = job->work.pool};
+    rhumb__bulk_insert_result result = {0};
+    if (job->plan != NULL) {
+        const rhumb_status status = rhumb__bulk_insert(job->work.writer, &spec, &result);
+        rhumb__batch_note_lsn(&job->lsn, result.lsn);
+        atomic_store(&job->work.done_count, result.inserted_count);
+        if (status != RHUMB_OK || result.applied)
+            return status == RHUMB_OK ? rhumb__batch_report_end(&job->work) : status;
+    }
+    return rhumb__batch_run(&job->work);
+}
+
 static rhumb_status insert_whole(insert_job *job) {
     rhumb_status status;
     rhumb__open_batch batch;
@@ -92,7 +109,7 @@ static rhumb_status insert_whole(insert_job *job) {
     rhumb__writer_leave(writer);
     RHUMB_TRY(status);
     job->batch = &batch;
-    status = rhumb__batch_run(&job->work);
+    status = insert_all(job);
     if (status == RHUMB_OK) {
         rhumb__writer_enter(writer);
         status = rhumb__open_batch_commit(graph, &batch, &commit_lsn);
@@ -123,6 +140,31 @@ static void weave(const insert_job *job) {
     rhumb__scratch_give(scratch);
 }
 
+/* Plans the whole batch if that pays. What is wrong with a vector is left to inserting one by one, which says it; so is
+ * a plan that memory does not suffice for. RHUMB_E_CANCELLED. */
+static rhumb_status make_plan(insert_job *job, rhumb__bulk_plan *plan) {
+    rhumb__writer *writer = job->work.writer;
+    const rhumb__batch_insert_spec *spec = job->spec;
+    if (!rhumb__bulk_insert_pays(writer, spec)) return RHUMB_OK;
+    rhumb__writer_enter(writer);
+    const rhumb__graph *graph = atomic_load(&writer->graph);
+    const rhumb__params params = graph->params;
+    const rhumb__space space = graph->space;
+    rhumb__writer_leave(writer);
+    rhumb__bulk_run run = {
+        .thread_count = spec->thread_count,
+        .progress = {.report = spec->progress, .context = spec->progress_context, .total_count = spec->count}};
+    const rhumb__bulk_source source = {
+        .space = &space, .vectors = spec->vectors, .count = spec->count, .salt = params.seed};
+    rhumb_error before;
+    rhumb__error_save(&before);
+    const rhumb_status status = rhumb__bulk_plan_make(&params, &source, &run, plan);
+    if (status == RHUMB_OK) job->plan = plan;
+    if (status == RHUMB_OK || status == RHUMB_E_CANCELLED) return status;
+    rhumb__error_restore(&before);
+    return RHUMB_OK;
+}
+
 rhumb_status rhumb__batch_insert(rhumb__writer *writer, rhumb__scratch_pool *pool, const rhumb__batch_insert_spec *spec,
                                  uint64_t *inserted_count_out) {
     insert_job job = {.work = {.writer = writer,
@@ -136,7 +178,10 @@ rhumb_status rhumb__batch_insert(rhumb__writer *writer, rhumb__scratch_pool *poo
                                .context = &job,
                                .failure = RHUMB__ROW_FAILURE_NONE},
                       .spec = spec};
-    const rhumb_status status = spec->partial ? rhumb__batch_run(&job.work) : insert_whole(&job);
+    rhumb__bulk_plan plan = {0};
+    rhumb_status status = make_plan(&job, &plan);
+    if (status == RHUMB_OK) status = spec->partial ? insert_all(&job) : insert_whole(&job);
+    rhumb__bulk_plan_free(&plan);
     *inserted_count_out = atomic_load(&job.work.done_count);
     if (status == RHUMB_OK) weave(&job);
     const uint64_t lsn = atomic_load(&job.lsn);

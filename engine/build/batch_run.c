@@ -68,11 +68,12 @@ rhumb_status rhumb__batch_run(rhumb__batch_work *work) {
     if (work->count < thread_count) thread_count = (uint32_t)rhumb__max_u64(work->count, 1);
     rhumb_status status = rhumb__parallel_run(thread_count, batch_worker, work);
     if (status != RHUMB_OK) status = rhumb__row_failure_take(&work->failure, status);
-    if (status == RHUMB_OK && work->progress != NULL &&
-        !work->progress(work->progress_context, work->count, work->count)) {
-        status = rhumb__fail(RHUMB_E_CANCELLED, "stopped by the caller at the end");
-    }
-    return status;
+    return status == RHUMB_OK ? rhumb__batch_report_end(work) : status;
+}
+
+rhumb_status rhumb__batch_report_end(rhumb__batch_work *work) {
+    if (work->progress == NULL || work->progress(work->progress_context, work->count, work->count)) return RHUMB_OK;
+    return rhumb__fail(RHUMB_E_CANCELLED, "stopped by the caller at the end");
 }
 
 rhumb_status rhumb__batch_wait(rhumb__writer *writer, uint64_t lsn, rhumb_status status) {

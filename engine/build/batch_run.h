@@ -33,6 +33,9 @@ typedef struct rhumb__batch_work {
  * RHUMB_E_CANCELLED: progress returned false. Calls progress at intervals, and at the end of a success. */
 rhumb_status rhumb__batch_run(rhumb__batch_work *work) RHUMB_NODISCARD;
 
+/* Reports that all items have been carried out. RHUMB_E_CANCELLED. */
+rhumb_status rhumb__batch_report_end(rhumb__batch_work *work) RHUMB_NODISCARD;
+
 /* Raises *highest to `lsn`, unless it is as high. */
 static inline void rhumb__batch_note_lsn(_Atomic uint64_t *highest, uint64_t lsn) {
     uint64_t before = atomic_load_explicit(highest, memory_order_relaxed);

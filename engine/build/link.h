@@ -5,6 +5,7 @@
 #ifndef RHUMB_ENGINE_BUILD_LINK_H
 #define RHUMB_ENGINE_BUILD_LINK_H
 
+#include "engine/build/bulk/select_rows.h"
 #include "engine/search/walk/scratch.h"
 
 /* A node that is written and not linked yet. */
@@ -58,15 +59,7 @@ bool rhumb__link_add(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__
 
 /* ---- select.c ---- */
 
-/* Candidates of a node, sorted by their distance to it. Their slots are below scratch->slot_limit. */
-typedef struct rhumb__candidates {
-    const rhumb__candidate *entries;
-    uint32_t count;
-} rhumb__candidates;
-
-/* Chooses at most `capacity` neighbours of a node into `selected` (paper, algorithm 4): a candidate is taken unless one
- * taken before is nearer to it than the node is, so that links lead in different directions. With keep_pruned the
- * remaining entries are filled with the nearest of those passed over. Returns how many. */
+/* Chooses neighbours of a node by the heuristic of select_rows.h. */
 uint32_t rhumb__select(const rhumb__graph *graph, rhumb__scratch *scratch, rhumb__candidates candidates,
                        uint32_t capacity, uint32_t *selected);
 

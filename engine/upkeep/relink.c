@@ -19,10 +19,10 @@
 #include "base/parallel.h"
 #include "base/status.h"
 #include "engine/build/place.h"
+#include "engine/build/tie_walk.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/reachability.h"
 #include "engine/graph/ties.h"
-#include "engine/upkeep/tie_walk.h"
 
 /* ---- passes ---- */
 

@@ -1,8 +1,8 @@
 /* tie_walk.h - ties the nodes of a graph whose lists are there already (graph/ties.h). Only the thread of the caller
  * may use the graph in the meantime.
  */
-#ifndef RHUMB_ENGINE_UPKEEP_TIE_WALK_H
-#define RHUMB_ENGINE_UPKEEP_TIE_WALK_H
+#ifndef RHUMB_ENGINE_BUILD_TIE_WALK_H
+#define RHUMB_ENGINE_BUILD_TIE_WALK_H
 
 #include "base/progress.h"
 #include "engine/search/walk/scratch.h"
@@ -14,4 +14,4 @@
 rhumb_status rhumb__tie_walk(rhumb__graph *graph, rhumb__scratch_pool *pool, uint32_t root, rhumb__progress *progress,
                              uint64_t *tied_count_out) RHUMB_NODISCARD;
 
-#endif /* RHUMB_ENGINE_UPKEEP_TIE_WALK_H */
+#endif /* RHUMB_ENGINE_BUILD_TIE_WALK_H */

@@ -9,7 +9,7 @@
  *
  * Owns the queue and the numbers of ties. Locks: those of storing ties and lists.
  */
-#include "engine/upkeep/tie_walk.h"
+#include "engine/build/tie_walk.h"
 
 #include "base/alloc.h"
 #include "base/assert.h"

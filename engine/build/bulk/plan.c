@@ -1,0 +1,103 @@
+/* plan.c - see plan.h. Owns what it makes. Takes no lock but those of the reservoirs. */
+#include "engine/build/bulk/plan.h"
+
+#include "base/alloc.h"
+#include "base/status.h"
+#include "engine/build/bulk/partition.h"
+
+/* Batches of fewer vectors are inserted one by one. */
+#define COUNT_MIN 4096u
+
+/* How the nodes of a level are linked. Measured on Fashion-MNIST and on 200,000 vectors in clusters. */
+typedef struct level_choice {
+    uint32_t candidate_count; /* that a node keeps */
+    uint32_t nearest_count;   /* that one leaf gives it at most */
+    uint32_t chosen_count;    /* links that it chooses itself */
+    float nearness;           /* see select_rows.h; distances are squares, so 1.2 is 1.1 of a distance */
+} level_choice;
+
+/* On level 0 nodes have few candidates and pass over fewer of them than inserts do: that makes up for it. On upper
+ * levels, which are small, they have many and choose strictly: there the links must lead from cluster to cluster. */
+static level_choice choice_of(const rhumb__params *params, uint32_t level) {
+    const uint32_t kept_count = (uint32_t)rhumb__min_u64(4 * (uint64_t)params->M, RHUMB__RESERVOIR_CAPACITY_MAX);
+    const uint32_t chosen_count = (uint32_t)rhumb__min_u64(params->M + params->M / 2, params->M0);
+    if (level == 0) return (level_choice){kept_count, 8, chosen_count, 1.2f};
+    return (level_choice){RHUMB__RESERVOIR_CAPACITY_MAX, RHUMB__LEAF_NEAREST_MAX, params->M, 1.0f};
+}
+
+bool rhumb__bulk_pays(const rhumb__params *params, uint64_t count) {
+    const bool is_metric = params->metric == RHUMB_METRIC_L2 || params->metric == RHUMB_METRIC_L2SQ ||
+                           params->metric == RHUMB_METRIC_COSINE;
+    const bool is_float = params->element == RHUMB_ELEMENT_F32 || params->element == RHUMB_ELEMENT_F16 ||
+                          params->element == RHUMB_ELEMENT_BF16;
+    return is_metric && is_float && !params->extend_candidates && params->code_bits == 8 && count >= COUNT_MIN &&
+           count < RHUMB__SLOT_LIMIT / 2;
+}
+
+/* The heads that reach a level. */
+static rhumb_status gather(const rhumb__params *params, const rhumb__bulk_points *points, uint32_t level,
+                           rhumb__bulk_level *nodes) {
+    nodes->items = rhumb__alloc_zeroed(points->count, sizeof *nodes->items);
+    if (nodes->items == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for level %u", level);
+    for (uint32_t item = 0; item < points->count; item++) {
+        if (points->heads[item] != item) continue;
+        if (level == 0 || rhumb__params_level(params, item) >= level) nodes->items[nodes->count++] = item;
+    }
+    return RHUMB_OK;
+}
+
+/* Links the nodes of one level. */
+static rhumb_status make_level(const rhumb__params *params, const rhumb__tiler *tiler, rhumb__bulk_plan *plan,
+                               uint32_t level, rhumb__bulk_run *run) {
+    rhumb_status status;
+    rhumb__reservoirs reservoirs = {0};
+    rhumb__bulk_level *made = &plan->levels[level];
+    const rhumb__bulk_nodes nodes = {
+        .points = &plan->points, .tiler = tiler, .items = made->items, .count = made->count};
+    const level_choice choice = choice_of(params, level);
+    made->lists.capacity = level == 0 ? params->M0 : params->M;
+    RHUMB_TRY(rhumb__reservoirs_make(made->count, choice.candidate_count, &reservoirs));
+    const rhumb__partition_spec finding = {.nodes = &nodes,
+                                           .reservoirs = &reservoirs,
+                                           .nearest_count = choice.nearest_count,
+                                           .seed = params->seed + level};
+    RHUMB_TRY(rhumb__partition(&finding, run));
+    const rhumb__choose_spec choosing = {.nodes = &nodes,
+                                         .reservoirs = &reservoirs,
+                                         .chosen_count = choice.chosen_count,
+                                         .keep_pruned = params->keep_pruned,
+                                         .nearness = choice.nearness};
+    status = rhumb__choose(&choosing, run, &made->lists);
+done:
+    rhumb__reservoirs_free(&reservoirs);
+    return status;
+}
+
+rhumb_status rhumb__bulk_plan_make(const rhumb__params *params, const rhumb__bulk_source *source, rhumb__bulk_run *run,
+                                   rhumb__bulk_plan *plan) {
+    rhumb_status status;
+    rhumb__tiler tiler;
+    *plan = (rhumb__bulk_plan){.space = *source->space};
+    rhumb__bulk_source own = *source;
+    own.space = &plan->space;
+    RHUMB_TRY(rhumb__bulk_points_make(&own, run, &plan->points));
+    RHUMB_TRY(rhumb__tiler_init(&tiler, &plan->points.coder));
+    for (uint32_t level = 0; level <= params->level_max; level++) {
+        rhumb__bulk_level *nodes = &plan->levels[level];
+        RHUMB_TRY(gather(params, &plan->points, level, nodes));
+        if (nodes->count == 0) break;
+        plan->level_count = level + 1;
+        RHUMB_TRY(make_level(params, &tiler, plan, level, run));
+    }
+done:
+    return status;
+}
+
+void rhumb__bulk_plan_free(rhumb__bulk_plan *plan) {
+    for (uint32_t level = 0; level < RHUMB__LEVEL_COUNT; level++) {
+        rhumb__free(plan->levels[level].items);
+        rhumb__free(plan->levels[level].lists.slots);
+    }
+    rhumb__bulk_points_free(&plan->points);
+    *plan = (rhumb__bulk_plan){0};
+}

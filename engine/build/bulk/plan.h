@@ -1,0 +1,41 @@
+/* plan.h - the whole graph of a batch, made before any of it is in the index: who is linked to whom on which level.
+ *
+ * Candidates come from all pairs of small overlapping sets (partition.h), lists from the heuristic that inserts use
+ * (choose.h); upper levels are made likewise, of the items that reach them. The plan is a function of vectors,
+ * parameters and seed, not of the number of threads.
+ *
+ * MEMORY, for each vector: its code; 8 bytes for each of up to 4 M candidates; 8 M bytes of links while they are turned
+ * round; a list of M0 slots, which stays; about 100 bytes more. And its row, if that has other bytes than the caller's
+ * vector (cosine). With M 16 and 96 dimensions that is about 1.1 KB.
+ */
+#ifndef RHUMB_ENGINE_BUILD_BULK_PLAN_H
+#define RHUMB_ENGINE_BUILD_BULK_PLAN_H
+
+#include "engine/build/bulk/choose.h"
+#include "engine/graph/params.h"
+
+/* The nodes of one level, and their lists of nodes. */
+typedef struct rhumb__bulk_level {
+    uint32_t *items; /* by node; they ascend */
+    uint64_t count;
+    rhumb__bulk_lists lists;
+} rhumb__bulk_level;
+
+typedef struct rhumb__bulk_plan {
+    rhumb__space space;
+    rhumb__bulk_points points;
+    uint32_t level_count; /* with nodes */
+    rhumb__bulk_level levels[RHUMB__LEVEL_COUNT];
+} rhumb__bulk_plan;
+
+/* Whether a batch of so many vectors is worth a plan, and can have one. */
+bool rhumb__bulk_pays(const rhumb__params *params, uint64_t count);
+
+/* Makes a plan for items whose slots are going to be their numbers. To be freed also after a failure. RHUMB_E_NOMEM,
+ * RHUMB_E_CANCELLED, and what rhumb__space_prepare returns for a vector that is not one. */
+rhumb_status rhumb__bulk_plan_make(const rhumb__params *params, const rhumb__bulk_source *source, rhumb__bulk_run *run,
+                                   rhumb__bulk_plan *plan) RHUMB_NODISCARD;
+
+void rhumb__bulk_plan_free(rhumb__bulk_plan *plan);
+
+#endif /* RHUMB_ENGINE_BUILD_BULK_PLAN_H */

@@ -1,0 +1,148 @@
+/* points.c - see points.h.
+ *
+ * Equal vectors are found by sorting hashes: those of one hash are compared. Owns what it allocates. Takes no lock:
+ * each thread writes rows, codes and hashes of items that are its own.
+ */
+#include "engine/build/bulk/points.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/parallel.h"
+#include "base/status.h"
+#include "engine/graph/params.h"
+
+#define ITEMS_PER_STEP 256u
+
+typedef struct hashed {
+    uint64_t hash;
+    uint32_t item;
+} hashed;
+
+typedef struct making {
+    rhumb__bulk_loop loop;
+    const rhumb__bulk_source *source;
+    rhumb__bulk_points *points;
+    hashed *hashes;
+} making;
+
+static_assert(sizeof(rhumb__code_constants) % sizeof(uint64_t) == 0, "codes are whole words");
+
+/* A hash of a code: equal vectors have equal codes. */
+static uint64_t hash_of(const rhumb__coder *coder, const uint8_t *code, uint64_t salt) {
+    uint64_t hash = salt ^ coder->code_bytes;
+    for (uint32_t at = 0; at < coder->code_bytes; at += (uint32_t)sizeof hash) {
+        uint64_t word;
+        memcpy(&word, code + at, sizeof word);
+        const unsigned __int128 product = (unsigned __int128)(hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+        hash = (uint64_t)product ^ (uint64_t)(product >> 64) ^ salt;
+    }
+    return hash;
+}
+
+static rhumb_status make_one(const making *m, uint32_t item, uint8_t *room) {
+    const rhumb__bulk_points *points = m->points;
+    const rhumb__space *space = points->space;
+    const uint8_t *vector = (const uint8_t *)m->source->vectors + item * (uint64_t)space->caller_bytes;
+    uint8_t *row = points->own_rows == NULL ? room : points->own_rows + item * points->row_stride_bytes;
+    const rhumb_status status = rhumb__space_prepare(space, vector, row);
+    if (status != RHUMB_OK) return status;
+    uint8_t *code = points->codes + item * (size_t)points->coder.code_stride_bytes;
+    points->coder.encoders.encode(&points->coder, row, code);
+    m->hashes[item] = (hashed){.hash = hash_of(&points->coder, code, m->source->salt), .item = item};
+    return RHUMB_OK;
+}
+
+static rhumb_status make_some(void *context, uint32_t worker_index) {
+    making *m = context;
+    rhumb_status status = RHUMB_OK;
+    uint64_t begin = 0;
+    uint64_t end = 0;
+    uint8_t *room = rhumb__alloc_aligned(m->points->space->row_stride_bytes, 1, 64);
+    if (room == NULL) status = rhumb__fail(RHUMB_E_NOMEM, "no memory for a row");
+    while (rhumb__bulk_take(&m->loop, worker_index, &begin, &end, &status)) {
+        for (uint64_t i = begin; i < end && status == RHUMB_OK; i++) status = make_one(m, (uint32_t)i, room);
+    }
+    rhumb__free(room);
+    return rhumb__bulk_end(&m->loop, status);
+}
+
+static int compare_hashed(const void *a, const void *b) {
+    const hashed *x = a;
+    const hashed *y = b;
+    if (x->hash != y->hash) return x->hash < y->hash ? -1 : 1;
+    return x->item < y->item ? -1 : x->item > y->item;
+}
+
+/* Finds the heads among the items of one hash, which ascend: nearly always the first is the head of all. */
+static void find_heads(rhumb__bulk_points *points, const hashed *same, uint64_t count) {
+    for (uint64_t i = 0; i < count; i++) {
+        const uint32_t item = same[i].item;
+        points->heads[item] = item;
+        for (uint64_t k = 0; k < i; k++) {
+            const uint32_t head = same[k].item;
+            if (points->heads[head] != head) continue;
+            if (!rhumb__space_equal(points->space, rhumb__bulk_row(points, item), rhumb__bulk_row(points, head)))
+                continue;
+            points->heads[item] = head;
+            break;
+        }
+    }
+}
+
+static void find_equal(rhumb__bulk_points *points, hashed *hashes) {
+    qsort(hashes, points->count, sizeof *hashes, compare_hashed);
+    for (uint64_t begin = 0, end = 0; begin < points->count; begin = end) {
+        while (end < points->count && hashes[end].hash == hashes[begin].hash) end++;
+        find_heads(points, hashes + begin, end - begin);
+    }
+}
+
+/* Whether the caller's vectors are rows as they are. */
+static bool are_rows(const rhumb__bulk_source *source) {
+    const rhumb__space *space = source->space;
+    return space->row_bytes == space->caller_bytes && !space->normalise && (uintptr_t)source->vectors % 8 == 0 &&
+           space->caller_bytes % 4 == 0;
+}
+
+static rhumb_status allocate(const rhumb__bulk_source *source, rhumb__bulk_points *points) {
+    const rhumb__space *space = source->space;
+    points->rows = source->vectors;
+    points->row_stride_bytes = space->caller_bytes;
+    if (!are_rows(source)) {
+        points->row_stride_bytes = space->row_stride_bytes;
+        points->own_rows = rhumb__alloc_aligned(source->count, space->row_stride_bytes, 64);
+        points->rows = points->own_rows;
+    }
+    points->codes = rhumb__alloc_aligned(source->count, points->coder.code_stride_bytes, 64);
+    points->heads = rhumb__alloc_zeroed(source->count, sizeof *points->heads);
+    if (points->rows != NULL && points->codes != NULL && points->heads != NULL) return RHUMB_OK;
+    return rhumb__fail(RHUMB_E_NOMEM, "no memory for %llu vectors", (unsigned long long)source->count);
+}
+
+rhumb_status rhumb__bulk_points_make(const rhumb__bulk_source *source, rhumb__bulk_run *run,
+                                     rhumb__bulk_points *points) {
+    rhumb_status status;
+    making m = {
+        .loop = {.run = run, .limit = source->count, .step = ITEMS_PER_STEP}, .source = source, .points = points};
+    RHUMB_ASSERT_DEBUG(source->count < RHUMB__SLOT_LIMIT);
+    *points = (rhumb__bulk_points){.space = source->space, .count = source->count};
+    RHUMB_TRY(rhumb__coder_init(&points->coder, source->space, 8));
+    RHUMB_TRY(allocate(source, points));
+    m.hashes = rhumb__alloc_zeroed(source->count, sizeof *m.hashes);
+    if (m.hashes == NULL) status = rhumb__fail(RHUMB_E_NOMEM, "no memory for hashes");
+    if (status == RHUMB_OK) status = rhumb__parallel_run(run->thread_count, make_some, &m);
+    if (status == RHUMB_OK) find_equal(points, m.hashes);
+done:
+    rhumb__free(m.hashes);
+    return status;
+}
+
+void rhumb__bulk_points_free(rhumb__bulk_points *points) {
+    rhumb__free(points->own_rows);
+    rhumb__free(points->codes);
+    rhumb__free(points->heads);
+    *points = (rhumb__bulk_points){0};
+}
