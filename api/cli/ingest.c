@@ -1,24 +1,29 @@
 /* ingest.c - inserts the rows of a file into an index, in batches.
  *
  * Owns the buffers of one batch: so many bytes of vectors (or one row, if a row is larger) and their keys, whatever the
- * file's size. Keys are always given explicitly, also where they are plain row numbers: after an interruption the keys
- * show which rows are missing. Progress spans all batches.
+ * file's size. A new index gets all rows as one batch if it can be built in bulk, for which they have to fit into
+ * memory. Keys are always given explicitly, also where they are plain row numbers: after an interruption the keys show
+ * which rows are missing. Progress spans all batches.
  *
- * How it fails: rows of a new index stay. An index that was there gets whole batches or nothing of them; a file that is
- * one batch is all or nothing, and for a longer one everything that can be wrong with it is looked for before the first
- * batch. What remains are failures of the machine, and an interruption: then the first batches stay.
+ * How it fails: rows of a new index stay, if any are in; of a batch that is built in bulk none are until its end. An
+ * index that was there gets whole batches or nothing of them; a file that is one batch is all or nothing, and for a
+ * longer one everything that can be wrong with it is looked for before the first batch. What remains are failures of
+ * the machine, and an interruption: then the first batches stay.
  */
 #include "ingest.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/bulk.h"
 #include "api/cli/console/interrupt.h"
 #include "api/cli/console/progress.h"
 #include "api/cli/console/units.h"
 
 #define BUILD_BATCH_BYTES (UINT64_C(32) << 20)
 #define ADD_BATCH_BYTES (UINT64_C(256) << 20)
+/* Between two looks at whether to stop. */
+#define READ_BYTES (UINT64_C(32) << 20)
 
 struct ingest {
     struct cli *cli;
@@ -138,15 +143,25 @@ static size_t next_batch(const struct ingest *ingest, uint64_t row_next) {
     return left < ingest->batch_row_limit ? (size_t)left : ingest->batch_row_limit;
 }
 
+/* Reads the rows of a batch and their keys. */
+static int read_batch(struct ingest *ingest, size_t count) {
+    const size_t step = ingest->row_bytes < READ_BYTES ? (size_t)(READ_BYTES / ingest->row_bytes) : 1;
+    for (size_t done = 0; done < count; done += step) {
+        if (interrupt_requested()) return CLI_INTERRUPTED;
+        const size_t piece = count - done < step ? count - done : step;
+        const int exit_code = vectors_read(ingest->cli, ingest->rows, &ingest->options->kind, ingest->row_next + done,
+                                           piece, ingest->vectors + done * ingest->row_bytes);
+        if (exit_code != CLI_OK) return exit_code;
+    }
+    return read_keys(ingest, ingest->row_next, count, ingest->keys);
+}
+
 static int run_batches(struct ingest *ingest) {
     const uint64_t every = ingest->options->checkpoint_every;
     while (ingest->row_next < ingest->result->row_count) {
-        if (interrupt_requested()) return CLI_INTERRUPTED;
         const size_t row_count = next_batch(ingest, ingest->row_next);
         size_t count = row_count;
-        int exit_code = vectors_read(ingest->cli, ingest->rows, &ingest->options->kind, ingest->row_next, row_count,
-                                     ingest->vectors);
-        if (exit_code == CLI_OK) exit_code = read_keys(ingest, ingest->row_next, row_count, ingest->keys);
+        int exit_code = read_batch(ingest, row_count);
         if (exit_code == CLI_OK && ingest->options->skip_existing) exit_code = drop_existing(ingest, &count);
         if (exit_code != CLI_OK) return exit_code;
         ingest->row_next += row_count;
@@ -212,10 +227,15 @@ static int check_all(struct ingest *ingest) {
     return exit_code;
 }
 
+static uint64_t rows_of_batch(const struct ingest *ingest) {
+    if (ingest->options->mode != INGEST_BUILD) return ADD_BATCH_BYTES / ingest->row_bytes;
+    const uint64_t bulk_max = ingest->options->checkpoint_every ? 0 : rhumb__index_bulk_max(ingest->index);
+    return ingest->result->row_count <= bulk_max ? bulk_max : BUILD_BATCH_BYTES / ingest->row_bytes;
+}
+
 static int allocate(struct ingest *ingest) {
     const struct ingest_options *options = ingest->options;
-    const uint64_t batch_bytes = options->mode == INGEST_BUILD ? BUILD_BATCH_BYTES : ADD_BATCH_BYTES;
-    uint64_t limit = batch_bytes / ingest->row_bytes;
+    uint64_t limit = rows_of_batch(ingest);
     if (options->checkpoint_every && limit > options->checkpoint_every) limit = options->checkpoint_every;
     if (limit > ingest->result->row_count) limit = ingest->result->row_count;
     if (limit == 0) limit = 1;

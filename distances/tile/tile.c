@@ -103,16 +103,15 @@ enum { PACKED_COLUMNS = 16 };
 /* One group of a code. */
 static uint32_t group_of(const rhumb__tiler *tiler, const uint8_t *digits, uint32_t group) {
     const uint32_t dim = tiler->coder->dim;
-    const uint32_t per_group = tiler->widened ? 2 : 4;
-    const uint32_t first = group * per_group;
+    const uint32_t first = group * (tiler->widened ? 2 : 4);
     uint8_t bytes[RHUMB__TILE_GROUP_BYTES] = {0};
+    int16_t numbers[RHUMB__TILE_GROUP_BYTES / 2] = {0};
     uint32_t packed;
-    for (uint32_t i = 0; i < per_group && first + i < dim; i++) {
-        const int16_t number = (int16_t)(digits[first + i] - CENTRE);
-        if (tiler->widened)
-            memcpy(bytes + i * sizeof number, &number, sizeof number);
-        else
-            bytes[i] = digits[first + i];
+    if (tiler->widened) {
+        for (uint32_t i = 0; i < 2 && first + i < dim; i++) numbers[i] = (int16_t)(digits[first + i] - CENTRE);
+        memcpy(bytes, numbers, sizeof bytes);
+    } else {
+        for (uint32_t i = 0; i < 4 && first + i < dim; i++) bytes[i] = digits[first + i];
     }
     memcpy(&packed, bytes, sizeof packed);
     return packed;

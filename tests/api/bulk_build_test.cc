@@ -3,6 +3,13 @@
 // stopped leaves nothing. Method: batches large enough for it, with known vectors.
 #include "tests/support/index_test_support.h"
 
+#include <time.h>
+
+extern "C" {
+#include "api/bulk.h"
+#include "base/memory_limit.h"
+}
+
 namespace index_test {
 namespace {
 
@@ -11,6 +18,21 @@ constexpr size_t kDim = 16;
 
 class BulkBuild : public ::testing::Test {
   protected:
+    ~BulkBuild() override { rhumb__memory_limit_override(0); }
+
+    static rhumb_index_options coded_options(rhumb_metric metric = RHUMB_METRIC_L2) {
+        rhumb_index_options options = index_options(kDim, metric);
+        options.codes = RHUMB_CODES_8BIT;
+        return options;
+    }
+
+    // An index into which a batch is built in bulk.
+    static Index create_coded(const std::string &path, rhumb_metric metric = RHUMB_METRIC_L2) {
+        Index index = create(path, coded_options(metric));
+        EXPECT_GE(rhumb__index_bulk_max(index.get()), kCount);
+        return index;
+    }
+
     rhumb_batch_options batch_of(uint32_t thread_count) {
         rhumb_batch_options batch;
         rhumb_batch_options_init(&batch, sizeof batch);
@@ -37,7 +59,7 @@ TEST_F(BulkBuild, GivesTheSameSoundGraphOnAnyNumberOfThreads) {
         std::vector<uint64_t> first;
         for (uint32_t thread_count : {1u, 2u, 5u}) {
             const std::string path = path_ + std::to_string(metric) + "-" + std::to_string(thread_count);
-            const Index index = create(path, index_options(kDim, metric));
+            const Index index = create_coded(path, metric);
             const rhumb_batch_options batch = batch_of(thread_count);
             ASSERT_OK(
                 rhumb_index_insert_batch(index.get(), nullptr, vectors.components.data(), kCount, &batch, nullptr));
@@ -52,7 +74,7 @@ TEST_F(BulkBuild, GivesTheSameSoundGraphOnAnyNumberOfThreads) {
 TEST_F(BulkBuild, FindsEveryVectorAndEveryCopy) {
     Vectors vectors = random_vectors(kCount, kDim, 3);
     for (size_t i = 0; i < 50; i++) memcpy(vectors.row(kCount - 1 - i), vectors.row(7), kDim * sizeof(float));
-    const Index index = create(path_, index_options(kDim));
+    const Index index = create_coded(path_);
     ASSERT_OK(rhumb_index_insert_batch(index.get(), nullptr, vectors.components.data(), kCount, nullptr, nullptr));
     expect_sound(index);
     std::vector<uint64_t> keys(51);
@@ -70,9 +92,114 @@ TEST_F(BulkBuild, FindsEveryVectorAndEveryCopy) {
     EXPECT_LE(missed_count, kCount / 200);
 }
 
+// What a batch that is stopped has reported.
+struct Stopped {
+    uint64_t first_count = 0;
+    uint64_t last_count = 0;
+    uint64_t call_count = 0;
+};
+
+TEST_F(BulkBuild, ReportsProgressWhilePlanningAndStopsThere) {
+    const Vectors vectors = random_vectors(kCount, kDim, 6);
+    for (const bool partial : {false, true}) {
+        const Index index = create_coded(path_ + (partial ? "p" : "w"));
+        Stopped stopped;
+        rhumb_batch_options batch = batch_of(2);
+        batch.partial = partial;
+        batch.progress_context = &stopped;
+        batch.progress = [](void *context, uint64_t done_count, uint64_t total_count) {
+            Stopped *s = static_cast<Stopped *>(context);
+            EXPECT_EQ(total_count, kCount);
+            EXPECT_GE(done_count, s->last_count);
+            s->last_count = done_count;
+            s->call_count++;
+            const timespec pause = {0, 101000000}; // reports are a tenth of a second apart
+            nanosleep(&pause, nullptr);
+            return done_count == 0;
+        };
+        size_t inserted_count = 1;
+        EXPECT_EQ(
+            rhumb_index_insert_batch(index.get(), nullptr, vectors.components.data(), kCount, &batch, &inserted_count),
+            RHUMB_E_CANCELLED);
+        EXPECT_EQ(inserted_count, 0u);
+        EXPECT_GT(stopped.last_count, 0u);
+        EXPECT_LT(stopped.last_count, kCount);
+        EXPECT_GE(stopped.call_count, 2u);
+        EXPECT_EQ(rhumb_index_count(index.get()), 0u);
+        ASSERT_OK(rhumb_index_insert_batch(index.get(), nullptr, vectors.components.data(), kCount, nullptr, nullptr));
+        expect_sound(index);
+    }
+}
+
+TEST_F(BulkBuild, GivesPartialBatchesTheSameGraphAndKeepsWhatIsBeforeAWrongRow) {
+    Vectors vectors = random_vectors(kCount, kDim, 7);
+    const Vectors queries = random_vectors(100, kDim, 8);
+    const Index whole = create_coded(path_ + "w");
+    const Index partial = create_coded(path_ + "p");
+    rhumb_batch_options batch = batch_of(1);
+    ASSERT_OK(rhumb_index_insert_batch(whole.get(), nullptr, vectors.components.data(), kCount, &batch, nullptr));
+    batch.partial = true;
+    ASSERT_OK(rhumb_index_insert_batch(partial.get(), nullptr, vectors.components.data(), kCount, &batch, nullptr));
+    expect_sound(partial);
+    EXPECT_EQ(answers(whole, queries), answers(partial, queries));
+    const Index wrong = create_coded(path_ + "n");
+    vectors.row(4321)[2] = std::nanf("");
+    size_t inserted_count = 0;
+    EXPECT_EQ(
+        rhumb_index_insert_batch(wrong.get(), nullptr, vectors.components.data(), kCount, &batch, &inserted_count),
+        RHUMB_E_NOT_FINITE);
+    EXPECT_EQ(inserted_count, 4321u);
+    expect_sound(wrong);
+}
+
+TEST_F(BulkBuild, IsForEmptyIndexesOfItsMetricsThatMemorySufficesFor) {
+    const Vectors vectors = random_vectors(kCount, kDim, 9);
+    const Index index = create_coded(path_);
+    rhumb__memory_limit_override(2 << 20);
+    EXPECT_GT(rhumb__index_bulk_max(index.get()), 0u);
+    EXPECT_LT(rhumb__index_bulk_max(index.get()), kCount);
+    ASSERT_OK(rhumb_index_insert_batch(index.get(), nullptr, vectors.components.data(), kCount, nullptr, nullptr));
+    expect_sound(index);
+    rhumb__memory_limit_override(0);
+    EXPECT_EQ(rhumb__index_bulk_max(index.get()), 0u) << "it is not empty";
+    const Index ip = create(path_ + "ip", coded_options(RHUMB_METRIC_IP));
+    EXPECT_EQ(rhumb__index_bulk_max(ip.get()), 0u);
+}
+
+TEST_F(BulkBuild, TakesNoKeyTwice) {
+    const Vectors vectors = random_vectors(kCount, kDim, 10);
+    const Index index = create_coded(path_);
+    std::vector<uint64_t> keys(kCount);
+    for (size_t i = 0; i < kCount; i++) keys[i] = kCount - i;
+    keys[17] = keys[4000];
+    EXPECT_EQ(rhumb_index_insert_batch(index.get(), keys.data(), vectors.components.data(), kCount, nullptr, nullptr),
+              RHUMB_E_EXISTS);
+    EXPECT_EQ(rhumb_index_count(index.get()), 0u);
+}
+
+// Numbers at the ends of f32, and vectors whose codes are all the same although no two are equal.
+TEST_F(BulkBuild, MakesSoundGraphsOfHostileVectors) {
+    const float largest = std::numeric_limits<float>::max();
+    Vectors extreme = random_vectors(kCount, kDim, 11);
+    Vectors alike = random_vectors(kCount, kDim, 12);
+    for (size_t i = 0; i < kCount; i++) {
+        const float factors[] = {1, largest / 8, std::numeric_limits<float>::denorm_min(), 1e-20f, 1e20f};
+        for (size_t c = 0; c < kDim; c++) extreme.row(i)[c] *= factors[(i + c * (i % 3)) % 5];
+        for (size_t c = 0; c < kDim; c++) alike.row(i)[c] = std::fabs(alike.row(i)[c]);
+        alike.row(i)[0] = 1e9f;
+        alike.row(i)[1] = 0;
+    }
+    for (const Vectors *vectors : {&extreme, &alike}) {
+        const Index index = create_coded(path_ + std::to_string(vectors == &alike));
+        ASSERT_OK(rhumb_index_insert_batch(index.get(), nullptr, vectors->components.data(), kCount, nullptr, nullptr));
+        expect_sound(index);
+        EXPECT_EQ(rhumb_index_count(index.get()), kCount);
+    }
+}
+
 TEST_F(BulkBuild, LeavesNothingWhenItIsStoppedOrAVectorIsWrong) {
     Vectors vectors = random_vectors(kCount, kDim, 4);
-    const Index index = create(path_, index_options(kDim));
+    const Index index = create_coded(path_);
     rhumb_batch_options batch = batch_of(2);
     batch.progress = [](void *, uint64_t, uint64_t) { return false; };
     EXPECT_EQ(rhumb_index_insert_batch(index.get(), nullptr, vectors.components.data(), kCount, &batch, nullptr),

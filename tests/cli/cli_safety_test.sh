@@ -118,7 +118,9 @@ expect(["search", "big.rhumb", "large.npy", "--exact", "--summary", "--json"], '
 expect(["search", "big.rhumb", "large.npy", "--radius", "1e9", "-k", "60000", "--summary"], "interrupted")
 expect(["compact", "big.rhumb", "--into", "into.rhumb", "--second-pass"], "interrupted")
 assert not [name for name in os.listdir() if name.startswith("into.rhumb")]
-expect(["build", "never.rhumb", "large.npy", "--ef-construction", "2000", "--M", "64", "-t", "1"], "interrupted")
+expect(["build", "never.rhumb", "large.npy", "--ef-construction", "2000", "--M", "64", "-t", "1", "--metric", "l1"], "safe in")
+expect(["build", "bulk.rhumb", "large.npy", "--M", "128", "-t", "1"], "no index was made")
+assert not [name for name in os.listdir() if name.startswith("bulk.rhumb")]
 
 # Added to an index: nothing of a batch that was interrupted stays.
 assert subprocess.run([rhumb, "build", "grown.rhumb", "large.npy", "-q", "--limit", "500", "--ef-construction", "3000",

@@ -3,9 +3,12 @@
  */
 #include "tests/engine/engine_probe.h"
 
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "base/status.h"
+#include "engine/build/bulk/points.h"
 #include "engine/build/insert.h"
 #include "engine/build/link.h"
 #include "engine/build/place.h"
@@ -306,3 +309,24 @@ bool probe_visited_reserve(probe_visited *visited, uint64_t slot_limit) {
 void probe_visited_clear(probe_visited *visited) { rhumb__visited_clear(&visited->set); }
 
 bool probe_visited_add(probe_visited *visited, uint32_t slot) { return rhumb__visited_add(&visited->set, slot); }
+
+rhumb_status probe_bulk_heads(uint32_t dim, const float *vectors, uint32_t count, uint32_t *heads,
+                              bool *all_have_one_code_out) {
+    rhumb_status status;
+    rhumb__space space;
+    rhumb__bulk_points points = {0};
+    rhumb__bulk_run run = {.thread_count = 1};
+    const rhumb__space_spec spec = {.metric = RHUMB_METRIC_L2, .element = RHUMB_ELEMENT_F32, .dim = dim};
+    RHUMB_TRY(rhumb__space_init(&space, &spec));
+    const rhumb__bulk_source source = {.space = &space, .vectors = vectors, .count = count};
+    RHUMB_TRY(rhumb__bulk_points_make(&source, &run, &points));
+    memcpy(heads, points.heads, count * sizeof *heads);
+    *all_have_one_code_out = true;
+    for (uint32_t i = 1; i < count; i++) {
+        if (memcmp(rhumb__bulk_code(&points, i), rhumb__bulk_code(&points, 0), points.coder.code_bytes) != 0)
+            *all_have_one_code_out = false;
+    }
+done:
+    rhumb__bulk_points_free(&points);
+    return status;
+}

@@ -105,6 +105,13 @@ void probe_link_leave(probe_user *user);
 rhumb_status probe_order(const char *path, int kind, uint64_t damage_seed, uint32_t *order,
                          uint64_t *count_out) RHUMB_NODISCARD;
 
+/* ---- building in bulk ---- */
+
+/* The head of each of `count` vectors under l2 (engine/build/bulk/points.h), and whether all have the code of the
+ * first. */
+rhumb_status probe_bulk_heads(uint32_t dim, const float *vectors, uint32_t count, uint32_t *heads,
+                              bool *all_have_one_code_out) RHUMB_NODISCARD;
+
 /* ---- reading ahead ---- */
 
 /* rhumb__read_ahead_rows. */

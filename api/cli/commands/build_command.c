@@ -212,10 +212,12 @@ const struct cli_command cli_build_command = {
     .summary = "make a new index from the vectors of a file",
     .usage = "[OPTIONS] INDEX FILE",
     .description =
-        "Creates the index INDEX and inserts every row of FILE. The file is read in batches of 32 MiB, so it\n"
-        "may be larger than memory. Ctrl-C stops in good order: what was inserted until then is made durable,\n"
-        "and the command that continues is printed. A second Ctrl-C ends at once. After a failure there is no\n"
-        "INDEX, and with --force the old one is as it was.\n"
+        "Creates the index INDEX and inserts every row of FILE. Where the metric is l2, l2sq or cosine and half\n"
+        "of memory suffices, it is built in bulk, which is fastest: Ctrl-C then leaves no INDEX. Otherwise, and\n"
+        "with --checkpoint-every, the file is read in batches of 32 MiB, so it may be larger than memory, and\n"
+        "Ctrl-C stops in good order: what was inserted until then is made durable, and the command that\n"
+        "continues is printed. A second Ctrl-C ends at once. After a failure there is no INDEX, and with --force\n"
+        "the old one is as it was.\n"
         "Rows of JSON (jsonl) may have their keys; others are numbered, or have them in a file of their own (--keys).\n"
         "Bools are bits, and an HDF5 file of sets (ann-benchmarks, jaccard) gives vectors of bits.\n",
     .examples = "  rhumb build images.rhumb fashion-mnist-784-euclidean.hdf5\n"

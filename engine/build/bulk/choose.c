@@ -20,6 +20,9 @@
 
 #define NODES_PER_STEP 128u
 
+/* Of the time, what joining takes. */
+#define JOIN_SHARE 0.35
+
 typedef struct choosing {
     rhumb__bulk_loop loop;
     const rhumb__choose_spec *spec;
@@ -191,9 +194,11 @@ rhumb_status rhumb__choose(const rhumb__choose_spec *spec, rhumb__bulk_run *run,
         status = rhumb__fail(RHUMB_E_NOMEM, "no memory for the lists of %llu vectors", (unsigned long long)count);
         goto done;
     }
+    rhumb__bulk_begin(run, (1 - JOIN_SHARE) * spec->share);
     RHUMB_TRY(rhumb__parallel_run(run->thread_count, choose_some, &c));
     RHUMB_TRY(turn(&c));
     c.loop = second;
+    rhumb__bulk_begin(run, JOIN_SHARE * spec->share);
     status = rhumb__parallel_run(run->thread_count, join_some, &c);
 done:
     rhumb__free(c.chosen);

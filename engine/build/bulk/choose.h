@@ -17,6 +17,7 @@ typedef struct rhumb__choose_spec {
     uint32_t chosen_count; /* that a node chooses itself, at most */
     bool keep_pruned;
     float nearness; /* see select_rows.h */
+    double share;   /* of the whole that this is; see run.h */
 } rhumb__choose_spec;
 
 /* Fills lists->slots, which the caller frees, also after a failure. RHUMB_E_NOMEM, RHUMB_E_CANCELLED. */

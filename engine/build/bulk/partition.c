@@ -30,6 +30,9 @@ enum { ROWS = RHUMB__TILE_ROWS, COLUMNS = RHUMB__TILE_COLUMNS };
 
 static const uint32_t FANOUTS[] = {8, 2, 1};
 
+/* Of the time, what the first cut takes. */
+#define SEEK_SHARE 0.15
+
 static uint32_t fanout_of(uint32_t cut) { return FANOUTS[cut < 2 ? cut : 2]; }
 
 static uint64_t mixed(uint64_t a, uint64_t b) {
@@ -203,25 +206,27 @@ static void seeker_free(seeker *s) {
 /* A thread's own: what it seeks with, and its leaf. */
 typedef struct cutter {
     const partition *all;
+    uint32_t worker_index;
     seeker *seeker;
     rhumb__leaf leaf;
 } cutter;
 
 /* Measures pieces of a set that leaders do not cut. */
-static void measure_pieces(cutter *t, const uint32_t *members, uint64_t count) {
+static rhumb_status measure_pieces(cutter *t, const uint32_t *members, uint64_t count) {
     const uint64_t piece_count = rhumb__divide_up(count, RHUMB__LEAF_NODES_MAX);
     for (uint64_t i = 0; i < piece_count; i++) {
+        bool stops = false;
+        const rhumb_status status = rhumb__bulk_check(t->all->loop.run, t->worker_index, &stops);
+        if (status != RHUMB_OK || stops) return status;
         const uint64_t begin = count * i / piece_count;
         rhumb__leaf_measure(&t->leaf, members + begin, (uint32_t)(count * (i + 1) / piece_count - begin));
     }
+    return RHUMB_OK;
 }
 
 static rhumb_status cut_further(cutter *t, const uint32_t *members, uint64_t count, uint32_t number, uint64_t seed) {
     rhumb_status status = RHUMB_OK;
-    if (count <= RHUMB__LEAF_NODES_MAX || number > CUT_ANYHOW) {
-        measure_pieces(t, members, count);
-        return RHUMB_OK;
-    }
+    if (count <= RHUMB__LEAF_NODES_MAX || number > CUT_ANYHOW) return measure_pieces(t, members, count);
     cut c = {.nodes = t->all->spec->nodes, .members = members, .count = count, .seed = seed};
     RHUMB_TRY(cut_make(&c, number));
     seek(&c, t->seeker, 0, count);
@@ -253,7 +258,7 @@ static rhumb_status seek_some(void *context, uint32_t worker_index) {
 static rhumb_status measure_some(void *context, uint32_t worker_index) {
     partition *p = context;
     const rhumb__partition_spec *spec = p->spec;
-    cutter t = {.all = p};
+    cutter t = {.all = p, .worker_index = worker_index};
     uint64_t begin = 0;
     uint64_t end = 0;
     rhumb_status status = seeker_make(spec->nodes->tiler, &t.seeker);
@@ -286,11 +291,13 @@ rhumb_status rhumb__partition(const rhumb__partition_spec *spec, rhumb__bulk_run
     partition seeking = {
         .loop = {.run = run, .limit = first.count, .step = NODES_PER_STEP}, .spec = spec, .first = &first};
     RHUMB_TRY(cut_make(&first, 0));
+    rhumb__bulk_begin(run, SEEK_SHARE * spec->share);
     RHUMB_TRY(rhumb__parallel_run(run->thread_count, seek_some, &seeking));
     group(&first);
     rhumb__free(first.leaders);
     first.leaders = NULL;
     partition measuring = {.loop = {.run = run, .limit = first.leader_count, .step = 1}, .spec = spec, .first = &first};
+    rhumb__bulk_begin(run, (1 - SEEK_SHARE) * spec->share);
     status = rhumb__parallel_run(run->thread_count, measure_some, &measuring);
 done:
     cut_free(&first);

@@ -16,6 +16,7 @@ typedef struct rhumb__partition_spec {
     rhumb__reservoirs *reservoirs; /* of the nodes; get what is found */
     uint32_t nearest_count;        /* see leaf.h */
     uint64_t seed;
+    double share; /* of the whole that this is; see run.h */
 } rhumb__partition_spec;
 
 /* RHUMB_E_NOMEM, RHUMB_E_CANCELLED. */

@@ -2,11 +2,23 @@
 #include "engine/build/bulk/plan.h"
 
 #include "base/alloc.h"
+#include "base/memory_limit.h"
 #include "base/status.h"
 #include "engine/build/bulk/partition.h"
 
 /* Batches of fewer vectors are inserted one by one. */
 #define COUNT_MIN 4096u
+
+/* Of the memory that this process may use, what a plan may take together with the vectors that it is for. */
+#define MEMORY_SHARE 0.5
+
+/* What a plan takes for each vector besides rows, codes, candidates and links: hashes, heads, leaders, and the like. */
+#define OTHER_BYTES 160u
+
+/* Shares of the whole (run.h). Writing what is planned is the rest. */
+#define POINTS_SHARE 0.05
+#define FIND_SHARE 0.55
+#define CHOOSE_SHARE 0.25
 
 /* How the nodes of a level are linked. Measured on Fashion-MNIST and on 200,000 vectors in clusters. */
 typedef struct level_choice {
@@ -25,13 +37,35 @@ static level_choice choice_of(const rhumb__params *params, uint32_t level) {
     return (level_choice){RHUMB__RESERVOIR_CAPACITY_MAX, RHUMB__LEAF_NEAREST_MAX, params->M, 1.0f};
 }
 
-bool rhumb__bulk_pays(const rhumb__params *params, uint64_t count) {
+static bool has_plans(const rhumb__params *params) {
     const bool is_metric = params->metric == RHUMB_METRIC_L2 || params->metric == RHUMB_METRIC_L2SQ ||
                            params->metric == RHUMB_METRIC_COSINE;
     const bool is_float = params->element == RHUMB_ELEMENT_F32 || params->element == RHUMB_ELEMENT_F16 ||
                           params->element == RHUMB_ELEMENT_BF16;
-    return is_metric && is_float && !params->extend_candidates && params->code_bits == 8 && count >= COUNT_MIN &&
-           count < RHUMB__SLOT_LIMIT / 2;
+    return is_metric && is_float && !params->extend_candidates && params->code_bits == 8;
+}
+
+static uint64_t bytes_of_vector(const rhumb__params *params, const rhumb__space *space) {
+    const level_choice choice = choice_of(params, 0);
+    const uint64_t link_bytes = sizeof(uint32_t) * (2 * (uint64_t)choice.chosen_count + params->M0);
+    return (uint64_t)space->caller_bytes + space->row_stride_bytes + space->dim + OTHER_BYTES + link_bytes +
+           sizeof(rhumb__candidate) * choice.candidate_count;
+}
+
+uint64_t rhumb__bulk_count_max(const rhumb__params *params, const rhumb__space *space) {
+    if (!has_plans(params)) return 0;
+    const double bytes = MEMORY_SHARE * (double)rhumb__memory_limit_bytes();
+    const double count = bytes / (double)bytes_of_vector(params, space);
+    return (uint64_t)(count < RHUMB__SLOT_LIMIT / 2 ? count : RHUMB__SLOT_LIMIT / 2);
+}
+
+bool rhumb__bulk_pays(const rhumb__params *params, const rhumb__space *space, uint64_t count) {
+    return count >= COUNT_MIN && count <= rhumb__bulk_count_max(params, space);
+}
+
+/* The part of a share that a level has: each as much as all above it. */
+static double part_of_level(uint32_t level, double share) {
+    return level == 0 ? share : share / (double)(UINT64_C(16) << rhumb__min_u64(level, 32));
 }
 
 /* The heads that reach a level. */
@@ -60,13 +94,15 @@ static rhumb_status make_level(const rhumb__params *params, const rhumb__tiler *
     const rhumb__partition_spec finding = {.nodes = &nodes,
                                            .reservoirs = &reservoirs,
                                            .nearest_count = choice.nearest_count,
-                                           .seed = params->seed + level};
+                                           .seed = params->seed + level,
+                                           .share = part_of_level(level, FIND_SHARE)};
     RHUMB_TRY(rhumb__partition(&finding, run));
     const rhumb__choose_spec choosing = {.nodes = &nodes,
                                          .reservoirs = &reservoirs,
                                          .chosen_count = choice.chosen_count,
                                          .keep_pruned = params->keep_pruned,
-                                         .nearness = choice.nearness};
+                                         .nearness = choice.nearness,
+                                         .share = part_of_level(level, CHOOSE_SHARE)};
     status = rhumb__choose(&choosing, run, &made->lists);
 done:
     rhumb__reservoirs_free(&reservoirs);
@@ -80,6 +116,7 @@ rhumb_status rhumb__bulk_plan_make(const rhumb__params *params, const rhumb__bul
     *plan = (rhumb__bulk_plan){.space = *source->space};
     rhumb__bulk_source own = *source;
     own.space = &plan->space;
+    rhumb__bulk_begin(run, POINTS_SHARE);
     RHUMB_TRY(rhumb__bulk_points_make(&own, run, &plan->points));
     RHUMB_TRY(rhumb__tiler_init(&tiler, &plan->points.coder));
     for (uint32_t level = 0; level <= params->level_max; level++) {

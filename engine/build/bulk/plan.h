@@ -6,7 +6,8 @@
  *
  * MEMORY, for each vector: its code; 8 bytes for each of up to 4 M candidates; 8 M bytes of links while they are turned
  * round; a list of M0 slots, which stays; about 100 bytes more. And its row, if that has other bytes than the caller's
- * vector (cosine). With M 16 and 96 dimensions that is about 1.1 KB.
+ * vector (cosine). With M 16 and 96 dimensions that is about 1.1 KB. A batch for which half of the memory that this
+ * process may use would not suffice has no plan, and is inserted one by one.
  */
 #ifndef RHUMB_ENGINE_BUILD_BULK_PLAN_H
 #define RHUMB_ENGINE_BUILD_BULK_PLAN_H
@@ -28,8 +29,12 @@ typedef struct rhumb__bulk_plan {
     rhumb__bulk_level levels[RHUMB__LEVEL_COUNT];
 } rhumb__bulk_plan;
 
+/* The largest batch that can have a plan: one that takes, with its vectors, half of the memory that this process may
+ * use. 0: metric, element type or codes do not allow one. */
+uint64_t rhumb__bulk_count_max(const rhumb__params *params, const rhumb__space *space);
+
 /* Whether a batch of so many vectors is worth a plan, and can have one. */
-bool rhumb__bulk_pays(const rhumb__params *params, uint64_t count);
+bool rhumb__bulk_pays(const rhumb__params *params, const rhumb__space *space, uint64_t count);
 
 /* Makes a plan for items whose slots are going to be their numbers. To be freed also after a failure. RHUMB_E_NOMEM,
  * RHUMB_E_CANCELLED, and what rhumb__space_prepare returns for a vector that is not one. */

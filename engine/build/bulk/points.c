@@ -1,12 +1,15 @@
 /* points.c - see points.h.
  *
- * Equal vectors are found by sorting hashes: those of one hash are compared. Owns what it allocates. Takes no lock:
+ * Equal vectors are found by sorting hashes of their codes: those of one hash are compared. Vectors can be made of
+ * which many have one code without being equal, so where a hash has many items, they are sorted again, by a hash of all
+ * their bits that depends on a random number; the heads do not depend on it. Owns what it allocates. Takes no lock:
  * each thread writes rows, codes and hashes of items that are its own.
  */
 #include "engine/build/bulk/points.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/alloc.h"
 #include "base/assert.h"
@@ -15,6 +18,9 @@
 #include "engine/graph/params.h"
 
 #define ITEMS_PER_STEP 256u
+
+/* Items of one hash that are compared each with each. */
+#define COMPARED_MAX 8u
 
 typedef struct hashed {
     uint64_t hash;
@@ -31,13 +37,13 @@ typedef struct making {
 static_assert(sizeof(rhumb__code_constants) % sizeof(uint64_t) == 0, "codes are whole words");
 
 /* A hash of a code: equal vectors have equal codes. */
-static uint64_t hash_of(const rhumb__coder *coder, const uint8_t *code, uint64_t salt) {
-    uint64_t hash = salt ^ coder->code_bytes;
+static uint64_t hash_of(const rhumb__coder *coder, const uint8_t *code) {
+    uint64_t hash = coder->code_bytes;
     for (uint32_t at = 0; at < coder->code_bytes; at += (uint32_t)sizeof hash) {
         uint64_t word;
         memcpy(&word, code + at, sizeof word);
         const unsigned __int128 product = (unsigned __int128)(hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
-        hash = (uint64_t)product ^ (uint64_t)(product >> 64) ^ salt;
+        hash = (uint64_t)product ^ (uint64_t)(product >> 64) ^ coder->code_bytes;
     }
     return hash;
 }
@@ -51,7 +57,7 @@ static rhumb_status make_one(const making *m, uint32_t item, uint8_t *room) {
     if (status != RHUMB_OK) return status;
     uint8_t *code = points->codes + item * (size_t)points->coder.code_stride_bytes;
     points->coder.encoders.encode(&points->coder, row, code);
-    m->hashes[item] = (hashed){.hash = hash_of(&points->coder, code, m->source->salt), .item = item};
+    m->hashes[item] = (hashed){.hash = hash_of(&points->coder, code), .item = item};
     return RHUMB_OK;
 }
 
@@ -76,8 +82,8 @@ static int compare_hashed(const void *a, const void *b) {
     return x->item < y->item ? -1 : x->item > y->item;
 }
 
-/* Finds the heads among the items of one hash, which ascend: nearly always the first is the head of all. */
-static void find_heads(rhumb__bulk_points *points, const hashed *same, uint64_t count) {
+/* Compares the items of one hash, which ascend: nearly always the first is the head of all. */
+static void compare_all(rhumb__bulk_points *points, const hashed *same, uint64_t count) {
     for (uint64_t i = 0; i < count; i++) {
         const uint32_t item = same[i].item;
         points->heads[item] = item;
@@ -92,11 +98,36 @@ static void find_heads(rhumb__bulk_points *points, const hashed *same, uint64_t 
     }
 }
 
-static void find_equal(rhumb__bulk_points *points, hashed *hashes) {
+static uint64_t end_of_hash(const hashed *hashes, uint64_t begin, uint64_t count) {
+    uint64_t end = begin;
+    while (end < count && hashes[end].hash == hashes[begin].hash) end++;
+    return end;
+}
+
+/* Finds the heads among the items of one hash of a code. */
+static void find_heads(rhumb__bulk_points *points, hashed *same, uint64_t count, uint64_t salt) {
+    if (count <= COMPARED_MAX) {
+        compare_all(points, same, count);
+        return;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        same[i].hash = rhumb__space_hash(points->space, rhumb__bulk_row(points, same[i].item), salt);
+    }
+    qsort(same, count, sizeof *same, compare_hashed);
+    for (uint64_t begin = 0, end = 0; begin < count; begin = end) {
+        end = end_of_hash(same, begin, count);
+        compare_all(points, same + begin, end - begin);
+    }
+}
+
+static void find_equal(rhumb__bulk_points *points, hashed *hashes, uint64_t salt) {
+    /* Where no random number is to be had, the time that it takes can be made long, and nothing else. */
+    uint64_t random = salt;
+    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random) random = salt;
     qsort(hashes, points->count, sizeof *hashes, compare_hashed);
     for (uint64_t begin = 0, end = 0; begin < points->count; begin = end) {
-        while (end < points->count && hashes[end].hash == hashes[begin].hash) end++;
-        find_heads(points, hashes + begin, end - begin);
+        end = end_of_hash(hashes, begin, points->count);
+        find_heads(points, hashes + begin, end - begin, random);
     }
 }
 
@@ -134,7 +165,7 @@ rhumb_status rhumb__bulk_points_make(const rhumb__bulk_source *source, rhumb__bu
     m.hashes = rhumb__alloc_zeroed(source->count, sizeof *m.hashes);
     if (m.hashes == NULL) status = rhumb__fail(RHUMB_E_NOMEM, "no memory for hashes");
     if (status == RHUMB_OK) status = rhumb__parallel_run(run->thread_count, make_some, &m);
-    if (status == RHUMB_OK) find_equal(points, m.hashes);
+    if (status == RHUMB_OK) find_equal(points, m.hashes, source->salt);
 done:
     rhumb__free(m.hashes);
     return status;

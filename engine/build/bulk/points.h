@@ -25,7 +25,7 @@ typedef struct rhumb__bulk_source {
     const rhumb__space *space;
     const void *vectors; /* one after the other, in the space's own length */
     uint64_t count;
-    uint64_t salt; /* of hashes */
+    uint64_t salt; /* of hashes, where the system has no random number */
 } rhumb__bulk_source;
 
 /* Prepares all rows, makes their codes and finds equal ones. To be freed also after a failure. RHUMB_E_NOMEM,
