@@ -75,7 +75,9 @@ static int fill(struct cli *cli, const struct build_arguments *arguments, struct
     struct ingest_result result;
     int exit_code = ingest_run(cli, index, rows, ingest, &result);
     if (exit_code == CLI_OK || exit_code == CLI_INTERRUPTED) ingest_report(cli, &result, index);
-    const int close_code = cli_close_index(cli, index, exit_code);
+    /* An interruption may end the tool while it closes; not where the file is to be removed afterwards. */
+    const bool is_dropped = exit_code == CLI_INTERRUPTED && result.inserted_count == 0;
+    const int close_code = cli_close_index(cli, index, is_dropped ? CLI_PROBLEM : exit_code);
     if (exit_code == CLI_OK) exit_code = close_code;
     if (exit_code == CLI_OK) exit_code = replacement_take(cli, replacement);
     if (exit_code == CLI_OK) return CLI_OK;
