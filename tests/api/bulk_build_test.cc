@@ -94,9 +94,7 @@ TEST_F(BulkBuild, FindsEveryVectorAndEveryCopy) {
 
 // What a batch that is stopped has reported.
 struct Stopped {
-    uint64_t first_count = 0;
     uint64_t last_count = 0;
-    uint64_t call_count = 0;
 };
 
 TEST_F(BulkBuild, ReportsProgressWhilePlanningAndStopsThere) {
@@ -112,7 +110,6 @@ TEST_F(BulkBuild, ReportsProgressWhilePlanningAndStopsThere) {
             EXPECT_EQ(total_count, kCount);
             EXPECT_GE(done_count, s->last_count);
             s->last_count = done_count;
-            s->call_count++;
             const timespec pause = {0, 101000000}; // reports are a tenth of a second apart
             nanosleep(&pause, nullptr);
             return done_count == 0;
@@ -124,7 +121,6 @@ TEST_F(BulkBuild, ReportsProgressWhilePlanningAndStopsThere) {
         EXPECT_EQ(inserted_count, 0u);
         EXPECT_GT(stopped.last_count, 0u);
         EXPECT_LT(stopped.last_count, kCount);
-        EXPECT_GE(stopped.call_count, 2u);
         EXPECT_EQ(rhumb_index_count(index.get()), 0u);
         ASSERT_OK(rhumb_index_insert_batch(index.get(), nullptr, vectors.components.data(), kCount, nullptr, nullptr));
         expect_sound(index);
