@@ -58,6 +58,8 @@
     X(BACKGROUND, "background.lock", SINGLE)                                                                           \
     /* storage/section.h: the rows of one chunk of any other section */                                                \
     X(CHUNK, "chunk of a section", ASCENDING)                                                                          \
+    /* storage/section.h: the rows of one chunk of changed */                                                          \
+    X(CHUNK_CHANGED, "chunk of changed", SINGLE)                                                                       \
     /* base/row_failure.h: which row of a batch failed first */                                                        \
     X(ROW_FAILURE, "row failure lock", SINGLE)                                                                         \
     /* base/log_message.c: the function that receives messages, also while it runs */                                  \

@@ -58,7 +58,7 @@ void rhumb__place_write(rhumb__graph *graph, const void *row, const rhumb__node_
     rhumb__tie_clear(graph, place->slot);
     for (uint32_t i = 0; i < place->level; i++) {
         const uint64_t upper_row = (uint64_t)place->upper_row + i;
-        const rhumb__list list = {&graph->sections[RHUMB__SECTION_LISTS_UPPER], upper_row,
+        const rhumb__list list = {graph, &graph->sections[RHUMB__SECTION_LISTS_UPPER], upper_row,
                                   rhumb__section_row(&graph->sections[RHUMB__SECTION_LISTS_UPPER], upper_row),
                                   graph->params.M};
         rhumb__list_clear(&list);

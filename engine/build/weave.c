@@ -3,7 +3,8 @@
  * Each thread takes some slots at a time. A node's neighbours are those of its neighbours too, whose slots are near
  * after a compaction; so a thread keeps the rotated vectors that it used last, by the lower bits of their slots.
  *
- * Owns that memory while it runs. Takes append_lock for a moment, to read the number of slots. One thread at a time
+ * Owns that memory while it runs. Takes append_lock for a moment, to read the number of slots, and for each row the
+ * locks of its list and of its mark in `changed`. One thread at a time
  * makes the rows of a graph: graph->weaving is exchanged with acquire, and stored with release at the end.
  */
 #include "engine/build/weave.h"
@@ -16,6 +17,7 @@
 #include "base/parallel.h"
 #include "base/status.h"
 #include "engine/graph/active.h"
+#include "engine/graph/changed.h"
 #include "engine/graph/fused.h"
 #include "engine/graph/fused_fill.h"
 #include "engine/graph/neighbour_list.h"
@@ -96,12 +98,29 @@ static const float *rotated_of(const rhumb__graph *graph, const loom *l, uint32_
     return rotated;
 }
 
-/* Reads the list of a node. Lanes are in its order, so it ends before a slot that a damaged file has put there. */
-static uint32_t read_list(const weaving *w, uint32_t slot, uint32_t *slots) {
-    const rhumb__list list = rhumb__graph_list(w->graph, slot, 0);
-    const uint32_t list_count = rhumb__list_read(&list, slots);
+/* How many slots of a list come before the first that was not there when the weaving began, or that a damaged file has
+ * put there. Lanes are in the order of the list, so they end there. */
+static uint32_t known_count(const weaving *w, const uint32_t *slots, uint32_t list_count) {
     uint32_t count = 0;
     while (count < list_count && slots[count] < w->slot_limit) count++;
+    return count;
+}
+
+static uint32_t read_list(const weaving *w, uint32_t slot, uint32_t *slots) {
+    const rhumb__list list = rhumb__graph_list(w->graph, slot, 0);
+    return known_count(w, slots, rhumb__list_read(&list, slots));
+}
+
+/* Reads the list that a row is made of. What changes after that is noted, and so is what the row is not going to
+ * have. */
+static uint32_t read_own_list(const weaving *w, uint32_t slot, uint32_t *slots) {
+    const rhumb__list list = rhumb__graph_list(w->graph, slot, 0);
+    rhumb__changed_clear(w->graph, slot);
+    rhumb__section_lock(list.section, slot);
+    const uint32_t list_count = rhumb__list_read(&list, slots);
+    const uint32_t count = known_count(w, slots, list_count);
+    if (count < list_count) rhumb__changed_set(w->graph, slot);
+    rhumb__section_unlock(list.section, slot);
     return count;
 }
 
@@ -137,7 +156,7 @@ static void weave_row(const weaving *w, loom *l, uint32_t slot) {
     const size_t rotated_count = layout->rotated_count;
     uint32_t slots[RHUMB__M0_MAX];
     const float *rotated[RHUMB__M0_MAX];
-    const uint32_t list_count = read_list(w, slot, slots);
+    const uint32_t list_count = read_own_list(w, slot, slots);
     const uint32_t count = fill(w, l, slot, slots, list_count);
     for (uint32_t i = 0; i < count; i++) {
         float *copy = l->neighbours + i * rotated_count;
@@ -178,6 +197,7 @@ rhumb_status rhumb__weave(rhumb__graph *graph, uint64_t end, uint32_t thread_cou
     atomic_init(&w.next, begin);
     RHUMB_ASSERT_DEBUG(end <= w.slot_limit);
     RHUMB_TRY(rhumb__fused_filler_init(&w.filler, &graph->space));
+    rhumb__changed_note_below(graph, end);
     RHUMB_TRY(rhumb__parallel_run(thread_count, weave_some, &w));
     rhumb__fused_extend(graph, end);
 done:

@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/status.h"
+#include "engine/graph/changed.h"
 #include "engine/graph/codes.h"
 #include "engine/graph/fused.h"
 #include "engine/graph/hold.h"
@@ -168,6 +169,7 @@ void rhumb__graph_start(rhumb__graph *graph) {
     }
     rhumb__codes_start(graph);
     rhumb__fused_start(graph);
+    rhumb__changed_start(graph);
     rhumb__unlinked_set(graph, counts->slot_count, counts->slot_count);
     const int32_t top = rhumb__counts_level_top(counts);
     if (top < 0) return;

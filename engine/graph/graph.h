@@ -4,6 +4,7 @@
  *                    codes, if the index has them: see codes.h.
  * By upper row:      lists_upper (M slots per row); a node of level L owns L rows in succession, for levels 1 to L.
  * By 512 slots:      tombstones, see tombstones.h.
+ *                    changed, if the index has fused rows: see changed.h.
  * By 8 slots:        ties, see ties.h.
  * Of the key table:  key_buckets and key_overflow, see key_table.h.
  * What they are in the file is in one table: see sections.h.
@@ -117,7 +118,9 @@ struct rhumb__graph {
      * a release store after it has written them, at most to the section's row_capacity, or to UINT64_MAX once every
      * insert writes its own row. */
     _Atomic uint64_t derived_row_counts[RHUMB__SECTION_ID_LIMIT];
-    _Atomic bool weaving; /* a thread makes fused rows; taken and released by build/weave.c */
+    uint64_t changed_limit;               /* slots from it on count as changed, see changed.h, which owns the two */
+    _Atomic uint64_t changes_noted_limit; /* changes of the lists of slots below it are noted */
+    _Atomic bool weaving;                 /* a thread makes fused rows; taken and released by build/weave.c */
     rhumb__key_table key_table;
 
     /* By level, among the nodes whose highest level it is and that are linked: the lowest slot, or RHUMB__SLOT_NONE. */

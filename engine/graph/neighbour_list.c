@@ -3,10 +3,12 @@
  * Invariant: a list that is not being changed has its entries first and RHUMB__SLOT_NONE after them. While it is being
  * changed, every place holds an old entry, a new entry, or RHUMB__SLOT_NONE.
  *
- * Locking: every store happens under the lock of the row's chunk, as storage/section.h requires.
+ * Locking: every store happens under the lock of the row's chunk, as storage/section.h requires; within it a list of
+ * level 0 is marked as changed, under the lock of the mark's chunk.
  */
 #include "engine/graph/neighbour_list.h"
 
+#include "engine/graph/changed.h"
 #include "engine/graph/ties.h"
 
 static void store(const rhumb__list *list, uint32_t place, uint32_t slot) {
@@ -112,6 +114,8 @@ static void alter(const rhumb__list *list, const uint32_t *before, uint32_t befo
     const bool was_sound = is_sound(list);
     RHUMB_ASSERT_DEBUG(additions_are_sound(list, before, before_count, slots, slot_count));
 #endif
+    /* On level 0 a row is a slot. */
+    if (list->section->spec.id == RHUMB__SECTION_LISTS0) rhumb__changed_set(list->graph, (uint32_t)list->row);
     rhumb__section_mark_dirty(list->section, list->row);
     apply_difference(list, before, before_count, slots, slot_count);
     RHUMB_ASSERT_DEBUG(!was_sound || (is_sound(list) && holds_set(list, slots, slot_count)));

@@ -21,6 +21,7 @@ typedef _Atomic uint32_t rhumb__list_slot;
 
 /* The list of one node on one level. */
 typedef struct rhumb__list {
+    rhumb__graph *graph;
     rhumb__section *section;
     uint64_t row;
     rhumb__list_slot *slots;
@@ -34,15 +35,15 @@ static inline rhumb__list rhumb__graph_list(rhumb__graph *graph, uint32_t slot, 
     RHUMB_ASSERT_DEBUG(level <= RHUMB__LEVEL_MAX);
     if (level == 0) {
         rhumb__section *lists0 = &graph->sections[RHUMB__SECTION_LISTS0];
-        return (rhumb__list){lists0, slot, rhumb__section_row(lists0, slot), graph->params.M0};
+        return (rhumb__list){graph, lists0, slot, rhumb__section_row(lists0, slot), graph->params.M0};
     }
     rhumb__section *lists_upper = &graph->sections[RHUMB__SECTION_LISTS_UPPER];
     const uint64_t node = rhumb__graph_node(graph, slot);
     const uint64_t row = (uint64_t)rhumb__node_upper_row(node) + level - 1;
     const bool exists = (node & RHUMB__NODE_PRESENT) != 0 && level <= rhumb__node_level(node) &&
                         row < atomic_load_explicit(&graph->upper_row_limit, memory_order_acquire);
-    if (!exists) return (rhumb__list){lists_upper, 0, NULL, 0};
-    return (rhumb__list){lists_upper, row, rhumb__section_row(lists_upper, row), graph->params.M};
+    if (!exists) return (rhumb__list){graph, lists_upper, 0, NULL, 0};
+    return (rhumb__list){graph, lists_upper, row, rhumb__section_row(lists_upper, row), graph->params.M};
 }
 
 #if defined(__SANITIZE_THREAD__)
@@ -145,7 +146,7 @@ void rhumb__list_clear(const rhumb__list *list);
 /* Replaces the content of the list by `slots`, at most capacity of them, if the list still holds exactly `before`;
  * returns whether it did. Entries that stay keep their places and only the others are overwritten, so a search that
  * reads the list in the meantime sees a mixture of old and new neighbours. Takes and releases the lock of the row's
- * chunk. */
+ * chunk. On level 0 the list is marked as changed (changed.h). */
 bool rhumb__list_exchange(const rhumb__list *list, const uint32_t *before, uint32_t before_count, const uint32_t *slots,
                           uint32_t slot_count);
 

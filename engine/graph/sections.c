@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "distances/code/code.h"
+#include "engine/graph/changed.h"
 #include "engine/graph/fused_row.h"
 #include "engine/graph/key_table.h"
 #include "engine/graph/ties.h"
@@ -74,6 +75,13 @@ static uint64_t tombstones_stride(const rhumb__params *params, const rhumb__spac
     (void)params;
     (void)space;
     return RHUMB__TOMBSTONE_ROW_BYTES;
+}
+
+static uint64_t changed_stride(const rhumb__params *params, const rhumb__space *space) {
+    (void)params;
+    (void)space;
+    static_assert(RHUMB__CHANGED_ROW_SLOTS == RHUMB__TOMBSTONE_ROW_SLOTS, "both count rows by RHUMB__ROW_SLOT_BITS");
+    return RHUMB__CHANGED_ROW_BYTES;
 }
 
 static uint64_t ties_stride(const rhumb__params *params, const rhumb__space *space) {
@@ -171,6 +179,22 @@ static bool filter_ties(const rhumb__version_image *version, uint64_t row, void 
     if (memcmp(ties, bytes, sizeof ties) == 0) return false;
     memcpy(bytes, ties, sizeof ties);
     return true;
+}
+
+/* Clears the bits of slots that the version does not have: rows of theirs may have been made since. */
+static bool filter_changed(const rhumb__version_image *version, uint64_t row, void *bytes, uint64_t row_bytes) {
+    uint64_t *words = bytes;
+    (void)row_bytes;
+    RHUMB_ASSERT_DEBUG(row_bytes == RHUMB__CHANGED_ROW_BYTES);
+    const uint64_t first = row * RHUMB__CHANGED_ROW_SLOTS;
+    RHUMB_ASSERT_DEBUG(first < version->counts->slot_count);
+    bool cleared = false;
+    for (uint64_t i = version->counts->slot_count - first; i < RHUMB__CHANGED_ROW_SLOTS; i++) {
+        if (!rhumb__bit_get(words, i)) continue;
+        words[i / 64] &= ~(UINT64_C(1) << (i % 64));
+        cleared = true;
+    }
+    return cleared;
 }
 
 /* ---- the table ---- */
@@ -274,6 +298,16 @@ const rhumb__section_info rhumb__sections[RHUMB__SECTION_ID_LIMIT] = {
                               .version = 1,
                               .codec = fused_codec,
                               .row_stride_bytes = fused_stride},
+    [RHUMB__SECTION_CHANGED] = {.id = RHUMB__SECTION_CHANGED,
+                                .name = "changed",
+                                .kind = RHUMB__SECTION_MUTABLE,
+                                .derived = true,
+                                .is_used = has_fused_rows,
+                                .unit = RHUMB__ROW_SLOT_BITS,
+                                .version = 1,
+                                .row_stride_bytes = changed_stride,
+                                .chunk_rank = RHUMB__RANK_CHUNK_CHANGED,
+                                .filter = filter_changed},
 /* A test compiles this file with more sections (tests/engine/dummy_sections.c) and links it in place of the
  * library's. */
 #if defined(RHUMB__MORE_SECTIONS)

@@ -36,7 +36,8 @@ enum {
     RHUMB__SECTION_TOMBSTONES = 8,
     RHUMB__SECTION_TIES = 9,
     RHUMB__SECTION_CODES = 10,
-    RHUMB__SECTION_FUSED = 11
+    RHUMB__SECTION_FUSED = 11,
+    RHUMB__SECTION_CHANGED = 12
 };
 
 /* Ids are below this. */
@@ -45,7 +46,7 @@ enum {
 /* What a row belongs to; the number of rows in a version follows from it. */
 typedef enum rhumb__row_unit {
     RHUMB__ROW_SLOT,        /* one slot */
-    RHUMB__ROW_SLOT_BITS,   /* 512 slots, with a bit for each: see tombstones.h */
+    RHUMB__ROW_SLOT_BITS,   /* 512 slots, with a bit for each: see tombstones.h and changed.h */
     RHUMB__ROW_SLOT_TIES,   /* 8 slots, with a tie for each: see ties.h */
     RHUMB__ROW_UPPER_LIST,  /* one node and one level above 0 */
     RHUMB__ROW_KEY_BUCKET,  /* one bucket of the key table */

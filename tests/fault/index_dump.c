@@ -379,7 +379,8 @@ static int print_pairs(void) {
     return 0;
 }
 
-static int create_and_print(char **arguments, const char *code_bits) {
+/* `lane_bits`: of fused rows, which the index gets from a compaction. */
+static int create_and_print(char **arguments, const char *code_bits, const char *lane_bits) {
     rhumb_index_options options;
     rhumb_index_options_init(&options, sizeof options);
     options.metric = rhumb_metric_from_name(arguments[1]);
@@ -391,6 +392,7 @@ static int create_and_print(char **arguments, const char *code_bits) {
     options.seed = strtoull(arguments[7], NULL, 10);
     options.ef_construction = 24;
     options.codes = (rhumb_codes)strtoul(code_bits, NULL, 10);
+    options.fused = (rhumb_fused)strtoul(lane_bits, NULL, 10);
     uint64_t *keys = make_keys(count, strcmp(arguments[8], "crowded") == 0, options.seed);
     create(arguments[0], &options, keys, count, are_copies(arguments[9]));
     print_index(arguments[0], are_copies(arguments[9]));
@@ -401,8 +403,9 @@ static int create_and_print(char **arguments, const char *code_bits) {
 int main(int argument_count, char **arguments) {
     const char *command = argument_count > 1 ? arguments[1] : "";
     if (argument_count == 2 && strcmp(command, "pairs") == 0) return print_pairs();
-    if ((argument_count == 12 || argument_count == 13) && strcmp(command, "create") == 0)
-        return create_and_print(arguments + 2, argument_count == 13 ? arguments[12] : "0");
+    if (argument_count >= 12 && argument_count <= 14 && strcmp(command, "create") == 0)
+        return create_and_print(arguments + 2, argument_count >= 13 ? arguments[12] : "0",
+                                argument_count == 14 ? arguments[13] : "0");
     if (argument_count == 4 && strcmp(command, "print") == 0) {
         print_index(arguments[2], are_copies(arguments[3]));
         return 0;

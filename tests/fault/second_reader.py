@@ -422,6 +422,22 @@ class Index:
             demand(abs(decoded - vector).max() <= 0.6 * step + 1e-6 * abs(vector).max(), "the code of slot %d" % slot)
         return count
 
+    def check_changed(self):
+        """Whether lists that are not marked as changed have only neighbours of which their fused rows have lanes, as far
+        as that can be seen without the layout of rows: as slots somewhere in them. Returns the slots that are marked,
+        of those that have rows."""
+        section, rows = (self.sections.get(SECTIONS.id(name)) for name in ("changed", "fused"))
+        if section is None or rows is None:
+            return None
+        words = struct.unpack("<%dQ" % (8 * section.row_count), section.read(0, section.published_bytes()))
+        marked = [slot for slot in range(512 * section.row_count) if words[slot // 64] >> slot % 64 & 1]
+        demand(not marked or marked[-1] < self.slot_count, "a mark after the last slot")
+        for slot in range(min(rows.row_count, 512 * section.row_count)):
+            row = rows.row(slot)
+            named = set(struct.unpack("<%dI" % (len(row) // 4), row))
+            demand(slot in marked or named.issuperset(self.neighbours(slot, 0)), "slot %d is not marked" % slot)
+        return [slot for slot in marked if slot < rows.row_count]
+
     def check_ties(self):
         """Everything that the page says of ties, lists and entry points. Returns the slots of copies."""
         ties = [self.tie(slot) for slot in range(self.slot_count)]

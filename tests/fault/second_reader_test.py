@@ -95,6 +95,20 @@ class SecondReader(unittest.TestCase):
                         index = Index(self.path)
                         self.assertEqual((index.code_bits, index.check_codes()), (bits, index.slot_count))
 
+    def test_finds_marks_of_changed_lists(self):
+        self.create(("l2", "f32", 16, 4, 8, 200, 11, "spread", "distinct", 8, 2))
+        self.run_dump("compact", self.path)
+        self.assertEqual(Index(self.path).check_changed(), [])
+        self.crash(100, 5, 3)
+        self.recover()
+        index = Index(self.path)
+        marked = index.check_changed()
+        self.assertGreater(len(marked), 0)
+        self.assertLess(len(marked), index.section("fused").row_count)
+        index.section("changed").patches[0] = [(0, bytes(index.section("changed").published_bytes()))]
+        with self.assertRaises(Refused):
+            index.check_changed()
+
     def compare(self, said, index):
         for field, found in [("dim", index.dim), ("M", index.M), ("M0", index.M0), ("seed", index.seed),
                              ("metric", index.space.metric), ("element", index.space.element),

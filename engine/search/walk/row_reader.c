@@ -1,7 +1,8 @@
 /* row_reader.c - see row_reader.h.
  *
- * A row's lane is right for the slot that it names, whether that is still in the live list, was there, or has never
- * been (fused_fill.h). Neighbours that the row does not have at the place where the list has them are measured by their
+ * A list that has not changed since its row was made is not read (graph/changed.h). A row's lane is right for the slot
+ * that it names, whether that is still in the live list, was there, or has never been (fused_fill.h). Where the list is
+ * read, neighbours that the row does not have at the place where the list has them are measured by their
  * codes: they are prefetched before the lanes are scanned, and measured after.
  *
  * Rows and lists come from a file: slots are compared with scratch->slot_limit, and what else rows say is only an
@@ -78,7 +79,9 @@ static uint32_t read_row(const rhumb__row_reader *reader, const rhumb__row_node 
     if (block_count > 1) {
         rhumb__fused_prefetch((const char *)row + layout->first_bytes, (block_count - 1) * layout->block_stride_bytes);
     }
-    const uint32_t unknown_count = take_unknowns(reader, node->slot, row, block_count);
+    /* A row without lanes may have been lost. */
+    const bool needs_list = block_count == 0 || rhumb__row_reader_needs_list(reader, node->slot);
+    const uint32_t unknown_count = needs_list ? take_unknowns(reader, node->slot, row, block_count) : 0;
     uint32_t count = unknown_count;
     for (uint32_t block = 0; block < block_count; block++) count = take_lanes(reader, &from, block, count);
     if (unknown_count > 0) rhumb__measure_rows(reader->graph, scratch, unknown_count);

@@ -9,6 +9,7 @@
 #define RHUMB_ENGINE_SEARCH_WALK_ROW_READER_H
 
 #include "base/bits.h"
+#include "engine/graph/changed.h"
 #include "engine/graph/fused.h"
 #include "engine/search/walk/walk.h"
 
@@ -40,9 +41,15 @@ static inline uint32_t rhumb__row_reader_breadth(const rhumb__graph *graph, uint
     return ef < UINT32_MAX / 2 ? ef + spare + 2 : ef;
 }
 
+/* Whether reading a node reads its list: its row does not have all neighbours, or there is no row. The bits of a
+ * million lists fill 122 KB, so the one that this loads is near. */
+RHUMB__INLINE bool rhumb__row_reader_needs_list(const rhumb__row_reader *reader, uint32_t slot) {
+    return slot >= reader->row_count || rhumb__changed_is_set(reader->graph, slot);
+}
+
 RHUMB__INLINE void rhumb__row_reader_prefetch(const rhumb__row_reader *reader, uint32_t slot, uint32_t bytes) {
     if (slot < reader->row_count) rhumb__fused_prefetch(rhumb__graph_fused(reader->graph, slot), bytes);
-    rhumb__walk_prefetch_list(reader->graph, slot);
+    if (rhumb__row_reader_needs_list(reader, slot)) rhumb__walk_prefetch_list(reader->graph, slot);
 }
 
 /* Prefetches the row of the node that is read next, and the beginning of that which is probably read after it;

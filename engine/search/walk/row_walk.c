@@ -55,9 +55,7 @@ rhumb_status rhumb__row_walk(rhumb__graph *graph, rhumb__scratch *scratch, rhumb
     (void)rhumb__visited_add(&scratch->visited, start.slot);
     rhumb__candidate_pool_add(&scratch->pool, start.slot, start.distance);
     rhumb__wide_walk wide = rhumb__wide_walk_begin(scratch);
-    rhumb__wide_walk_reads_lists(&wide);
-    rhumb__section *fused = &graph->sections[RHUMB__SECTION_FUSED];
-    rhumb__wide_walk_reads(&wide, fused, (uint32_t)fused->row_stride_bytes);
+    rhumb__wide_walk_reads_rows(&wide, &reader);
     uint32_t slot;
     while (rhumb__wide_walk_take(&wide, &slot)) step(&reader, &wide, slot);
     rhumb__candidate_pool_settle(&scratch->answers);

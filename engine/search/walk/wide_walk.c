@@ -16,11 +16,22 @@
 /* The nearest candidates whose rows are asked for. */
 #define WIDTH 8u
 
-void rhumb__wide_walk_reads(rhumb__wide_walk *walk, rhumb__section *section, uint32_t row_bytes) {
+static void add_read(rhumb__wide_walk *walk, const rhumb__wide_read *read) {
     const rhumb__graph *graph = rhumb__scratch_graph(walk->scratch);
-    if (!rhumb__section_reads_ahead(graph->store, section) || section->page_map == NULL) return;
+    if (!rhumb__section_reads_ahead(graph->store, read->section) || read->section->page_map == NULL) return;
     RHUMB_ASSERT_DEBUG(walk->read_count < RHUMB__WIDE_READ_COUNT_MAX);
-    walk->reads[walk->read_count++] = (rhumb__wide_read){section, row_bytes};
+    walk->reads[walk->read_count++] = *read;
+}
+
+void rhumb__wide_walk_reads(rhumb__wide_walk *walk, rhumb__section *section, uint32_t row_bytes) {
+    add_read(walk, &(rhumb__wide_read){section, row_bytes, NULL});
+}
+
+void rhumb__wide_walk_reads_rows(rhumb__wide_walk *walk, const rhumb__row_reader *reader) {
+    rhumb__section *lists0 = &reader->graph->sections[RHUMB__SECTION_LISTS0];
+    rhumb__section *fused = &reader->graph->sections[RHUMB__SECTION_FUSED];
+    add_read(walk, &(rhumb__wide_read){lists0, reader->graph->params.M0 * 4, reader});
+    add_read(walk, &(rhumb__wide_read){fused, (uint32_t)fused->row_stride_bytes, NULL});
 }
 
 void rhumb__wide_walk_reads_lists(rhumb__wide_walk *walk) {
@@ -28,7 +39,7 @@ void rhumb__wide_walk_reads_lists(rhumb__wide_walk *walk) {
     rhumb__wide_walk_reads(walk, &graph->sections[RHUMB__SECTION_LISTS0], graph->params.M0 * sizeof(uint32_t));
 }
 
-/* The pages of a row: from the first to the end of the last. */
+/* The pages of a row: from the first to the end of the last; none if the row is not read. */
 typedef struct page_range {
     rhumb__page_map *map;
     const uint8_t *begin;
@@ -36,6 +47,7 @@ typedef struct page_range {
 } page_range;
 
 static page_range pages_of(const rhumb__wide_read *read, uint32_t slot) {
+    if (read->reader != NULL && !rhumb__row_reader_needs_list(read->reader, slot)) return (page_range){0};
     const uintptr_t row = (uintptr_t)rhumb__section_row(read->section, slot);
     return (page_range){read->section->page_map, (const uint8_t *)rhumb__round_down(row, RHUMB__MAPPED_PAGE_BYTES),
                         (const uint8_t *)rhumb__round_up(row + read->row_bytes, RHUMB__MAPPED_PAGE_BYTES)};

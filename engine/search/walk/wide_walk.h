@@ -2,12 +2,14 @@
 #ifndef RHUMB_ENGINE_SEARCH_WALK_WIDE_WALK_H
 #define RHUMB_ENGINE_SEARCH_WALK_WIDE_WALK_H
 
+#include "engine/search/walk/row_reader.h"
 #include "engine/search/walk/walk.h"
 
-/* A section of which expanding a node reads the row of its slot. */
+/* A section of which expanding a node may read the row of its slot. */
 typedef struct rhumb__wide_read {
     rhumb__section *section;
-    uint32_t row_bytes; /* that are read */
+    uint32_t row_bytes;              /* that are read */
+    const rhumb__row_reader *reader; /* NULL: rows of all nodes are read; else only the lists that it needs */
 } rhumb__wide_read;
 
 #define RHUMB__WIDE_READ_COUNT_MAX 2u
@@ -28,6 +30,9 @@ void rhumb__wide_walk_reads(rhumb__wide_walk *walk, rhumb__section *section, uin
 
 /* The same of its list on level 0. */
 void rhumb__wide_walk_reads_lists(rhumb__wide_walk *walk);
+
+/* Says that expanding a node reads its fused row, and its list if the reader needs it. `reader` outlives the walk. */
+void rhumb__wide_walk_reads_rows(rhumb__wide_walk *walk, const rhumb__row_reader *reader);
 
 /* Slow path of rhumb__wide_walk_take. */
 bool rhumb__wide_walk_take_present(const rhumb__wide_walk *walk, uint32_t *slot_out);
