@@ -44,7 +44,7 @@ TEST_P(Reopen, GivesTheSameAnswersBitForBit) {
     vectors_ = random_vectors(1200, 16, 42);
     std::vector<Answer> before;
     {
-        const Index index = create(path_, index_options(16, GetParam()));
+        const Index index = create_with_durability(path_, index_options(16, GetParam()), RHUMB_DURABILITY_NONE);
         insert_range(index, 0, 1200);
         before = answers(index);
     }
@@ -68,13 +68,13 @@ TEST_P(Reopen, ContinuesWhereItStopped) {
     const std::string straight = directory_.file("straight.rhumb");
     std::vector<Answer> expected;
     {
-        const Index index = create(straight, index_options(16, GetParam()));
+        const Index index = create_with_durability(straight, index_options(16, GetParam()), RHUMB_DURABILITY_NONE);
         insert_range(index, 0, 900);
         expected = answers(index);
     }
     { const Index index = create(path_, index_options(16, GetParam())); }
     for (size_t begin = 0; begin < 900; begin += 300) {
-        const Index index = open(path_, false);
+        const Index index = open_with_durability(path_, RHUMB_DURABILITY_NONE);
         insert_range(index, begin, begin + 300);
         EXPECT_EQ(rhumb_index_insert(index.get(), 0, vectors_.row(0)), RHUMB_E_EXISTS);
     }

@@ -37,7 +37,7 @@ std::vector<uint8_t> build(const Variant &variant) {
     options.extend_candidates = variant.extend_candidates;
     options.keep_pruned = variant.keep_pruned;
     {
-        Index index = create(path, options);
+        Index index = create_with_durability(path, options, RHUMB_DURABILITY_NONE);
         if (variant.batch) {
             rhumb_batch_options batch;
             rhumb_batch_options_init(&batch, sizeof batch);
@@ -53,7 +53,7 @@ std::vector<uint8_t> build(const Variant &variant) {
                 }
                 if ((i + 1) % variant.reopen_every == 0) {
                     index.reset();
-                    index = open(path, false);
+                    index = open_with_durability(path, RHUMB_DURABILITY_NONE);
                 }
             }
         }

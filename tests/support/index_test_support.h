@@ -85,6 +85,13 @@ inline Index open_as(const std::string &path, const rhumb_open_options &options)
     return Index(index);
 }
 
+inline Index open_with_durability(const std::string &path, rhumb_durability durability) {
+    rhumb_open_options options;
+    rhumb_open_options_init(&options, sizeof options);
+    options.durability = durability;
+    return open_as(path, options);
+}
+
 inline Index open(const std::string &path, bool read_only) {
     rhumb_open_options options;
     rhumb_open_options_init(&options, sizeof options);
