@@ -26,6 +26,9 @@
  * log that has them everywhere is reported as damaged after this many bytes, since reading it could take days. */
 #define EVIDENCE_BYTES_MAX (UINT64_C(1) << 30)
 
+/* The types of this version, and those that later ones may add. */
+#define EVIDENCE_TYPE_LIMIT 256u
+
 #define BATCH_CAPACITY_MIN 16u
 
 /* ---- the window ---- */
@@ -206,8 +209,9 @@ static rhumb_status note_record(rhumb__log_scan *scan, const record_view *view) 
 }
 
 /* Searches the bytes after the end of the chain for a record saying that the next one, or the first after the
- * checkpoint if that is later, had been synced. Most of those bytes are zeros or torn records, which the first
- * comparison rejects.
+ * checkpoint if that is later, had been synced. Most of those bytes are zeros or records that prove nothing, whole or
+ * torn, which comparisons reject. Seen from 8 bytes before, such a record has the LSN of a later one (its length and
+ * type) and its own LSN as synced, so these two are not enough: its length and type are then two checksums.
  */
 static rhumb_status find_evidence(window *w, const rhumb__log_scan *scan, bool *found_out, record_view *evidence,
                                   uint64_t *offset_out) {
@@ -222,13 +226,18 @@ static rhumb_status find_evidence(window *w, const rhumb__log_scan *scan, bool *
         const uint8_t *bytes = w->bytes + (offset - w->offset);
         uint64_t lsn;
         uint64_t synced_lsn;
+        uint32_t payload_bytes;
+        uint32_t type;
         memcpy(&lsn, bytes + offsetof(rhumb__log_record_header, lsn), sizeof lsn);
         if (lsn - missing - 1 >= EVIDENCE_LSN_DISTANCE_LIMIT - 1) continue;
         memcpy(&synced_lsn, bytes + offsetof(rhumb__log_record_header, synced_lsn), sizeof synced_lsn);
         if (synced_lsn < missing || synced_lsn >= lsn) continue;
+        memcpy(&payload_bytes, bytes + offsetof(rhumb__log_record_header, payload_bytes), sizeof payload_bytes);
+        memcpy(&type, bytes + offsetof(rhumb__log_record_header, type), sizeof type);
+        if (payload_bytes > RHUMB__LOG_PAYLOAD_BYTES_MAX || type == 0 || type >= EVIDENCE_TYPE_LIMIT) continue;
         const rhumb_status status = view_record(w, scan->seed, offset, evidence, found_out);
         if (status != RHUMB_OK) return status;
-        checked_bytes += rhumb__min_u64(evidence->header.payload_bytes, RHUMB__LOG_PAYLOAD_BYTES_MAX);
+        checked_bytes += payload_bytes;
         *found_out = *found_out || checked_bytes > EVIDENCE_BYTES_MAX;
         *offset_out = offset;
         if (*found_out) return RHUMB_OK;

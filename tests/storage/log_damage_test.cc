@@ -102,6 +102,27 @@ TEST_F(LogDamage, ATailOfZerosOrNoiseIsCutOff) {
     }
 }
 
+// Thousands of records after the lost one, none of which had been synced: eight bytes before each is what looks like
+// the header of a later record.
+TEST_F(LogDamage, ALongTailThatWasNeverSyncedIsCutOffWhereARecordIsLost) {
+    constexpr uint64_t kCount = 6000;
+    {
+        Log log;
+        ASSERT_EQ(log.open(path_, {}), RHUMB_OK);
+        ASSERT_EQ(log.add_durably(3), RHUMB_OK);
+        ASSERT_EQ(log.add_group(kCount), RHUMB_OK);
+    }
+    LogImage image = LogImage::load(log_path_);
+    const std::vector<LogImage::Place> records = image.records();
+    ASSERT_EQ(records.size(), 3 + kCount);
+    for (const uint64_t lost : {UINT64_C(7), kCount / 2}) {
+        LogImage torn = image;
+        std::fill_n(torn.bytes.begin() + static_cast<ptrdiff_t>(records[lost].offset), records[lost].byte_count, 0);
+        ASSERT_TRUE(torn.save(log_path_));
+        ASSERT_TRUE(is_range(replay_again(0), 1, lost)) << rhumb__error_last()->message;
+    }
+}
+
 TEST_F(LogDamage, DamageToARecordThatHadBeenSyncedIsReported) {
     {
         Log log;
