@@ -59,8 +59,8 @@ RHUMB_API void rhumb_batch_options_init(rhumb_batch_options *options, size_t siz
  * memory per vector. With options.partial the vectors inserted before a failure stay, and these are not needed; with
  * several threads it is not defined which vectors those are. The first failure ends the batch and is returned.
  *
- * A batch of 4,096 vectors or more into an empty index, partial or not, is built in bulk where metric and element type
- * allow it (l2, l2sq, cosine; f32, f16, bf16; codes of 8 bits) and half of the memory that the process may use
+ * A batch of 4,096 vectors or more into an empty index that is not partial is built in bulk where metric and element
+ * type allow it (l2, l2sq, cosine; f32, f64, f16, bf16) and half of the memory that the process may use
  * suffices: the links of all vectors are found first, which takes about 1 KB of memory per vector besides its code, and
  * then written at once. Searches find the vectors from then on, and while links are written other operations that
  * change the index wait. Progress is the share of the work that is done; before links are written a stop leaves

@@ -36,6 +36,7 @@ struct ingest {
     uint64_t done_count;    /* rows handled before the batch in hand */
     uint64_t unsaved_count; /* inserted since the last checkpoint */
     size_t batch_row_limit;
+    bool in_bulk; /* the rows are one batch that can be built in bulk */
     size_t row_bytes;
     unsigned char *vectors;
     uint64_t *keys;
@@ -99,8 +100,8 @@ static rhumb_batch_options batch_options(struct ingest *ingest) {
     batch.thread_count = ingest->options->thread_count;
     batch.progress = on_progress;
     batch.progress_context = ingest;
-    /* A build goes on where it was interrupted, row by row; what is added to an index is whole. */
-    batch.partial = ingest->options->mode == INGEST_BUILD;
+    /* A build goes on where it was interrupted, row by row, unless it is in bulk; what is added to an index is whole. */
+    batch.partial = ingest->options->mode == INGEST_BUILD && !ingest->in_bulk;
     return batch;
 }
 
@@ -227,10 +228,11 @@ static int check_all(struct ingest *ingest) {
     return exit_code;
 }
 
-static uint64_t rows_of_batch(const struct ingest *ingest) {
+static uint64_t rows_of_batch(struct ingest *ingest) {
     if (ingest->options->mode != INGEST_BUILD) return ADD_BATCH_BYTES / ingest->row_bytes;
     const uint64_t bulk_max = ingest->options->checkpoint_every ? 0 : rhumb__index_bulk_max(ingest->index);
-    return ingest->result->row_count <= bulk_max ? bulk_max : BUILD_BATCH_BYTES / ingest->row_bytes;
+    ingest->in_bulk = ingest->result->row_count <= bulk_max;
+    return ingest->in_bulk ? bulk_max : BUILD_BATCH_BYTES / ingest->row_bytes;
 }
 
 static int allocate(struct ingest *ingest) {

@@ -30,7 +30,7 @@
 typedef struct insert_job {
     rhumb__batch_work work;
     const rhumb__batch_insert_spec *spec;
-    const rhumb__bulk_plan *plan; /* NULL: vectors are inserted one by one */
+    const rhumb__bulk_plan *plan; /* NULL: vectors are inserted one by one, as in any partial batch */
     rhumb__open_batch *batch;     /* NULL: the batch is partial, so nothing is taken back */
     _Atomic uint64_t lsn;         /* the highest of all records */
 } insert_job;
@@ -140,12 +140,13 @@ static void weave(const insert_job *job) {
     rhumb__scratch_give(scratch);
 }
 
-/* Plans the whole batch if that pays. What is wrong with a vector is left to inserting one by one, which says it; so is
+/* Plans the whole batch if that pays. A partial one keeps what is inserted before it is stopped, so it is inserted one by
+ * one: until the end of a plan nothing is. What is wrong with a vector is left to inserting one by one, which says it; so is
  * a plan that memory does not suffice for. RHUMB_E_CANCELLED. */
 static rhumb_status make_plan(insert_job *job, rhumb__bulk_plan *plan) {
     rhumb__writer *writer = job->work.writer;
     const rhumb__batch_insert_spec *spec = job->spec;
-    if (!rhumb__bulk_insert_pays(writer, spec)) return RHUMB_OK;
+    if (spec->partial || !rhumb__bulk_insert_pays(writer, spec)) return RHUMB_OK;
     rhumb__writer_enter(writer);
     const rhumb__graph *graph = atomic_load(&writer->graph);
     const rhumb__params params = graph->params;

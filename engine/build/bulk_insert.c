@@ -131,14 +131,14 @@ static rhumb_status claim_slot(filling *f, uint64_t key, const void *row, uint32
     if (status == RHUMB_OK) {
         RHUMB_ASSERT(place.slot == item);
         const rhumb__log_operation operation = {.type = RHUMB__LOG_INSERT,
-                                                .batch = batch == NULL ? 0 : batch->begin_lsn,
+                                                .batch = batch->begin_lsn,
                                                 .head = &key,
                                                 .head_bytes = sizeof key,
                                                 .body = row,
                                                 .body_bytes = graph->space.vector_bytes};
         f->lsn = rhumb__log_append(graph->writer->log, &operation);
         f->upper_rows[item] = place.upper_row;
-        if (batch != NULL) rhumb__open_batch_add(batch, place.slot);
+        rhumb__open_batch_add(batch, place.slot);
     }
     rhumb__mutex_unlock(&graph->append_lock);
     return status;
@@ -154,7 +154,7 @@ static rhumb_status claim_key(filling *f, uint64_t key, uint32_t item) {
     *(uint64_t *)rhumb__section_row(&graph->sections[RHUMB__SECTION_KEYS], item) = key;
     rhumb__key_table_add(&graph->key_table, &key_place, item);
     const rhumb__carry_item carried = {
-        .key = key, .lsn = f->lsn, .slot = item, .type = RHUMB__LOG_INSERT, .of_batch = f->spec->open_batch != NULL};
+        .key = key, .lsn = f->lsn, .slot = item, .type = RHUMB__LOG_INSERT, .of_batch = true};
     rhumb__carry_note(&graph->writer->carry, &carried);
 done:
     rhumb__key_table_unlock(&graph->key_table, &key_place);

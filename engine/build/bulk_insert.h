@@ -9,7 +9,7 @@
 typedef struct rhumb__bulk_insert_spec {
     const rhumb__batch_insert_spec *batch;
     const rhumb__bulk_plan *plan;
-    rhumb__open_batch *open_batch; /* NULL: the batch is partial */
+    rhumb__open_batch *open_batch;
     rhumb__scratch_pool *pool;
 } rhumb__bulk_insert_spec;
 

@@ -168,11 +168,13 @@ TEST_F(Filtered, RecallHoldsAtEveryShareAndWhereverTheMatchingKeysLie) {
     constexpr size_t kCount = 8000;
     fill(kCount);
     std::mt19937_64 random(303);
-    const Vectors queries = clustered_vectors(8, kDim, 10, 300, 304);
+    const Vectors queries = clustered_vectors(60, kDim, 10, 300, 304);
     for (const std::string place : {"random", "near", "far"}) {
+        // Without its nearest tenth a query has lost its whole cluster, and either finds the next one or does not.
+        const size_t query_count = place == "far" ? queries.count() : 8;
         for (const double share : {0.9, 0.5, 0.2, 0.1, 0.05, 0.01, 0.001}) {
             size_t hit_count = 0, wanted_count = 0;
-            for (size_t q = 0; q < queries.count(); q++) {
+            for (size_t q = 0; q < query_count; q++) {
                 const float *query = queries.row(q);
                 std::set<uint64_t> matching = draw_keys(kCount, share, random);
                 if (place != "random") {

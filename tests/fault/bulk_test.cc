@@ -1,7 +1,6 @@
 // Goal: a batch that is built in bulk is whole or absent, whatever happens while it is planned, claimed and linked: no
-// memory, a process that is killed, a cut of power. If it is partial, what is in the index is what was reported.
-// Method: a batch of known vectors into an empty index; requests for memory refused, kills at random
-// moments, and disks as cuts may have left them after each change.
+// memory, a process that is killed, a cut of power. Method: a batch of known vectors into an empty index; requests for
+// memory refused, kills at random moments, and disks as cuts may have left them after each change.
 #include "tests/support/fault_test_support.h"
 
 #include <signal.h>
@@ -44,11 +43,10 @@ class Bulk : public ::testing::Test {
         ASSERT_GE(rhumb__index_bulk_max(created), kCount);
     }
 
-    rhumb_status insert(rhumb_index *index, uint32_t thread_count, bool partial, size_t *inserted) const {
+    rhumb_status insert(rhumb_index *index, uint32_t thread_count, size_t *inserted) const {
         rhumb_batch_options options;
         rhumb_batch_options_init(&options, sizeof options);
         options.thread_count = thread_count;
-        options.partial = partial;
         return rhumb_index_insert_batch(index, keys_.data(), rows_.data(), kCount, &options, inserted);
     }
 
@@ -88,29 +86,27 @@ TEST_F(Bulk, WithoutMemoryInsertsWhatItReports) {
     uint64_t failed_count = 0;
     uint64_t met_count = 0;
     std::mt19937_64 random(choose_seed());
-    const uint64_t stride = rhumb_test::kSanitized ? 25 : 9;
-    for (const bool partial : {false, true}) {
-        for (const bool from_then_on : {true, false}) {
-            for (uint64_t n = 1 + random() % stride;; n += 1 + random() % stride) {
-                SCOPED_TRACE("request " + std::to_string(n) + (from_then_on ? " and all later" : ""));
-                ASSERT_LT(n, 3000u);
-                Index index;
-                ASSERT_NO_FATAL_FAILURE(create(path_, &index));
-                size_t inserted = 0;
-                rhumb__alloc_fail_after(n, from_then_on);
-                const rhumb_status status = insert(index, 1, partial, &inserted);
-                const bool met = rhumb__alloc_request_count() >= n;
-                rhumb__alloc_fail_after(0, false);
-                ASSERT_TRUE(status == RHUMB_OK ? inserted == kCount : status == RHUMB_E_NOMEM)
-                    << rhumb_error_last()->message;
-                ASSERT_TRUE(partial || status == RHUMB_OK || inserted == 0);
-                ASSERT_NO_FATAL_FAILURE(expect_whole(index, inserted));
-                ASSERT_EQ(index.close(), RHUMB_OK);
-                rhumb_test::remove_index(path_);
-                failed_count += status != RHUMB_OK;
-                met_count += met;
-                if (!met) break;
-            }
+    const uint64_t stride = rhumb_test::kSanitized ? 60 : 40;
+    for (const bool from_then_on : {true, false}) {
+        for (uint64_t n = 1 + random() % stride;; n += 1 + random() % stride) {
+            SCOPED_TRACE("request " + std::to_string(n) + (from_then_on ? " and all later" : ""));
+            ASSERT_LT(n, 3000u);
+            Index index;
+            ASSERT_NO_FATAL_FAILURE(create(path_, &index));
+            size_t inserted = 0;
+            rhumb__alloc_fail_after(n, from_then_on);
+            const rhumb_status status = insert(index, 1, &inserted);
+            const bool met = rhumb__alloc_request_count() >= n;
+            rhumb__alloc_fail_after(0, false);
+            ASSERT_TRUE(status == RHUMB_OK ? inserted == kCount : status == RHUMB_E_NOMEM)
+                << rhumb_error_last()->message;
+            ASSERT_TRUE(status == RHUMB_OK || inserted == 0);
+            ASSERT_NO_FATAL_FAILURE(expect_whole(index, inserted));
+            ASSERT_EQ(index.close(), RHUMB_OK);
+            rhumb_test::remove_index(path_);
+            failed_count += status != RHUMB_OK;
+            met_count += met;
+            if (!met) break;
         }
     }
     EXPECT_GE(failed_count, 10u);
@@ -130,7 +126,7 @@ TEST_F(Bulk, KilledLeavesAllOrNothing) {
             Index index;
             create(path_, &index);
             if (HasFailure() || write(ends[1], "c", 1) != 1) _exit(2);
-            if (insert(index, 2, false, nullptr) != RHUMB_OK || write(ends[1], "i", 1) != 1) _exit(3);
+            if (insert(index, 2, nullptr) != RHUMB_OK || write(ends[1], "i", 1) != 1) _exit(3);
             for (;;) pause();
         }
         close(ends[1]);
@@ -157,7 +153,7 @@ TEST_F(Bulk, CutOffThePowerLeavesAllOrNothing) {
     Index index;
     ASSERT_NO_FATAL_FAILURE(create(path, &index));
     const uint64_t before = rhumb_test::sim_position();
-    ASSERT_EQ(insert(index, 2, false, nullptr), RHUMB_OK) << rhumb_error_last()->message;
+    ASSERT_EQ(insert(index, 2, nullptr), RHUMB_OK) << rhumb_error_last()->message;
     const uint64_t promised = rhumb_test::sim_position();
     ASSERT_EQ(index.close(), RHUMB_OK);
     rhumb_test::SimRecording recording = rhumb_test::sim_recording();

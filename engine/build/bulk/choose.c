@@ -1,8 +1,13 @@
 /* choose.c - see choose.h.
  *
- *   1. choose    Every node selects among its candidates, measured by their vectors, as an insert does.
+ *   1. choose    Every node selects among its candidates, measured by their vectors, as an insert does. A node that is
+ *                on the level above also has its last links from there, which lead farthest.
  *   2. turn      The links are turned round: who has chosen whom.
  *   3. join      A node's list is what it has chosen and who has chosen it; if that is too much, the heuristic selects.
+ *                The links from above stay.
+ *
+ * Candidates are near, so without those from above a group of vectors far from the others would have no way out, and
+ * searches that enter the wrong one would end there. Inserts leave such links from the time when the index was small.
  *
  * All three give the same on any number of threads. Owns its arrays. Takes no lock: each thread writes the lists of its
  * own nodes.
@@ -27,7 +32,8 @@ typedef struct choosing {
     rhumb__bulk_loop loop;
     const rhumb__choose_spec *spec;
     rhumb__bulk_lists *lists;
-    uint32_t *chosen;   /* of each node spec->chosen_count, the rest RHUMB__SLOT_NONE */
+    uint32_t stride;    /* in `chosen` */
+    uint32_t *chosen;   /* of each node spec->chosen_count, then spec->far_count; the rest of both RHUMB__SLOT_NONE */
     uint64_t *begins;   /* of each node in `choosers`, and the end of the last */
     uint32_t *choosers; /* who has chosen a node */
 } choosing;
@@ -90,12 +96,54 @@ static void fill(uint32_t *slots, uint32_t capacity, const uint32_t *selected, u
 
 /* ---- choose ---- */
 
+static uint32_t *chosen_of(const choosing *c, uint32_t node) { return c->chosen + node * (size_t)c->stride; }
+
+static bool has(const uint32_t *slots, uint32_t count, uint32_t other) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (slots[i] == other) return true;
+    }
+    return false;
+}
+
+/* The place of an item among ascending ones; `count` if it is not there. */
+static uint64_t find_item(const uint32_t *items, uint64_t count, uint32_t item) {
+    uint64_t begin = 0;
+    uint64_t end = count;
+    while (begin < end) {
+        const uint64_t middle = begin + (end - begin) / 2;
+        if (items[middle] < item)
+            begin = middle + 1;
+        else
+            end = middle;
+    }
+    return begin < count && items[begin] == item ? begin : count;
+}
+
+/* Adds the last links of the level above that a node has not chosen here. */
+static void add_far(const choosing *c, uint32_t node) {
+    const rhumb__bulk_level *above = c->spec->above;
+    const rhumb__bulk_nodes *nodes = c->spec->nodes;
+    if (above == NULL) return;
+    const uint64_t node_above = find_item(above->items, above->count, nodes->items[node]);
+    if (node_above == above->count) return;
+    const uint32_t *linked = above->lists.slots + node_above * above->lists.capacity;
+    uint32_t *chosen = chosen_of(c, node);
+    uint32_t *far = chosen + c->spec->chosen_count;
+    uint32_t far_count = 0;
+    for (uint32_t i = above->lists.capacity; i > 0 && far_count < c->spec->far_count; i--) {
+        if (linked[i - 1] == RHUMB__SLOT_NONE) continue;
+        const uint32_t other = (uint32_t)find_item(nodes->items, nodes->count, above->items[linked[i - 1]]);
+        if (!has(chosen, c->spec->chosen_count, other)) far[far_count++] = other;
+    }
+}
+
 static void choose_node(choosing *c, chooser *w, uint32_t node) {
     const rhumb__reservoirs *reservoirs = c->spec->reservoirs;
     const uint32_t count = reservoirs->counts[node];
     memcpy(w->candidates, reservoirs->entries + node * (size_t)reservoirs->capacity, count * sizeof *w->candidates);
     const uint32_t selected_count = select_nearest(c, w, node, count, c->spec->chosen_count);
-    fill(c->chosen + node * (size_t)c->spec->chosen_count, c->spec->chosen_count, w->selected, selected_count);
+    fill(chosen_of(c, node), c->stride, w->selected, selected_count);
+    add_far(c, node);
 }
 
 static rhumb_status choose_some(void *context, uint32_t worker_index) {
@@ -115,7 +163,7 @@ static rhumb_status choose_some(void *context, uint32_t worker_index) {
 
 static rhumb_status turn(choosing *c) {
     const uint64_t count = c->spec->nodes->count;
-    const uint64_t entry_count = count * c->spec->chosen_count;
+    const uint64_t entry_count = count * c->stride;
     uint64_t link_count = 0;
     c->begins = rhumb__alloc_zeroed(count + 2, sizeof *c->begins);
     if (c->begins == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for turning links");
@@ -129,41 +177,39 @@ static rhumb_status turn(choosing *c) {
     for (uint64_t i = 2; i < count + 2; i++) c->begins[i] += c->begins[i - 1];
     for (uint64_t i = 0; i < entry_count; i++) {
         if (c->chosen[i] == RHUMB__SLOT_NONE) continue;
-        c->choosers[c->begins[c->chosen[i] + 1]++] = (uint32_t)(i / c->spec->chosen_count);
+        c->choosers[c->begins[c->chosen[i] + 1]++] = (uint32_t)(i / c->stride);
     }
     return RHUMB_OK;
 }
 
 /* ---- join ---- */
 
-static bool has_chosen(const choosing *c, uint32_t node, uint32_t other) {
-    const uint32_t *chosen = c->chosen + node * (size_t)c->spec->chosen_count;
-    for (uint32_t i = 0; i < c->spec->chosen_count && chosen[i] != RHUMB__SLOT_NONE; i++) {
-        if (chosen[i] == other) return true;
-    }
-    return false;
+static uint32_t count_of(const uint32_t *slots, uint32_t capacity) {
+    uint32_t count = 0;
+    while (count < capacity && slots[count] != RHUMB__SLOT_NONE) count++;
+    return count;
 }
 
 static rhumb_status join_node(choosing *c, chooser *w, uint32_t node) {
-    const uint32_t capacity = c->lists->capacity;
-    uint32_t *slots = c->lists->slots + node * (size_t)capacity;
-    const uint32_t *chosen = c->chosen + node * (size_t)c->spec->chosen_count;
+    const uint32_t *chosen = chosen_of(c, node);
+    const uint32_t *far = chosen + c->spec->chosen_count;
+    const uint32_t far_count = count_of(far, c->spec->far_count);
+    const uint32_t capacity = c->lists->capacity - far_count;
     const uint64_t begin = c->begins[node];
     const uint64_t end = c->begins[node + 1];
-    uint32_t count = 0;
-    const rhumb_status status = reserve(w, c->spec->chosen_count + (end - begin));
+    uint32_t count = count_of(chosen, c->spec->chosen_count);
+    const rhumb_status status = reserve(w, count + (end - begin));
     if (status != RHUMB_OK) return status;
-    for (uint32_t i = 0; i < c->spec->chosen_count && chosen[i] != RHUMB__SLOT_NONE; i++) {
-        w->candidates[count++].slot_mark = chosen[i];
-    }
+    for (uint32_t i = 0; i < count; i++) w->candidates[i].slot_mark = chosen[i];
     for (uint64_t i = begin; i < end; i++) {
-        if (!has_chosen(c, node, c->choosers[i])) w->candidates[count++].slot_mark = c->choosers[i];
+        if (!has(chosen, c->stride, c->choosers[i])) w->candidates[count++].slot_mark = c->choosers[i];
     }
-    if (count > capacity) {
-        fill(slots, capacity, w->selected, select_nearest(c, w, node, count, capacity));
-        return RHUMB_OK;
-    }
-    for (uint32_t i = 0; i < capacity; i++) slots[i] = i < count ? w->candidates[i].slot_mark : RHUMB__SLOT_NONE;
+    if (count > capacity)
+        count = select_nearest(c, w, node, count, capacity);
+    else
+        for (uint32_t i = 0; i < count; i++) w->selected[i] = w->candidates[i].slot_mark;
+    memcpy(w->selected + count, far, far_count * sizeof *far);
+    fill(c->lists->slots + node * (size_t)c->lists->capacity, c->lists->capacity, w->selected, count + far_count);
     return RHUMB_OK;
 }
 
@@ -187,8 +233,9 @@ rhumb_status rhumb__choose(const rhumb__choose_spec *spec, rhumb__bulk_run *run,
     const uint64_t count = spec->nodes->count;
     const rhumb__bulk_loop first = {.run = run, .limit = count, .step = NODES_PER_STEP};
     const rhumb__bulk_loop second = {.run = run, .limit = count, .step = NODES_PER_STEP};
-    choosing c = {.loop = first, .spec = spec, .lists = lists};
-    c.chosen = rhumb__alloc_zeroed(count * spec->chosen_count, sizeof *c.chosen);
+    choosing c = {.loop = first, .spec = spec, .lists = lists, .stride = spec->chosen_count + spec->far_count};
+    RHUMB_ASSERT(spec->far_count < lists->capacity && lists->capacity <= RHUMB__M0_MAX);
+    c.chosen = rhumb__alloc_zeroed(count * c.stride, sizeof *c.chosen);
     lists->slots = rhumb__alloc_zeroed(count * lists->capacity, sizeof *lists->slots);
     if (c.chosen == NULL || lists->slots == NULL) {
         status = rhumb__fail(RHUMB_E_NOMEM, "no memory for the lists of %llu vectors", (unsigned long long)count);

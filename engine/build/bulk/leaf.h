@@ -8,7 +8,7 @@
 #include "engine/build/bulk/reservoir.h"
 
 #define RHUMB__LEAF_NODES_MAX 1024u
-#define RHUMB__LEAF_NEAREST_MAX 64u
+#define RHUMB__LEAF_NEAREST_MAX 128u
 
 /* What is built on one level: nodes, numbered from 0, each of which is an item. */
 typedef struct rhumb__bulk_nodes {

@@ -25,6 +25,7 @@ typedef struct level_choice {
     uint32_t candidate_count; /* that a node keeps */
     uint32_t nearest_count;   /* that one leaf gives it at most */
     uint32_t chosen_count;    /* links that it chooses itself */
+    uint32_t far_count;       /* links that it has from the level above */
     float nearness;           /* see select_rows.h; distances are squares, so 1.2 is 1.1 of a distance */
 } level_choice;
 
@@ -33,21 +34,23 @@ typedef struct level_choice {
 static level_choice choice_of(const rhumb__params *params, uint32_t level) {
     const uint32_t kept_count = (uint32_t)rhumb__min_u64(4 * (uint64_t)params->M, RHUMB__RESERVOIR_CAPACITY_MAX);
     const uint32_t chosen_count = (uint32_t)rhumb__min_u64(params->M + params->M / 2, params->M0);
-    if (level == 0) return (level_choice){kept_count, 8, chosen_count, 1.2f};
-    return (level_choice){RHUMB__RESERVOIR_CAPACITY_MAX, RHUMB__LEAF_NEAREST_MAX, params->M, 1.0f};
+    const uint32_t far_count = params->M / 4;
+    if (level == 0) return (level_choice){kept_count, 8, chosen_count, far_count, 1.2f};
+    return (level_choice){RHUMB__RESERVOIR_CAPACITY_MAX, RHUMB__LEAF_NEAREST_MAX, params->M, far_count, 1.0f};
 }
 
 static bool has_plans(const rhumb__params *params) {
     const bool is_metric = params->metric == RHUMB_METRIC_L2 || params->metric == RHUMB_METRIC_L2SQ ||
                            params->metric == RHUMB_METRIC_COSINE;
     const bool is_float = params->element == RHUMB_ELEMENT_F32 || params->element == RHUMB_ELEMENT_F16 ||
-                          params->element == RHUMB_ELEMENT_BF16;
-    return is_metric && is_float && !params->extend_candidates && params->code_bits == 8;
+                          params->element == RHUMB_ELEMENT_BF16 || params->element == RHUMB_ELEMENT_F64;
+    return is_metric && is_float && !params->extend_candidates;
 }
 
 static uint64_t bytes_of_vector(const rhumb__params *params, const rhumb__space *space) {
     const level_choice choice = choice_of(params, 0);
-    const uint64_t link_bytes = sizeof(uint32_t) * (2 * (uint64_t)choice.chosen_count + params->M0);
+    const uint64_t link_bytes =
+        sizeof(uint32_t) * (2 * ((uint64_t)choice.chosen_count + choice.far_count) + params->M0);
     return (uint64_t)space->caller_bytes + space->row_stride_bytes + space->dim + OTHER_BYTES + link_bytes +
            sizeof(rhumb__candidate) * choice.candidate_count;
 }
@@ -99,7 +102,9 @@ static rhumb_status make_level(const rhumb__params *params, const rhumb__tiler *
     RHUMB_TRY(rhumb__partition(&finding, run));
     const rhumb__choose_spec choosing = {.nodes = &nodes,
                                          .reservoirs = &reservoirs,
+                                         .above = level + 1 < plan->level_count ? made + 1 : NULL,
                                          .chosen_count = choice.chosen_count,
+                                         .far_count = choice.far_count,
                                          .keep_pruned = params->keep_pruned,
                                          .nearness = choice.nearness,
                                          .share = part_of_level(level, CHOOSE_SHARE)};
@@ -124,8 +129,9 @@ rhumb_status rhumb__bulk_plan_make(const rhumb__params *params, const rhumb__bul
         RHUMB_TRY(gather(params, &plan->points, level, nodes));
         if (nodes->count == 0) break;
         plan->level_count = level + 1;
-        RHUMB_TRY(make_level(params, &tiler, plan, level, run));
     }
+    for (uint32_t level = plan->level_count; level > 0; level--)
+        RHUMB_TRY(make_level(params, &tiler, plan, level - 1, run));
 done:
     return status;
 }

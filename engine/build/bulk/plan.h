@@ -1,7 +1,7 @@
 /* plan.h - the whole graph of a batch, made before any of it is in the index: who is linked to whom on which level.
  *
  * Candidates come from all pairs of small overlapping sets (partition.h), lists from the heuristic that inserts use
- * (choose.h); upper levels are made likewise, of the items that reach them. The plan is a function of vectors,
+ * (choose.h); upper levels are made likewise, of the items that reach them, and before those below. The plan is a function of vectors,
  * parameters and seed, not of the number of threads.
  *
  * MEMORY, for each vector: its code; 8 bytes for each of up to 4 M candidates; 8 M bytes of links while they are turned
@@ -14,13 +14,6 @@
 
 #include "engine/build/bulk/choose.h"
 #include "engine/graph/params.h"
-
-/* The nodes of one level, and their lists of nodes. */
-typedef struct rhumb__bulk_level {
-    uint32_t *items; /* by node; they ascend */
-    uint64_t count;
-    rhumb__bulk_lists lists;
-} rhumb__bulk_level;
 
 typedef struct rhumb__bulk_plan {
     rhumb__space space;
