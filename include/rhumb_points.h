@@ -106,7 +106,8 @@ RHUMB_API rhumb_status rhumb_index_neighbours(rhumb_index *index, uint64_t key, 
 
 /* ---- all points -------------------------------------------------------------------------------------------------- */
 
-/* A walk over the points of an index, in the order of insertion or in the order that a compaction chose.
+/* A walk over the points of an index, in the order in which they lie in the file: that of insertion, unless a
+ * compaction or a build in bulk chose another.
  *
  * It covers the points that existed when it was opened. Keys inserted later are not listed, nor are keys deleted before
  * their turn. A key that is replaced during the walk is listed once or not at all; one that was being replaced at the

@@ -83,8 +83,8 @@ RHUMB_API rhumb_status rhumb_index_search_batch(rhumb_index *index, const void *
 
 /* Runs `query_count` searches by measuring every vector: the truth that recall is computed against.
  *
- * Equal distances are in the order of insertion. options->ef_search is not used. Parameters and errors are those of
- * rhumb_index_search_batch. */
+ * Equal distances are in the order in which rhumb_point_cursor lists points. options->ef_search is not used. Parameters
+ * and errors are those of rhumb_index_search_batch. */
 RHUMB_API rhumb_status rhumb_index_search_exact(rhumb_index *index, const void *queries, size_t query_count, size_t k,
                                                 const rhumb_search_options *options, uint64_t *keys, float *distances,
                                                 size_t *found_counts) RHUMB_NODISCARD;

@@ -100,7 +100,7 @@ static rhumb_batch_options batch_options(struct ingest *ingest) {
     batch.thread_count = ingest->options->thread_count;
     batch.progress = on_progress;
     batch.progress_context = ingest;
-    /* A build goes on where it was interrupted, row by row, unless it is in bulk; what is added to an index is whole. */
+    /* A build goes on where it was interrupted, row by row, unless it is in bulk; what is added is whole. */
     batch.partial = ingest->options->mode == INGEST_BUILD && !ingest->in_bulk;
     return batch;
 }

@@ -8,7 +8,8 @@ The process first says what its library is (version, parallel, avx2, note). A re
 input, and so is its answer on the standard output that the process began with; what the library itself prints goes to
 standard error. Each request has a field `do`:
 
-    build    builds the index, which can be searched then     -> seconds, and saved: null or why it could not be saved
+    build    builds the index, which can be searched then     -> seconds, cpu_seconds, peak_bytes: the most memory that
+             the process or its child had at once, and saved: null or why it could not be saved
     load     loads the index from its file                    -> seconds, own_bytes: anonymous memory that it took
     search   runs all queries: k, ef, thread_count; before that `warm_count` of them untimed; `ids` names a .npy file
              for the answers, or is null                      -> seconds
@@ -17,6 +18,7 @@ standard error. Each request has a field `do`:
 import ctypes
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -40,6 +42,13 @@ def own_bytes():
     return int(fields["RssAnon"].split()[0]) * 1024
 
 
+def used():
+    """CPU seconds and peak memory of this process and of the children that have ended."""
+    parts = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    seconds = sum(part.ru_utime + part.ru_stime for part in parts)
+    return seconds, max(part.ru_maxrss for part in parts) * 1024
+
+
 class Worker:
     def __init__(self, setup):
         import adapters
@@ -60,6 +69,7 @@ class Worker:
 
     def build(self, request):
         rows = self.adapter.rows()
+        used_before, _ = used()
         begun = time.perf_counter()
         self.adapter.build(rows, self.setup["build_thread_count"])
         saved = None
@@ -67,7 +77,14 @@ class Worker:
             self.adapter.save(self.setup["path"])
         except Exception as error:
             saved = repr(error)
-        return {"seconds": time.perf_counter() - begun, "saved": saved}
+        seconds = time.perf_counter() - begun
+        used_after, peak_bytes = used()
+        return {
+            "seconds": seconds,
+            "cpu_seconds": used_after - used_before,
+            "peak_bytes": peak_bytes,
+            "saved": saved,
+        }
 
     def load(self, request):
         before = own_bytes()

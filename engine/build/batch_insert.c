@@ -140,9 +140,9 @@ static void weave(const insert_job *job) {
     rhumb__scratch_give(scratch);
 }
 
-/* Plans the whole batch if that pays. A partial one keeps what is inserted before it is stopped, so it is inserted one by
- * one: until the end of a plan nothing is. What is wrong with a vector is left to inserting one by one, which says it; so is
- * a plan that memory does not suffice for. RHUMB_E_CANCELLED. */
+/* Plans the whole batch if that pays. A partial one keeps what is inserted before it is stopped, and until the end of a
+ * plan nothing is, so it is inserted one by one. What is wrong with a vector is left to that too, which says it; and so
+ * is a plan that memory does not suffice for. RHUMB_E_CANCELLED. */
 static rhumb_status make_plan(insert_job *job, rhumb__bulk_plan *plan) {
     rhumb__writer *writer = job->work.writer;
     const rhumb__batch_insert_spec *spec = job->spec;

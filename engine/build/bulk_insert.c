@@ -165,7 +165,8 @@ static rhumb_status claim(filling *f, uint32_t item) {
     rhumb_status status;
     rhumb__graph *graph = f->graph;
     const rhumb__batch_insert_spec *batch = f->spec->batch;
-    const uint64_t key = batch->keys == NULL ? batch->first_key + item : batch->keys[item];
+    const uint32_t source = f->spec->plan->points.sources[item];
+    const uint64_t key = batch->keys == NULL ? batch->first_key + source : batch->keys[source];
     const uint32_t payload_bytes = (uint32_t)sizeof key + graph->space.vector_bytes;
     RHUMB_TRY(rhumb__log_reserve(graph->writer->log, payload_bytes));
     status = claim_key(f, key, item);

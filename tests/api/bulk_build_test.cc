@@ -161,6 +161,25 @@ TEST_F(BulkBuild, IsForEmptyIndexesOfItsMetricsThatMemorySufficesFor) {
     EXPECT_EQ(rhumb__index_bulk_max(ip.get()), 0u);
 }
 
+// Groups whose vectors come in turn: in the file each lies together.
+TEST_F(BulkBuild, PutsVectorsThatAreNearEachOtherNextToEachOther) {
+    constexpr size_t kGroupCount = 50;
+    Vectors vectors = random_vectors(kCount, kDim, 13);
+    for (size_t i = 0; i < kCount; i++) vectors.row(i)[i % kGroupCount % kDim] += 100.0f * (1 + i % kGroupCount);
+    const Index index = create_coded(path_);
+    ASSERT_OK(rhumb_index_insert_batch(index.get(), nullptr, vectors.components.data(), kCount, nullptr, nullptr));
+    std::vector<uint64_t> keys(kCount);
+    rhumb_point_cursor *cursor = nullptr;
+    size_t count = 0;
+    ASSERT_OK(rhumb_point_cursor_open(index.get(), 0, &cursor));
+    ASSERT_OK(rhumb_point_cursor_next(cursor, kCount, keys.data(), nullptr, nullptr, &count));
+    rhumb_point_cursor_close(cursor);
+    ASSERT_EQ(count, kCount);
+    size_t change_count = 0;
+    for (size_t i = 1; i < kCount; i++) change_count += keys[i] % kGroupCount != keys[i - 1] % kGroupCount;
+    EXPECT_LE(change_count, kCount / 10) << "in the order of insertion it is " << kCount - 1;
+}
+
 TEST_F(BulkBuild, TakesNoKeyTwice) {
     const Vectors vectors = random_vectors(kCount, kDim, 10);
     const Index index = create_coded(path_);

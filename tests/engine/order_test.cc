@@ -31,7 +31,8 @@ class Order : public ::testing::Test {
         for (size_t i = 0; i < count; i++) rows[i * dim] += 100.0f * static_cast<float>(i % cluster_count);
         rhumb_batch_options batch;
         rhumb_batch_options_init(&batch, sizeof batch);
-        batch.thread_count = 1; // so that slots are keys
+        batch.thread_count = 1;
+        batch.partial = true; // so that slots are keys: a batch that is whole may be built in bulk
         if (count > 0) {
             ASSERT_OK(rhumb_index_insert_batch(index.get(), nullptr, rows.data(), count, &batch, nullptr));
         }

@@ -32,6 +32,7 @@ typedef struct choosing {
     rhumb__bulk_loop loop;
     const rhumb__choose_spec *spec;
     rhumb__bulk_lists *lists;
+    uint32_t *rows;     /* of each node the number of its row */
     uint32_t stride;    /* in `chosen` */
     uint32_t *chosen;   /* of each node spec->chosen_count, then spec->far_count; the rest of both RHUMB__SLOT_NONE */
     uint64_t *begins;   /* of each node in `choosers`, and the end of the last */
@@ -81,7 +82,7 @@ static uint32_t select_nearest(const choosing *c, chooser *w, uint32_t node, uin
     const rhumb__select_from from = {.space = space,
                                      .rows = nodes->points->rows,
                                      .row_stride_bytes = nodes->points->row_stride_bytes,
-                                     .items = nodes->items,
+                                     .items = c->rows,
                                      .keep_pruned = c->spec->keep_pruned,
                                      .nearness = c->spec->nearness,
                                      .kept_rows = w->kept_rows};
@@ -236,11 +237,13 @@ rhumb_status rhumb__choose(const rhumb__choose_spec *spec, rhumb__bulk_run *run,
     choosing c = {.loop = first, .spec = spec, .lists = lists, .stride = spec->chosen_count + spec->far_count};
     RHUMB_ASSERT(spec->far_count < lists->capacity && lists->capacity <= RHUMB__M0_MAX);
     c.chosen = rhumb__alloc_zeroed(count * c.stride, sizeof *c.chosen);
+    c.rows = rhumb__alloc_zeroed(count, sizeof *c.rows);
     lists->slots = rhumb__alloc_zeroed(count * lists->capacity, sizeof *lists->slots);
-    if (c.chosen == NULL || lists->slots == NULL) {
+    if (c.chosen == NULL || c.rows == NULL || lists->slots == NULL) {
         status = rhumb__fail(RHUMB_E_NOMEM, "no memory for the lists of %llu vectors", (unsigned long long)count);
         goto done;
     }
+    for (uint64_t node = 0; node < count; node++) c.rows[node] = spec->nodes->points->sources[spec->nodes->items[node]];
     rhumb__bulk_begin(run, (1 - JOIN_SHARE) * spec->share);
     RHUMB_TRY(rhumb__parallel_run(run->thread_count, choose_some, &c));
     RHUMB_TRY(turn(&c));
@@ -248,6 +251,7 @@ rhumb_status rhumb__choose(const rhumb__choose_spec *spec, rhumb__bulk_run *run,
     rhumb__bulk_begin(run, JOIN_SHARE * spec->share);
     status = rhumb__parallel_run(run->thread_count, join_some, &c);
 done:
+    rhumb__free(c.rows);
     rhumb__free(c.chosen);
     rhumb__free(c.begins);
     rhumb__free(c.choosers);

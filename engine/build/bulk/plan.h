@@ -1,7 +1,8 @@
 /* plan.h - the whole graph of a batch, made before any of it is in the index: who is linked to whom on which level.
  *
- * Candidates come from all pairs of small overlapping sets (partition.h), lists from the heuristic that inserts use
- * (choose.h); upper levels are made likewise, of the items that reach them, and before those below. The plan is a function of vectors,
+ * ectors get numbers by which near ones follow each other (arrange.h), and these are their slots. Candidates come from
+ * all pairs of small overlapping sets (partition.h), lists from the heuristic that inserts use (choose.h). Upper
+ * levels are made likewise, of the items that reach them, before the level below. The plan is a function of vectors,
  * parameters and seed, not of the number of threads.
  *
  * MEMORY, for each vector: its code; 8 bytes for each of up to 4 M candidates; 8 M bytes of links while they are turned

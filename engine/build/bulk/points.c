@@ -149,8 +149,11 @@ static rhumb_status allocate(const rhumb__bulk_source *source, rhumb__bulk_point
     }
     points->codes = rhumb__alloc_aligned(source->count, points->coder.code_stride_bytes, 64);
     points->heads = rhumb__alloc_zeroed(source->count, sizeof *points->heads);
-    if (points->rows != NULL && points->codes != NULL && points->heads != NULL) return RHUMB_OK;
-    return rhumb__fail(RHUMB_E_NOMEM, "no memory for %llu vectors", (unsigned long long)source->count);
+    points->sources = rhumb__alloc_zeroed(source->count, sizeof *points->sources);
+    if (points->rows == NULL || points->codes == NULL || points->heads == NULL || points->sources == NULL)
+        return rhumb__fail(RHUMB_E_NOMEM, "no memory for %llu vectors", (unsigned long long)source->count);
+    for (uint64_t i = 0; i < source->count; i++) points->sources[i] = (uint32_t)i;
+    return RHUMB_OK;
 }
 
 rhumb_status rhumb__bulk_points_make(const rhumb__bulk_source *source, rhumb__bulk_run *run,
@@ -171,9 +174,58 @@ done:
     return status;
 }
 
+/* The present numbers in the order of the next ones. */
+static void list_items(const rhumb__bulk_points *points, const uint32_t *heads, uint64_t head_count, uint32_t *items) {
+    memcpy(items, heads, head_count * sizeof *items);
+    uint64_t next = head_count;
+    for (uint64_t i = 0; i < points->count; i++) {
+        if (points->heads[i] != i) items[next++] = (uint32_t)i;
+    }
+    RHUMB_ASSERT_DEBUG(next == points->count);
+}
+
+rhumb_status rhumb__bulk_points_renumber(rhumb__bulk_points *points, const uint32_t *heads, uint64_t head_count) {
+    rhumb_status status = RHUMB_OK;
+    const size_t stride = points->coder.code_stride_bytes;
+    uint32_t *items = rhumb__alloc_zeroed(points->count, sizeof *items);
+    uint32_t *numbers = rhumb__alloc_zeroed(points->count, sizeof *numbers); /* the next ones, by present number */
+    uint32_t *new_heads = rhumb__alloc_zeroed(points->count, sizeof *new_heads);
+    uint32_t *sources = rhumb__alloc_zeroed(points->count, sizeof *sources);
+    uint8_t *codes = rhumb__alloc_aligned(points->count, stride, 64);
+    if (items == NULL || numbers == NULL || new_heads == NULL || sources == NULL || codes == NULL) {
+        status =
+            rhumb__fail(RHUMB_E_NOMEM, "no memory for an order of %llu vectors", (unsigned long long)points->count);
+        goto done;
+    }
+    list_items(points, heads, head_count, items);
+    for (uint64_t i = 0; i < points->count; i++) numbers[items[i]] = (uint32_t)i;
+    for (uint64_t i = 0; i < points->count; i++) {
+        new_heads[i] = numbers[points->heads[items[i]]];
+        sources[i] = points->sources[items[i]];
+        memcpy(codes + i * stride, points->codes + items[i] * stride, stride);
+    }
+    rhumb__free(points->heads);
+    rhumb__free(points->sources);
+    rhumb__free(points->codes);
+    points->heads = new_heads;
+    points->sources = sources;
+    points->codes = codes;
+    new_heads = NULL;
+    sources = NULL;
+    codes = NULL;
+done:
+    rhumb__free(items);
+    rhumb__free(numbers);
+    rhumb__free(new_heads);
+    rhumb__free(sources);
+    rhumb__free(codes);
+    return status;
+}
+
 void rhumb__bulk_points_free(rhumb__bulk_points *points) {
     rhumb__free(points->own_rows);
     rhumb__free(points->codes);
     rhumb__free(points->heads);
+    rhumb__free(points->sources);
     *points = (rhumb__bulk_points){0};
 }

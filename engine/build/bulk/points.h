@@ -1,6 +1,7 @@
 /* points.h - the vectors of a batch that is built in bulk: their rows, their codes, and which of them are equal.
  *
- * An *item* is a number of the batch. Of equal vectors the first is the head, and only heads are linked.
+ * An *item* is the number that a vector is going to have as its slot; `sources` has its number in the batch. Of equal
+ * vectors one is the head, and only heads are linked.
  */
 #ifndef RHUMB_ENGINE_BUILD_BULK_POINTS_H
 #define RHUMB_ENGINE_BUILD_BULK_POINTS_H
@@ -12,10 +13,11 @@
 typedef struct rhumb__bulk_points {
     const rhumb__space *space;
     uint64_t count;
-    const uint8_t *rows; /* prepared, by item: the caller's own memory where that has the bytes of rows */
+    const uint8_t *rows; /* prepared, by source: the caller's own memory where that has the bytes of rows */
     uint64_t row_stride_bytes;
     rhumb__coder coder; /* of 8 bits */
     uint8_t *codes;     /* by item */
+    uint32_t *sources;  /* by item: the number that it has in the batch */
     uint32_t *heads;    /* by item: the item of its head, which is its own unless it is a copy */
     uint8_t *own_rows;  /* what `rows` points to, or NULL */
 } rhumb__bulk_points;
@@ -33,10 +35,14 @@ typedef struct rhumb__bulk_source {
 rhumb_status rhumb__bulk_points_make(const rhumb__bulk_source *source, rhumb__bulk_run *run,
                                      rhumb__bulk_points *points) RHUMB_NODISCARD;
 
+/* Gives the items other numbers: the heads in the given order of their present ones, then the copies. RHUMB_E_NOMEM. */
+rhumb_status rhumb__bulk_points_renumber(rhumb__bulk_points *points, const uint32_t *heads,
+                                         uint64_t head_count) RHUMB_NODISCARD;
+
 void rhumb__bulk_points_free(rhumb__bulk_points *points);
 
 static inline const void *rhumb__bulk_row(const rhumb__bulk_points *points, uint32_t item) {
-    return points->rows + item * points->row_stride_bytes;
+    return points->rows + points->sources[item] * points->row_stride_bytes;
 }
 
 static inline const void *rhumb__bulk_code(const rhumb__bulk_points *points, uint32_t item) {
