@@ -33,14 +33,32 @@ def proportional_bytes(path):
     return total
 
 
-def read_all(path, barrier, answers):
-    with rhumb.open(path, read_only=True) as index:
-        index.verify()
-        for key in range(0, len(index)):
-            float(index.view(key).sum())
-        barrier.wait()
-        answers.put(proportional_bytes(path))
-        barrier.wait()
+def read_all(index, barrier, answers):
+    index.verify()
+    for key in range(0, len(index)):
+        float(index.view(key).sum())
+    barrier.wait()
+    answers.put(proportional_bytes(index.path))
+    barrier.wait()
+
+
+class Neighbours:
+    """A data set as a loader of training data has them: item i is what is near query i."""
+
+    def __init__(self, index, queries):
+        self._index, self._queries = index, queries
+
+    def __len__(self):
+        return len(self._queries)
+
+    def __getitem__(self, i):
+        return search_in_worker(self._index, self._queries[i])
+
+
+def load_batches(data, batches, answers):
+    """A worker of such a loader: items of the data set, a batch at a time, until there is None."""
+    for batch in iter(batches.get, None):
+        answers.put([(i, data[i]) for i in batch])
 
 
 class Pickles(support.TestCase):
@@ -67,18 +85,20 @@ class Pickles(support.TestCase):
             with multiprocessing.get_context(method).Pool(2) as pool:
                 self.assertEqual(pool.starmap(search_in_worker, [(index, query)] * 4), [expected] * 4)
 
-    def test_workers_share_one_copy(self):
+    def test_eight_workers_share_one_copy(self):
         self.create(20000, dim=64, codes="none").close()
-        context = multiprocessing.get_context("spawn")
-        barrier, answers = context.Barrier(3), context.Queue()
-        workers = [context.Process(target=read_all, args=(self.path(), barrier, answers)) for _ in range(3)]
-        for worker in workers:
-            worker.start()
-        total = sum(answers.get(timeout=120) for _ in workers)
-        for worker in workers:
-            worker.join()
-        self.assertLess(total, 1.2 * os.path.getsize(self.path()))
-        self.assertGreater(total, 0.5 * os.path.getsize(self.path()))
+        for method in ("spawn", "fork"):
+            with self.subTest(method=method), rhumb.open(self.path(), read_only=True) as index:
+                context = multiprocessing.get_context(method)
+                barrier, answers = context.Barrier(8), context.Queue()
+                workers = [context.Process(target=read_all, args=(index, barrier, answers)) for _ in range(8)]
+                for worker in workers:
+                    worker.start()
+                total = sum(answers.get(timeout=240) for _ in workers)
+                for worker in workers:
+                    worker.join()
+                self.assertLess(total, 1.2 * os.path.getsize(self.path()))
+                self.assertGreater(total, 0.5 * os.path.getsize(self.path()))
 
 
 class Forks(support.TestCase):
@@ -113,6 +133,39 @@ class Forks(support.TestCase):
             self.assertEqual(self.in_child(lambda: len(list(index.iterate(query)))), "100")
             self.assertEqual(repr(search_in_worker(index, query)), expected)
             self.assertEqual(len(list(iterator)), 99)
+
+    def test_a_loader_of_data_forks_workers_for_each_epoch(self):
+        self.create(2000).close()
+        with rhumb.open(self.path(), read_only=True) as index:
+            data = Neighbours(index, vectors(240, seed=2))
+            expected = [data[i] for i in range(len(data))]
+            stop = threading.Event()
+            thread = threading.Thread(target=lambda: [data[0] for _ in iter(stop.is_set, True)])
+            thread.start()  # forks happen while the parent searches
+            try:
+                for _ in range(5):
+                    self.assertEqual(self.loaded(data), expected)
+            finally:
+                stop.set()
+                thread.join()
+
+    def loaded(self, data):
+        """All items of a data set, from four forked workers that load batches of it."""
+        context = multiprocessing.get_context("fork")
+        batches, answers = context.Queue(), context.Queue()
+        workers = [context.Process(target=load_batches, args=(data, batches, answers)) for _ in range(4)]
+        for worker in workers:
+            worker.start()
+        begins = range(0, len(data), 16)
+        for begin in begins:
+            batches.put(range(begin, begin + 16))
+        for _ in workers:
+            batches.put(None)
+        found = dict(pair for _ in begins for pair in answers.get(timeout=120))
+        for worker in workers:
+            worker.join(60)
+        self.assertEqual([worker.exitcode for worker in workers], [0] * 4)
+        return [found[i] for i in range(len(data))]
 
     def test_a_writer_is_refused_in_a_child(self):
         index = self.create(100)
