@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 
+import rhumb
 import support
 from rhumb.compat import hnswlib as stand_in
 from support import DIM, vectors
@@ -136,6 +137,32 @@ class Programs(support.TestCase):
             empty = pickle.loads(pickle.dumps(library.Index("ip", DIM)))
             empty.init_index(10)
             os.remove(self.path("saved"))
+
+    def test_the_capacity_is_saved(self):
+        for library in self.each():
+            for kind in (library.Index, library.BFIndex):
+                index = kind("l2", DIM)
+                index.init_index(max_elements=30)
+                index.add_items(vectors(10))
+                index.save_index(self.path("saved"))
+                for asked, capacity in ((0, 30), (5, 30), (12, 12), (40, 40)):
+                    if kind is library.BFIndex and asked:
+                        continue  # hnswlib's ignores what is asked for
+                    again = kind("l2", DIM)
+                    again.load_index(self.path("saved"), max_elements=asked)
+                    again.add_items(vectors(capacity - 10, seed=2), np.arange(10, capacity))
+                    self.assertRaises(RuntimeError, again.add_items, vectors(1, seed=3), [capacity])
+                os.remove(self.path("saved"))
+
+    def test_metadata_of_other_programs_stay(self):
+        with self.create(10, metric="l2sq") as index:
+            index.metadata = b"[1]"
+        loaded = stand_in.Index("l2", DIM)
+        loaded.load_index(self.path(), max_elements=20)
+        loaded.add_items(vectors(2), [100, 101])
+        loaded.save_index(self.path("saved"))
+        with rhumb.open(self.path("saved")) as saved:
+            self.assertEqual((len(saved), saved.metadata), (12, b"[1]"))
 
     def test_filters(self):
         for library in self.each():

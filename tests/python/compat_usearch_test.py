@@ -112,13 +112,107 @@ class Programs(support.TestCase):
             self.assertEqual(library.Index.metadata(path)["dimensions"], DIM)
             os.remove(path)
 
+    def test_floats_are_scaled_to_integers(self):
+        data = vectors(30) - 0.5
+        for library in self.each():
+            for metric in ("l2sq", "ip", "cos"):
+                index = library.Index(ndim=DIM, metric=metric, dtype="i8")
+                index.add(np.arange(30), data)
+                wanted = (127 * data / np.linalg.norm(data, axis=1, keepdims=True).astype(np.float64)).astype(np.int8)
+                np.testing.assert_allclose(np.vstack(index.get(np.arange(30), "i8")), wanted, atol=1)
+                np.testing.assert_allclose(index.get(3, np.float32), wanted[3] / 127, atol=0.01)
+                whole = wanted.astype(int)
+                truth = {"l2sq": ((whole - whole[3]) ** 2).sum(axis=1), "ip": 1 - whole @ whole[3]}.get(metric)
+                found = index.search(data[3], 30, exact=True)
+                if truth is not None:  # one more or less in a component makes some difference
+                    np.testing.assert_allclose(found.distances, truth[found.keys.astype(int)], atol=500)
+            index = library.Index(ndim=DIM, metric="l2sq", dtype="u8")
+            index.add(7, np.abs(data[0]))
+            wanted = 255 * np.abs(data[0]) / np.linalg.norm(data[0])
+            np.testing.assert_allclose(index.get(7, "u8"), wanted, atol=1.1)
+
+    def test_several_keys_get_a_tuple(self):
+        for library in self.each():
+            index = self.filled(library, 3)
+            found = index.get([2, 9, 0])
+            self.assertIsInstance(found, tuple)
+            self.assertIsNone(found[1])
+            np.testing.assert_array_equal(found[2], vectors(3)[0])
+            self.assertIsInstance(index.search(vectors(1), 2), library.Matches)  # a matrix of one row is one query
+            self.assertEqual(len(index.search(vectors(2), 2).to_list()), 4)
+
+    def test_indexes_are_saved_in_memory(self):
+        for library in self.each():
+            index = self.filled(library, 40)
+            saved = index.save()
+            self.assertIsInstance(saved, bytearray)
+            self.assertEqual(library.Index.metadata(saved)["dimensions"], DIM)
+            for content in (saved, bytes(saved), memoryview(saved)):
+                again = library.Index.restore(content)
+                np.testing.assert_array_equal(again.search(vectors(40), 1).keys[:, 0], range(40))
+                again.clear()
+                again.load(content)
+                self.assertEqual(len(again), 40)
+            self.assertRaises(TypeError, index.load, 7)
+            self.assertEqual(len(index), 40)
+        self.assertIsNone(stand_in.Index.metadata(b"not an index"))
+        self.assertIsNone(stand_in.Index.restore(b""))
+        self.assertRaises(ValueError, index.load if original is None else stand_in.Index(ndim=3).load, saved[:-1])
+
+    def test_progress_ends_a_call(self):
+        for library in self.each():
+            index = library.Index(ndim=DIM, metric="l2sq", dtype="f32")
+
+            def stop(done: int, total: int) -> bool:
+                return False
+
+            with self.assertRaisesRegex(RuntimeError, "terminated"):
+                index.add(np.arange(20000), vectors(20000), progress=stop)
+
+    def test_what_an_index_says_of_itself(self):
+        for library in self.each():
+            index = self.filled(library, 300)
+            self.assertEqual((index.multi, index.jit, index.metric_kind), (False, False, library.MetricKind.L2sq))
+            self.assertEqual(index.levels_stats[0].nodes, 300)
+            self.assertEqual(len(index.levels_stats), index.nlevels)
+            self.assertEqual(index.stats.nodes, 300)
+            self.assertGreater(index.level_stats(index.max_level).nodes, 0)
+            self.assertGreaterEqual(index.capacity, 300)
+            self.assertEqual((index.specs["ndim"], index.specs["size"], index.specs["connectivity"]), (DIM, 300, 16))
+            data = vectors(300)
+            wanted = ((data[[1, 2]] - data[[3, 2]]) ** 2).sum(axis=1)
+            np.testing.assert_allclose(index.pairwise_distance([1, 2], [3, 2]), wanted, atol=1e-6)
+            np.testing.assert_allclose(index.pairwise_distance(1, 3), wanted[0], atol=1e-6)
+
+    def test_rows_of_a_matrix_are_searched_without_an_index(self):
+        data = vectors(50)
+        bits = np.packbits(data > 0.5, axis=1)
+        for library in self.each():
+            for exact in (True, False) if library is stand_in else (True,):  # USearch 2.26.6 fails without it
+                found = library.search(data, data[:5], 3, library.MetricKind.L2sq, exact=exact)
+                np.testing.assert_array_equal(found.keys[:, 0], range(5))
+            found = library.search(bits, bits[:2], 50, library.MetricKind.Hamming, exact=True)
+            wanted = [np.unpackbits(bits[row] ^ bits, axis=1).sum(axis=1) for row in (0, 1)]
+            np.testing.assert_array_equal(found.distances, np.sort(wanted, axis=1))
+
+    def test_brain_floats_are_floats(self):
+        data = vectors(20)
+        for library in self.each():
+            index = self.filled(library, 20, dtype=library.ScalarKind.BF16)
+            self.assertEqual(index.get(3).dtype, np.float32)
+            np.testing.assert_allclose(index.get(3), data[3], rtol=0.01)
+            bits = (data[:1].view(np.uint32) >> 16).astype(np.uint16)
+            index.add(50, bits[0], dtype="bf16")
+            np.testing.assert_allclose(index.get(50), data[0], rtol=0.02)
+
     def test_what_only_the_stand_in_does(self):
         index = self.filled(stand_in, 50)
         found = index.search(vectors(50)[0], 50, radius=0.5)
         self.assertTrue((found.distances <= 0.5).all())
         again = pickle.loads(pickle.dumps(index))
         self.assertEqual(len(again), 50)
-        self.assertRaises(NotImplementedError, stand_in.Index, ndim=3, multi=True)
+        for wanted in ({"multi": True}, {"metric": stand_in.MetricKind.Sorensen}, {"dtype": "e5m2"}):
+            self.assertRaises(NotImplementedError, stand_in.Index, ndim=3, **wanted)
         self.assertRaises(ValueError, stand_in.Index, ndim=3, metric="haversine")
         index.save(self.path("saved"))
         with rhumb.open(self.path("saved")) as opened:

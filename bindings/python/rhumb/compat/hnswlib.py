@@ -4,11 +4,13 @@ As there, an index lives with its object: in a temporary file, until save_index.
 and is done at once; the first change copies it. What is saved is a rhumb index, which rhumb.open opens, and hnswlib's
 own files cannot be loaded.
 
-A label that is marked as deleted is the key label + 2**63, which searches leave out; so labels must be below 2**63.
+A label that is marked as deleted is the key label + 2**63, which searches leave out; so labels must be below 2**63. The
+capacity is saved as the index's metadata: {"max_elements": count}.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from typing import Any, Union
@@ -22,6 +24,15 @@ from .store import Stored
 _METRICS = {"l2": "l2sq", "ip": "ip", "cosine": "cosine"}
 _DELETED = 2**63
 _EF = 10  # of searches, unless set
+
+
+def _capacity_of(metadata: bytes) -> int | None:
+    """The capacity that save_index has written, or None if these are another program's metadata."""
+    try:
+        found = json.loads(metadata)["max_elements"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, int) else None
 
 
 class _Base(Stored):
@@ -47,10 +58,13 @@ class _Base(Stored):
 
     def save_index(self, path_to_index: str) -> None:
         """Writes the index into a file, in place of one that is there."""
+        saved = self._opened().metadata
+        if _capacity_of(saved) != self.max_elements and (not saved or _capacity_of(saved) is not None):
+            self._writable().metadata = json.dumps({"max_elements": self.max_elements}).encode()
         self._save(path_to_index)
 
     def load_index(self, path_to_index: str, max_elements: int = 0, allow_replace_deleted: bool = False) -> None:
-        """Opens an index that was saved."""
+        """Opens an index that was saved. Its capacity is `max_elements`, or the saved one where that is too small."""
         store = index.open(path_to_index, read_only=True)
         if store.dim != self.dim or store.element != "f32":
             raise RuntimeError(f"{path_to_index} has vectors of {store.dim} x {store.element}")
@@ -60,6 +74,8 @@ class _Base(Stored):
         keys = store.keys()
         self._deleted = set((keys[keys >= _DELETED] - np.uint64(_DELETED)).tolist())
         self._live = None
+        if max_elements < len(store):
+            max_elements = _capacity_of(store.metadata) or 0
         self.max_elements = max(max_elements, len(store))
         self._loaded(allow_replace_deleted)
 

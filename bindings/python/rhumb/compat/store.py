@@ -52,24 +52,36 @@ class Stored:
         files.compact_into(store.path, path + "-saving", order="keep")
         os.replace(path + "-saving", path)
 
+    def _content(self) -> bytes:
+        """The bytes of a file that the store is saved in."""
+        with tempfile.TemporaryDirectory(prefix="rhumb-") as folder:
+            path = os.path.join(folder, "index")
+            self._save(path)
+            with open(path, "rb") as file:
+                return file.read()
+
+    def _hold_content(self, content: bytes | memoryview) -> index.Index:
+        """Makes the index that such bytes are the store."""
+        path = _temporary_path()
+        try:
+            with open(path, "wb") as file:
+                file.write(content)
+            return self._hold(index.open(path, durability="none"))
+        except BaseException:
+            shutil.rmtree(os.path.dirname(path), ignore_errors=True)
+            raise
+
     def __getstate__(self) -> dict[str, Any]:
         state = {name: value for name, value in self.__dict__.items() if name != "_store"}
         if self._store is not None:
-            with tempfile.TemporaryDirectory(prefix="rhumb-") as folder:
-                path = os.path.join(folder, "index")
-                self._save(path)
-                with open(path, "rb") as file:
-                    state["_content"] = file.read()
+            state["_content"] = self._content()
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         content = state.pop("_content", None)
         self.__dict__.update(state)
         if content is not None:
-            path = _temporary_path()
-            with open(path, "wb") as file:
-                file.write(content)
-            self._hold(index.open(path, durability="none"))
+            self._hold_content(content)
 
 
 def _temporary_path() -> str:

@@ -3,14 +3,17 @@
 As there, an index lives with its object: in a temporary file, until save. What is saved is a rhumb index, which
 rhumb.open opens; USearch's own files cannot be loaded. A loaded index is mapped, and copied by the first change.
 
-Vectors are of the dtype that the index was made with, f32 unless given. There is one vector per key (`multi` is
-refused), and there are no clusters and no joins. The metrics are those that both libraries know.
+Vectors are of the dtype that the index was made with, f32 unless given. As there, floats that go into an index of i8 or
+u8 are scaled to the length 127 or 255, and such vectors come back as floats of length 1. There is one vector per key
+(`multi` is refused), and there are no clusters and no joins. The metrics are those that both libraries know.
 """
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import index as _index
+from ..errors import Cancelled
 from ..files import info as _info
 from ..result import Result
 from ..vectors import element_of
@@ -32,7 +36,7 @@ Key = np.uint64
 
 
 class MetricKind(enum.Enum):
-    """How the distance of two vectors is measured; the values are rhumb's names."""
+    """How the distance of two vectors is measured; the values are rhumb's names, or none of them."""
 
     IP = "ip"
     Cos = "cosine"
@@ -40,10 +44,14 @@ class MetricKind(enum.Enum):
     Hamming = "hamming"
     Tanimoto = "jaccard"
     Jaccard = "jaccard"
+    Haversine = "haversine"
+    Divergence = "divergence"
+    Pearson = "pearson"
+    Sorensen = "sorensen"
 
 
 class ScalarKind(enum.Enum):
-    """The type of a component; the values are rhumb's names."""
+    """The type of a component; the values are rhumb's names, or none of them."""
 
     F64 = "f64"
     F32 = "f32"
@@ -52,10 +60,20 @@ class ScalarKind(enum.Enum):
     I8 = "i8"
     U8 = "u8"
     B1 = "b1"
+    E5M2 = "e5m2"
+    E4M3 = "e4m3"
+    E3M2 = "e3m2"
+    E2M3 = "e2m3"
 
 
-_METRICS = {"cos": MetricKind.Cos, "ip": MetricKind.IP, "l2sq": MetricKind.L2sq, "l2_sq": MetricKind.L2sq,
+_METRICS = {"cos": MetricKind.Cos, "cosine": MetricKind.Cos, "ip": MetricKind.IP, "dot": MetricKind.IP,
+            "inner_product": MetricKind.IP, "l2sq": MetricKind.L2sq, "l2_sq": MetricKind.L2sq,
             "hamming": MetricKind.Hamming, "tanimoto": MetricKind.Tanimoto, "jaccard": MetricKind.Jaccard}  # fmt: skip
+_BITS = (MetricKind.Hamming, MetricKind.Tanimoto)
+_SCALES = {ScalarKind.I8: 127, ScalarKind.U8: 255}  # the length that floats are given in an index of integers
+_NUMPY = {ScalarKind.F64: np.float64, ScalarKind.F32: np.float32, ScalarKind.F16: np.float16,
+          ScalarKind.BF16: np.float32, ScalarKind.I8: np.int8, ScalarKind.U8: np.uint8,
+          ScalarKind.B1: np.uint8}  # fmt: skip
 
 
 def _metric_of(metric: Any) -> MetricKind:
@@ -67,7 +85,14 @@ def _metric_of(metric: Any) -> MetricKind:
 
 
 def _scalar_of(dtype: Any) -> ScalarKind:
-    return dtype if isinstance(dtype, ScalarKind) else ScalarKind(element_of(dtype))
+    if isinstance(dtype, ScalarKind):
+        return dtype
+    name = str(dtype).lower()
+    if name in ("e5m2", "e4m3", "e3m2", "e2m3"):
+        return ScalarKind(name)
+    if dtype is np.uint8 or name in ("b1x8", "bits"):  # USearch's np.uint8 are bits, its "u8" are not
+        return ScalarKind.B1
+    return ScalarKind(element_of(dtype))
 
 
 @dataclass
@@ -88,6 +113,8 @@ class Matches:
 
     keys: NDArray[np.uint64]
     distances: NDArray[np.float32]
+    visited_members: int = 0  # is not counted here
+    computed_distances: int = 0  # is not counted here
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -110,6 +137,8 @@ class BatchMatches:
     keys: NDArray[np.uint64]
     distances: NDArray[np.float32]
     counts: NDArray[np.uint64]
+    visited_members: int = 0  # is not counted here
+    computed_distances: int = 0  # is not counted here
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -121,9 +150,9 @@ class BatchMatches:
     def __iter__(self) -> Iterator[Matches]:
         return (self[position] for position in range(len(self)))
 
-    def to_list(self) -> list[list[tuple[int, float]]]:
-        """Pairs (key, distance), a list for each query."""
-        return [matches.to_list() for matches in self]
+    def to_list(self) -> list[tuple[int, float]]:
+        """Pairs (key, distance) of all queries, one after the other."""
+        return [pair for matches in self for pair in matches.to_list()]
 
     def mean_recall(self, expected: NDArray[Any], count: int | None = None) -> float:
         """The share of queries that have the expected key among their first `count` results."""
@@ -133,6 +162,14 @@ class BatchMatches:
         """How many queries have the expected key among their first `count` results."""
         keys = self.keys if count is None else self.keys[:, :count]
         return int((keys == np.asarray(expected, np.uint64)[:, None]).any(axis=1).sum())
+
+
+@dataclass
+class IndexStats:
+    """How many nodes there are on a level or on all, and how many links these may have."""
+
+    nodes: int
+    max_edges: int
 
 
 class Index(Stored):
@@ -146,8 +183,9 @@ class Index(Stored):
         if multi:
             raise NotImplementedError("multi: rhumb has one vector per key")
         self._metric = _metric_of(metric)
-        bits = self._metric in (MetricKind.Hamming, MetricKind.Tanimoto)
-        self._scalar = _scalar_of(dtype or ("b1" if bits else "f32"))
+        self._scalar = _scalar_of(dtype or ("b1" if self._metric in _BITS else "f32"))
+        if self._metric not in _METRICS.values() or self._scalar not in _NUMPY:
+            raise NotImplementedError(f"rhumb has no {self._metric.name} of {self._scalar.name}")
         self._ndim = ndim
         self.connectivity = connectivity or DEFAULT_CONNECTIVITY
         self.expansion_add = expansion_add or DEFAULT_EXPANSION_ADD
@@ -164,23 +202,48 @@ class Index(Stored):
     # ---- vectors ----------------------------------------------------------------------------------------------------
 
     def add(
-        self, keys: Any, vectors: Any, *, copy: bool = True, threads: int = 0, log: Any = False, progress: Any = None
-    ) -> Any:
-        """Inserts one vector or many, and returns its key or theirs; without keys they are numbered."""
-        del copy  # the vectors are always copied
+        self, keys: Any, vectors: Any, *, copy: bool = True, threads: int = 0, log: Any = False, progress: Any = None,
+        dtype: Any = None,
+    ) -> Any:  # fmt: skip
+        """Inserts one vector or many, and returns its key or theirs; without keys they are numbered.
+
+        `dtype` says what the numbers are where the array does not: bf16 in uint16. Vectors are always copied.
+        """
+        del copy
         if isinstance(keys, Iterable):
             keys = np.asarray(keys)
-        return self._writable().add(vectors, keys, threads=threads, progress=progress or bool(log))
+            vectors = np.atleast_2d(vectors)
+        store = self._writable()
+        with _terminated():
+            return store.add(self._vectors_of(vectors, dtype), keys, threads=threads, progress=progress or bool(log))
+
+    def _vectors_of(self, vectors: Any, dtype: Any) -> Any:
+        """An array as the store takes it."""
+        vectors = np.asarray(vectors)
+        if dtype is not None and _scalar_of(dtype) is ScalarKind.BF16 and vectors.dtype == np.uint16:
+            if self._scalar is ScalarKind.BF16:
+                return vectors
+            vectors = _floats_of_bfloat16(vectors)
+        if self._scalar not in _SCALES or vectors.dtype.kind != "f":
+            return vectors
+        vectors = vectors.astype(np.float64)
+        lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+        scaled = vectors * (_SCALES[self._scalar] / np.where(lengths == 0, 1, lengths))
+        return np.clip(scaled, -128 if self._scalar is ScalarKind.I8 else 0, None).astype(_NUMPY[self._scalar])
 
     def search(
         self, vectors: Any, count: int = 10, radius: float = np.inf, *, threads: int = 0, exact: bool = False,
-        log: Any = False, progress: Any = None,
+        log: Any = False, progress: Any = None, dtype: Any = None,
     ) -> Matches | BatchMatches:  # fmt: skip
-        """Finds the `count` nearest of one query or of many, within a radius if one is given."""
+        """Finds the `count` nearest of one query (also as a matrix of one row) or of many, within a radius."""
         store = self._opened()
+        vectors = self._vectors_of(vectors, dtype)
+        if vectors.ndim == 2 and len(vectors) == 1:
+            vectors = vectors[0]
         limit = None if np.isinf(radius) else radius / self._unit
         how: dict[str, Any] = {"radius": limit} if limit is not None else {"exact": exact, "threads": threads}
-        found = store.search(vectors, count, ef_search=self.expansion_search, progress=progress or bool(log), **how)
+        with _terminated():
+            found = store.search(vectors, count, ef_search=self.expansion_search, progress=progress or bool(log), **how)
         return self._matches(found)
 
     def _matches(self, found: Result) -> Matches | BatchMatches:
@@ -195,16 +258,30 @@ class Index(Stored):
         return self.ndim if self._metric is MetricKind.Hamming else 1
 
     def get(self, keys: Any, dtype: Any = None) -> Any:
-        """The vector of a key, or None; of several keys a matrix, or a list if one of them is missing."""
+        """The vector of a key, or None; of several keys a tuple of these."""
+        if isinstance(keys, Iterable):
+            return tuple(self.get(key, dtype) for key in np.asarray(keys).tolist())
+        vector = self._opened().get(int(keys), None)
+        return None if vector is None else self._shown(vector, dtype)
+
+    def _shown(self, vectors: NDArray[Any], dtype: Any) -> NDArray[Any]:
+        """Stored vectors as the numbers that a caller asks for."""
+        wanted = self._scalar if dtype is None else _scalar_of(dtype)
+        if self._scalar is ScalarKind.BF16:
+            vectors = _floats_of_bfloat16(vectors.view(np.uint16))
+        elif self._scalar in _SCALES and np.dtype(_NUMPY[wanted]).kind == "f":
+            vectors = vectors / np.float32(_SCALES[self._scalar])
+        return vectors.astype(_NUMPY[wanted])
+
+    def pairwise_distance(self, left: Any, right: Any) -> Any:
+        """The distance between the vectors of two keys; of several pairs, an array."""
+        if isinstance(left, Iterable):
+            return np.array([self.pairwise_distance(*pair) for pair in zip(left, right)], np.float32)
         store = self._opened()
-        if not isinstance(keys, Iterable):
-            vector = store.get(keys, None)
-            return vector if vector is None or dtype is None else vector.astype(_numpy_of(dtype))
-        keys = np.asarray(keys)
-        if not store.contains(keys).all():
-            return [self.get(int(key), dtype) for key in keys]
-        vectors = store.get(keys)
-        return vectors if dtype is None else vectors.astype(_numpy_of(dtype))
+        if int(right) not in store:
+            raise KeyError(right)
+        found = store.search(store.get(int(left)), 1, filter=[int(right)], exact=True)
+        return float(found.distances[0]) * self._unit
 
     def __getitem__(self, keys: Any) -> Any:
         return self.get(keys)
@@ -245,15 +322,23 @@ class Index(Stored):
 
     # ---- files ------------------------------------------------------------------------------------------------------
 
-    def save(self, path_or_buffer: Any = None, progress: Any = None) -> None:
-        """Writes the index into a file, in place of one that is there."""
+    def save(self, path_or_buffer: Any = None, progress: Any = None) -> bytearray | None:
+        """Writes the index into a file, in place of one that is there; without a path, returns it."""
         del progress
-        self._save(os.fspath(self._path_of(path_or_buffer)))
+        path = self.path if path_or_buffer is None else path_or_buffer
+        if path is None:
+            return bytearray(self._content())
+        self._save(os.fspath(path))
+        return None
 
     def load(self, path_or_buffer: Any = None, progress: Any = None) -> None:
         """Opens an index that was saved; the first change copies it."""
         del progress
-        store = _index.open(self._path_of(path_or_buffer), read_only=True)
+        source = self.path if path_or_buffer is None else path_or_buffer
+        if isinstance(source, (str, os.PathLike)):
+            store = _index.open(source, read_only=True)
+        else:
+            store = self._hold_content(_bytes_of(source))
         self._metric, self._scalar = MetricKind(store.metric), ScalarKind(store.element)
         self._ndim = store.dim
         self.connectivity, self.expansion_add = store.options.M, store.options.ef_construction
@@ -263,15 +348,14 @@ class Index(Stored):
         """The same as load: a loaded index is mapped anyway."""
         self.load(path_or_buffer, progress)
 
-    def _path_of(self, path: Any) -> Any:
-        path = self.path if path is None else path
-        if not isinstance(path, (str, os.PathLike)):
-            raise TypeError(f"a path expected, found {path!r}")
-        return path
-
     @staticmethod
     def metadata(path_or_buffer: Any) -> dict[str, Any] | None:
         """What a file says of itself, or None if it is not an index."""
+        if not isinstance(path_or_buffer, (str, os.PathLike)):
+            with tempfile.NamedTemporaryFile(prefix="rhumb-") as file:
+                file.write(_bytes_of(path_or_buffer))
+                file.flush()
+                return Index.metadata(file.name)
         try:
             info = _info(path_or_buffer)
         except (OSError, ValueError):
@@ -280,13 +364,16 @@ class Index(Stored):
                 "count_present": info.count, "count_deleted": info.deleted_count, "multi": False}  # fmt: skip
 
     @staticmethod
-    def restore(path_or_buffer: Any, view: bool = False) -> Index | None:
-        """Opens an index that was saved, or returns None if there is none."""
+    def restore(path_or_buffer: Any, view: bool = False, **options: Any) -> Index | None:
+        """Opens an index that was saved, or returns None if there is none. Options are those of Index."""
+        del view  # a loaded index is mapped anyway
         about = Index.metadata(path_or_buffer)
         if about is None:
             return None
-        return Index(ndim=about["dimensions"], metric=about["kind_metric"], dtype=about["kind_scalar"],
-                     path=path_or_buffer, view=view)  # fmt: skip
+        options |= {"ndim": about["dimensions"], "metric": about["kind_metric"], "dtype": about["kind_scalar"]}
+        restored = Index(**options)
+        restored.load(path_or_buffer)
+        return restored
 
     def copy(self) -> Index:
         """Another index with the same content."""
@@ -336,7 +423,7 @@ class Index(Stored):
     @property
     def vectors(self) -> NDArray[Any]:
         """All vectors, in the order of `keys`."""
-        return self._opened().get(self.keys)  # type: ignore[no-any-return]
+        return self._shown(self._opened().get(self.keys), None)
 
     @property
     def max_level(self) -> int:
@@ -344,11 +431,99 @@ class Index(Stored):
         return self._opened().stats.level_top
 
     @property
+    def nlevels(self) -> int:
+        """How many levels there are."""
+        return self.max_level + 1
+
+    @property
     def memory_usage(self) -> int:
         """The bytes of its file, which is memory only as far as pages are touched."""
         return self._opened().stats.file_bytes
 
+    @property
+    def serialized_length(self) -> int:
+        """About the bytes that save writes."""
+        return self.memory_usage
 
-def _numpy_of(dtype: Any) -> Any:
-    names = {"f64": np.float64, "f32": np.float32, "f16": np.float16, "i8": np.int8, "u8": np.uint8, "b1": np.uint8}
-    return names[dtype.value] if isinstance(dtype, ScalarKind) else dtype
+    @property
+    def capacity(self) -> int:
+        """How many vectors there are: an index grows by itself."""
+        return len(self)
+
+    @property
+    def multi(self) -> bool:
+        """Whether a key may have several vectors."""
+        return False
+
+    @property
+    def jit(self) -> bool:
+        """Whether the metric is a function of the caller's."""
+        return False
+
+    @property
+    def metric_kind(self) -> MetricKind:
+        """How distances are measured."""
+        return self._metric
+
+    @property
+    def hardware_acceleration(self) -> str:
+        """The set of instructions that distances are measured with."""
+        return self._opened().stats.simd
+
+    @property
+    def levels_stats(self) -> list[IndexStats]:
+        """What is on each level."""
+        return [self.level_stats(level) for level in range(self.nlevels)]
+
+    def level_stats(self, level: int) -> IndexStats:
+        """What is on a level."""
+        opened = self._opened()
+        nodes = sum(opened.stats.level_counts[level:])
+        return IndexStats(nodes, nodes * (opened.options.M if level else opened.options.M0))
+
+    @property
+    def stats(self) -> IndexStats:
+        """What is in the index: its vectors, and the links of all levels."""
+        return IndexStats(len(self), sum(level.max_edges for level in self.levels_stats))
+
+    @property
+    def specs(self) -> dict[str, Any]:
+        """The parameters, by name."""
+        return {"type": "rhumb.compat.usearch.Index", "ndim": self.ndim, "multi": self.multi,
+                "connectivity": self.connectivity, "expansion_add": self.expansion_add,
+                "expansion_search": self.expansion_search, "size": self.size, "jit": self.jit,
+                "hardware_acceleration": self.hardware_acceleration, "metric_kind": self.metric_kind,
+                "dtype": self.dtype, "path": self.path}  # fmt: skip
+
+
+def search(
+    dataset: Any, query: Any, count: int = 10, metric: Any = MetricKind.Cos, *, exact: bool = False, threads: int = 0,
+    log: Any = False, progress: Any = None, dtype: Any = None,
+) -> Matches | BatchMatches:  # fmt: skip
+    """Finds the `count` nearest rows of a matrix: their numbers are the keys. Bits are packed."""
+    dataset = np.asarray(dataset)
+    metric = _metric_of(metric)
+    bits = metric in _BITS
+    index = Index(ndim=dataset.shape[1] * (8 if bits else 1), metric=metric, dtype="b1" if bits else dataset.dtype.name)
+    index.add(None, dataset, threads=threads, dtype=dtype)
+    return index.search(query, count, threads=threads, exact=exact, log=log, progress=progress, dtype=dtype)
+
+
+@contextlib.contextmanager
+def _terminated() -> Iterator[None]:
+    """What a call raises that a progress function stops."""
+    try:
+        yield
+    except Cancelled as error:
+        raise RuntimeError("Operation has been terminated") from error
+
+
+def _floats_of_bfloat16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def _bytes_of(buffer: Any) -> memoryview:
+    try:
+        return memoryview(buffer).cast("B")
+    except TypeError as error:
+        raise TypeError(f"a path or a buffer expected, found {buffer!r}") from error
