@@ -3,10 +3,10 @@
     pip install ./bindings/python
     bazel build //bench:python_calls
     python3 bench/python_calls.py .out/bazel-bin/bench/python_calls
-    python3 bench/python_calls.py                                    # only the smallest search, next to hnswlib
+    python3 bench/python_calls.py                                    # only the smallest search, next to others
 
-C and Python take turns; of each the best pass counts, so that what else the machine does is left out. Where hnswlib is
-installed, the smallest search takes turns with the same one there.
+C and Python take turns; of each the best pass counts, so that what else the machine does is left out. The smallest
+search takes turns with the same one in hnswlib, FAISS and USearch, as far as they are installed.
 """
 
 import os
@@ -58,34 +58,63 @@ def measure(program, folder, rows, dim, k, ef, threads):
     return np.min(rounds, axis=0)
 
 
+def hnswlib_calls(rows):
+    """Searches for one query in an index of rows, by what they are called as. One thread, ef 1."""
+    import hnswlib
+
+    index = hnswlib.Index(space="l2", dim=rows.shape[1])
+    index.init_index(len(rows))
+    index.add_items(rows)
+    index.set_ef(1)
+    return {
+        "hnswlib   index.knn_query(query, k=1, num_threads=1)":
+            lambda query: index.knn_query(query, k=1, num_threads=1),
+        "hnswlib   index.knn_query(query, 1)": lambda query: index.knn_query(query, 1),
+    }  # fmt: skip
+
+
+def faiss_calls(rows):
+    """The same of FAISS, which takes matrices."""
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    index = faiss.IndexHNSWFlat(rows.shape[1], 16)
+    index.add(rows)
+    index.hnsw.efSearch = 1
+    return {"faiss     index.search(query[None], 1)": lambda query: index.search(query[None], 1)}
+
+
+def usearch_calls(rows):
+    """The same of USearch."""
+    from usearch.index import Index
+
+    index = Index(ndim=rows.shape[1], metric="l2sq", dtype="f32", expansion_search=1)
+    index.add(np.arange(len(rows)), rows)
+    return {"usearch   index.search(query, 1, threads=1)": lambda query: index.search(query, 1, threads=1)}
+
+
 def compare_smallest(folder):
-    """One query of k 1 on ten vectors, one call for each: rhumb and hnswlib in turns."""
-    try:
-        import hnswlib
-    except ImportError:
-        print("\nhnswlib is not installed")
-        return None
+    """One query of k 1 on ten vectors, one call for each: rhumb and its peers in turns."""
     rng = np.random.default_rng(1)
     rows, queries = rng.standard_normal((10, 16), np.float32), rng.standard_normal((500, 16), np.float32)
-    peer = hnswlib.Index(space="l2", dim=16)
-    peer.init_index(10)
-    peer.add_items(rows)
-    peer.set_ef(1)
+    peers = {}
+    for name, make in (("hnswlib", hnswlib_calls), ("faiss", faiss_calls), ("usearch", usearch_calls)):
+        try:
+            peers |= make(rows)
+        except ImportError:
+            print(f"\n{name} is not installed")
     with rhumb.create(os.path.join(folder, "ten.rhumb"), 16, durability="none") as index:
         index.add(rows)
         calls = {
             "rhumb     index.search(query, 1, ef_search=1)": lambda query: index.search(query, 1, ef_search=1),
             "rhumb     index.search(query, 1)": lambda query: index.search(query, 1),
-            "hnswlib   index.knn_query(query, k=1, num_threads=1)":
-                lambda query: peer.knn_query(query, k=1, num_threads=1),
-            "hnswlib   index.knn_query(query, 1)": lambda query: peer.knn_query(query, 1),
-        }  # fmt: skip
+        } | peers
         best = dict.fromkeys(calls, float("inf"))
         for _ in range(2 * ROUNDS):
             for name, call in calls.items():
                 ns = best_ns(len(queries), lambda call=call: [call(query) for query in queries])
                 best[name] = min(best[name], ns)
-    print("\nnanoseconds of one query of k 1 on ten vectors of 16, ef 1 in hnswlib, by the default of rhumb 64")
+    print("\nnanoseconds of one query of k 1 on ten vectors of 16, ef 1 in the peers, by the default of rhumb 64")
     for name, ns in best.items():
         print("  %-55s %6.0f" % (name, ns))
 
