@@ -38,6 +38,7 @@ from embeddings import debian, texts  # noqa: E402
 TOKEN_COUNT_MAX = 64  # of a text: name, summary, and how the description begins
 CHUNK = 2048  # packages that are embedded, and made durable, at a time
 DIM = 384
+TOPIC = "substr(section, instr(section, '/') + 1)"  # of a section such as "contrib/sound"
 
 # ---- packages --------------------------------------------------------------------------------------------------------
 
@@ -102,6 +103,7 @@ class Catalogue:
         self._names = rhumb.KeyMap(index)
         self._facts = sqlite3.connect(os.path.join(folder, "packages.sqlite"))
         self._facts.execute("CREATE TABLE IF NOT EXISTS package (name PRIMARY KEY, section, summary, hash)")
+        self._facts.execute(f"CREATE INDEX IF NOT EXISTS package_of_topic ON package ({TOPIC})")
 
     def __enter__(self):
         return self
@@ -148,7 +150,8 @@ class Catalogue:
         names = None
         if section is not None:  # "sound" also names "contrib/sound"
             rows = self._facts.execute(
-                "SELECT name FROM package WHERE section = ? OR section LIKE '%/' || ?", (section, section)
+                f"SELECT name FROM package WHERE {TOPIC} = ? AND ? IN (section, {TOPIC})",
+                (section.rpartition("/")[2], section),
             )
             names = [name for (name,) in rows]
         found = self._names.search(vector, k, filter=names)

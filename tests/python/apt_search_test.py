@@ -104,6 +104,8 @@ class Updates(support.TestCase):
         self.assertEqual((name, section, summary), ("gcc", "devel", "GNU compiler for C"))
         self.assertLess(distance, 1)
         self.assertEqual(set(self.names("compiler", section="sound")), {"sox", "ffmpeg"})
+        self.assertEqual(self.names("compiler", section="contrib/sound"), ["ffmpeg"])
+        self.assertEqual(self.names("compiler", section="non-free/sound"), [])
         self.assertEqual(self.names("compiler", section="games"), [])
 
     def test_only_what_has_changed_is_embedded(self):
