@@ -1,4 +1,4 @@
-"""Goal: the examples of docs/python.md and of the package's README run and hold what they assert.
+"""Goal: the examples of docs/python.md, of docs/scale-out.md and of the package's README run and hold what they assert.
 
 Method: the blocks of each page are run one after the other in one namespace, in a folder of their own.
 """
@@ -14,7 +14,7 @@ import unittest
 import support
 
 ROOT = os.path.abspath(os.environ.get("RHUMB_SOURCES", "."))
-PAGES = ("docs/python.md", "bindings/python/README.md")
+PAGES = ("docs/python.md", "docs/scale-out.md", "bindings/python/README.md")
 
 
 def blocks(page):
@@ -43,6 +43,9 @@ class Examples(support.TestCase):
 
     def test_the_manual(self):
         self.assertGreater(self.run_page("docs/python.md"), 8)
+
+    def test_the_page_on_shards(self):
+        self.assertGreater(self.run_page("docs/scale-out.md"), 1)
 
     def test_the_readme(self):
         self.assertEqual(self.run_page("bindings/python/README.md"), 1)

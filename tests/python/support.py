@@ -9,6 +9,7 @@ import unittest
 import numpy as np
 
 import rhumb
+import rhumb.shards
 
 DIM = 16
 
@@ -44,6 +45,26 @@ class TestCase(unittest.TestCase):
         if count:
             index.add(vectors(count, dim))
         return index
+
+
+class ShardsCase(TestCase):
+    """A test with folders of shards."""
+
+    def make(self, count=0, shards=4, name="shards", dim=DIM, **options):
+        """An open folder of `count` random vectors under the keys 0, 1, 2..."""
+        options.setdefault("durability", "none")
+        found = rhumb.shards.create(self.path(name), dim, shards=shards, **options)
+        self.addCleanup(found.close)
+        if count:
+            found.add(vectors(count, dim))
+        return found
+
+    def same_answers(self, found, index, queries, k=10, **options):
+        """Exact searches give the same keys and the same bits of distances."""
+        mine, other = (one.search(queries, k, exact=True, **options) for one in (found, index))
+        np.testing.assert_array_equal(mine.keys, other.keys)
+        np.testing.assert_array_equal(mine.distances.view(np.uint32), other.distances.view(np.uint32))
+        np.testing.assert_array_equal(mine.counts, other.counts)
 
 
 def start_python(code, *arguments, **options):

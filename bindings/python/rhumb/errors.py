@@ -142,7 +142,7 @@ class Closed(Error, ValueError):
 
 
 class OutOfStep(Error):
-    """A key map and its index do not belong together."""
+    """Two files do not belong together: a key map and its index, or a shard and the manifest of its folder."""
 
 
 _by_status: dict[str, type[Error]] = {

@@ -1,0 +1,123 @@
+"""One call for each of several shards at the same time, on threads.
+
+The calls release the GIL while the library works. The first call runs on the thread of the caller, where Ctrl-C is
+noticed; once a call has failed, or an interrupt came, the others are asked to stop. Nothing is left running.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Union
+
+from ..errors import Cancelled
+from ..progress import Progress, watching
+
+#: What a call gets for its own progress: f(done, total), which returns False once the call should stop.
+Report = Callable[[int, int], bool]
+Call = Callable[[Report], Any]
+
+
+def processor_count() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+class Watch:
+    """The progress of several calls as that of one, and the wish to stop them."""
+
+    def __init__(self, report: Callable[[int, int], object] | None, call_count: int) -> None:
+        self.stopping = False
+        self._report = report
+        self._lock = threading.Lock()  # guards the lists, and lets one thread at a time into the caller's function
+        self._done = [0] * call_count
+        self._total = [0] * call_count
+
+    def of(self, number: int) -> Report:
+        """The progress function of one of the calls."""
+
+        def report(done: int, total: int) -> bool:
+            if self._report is not None and not self.stopping:
+                with self._lock:
+                    self._done[number], self._total[number] = done, total
+                    if self._report(sum(self._done), sum(self._total)) is False:
+                        self.stopping = True
+            return not self.stopping
+
+        return report
+
+
+class FanOut:
+    """Threads for calls to shards. Any number of threads may use one."""
+
+    def __init__(self, thread_count: int) -> None:
+        self._thread_count = thread_count
+        self._lock = threading.Lock()  # guards the pool
+        self._pool: ThreadPoolExecutor | None = None
+
+    def close(self) -> None:
+        """Ends the threads."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown()
+
+    def _threads(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._thread_count, "rhumb-shards")
+            return self._pool
+
+    def outcomes(
+        self, calls: Sequence[Call], progress: Progress = None, what: str = "", *, in_turn: bool = False
+    ) -> list[Union[Any, BaseException]]:
+        """What each call returned, or the exception it raised; `in_turn` runs them one after the other."""
+        with watching(progress, what) as report:
+            watch = Watch(report, len(calls))
+            if in_turn or len(calls) < 2:
+                return [_outcome(call, watch, number) for number, call in enumerate(calls)]
+            pool = self._threads()
+            futures = [pool.submit(_outcome, call, watch, i) for i, call in enumerate(calls) if i > 0]
+            first = _outcome(calls[0], watch, 0)
+            return [first, *_wait(futures, watch)]
+
+    def run(self, calls: Sequence[Call], progress: Progress = None, what: str = "", *, in_turn: bool = False) -> Any:
+        """What each call returned. If some failed, all have ended when the first failure is raised."""
+        found = self.outcomes(calls, progress, what, in_turn=in_turn)
+        raise_first(found)
+        return found
+
+
+def raise_first(outcomes: Sequence[Union[Any, BaseException]]) -> None:
+    """Raises the failure that made the others stop, if there was one."""
+    failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    failures.sort(key=lambda failure: (isinstance(failure, Exception), isinstance(failure, Cancelled)))
+    if failures:
+        raise failures[0]
+
+
+def _outcome(call: Call, watch: Watch, number: int) -> Union[Any, BaseException]:
+    if watch.stopping:
+        return Cancelled("another shard failed, or the call was interrupted", "RHUMB_E_CANCELLED")
+    try:
+        return call(watch.of(number))
+    except BaseException as failure:
+        watch.stopping = True
+        return failure
+
+
+def _wait(futures: Sequence[Future[Any]], watch: Watch) -> list[Union[Any, BaseException]]:
+    """The outcomes of calls on other threads. An interrupt makes them stop, and is the outcome of one."""
+    interrupt: BaseException | None = None
+    found: list[Union[Any, BaseException]] = []
+    for future in futures:
+        while True:
+            try:
+                found.append(future.result())
+                break
+            except BaseException as failure:  # of this thread: those of calls are results
+                watch.stopping = True
+                interrupt = failure
+    return found if interrupt is None else [*found, interrupt]

@@ -1,0 +1,222 @@
+"""Goal: folders of shards are built by several processes, split, joined, copied and restored, with every vector, and while
+searches and writes go on.
+
+Method: small folders, compared with one index of the same vectors; a reshard under load compared with what was written.
+"""
+
+import os
+import threading
+
+import numpy as np
+
+import rhumb
+import rhumb.shards
+import support
+from support import DIM, vectors
+
+
+class Building(support.ShardsCase):
+    def test_a_build_has_every_vector(self):
+        data = vectors(3000)
+        index = self.create(3000)
+        for workers, shards in ((1, 1), (2, 4), (3, 2)):
+            name = f"built-{workers}-{shards}"
+            report = rhumb.shards.build(self.path(name), data, shards=shards, workers=workers, M=8)
+            self.assertEqual((report.count, len(report.shards)), (3000, shards))
+            self.assertEqual(sum(shard.count for shard in report.shards), 3000)
+            self.assertTrue(all(shard.cpu_seconds > 0 for shard in report.shards))
+            with rhumb.shards.open(self.path(name)) as found:
+                self.assertEqual((found.verify().count, found.options.M), (3000, 8))
+                self.same_answers(found, index, vectors(20, seed=3))
+                self.assertEqual(found.add(vectors(1)).tolist(), [3000])
+
+    def test_files_and_iterators_are_sources(self):
+        np.save(self.path("data.npy"), vectors(500))
+        rhumb.shards.build(self.path("file"), self.path("data.npy"), shards=2)
+        pairs = ((vectors(500)[i : i + 100], range(i, i + 100)) for i in range(0, 500, 100))
+        rhumb.shards.build(self.path("pairs"), pairs, shards=2, dim=DIM)
+        rhumb.shards.build(self.path("keys"), vectors(3), [7, 8, 2**64 - 2], shards=2)
+        for name, count in (("file", 500), ("pairs", 500), ("keys", 3)):
+            with rhumb.shards.open(self.path(name), read_only=True) as found:
+                self.assertEqual(found.verify().count, count)
+                np.testing.assert_array_equal(
+                    found.get(found.keys()[0]), vectors(500)[int(found.keys()[0])]
+                ) if count > 3 else None
+        words = [b"one", b"three", b"five"]
+        rhumb.shards.build(self.path("words"), words, shards=2, dim=8, metric="levenshtein", dtype="u8")
+        with rhumb.shards.open(self.path("words"), read_only=True) as found:
+            self.assertEqual([bytes(word) for word in found.get([0, 1, 2])], words)
+
+    def test_a_build_that_fails_leaves_nothing(self):
+        bad = vectors(500)
+        bad[400, 0] = np.inf
+        for kind, vectors_, arguments in (
+            (rhumb.NotFinite, bad, {}),
+            (rhumb.KeyExists, vectors(3), {"keys": [1, 2, 1]}),
+            (rhumb.Invalid, vectors(3), {"keys": [1]}),
+            (rhumb.Invalid, vectors(3), {"M": 10**6}),
+            (rhumb.Invalid, iter([]), {}),
+            (rhumb.Invalid, iter([(vectors(3), [1])]), {"dim": DIM}),
+            (rhumb.Unsupported, vectors(3), {"custom_name": "x", "custom_distance": len}),
+            (TypeError, vectors(3), {"what": 1}),
+            (rhumb.Cancelled, vectors(3), {"progress": lambda done, total: False}),
+        ):
+            with self.assertRaises(kind, msg=str(arguments)):
+                rhumb.shards.build(self.path("new"), vectors_, **{"shards": 2, **arguments})
+            self.assertFalse(os.path.exists(self.path("new")), str(arguments))
+        self.assertRaises(FileNotFoundError, rhumb.shards.build, self.path("no/where"), vectors(3), shards=1)
+        self.make(3).close()
+        self.assertRaises(FileExistsError, rhumb.shards.build, self.path("shards"), vectors(3), shards=1)
+        with rhumb.shards.open(self.path("shards")) as found:
+            self.assertEqual(found.verify().count, 3)
+
+    def test_an_empty_build_can_be_filled(self):
+        rhumb.shards.build(self.path("new"), np.empty((0, DIM), np.float32), shards=3)
+        with rhumb.shards.open(self.path("new")) as found:
+            self.assertEqual(len(found.search(vectors(1)[0]).keys), 0)
+            found.reshard(2)
+            self.assertEqual(found.add(vectors(2)).tolist(), [0, 1])
+
+
+class Resharding(support.ShardsCase):
+    def test_any_number_becomes_any_other(self):
+        data = vectors(2000)
+        index = self.create(2000)
+        found = self.make(2000, 4)
+        for count in (8, 4, 1, 3, 5, 5, 2, 16):
+            before = {shard.uuid for shard in found.manifest.shards} if found.shard_count == count else None
+            found.reshard(count)
+            self.assertEqual((found.shard_count, found.verify().count), (count, 2000))
+            self.same_answers(found, index, vectors(10, seed=6))
+            if before:
+                self.assertEqual({shard.uuid for shard in found.manifest.shards}, before)
+            files = {name for name in os.listdir(self.path("shards")) if name.endswith(".rhumb")}
+            self.assertEqual(files, {shard.file for shard in found.manifest.shards})
+        np.testing.assert_array_equal(found.get(np.arange(2000)), data)
+        self.assertRaises(rhumb.Invalid, found.reshard, 0)
+        self.assertRaises(rhumb.Invalid, found.reshard, 4097)
+
+    def test_readers_follow(self):
+        found = self.make(500, 2)
+        found.checkpoint()
+        with rhumb.shards.open(self.path("shards"), read_only=True) as reader:
+            iterator = reader.iterate(vectors(1)[0])
+            next(iterator)
+            found.reshard(3)
+            found.add(vectors(1))
+            found.checkpoint()
+            self.assertEqual((len(reader), reader.shard_count), (500, 2))  # until it is refreshed
+            self.assertTrue(reader.refresh())
+            self.assertEqual((len(reader), reader.shard_count), (501, 3))
+            self.assertEqual(len(list(iterator)), 499)  # of the shards that it began with
+            found.reshard(6)
+            self.assertTrue(reader.refresh())
+            self.assertEqual((len(reader), reader.shard_count), (501, 6))
+
+    def test_searches_and_writes_go_on(self):
+        found = self.make(4000, 4, durability="full")
+        stop, failures, written = threading.Event(), [], {}
+        data = vectors(4000)
+
+        def search():
+            while not stop.is_set():
+                keys = found.search(data[:3], 1, ef_search=200).keys[:, 0].tolist()
+                if keys != [0, 1, 2] or len(list(zip(range(50), found.iterate(data[0])))) != 50:
+                    failures.append(keys)
+
+        def write():
+            rng = np.random.default_rng(1)
+            while not stop.is_set():
+                keys = rng.choice(np.arange(3, 6000, dtype=np.uint64), 30, replace=False)
+                if rng.random() < 0.3:
+                    found.delete(keys, missing="ignore")
+                    written.update(dict.fromkeys(keys.tolist(), None))
+                else:
+                    new = rng.random((30, DIM)).astype(np.float32)
+                    found.upsert(new, keys)
+                    written.update(zip(keys.tolist(), new))
+
+        def guarded(function):
+            def run():
+                try:
+                    function()
+                except Exception as failure:
+                    failures.append(failure)
+
+            return run
+
+        threads = [threading.Thread(target=guarded(function)) for function in (search, search, write)]
+        for thread in threads:
+            thread.start()
+        for count in (8, 4, 3):
+            found.reshard(count)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(failures, [])
+        self.assertGreater(len(written), 100)
+        found.close()
+        with rhumb.shards.open(self.path("shards")) as found:
+            found.verify()
+            for key, vector in written.items():
+                self.assertEqual(vector is not None, key in found, key)
+                if vector is not None:
+                    np.testing.assert_array_equal(found[key], vector)
+            for key in set(range(4000)) - set(written):
+                self.assertIn(key, found)
+
+    def test_a_reshard_that_is_cancelled_changes_nothing(self):
+        found = self.make(3000, 2)
+        files = sorted(os.listdir(self.path("shards")))
+        for after in (0, 1, 3):
+            calls = iter(range(after))
+            with self.assertRaises(rhumb.Cancelled):
+                found.reshard(4, progress=lambda done, total: next(calls, None) is not None)
+            self.assertEqual(sorted(os.listdir(self.path("shards"))), files)
+        self.assertEqual((found.shard_count, found.verify().count), (2, 3000))
+        found.add(vectors(1))
+        found.reshard(4)
+        self.assertEqual(found.verify().count, 3001)
+
+
+class Snapshots(support.ShardsCase):
+    def test_a_snapshot_is_a_folder_of_its_own(self):
+        found = self.make(1000, 3)
+        found.metadata = b"x"
+        found.add(vectors(1), keys=[5000])  # in the log alone
+        found.snapshot(self.path("snapshot"))
+        found.delete(range(500))
+        with rhumb.shards.open(self.path("snapshot"), read_only=True) as copy:
+            self.assertEqual((copy.verify().count, copy.shard_count, copy.metadata), (1001, 3, b"x"))
+            self.assertNotEqual(copy.uuid, found.uuid)
+        self.assertRaises(FileExistsError, found.snapshot, self.path("snapshot"))
+        rhumb.shards.restore(self.path("snapshot"), self.path("restored"))
+        with rhumb.shards.open(self.path("restored")) as copy:
+            self.assertEqual(copy.verify().count, 1001)
+            self.assertEqual(copy.add(vectors(1)).tolist(), [5001])
+        self.assertRaises(FileExistsError, rhumb.shards.restore, self.path("snapshot"), self.path("restored"))
+
+    def test_a_reader_makes_a_snapshot_of_its_checkpoint(self):
+        found = self.make(100)
+        found.checkpoint()
+        with rhumb.shards.open(self.path("shards"), read_only=True) as reader:
+            reader.snapshot(self.path("snapshot"))
+        with rhumb.shards.open(self.path("snapshot")) as copy:
+            self.assertEqual(copy.verify().count, 100)
+
+    def test_what_cannot_be_restored_leaves_nothing(self):
+        found = self.make(1000, 3, durability="full")
+        self.assertRaisesRegex(rhumb.OutOfStep, "log", rhumb.shards.restore, self.path("shards"), self.path("new"))
+        self.assertFalse(os.path.exists(self.path("new")))
+        found.close()
+        path = self.path("shards/" + found.manifest.shards[2].file)
+        with open(path, "r+b") as file:
+            file.truncate(4096)
+        self.assertRaises(rhumb.Corrupt, rhumb.shards.restore, self.path("shards"), self.path("new"))
+        os.remove(path)
+        self.assertRaises(FileNotFoundError, rhumb.shards.restore, self.path("shards"), self.path("new"))
+        self.assertFalse(os.path.exists(self.path("new")))
+
+
+if __name__ == "__main__":
+    support.main()
