@@ -21,20 +21,20 @@ def merge(parts: Sequence[Result], k: int | None, *, pad: bool = True) -> Result
         raise ValueError("no results to merge")
     if len(parts) == 1:
         return _sorted(parts[0])
-    single = parts[0].keys.ndim == 1
-    keys = np.concatenate([np.atleast_2d(part.keys) for part in parts], axis=1)
-    distances = np.concatenate([np.atleast_2d(part.distances) for part in parts], axis=1)
-    counts = np.sum([np.atleast_1d(np.asarray(part.counts, np.uint64)) for part in parts], axis=0, dtype=np.uint64)
+    keys = np.concatenate([part.keys for part in parts], axis=-1)
+    distances = np.concatenate([part.distances for part in parts], axis=-1)
+    if keys.ndim == 1:
+        order = np.lexsort((keys, distances))[:k]
+        return Result(keys[order], distances[order], len(order))
+    counts = np.sum([part.counts for part in parts], axis=0, dtype=np.uint64)
     width = keys.shape[1]
     if k is not None:
         counts = np.minimum(counts, np.uint64(k))
         width = min(width, k)
-    if not pad or single:
+    if not pad:
         width = min(width, int(counts.max(initial=0)))
     order = _order(keys, distances)[:, :width]
     keys, distances = np.take_along_axis(keys, order, 1), np.take_along_axis(distances, order, 1)
-    if single:
-        return Result(keys[0], distances[0], int(counts[0]))
     return Result(keys, distances, counts)
 
 
