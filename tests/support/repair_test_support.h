@@ -23,6 +23,7 @@ inline rhumb_status insert_batch(rhumb_index *index, const std::vector<uint64_t>
     rhumb_batch_options options;
     rhumb_batch_options_init(&options, sizeof options);
     options.thread_count = 1;
+    options.partial = true; // so that slots are in the order of keys: a batch that is whole may be built in bulk
     return rhumb_index_insert_batch(index, keys.data(), vectors.data(), keys.size(), &options, nullptr);
 }
 
