@@ -22,6 +22,7 @@ rhumb_status rhumb_iterator_open(rhumb_index *index, const void *query, const rh
     rhumb__graph *graph = NULL;
     rhumb_iterator *iterator = NULL;
     RHUMB_TRY(rhumb__search_setup_make(&setup, index, 0, 1, options));
+    RHUMB_TRY(rhumb__search_setup_refuse_recall(&setup));
     if (query == NULL || iterator_out == NULL) {
         status = rhumb__fail(RHUMB_E_INVALID, "%s is NULL", query == NULL ? "the query" : "iterator_out");
         goto done;

@@ -60,6 +60,11 @@ void rhumb_index_options_init(rhumb_index_options *options, size_t size) {
     init(options, size, &defaults, sizeof defaults);
 }
 
+void rhumb_recall_options_init(rhumb_recall_options *options, size_t size) {
+    const rhumb_recall_options defaults = {.size = size, .seed = 397};
+    init(options, size, &defaults, sizeof defaults);
+}
+
 void rhumb_topology_options_init(rhumb_topology_options *options, size_t size) {
     const rhumb_topology_options defaults = {.size = size, .with_distances = true};
     init(options, size, &defaults, sizeof defaults);

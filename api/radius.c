@@ -12,6 +12,7 @@ rhumb_status rhumb_index_search_radius(rhumb_index *index, const void *query, fl
     rhumb__search_setup setup;
     rhumb__answer answer = {.keys = keys, .distances = distances, .capacity = max_count};
     RHUMB_TRY(rhumb__search_setup_make(&setup, index, 0, 1, options));
+    RHUMB_TRY(rhumb__search_setup_refuse_recall(&setup));
     const char *wrong = query == NULL    ? "the query is NULL"
                         : keys == NULL   ? "keys is NULL"
                         : max_count == 0 ? "max_count is 0"
@@ -24,7 +25,7 @@ rhumb_status rhumb_index_search_radius(rhumb_index *index, const void *query, fl
     setup.request.query = query;
     setup.request.has_radius = true;
     setup.request.radius = radius;
-    status = rhumb__search_once(index, &setup.request, &answer, found_count);
+    status = rhumb__search_once(index, &setup, &answer, found_count);
 done:
     return status;
 }

@@ -26,6 +26,44 @@ static rhumb_status check_filters(rhumb__search_setup *setup, size_t query_count
     return status;
 }
 
+/* ---- a recall in place of ef ---- */
+
+rhumb_status rhumb__k_check(size_t k) {
+    if (k > 0 && k <= RHUMB__K_MAX) return RHUMB_OK;
+    return rhumb__fail(RHUMB_E_INVALID, "k: expected 1 to %zu, found %zu", RHUMB__K_MAX, k);
+}
+
+rhumb_status rhumb__recall_check(double recall) {
+    if (recall > 0 && recall <= 1) return RHUMB_OK;
+    return rhumb__fail(RHUMB_E_INVALID, "recall: expected above 0 and at most 1, found %g", recall);
+}
+
+rhumb_status rhumb__search_recall_choose(rhumb__graph *graph, size_t k, double recall, rhumb__recall_choice *choice) {
+    rhumb__recall_curve curve;
+    rhumb__recall_cell_read(&graph->recall, &curve);
+    if (curve.query_count == 0) {
+        return rhumb__fail(RHUMB_E_UNSUPPORTED, "recall: that of this index has not been measured, so its ef is not "
+                                                "known; rhumb_index_recall_measure, or `rhumb recall`, measures it");
+    }
+    *choice = rhumb__recall_curve_choose(&curve, k, recall);
+    return RHUMB_OK;
+}
+
+rhumb_status rhumb__search_setup_ef(rhumb__search_setup *setup, rhumb__graph *graph, size_t k) {
+    rhumb__recall_choice choice;
+    if (setup->options.recall == 0) return RHUMB_OK;
+    const rhumb_status status = rhumb__search_recall_choose(graph, k, setup->options.recall, &choice);
+    if (status == RHUMB_OK) setup->request.ef = choice.ef;
+    return status;
+}
+
+rhumb_status rhumb__search_setup_refuse_recall(const rhumb__search_setup *setup) {
+    if (setup->options.recall == 0) return RHUMB_OK;
+    return rhumb__fail(RHUMB_E_INVALID, "recall is for searches for the k nearest; here ef_search is the breadth");
+}
+
+/* ---- searches ---- */
+
 rhumb_status rhumb__search_setup_make(rhumb__search_setup *setup, const rhumb_index *index, size_t query_count,
                                       size_t k, const rhumb_search_options *options) {
     rhumb_status status;
@@ -33,8 +71,10 @@ rhumb_status rhumb__search_setup_make(rhumb__search_setup *setup, const rhumb_in
     RHUMB_TRY(rhumb__handle_check(index, false));
     RHUMB_TRY(rhumb__options_take(&setup->options, sizeof setup->options, options, "rhumb_search_options"));
     setup->request = (rhumb__request){.ef = setup->options.ef_search};
-    if (k == 0 || k > RHUMB__K_MAX) {
-        status = rhumb__fail(RHUMB_E_INVALID, "k: expected 1 to %zu, found %zu", RHUMB__K_MAX, k);
+    RHUMB_TRY(rhumb__k_check(k));
+    if (setup->options.recall != 0) RHUMB_TRY(rhumb__recall_check(setup->options.recall));
+    if (setup->options.recall != 0 && setup->options.ef_search != 0) {
+        status = rhumb__fail(RHUMB_E_INVALID, "recall and ef_search are both set; ef follows from recall");
     } else if (setup->options.ef_search > RHUMB__EF_SEARCH_MAX) {
         status = rhumb__fail(RHUMB_E_INVALID, "ef_search: expected at most %u, found %u", RHUMB__EF_SEARCH_MAX,
                              setup->options.ef_search);
@@ -45,14 +85,16 @@ done:
     return status;
 }
 
-rhumb_status rhumb__search_once(rhumb_index *index, const rhumb__request *request, rhumb__answer *answer,
+rhumb_status rhumb__search_once(rhumb_index *index, rhumb__search_setup *setup, rhumb__answer *answer,
                                 size_t *found_count) {
     rhumb__scratch *scratch = NULL;
     rhumb__graph *graph = NULL;
     rhumb_status status = rhumb__handle_enter(index, &scratch, &graph);
     if (status != RHUMB_OK) return status;
-    status = rhumb__search_run(scratch, request, answer);
-    if (status == RHUMB_OK && found_count != NULL) *found_count = (size_t)answer->found_count;
+    RHUMB_TRY(rhumb__search_setup_ef(setup, graph, answer->capacity));
+    RHUMB_TRY(rhumb__search_run(scratch, &setup->request, answer));
+    if (found_count != NULL) *found_count = (size_t)answer->found_count;
+done:
     return rhumb__handle_leave(scratch, status);
 }
 
@@ -87,6 +129,8 @@ static rhumb_status search_many(rhumb_index *index, rhumb__batch_search *search,
     search->progress = setup.options.progress;
     search->progress_context = setup.options.progress_context;
     RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
+    if (!exact) RHUMB_TRY(rhumb__search_setup_ef(&setup, graph, k));
+    search->request.ef = setup.request.ef;
     status = rhumb__batch_search_run(&index->scratch_pool, search);
 done:
     return rhumb__handle_leave(scratch, status);
@@ -104,7 +148,7 @@ rhumb_status rhumb_index_search(rhumb_index *index, const void *query, size_t k,
     }
     setup.request.query = query;
     if (setup.options.filters != NULL) setup.request.filter = filter_of(setup.options.filters, 0, &setup.filter);
-    status = rhumb__search_once(index, &setup.request, &answer, found_count);
+    status = rhumb__search_once(index, &setup, &answer, found_count);
 done:
     return status;
 }
@@ -146,6 +190,7 @@ rhumb_status rhumb_index_search_like(rhumb_index *index, uint64_t key, size_t k,
     }
     setup.request.left_out = &key;
     RHUMB_TRY(rhumb__handle_enter(index, &scratch, &graph));
+    RHUMB_TRY(rhumb__search_setup_ef(&setup, graph, k));
     RHUMB_TRY(rhumb__handle_find(graph, key, &setup.request.like)); /* a slot of this graph, so not search_once */
     RHUMB_TRY(rhumb__search_run(scratch, &setup.request, &answer));
     if (found_count != NULL) *found_count = (size_t)answer.found_count;

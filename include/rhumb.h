@@ -7,6 +7,7 @@
  *   rhumb_write.h      inserting, deleting, replacing; logs, checkpoints and operation numbers
  *   rhumb_search.h     searching, iterators, filters
  *   rhumb_points.h     points one by one: vectors, leases, levels, neighbours, walks over all points
+ *   rhumb_recall.h     how much of the truth searches find: measuring it
  *   rhumb_stats.h      statistics, what a file says of itself without a handle, user metadata
  *   rhumb_upkeep.h     verifying, repairing, compacting and backing up
  *   rhumb_topology.h   the graph of an index as a file of its own
@@ -450,6 +451,7 @@ RHUMB_API rhumb_status rhumb_index_close(rhumb_index *index);
 /* The rest of the manual. */
 #include "rhumb_exchange.h"
 #include "rhumb_points.h"
+#include "rhumb_recall.h"
 #include "rhumb_search.h"
 #include "rhumb_stats.h"
 #include "rhumb_topology.h"

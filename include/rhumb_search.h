@@ -23,7 +23,8 @@ struct rhumb_filter;
 typedef struct rhumb_search_options {
     size_t size;                       /* sizeof(rhumb_search_options), set by rhumb_search_options_init. */
     uint32_t ef_search;                /* Breadth of the search (ef in the HNSW paper), at most 1,000,000: larger is
-                                          slower and finds more. At least k is used. Default 0: the index's own. */
+                                          slower and finds more. At least k is used. Default 0: the index's own, or what
+                                          `recall` needs. */
     uint32_t thread_count;             /* Threads of a batch. Default 0: one per processor of this process, and four
                                           where memory cannot hold the index, since searches wait for the disk. */
     const struct rhumb_filter *filter; /* Keys that may be returned, for all queries. Default NULL: all keys. */
@@ -32,6 +33,10 @@ typedef struct rhumb_search_options {
     rhumb_progress_fn progress; /* Of a batch, also an exact one: receives the number of queries answered. Default
                                    NULL. */
     void *progress_context;     /* Passed to progress. */
+    double recall; /* In place of ef_search: the share of the k nearest that is to be found, in the mean of many
+                      queries, above 0 and at most 1. ef follows from what rhumb_index_recall_measure has measured, see
+                      rhumb_index_recall_ef and the top of rhumb_recall.h. For searches for the k nearest alone.
+                      Default 0: none. */
 } rhumb_search_options;
 
 /* Sets the defaults. `size` is sizeof(rhumb_search_options) as the caller compiled it. */
@@ -51,10 +56,11 @@ RHUMB_API void rhumb_search_options_init(rhumb_search_options *options, size_t s
  *   found_count    receives the number of results; fewer than k if the index, or the filter, has fewer. May be NULL.
  *
  * Errors:
- *   RHUMB_E_INVALID        k is 0 or too large, ef_search is too large, a sequence is too long, or the filter is wrong
+ *   RHUMB_E_INVALID        k is 0 or too large, ef_search is too large, recall is out of range or set together with
+ *                          ef_search, a sequence is too long, or the filter is wrong
  *   RHUMB_E_NOT_FINITE     a component of the query is NaN or infinite
  *   RHUMB_E_DOMAIN         the metric is not defined for the query
- *   RHUMB_E_UNSUPPORTED    the handle was opened with graph_only
+ *   RHUMB_E_UNSUPPORTED    the handle was opened with graph_only; or recall is set, and was never measured
  */
 RHUMB_API rhumb_status rhumb_index_search(rhumb_index *index, const void *query, size_t k,
                                           const rhumb_search_options *options, uint64_t *keys, float *distances,
@@ -83,8 +89,8 @@ RHUMB_API rhumb_status rhumb_index_search_batch(rhumb_index *index, const void *
 
 /* Runs `query_count` searches by measuring every vector: the truth that recall is computed against.
  *
- * Equal distances are in the order in which rhumb_point_cursor lists points. options->ef_search is not used. Parameters
- * and errors are those of rhumb_index_search_batch. */
+ * Equal distances are in the order in which rhumb_point_cursor lists points. options->ef_search and options->recall are
+ * not used. Parameters and errors are those of rhumb_index_search_batch. */
 RHUMB_API rhumb_status rhumb_index_search_exact(rhumb_index *index, const void *queries, size_t query_count, size_t k,
                                                 const rhumb_search_options *options, uint64_t *keys, float *distances,
                                                 size_t *found_counts) RHUMB_NODISCARD;
@@ -116,7 +122,7 @@ RHUMB_API rhumb_status rhumb_index_search_like(rhumb_index *index, uint64_t key,
  *   found_count    receives the number of results. If it equals max_count there may be more, and those are the nearest.
  *
  * Errors:
- *   RHUMB_E_INVALID    radius is NaN, or max_count is 0; or as for rhumb_index_search
+ *   RHUMB_E_INVALID    radius is NaN, max_count is 0, or options->recall is set; or as for rhumb_index_search
  *   RHUMB_E_NOT_FINITE, RHUMB_E_DOMAIN, RHUMB_E_UNSUPPORTED    as for rhumb_index_search
  */
 RHUMB_API rhumb_status rhumb_index_search_radius(rhumb_index *index, const void *query, float radius, size_t max_count,
@@ -146,7 +152,8 @@ typedef struct rhumb_iterator rhumb_iterator;
  *   iterator_out    receives the iterator; release it with rhumb_iterator_close before the index is closed
  *
  * Errors:
- *   RHUMB_E_INVALID, RHUMB_E_NOT_FINITE, RHUMB_E_DOMAIN, RHUMB_E_UNSUPPORTED    as for rhumb_index_search
+ *   RHUMB_E_INVALID    options->recall is set, which needs a k; or as for rhumb_index_search
+ *   RHUMB_E_NOT_FINITE, RHUMB_E_DOMAIN, RHUMB_E_UNSUPPORTED    as for rhumb_index_search
  */
 RHUMB_API rhumb_status rhumb_iterator_open(rhumb_index *index, const void *query, const rhumb_search_options *options,
                                            rhumb_iterator **iterator_out) RHUMB_NODISCARD;

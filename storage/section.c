@@ -198,6 +198,35 @@ static rhumb_status apply_patches(rhumb__section *section, const rhumb__patch *i
     return rhumb__fail_errno(errno, "", RHUMB_OFFSET_NONE, "protecting section %u after patching it", section->spec.id);
 }
 
+/* The bytes that the section in the file is mapped to. */
+static uint64_t mapped_bytes_of(const rhumb__section *section) {
+    return section->spec.kind == RHUMB__SECTION_MUTABLE
+               ? rhumb__divide_up(published_bytes(section), section->chunk_bytes) * section->chunk_bytes
+               : rhumb__round_up(published_bytes(section), RHUMB__BLOCK_BYTES);
+}
+
+static rhumb_status map_extents(const rhumb__section *section, rhumb__io *io, rhumb__io_map_kind kind) {
+    rhumb_status status = RHUMB_OK;
+    const uint64_t mapped_bytes = mapped_bytes_of(section);
+    for (uint32_t i = 0; i < section->extents.count; i++) {
+        const rhumb__extent_item *item = &section->extents.items[i];
+        if (item->section_offset >= mapped_bytes) break;
+        const uint64_t bytes = rhumb__min_u64(item->bytes, mapped_bytes - item->section_offset);
+        RHUMB_TRY(rhumb__io_map(io, section->base + item->section_offset, bytes, item->file_offset, kind));
+    }
+done:
+    return status;
+}
+
+rhumb_status rhumb__section_make_private(rhumb__section *section, rhumb__io *io) {
+    const uint64_t mapped_bytes = mapped_bytes_of(section);
+    RHUMB_ASSERT_DEBUG(!section->writable);
+    if (mapped_bytes == 0) return RHUMB_OK;
+    if (!section->has_patches) return map_extents(section, io, RHUMB__IO_MAP_PRIVATE);
+    if (mprotect(section->base, mapped_bytes, PROT_READ | PROT_WRITE) == 0) return RHUMB_OK;
+    return rhumb__fail_errno(errno, "", RHUMB_OFFSET_NONE, "making section %u private", section->spec.id);
+}
+
 rhumb_status rhumb__section_map(rhumb__section *section, rhumb__io *io, const rhumb__directory_entry *entry,
                                 const rhumb__patches *patches) {
     rhumb_status status;
@@ -206,22 +235,15 @@ rhumb_status rhumb__section_map(rhumb__section *section, rhumb__io *io, const rh
     section->published_row_count = entry->record.row_count;
     section->next_row_count = entry->record.row_count;
     RHUMB_TRY(rhumb__extent_list_append_range(&section->extents, &entry->extents, 0, entry->extents.bytes));
-    const uint64_t mapped_bytes =
-        section->spec.kind == RHUMB__SECTION_MUTABLE
-            ? rhumb__divide_up(published_bytes(section), section->chunk_bytes) * section->chunk_bytes
-            : rhumb__round_up(published_bytes(section), RHUMB__BLOCK_BYTES);
+    const uint64_t mapped_bytes = mapped_bytes_of(section);
     RHUMB_ASSERT(mapped_bytes <= section->memory.bytes && mapped_bytes <= section->extents.bytes);
     if (mapped_bytes > 0) RHUMB_TRY(rhumb__section_guard(section, io, mapped_bytes));
     const rhumb__io_map_kind kind =
         section->writable || patch_count > 0 ? RHUMB__IO_MAP_PRIVATE : RHUMB__IO_MAP_SHARED_READ;
-    for (uint32_t i = 0; i < section->extents.count; i++) {
-        const rhumb__extent_item *item = &section->extents.items[i];
-        if (item->section_offset >= mapped_bytes) break;
-        const uint64_t bytes = rhumb__min_u64(item->bytes, mapped_bytes - item->section_offset);
-        RHUMB_TRY(rhumb__io_map(io, section->base + item->section_offset, bytes, item->file_offset, kind));
-    }
+    RHUMB_TRY(map_extents(section, io, kind));
     RHUMB_TRY(apply_patches(section, first, patch_count, mapped_bytes));
     RHUMB_TRY(note_patched(section, first, patch_count));
+    section->has_patches = patch_count > 0;
     section->settled_bytes = rhumb__round_down(published_bytes(section), RHUMB__BLOCK_BYTES);
     RHUMB_TRY(grow_states(section, mapped_bytes));
     /* The bytes after the published rows are what an interrupted checkpoint has left. New rows read as zeros. */

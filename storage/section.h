@@ -85,6 +85,7 @@ typedef struct rhumb__section {
     uint64_t checksum_count;
     rhumb__bus_range *guard;  /* of what is mapped from the file; NULL: nothing */
     uint64_t settled_bytes;   /* append-only: this prefix is mapped from the file and has no private pages */
+    bool has_patches;         /* when it was mapped, which was private then */
     rhumb__unit_set *patched; /* of a writer's mutable section, one per published chunk: units that have a patch */
 } rhumb__section;
 
@@ -97,6 +98,10 @@ rhumb_status rhumb__section_init(rhumb__section *section, const rhumb__section_s
  * RHUMB_E_IO. */
 rhumb_status rhumb__section_map(rhumb__section *section, rhumb__io *io, const rhumb__directory_entry *entry,
                                 const rhumb__patches *patches) RHUMB_NODISCARD;
+
+/* Lets the mapped rows of a reader's section be changed, in the memory of this process alone. RHUMB_E_NOMEM,
+ * RHUMB_E_IO: some of the rows may be so. */
+rhumb_status rhumb__section_make_private(rhumb__section *section, rhumb__io *io) RHUMB_NODISCARD;
 
 /* Guards the first `bytes` of the section, which are being mapped from the file, against pages that cannot be read;
  * more may have been guarded before. RHUMB_E_NOMEM. */

@@ -246,6 +246,7 @@ PYTHON_STRUCTS = {
     "rhumb_repair_report": ("repair", "RepairReport"),
     "rhumb_topology_stats": ("topology", "TopologyStats"),
     "rhumb_import_report": ("import_report", "ImportReport"),
+    "rhumb_recall_curve": ("recall_curve", "RecallCurve"),
     "rhumb_open_options": ("open", None),
     "rhumb_compact_options": ("compact_options", None),
     "rhumb_import_options": ("import_options", None),
@@ -261,7 +262,10 @@ TABLE_KINDS = {"uint32_t": "U32", "uint64_t": "U64", "double": "F64", "bool": "B
                "rhumb_distance_fn": "ADDRESS", "uint8_t[16]": "UUID", "uint64_t[RHUMB_LEVEL_MAX + 1]": "LEVELS"}  # fmt: skip
 STUB_TYPES = {"U32": "int", "U64": "int", "F64": "float", "BOOL": "bool", "TEXT": "str", "ADDRESS": "Any",
               "UUID": "UUID", "LEVELS": "tuple[int, ...]",
-              "PINS": "tuple[tuple[int, int, tuple[int, ...]], ...]"}  # fmt: skip
+              "PINS": "tuple[tuple[int, int, tuple[int, ...]], ...]",
+              "POINTS": "tuple[tuple[int, int, float], ...]"}  # fmt: skip
+# Fields that count entries of several arrays: fields.c makes one tuple of all of them.
+JOINED = {("rhumb_index_info", "pin_count"): ("pins", "PINS"), ("rhumb_recall_curve", "point_count"): ("points", "POINTS")}
 TUPLE_METHODS = {"count", "index"}  # which a field of a named tuple hides
 STUB_BEGIN, STUB_END = "# ---- " + NOTE + "\n", "# ---- end of what is made\n"
 
@@ -276,13 +280,14 @@ def table_kind(c, field):
 
 
 def table_rows(c, struct):
-    """[(name, kind)] of a table: fields of pins are one, of which fields.c makes a tuple."""
+    """[(name, kind)] of a table, with those of JOINED as one."""
     rows = []
     for field in c.structs[struct][1][1:]:
         kind = table_kind(c, field)
-        if struct == "rhumb_index_info" and field.name.startswith("pin_"):
-            if field.name == "pin_count":
-                rows.append(("pins", "PINS"))
+        if (struct, field.name) in JOINED:
+            rows.append(JOINED[struct, field.name])
+        elif struct == "rhumb_index_info" and field.name.startswith("pin_"):
+            continue
         elif kind is not None:
             rows.append((field.name, kind))
     return rows
@@ -312,7 +317,7 @@ def python_tables(c):
     lines.append("};")
     for struct, (table, _) in PYTHON_STRUCTS.items():
         lines.append("\nstatic const field %s_fields[] = {" % table)
-        lines += ['    {"pins", FIELD_PINS, 0},' if kind == "PINS" else
+        lines += ['    {"%s", FIELD_%s, 0},' % (name, kind) if (name, kind) in JOINED.values() else
                   '    {"%s", FIELD_%s, offsetof(%s, %s)},' % (name, kind, struct, name)
                   for name, kind in table_rows(c, struct)]  # fmt: skip
         lines.append("    {0}};")

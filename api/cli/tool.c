@@ -9,7 +9,7 @@
 static const struct cli_command *const commands[] = {
     &cli_build_command,   &cli_add_command,      &cli_upsert_command, &cli_delete_command, &cli_search_command,
     &cli_get_command,     &cli_export_command,   &cli_info_command,   &cli_verify_command, &cli_repair_command,
-    &cli_compact_command, &cli_topology_command, &cli_import_command,
+    &cli_compact_command, &cli_topology_command, &cli_import_command, &cli_recall_command,
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
@@ -45,7 +45,8 @@ static void print_help(void) {
           "\n"
           "exit codes:\n"
           "  0    done\n"
-          "  1    the index has errors (verify, info), recall is below --min-recall (search), the new index lacks\n"
+          "  1    the index has errors (verify, info), recall is below --min-recall or was never\n"
+          "       measured (search, recall), the new index lacks\n"
           "       something or may lack it (repair), the file is not as the index (topology --check), a key is not\n"
           "       in the index (get, delete, export), or all is durable in the log and only the checkpoint at the\n"
           "       end has failed (add, upsert, delete)\n"

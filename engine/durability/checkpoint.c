@@ -41,6 +41,7 @@
 #include "engine/build/removal.h"
 #include "engine/durability/background.h"
 #include "engine/durability/metadata.h"
+#include "engine/durability/recall_store.h"
 #include "engine/graph/active.h"
 #include "engine/graph/tombstones.h"
 #include "engine/graph/unlinked.h"
@@ -266,6 +267,7 @@ static rhumb_status checkpoint_publish(rhumb__graph *graph, version *v, bool pul
     rhumb__params_encode(&graph->params, counts, publication->client);
     const rhumb__metadata *metadata = graph->metadata_next != NULL ? graph->metadata_next : &graph->metadata;
     publication->features_read = rhumb__metadata_encode(metadata, publication->client);
+    rhumb__recall_encode(graph, publication->client);
     publication->filter = checkpoint_filter_rows;
     publication->sections_copied = release_key_table;
     publication->still_allowed = check_log;
@@ -320,7 +322,8 @@ rhumb_status rhumb__checkpoint_locked(rhumb__writer *writer) {
     const bool changed = rhumb__log_lsn(writer->log) != writer->published_lsn;
     /* Hidden nodes are not operations yet, but the memory that they take is released. */
     const bool hidden = atomic_load_explicit(&graph->hidden_count, memory_order_relaxed) > 0;
-    if (!changed && !writer->exchanged && !hidden && graph->metadata_next == NULL) return RHUMB_OK;
+    const bool asked = graph->metadata_next != NULL || graph->recall_next != NULL;
+    if (!changed && !writer->exchanged && !hidden && !asked) return RHUMB_OK;
     return checkpoint_make(graph, false);
 }
 

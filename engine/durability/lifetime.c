@@ -16,6 +16,7 @@
 #include "engine/durability/background.h"
 #include "engine/durability/checkpoint.h"
 #include "engine/durability/metadata.h"
+#include "engine/durability/recall_store.h"
 #include "engine/durability/recover.h"
 #include "engine/graph/codes.h"
 #include "engine/graph/fused.h"
@@ -168,6 +169,7 @@ static rhumb_status open_graph(const char *path, const rhumb__graph_options *opt
     RHUMB_TRY(rhumb__codes_init(graph, graph->store->path));
     RHUMB_TRY(rhumb__fused_init(graph, graph->store->path));
     RHUMB_TRY(rhumb__metadata_decode(&graph->store->superblock, graph->store->path, &graph->metadata));
+    rhumb__recall_load(graph);
     RHUMB_TRY(rhumb__graph_attach(graph, false));
     RHUMB_TRY(rhumb__graph_check_sections(graph));
     rhumb__graph_start(graph);

@@ -37,6 +37,7 @@
 #include "engine/graph/fused_row.h"
 #include "engine/graph/key_table.h"
 #include "engine/graph/params.h"
+#include "engine/graph/recall_cell.h"
 #include "engine/graph/sections.h"
 #include "storage/store.h"
 
@@ -148,8 +149,10 @@ struct rhumb__graph {
     _Atomic uint64_t active[RHUMB__ACTIVE_INSERT_MAX];
     _Atomic bool paused; /* no insert may begin; set and cleared by the holder of pause_lock */
     rhumb__mutex pause_lock;
-    rhumb__metadata metadata;             /* of the newest version; guarded as durability/metadata.c says */
-    const rhumb__metadata *metadata_next; /* of the next version; NULL: the same */
+    rhumb__metadata metadata;               /* of the newest version; guarded as durability/metadata.c says */
+    const rhumb__metadata *metadata_next;   /* of the next version; NULL: the same */
+    rhumb__recall_cell recall;              /* of the newest version; written as durability/recall_store.c says */
+    const rhumb__recall_curve *recall_next; /* of the next version; NULL: the same */
 };
 
 /* Allocates a graph without a store, a writer or sections. RHUMB_E_NOMEM. */

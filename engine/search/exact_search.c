@@ -3,6 +3,7 @@
  */
 #include "engine/search/exact_search.h"
 
+#include "base/bits.h"
 #include "base/status.h"
 #include "engine/graph/tombstones.h"
 #include "engine/search/filter_search.h"
@@ -20,6 +21,7 @@ static uint32_t scan_gather(const rhumb__graph *graph, rhumb__scratch *scratch, 
         rhumb__read_ahead_scan(graph, RHUMB__SECTION_VECTORS, at);
         if ((rhumb__graph_node(graph, slot) & RHUMB__NODE_PRESENT) == 0) continue;
         if (rhumb__graph_is_dead(graph, slot)) continue;
+        if (scratch->hidden != NULL && rhumb__bit_get(scratch->hidden->bits, at)) continue;
         const void *row = rhumb__measure_row(scratch, slot);
         if (filter != NULL) {
             if (!rhumb__filter_matches(filter, rhumb__graph_key(graph, slot))) continue;

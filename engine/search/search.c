@@ -249,6 +249,7 @@ rhumb_status rhumb__search_run(rhumb__scratch *scratch, const rhumb__request *re
     rhumb__graph *graph = rhumb__scratch_graph(scratch);
     RHUMB_ASSERT_DEBUG(answer->capacity > 0 && (request->has_radius || answer->capacity <= RHUMB__SLOT_LIMIT));
     RHUMB_TRY(rhumb__request_set_query(scratch, request));
+    scratch->hidden = request->hidden;
     if (request->has_radius) {
         status = rhumb__range_search(graph, scratch, request, answer);
     } else if (request->exact) {
@@ -259,5 +260,6 @@ rhumb_status rhumb__search_run(rhumb__scratch *scratch, const rhumb__request *re
     }
     rhumb__residency_searched(graph->store);
 done:
+    scratch->hidden = NULL;
     return status;
 }

@@ -11,6 +11,7 @@
 typedef struct rhumb__request {
     const void *query;           /* a vector as the caller gave it; NULL: the vector of the node at `like` */
     uint32_t like;               /* a slot whose node can be read */
+    const rhumb__hidden *hidden; /* nodes that are taken as not being in the graph, or NULL; not used within a radius */
     uint32_t ef;                 /* breadth of the walk; below the number of answers wanted it is taken as that; 0: the
                                     graph's own */
     const rhumb__filter *filter; /* which keys may be answers; NULL: all */

@@ -9,16 +9,19 @@
 
 #include "api/cli/cli.h"
 #include "api/cli/codes_choice.h"
+#include "api/cli/curve.h"
 #include "api/cli/ingest.h"
 #include "api/cli/replace.h"
 #include "api/cli/vectors.h"
+
+#define CHECK_COUNT_MIN 2u
 
 struct build_arguments {
     const char *index_path, *rows_path;
     const char *metric_name, *element_name, *codes_name, *fused_name, *keys_path, *format_name, *hdf5_name;
     uint32_t thread_count;
     uint64_t row_limit, checkpoint_every;
-    bool force, keep_partial;
+    bool force, keep_partial, check;
     rhumb_index_options options;
 };
 
@@ -70,11 +73,28 @@ static int end_partial(struct cli *cli, const struct build_arguments *arguments,
     return exit_code;
 }
 
+/* Measures the recall of the new index. A failure leaves the index without it and is reported; so is an interruption,
+ * which does not cost the index. An index of too few vectors has none. */
+static int check_recall(struct cli *cli, const struct build_arguments *arguments, rhumb_index *index) {
+    rhumb_recall_curve curve;
+    rhumb_recall_options options;
+    rhumb_recall_options_init(&options, sizeof options);
+    options.thread_count = arguments->thread_count;
+    if (rhumb_index_count(index) < CHECK_COUNT_MIN) {
+        cli_note(cli, "note: with fewer than %u vectors there is no recall to measure", CHECK_COUNT_MIN);
+        return CLI_OK;
+    }
+    const int exit_code = curve_measure(cli, index, &options, &curve);
+    if (exit_code == CLI_OK) curve_print(cli, &curve, index);
+    return exit_code;
+}
+
 static int fill(struct cli *cli, const struct build_arguments *arguments, struct replacement *replacement,
                 const struct ingest_options *ingest, rhumb_index *index, struct dataset *rows) {
     struct ingest_result result;
     int exit_code = ingest_run(cli, index, rows, ingest, &result);
     if (exit_code == CLI_OK || exit_code == CLI_INTERRUPTED) ingest_report(cli, &result, index);
+    if (exit_code == CLI_OK && arguments->check) exit_code = check_recall(cli, arguments, index);
     /* An interruption may end the tool while it closes; not where the file is to be removed afterwards. */
     const bool is_dropped = exit_code == CLI_INTERRUPTED && result.inserted_count == 0;
     const int close_code = cli_close_index(cli, index, is_dropped ? CLI_PROBLEM : exit_code);
@@ -193,6 +213,9 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
          "replace the index that is there, when the new one is complete"},
         {"keep-partial", 0, ARGS_FLAG, &arguments.keep_partial, NULL,
          "after a failure too, keep the batches of rows that were built\nuntil then (with --force as INDEX-building)"},
+        {"check", 0, ARGS_FLAG, &arguments.check, NULL,
+         "measure at the end how much searches find, and keep that in the\nindex, for search --recall; see `rhumb "
+         "recall --help`"},
         CLI_COMMON_OPTIONS(cli),
     };
     const char *paths[2];

@@ -11,6 +11,7 @@
 #include "api/cli/codes_choice.h"
 #include "api/cli/console/interrupt.h"
 #include "api/cli/console/units.h"
+#include "api/cli/curve.h"
 #include "api/cli/residency.h"
 #include "api/cli/users.h"
 #include "api/cli/watch.h"
@@ -20,6 +21,7 @@ struct description {
     rhumb_index_info file;
     rhumb_index_stats stats; /* of a reader, if has_stats */
     bool has_stats;
+    rhumb_recall_curve curve; /* if it has points */
     bool knows_residency;
     uint64_t resident_bytes;
     char uuid[40], created[40], creator[32], metric[80];
@@ -85,7 +87,8 @@ static void print_json_handle(struct json_writer *json, const rhumb_index_stats 
     json_text(json, "simd", stats->simd);
 }
 
-static void print_json(struct json_writer *json, const struct description *index) {
+static void print_json(struct cli *cli, const struct description *index) {
+    struct json_writer *json = &cli->writer;
     const rhumb_index_info *file = &index->file;
     char history[20];
     snprintf(history, sizeof history, "%016" PRIx64, file->history);
@@ -111,6 +114,7 @@ static void print_json(struct json_writer *json, const struct description *index
     if (knows(index, RHUMB_INFO_WRITER)) json_bool(json, "writer_open", file->writer_open);
     if (knows(index, RHUMB_INFO_PINS)) users_json_pins(json, file);
     if (index->has_stats) print_json_handle(json, &index->stats);
+    if (index->curve.point_count > 0) curve_print(cli, &index->curve, NULL);
     json_u64(json, "damaged_copy_count", file->damaged_copy_count);
     json_u64(json, "problem_count", file->problem_count);
     json_text(json, "first_problem", file->first_problem);
@@ -150,13 +154,14 @@ static void print_file(const struct description *index) {
                file->file_bytes ? 100.0 * (double)index->resident_bytes / (double)file->file_bytes : 0.0);
 }
 
-static void print_text(const struct description *index) {
+static void print_text(struct cli *cli, const struct description *index) {
     const rhumb_index_info *file = &index->file;
     printf("index        %s\n", index->path);
     if (knows(index, RHUMB_INFO_VERSION))
         printf("identity     %s, created %s by rhumb %s, format %u\n", index->uuid, index->created, index->creator,
                file->format_version);
     if (knows(index, RHUMB_INFO_CONTENT)) print_content(index);
+    if (index->curve.point_count > 0) curve_print(cli, &index->curve, NULL);
     print_file(index);
     users_print_log(file);
     users_print(file);
@@ -181,6 +186,8 @@ static rhumb_status read_stats(struct cli *cli, struct description *index) {
     interrupt_call_begin(cli_abandon, cli); /* it reads the log */
     rhumb_status status = rhumb_index_open(index->path, &options, &handle);
     if (status == RHUMB_OK) status = rhumb_index_stats_get(handle, &index->stats, sizeof index->stats);
+    if (status == RHUMB_OK && rhumb_index_recall_get(handle, &index->curve, sizeof index->curve) != RHUMB_OK)
+        index->curve.point_count = 0; /* there is none */
     interrupt_call_end();
     index->has_stats = status == RHUMB_OK;
     const rhumb_status closed = rhumb_index_close(handle);
@@ -198,9 +205,9 @@ static int describe(struct cli *cli, struct description *index) {
     status = read_stats(cli, index);
     make_texts(index);
     if (cli->json)
-        print_json(&cli->writer, index);
+        print_json(cli, index);
     else
-        print_text(index);
+        print_text(cli, index);
     /* An index with a custom metric is described like any other. */
     if (status != RHUMB_OK && status != RHUMB_E_METRIC) return cli_fail_index(cli, status, "cannot open the index");
     if (index->file.problem_count > 0)

@@ -36,6 +36,7 @@ struct search_arguments {
     uint32_t k, ef, thread_count;
     uint64_t row_limit;
     double recall_min;
+    double recall; /* that is asked for; NAN: none */
     bool exact, summary_only, no_truth;
 };
 
@@ -127,7 +128,7 @@ static rhumb_status search_rows(struct search *search, size_t row_count) {
     const struct search_arguments *arguments = search->arguments;
     rhumb_search_options options;
     rhumb_search_options_init(&options, sizeof options);
-    options.ef_search = arguments->ef;
+    options.ef_search = arguments->ef; /* which follows from --recall, if that is given */
     options.thread_count = arguments->thread_count;
     if (arguments->filter_path || arguments->exclude_path) options.filter = &search->filter.filter;
     if (!isnan(arguments->radius)) return search_radius(search, row_count, &options);
@@ -258,6 +259,32 @@ static int report(const struct search *search) {
     return CLI_OK;
 }
 
+/* The ef that gives the recall asked for. Notes what the user should know of it. */
+static int choose_ef(struct search *search, struct search_arguments *arguments) {
+    double reached = 0;
+    rhumb_recall_curve curve = {0};
+    struct cli *cli = search->cli;
+    rhumb_status status =
+        rhumb_index_recall_ef(search->index, arguments->k, arguments->recall, &arguments->ef, &reached);
+    if (status == RHUMB_E_UNSUPPORTED)
+        return cli_fail(cli, CLI_PROBLEM,
+                        "--recall: that of %s has not been measured, so its ef is not known; `rhumb recall %s` "
+                        "measures it",
+                        arguments->index_path, arguments->index_path);
+    if (status == RHUMB_OK) status = rhumb_index_recall_get(search->index, &curve, sizeof curve);
+    if (status != RHUMB_OK) return cli_fail_index(cli, status, "cannot choose ef");
+    if (reached < arguments->recall)
+        cli_note(cli, "note: when recall was measured, ef %u, the largest, reached %.4f", arguments->ef, reached);
+    if (curve.outdated)
+        cli_note(cli,
+                 "note: since recall was measured there have been %llu operations on %llu vectors; `rhumb recall` "
+                 "measures it again",
+                 (unsigned long long)curve.change_count, (unsigned long long)curve.count);
+    json_double(&cli->writer, "recall_target", arguments->recall);
+    json_double(&cli->writer, "recall_expected", reached);
+    return CLI_OK;
+}
+
 static int prepare(struct search *search, struct search_arguments *arguments) {
     struct cli *cli = search->cli;
     int exit_code = cli_open_index(cli, arguments->index_path, true, &search->index);
@@ -277,6 +304,8 @@ static int prepare(struct search *search, struct search_arguments *arguments) {
             key_filter_open(&search->filter, cli, exclude ? arguments->exclude_path : arguments->filter_path, exclude);
         if (exit_code != CLI_OK) return exit_code;
     }
+    if (!isnan(arguments->recall)) exit_code = choose_ef(search, arguments);
+    if (exit_code != CLI_OK) return exit_code;
     if (arguments->ef == 0) arguments->ef = created.ef_search;
     search->query_count = info->row_count < arguments->row_limit ? info->row_count : arguments->row_limit;
     exit_code = open_truth(search, created.metric);
@@ -299,10 +328,13 @@ static int search_run(struct cli *cli, struct search_arguments *arguments) {
 }
 
 static int run(struct cli *cli, const struct cli_command *command, int argument_count, char *const *argument_texts) {
-    struct search_arguments arguments = {.k = 10, .row_limit = UINT64_MAX, .radius = NAN};
+    struct search_arguments arguments = {.k = 10, .row_limit = UINT64_MAX, .radius = NAN, .recall = NAN};
     const struct args_option options[] = {
         {"k", 'k', ARGS_U32, &arguments.k, "N", "neighbours per query, 1 to 1,000,000. Default 10"},
         {"ef", 0, ARGS_U32, &arguments.ef, "N", "search breadth. Default: what the index remembers"},
+        {"recall", 0, ARGS_DOUBLE, &arguments.recall, "X",
+         "in place of --ef: the share of the neighbours to be found, above\n0 to 1, in the mean. `rhumb recall` must "
+         "have measured it"},
         {"exact", 0, ARGS_FLAG, &arguments.exact, NULL, "measure every vector"},
         {"filter-keys", 0, ARGS_TEXT, &arguments.filter_path, "FILE",
          "only these keys may be answers: one column of integers (npy,\nivecs)"},
@@ -336,6 +368,10 @@ static int run(struct cli *cli, const struct cli_command *command, int argument_
     arguments.queries_path = paths[1];
     if (arguments.filter_path && arguments.exclude_path)
         return cli_fail(cli, CLI_USAGE, "--filter-keys and --exclude-keys exclude each other");
+    if (!isnan(arguments.recall) && !(arguments.recall > 0 && arguments.recall <= 1))
+        return cli_fail(cli, CLI_USAGE, "--recall must be above 0 and at most 1, found %g", arguments.recall);
+    if (!isnan(arguments.recall) && (arguments.ef || arguments.exact || !isnan(arguments.radius)))
+        return cli_fail(cli, CLI_USAGE, "--recall excludes --ef, --exact and --radius");
     if (arguments.exact && !isnan(arguments.radius))
         return cli_fail(cli, CLI_USAGE, "--exact and --radius exclude each other");
     if (arguments.k < 1 || arguments.k > K_MAX)

@@ -13,6 +13,8 @@ const RHUMB_LEVELS_ALL = UInt32(0xffffffff)
 const RHUMB_LEVEL_MAX = UInt32(16)
 const RHUMB_METADATA_BYTES_MAX = UInt32(3072)
 const RHUMB_M_MAX = UInt32(256)
+const RHUMB_RECALL_POINT_MAX = UInt32(64)
+const RHUMB_RECALL_QUERY_COUNT_MAX = UInt32(65535)
 const RHUMB_SECTION_COUNT_MAX = UInt32(64)
 
 const RHUMB_CODES_DEFAULT = UInt32(0)
@@ -456,6 +458,32 @@ mutable struct rhumb_open_options
     rhumb_open_options() = new()
 end
 
+mutable struct rhumb_recall_curve
+    size::Csize_t
+    query_count::UInt32
+    queries_given::Bool
+    outdated::Bool
+    count::UInt64
+    change_count::UInt64
+    point_count::UInt32
+    k::NTuple{64,UInt32}
+    ef::NTuple{64,UInt32}
+    recall::NTuple{64,Float64}
+    rhumb_recall_curve() = new()
+end
+
+mutable struct rhumb_recall_options
+    size::Csize_t
+    queries::Ptr{Cvoid}
+    query_count::Csize_t
+    seed::UInt64
+    thread_count::UInt32
+    dry_run::Bool
+    progress::Ptr{Cvoid}
+    progress_context::Ptr{Cvoid}
+    rhumb_recall_options() = new()
+end
+
 mutable struct rhumb_repair_options
     size::Csize_t
     thread_count::UInt32
@@ -504,6 +532,7 @@ mutable struct rhumb_search_options
     filters::Ptr{Cvoid}
     progress::Ptr{Cvoid}
     progress_context::Ptr{Cvoid}
+    recall::Float64
     rhumb_search_options() = new()
 end
 
@@ -782,6 +811,18 @@ rhumb_index_options_get(index, options, size) =
 rhumb_index_options_init(options, size) =
     ccall((:rhumb_index_options_init, library), Cvoid, (Ref{rhumb_index_options}, Csize_t), options, size)
 
+rhumb_index_recall_ef(index, k, recall, ef, recall_out) =
+    ccall((:rhumb_index_recall_ef, library), Int32, (Ptr{Cvoid}, Csize_t, Float64, Ptr{UInt32}, Ptr{Float64}),
+          index, k, recall, ef, recall_out)
+
+rhumb_index_recall_get(index, curve, size) =
+    ccall((:rhumb_index_recall_get, library), Int32, (Ptr{Cvoid}, Ref{rhumb_recall_curve}, Csize_t), index, curve, size)
+
+rhumb_index_recall_measure(index, options, curve, size) =
+    ccall((:rhumb_index_recall_measure, library), Int32,
+          (Ptr{Cvoid}, Ref{rhumb_recall_options}, Ref{rhumb_recall_curve}, Csize_t),
+          index, options, curve, size)
+
 rhumb_index_refresh(index, changed) =
     ccall((:rhumb_index_refresh, library), Int32, (Ptr{Cvoid}, Ptr{Bool}), index, changed)
 
@@ -905,6 +946,9 @@ rhumb_point_cursor_next(cursor, capacity, keys, vectors, levels, count) =
 
 rhumb_point_cursor_open(index, level, cursor_out) =
     ccall((:rhumb_point_cursor_open, library), Int32, (Ptr{Cvoid}, UInt32, Ptr{Ptr{Cvoid}}), index, level, cursor_out)
+
+rhumb_recall_options_init(options, size) =
+    ccall((:rhumb_recall_options_init, library), Cvoid, (Ref{rhumb_recall_options}, Csize_t), options, size)
 
 rhumb_repair_options_init(options, size) =
     ccall((:rhumb_repair_options_init, library), Cvoid, (Ref{rhumb_repair_options}, Csize_t), options, size)

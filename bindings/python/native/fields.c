@@ -23,6 +23,8 @@ static const struct {
     [NATIVE_REPAIR_REPORT] = {"rhumb.RepairReport", "What a repair has found and done.", repair_fields},
     [NATIVE_TOPOLOGY_STATS] = {"rhumb.TopologyStats", "What a topology file is.", topology_fields},
     [NATIVE_IMPORT_REPORT] = {"rhumb.ImportReport", "What an import has found and done.", import_report_fields},
+    [NATIVE_RECALL_CURVE] = {"rhumb.RecallCurve", "How much searches found at each ef, when it was measured.",
+                             recall_curve_fields},
     [NATIVE_OPEN_OPTIONS] = {"options", NULL, open_fields},
     [NATIVE_COMPACT_OPTIONS] = {"options", NULL, compact_options_fields},
     [NATIVE_IMPORT_OPTIONS] = {"options", NULL, import_options_fields},
@@ -96,6 +98,16 @@ static PyObject *pins_give(const rhumb_index_info *info) {
     return pins;
 }
 
+/* A tuple (k, ef, recall) for each point. */
+static PyObject *points_give(const rhumb_recall_curve *curve) {
+    PyObject *points = PyTuple_New((Py_ssize_t)curve->point_count);
+    for (uint32_t i = 0; points != NULL && i < curve->point_count; i++) {
+        PyObject *point = Py_BuildValue("IId", curve->k[i], curve->ef[i], curve->recall[i]);
+        if (point == NULL || PyTuple_SetItem(points, (Py_ssize_t)i, point) != 0) Py_CLEAR(points);
+    }
+    return points;
+}
+
 static PyObject *field_give(const field *f, const char *source) {
     const void *at = source + f->offset;
     switch (f->kind) {
@@ -106,6 +118,7 @@ static PyObject *field_give(const field *f, const char *source) {
     case FIELD_TEXT: return PyUnicode_DecodeUTF8(at, (Py_ssize_t)strlen(at), "replace");
     case FIELD_LEVELS: return levels_give(at);
     case FIELD_UUID: return uuid_give(at);
+    case FIELD_POINTS: return points_give((const rhumb_recall_curve *)source);
     case FIELD_PINS: return pins_give((const rhumb_index_info *)source);
     default: break;
     }

@@ -15,6 +15,7 @@ typedef enum field_kind {
     FIELD_UUID,
     FIELD_LEVELS,
     FIELD_PINS,
+    FIELD_POINTS,
     FIELD_METRIC,
     FIELD_ELEMENT,
     FIELD_CODES,
@@ -324,6 +325,15 @@ static const field import_report_fields[] = {
     {"unreachable_count", FIELD_U64, offsetof(rhumb_import_report, unreachable_count)},
     {"source", FIELD_TEXT, offsetof(rhumb_import_report, source)},
     {"notes", FIELD_TEXT, offsetof(rhumb_import_report, notes)},
+    {0}};
+
+static const field recall_curve_fields[] = {
+    {"query_count", FIELD_U32, offsetof(rhumb_recall_curve, query_count)},
+    {"queries_given", FIELD_BOOL, offsetof(rhumb_recall_curve, queries_given)},
+    {"outdated", FIELD_BOOL, offsetof(rhumb_recall_curve, outdated)},
+    {"count", FIELD_U64, offsetof(rhumb_recall_curve, count)},
+    {"change_count", FIELD_U64, offsetof(rhumb_recall_curve, change_count)},
+    {"points", FIELD_POINTS, 0},
     {0}};
 
 static const field open_fields[] = {

@@ -73,6 +73,7 @@ typedef enum native_struct {
     NATIVE_REPAIR_REPORT,
     NATIVE_TOPOLOGY_STATS,
     NATIVE_IMPORT_REPORT,
+    NATIVE_RECALL_CURVE,
     NATIVE_RESULT_COUNT, /* those before are filled by the library, and become named tuples */
     NATIVE_OPEN_OPTIONS = NATIVE_RESULT_COUNT,
     NATIVE_COMPACT_OPTIONS,
@@ -185,6 +186,9 @@ PyObject *handle_view(PyObject *self, PyObject *args);
 PyObject *handle_level(PyObject *self, PyObject *args);
 PyObject *handle_neighbours(PyObject *self, PyObject *args);
 PyObject *handle_keys(PyObject *self, PyObject *args);
+PyObject *handle_recall_measure(PyObject *self, PyObject *args);
+PyObject *handle_recall_curve(PyObject *self, PyObject *unused);
+PyObject *handle_recall_ef(PyObject *self, PyObject *args);
 PyObject *handle_verify(PyObject *self, PyObject *args);
 PyObject *handle_compact(PyObject *self, PyObject *args);
 PyObject *handle_export_topology(PyObject *self, PyObject *args);

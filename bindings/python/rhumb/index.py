@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _native, html, topology
-from ._native import CompactReport, Options, Stats, VerifyReport, WriteReport
+from ._native import CompactReport, Options, RecallCurve, Stats, VerifyReport, WriteReport
 from .errors import Corrupt, Exists, Invalid, KeyNotFound, NotFound
 from .filters import FilterLike, address_of, as_filter, as_filters
 from .options import CreateOptions, OpenOptions
@@ -308,16 +308,21 @@ class Index:
     def search(
         self, queries: Any, k: int | None = None, *, ef_search: int | None = None, filter: FilterLike = None,
         filters: Sequence[FilterLike] | None = None, radius: float | None = None, exact: bool = False,
-        threads: int = 0, out: Out | None = None, progress: Progress = None,
+        threads: int = 0, out: Out | None = None, progress: Progress = None, recall: float | None = None,
     ) -> Result:  # fmt: skip
         """Finds the `k` nearest vectors of one query or of many, approximately.
 
-        `k` is 10 unless given. `ef_search` is the breadth of the search: larger is slower and finds more. `filter`
+        `k` is 10 unless given. `ef_search` is the breadth of the search: larger is slower and finds more. In its place
+        `recall` is the share of the `k` nearest that is to be found, in the mean; measure_recall makes it known. `filter`
         restricts which keys may be found, for all queries; `filters` has one for each. With `radius` everything within
         it is found, or the `k` nearest of that. `exact` measures every vector. `out` has the arrays to write keys and
         distances to; without distances it is (keys, None).
         """
         kind = self._vectors
+        if recall is not None:
+            if ef_search is not None or radius is not None or exact:
+                raise Invalid("recall: there is no ef_search, no radius and no exact with it")
+            ef_search = self.ef_for(recall, 10 if k is None else k)
         if (
             type(queries) is np.ndarray and queries.dtype is kind.dtype and queries.shape == kind.shape
             and filter is None and filters is None and radius is None and out is None and not exact
@@ -402,8 +407,15 @@ class Index:
                 return keys[:found], distances[:found]
             room *= 8
 
-    def search_like(self, key: int, k: int = 10, *, ef_search: int | None = None, filter: FilterLike = None) -> Result:
-        """Finds the `k` vectors nearest to that of a key, without that key."""
+    def search_like(
+        self, key: int, k: int = 10, *, ef_search: int | None = None, filter: FilterLike = None,
+        recall: float | None = None,
+    ) -> Result:  # fmt: skip
+        """Finds the `k` vectors nearest to that of a key, without that key. Options are those of search."""
+        if recall is not None:
+            if ef_search is not None:
+                raise Invalid("recall: there is no ef_search with it")
+            ef_search = self.ef_for(recall, k)
         keys, distances = np.empty(_positive(k), np.uint64), np.empty(k, np.float32)
         found = self._handle.search_like(key, ef_search or 0, as_filter(filter), keys, distances)
         return Result(keys[:found], distances[:found], found)
@@ -414,6 +426,29 @@ class Index:
         """Pairs (key, distance), nearest first, as many as are asked for; looks for `chunk` of them at a time."""
         native = self._handle.iterate(self._vectors.take_one(query), ef_search or 0, as_filter(filter))
         return _pairs(native, _positive(chunk))
+
+    # ---- recall -----------------------------------------------------------------------------------------------------
+
+    def measure_recall(
+        self, queries: Any = None, *, count: int = 0, seed: int = 397, threads: int = 0, dry_run: bool = False,
+        progress: Progress = None,
+    ) -> RecallCurve:  # fmt: skip
+        """Measures how much searches find, by their breadth, and keeps that in the index unless it is a `dry_run`.
+
+        Without `queries` a sample of the vectors of the index is searched for, 1,000 or `count` of them, each left out
+        while it is the query. From then on search takes `recall`. The result has `points`: (k, ef, recall).
+        """
+        native = None if queries is None else self._vectors.take(queries)[0]
+        with watching(progress, "measure recall") as report:
+            return self._handle.recall_measure(native, count, seed, threads, dry_run, report)
+
+    def recall_curve(self) -> RecallCurve | None:
+        """What measure_recall has measured, with what has changed since; None if it has not been called."""
+        return self._handle.recall_curve()
+
+    def ef_for(self, recall: float, k: int = 10) -> int:
+        """The breadth at which searches for `k` find such a share, or the largest measured if none did."""
+        return self._handle.recall_ef(k, recall)[0]
 
     # ---- points -----------------------------------------------------------------------------------------------------
 

@@ -127,7 +127,11 @@ rhumb_status rhumb__scratch_prepare_search(rhumb__scratch *scratch, uint32_t cap
     rhumb_status status = reserve_pool(&scratch->pool, &scratch->pool_allocated, capacity);
     if (status != RHUMB_OK) return status;
     rhumb__visited_clear(&scratch->visited);
-    return rhumb__scratch_extend(scratch) ? RHUMB_OK : rhumb__error_last()->status;
+    if (!rhumb__scratch_extend(scratch)) return rhumb__error_last()->status;
+    for (uint32_t i = 0; scratch->hidden != NULL && i < scratch->hidden->count; i++) {
+        (void)rhumb__visited_add(&scratch->visited, scratch->hidden->slots[i]);
+    }
+    return RHUMB_OK;
 }
 
 rhumb_status rhumb__scratch_prepare_filter(rhumb__scratch *scratch) {

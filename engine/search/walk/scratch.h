@@ -33,12 +33,21 @@ typedef struct rhumb__measured {
     bool fused;              /* and a walk may read fused rows, where there are any */
 } rhumb__measured;
 
+/* Nodes that are taken as not being in the graph. They are on level 0 alone, none is the entry point, and none is of a
+ * group of equal vectors. */
+typedef struct rhumb__hidden {
+    const uint32_t *slots;
+    uint32_t count;
+    const uint64_t *bits; /* the same: one bit per slot of the graph */
+} rhumb__hidden;
+
 typedef struct rhumb__scratch {
     _Atomic(rhumb__graph *) graph; /* the graph that the current user works on; NULL: this scratch is free */
     struct rhumb__scratch *next;   /* set once, before the scratch is in the list */
 
     rhumb__visited visited;
-    uint64_t slot_limit; /* the search reads slots below it only; there is room for them in `visited` */
+    uint64_t slot_limit;         /* the search reads slots below it only; there is room for them in `visited` */
+    const rhumb__hidden *hidden; /* or NULL */
     rhumb__candidate_pool pool;
     uint32_t pool_allocated;       /* candidates that `pool` has memory for */
     rhumb__candidate_pool answers; /* where some nodes may not be answers: those that may */
@@ -107,8 +116,8 @@ void rhumb__scratch_pool_wait(rhumb__scratch_pool *pool, rhumb__graph *old);
 /* Sets the pool's graph, waits until the previous one is out of use, and returns that one. */
 rhumb__graph *rhumb__scratch_pool_switch(rhumb__scratch_pool *pool, rhumb__graph *graph);
 
-/* Empties the pool and gives it a capacity, empties the visited set, and reads the graph's slot limit. RHUMB_E_NOMEM.
- */
+/* Empties the pool and gives it a capacity, empties the visited set but for the hidden nodes, and reads the graph's
+ * slot limit. RHUMB_E_NOMEM. */
 rhumb_status rhumb__scratch_prepare_search(rhumb__scratch *scratch, uint32_t capacity) RHUMB_NODISCARD;
 
 /* Empties the answers and gives them a capacity. RHUMB_E_NOMEM. */

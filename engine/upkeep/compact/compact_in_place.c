@@ -37,6 +37,7 @@
 #include "engine/build/open_batch.h"
 #include "engine/durability/background.h"
 #include "engine/durability/checkpoint.h"
+#include "engine/durability/recall_store.h"
 #include "engine/graph/hold.h"
 #include "engine/graph/unlinked.h"
 #include "engine/search/walk/scratch.h"
@@ -119,6 +120,7 @@ static rhumb_status replace_graph(in_place *c, rhumb__carry_over *over) {
     if (status != RHUMB_OK) return status;
     graph->counts.key_next = rhumb__max_u64(graph->counts.key_next, over->old->counts.key_next);
     graph->metadata = over->old->metadata;
+    rhumb__recall_carry(graph, over->old);
     atomic_store_explicit(&writer->carry.recording, false, memory_order_relaxed);
     atomic_store(&writer->graph, graph);
     writer->exchanged = true;

@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 #include "engine/durability/checkpoint.h"
+#include "engine/durability/recall_store.h"
 #include "engine/graph/codes.h"
 
 static rhumb_status begin_new(const char *new_path, uint32_t creator_version, rhumb__compact_work *work) {
@@ -29,6 +30,7 @@ rhumb_status rhumb__compact_into(const char *path, const char *new_path, uint32_
     RHUMB_TRY(begin_new(new_path, creator_version, work));
     RHUMB_TRY(rhumb__compact_build(work, result));
     work->graph->metadata = work->old->metadata; /* no other thread knows the graph yet */
+    rhumb__recall_carry(work->graph, work->old);
     status = rhumb__checkpoint_forced(work->graph->writer, false);
 done:
     if (status == RHUMB_OK) {
