@@ -19,11 +19,11 @@ inline rhumb_status create_without_log(const std::string &path, const IndexShape
 }
 
 inline rhumb_status insert_batch(rhumb_index *index, const std::vector<uint64_t> &keys,
-                                 const std::vector<float> &vectors) {
+                                 const std::vector<float> &vectors, bool partial = false) {
     rhumb_batch_options options;
     rhumb_batch_options_init(&options, sizeof options);
     options.thread_count = 1;
-    options.partial = true; // so that slots are in the order of keys: a batch that is whole may be built in bulk
+    options.partial = partial;
     return rhumb_index_insert_batch(index, keys.data(), vectors.data(), keys.size(), &options, nullptr);
 }
 
@@ -76,7 +76,8 @@ class Repair : public ::testing::Test {
         const std::string path = directory.file("sound.rhumb");
         Index index;
         EXPECT_EQ(create_without_log(path, shape(), &index), RHUMB_OK) << rhumb_error_last()->message;
-        EXPECT_EQ(insert_batch(index, vectors().keys(0, kFirstCount), vectors().vectors(0, kFirstCount)), RHUMB_OK);
+        // Partial, so that slots are in the order of keys: a batch that is whole may be built in bulk.
+        EXPECT_EQ(insert_batch(index, vectors().keys(0, kFirstCount), vectors().vectors(0, kFirstCount), true), RHUMB_OK);
         EXPECT_EQ(rhumb_index_checkpoint(index), RHUMB_OK);
         EXPECT_EQ(insert_batch(index, vectors().keys(kFirstCount, kCount - kFirstCount),
                                vectors().vectors(kFirstCount, kCount - kFirstCount)),
