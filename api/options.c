@@ -87,6 +87,8 @@ void rhumb_verify_options_init(rhumb_verify_options *options, size_t size) { ini
 
 void rhumb_compact_options_init(rhumb_compact_options *options, size_t size) { init_zero(options, size); }
 
+void rhumb_merge_options_init(rhumb_merge_options *options, size_t size) { init_zero(options, size); }
+
 rhumb_status rhumb__options_take(void *target, size_t target_bytes, const void *options, const char *name) {
     if (options == NULL) return RHUMB_OK;
     size_t size;

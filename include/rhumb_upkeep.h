@@ -1,5 +1,5 @@
-/* rhumb_upkeep.h - verifying, repairing, compacting and backing up an index. Part of the manual; include rhumb.h, which
- * includes this file.
+/* rhumb_upkeep.h - verifying, repairing, compacting, backing up and merging indexes. Part of the manual; include
+ * rhumb.h, which includes this file.
  */
 #ifndef RHUMB_UPKEEP_H
 #define RHUMB_UPKEEP_H
@@ -279,6 +279,86 @@ RHUMB_API rhumb_status rhumb_index_compact_cancel(rhumb_index *index) RHUMB_NODI
 RHUMB_API rhumb_status rhumb_index_compact_into(const char *path, const char *new_path,
                                                 const rhumb_compact_options *options, rhumb_compact_report *report,
                                                 size_t report_size) RHUMB_NODISCARD;
+
+/* ---- merging ----------------------------------------------------------------------------------------------------- */
+
+/* Which vector the new index gets for a key that several sources have. */
+typedef enum rhumb_duplicates {
+    RHUMB_DUPLICATES_DEFAULT = 0, /* none: RHUMB_DUPLICATES_ERROR */
+    RHUMB_DUPLICATES_ERROR = 1,   /* none: the merge fails with RHUMB_E_EXISTS, and names the first such key */
+    RHUMB_DUPLICATES_FIRST = 2,   /* that of the first source that has the key */
+    RHUMB_DUPLICATES_LAST = 3     /* that of the last one */
+} rhumb_duplicates;
+
+/* How to merge. */
+typedef struct rhumb_merge_options {
+    size_t size;                       /* sizeof(rhumb_merge_options), set by rhumb_merge_options_init. */
+    uint32_t thread_count;             /* Threads to work with. Default 0: one per processor of this process. */
+    rhumb_duplicates duplicates;       /* Keys that several sources have. Default RHUMB_DUPLICATES_DEFAULT. */
+    rhumb_progress_fn progress;        /* Receives the number of steps done: some per vector. Default NULL. */
+    void *progress_context;            /* Passed to progress. */
+    const char *custom_name;           /* Name of the custom metric, as in rhumb_open_options. Default NULL. */
+    rhumb_distance_fn custom_distance; /* The custom metric's function. */
+    void *custom_context;              /* Passed to custom_distance. */
+    uint32_t M;                        /* Of the new index, as in rhumb_index_options. Default 0: as the first
+                                          source. */
+    uint32_t M0;                       /* Default 0: twice M if that is given, otherwise as the first source. */
+    uint32_t ef_construction;          /* Of the new index, for later inserts. Default 0: as the first source. */
+    rhumb_codes codes;                 /* Which codes the new index has. Default RHUMB_CODES_DEFAULT: as the first
+                                          source. */
+    rhumb_fused fused;                 /* Whether it has fused rows. Default RHUMB_FUSED_DEFAULT: as the first
+                                          source. */
+} rhumb_merge_options;
+
+/* Sets the defaults. `size` is sizeof(rhumb_merge_options) as the caller compiled it. */
+RHUMB_API void rhumb_merge_options_init(rhumb_merge_options *options, size_t size);
+
+/* What a merge did. */
+typedef struct rhumb_merge_report {
+    size_t size;                /* The size that the caller passed. */
+    uint64_t count;             /* Vectors in the new index. */
+    uint64_t dropped_count;     /* Deleted vectors that were left out. */
+    uint64_t duplicate_count;   /* Vectors that were left out because another source has their key. */
+    uint64_t reconnected_count; /* Nodes that no path of the joined graphs had led to. */
+    uint64_t unreachable_count; /* Nodes that no path leads to still: 0. */
+} rhumb_merge_report;
+
+/* Merges indexes into a new one, which takes a fraction of the time that building it from the vectors takes: the graphs
+ * of the sources are taken over and joined, so that each vector is linked to its neighbours in all of them, and
+ * searches find as much as in an index that was built from all vectors.
+ *
+ * The sources are only read, each at its newest checkpoint, and may be open for writing here or elsewhere. What is only
+ * in a log is not merged: call rhumb_index_checkpoint first if that matters. They must have the same metric, element
+ * type and dimension. The new index has their live vectors under the keys that these have; the other options and the
+ * metadata are those of the first source, as far as `options` does not say otherwise; its identity is its own. What it
+ * contains does not depend on the number of threads. One source is allowed, and empty ones are.
+ *
+ * The new file has "-merging" after its name until it is complete and durable. Needs memory for the neighbour lists of
+ * the new index and about 400 bytes per vector, less where that would be more than half of the memory that the process
+ * may use; vectors are written to the file as they come.
+ *
+ * Parameters:
+ *   paths           the indexes to read
+ *   path_count      how many there are, 1 to 1024
+ *   new_path        the file to create
+ *   options         NULL: the defaults
+ *   report          filled on success; may be NULL
+ *   report_size     sizeof(rhumb_merge_report) as the caller compiled it
+ *
+ * Errors: on failure there is no new file.
+ *   RHUMB_E_EXISTS       a file named new_path exists, or the log of an index of that name; or a file of that name
+ *                        followed by "-merging", unless a merge that was interrupted has left it; or several sources
+ *                        have one key, and options.duplicates does not say what to do then
+ *   RHUMB_E_INVALID      the sources differ in metric, element type or dimension: the message names both values; or an
+ *                        option is out of its range
+ *   RHUMB_E_METRIC       a source has a custom metric, and options do not supply the function of that name
+ *   RHUMB_E_CANCELLED    progress returned false
+ *   RHUMB_E_FULL         the new index would have more vectors than an index can have
+ *   and those of rhumb_index_open for a read-only handle and of rhumb_index_create
+ */
+RHUMB_API rhumb_status rhumb_index_merge_into(const char *const *paths, size_t path_count, const char *new_path,
+                                              const rhumb_merge_options *options, rhumb_merge_report *report,
+                                              size_t report_size) RHUMB_NODISCARD;
 
 /* ---- larger than memory ------------------------------------------------------------------------------------------ */
 

@@ -53,7 +53,7 @@ struct cli_command {
 
 extern const struct cli_command cli_build_command, cli_add_command, cli_upsert_command, cli_delete_command,
     cli_get_command, cli_export_command, cli_search_command, cli_info_command, cli_verify_command, cli_repair_command,
-    cli_compact_command, cli_topology_command, cli_import_command, cli_recall_command;
+    cli_compact_command, cli_merge_command, cli_topology_command, cli_import_command, cli_recall_command;
 
 /* The tool, with the arguments of main. Returns its exit code. Once in a process. */
 int cli_main(int argc, char **argv);

@@ -7,9 +7,9 @@
 #include "cli.h"
 
 static const struct cli_command *const commands[] = {
-    &cli_build_command,   &cli_add_command,      &cli_upsert_command, &cli_delete_command, &cli_search_command,
-    &cli_get_command,     &cli_export_command,   &cli_info_command,   &cli_verify_command, &cli_repair_command,
-    &cli_compact_command, &cli_topology_command, &cli_import_command, &cli_recall_command,
+    &cli_build_command,   &cli_add_command,    &cli_upsert_command,   &cli_delete_command, &cli_search_command,
+    &cli_get_command,     &cli_export_command, &cli_info_command,     &cli_verify_command, &cli_repair_command,
+    &cli_compact_command, &cli_merge_command,  &cli_topology_command, &cli_import_command, &cli_recall_command,
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 

@@ -50,8 +50,8 @@ static bool lacks_links(const rhumb__graph *graph, const rhumb__relink_spec *spe
 static bool is_due(const relink_pass *pass, uint32_t slot) {
     if (slot == pass->entry_slot || rhumb__graph_is_copy(pass->graph, slot)) return false;
     const bool upper = rhumb__node_level(rhumb__graph_node(pass->graph, slot)) > 0;
-    if (pass->kind == PASS_UPPER) return upper;
-    return !upper && lacks_links(pass->graph, pass->spec, slot);
+    if (upper != (pass->kind == PASS_UPPER)) return false;
+    return (upper && !pass->spec->upper_linked) || lacks_links(pass->graph, pass->spec, slot);
 }
 
 /* Reports each of the two passes as a half of the rest. */

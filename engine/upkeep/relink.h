@@ -11,6 +11,7 @@
 typedef struct rhumb__relink_spec {
     rhumb__scratch_pool *pool;
     const uint64_t *incomplete; /* one bit per slot: its list on level 0 lacks something. Not of copies */
+    bool upper_linked;          /* the lists of upper levels are there, of nodes that are not incomplete */
     uint32_t thread_count;      /* 0: one per processor */
     rhumb__progress *progress;
     uint64_t progress_begin; /* progress made before; the rest of the total is for this */

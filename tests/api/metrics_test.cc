@@ -173,6 +173,29 @@ void expect_measured(const rhumb_index_options &options, const Collection &queri
     }
 }
 
+// An index of each half, merged, finds what the index of all has.
+void expect_merged(const ScratchDirectory &directory, const Pair &pair, const Collection &collection,
+                   const Collection &queries, const Answers &truth) {
+    const rhumb_open_options open_options = open_options_without_log();
+    const std::string halves[2] = {directory.file("first.rhumb"), directory.file("second.rhumb")};
+    const std::string merged = directory.file("merged.rhumb");
+    for (size_t half = 0; half < 2; half++) {
+        rhumb_index_options options = options_of(pair);
+        options.open = &open_options;
+        const Index index = create(halves[half], options);
+        for (size_t i = half * COUNT / 2; i < (half + 1) * COUNT / 2; i++)
+            ASSERT_OK(rhumb_index_insert(index.get(), i, collection.vectors[i].data()));
+        ASSERT_OK(rhumb_index_checkpoint(index.get()));
+    }
+    const char *const paths[2] = {halves[0].c_str(), halves[1].c_str()};
+    ASSERT_OK(rhumb_index_merge_into(paths, 2, merged.c_str(), nullptr, nullptr, 0));
+    const Index index = open(merged, true);
+    expect_sound(index);
+    EXPECT_EQ(search(index.get(), queries, true).distances, truth.distances);
+    EXPECT_GE(recall(search(index.get(), queries), truth), 0.95);
+    for (const std::string &path : {halves[0], halves[1], merged}) std::filesystem::remove(path);
+}
+
 TEST(IndexOfEveryPair, FindsNeighboursAndIsTheSameAfterReopening) {
     Random random(choose_seed());
     const ScratchDirectory directory;
@@ -206,6 +229,7 @@ TEST(IndexOfEveryPair, FindsNeighboursAndIsTheSameAfterReopening) {
         EXPECT_EQ(kept.element, pair.element);
         index.reset();
         std::filesystem::remove(path);
+        ASSERT_NO_FATAL_FAILURE(expect_merged(directory, pair, collection, queries, truth));
     }
     printf("lowest recall@%zu at ef %u of %zu pairs: %.4f (%s)\n", K, EF, all_pairs().size(), worst,
            in_memory ? "in memory" : "on disk");

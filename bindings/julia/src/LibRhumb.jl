@@ -26,6 +26,15 @@ const rhumb_codes_texts = Dict{Symbol,UInt32}(
     Symbol("8bit") => RHUMB_CODES_8BIT,
 )
 
+const RHUMB_DUPLICATES_DEFAULT = UInt32(0)
+const RHUMB_DUPLICATES_ERROR = UInt32(1)
+const RHUMB_DUPLICATES_FIRST = UInt32(2)
+const RHUMB_DUPLICATES_LAST = UInt32(3)
+const rhumb_duplicates_texts = Dict{Symbol,UInt32}(
+    :default => RHUMB_DUPLICATES_DEFAULT, :error => RHUMB_DUPLICATES_ERROR, :first => RHUMB_DUPLICATES_FIRST,
+    :last => RHUMB_DUPLICATES_LAST,
+)
+
 const RHUMB_DURABILITY_FULL = UInt32(0)
 const RHUMB_DURABILITY_INTERVAL = UInt32(1)
 const RHUMB_DURABILITY_NONE = UInt32(2)
@@ -439,6 +448,33 @@ mutable struct rhumb_index_stats
     rhumb_index_stats() = new()
 end
 
+mutable struct rhumb_merge_options
+    size::Csize_t
+    thread_count::UInt32
+    duplicates::UInt32
+    progress::Ptr{Cvoid}
+    progress_context::Ptr{Cvoid}
+    custom_name::Ptr{UInt8}
+    custom_distance::Ptr{Cvoid}
+    custom_context::Ptr{Cvoid}
+    M::UInt32
+    M0::UInt32
+    ef_construction::UInt32
+    codes::UInt32
+    fused::UInt32
+    rhumb_merge_options() = new()
+end
+
+mutable struct rhumb_merge_report
+    size::Csize_t
+    count::UInt64
+    dropped_count::UInt64
+    duplicate_count::UInt64
+    reconnected_count::UInt64
+    unreachable_count::UInt64
+    rhumb_merge_report() = new()
+end
+
 mutable struct rhumb_open_options
     size::Csize_t
     read_only::Bool
@@ -672,6 +708,9 @@ const choices = Dict{Tuple{DataType,Symbol},Dict{Symbol,UInt32}}(
     (rhumb_compact_options, :order) => rhumb_order_texts,
     (rhumb_compact_options, :codes) => rhumb_codes_texts,
     (rhumb_compact_options, :fused) => rhumb_fused_texts,
+    (rhumb_merge_options, :duplicates) => rhumb_duplicates_texts,
+    (rhumb_merge_options, :codes) => rhumb_codes_texts,
+    (rhumb_merge_options, :fused) => rhumb_fused_texts,
 )
 
 rhumb_batch_options_init(options, size) =
@@ -787,6 +826,11 @@ rhumb_index_level(index, key, level) =
 
 rhumb_index_lsn(index) =
     ccall((:rhumb_index_lsn, library), UInt64, (Ptr{Cvoid},), index)
+
+rhumb_index_merge_into(paths, path_count, new_path, options, report, report_size) =
+    ccall((:rhumb_index_merge_into, library), Int32,
+          (Ptr{Cstring}, Csize_t, Cstring, Ref{rhumb_merge_options}, Ref{rhumb_merge_report}, Csize_t),
+          paths, path_count, new_path, options, report, report_size)
 
 rhumb_index_metadata_get(index, bytes, capacity, bytes_count) =
     ccall((:rhumb_index_metadata_get, library), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Csize_t, Ptr{Csize_t}),
@@ -923,6 +967,9 @@ rhumb_lease_vector(lease, key, vector) =
 
 rhumb_log_set(function_, context, level_max) =
     ccall((:rhumb_log_set, library), Cvoid, (Ptr{Cvoid}, Ptr{Cvoid}, UInt32), function_, context, level_max)
+
+rhumb_merge_options_init(options, size) =
+    ccall((:rhumb_merge_options_init, library), Cvoid, (Ref{rhumb_merge_options}, Csize_t), options, size)
 
 rhumb_metric_from_name(name) =
     ccall((:rhumb_metric_from_name, library), UInt32, (Cstring,), name)

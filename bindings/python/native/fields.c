@@ -20,6 +20,7 @@ static const struct {
     [NATIVE_VERIFY_REPORT] = {"rhumb.VerifyReport", "What verifying has found.", verify_fields},
     [NATIVE_WRITE_REPORT] = {"rhumb.WriteReport", "What a batch has done.", write_fields},
     [NATIVE_COMPACT_REPORT] = {"rhumb.CompactReport", "What a compaction has done.", compact_fields},
+    [NATIVE_MERGE_REPORT] = {"rhumb.MergeReport", "What a merge has done.", merge_fields},
     [NATIVE_REPAIR_REPORT] = {"rhumb.RepairReport", "What a repair has found and done.", repair_fields},
     [NATIVE_TOPOLOGY_STATS] = {"rhumb.TopologyStats", "What a topology file is.", topology_fields},
     [NATIVE_IMPORT_REPORT] = {"rhumb.ImportReport", "What an import has found and done.", import_report_fields},
@@ -27,6 +28,7 @@ static const struct {
                              recall_curve_fields},
     [NATIVE_OPEN_OPTIONS] = {"options", NULL, open_fields},
     [NATIVE_COMPACT_OPTIONS] = {"options", NULL, compact_options_fields},
+    [NATIVE_MERGE_OPTIONS] = {"options", NULL, merge_options_fields},
     [NATIVE_IMPORT_OPTIONS] = {"options", NULL, import_options_fields},
     [NATIVE_EXPORT_OPTIONS] = {"options", NULL, export_options_fields},
 };

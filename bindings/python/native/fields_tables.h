@@ -19,6 +19,7 @@ typedef enum field_kind {
     FIELD_METRIC,
     FIELD_ELEMENT,
     FIELD_CODES,
+    FIELD_DUPLICATES,
     FIELD_DURABILITY,
     FIELD_EXPORT_FORMAT,
     FIELD_FUSED,
@@ -43,6 +44,13 @@ static const choice codes_choices[] = {
     {"none", RHUMB_CODES_NONE},
     {"4bit", RHUMB_CODES_4BIT},
     {"8bit", RHUMB_CODES_8BIT},
+    {0}};
+
+static const choice duplicates_choices[] = {
+    {"default", RHUMB_DUPLICATES_DEFAULT},
+    {"error", RHUMB_DUPLICATES_ERROR},
+    {"first", RHUMB_DUPLICATES_FIRST},
+    {"last", RHUMB_DUPLICATES_LAST},
     {0}};
 
 static const choice durability_choices[] = {
@@ -91,6 +99,7 @@ static const choice warm_up_choices[] = {
 
 static const choice *const choices[] = {
     [FIELD_CODES] = codes_choices,
+    [FIELD_DUPLICATES] = duplicates_choices,
     [FIELD_DURABILITY] = durability_choices,
     [FIELD_EXPORT_FORMAT] = export_format_choices,
     [FIELD_FUSED] = fused_choices,
@@ -255,6 +264,14 @@ static const field compact_fields[] = {
     {"left_out_count", FIELD_U64, offsetof(rhumb_compact_report, left_out_count)},
     {0}};
 
+static const field merge_fields[] = {
+    {"count", FIELD_U64, offsetof(rhumb_merge_report, count)},
+    {"dropped_count", FIELD_U64, offsetof(rhumb_merge_report, dropped_count)},
+    {"duplicate_count", FIELD_U64, offsetof(rhumb_merge_report, duplicate_count)},
+    {"reconnected_count", FIELD_U64, offsetof(rhumb_merge_report, reconnected_count)},
+    {"unreachable_count", FIELD_U64, offsetof(rhumb_merge_report, unreachable_count)},
+    {0}};
+
 static const field repair_fields[] = {
     {"epoch", FIELD_U64, offsetof(rhumb_repair_report, epoch)},
     {"older_version", FIELD_BOOL, offsetof(rhumb_repair_report, older_version)},
@@ -363,6 +380,18 @@ static const field compact_options_fields[] = {
     {"shrink", FIELD_BOOL, offsetof(rhumb_compact_options, shrink)},
     {"codes", FIELD_CODES, offsetof(rhumb_compact_options, codes)},
     {"fused", FIELD_FUSED, offsetof(rhumb_compact_options, fused)},
+    {0}};
+
+static const field merge_options_fields[] = {
+    {"thread_count", FIELD_U32, offsetof(rhumb_merge_options, thread_count)},
+    {"duplicates", FIELD_DUPLICATES, offsetof(rhumb_merge_options, duplicates)},
+    {"custom_name", FIELD_TEXT, offsetof(rhumb_merge_options, custom_name)},
+    {"custom_distance", FIELD_ADDRESS, offsetof(rhumb_merge_options, custom_distance)},
+    {"M", FIELD_U32, offsetof(rhumb_merge_options, M)},
+    {"M0", FIELD_U32, offsetof(rhumb_merge_options, M0)},
+    {"ef_construction", FIELD_U32, offsetof(rhumb_merge_options, ef_construction)},
+    {"codes", FIELD_CODES, offsetof(rhumb_merge_options, codes)},
+    {"fused", FIELD_FUSED, offsetof(rhumb_merge_options, fused)},
     {0}};
 
 static const field import_options_fields[] = {

@@ -50,6 +50,7 @@ static PyMethodDef functions[] = {
     {"info", native_info, METH_VARARGS, NULL},
     {"sections", native_sections, METH_VARARGS, NULL},
     {"compact_into", native_compact_into, METH_VARARGS, NULL},
+    {"merge", native_merge, METH_VARARGS, NULL},
     {"repair", native_repair, METH_VARARGS, NULL},
     {"import_index", native_import_index, METH_VARARGS, NULL},
     {"topology_open", native_topology_open, METH_VARARGS, NULL},

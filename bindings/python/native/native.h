@@ -70,6 +70,7 @@ typedef enum native_struct {
     NATIVE_VERIFY_REPORT,
     NATIVE_WRITE_REPORT,
     NATIVE_COMPACT_REPORT,
+    NATIVE_MERGE_REPORT,
     NATIVE_REPAIR_REPORT,
     NATIVE_TOPOLOGY_STATS,
     NATIVE_IMPORT_REPORT,
@@ -77,6 +78,7 @@ typedef enum native_struct {
     NATIVE_RESULT_COUNT, /* those before are filled by the library, and become named tuples */
     NATIVE_OPEN_OPTIONS = NATIVE_RESULT_COUNT,
     NATIVE_COMPACT_OPTIONS,
+    NATIVE_MERGE_OPTIONS,
     NATIVE_IMPORT_OPTIONS,
     NATIVE_EXPORT_OPTIONS,
     NATIVE_STRUCT_COUNT
@@ -202,6 +204,7 @@ void native_iterators_close(handle *self);
 PyObject *native_info(PyObject *module, PyObject *args);
 PyObject *native_sections(PyObject *module, PyObject *args);
 PyObject *native_compact_into(PyObject *module, PyObject *args);
+PyObject *native_merge(PyObject *module, PyObject *args);
 PyObject *native_repair(PyObject *module, PyObject *args);
 PyObject *native_import_index(PyObject *module, PyObject *args);
 PyObject *native_topology_open(PyObject *module, PyObject *args);

@@ -82,6 +82,39 @@ PyObject *native_compact_into(PyObject *module, PyObject *args) {
     return native_fields_give(NATIVE_COMPACT_REPORT, &report);
 }
 
+/* merge(paths, new_path, options, progress) -> MergeReport; paths is a tuple of bytes */
+PyObject *native_merge(PyObject *module, PyObject *args) {
+    PyObject *sources = NULL;
+    const char *new_path = NULL;
+    PyObject *values = NULL;
+    PyObject *progress = NULL;
+    rhumb_merge_options options;
+    rhumb_merge_report report;
+    rhumb_status status;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!yOO", &PyTuple_Type, &sources, &new_path, &values, &progress)) return NULL;
+    native_call call = {.progress = native_function_or_null(progress)};
+    rhumb_merge_options_init(&options, sizeof options);
+    if (native_fields_take(NATIVE_MERGE_OPTIONS, values, &options) != 0) return NULL;
+    options.progress = native_call_report;
+    options.progress_context = &call;
+    const Py_ssize_t count = PyTuple_GET_SIZE(sources);
+    const char **paths = PyMem_Calloc((size_t)count + 1, sizeof *paths);
+    if (paths == NULL) return PyErr_NoMemory();
+    for (Py_ssize_t i = 0; i < count; i++) {
+        paths[i] = PyBytes_AsString(PyTuple_GET_ITEM(sources, i));
+        if (paths[i] != NULL) continue;
+        PyMem_Free((void *)paths);
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS;
+    status = rhumb_index_merge_into(paths, (size_t)count, new_path, &options, &report, sizeof report);
+    Py_END_ALLOW_THREADS;
+    PyMem_Free((void *)paths);
+    if (!native_call_end(&call, status, NATIVE_FILE)) return NULL;
+    return native_fields_give(NATIVE_MERGE_REPORT, &report);
+}
+
 /* repair(path, new_path, strict, threads, progress) -> RepairReport */
 PyObject *native_repair(PyObject *module, PyObject *args) {
     const char *path = NULL;

@@ -14,6 +14,7 @@ from ._native import (
     Filter,
     ImportReport,
     Info,
+    MergeReport,
     Options,
     RecallCurve,
     RepairReport,
@@ -55,7 +56,7 @@ from .errors import (
     Unsupported,
     VersionMismatch,
 )
-from .files import compact_into, import_index, info, repair, sections
+from .files import compact_into, import_index, info, merge, repair, sections
 from .filters import Bitmap, Keys, Where
 from .index import Index, create, open
 from .keymap import KeyMap
@@ -93,6 +94,8 @@ __all__ = [
     "load_sqlite",
     "Locked",
     "LogMismatch",
+    "merge",
+    "MergeReport",
     "metric_supports",
     "MetricMissing",
     "NO_KEY",

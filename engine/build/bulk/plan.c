@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "engine/build/bulk/arrange.h"
 #include "engine/build/bulk/partition.h"
+#include "engine/build/bulk/select_rows.h"
 
 /* Batches of fewer vectors are inserted one by one. */
 #define COUNT_MIN 4096u
@@ -28,7 +29,7 @@ typedef struct level_choice {
     uint32_t nearest_count;   /* that one leaf gives it at most */
     uint32_t chosen_count;    /* links that it chooses itself */
     uint32_t far_count;       /* links that it has from the level above */
-    float nearness;           /* see select_rows.h; distances are squares, so 1.2 is 1.1 of a distance */
+    float nearness;           /* see select_rows.h */
 } level_choice;
 
 /* On level 0 nodes have few candidates and pass over fewer of them than inserts do: that makes up for it. On upper
@@ -37,7 +38,7 @@ static level_choice choice_of(const rhumb__params *params, uint32_t level) {
     const uint32_t kept_count = (uint32_t)rhumb__min_u64(4 * (uint64_t)params->M, RHUMB__RESERVOIR_CAPACITY_MAX);
     const uint32_t chosen_count = (uint32_t)rhumb__min_u64(params->M + params->M / 2, params->M0);
     const uint32_t far_count = params->M / 4;
-    if (level == 0) return (level_choice){kept_count, 8, chosen_count, far_count, 1.2f};
+    if (level == 0) return (level_choice){kept_count, 8, chosen_count, far_count, RHUMB__NEARNESS_OF_FEW};
     return (level_choice){RHUMB__RESERVOIR_CAPACITY_MAX, RHUMB__LEAF_NEAREST_MAX, params->M, far_count, 1.0f};
 }
 

@@ -13,6 +13,9 @@ typedef struct rhumb__candidates {
     uint32_t count;
 } rhumb__candidates;
 
+/* The nearness, see below, for nodes that have few candidates: distances are mostly squares, so it is 1.1 of one. */
+#define RHUMB__NEARNESS_OF_FEW 1.2f
+
 /* Where rows are, and what selecting needs. */
 typedef struct rhumb__select_from {
     const rhumb__space *space;

@@ -10,9 +10,6 @@
  *   4. link      ties between these; the upper levels from scratch, because a node's level follows from its slot; nodes
  *                that no path leads to; with a second pass, every node
  *
- * Old vectors that are more than memory should hold are read from the file instead of through the mapping, and the
- * kernel is advised to drop their pages: pages that searches have mapped stay, and the others displace nothing.
- *
  * Owns its arrays and scratch pools for the length of one call. It fails without having changed the old graph; the
  * caller drops the new one.
  *
@@ -30,27 +27,20 @@
 #include "base/clock.h"
 #include "base/parallel.h"
 #include "base/status.h"
-#include "engine/build/link.h"
 #include "engine/build/place.h"
 #include "engine/build/weave.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/tombstones.h"
-#include "engine/search/walk/measure.h"
 #include "engine/search/walk/scratch.h"
 #include "engine/upkeep/compact/groups.h"
+#include "engine/upkeep/mend_list.h"
 #include "engine/upkeep/rebuild.h"
 #include "engine/upkeep/relink.h"
-#include "storage/residency.h"
+#include "engine/upkeep/source_rows.h"
 #include "storage/store_stats.h"
 
 /* Vectors of one run: placed, then written. */
 #define RUN_BYTES (UINT64_C(16) << 20)
-
-/* Vectors that are asked for together, where memory cannot hold them. */
-#define ASK_COUNT 64u
-
-/* Candidates that are considered for one list. */
-#define CANDIDATE_COUNT_MAX 2048u
 
 /* Of a list that a filter has thinned out: the node is linked again if more than one in so many entries is gone. */
 #define KEPT_SHARE 4u
@@ -69,8 +59,7 @@ typedef struct compaction {
     uint32_t *map;              /* by old slot of a head: the new one of its group's, or RHUMB__SLOT_NONE */
     uint64_t *incomplete;       /* one bit per new slot: to be linked */
     uint64_t *left_out;         /* with a filter, one bit per old slot: deleted, or its key does not match */
-    uint8_t *row;               /* a vector that was read from the file */
-    bool reads_file;            /* the old vectors are more than memory should hold */
+    rhumb__source_rows rows;    /* of the old graph */
     uint64_t placing_begin_ns;
     uint64_t written_bytes;
     _Atomic uint64_t next;
@@ -107,15 +96,14 @@ static rhumb_status compact_order(compaction *c) {
     rhumb_status status;
     c->slot_count = c->old->counts.slot_count;
     c->result->epoch = rhumb__store_stats_get(c->old->store).epoch;
-    c->reads_file = rhumb__store_exceeds_memory(c->old->store);
     c->order = rhumb__alloc_zeroed(rhumb__max_u64(c->slot_count, 1), sizeof *c->order);
     c->map = rhumb__alloc_zeroed(rhumb__max_u64(c->slot_count, 1), sizeof *c->map);
     c->incomplete = rhumb__alloc_zeroed(c->slot_count / 64 + 1, sizeof *c->incomplete);
-    c->row = rhumb__alloc_aligned(c->old->space.row_stride_bytes, 1, 64);
-    if (c->order == NULL || c->map == NULL || c->incomplete == NULL || c->row == NULL) {
+    if (c->order == NULL || c->map == NULL || c->incomplete == NULL) {
         status = rhumb__fail(RHUMB_E_NOMEM, "no memory for compacting %llu slots", (unsigned long long)c->slot_count);
         goto done;
     }
+    RHUMB_TRY(rhumb__source_rows_begin(c->old, &c->rows));
     c->progress = (rhumb__progress){.report = c->work->report, .context = c->work->report_context};
     uint64_t kept_count = 0;
     c->progress.total_count = rhumb__max_u64(3 * rhumb__graph_live_count(c->old), 1);
@@ -127,7 +115,7 @@ static rhumb_status compact_order(compaction *c) {
         .thread_count = c->work->thread_count, .progress = &c->progress, .left_out = c->left_out};
     /* Sample searches would read every vector many times from the disk; walking breadth first reads lists alone. */
     const bool samples = c->work->order == RHUMB__ORDER_BISECTION;
-    const rhumb__order_kind kind = samples && c->reads_file ? RHUMB__ORDER_BREADTH : c->work->order;
+    const rhumb__order_kind kind = samples && c->rows.reads_file ? RHUMB__ORDER_BREADTH : c->work->order;
     RHUMB_TRY(rhumb__order(c->old, kind, &order_work, c->order, &c->counts));
     memset(c->map, 0xFF, c->slot_count * sizeof *c->map);
     for (uint64_t i = 0; i < c->counts.head_count; i++) c->map[rhumb__group_of(c->old, c->order[i])] = (uint32_t)i;
@@ -138,13 +126,6 @@ done:
 }
 
 /* ---- placing ---- */
-
-/* A node can be taken over only if the old file has it completely. */
-static rhumb_status check_node(const compaction *c, uint32_t slot) {
-    if ((rhumb__graph_node(c->old, slot) & RHUMB__NODE_PRESENT) != 0) return RHUMB_OK;
-    return rhumb__fail_at(RHUMB_E_CORRUPT, c->old->store->path, RHUMB_OFFSET_NONE,
-                          "slot %u has no node; 'rhumb repair' builds a new index from what is intact", slot);
-}
 
 /* Waits until the rate allows what has been written since placing began; ordering, which comes before, writes nothing.
  * Waits in short steps, so that a cancel is noticed. */
@@ -166,37 +147,12 @@ static rhumb_status write_ahead(compaction *c, uint64_t placed_count, bool whole
     return status == RHUMB_OK ? keep_to_rate(c, placed_count) : status;
 }
 
-/* The old vector, in memory that is valid until the next call. */
-static rhumb_status read_vector(compaction *c, uint32_t slot, const void **row_out) {
-    const rhumb__section *vectors = &c->old->sections[RHUMB__SECTION_VECTORS];
-    *row_out = rhumb__graph_vector(c->old, slot);
-    if (!c->reads_file) return RHUMB_OK;
-    const uint64_t offset = slot * vectors->row_stride_bytes;
-    rhumb_status status =
-        rhumb__extent_list_read(&vectors->extents, c->old->store->io, offset, vectors->row_stride_bytes, c->row);
-    if (status != RHUMB_OK) return status;
-    const rhumb__extent part = rhumb__extent_list_run(&vectors->extents, offset, vectors->row_stride_bytes);
-    rhumb__io_forget(c->old->store->io, part.file_offset, part.bytes);
-    *row_out = c->row;
-    return RHUMB_OK;
-}
-
 /* From the last to the first, because each is put in front: chains lead upwards. */
 static void hang_copies(compaction *c) {
     for (uint64_t i = c->counts.count; i > c->counts.head_count; i--) {
         const uint32_t slot = (uint32_t)i - 1;
         rhumb__tie_hang(c->graph, slot, c->map[rhumb__group_of(c->old, c->order[slot])]);
     }
-}
-
-/* Asks for the old vectors of the next new slots. */
-static void ask_for_vectors(const compaction *c, uint64_t slot) {
-    const void *rows[ASK_COUNT];
-    uint32_t count = 0;
-    for (; count < ASK_COUNT && slot + count < c->counts.count; count++) {
-        rows[count] = rhumb__graph_vector(c->old, c->order[slot + count]);
-    }
-    rhumb__read_ahead_rows(rows, count, c->old->space.row_bytes);
 }
 
 static rhumb_status place_all(compaction *c) {
@@ -206,9 +162,12 @@ static rhumb_status place_all(compaction *c) {
     for (uint64_t i = 0; i < c->counts.count; i++) {
         const uint32_t slot = c->order[i];
         const void *row = NULL;
-        RHUMB_TRY(check_node(c, slot));
-        if (c->reads_file && i % ASK_COUNT == 0) ask_for_vectors(c, i);
-        RHUMB_TRY(read_vector(c, slot, &row));
+        if (i % RHUMB__SOURCE_ROWS_ASKED == 0) {
+            const uint64_t left_count = c->counts.count - i;
+            const uint64_t asked_count = rhumb__min_u64(left_count, RHUMB__SOURCE_ROWS_ASKED);
+            rhumb__source_rows_ask(&c->rows, c->order + i, (uint32_t)asked_count);
+        }
+        RHUMB_TRY(rhumb__source_rows_read(&c->rows, slot, &row));
         RHUMB_TRY(rhumb__graph_place(c->graph, rhumb__graph_key(c->old, slot), row, false));
         RHUMB_ASSERT_DEBUG(c->graph->counts.slot_count == i + 1);
         if ((i + 1) % run_count == 0) RHUMB_TRY(write_ahead(c, i + 1, true));
@@ -227,7 +186,7 @@ done:
 /* Adds a live slot to the candidates of a list unless it is the list's own, or has been added. */
 static void consider(const compaction *c, rhumb__scratch *scratch, uint32_t own, uint32_t slot, uint32_t *count) {
     RHUMB_ASSERT_DEBUG(slot < c->slot_count);
-    if (slot == own || c->map[slot] == RHUMB__SLOT_NONE || *count == CANDIDATE_COUNT_MAX) return;
+    if (slot == own || c->map[slot] == RHUMB__SLOT_NONE || *count == RHUMB__MEND_CANDIDATES_MAX) return;
     if (rhumb__visited_add(&scratch->visited, slot)) return;
     scratch->candidates[(*count)++] = (rhumb__candidate){.slot_mark = slot};
 }
@@ -250,25 +209,16 @@ static uint32_t repair_list(compaction *c, rhumb__scratch *scratch, uint32_t slo
             consider(c, scratch, slot, second[k], &candidate_count);
         }
     }
-    rhumb__measure_candidates(c->old, scratch, slot, candidates, candidate_count);
-    rhumb__sort_candidates(candidates, candidate_count);
-    /* Live neighbours stay: most of a list are nodes that linked back, which the selection alone would not keep. */
-    uint32_t selected[RHUMB__M0_MAX];
     uint32_t kept_count = 0;
     for (uint32_t i = 0; i < count; i++) {
         if (c->map[slots[i]] != RHUMB__SLOT_NONE) slots[kept_count++] = slots[i];
     }
-    const uint32_t selected_count =
-        rhumb__select(c->old, scratch, (rhumb__candidates){candidates, candidate_count}, c->old->params.M0, selected);
-    for (uint32_t i = 0; i < selected_count && kept_count < c->old->params.M0; i++) {
-        if (!rhumb__slots_contain(slots, kept_count, selected[i])) slots[kept_count++] = selected[i];
-    }
-    /* No list gets shorter: the nearest of the candidates that the selection rejected fill it up. */
-    for (uint32_t i = 0; i < candidate_count && kept_count < count; i++) {
-        const uint32_t candidate = candidates[i].slot_mark;
-        if (!rhumb__slots_contain(slots, kept_count, candidate)) slots[kept_count++] = candidate;
-    }
-    return kept_count;
+    const rhumb__mend_spec spec = {.slot = slot,
+                                   .before_count = count,
+                                   .capacity = c->old->params.M0,
+                                   .candidates = candidates,
+                                   .candidate_count = candidate_count};
+    return rhumb__mend_list(c->old, scratch, &spec, slots, kept_count);
 }
 
 static void write_list(compaction *c, rhumb__scratch *scratch, uint32_t new_slot) {
@@ -291,7 +241,7 @@ static rhumb_status list_worker(void *context, uint32_t worker_index) {
     rhumb_status status = rhumb__scratch_take(&c->old_pool, &scratch);
     if (status != RHUMB_OK) return status;
     RHUMB_TRY(rhumb__scratch_prepare_search(scratch, 1));
-    RHUMB_TRY(rhumb__scratch_prepare_insert(scratch, CANDIDATE_COUNT_MAX));
+    RHUMB_TRY(rhumb__scratch_prepare_insert(scratch, RHUMB__MEND_CANDIDATES_MAX));
     while (!atomic_load_explicit(&c->stopped, memory_order_relaxed)) {
         const uint64_t slot = atomic_fetch_add_explicit(&c->next, 1, memory_order_relaxed);
         if (slot >= c->counts.head_count) break;
@@ -388,6 +338,6 @@ rhumb_status rhumb__compact_build(const rhumb__compact_work *work, rhumb__compac
     rhumb__free(c.map);
     rhumb__free(c.incomplete);
     rhumb__free(c.left_out);
-    rhumb__free(c.row);
+    rhumb__source_rows_end(&c.rows);
     return status;
 }
