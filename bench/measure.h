@@ -13,13 +13,16 @@
 
 namespace bench {
 
-// Seconds since its construction: wall-clock time, or processor time of the calling thread, which excludes other load
-// on the machine.
+// Seconds since its construction: wall-clock time, or processor time of the calling thread or of all threads of the
+// process, which excludes other load on the machine.
 class Stopwatch {
   public:
-    enum class Clock { wall, thread };
+    enum class Clock { wall, thread, process };
     explicit Stopwatch(Clock clock = Clock::wall)
-        : clock_(clock == Clock::wall ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID), begin_(now()) {}
+        : clock_(clock == Clock::wall     ? CLOCK_MONOTONIC
+                 : clock == Clock::thread ? CLOCK_THREAD_CPUTIME_ID
+                                          : CLOCK_PROCESS_CPUTIME_ID),
+          begin_(now()) {}
     double seconds() const { return now() - begin_; }
 
   private:

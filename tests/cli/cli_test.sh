@@ -9,7 +9,7 @@ expect 0 --version
 says stdout '^rhumb [0-9]*\.[0-9]*\.[0-9]* (file format [0-9]*)$'
 expect 0 --help
 for code in 0 1 2 3 4 5 130; do says stdout "^  $code  "; done
-for command in build add upsert delete search get export info verify repair compact topology; do
+for command in build add upsert delete search get export info verify repair compact merge topology; do
     expect 0 $command --help
     says stdout "^usage: rhumb $command"
     says stdout '^examples:'
@@ -403,6 +403,29 @@ expect_json 0 compact compacted.rhumb
 is dropped_count 0
 expect 0 verify compacted.rhumb
 expect 4 compact absent.rhumb
+
+# ---- merge ------------------------------------------------------------------------------------------------------------
+expect_json 0 merge part.rhumb rest.rhumb --into merged.rhumb
+is count 2000
+is duplicate_count 0
+expect_json 0 verify merged.rhumb
+is unreachable_count 0
+expect 4 merge part.rhumb rest.rhumb --into merged.rhumb
+says stderr 'merged.rhumb'
+expect 4 merge part.rhumb keyed.rhumb --into nothing.rhumb
+says stderr 'key [0-9]* is in part.rhumb too'
+expect 0 merge part.rhumb keyed.rhumb --into first.rhumb --duplicates first --M 20 --codes none --threads 1
+says stdout '^merged       2 indexes'
+says stdout '^duplicates   200 '
+says stdout '^new index    first.rhumb: 2,000 vectors'
+expect 0 verify first.rhumb
+expect 2 merge part.rhumb rest.rhumb
+says stderr '--into'
+expect 2 merge --into nothing.rhumb
+expect 2 merge part.rhumb rest.rhumb --into nothing.rhumb --duplicates some
+expect 4 merge part.rhumb absent.rhumb --into nothing.rhumb
+[ ! -e nothing.rhumb ] || fail "a merge that failed left an index"
+
 RHUMB_LOG=info expect 0 compact compacted.rhumb
 says stderr '^rhumb: info: .*compacted.rhumb: compacted: 0 deleted vectors dropped'
 grep -q debug stderr && fail "RHUMB_LOG=info printed debug messages"
