@@ -77,7 +77,8 @@ class Repair : public ::testing::Test {
         Index index;
         EXPECT_EQ(create_without_log(path, shape(), &index), RHUMB_OK) << rhumb_error_last()->message;
         // Partial, so that slots are in the order of keys: a batch that is whole may be built in bulk.
-        EXPECT_EQ(insert_batch(index, vectors().keys(0, kFirstCount), vectors().vectors(0, kFirstCount), true), RHUMB_OK);
+        EXPECT_EQ(insert_batch(index, vectors().keys(0, kFirstCount), vectors().vectors(0, kFirstCount), true),
+                  RHUMB_OK);
         EXPECT_EQ(rhumb_index_checkpoint(index), RHUMB_OK);
         EXPECT_EQ(insert_batch(index, vectors().keys(kFirstCount, kCount - kFirstCount),
                                vectors().vectors(kFirstCount, kCount - kFirstCount)),
