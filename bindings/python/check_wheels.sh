@@ -3,11 +3,13 @@
 #
 #   bindings/python/check_wheels.sh FOLDER [PYTHON...]
 #
-# FOLDER, which must not exist yet, receives everything: dist/, and a virtual environment for each interpreter (by default
-# python3.11, python3.12 and python3.13, as far as they are found). In each the tests of tests/python run against the
-# installed wheel, with numpy, scipy, ml_dtypes, tqdm, and the libraries whose interfaces rhumb.compat has. Then auditwheel,
-# abi3audit, mypy --strict and stubtest look at the wheel. Last, the module is compiled without the Limited API, as a
-# free-threaded CPython needs it, and tested with an ordinary one.
+# FOLDER, which must not exist yet, receives everything: dist/, and a virtual environment for each interpreter (by
+# default python3.11, python3.12 and python3.13, as far as they are found; the first must have a GIL). In each the tests
+# of tests/python run against the installed wheel, with numpy, scipy, ml_dtypes, tqdm, and the libraries whose
+# interfaces rhumb.compat has. A free-threaded interpreter (python3.13t) gets a wheel of its own from the sdist, and
+# does without the other libraries, which could turn the GIL on. Then auditwheel, abi3audit, mypy --strict and stubtest
+# look at the wheel. Last, the module is compiled without the Limited API, as a free-threaded CPython needs it, and tested
+# with the first interpreter.
 set -euo pipefail
 cd "$(dirname "$0")"
 sources=$(cd ../.. && pwd)
@@ -30,6 +32,9 @@ run_tests() {
     done
 }
 
+# ask PYTHON EXPRESSION: what an interpreter says of itself.
+ask() { "$1" -c "import sys, sysconfig; print($2)"; }
+
 say() { printf '\n== %s\n' "$*"; }
 
 say "sdist, and the wheel from it, with ${pythons[0]}"
@@ -41,12 +46,17 @@ wheel=$(ls "$folder"/dist/rhumb-*.whl)
 ls -l "$wheel"
 
 for python in "${pythons[@]}"; do
-    version=$("$python" -c 'import sys; print(sys.version.split()[0])')
+    version=$(ask "$python" 'sys.version.split()[0] + sys.abiflags')
     say "CPython $version"
     environment=$folder/$version
     "$python" -m venv "$environment"
-    "$environment/bin/pip" install -q "$wheel[graph,progress,bfloat16]" usearch setuptools wheel pybind11
-    "$environment/bin/pip" install -q --no-build-isolation hnswlib
+    if [ "$(ask "$python" 'sysconfig.get_config_var("Py_GIL_DISABLED")')" = 1 ]; then
+        "$environment/bin/pip" install -q --only-binary numpy "$(ls "$folder"/rhumb-*.tar.gz)[progress]"
+        "$environment/bin/python" -c 'import sys, rhumb; assert not sys._is_gil_enabled(); print("without the GIL")'
+    else
+        "$environment/bin/pip" install -q "$wheel[graph,progress,bfloat16]" usearch setuptools wheel pybind11
+        "$environment/bin/pip" install -q --no-build-isolation hnswlib
+    fi
     "$environment/bin/pip" freeze | grep -E "^(hnswlib|ml_dtypes|numpy|scipy|usearch)==" | paste -sd' '
     run_tests "$environment/bin/python" "$sources/tests/python"
 done
@@ -67,11 +77,12 @@ lenient=(--ignore-missing-imports --allow-subclassing-any --allow-untyped-decora
 
 say "without the Limited API"
 cmake -S native -B "$folder/full" -DCMAKE_BUILD_TYPE=Release "-DCMAKE_C_FLAGS_RELEASE=-O2 -DNDEBUG" -DFULL_API=1 \
-    "-DRHUMB_ROOT=$sources" "-DPYTHON_INCLUDE=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')" \
+    "-DRHUMB_ROOT=$sources" "-DPYTHON_INCLUDE=$(ask "${pythons[0]}" 'sysconfig.get_path("include")')" \
     >/dev/null
 cmake --build "$folder/full" --parallel "$(nproc)" >/dev/null
 mkdir "$folder/full/path"
 cp -r rhumb "$folder/full/path"
 cp "$folder/full/_native.so" "$folder/full/path/rhumb"
+environment=$folder/$(ask "${pythons[0]}" 'sys.version.split()[0] + sys.abiflags')
 run_tests "$environment/bin/python" "$folder/full/path:$sources/tests/python"
 echo "all passed"
