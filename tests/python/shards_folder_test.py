@@ -4,10 +4,13 @@ whatever is wrong with a manifest or with a file of the folder is named.
 Method: every byte of a manifest changed, every truncation of it, and files that are missing, old or of other folders.
 """
 
+import errno
 import hashlib
 import json
 import os
 import shutil
+import unittest.mock
+import uuid
 
 import numpy as np
 
@@ -162,6 +165,7 @@ class Manifests(support.ShardsCase):
             ({"shards": [{**shards[0], "slots": [[0]]}, *shards[1:]]}, "unpack"),
             ({"shards": [{**shards[0], "count": 1.5}, *shards[1:]]}, "count"),
             ({"shards": 5}, "iterable"),
+            ({"shards": [*shards, {**shards[0], "file": "x", "uuid": str(uuid.UUID(int=1)), "slots": []}]}, "no slots"),
             ({"metadata": "@@"}, "manifest"),
             ({"surplus": 1}, "fields"),
         ):
@@ -231,6 +235,59 @@ class Manifests(support.ShardsCase):
         rhumb.shards.open(self.path("shards")).close()
         self.assertFalse(any(map(os.path.exists, left)))
         self.assertTrue(os.path.exists(other))
+
+
+class Failures(support.ShardsCase):
+    """The system refuses what a new manifest needs."""
+
+    def failing(self, name, call_number, error_number):
+        """Lets one call of a function of `os` fail."""
+        calls = iter(range(10**6))
+        real = getattr(os, name)
+
+        def maybe(*arguments, **options):
+            if next(calls) == call_number:
+                raise OSError(error_number, os.strerror(error_number))
+            return real(*arguments, **options)
+
+        return unittest.mock.patch.object(os, name, maybe)
+
+    def test_a_manifest_that_cannot_be_written_leaves_the_old_one(self):
+        found = self.make(100)
+        found.checkpoint()
+        before = rhumb.shards.info(self.path("shards"))
+        for name, number, error_number, kind in (
+            ("fsync", 0, errno.ENOSPC, rhumb.NoSpace),
+            ("fsync", 1, errno.EIO, rhumb.IOFailure),
+            ("rename", 0, errno.EDQUOT, rhumb.NoSpace),
+        ):
+            found.add(vectors(1))
+            with self.failing(name, number, error_number), self.assertRaisesRegex(kind, "manifest.json"):
+                found.checkpoint()
+            self.assertEqual(rhumb.shards.info(self.path("shards")), before)
+            with self.failing(name, number, error_number), self.assertRaises(kind):
+                found.reshard(2)
+            self.assertEqual(rhumb.shards.info(self.path("shards")), before)
+            self.assertEqual((found.shard_count, found.verify().count), (4, len(found)))
+        found.reshard(2)
+        self.assertEqual(found.verify().count, 103)
+
+    def test_a_folder_that_cannot_be_synced_ends_writing(self):
+        for reshard in (False, True):
+            found = self.make(100, name=f"shards-{reshard}")
+            with self.failing("fsync", 2, errno.EIO), self.assertRaises(rhumb.Fatal):
+                found.reshard(2) if reshard else found.checkpoint()
+            for call in (
+                lambda: found.add(vectors(1)),
+                lambda: found.delete(1),
+                found.checkpoint,
+                lambda: found.reshard(3),
+            ):
+                self.assertRaises(rhumb.Fatal, call)
+            self.assertEqual((len(found), len(found.search(vectors(1)[0]).keys)), (100, 10))
+            found.close()
+            with rhumb.shards.open(found.path) as again:
+                self.assertEqual((again.verify().count, again.shard_count), (100, 2 if reshard else 4))
 
 
 if __name__ == "__main__":

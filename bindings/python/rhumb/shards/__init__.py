@@ -13,6 +13,7 @@ process writes a folder, any number read it. docs/scale-out.md has the whole.
 from .building import BuildReport, ShardBuild, build
 from .making import create, info, open, restore
 from .manifest import Manifest, ShardEntry
+from .repairing import ShardRepair, ShardsRepairReport, repair
 from .reader import ShardsStats, ShardsVerifyReport
 from .shards import Shards
 
@@ -23,10 +24,13 @@ __all__ = [
     "info",
     "Manifest",
     "open",
+    "repair",
     "restore",
     "ShardBuild",
     "ShardEntry",
+    "ShardRepair",
     "Shards",
+    "ShardsRepairReport",
     "ShardsStats",
     "ShardsVerifyReport",
 ]

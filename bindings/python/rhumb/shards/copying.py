@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import index as indexes
-from ..errors import KeyNotFound
+from ..errors import Cancelled, KeyNotFound
 from ..files import compact_into
 from ..filters import Keys
 from ..index import Index
@@ -90,7 +90,7 @@ class Copy:
         index = self._made[number] = indexes.open(path, **opening)
         for i, other in enumerate(old):
             if i != first:
-                join(index, other, wanted[i])
+                join(index, other, wanted[i], report)
 
     def _wanted(self, number: int, keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
         wanted: NDArray[np.uint64] = keys[placement.shards_of(self._slot_map, keys) == number]
@@ -155,12 +155,15 @@ class Copy:
                 folders.remove(folders.shard_paths(self._folder, os.path.basename(path)))
 
 
-def join(index: Index, other: Index, keys: NDArray[np.uint64]) -> None:
+def join(index: Index, other: Index, keys: NDArray[np.uint64], report: Report) -> None:
     """Takes keys of another index into an index that has none of them.
 
     They are inserted one after the other; a merge of the two graphs belongs here once the library has it.
     """
-    copy_keys(index, other, keys)
+    for start in range(0, len(keys), _PER_READ):
+        copy_keys(index, other, keys[start : start + _PER_READ])
+        if not report(start, len(keys)):
+            raise Cancelled("the progress function asked to stop", "RHUMB_E_CANCELLED", index.path)
 
 
 def copy_keys(index: Index, other: Index, keys: NDArray[np.uint64]) -> None:

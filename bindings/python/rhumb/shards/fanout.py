@@ -78,10 +78,7 @@ class FanOut:
             watch = Watch(report, len(calls))
             if in_turn or len(calls) < 2:
                 return [_outcome(call, watch, number) for number, call in enumerate(calls)]
-            pool = self._threads()
-            futures = [pool.submit(_outcome, call, watch, i) for i, call in enumerate(calls) if i > 0]
-            first = _outcome(calls[0], watch, 0)
-            return [first, *_wait(futures, watch)]
+            return _side_by_side(calls, watch, self._threads())
 
     def run(self, calls: Sequence[Call], progress: Progress = None, what: str = "", *, in_turn: bool = False) -> Any:
         """What each call returned. If some failed, all have ended when the first failure is raised."""
@@ -100,7 +97,7 @@ def raise_first(outcomes: Sequence[Union[Any, BaseException]]) -> None:
 
 def _outcome(call: Call, watch: Watch, number: int) -> Union[Any, BaseException]:
     if watch.stopping:
-        return Cancelled("another shard failed, or the call was interrupted", "RHUMB_E_CANCELLED")
+        return _stopped()
     try:
         return call(watch.of(number))
     except BaseException as failure:
@@ -108,16 +105,38 @@ def _outcome(call: Call, watch: Watch, number: int) -> Union[Any, BaseException]
         return failure
 
 
-def _wait(futures: Sequence[Future[Any]], watch: Watch) -> list[Union[Any, BaseException]]:
-    """The outcomes of calls on other threads. An interrupt makes them stop, and is the outcome of one."""
-    interrupt: BaseException | None = None
+def _side_by_side(calls: Sequence[Call], watch: Watch, pool: ThreadPoolExecutor) -> list[Union[Any, BaseException]]:
+    """The outcomes of calls that run at the same time, and of an interrupt that came between them, if one did."""
+    futures: list[Future[Any]] = []
+    first: Any = _stopped()
+    interrupts: list[BaseException] = []
+    try:
+        for number in range(1, len(calls)):
+            futures.append(pool.submit(_outcome, calls[number], watch, number))
+        first = _outcome(calls[0], watch, 0)
+    except BaseException as failure:  # of this thread: those of calls are results
+        watch.stopping = True
+        interrupts.append(failure)
+    found = [first, *_wait(futures, watch, interrupts)]
+    found += [_stopped() for _ in range(len(calls) - len(found))]
+    return found + interrupts
+
+
+def _stopped() -> Cancelled:
+    return Cancelled("another shard failed, or the call was interrupted", "RHUMB_E_CANCELLED")
+
+
+def _wait(
+    futures: Sequence[Future[Any]], watch: Watch, interrupts: list[BaseException]
+) -> list[Union[Any, BaseException]]:
+    """The outcomes of calls on other threads. An interrupt makes them stop, and is added to the list."""
     found: list[Union[Any, BaseException]] = []
     for future in futures:
         while True:
             try:
                 found.append(future.result())
                 break
-            except BaseException as failure:  # of this thread: those of calls are results
+            except BaseException as failure:  # of this thread
                 watch.stopping = True
-                interrupt = failure
-    return found if interrupt is None else [*found, interrupt]
+                interrupts.append(failure)
+    return found

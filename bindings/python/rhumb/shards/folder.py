@@ -14,7 +14,7 @@ import re
 import secrets
 import weakref
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from ..errors import Error, Exists, Fatal, IOFailure, Locked, NoSpace, NotFound
 from ..index import Path
@@ -113,6 +113,14 @@ def shard_paths(folder: str, file: str) -> list[str]:
     return [os.path.join(folder, name) for name in os.listdir(folder) if _base_of(name) == file]
 
 
+def shard_files(folder: str) -> list[str]:
+    """The names of all shard files that are in a folder."""
+    try:
+        return sorted(name for name in os.listdir(folder) if _SHARD.fullmatch(name))
+    except OSError as error:
+        raise failure_of(error, folder) from error
+
+
 def _base_of(name: str) -> str | None:
     """The shard file that a name belongs to; None for other files."""
     found = _AFTER_SHARD.fullmatch(name)
@@ -188,7 +196,8 @@ def new_folder(folder: str) -> Iterator[None]:
                 sweep(folder, None)
                 if made:
                     remove([os.path.join(folder, _LOCK)])
-                    os.rmdir(folder)
+                    with suppress(OSError):  # another program has put something there
+                        os.rmdir(folder)
             raise
     finally:
         lock.release()

@@ -120,7 +120,7 @@ def _checked(data: bytes, path: str) -> dict[str, Any]:
                       "RHUMB_E_CORRUPT", path)  # fmt: skip
     try:
         values = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Corrupt(f"{path}: not JSON: {error}", "RHUMB_E_CORRUPT", path) from error
     if not isinstance(values, dict):
         raise Corrupt(f"{path}: a JSON object expected", "RHUMB_E_CORRUPT", path)
@@ -134,6 +134,9 @@ def _manifest_of(values: dict[str, Any]) -> Manifest:
     shards = tuple(_entry_of(entry) for entry in values["shards"])
     if len({shard.file for shard in shards}) != len(shards) or len({shard.uuid for shard in shards}) != len(shards):
         raise ValueError("a file or an identity is listed for two shards")
+    for number, shard in enumerate(shards):
+        if not shard.slots:
+            raise ValueError(f"shard {number} has no slots")
     return Manifest(
         uuid=UUID(values["uuid"]), epoch=_count(values, "epoch"), dim=_count(values, "dim"),
         metric=str(values["metric"]), element=str(values["element"]), key_next=_count(values, "key_next"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import threading
+import time
 import uuid as uuids
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,7 @@ from .manifest import Manifest
 from .opened import Gate, OpenShards, SharedIndex, check_shard, open_shard
 
 _MISSING: Any = object()
+_WAIT_SECONDS = 0.1  # between two looks at the manifest
 _OPEN_TRIES = 20  # how often an opening begins again because a reshard has replaced the shards in the meantime
 
 
@@ -189,11 +191,23 @@ class ShardsReader:
             opened.leave(iterator=iterator)
 
     def _follow_fork(self) -> None:
-        """The first call in a forked child."""
+        """The first call in a forked child: shards that are open read-only are opened again, at the newest manifest."""
         if not self._read_only:
             raise Forked("the shards are open for writing in a process that this one was forked from", path=self._path)
         self._begin_process()
         self._opened.begin_process()
+        if self._closed:
+            return
+        identity = self.uuid
+        try:
+            self._opened.close()
+            self._opened = self._open()
+            if self.uuid != identity:
+                self._opened.close()
+                raise Forked(f"other shards are at {self._path} now", path=self._path)
+        except BaseException:
+            self._closed = True
+            raise
 
     # ---- what it is -------------------------------------------------------------------------------------------------
 
@@ -403,6 +417,25 @@ class ShardsReader:
             self._opened = newer
         opened.retire()
         return True
+
+    def wait_epoch(self, timeout: float | None = None, *, epoch: int | None = None) -> bool:
+        """Waits until there is a newer manifest than the one that is shown, or one of number `epoch`, as checkpoint()
+        and reshard() of a writer make them. Returns False if there is none after `timeout` seconds; None waits without
+        end. Looks ten times a second; Ctrl-C and close() end the wait."""
+        wanted = self.manifest.epoch + 1 if epoch is None else epoch
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            with self._using() as opened:
+                if opened.manifest.epoch >= wanted or folders.read_manifest(self._path).epoch >= wanted:
+                    return True
+            left = _WAIT_SECONDS if end is None else min(_WAIT_SECONDS, end - time.monotonic())
+            if left <= 0:
+                return False
+            time.sleep(left)
+
+    def hot_pages_save(self) -> None:
+        """Lists the pages that are in memory, for openings of shards that memory cannot hold."""
+        self._on_each(lambda index: index.hot_pages_save())
 
     def verify(self, *, progress: Progress = None) -> ShardsVerifyReport:
         """Checks the manifest on the disk, every checksum and every rule of each shard, and that each key lies in the
