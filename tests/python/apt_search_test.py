@@ -9,9 +9,6 @@ import io
 import json
 import os
 import sys
-import zlib
-
-import numpy as np
 
 import support
 
@@ -51,24 +48,6 @@ Description-en: GNU compiler for C
 """
 
 
-class WordEncoder:
-    """Each word adds to one of 64 components. It remembers what it was given."""
-
-    name, dim = "words", 64
-
-    def __init__(self):
-        self.embedded = []
-
-    def embed(self, sentences, progress=lambda done: None):
-        self.embedded += sentences
-        vectors = np.zeros((len(sentences), self.dim), np.float32)
-        for row, sentence in zip(vectors, sentences):
-            for word in sentence.lower().replace(".", " ").replace(":", " ").split():
-                row[zlib.crc32(word.encode()) % self.dim] += 1
-        progress(len(sentences))
-        return vectors
-
-
 class Lists(support.TestCase):
     def test_descriptions_are_found_by_their_checksums(self):
         found = apt_search.packages_of(PACKAGES, TRANSLATIONS)
@@ -82,7 +61,7 @@ class Lists(support.TestCase):
 class Updates(support.TestCase):
     def setUp(self):
         super().setUp()
-        self.encoder = WordEncoder()
+        self.encoder = support.WordEncoder()
         self.packages = apt_search.packages_of(PACKAGES, TRANSLATIONS)
 
     def catalogue(self, **options):
