@@ -45,7 +45,7 @@ def run(arguments, embedder):
     limits = Limits(
         body_bytes_max=arguments.body_bytes_max, read_seconds=arguments.read_seconds,
         idle_seconds=arguments.idle_seconds, answer_seconds=arguments.answer_seconds, k_max=arguments.k_max,
-        ef_max=arguments.ef_max,
+        ef_max=arguments.ef_max, connection_count_max=arguments.connections_max, job_count_max=arguments.jobs_max,
     )  # fmt: skip
     options = Options(
         arguments.folder, PAGE, embedder, arguments.host, arguments.port, arguments.workers, arguments.threads,
@@ -98,6 +98,8 @@ def parser():
         ("k-max", whole, limits.k_max, "results that a search may ask for"),
         ("ef-max", whole, limits.ef_max, "breadth that a search may ask for"),
         ("body-bytes-max", whole, limits.body_bytes_max, "of a request"),
+        ("connections-max", whole, limits.connection_count_max, "of each worker; more wait"),
+        ("jobs-max", whole, limits.job_count_max, "searches in each worker, running or waiting; more are refused"),
         ("read-seconds", positive(float), limits.read_seconds, "for a client to send a request"),
         ("idle-seconds", positive(float), limits.idle_seconds, "between two requests of a connection"),
         ("answer-seconds", positive(float), limits.answer_seconds, "for a search, waiting included"),

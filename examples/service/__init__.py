@@ -6,5 +6,6 @@
     api          what each address answers
     collection   the shards and the documents that are served, and how a worker follows what is written to them
     metrics      counters that all workers share
+    report       messages on standard error
     importing    a folder to serve, from what apt_search.py keeps
 """

@@ -91,6 +91,7 @@ class Api:
         begun = time.perf_counter()
         asked = self._asked(request)
         with self._current.use() as collection:
+            epoch = collection.epoch  # a refresh may come before the search
             vector, embed_seconds = self._vector_of(asked, collection)
             options = {"ef_search": asked.ef, "filter": self._filter_of(asked, collection)}
             searched = time.perf_counter()
@@ -106,7 +107,6 @@ class Api:
                 raise Refusal(404, "like: there is no such key") from None
             search_seconds = time.perf_counter() - searched
             results = _results_of(found, collection)
-            epoch = collection.epoch
         total_seconds = time.perf_counter() - begun
         times = {"request": total_seconds, "search": search_seconds}
         if asked.text is not None:

@@ -12,11 +12,12 @@ import os
 import select
 import signal
 import socket
-import sys
 import time
 import traceback
 
+import rhumb
 from service.metrics import Board
+from service.report import say
 from service.web import Limits
 from service.worker import AccessLog, Worker
 
@@ -56,9 +57,9 @@ class _Child:
 class Supervisor:
     """Runs a service until SIGTERM or SIGINT."""
 
-    def __init__(self, options, say=print):
-        """Binds the address; OSError if that is in use. `say` gets what is worth a line of standard output."""
-        self._options, self._say = options, say
+    def __init__(self, options, announce):
+        """Binds the address; OSError if that is in use. `announce` is called with a line once all workers answer."""
+        self._options, self._announce = options, announce
         family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
         self._listening = socket.create_server((options.host, options.port), family=family, backlog=_BACKLOG)
         self.port = self._listening.getsockname()[1]
@@ -74,7 +75,7 @@ class Supervisor:
             if not self._start_all():
                 return 1
             host = f"[{self._options.host}]" if ":" in self._options.host else self._options.host
-            self._say(f"serving {self._options.folder} at http://{host}:{self.port} with {len(self._children)} workers")
+            self._announce(f"serving {self._options.folder} at http://{host}:{self.port} with {len(self._children)} workers")
             self._watch()
             return 0
         finally:
@@ -99,9 +100,12 @@ class Supervisor:
 
     def _start(self, number, ready_end=None):
         child = self._children[number]
-        sys.stdout.flush()
-        sys.stderr.flush()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:  # no memory, or too many processes
+            say(f"worker {number} cannot be started: {error}")
+            child.start_at = time.monotonic() + _PAUSE_SECONDS_MAX
+            return
         if pid == 0:
             self._be_worker(number, ready_end)
         child.pid, child.begun = pid, time.monotonic()
@@ -116,12 +120,11 @@ class Supervisor:
             worker = Worker(self._options, self._listening, self._board.row(number), self._log)
             worker.run(self._life, lambda: ready_end is None or os.write(ready_end, b"+"))
             code = 0
-        except Exception as error:
-            print(f"worker {number}: {type(error).__name__}: {error}", file=sys.stderr)
-            if not isinstance(error, OSError):
-                traceback.print_exc()
+        except (OSError, rhumb.Error) as error:
+            say(f"worker {number}: {type(error).__name__}: {error}")
+        except Exception:
+            say(f"worker {number}: {traceback.format_exc()}")
         finally:
-            sys.stderr.flush()
             os._exit(code)
 
     def _watch(self):
@@ -154,7 +157,7 @@ class Supervisor:
             child.pause_seconds = min(2 * child.pause_seconds, _PAUSE_SECONDS_MAX) if soon else _PAUSE_SECONDS
             code = os.waitstatus_to_exitcode(status)
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
-            print(f"worker {number}, process {pid}, ended by {how}; starting another", file=sys.stderr, flush=True)
+            say(f"worker {number}, process {pid}, ended by {how}; starting another")
 
     def _end_all(self):
         """Stops all workers: gracefully, then by force."""

@@ -11,7 +11,6 @@ import gc
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 import traceback
@@ -20,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from service import api as addresses
 from service.collection import Current
+from service.report import say
 from service.web import Answer, Connection, Refusal
 
 _ACCEPT_PAUSE_SECONDS = 0.1  # after a failure to accept, such as no more descriptors
@@ -85,7 +85,7 @@ class Worker:
             self._current.close()
 
     def _say(self, message):
-        print(f"worker {self._row.worker}: {message}", file=sys.stderr, flush=True)
+        say(f"worker {self._row.worker}: {message}")
 
     def _follow(self, stop):
         while not stop.wait(self._options.follow_seconds):

@@ -10,10 +10,51 @@ import os
 import random
 import re
 import socket
+import threading
 import time
 
 import support
-from serve_support import TEXT_77, Shared, wait_until
+from serve_support import TEXT_77, Client, ServiceCase, Shared, make_folder, wait_until
+
+
+class Crowded(ServiceCase):
+    def setUp(self):
+        super().setUp()
+        make_folder(self.path("served"), 20, self.path("apt"))
+
+    def test_more_searches_than_may_wait_are_503_at_once(self):
+        service = self.start(self.path("served"), "--jobs-max", "2", "--threads", "1", workers=1)
+        answers = []
+        threads = [
+            threading.Thread(target=lambda: answers.append(service.search(text="slowly")[0])) for _ in range(2)
+        ]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: service.metric("jobs") == [2], "two searches have begun")
+        client = Client(service.port)
+        self.addCleanup(client.close)
+        self.assertEqual(client.ask("/api/search", {"text": "sail"})[0], 503)
+        self.assertEqual(client.headers["Retry-After"], "1")
+        self.assertEqual(client.ask("/health")[0], 200)
+        for thread in threads:
+            thread.join()
+        self.assertEqual(answers, [200, 200])
+        self.assertEqual(client.ask("/api/search", {"text": "sail"})[0], 200)
+
+    def test_more_connections_than_there_may_be_wait_for_one_to_end(self):
+        service = self.start(self.path("served"), "--connections-max", "2", workers=1)
+        first, second, third = (Client(service.port) for _ in range(3))
+        for client in (first, second, third):
+            self.addCleanup(client.close)
+        self.assertEqual((first.ask("/health")[0], second.ask("/health")[0]), (200, 200))
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(third.ask("/health")[0]))
+        thread.start()
+        thread.join(0.5)
+        self.assertEqual(answers, [])
+        first.close()
+        thread.join()
+        self.assertEqual((answers, second.ask("/health")[0]), ([200], 200))
 
 
 class Hostile(Shared):
@@ -96,6 +137,13 @@ class Hostile(Shared):
         finally:
             for client in slow:
                 client.close()
+
+    def test_a_client_that_does_not_read_is_cut_off(self):
+        with socket.create_connection(("127.0.0.1", self.service.port), timeout=30) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            with self.assertRaises((BrokenPipeError, ConnectionResetError)):
+                while True:  # answers are a hundred times as long
+                    client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 1000)
 
     def test_clients_that_go_away_leave_nothing_behind(self):
         for data in (b"", b"GET", b"POST /api/search HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n{"):

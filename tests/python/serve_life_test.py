@@ -164,6 +164,19 @@ class Life(ServiceCase):
             wait_until(lambda: max(service.metric("lag_seconds")) == 0, "no worker lags")
         self.check(load)
 
+    def test_full_disks_for_messages_and_the_log_stop_nothing(self):
+        service = self.start(self.served, log="/dev/full", errors="/dev/full")
+        with self.load(service) as load:
+            load.wait_for(10)
+            os.kill(service.worker_pids()[0], signal.SIGKILL)
+            wait_until(lambda: service.metric("starts_total") == [3], "another worker is started")
+            os.rename(self.served, self.path("away"))
+            wait_until(lambda: service.metric("refresh_failures_total")[0] > 2, "it is missed")
+            os.rename(self.path("away"), self.served)
+            load.wait_for(20)
+        self.check(load, again_count_max=4)
+        self.assertGreaterEqual(service.metric("log_failures_total")[0], 30)
+
     # ---- the end ----------------------------------------------------------------------------------------------------
 
     def test_a_stop_ends_what_has_begun_and_leaves_no_process(self):

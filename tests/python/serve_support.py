@@ -69,8 +69,10 @@ def wait_until(condition, what, seconds=30.0):
         time.sleep(0.02)
 
 
-def _be_service(output, arguments, encoder):
+def _be_service(output, errors, arguments, encoder):
     os.dup2(output, 1)
+    if errors is not None:
+        os.dup2(os.open(errors, os.O_WRONLY), 2)
     sys.stdout = open(1, "w", closefd=False)
     sys.exit(serve.main(arguments, encoder))
 
@@ -78,12 +80,13 @@ def _be_service(output, arguments, encoder):
 class Service:
     """A service in processes of its own, forked from this one, which is sooner than starting Python again."""
 
-    def __init__(self, folder, *options, encoder=Encoder, workers=2, log=""):
+    def __init__(self, folder, *options, encoder=Encoder, workers=2, log="", errors=None):
+        """`errors` is the path of what becomes its standard error."""
         arguments = ["run", "--port", "0", "--workers", str(workers), "--follow-seconds", "0.05", "--access-log", log]
         arguments += [*options, folder]
         reading, writing = os.pipe()
         self.process = multiprocessing.get_context("fork").Process(
-            target=_be_service, args=[writing, arguments, encoder() if encoder else None]
+            target=_be_service, args=[writing, errors, arguments, encoder() if encoder else None]
         )
         self.process.start()
         os.close(writing)
