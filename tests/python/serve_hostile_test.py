@@ -99,6 +99,16 @@ class Hostile(Shared):
                 peak_kib = int(re.search(r"VmHWM:\s+(\d+)", file.read()).group(1))
             self.assertLess(peak_kib, 300_000)
 
+    def test_a_client_that_sends_all_of_too_long_a_body_gets_the_answer_and_no_reset(self):
+        head = b"POST /api/search HTTP/1.1\r\nHost: a\r\nContent-Length: 16000000\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", self.service.port), timeout=20) as client:
+            client.sendall(head + b"x" * 16_000_000)
+            client.shutdown(socket.SHUT_WR)
+            answer = b""
+            while part := client.recv(1 << 16):
+                answer += part
+        self.assertTrue(answer.startswith(b"HTTP/1.1 413 "), answer[:100])
+
     def test_a_client_that_asks_before_it_sends_is_answered_first(self):
         head = b"POST /api/search HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: "
         self.assertEqual(self.status_of(head + b"500000\r\n\r\n"), 413)
