@@ -183,12 +183,13 @@ class Api:
                 raise Refusal(400, f"{field[:50]}: there is no such field; there is vector")
         with self._current.use() as collection:
             key = _key_of(name, collection)
-            vector = collection.shards.get(key, None)
+            shards = collection.shards
+            vector = shards.get(key, None)
             if vector is None:
                 raise Refusal(404, "there is no such document")
             found = _described([key], collection)[0]
             if request.query.get("vector", "0") not in ("", "0"):
-                found["vector"] = vector.tolist()
+                found["vector"] = _numbers_in(vector, shards.element)
         return Answer.of(found)
 
     def index(self, request):
@@ -279,13 +280,14 @@ def _check_keys(keys, count_max):
 
 def _array_of(vector, shards):
     """An array of a list of numbers, of the kind that the shards hold."""
-    if not isinstance(vector, list) or not all(_is_whole(part) or isinstance(part, float) for part in vector):
+    kinds = set(map(type, vector)) if isinstance(vector, list) else {None}
+    if not kinds <= {int, float}:
         raise Refusal(400, "vector: a list of numbers expected")
     floats = shards.element in ("f16", "bf16", "f32", "f64")
-    if not floats and not all(_is_whole(part) for part in vector):
+    if not floats and float in kinds:
         raise Refusal(400, f"vector: whole numbers expected, as the vectors are {shards.element}")
     try:
-        found = np.array(vector, np.float64 if floats else np.int64)
+        found = np.array(vector, np.float64 if floats else np.int64 if min(vector, default=0) < 0 else np.uint64)
     except OverflowError:
         raise Refusal(400, "vector: a number is too large") from None
     if not floats:
@@ -294,6 +296,13 @@ def _array_of(vector, shards):
     if not np.all(np.abs(found) <= limit):
         raise Refusal(400, "vector: a number is too large")
     return found if shards.element == "f64" else found.astype(np.float32)
+
+
+def _numbers_in(vector, element):
+    """A vector as a list, which _array_of takes."""
+    if element == "bf16" and vector.dtype == np.uint16:  # their bits, where there is no dtype for them
+        vector = (vector.astype(np.uint32) << 16).view(np.float32)
+    return vector.tolist()
 
 
 def _bytes_of(found):

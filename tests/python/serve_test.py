@@ -17,6 +17,7 @@ import rhumb.shards
 import serve_support
 import support
 from serve_support import COUNT, TEXT_77, Client, ServiceCase, Shared
+from service import api, collection, metrics, web
 
 
 class Answers(Shared):
@@ -187,6 +188,52 @@ class VectorsAlone(Shared):
         found = self.service.ask("/api/index")[1]
         self.assertEqual((found["text"], found["documents"], found["model"]), (False, False, None))
         self.assertIn("no model: searches by vector and by example only\n", self.service.said)
+
+
+class Kinds(support.TestCase):
+    """Vectors of every kind, asked of an Api in this process."""
+
+    def open(self, metric, dtype, rows):
+        path = self.path(f"{metric}-{dtype}")
+        sequences = metric == "levenshtein"
+        dim = 9 if sequences else rows.shape[1] * (8 if dtype == "b1" else 1)
+        with rhumb.shards.create(path, dim, metric, dtype, shards=2, durability="none") as shards:
+            shards.add(list(rows) if sequences else rows)
+        current = collection.Current(path, 1, metrics.Board(1).row(0), print)
+        self.addCleanup(current.close)
+        return api.Api(current, None, web.Limits())
+
+    def search(self, service, vector):
+        body = json.dumps({"vector": vector, "k": 2}).encode()
+        return json.loads(service.search(web.Request("POST", "/api/search", {}, {}, body, True))[0].body)["results"]
+
+    def test_the_vector_that_a_document_shows_finds_it(self):
+        rng = np.random.default_rng(1)
+        for metric, dtype, kind in (
+            ("l2", "i8", np.int8), ("l2", "u8", np.uint8), ("hamming", "b1", np.uint8), ("cosine", "f16", np.float16),
+            ("l2", "bf16", np.float32), ("l2", "f32", np.float32), ("l2", "f64", np.float64), ("l1", "i32", np.int32),
+            ("levenshtein", "u16", np.uint16),
+        ):  # fmt: skip
+            with self.subTest(metric=metric, dtype=dtype):
+                floats = dtype in ("f16", "bf16", "f32", "f64")
+                rows = rng.random((50, 8), np.float32) if floats else rng.integers(0, 100, (50, 8))
+                rows = rows.astype(kind)
+                service = self.open(metric, dtype, rows)
+                asked = web.Request("GET", "/api/documents/3", {"vector": "1"}, {}, b"", True)
+                vector = json.loads(service.document(asked).body)["vector"]
+                found = self.search(service, vector)
+                self.assertEqual(found[0]["key"], 3)
+                self.assertAlmostEqual(found[0]["distance"], 0, places=5)
+                for bad in ([2**70] * 8, [10**400] * 8, [1e999] * 8, [0.5] * 7, [-1] * 8 if dtype[0] == "u" else [None]):
+                    if dtype in ("f32", "f64", "bf16") and bad[0] == 2**70:
+                        continue
+                    with self.assertRaises(web.Refusal) as refused:
+                        self.search(service, bad)
+                    self.assertEqual(refused.exception.status, 400)
+
+    def test_a_distance_beyond_the_floats_is_answered(self):
+        service = self.open("l2sq", "f32", np.zeros((2, 8), np.float32))
+        self.assertEqual(len(self.search(service, [3e38] * 8)), 2)
 
 
 class Starts(ServiceCase):
