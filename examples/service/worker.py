@@ -77,7 +77,7 @@ class Worker:
         follower.start()
         self._pool = ThreadPoolExecutor(self._options.thread_count, "search")
         try:
-            asyncio.run(self._run(life, ready))
+            asyncio.run(self._run(life, ready), debug=False)  # python -X dev reports steps that a busy machine delays
         finally:
             stop_following.set()
             self._pool.shutdown(cancel_futures=True)
