@@ -98,11 +98,11 @@ PyObject *native_merge(PyObject *module, PyObject *args) {
     if (native_fields_take(NATIVE_MERGE_OPTIONS, values, &options) != 0) return NULL;
     options.progress = native_call_report;
     options.progress_context = &call;
-    const Py_ssize_t count = PyTuple_GET_SIZE(sources);
+    const Py_ssize_t count = PyTuple_Size(sources);
     const char **paths = PyMem_Calloc((size_t)count + 1, sizeof *paths);
     if (paths == NULL) return PyErr_NoMemory();
     for (Py_ssize_t i = 0; i < count; i++) {
-        paths[i] = PyBytes_AsString(PyTuple_GET_ITEM(sources, i));
+        paths[i] = PyBytes_AsString(PyTuple_GetItem(sources, i));
         if (paths[i] != NULL) continue;
         PyMem_Free((void *)paths);
         return NULL;
