@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import index as _index
-from ..errors import Cancelled
+from ..errors import Cancelled, Error
 from ..files import info as _info
 from ..result import Result
 from ..vectors import element_of
@@ -358,7 +358,7 @@ class Index(Stored):
                 return Index.metadata(file.name)
         try:
             info = _info(path_or_buffer)
-        except (OSError, ValueError):
+        except (Error, OSError, ValueError):
             return None
         return {"dimensions": info.dim, "kind_metric": MetricKind(info.metric), "kind_scalar": ScalarKind(info.element),
                 "count_present": info.count, "count_deleted": info.deleted_count, "multi": False}  # fmt: skip

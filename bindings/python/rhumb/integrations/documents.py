@@ -31,6 +31,7 @@ from .. import index as indexes
 from ..errors import Invalid, NotFound, OutOfStep, ReadOnly
 from ..filters import Keys
 from ..index import Index, Path
+from ..options import OpenOptions
 from .conditions import Condition
 
 _FORMAT = 1
@@ -100,7 +101,7 @@ class Documents:
             self._sql.execute("PRAGMA synchronous = FULL")
             self._sql.executescript(_SCHEMA)
         if os.path.exists(self.path):
-            names = indexes.OpenOptions.__annotations__
+            names = OpenOptions.__annotations__
             opening = {name: value for name, value in self._options.items() if name in names}
             self.index = indexes.open(self.path, **opening)  # type: ignore[misc, unused-ignore]
         elif len(self):
