@@ -57,7 +57,7 @@ typedef struct rhumb_recall_curve {
     uint64_t change_count;                 /* Operations since. */
     uint32_t point_count;                  /* Entries in each of the next three. */
     uint32_t k[RHUMB_RECALL_POINT_MAX];    /* Answers that were asked for: 1, 10 or 100. */
-    uint32_t ef[RHUMB_RECALL_POINT_MAX];   /* ef_search. */
+    uint32_t ef[RHUMB_RECALL_POINT_MAX];   /* The ef_search of the searches. */
     double recall[RHUMB_RECALL_POINT_MAX]; /* The share of the k nearest that was found, in the mean of all queries (at
                                               large ef and k: of some). What is as near as the k-th counts as found. */
 } rhumb_recall_curve;

@@ -130,8 +130,14 @@ void rhumb__recall_curve_carry(rhumb__recall_curve *curve, uint64_t old_lsn, uin
 
 static double log_ef(uint32_t row, uint32_t rung) { return log((double)ladders[row][rung]); }
 
-/* What one row says, as the logarithm of ef. Recall is linear in that logarithm between two rungs: as it is concave,
- * the ef is a little larger than needed. Returns the recall. */
+/* Of what is missing at a recall; at 1, of half of the smallest share. */
+static double log_missing(double recall) {
+    const double missing = 1 - recall, least = 0.5 / RHUMB__RECALL_WHOLE;
+    return log(missing > least ? missing : least);
+}
+
+/* What one row says, as the logarithm of ef: between two rungs the logarithm of what is missing is linear in it. Returns
+ * the recall. */
 static double choose_in_row(const uint16_t *shares, uint32_t row, double recall, double *log_ef_out) {
     double below = 0; /* the highest recall of the rungs before */
     uint32_t rung = 0;
@@ -141,7 +147,9 @@ static double choose_in_row(const uint16_t *shares, uint32_t row, double recall,
             *log_ef_out = log_ef(row, rung);
             if (rung > 0) {
                 const double from = log_ef(row, rung - 1);
-                *log_ef_out = from + (*log_ef_out - from) * (recall - below) / (here - below);
+                const double share =
+                    (log_missing(below) - log_missing(recall)) / (log_missing(below) - log_missing(here));
+                *log_ef_out = from + (*log_ef_out - from) * share;
             }
             return recall;
         }

@@ -172,6 +172,40 @@ says stderr 'row 1234'
 expect 1 search limited.rhumb data.hdf5 --summary --min-recall 0.9
 says stderr 'recall 0\.'
 expect 2 search data.rhumb queries.fvecs --min-recall 0.9
+# A recall in place of ef.
+expect 1 search data.rhumb data.hdf5 --recall 0.9 --summary
+says stderr 'rhumb recall'
+expect 1 recall data.rhumb --show
+expect 2 recall data.rhumb --show --dry-run
+expect 2 recall data.rhumb --count 70000
+expect 0 recall data.rhumb --dry-run --quiet
+says stdout 'recall@10 '
+expect 1 recall data.rhumb --show
+expect_json 0 recall data.rhumb --queries queries.fvecs --count 40
+is recall_curve.queries 40
+is recall_curve.queries_given True
+expect 3 recall data.rhumb --queries wide.npy
+expect 3 recall data.rhumb --queries nan.npy
+expect 0 recall data.rhumb --quiet
+says stdout '^targets  *k 10: '
+expect_json 0 info data.rhumb
+is recall_curve.queries_given False
+is recall_curve.outdated False
+expect_json 0 recall data.rhumb --show
+is recall_curve.count 2000
+expect_json 0 search data.rhumb data.hdf5 --recall 0.9 --summary --min-recall 0.8
+is recall_target 0.9
+expect 0 search data.rhumb data.hdf5 --recall 0.9 --summary
+for recall in 0 -1 1.5 nan; do expect 2 search data.rhumb data.hdf5 --recall "$recall"; done
+expect 2 search data.rhumb data.hdf5 --recall 0.9 --ef 10
+expect 2 search data.rhumb data.hdf5 --recall 0.9 --exact
+expect 2 search data.rhumb data.hdf5 --recall 0.9 --radius 1
+expect_json 0 build checked.rhumb data.hdf5 --check
+is recall_curve.count 2000
+expect 0 build checked.rhumb data.hdf5 --check --force --quiet
+says stdout '^recall  '
+expect 0 build checked.rhumb data.hdf5 --check --force --limit 1
+expect 1 search checked.rhumb data.hdf5 --recall 0.9 --summary
 # Only some keys, in disorder and one twice; all but those; and what is within a radius.
 python '
 import numpy

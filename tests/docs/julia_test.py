@@ -98,8 +98,9 @@ class JuliaPackage(unittest.TestCase):
             # Structs that a caller has in an array, which Julia's mutable structs cannot be; it is in rhumb info. And
             # distances of vectors that are in no index.
             "rhumb_index_sections_get", "rhumb_vectors_measure",
-            # Measuring recall, which `rhumb recall` does; searches in Julia take ef.
-            "rhumb_recall_options_init", "rhumb_index_recall_measure", "rhumb_index_recall_get", "rhumb_index_recall_ef",
+            # The tool measures recall, and ef can be given.
+            "rhumb_recall_options_init", "rhumb_index_recall_measure", "rhumb_index_recall_get",
+            "rhumb_index_recall_ef",
             # Progress would call Julia from other threads; batches of different kinds.
             "rhumb_verify_options_init", "rhumb_index_verify_with", "rhumb_topology_verify_with",
             "rhumb_index_write_batch",

@@ -125,6 +125,27 @@ TEST_P(Memory, RefusedWhileInsertingInsertsNothing) {
     expect_whole(path_, count);
 }
 
+TEST_P(Memory, RefusedWhileMeasuringRecallLeavesTheCurve) {
+    ASSERT_EQ(rhumb_test::build_index(path_, shape_, vectors_, 300, 2), RHUMB_OK);
+    Index index;
+    ASSERT_EQ(rhumb_test::open_index(path_, false, &index), RHUMB_OK);
+    rhumb_recall_options options;
+    rhumb_recall_options_init(&options, sizeof options);
+    options.thread_count = 2;
+    uint32_t expected = 0;
+    refuse_each([&] { return rhumb_index_recall_measure(index, &options, nullptr, 0); },
+                [&](rhumb_status status) {
+                    uint32_t ef = 0;
+                    const rhumb_status found = rhumb_index_recall_ef(index, 10, 0.95, &ef, nullptr);
+                    ASSERT_EQ(found, status == RHUMB_OK || expected > 0 ? RHUMB_OK : RHUMB_E_UNSUPPORTED);
+                    if (status == RHUMB_OK) expected = ef;
+                    ASSERT_EQ(ef, expected);
+                });
+    EXPECT_GT(failure_count_, 10u);
+    ASSERT_EQ(index.close(), RHUMB_OK);
+    expect_whole(path_, 300);
+}
+
 TEST_P(Memory, RefusedWhilePublishingLeavesTheLastCheckpoint) {
     for (const rhumb_durability durability : {RHUMB_DURABILITY_FULL, RHUMB_DURABILITY_NONE}) {
         rhumb_test::remove_index(path_);

@@ -8,6 +8,11 @@
 
 #include <cstddef>
 
+extern "C" {
+#include "base/crc32c.h"
+#include "engine/graph/recall_curve.h"
+}
+
 namespace fault_test {
 namespace {
 
@@ -151,6 +156,46 @@ TEST_F(Extreme, WordsOfTheClientRecordAreChecked) {
     try_all(fields, RHUMB__SUPERBLOCK_COPY_STRIDE);
     EXPECT_GT(refused_count_, 200u);
     EXPECT_GT(opened_count_, 5u);
+}
+
+// Every word of a recall record, under a checksum of its own that is right and under one that is not: a record that is
+// impossible is missing, and the index opens.
+TEST_F(Extreme, WordsOfTheRecallRecordAreChecked) {
+    const std::string path = directory_.file("measured.rhumb");
+    ASSERT_TRUE(sound_.save(path));
+    Index index;
+    ASSERT_EQ(rhumb_test::open_index(path, false, &index), RHUMB_OK);
+    ASSERT_EQ(rhumb_index_recall_measure(index, nullptr, nullptr, 0), RHUMB_OK) << rhumb_error_last()->message;
+    ASSERT_EQ(index.close(), RHUMB_OK);
+    const FileImage measured = FileImage::load(path);
+    const uint64_t base = FileImage::superblock_offset(measured.newest_slot(), 0) +
+                          offsetof(rhumb__superblock, client) + RHUMB__RECALL_CLIENT_OFFSET;
+    uint64_t missing_count = 0, used_count = 0;
+    for (uint32_t at = 0; at < RHUMB__RECALL_CLIENT_BYTES; at += 2) {
+        for (const uint16_t value : {0, 1, 0x7FFF, 50001, 0xFFFF}) {
+            for (const bool mended : {false, true}) {
+                FileImage image = measured;
+                for (const uint64_t copy : {UINT64_C(0), uint64_t{RHUMB__SUPERBLOCK_COPY_STRIDE}}) {
+                    image.put<uint16_t>(base + copy + at, value);
+                    uint8_t record[RHUMB__RECALL_CLIENT_BYTES];
+                    for (uint32_t i = 0; i < sizeof record; i++) record[i] = image.get<uint8_t>(base + copy + i);
+                    if (mended && at >= 4)
+                        image.put<uint32_t>(base + copy, rhumb__crc32c(0, record + 4, sizeof record - 4));
+                }
+                image.mend_superblocks();
+                ASSERT_TRUE(image.save(path));
+                Index opened;
+                ASSERT_EQ(rhumb_test::open_index(path, true, &opened), RHUMB_OK) << rhumb_error_last()->message;
+                uint32_t ef = 0;
+                const rhumb_status status = rhumb_index_recall_ef(opened, 10, 0.95, &ef, nullptr);
+                ASSERT_TRUE(status == RHUMB_OK || status == RHUMB_E_UNSUPPORTED) << rhumb_error_last()->message;
+                (status == RHUMB_OK ? used_count : missing_count)++;
+                ASSERT_TRUE(status != RHUMB_OK || (ef >= 10 && ef <= 2048)) << ef;
+            }
+        }
+    }
+    EXPECT_GT(missing_count, 200u);
+    EXPECT_GT(used_count, 50u);
 }
 
 TEST_F(Extreme, FieldsOfTheDirectoryHeaderAreChecked) {

@@ -379,6 +379,43 @@ static int print_pairs(void) {
     return 0;
 }
 
+/* Measures the recall of an index, and deletes a key. */
+static int measure_recall(const char *path) {
+    rhumb_index *index = NULL;
+    const rhumb_open_options options = open_options_of(false, RHUMB_DURABILITY_FULL);
+    uint64_t key = 0;
+    rhumb_point_cursor *cursor = NULL;
+    size_t count = 0;
+    check(rhumb_index_open(path, &options, &index), "open");
+    check(rhumb_index_recall_measure(index, NULL, NULL, 0), "measure");
+    check(rhumb_point_cursor_open(index, 0, &cursor), "open a cursor");
+    check(rhumb_point_cursor_next(cursor, 1, &key, NULL, NULL, &count), "list a key");
+    rhumb_point_cursor_close(cursor);
+    check(rhumb_index_delete(index, key), "delete");
+    check(rhumb_index_close(index), "close");
+    return 0;
+}
+
+/* Prints the curve of an index, or null. */
+static int print_curve(const char *path) {
+    rhumb_index *index = NULL;
+    const rhumb_open_options options = open_options_of(true, RHUMB_DURABILITY_FULL);
+    rhumb_recall_curve curve;
+    check(rhumb_index_open(path, &options, &index), "open");
+    if (rhumb_index_recall_get(index, &curve, sizeof curve) == RHUMB_E_NOTFOUND) {
+        printf("null\n");
+    } else {
+        printf("{\"queries\":%" PRIu32 ",\"given\":%s,\"count\":%" PRIu64 ",\"changes\":%" PRIu64 ",\"points\":[",
+               curve.query_count, curve.queries_given ? "true" : "false", curve.count, curve.change_count);
+        for (uint32_t i = 0; i < curve.point_count; i++) {
+            printf("%s[%" PRIu32 ",%" PRIu32 ",%.17g]", i == 0 ? "" : ",", curve.k[i], curve.ef[i], curve.recall[i]);
+        }
+        printf("]}\n");
+    }
+    check(rhumb_index_close(index), "close");
+    return 0;
+}
+
 /* `lane_bits`: of fused rows, which the index gets from a compaction. */
 static int create_and_print(char **arguments, const char *code_bits, const char *lane_bits) {
     rhumb_index_options options;
@@ -421,12 +458,16 @@ int main(int argument_count, char **arguments) {
                      strtoull(arguments[5], NULL, 10), are_copies(arguments[6]));
     }
     if (argument_count == 3 && strcmp(command, "recover") == 0) return recover(arguments[2]);
+    if (argument_count == 3 && strcmp(command, "recall") == 0) return measure_recall(arguments[2]);
+    if (argument_count == 3 && strcmp(command, "curve") == 0) return print_curve(arguments[2]);
     fprintf(stderr, "index_dump pairs\n"
                     "index_dump create PATH METRIC ELEMENT DIM M M0 COUNT SEED spread|crowded distinct|copies\n"
                     "index_dump print PATH distinct|copies\n"
                     "index_dump compact PATH [NEW_PATH]\n"
                     "index_dump repair PATH NEW_PATH\n"
                     "index_dump crash PATH COUNT SEED CHECKPOINT_COUNT distinct|copies\n"
-                    "index_dump recover PATH\n");
+                    "index_dump recover PATH\n"
+                    "index_dump recall PATH\n"
+                    "index_dump curve PATH\n");
     return 2;
 }

@@ -193,7 +193,7 @@ class Index:
         demand(64 <= self.root_bytes <= self.directory_bytes <= self.file_bytes - self.directory_offset,
                "directory length")
         self.history, self.log_lsn, self.log_expected = struct.unpack_from("<QQI", block, 120)
-        demand(not any(block[140:512]) and not any(block[512 + 392:]), "reserved bytes are zero in this version")
+        demand(not any(block[140:512]) and not any(block[512 + 508:]), "reserved bytes are zero in this version")
         self.client = block[512:]
 
     def read_directory(self):
@@ -300,6 +300,26 @@ class Index:
         else:
             demand(not any(custom_name), "reserved bytes are zero in this version")
         self.check_sections(self.space.stride)
+
+    LADDERS = ((1, (1, 2, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 512, 1024)),
+               (10, (10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 2048)),
+               (100, (100, 112, 128, 160, 192, 256, 320, 400, 512, 768, 1024, 1536, 2048, 4096)))
+
+    def read_recall_record(self):
+        """The recall record: {"queries", "given", "count", "changes", "points": [(k, ef, recall)]}, or None."""
+        record = self.client[392:508]
+        crc, version, queries, live, lsn, changes, flags = struct.unpack_from("<IHHQQIH", record, 0)
+        if version != 1 or crc != crc32c(record[4:]) or queries == 0 or live == 0 or lsn > 1 << 62:
+            return None
+        points = []
+        for row, (k, ladder) in enumerate(self.LADDERS):
+            shares = struct.unpack_from("<14H", record, 32 + 28 * row)
+            measured = shares.index(0xFFFF) if 0xFFFF in shares else len(shares)
+            if measured == 0 or any(share != 0xFFFF for share in shares[measured:]) or max(shares[:measured]) > 50000:
+                return None
+            points += [(k, ef, share / 50000) for ef, share in zip(ladder, shares[:measured])]
+        return {"queries": queries, "given": flags & 1 == 1, "count": live,
+                "changes": changes + max(0, self.lsn - lsn), "points": points}
 
     def check_sections(self, vector_stride):
         """The sections against the page's table, from which their numbers follow."""

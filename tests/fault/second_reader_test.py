@@ -95,6 +95,20 @@ class SecondReader(unittest.TestCase):
                         index = Index(self.path)
                         self.assertEqual((index.code_bits, index.check_codes()), (bits, index.slot_count))
 
+    def test_finds_the_recall_that_was_measured(self):
+        self.create(self.SHAPES["l2"])
+        self.assertIsNone(Index(self.path).read_recall_record())
+        self.assertIsNone(self.run_dump("curve", self.path))
+        self.run_dump("recall", self.path)
+        record = Index(self.path).read_recall_record()
+        said = self.run_dump("curve", self.path)
+        said["points"] = [tuple(point) for point in said["points"]]
+        self.assertEqual(record, said)
+        self.assertGreater(len(record["points"]), 8)
+        self.assertEqual(record["changes"], 1)  # a key is deleted after measuring
+        self.run_dump("compact", self.path)
+        self.assertEqual(Index(self.path).read_recall_record(), dict(record, changes=1))
+
     def test_finds_marks_of_changed_lists(self):
         self.create(("l2", "f32", 16, 4, 8, 200, 11, "spread", "distinct", 8, 2))
         self.run_dump("compact", self.path)

@@ -76,8 +76,8 @@ static uint32_t drop_hidden(const hide_job *job, rhumb__candidate *candidates, u
 }
 
 /* Replaces the hidden nodes in the `count` slots of a list: by those nodes that would be chosen without the hidden ones
- * and are not chosen with them, nearest first. To add all that would be chosen, or more than are hidden, would make the
- * list better than others are, and so the recall higher than it is. Returns how many there are then. */
+ * and are not chosen with them, nearest first. To add all that would be chosen would make the list better than others
+ * are, and so the recall higher than it is. Returns how many there are then. */
 static uint32_t mend(const hide_job *job, rhumb__scratch *scratch, uint32_t own, uint32_t *slots, uint32_t count) {
     uint32_t with[RHUMB__M0_MAX];
     uint32_t without[RHUMB__M0_MAX];
@@ -93,7 +93,7 @@ static uint32_t mend(const hide_job *job, rhumb__scratch *scratch, uint32_t own,
     for (uint32_t i = 0; i < count; i++) {
         if (!is_hidden(job, slots[i])) slots[kept_count++] = slots[i];
     }
-    for (uint32_t i = 0; i < without_count && kept_count < count; i++) {
+    for (uint32_t i = 0; i < without_count && kept_count < capacity; i++) {
         if (rhumb__slots_contain(with, with_count, without[i])) continue;
         if (!rhumb__slots_contain(slots, kept_count, without[i])) slots[kept_count++] = without[i];
     }
