@@ -95,9 +95,11 @@ class Generator {
         }
     }
 
-    void repeat(std::vector<float> &rows) {
+    // Appends one of `rows` to `target`.
+    void repeat(const std::vector<float> &rows, std::vector<float> &target) {
         const size_t at = random_() % (rows.size() / shape_.dim) * shape_.dim;
-        for (uint32_t d = 0; d < shape_.dim; d++) rows.push_back(rows[at + d]);
+        const std::vector<float> row(rows.begin() + at, rows.begin() + at + shape_.dim);
+        target.insert(target.end(), row.begin(), row.end());
     }
 
     bool draw(double share) { return std::uniform_real_distribution<double>(0, 1)(random_) < share; }
@@ -118,11 +120,17 @@ Set make(const Shape &shape, const Options &options) {
     Generator generator(shape, options.seed * 1000003 + shape.dim);
     for (size_t i = 0; i < shape.count * options.scale; i++) {
         if (i > 0 && shape.duplicate_share > 0 && generator.draw(shape.duplicate_share))
-            generator.repeat(set.rows);
+            generator.repeat(set.rows, set.rows);
         else
             generator.add(set.rows);
     }
-    for (size_t i = 0; i < options.query_count; i++) generator.add(set.queries);
+    // Queries are drawn as rows are: some are equal to a row.
+    for (size_t i = 0; i < options.query_count; i++) {
+        if (shape.duplicate_share > 0 && generator.draw(shape.duplicate_share))
+            generator.repeat(set.rows, set.queries);
+        else
+            generator.add(set.queries);
+    }
     return set;
 }
 

@@ -136,7 +136,7 @@ static double log_missing(double recall) {
     return log(missing > least ? missing : least);
 }
 
-/* What one row says, as the logarithm of ef: between two rungs the logarithm of what is missing is linear in it. Returns
+/* What one row says, as the logarithm of ef: between two rungs that of what is missing is linear in it. Returns
  * the recall. */
 static double choose_in_row(const uint16_t *shares, uint32_t row, double recall, double *log_ef_out) {
     double below = 0; /* the highest recall of the rungs before */
