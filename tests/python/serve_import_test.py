@@ -50,6 +50,12 @@ class Imports(support.TestCase):
         self.check(some)
         self.assertEqual(rhumb.shards.info(self.served).metadata, b'{"model": "words"}')
 
+    def test_a_section_is_named_without_its_archive_area(self):
+        some = serve_support.packages(3)
+        some["package1"].section = "contrib/sound"
+        self.update(some)
+        self.assertEqual(self.sql("SELECT section FROM document WHERE name = 'package1'"), [("sound",)])
+
     def test_only_what_has_changed_is_copied(self):
         some = serve_support.packages(60)
         self.update(some)
