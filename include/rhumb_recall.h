@@ -54,7 +54,7 @@ typedef struct rhumb_recall_curve {
     bool queries_given;                    /* Whether they were the caller's; otherwise vectors of the index. */
     bool outdated;                         /* Whether the operations since make more than a quarter of `count`. */
     uint64_t count;                        /* Vectors that searches could find then. */
-    uint64_t change_count;                 /* Operations since. */
+    uint64_t change_count;                 /* Records of the log since: operations, begins and ends of batches. */
     uint32_t point_count;                  /* Entries in each of the next three. */
     uint32_t k[RHUMB_RECALL_POINT_MAX];    /* Answers that were asked for: 1, 10 or 100. */
     uint32_t ef[RHUMB_RECALL_POINT_MAX];   /* The ef_search of the searches. */
