@@ -83,14 +83,16 @@ def write(path, seed, reshard, file):
 def count_steps(path, target, kill_at, file):
     """A reshard that is killed before step `kill_at` of those that touch files; writes the names of all steps."""
     count = 0
+    lock = threading.Lock()  # shards make checkpoints at the same time
 
     def stepping(name, function):
         def step(*arguments, **options):
             nonlocal count
-            print(name, file=file, flush=True)
-            if count == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-            count += 1
+            with lock:
+                print(name, file=file, flush=True)
+                if count == kill_at:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                count += 1
             return function(*arguments, **options)
 
         return step
