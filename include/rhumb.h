@@ -9,7 +9,7 @@
  *   rhumb_points.h     points one by one: vectors, leases, levels, neighbours, walks over all points
  *   rhumb_recall.h     how much of the truth searches find: measuring it
  *   rhumb_stats.h      statistics, what a file says of itself without a handle, user metadata
- *   rhumb_upkeep.h     verifying, repairing, compacting and backing up
+ *   rhumb_upkeep.h     verifying, repairing, compacting, backing up and merging
  *   rhumb_topology.h   the graph of an index as a file of its own
  *   rhumb_exchange.h   making an index of a file of another library, and the reverse
  *

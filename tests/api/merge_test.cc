@@ -8,6 +8,10 @@
 #include <map>
 #include <time.h>
 
+extern "C" {
+#include "base/memory_limit.h"
+}
+
 namespace index_test {
 namespace {
 
@@ -32,6 +36,8 @@ using Model = std::map<uint64_t, std::vector<float>>; // the live vectors of an 
 
 class Merge : public ::testing::Test {
   protected:
+    ~Merge() override { rhumb__memory_limit_override(0); }
+
     std::string source_path(size_t i) const { return directory_.file("source" + std::to_string(i) + ".rhumb"); }
 
     std::vector<std::string> source_paths(size_t count) const {
@@ -42,7 +48,7 @@ class Merge : public ::testing::Test {
 
     // An index of these vectors under the keys first_key, first_key + 1...
     void make_source(size_t i, const Vectors &vectors, uint64_t first_key, const rhumb_index_options &options) const {
-        const Index index = create(source_path(i), options);
+        const Index index = create_with_durability(source_path(i), options, RHUMB_DURABILITY_NONE);
         insert_all(index, vectors, first_key, 2);
         ASSERT_OK(rhumb_index_checkpoint(index.get()));
     }
@@ -252,6 +258,23 @@ TEST_F(Merge, MakesEqualVectorsOfTwoSourcesOneGroup) {
             EXPECT_EQ(answer.distances[1], 0.0f);
         }
     }
+}
+
+// Vectors are read from the files, and nodes get few candidates.
+TEST_F(Merge, WorksWhereMemoryCannotHoldTheSources) {
+    constexpr size_t kCount = rhumb_test::kSanitized ? 1500 : 5000;
+    const Vectors vectors = random_vectors(2 * kCount, kDim, 1);
+    for (size_t i = 0; i < 2; i++) {
+        ASSERT_NO_FATAL_FAILURE(
+            make_source(i, part_of(vectors, i * kCount, (i + 1) * kCount), i * kCount, index_options(kDim)));
+    }
+    rhumb__memory_limit_override(UINT64_C(256) << 10);
+    merge(2);
+    rhumb__memory_limit_override(0);
+    Model model;
+    for (size_t i = 0; i < 2 * kCount; i++) model[i] = {vectors.row(i), vectors.row(i) + kDim};
+    expect_holds(model);
+    EXPECT_GE(recall(open(new_path_, true), random_vectors(100, kDim, 2), 10, 200), 0.95);
 }
 
 TEST_F(Merge, IsTheSameOnAnyNumberOfThreads) {

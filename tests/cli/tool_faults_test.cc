@@ -258,6 +258,9 @@ std::vector<Command> Commands() {
         {"compact_into",
          {"compact", "old.rhumb", "--into", "compacted.rhumb", "-t", "1"},
          [](const std::string &folder, const Outcome &run) { return CheckMade(folder, run, "compacted.rhumb", kOld); }},
+        {"merge",
+         {"merge", "old.rhumb", "--into", "merged.rhumb", "-t", "1"},
+         [](const std::string &folder, const Outcome &run) { return CheckMade(folder, run, "merged.rhumb", kOld); }},
         {"topology", {"topology", "old.rhumb", "--out", "old.topology", "-t", "1", "--check"}, CheckUnchanged},
     };
 }

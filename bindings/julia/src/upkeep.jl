@@ -126,6 +126,28 @@ function compact_into(path::AbstractString, new_path::AbstractString; filter = n
 end
 
 """
+    merge_into(paths, new_path; duplicates = :error, threads = 0, options...)
+
+Makes a new index of the vectors of several, by joining their graphs. `duplicates` says whose vector counts where
+several have one key: `:error` (nothing is made), `:first` or `:last`. Further options are those of rhumb_merge_options.
+"""
+function merge_into(paths::AbstractVector{<:AbstractString}, new_path::AbstractString; threads::Integer = 0, options...)
+    record = LibRhumb.rhumb_merge_options()
+    LibRhumb.rhumb_merge_options_init(record, sizeof(LibRhumb.rhumb_merge_options))
+    record.thread_count = threads
+    for (name, value) in pairs(options)
+        set_option!(record, name, value)
+    end
+    report = LibRhumb.rhumb_merge_report()
+    texts = String[path for path in paths]
+    pointers = [Base.unsafe_convert(Cstring, text) for text in texts]
+    GC.@preserve texts check(
+        LibRhumb.rhumb_index_merge_into(pointers, length(pointers), new_path, record, report,
+                                        sizeof(LibRhumb.rhumb_merge_report)))
+    return shown(report)
+end
+
+"""
     repair(path, new_path; strict = false, threads = 0)
 
 Builds a new index from what can still be verified in a damaged one.
