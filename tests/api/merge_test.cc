@@ -47,9 +47,10 @@ class Merge : public ::testing::Test {
     }
 
     // An index of these vectors under the keys first_key, first_key + 1...
-    void make_source(size_t i, const Vectors &vectors, uint64_t first_key, const rhumb_index_options &options) const {
+    void make_source(size_t i, const Vectors &vectors, uint64_t first_key, const rhumb_index_options &options,
+                     uint32_t thread_count = 2) const {
         const Index index = create_with_durability(source_path(i), options, RHUMB_DURABILITY_NONE);
-        insert_all(index, vectors, first_key, 2);
+        insert_all(index, vectors, first_key, thread_count);
         ASSERT_OK(rhumb_index_checkpoint(index.get()));
     }
 
@@ -372,7 +373,8 @@ TEST_F(Merge, OfEmptyIndexesIsEmptyAndOfOneIsACopy) {
 
 TEST_F(Merge, RefusesAKeyOfTwoSourcesAndNamesTheFirst) {
     ASSERT_NO_FATAL_FAILURE(make_source(0, random_vectors(100, kDim, 1), 0, index_options(kDim)));
-    ASSERT_NO_FATAL_FAILURE(make_source(1, random_vectors(100, kDim, 2), 70, index_options(kDim)));
+    // By one thread, so that the first key of the file is the least.
+    ASSERT_NO_FATAL_FAILURE(make_source(1, random_vectors(100, kDim, 2), 70, index_options(kDim), 1));
     expect_refused(RHUMB_E_EXISTS, source_paths(2), merge_options(), {"key 70", "source0"});
     EXPECT_NE(std::string(rhumb_error_last()->path).find("source1"), std::string::npos);
     ASSERT_OK(rhumb_index_delete(open(source_path(0), false).get(), 70));
