@@ -69,7 +69,7 @@ say "auditwheel, abi3audit"
 
 say "mypy --strict, stubtest"
 "$folder/build/bin/pip" install -q "$wheel"
-# check_integrations.sh checks rhumb.integrations with the types of its libraries
+# check_integrations.sh and check_ray.sh check rhumb.integrations and rhumb.ray with the types of their libraries
 lenient=(--ignore-missing-imports --allow-subclassing-any --allow-untyped-decorators)
 (cd "$folder" && build/bin/mypy --strict "${lenient[@]}" --python-version 3.11 -p rhumb &&
     build/bin/stubtest rhumb._native &&
