@@ -247,7 +247,7 @@ class Keeper:
                 raise Invalid(f"node {node} is the only one: there is no place for its shards")
             self._draining.add(node)
             self._place(nodes)
-            self._await_copies(time.monotonic() + timeout)
+            self._await_copies(self._routes, time.monotonic() + timeout)
             if self._writers:
                 self._publish()
                 self._release_writers()  # those that are started next are on other nodes
@@ -278,12 +278,12 @@ class Keeper:
             calls = now
             time.sleep(0.25)
 
-    def _await_copies(self, limit: float) -> None:
+    def _await_copies(self, routes: Routes, limit: float) -> None:
         """Waits until each shard is open on all its nodes."""
         while True:
             states = self._states()
             missing = [
-                (str(shard), node) for shard, nodes in self._routes.items() for node in nodes
+                (str(shard), node) for shard, nodes in routes.items() for node in nodes
                 if str(shard) not in states.get(node, {}).get("shards", {})
             ]  # fmt: skip
             if not missing:
@@ -436,11 +436,7 @@ class Keeper:
         if self._options[_PLACE_OF_FILES] is not None:
             both = {**self._routes, **routes}
             self._assign(both)
-            old, self._routes = self._routes, routes
-            try:
-                self._await_copies(time.monotonic() + _COPY_SECONDS)
-            finally:
-                self._routes = old
+            self._await_copies(routes, time.monotonic() + _COPY_SECONDS)
         with self._lock:
             self._served, self._routes = manifest, routes
             self._version += 1
