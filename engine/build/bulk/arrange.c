@@ -21,7 +21,6 @@
 #define FIRST_LEADERS_MAX 1024u
 /* Vectors of which leaders cannot tell one from another are cut no further than this. */
 #define CUTS_MAX 8u
-#define NODES_PER_STEP 768u
 
 typedef struct arranging {
     rhumb__bulk_loop loop;
@@ -39,9 +38,7 @@ static rhumb_status arrange_set(rhumb__cut c, rhumb__seeker *seeker, uint32_t *m
     if (c.count <= SET_NODES || cut_count == CUTS_MAX) return RHUMB_OK;
     c.members = members;
     c.leader_count = leaders_for(c.count, CUT_NODES, LEADERS_MAX);
-    RHUMB_TRY(rhumb__cut_make(&c));
-    rhumb__cut_seek(&c, seeker, 0, c.count);
-    rhumb__cut_group(&c);
+    RHUMB_TRY(rhumb__cut_alone(&c, seeker));
     memcpy(members, c.grouped, c.count * sizeof *members);
     for (uint32_t i = 0; i < c.leader_count; i++) {
         const rhumb__cut part = {
@@ -51,18 +48,6 @@ static rhumb_status arrange_set(rhumb__cut c, rhumb__seeker *seeker, uint32_t *m
 done:
     rhumb__cut_free(&c);
     return status;
-}
-
-static rhumb_status seek_some(void *context, uint32_t worker_index) {
-    arranging *a = context;
-    rhumb__seeker *seeker = NULL;
-    uint64_t begin = 0;
-    uint64_t end = 0;
-    rhumb_status status = rhumb__seeker_make(a->nodes->tiler, &seeker);
-    while (rhumb__bulk_take(&a->loop, worker_index, &begin, &end, &status))
-        rhumb__cut_seek(a->first, seeker, begin, end);
-    rhumb__seeker_free(seeker);
-    return rhumb__bulk_end(&a->loop, status);
 }
 
 static rhumb_status arrange_some(void *context, uint32_t worker_index) {
@@ -91,12 +76,7 @@ rhumb_status rhumb__arrange(const rhumb__bulk_nodes *nodes, uint64_t seed, doubl
                         .seed = seed,
                         .fanout = 1,
                         .leader_count = leaders_for(nodes->count, FIRST_CUT_NODES, FIRST_LEADERS_MAX)};
-    arranging seeking = {
-        .loop = {.run = run, .limit = nodes->count, .step = NODES_PER_STEP}, .nodes = nodes, .first = &first};
-    RHUMB_TRY(rhumb__cut_make(&first));
-    rhumb__bulk_begin(run, share / 2);
-    RHUMB_TRY(rhumb__parallel_run(run->thread_count, seek_some, &seeking));
-    rhumb__cut_group(&first);
+    RHUMB_TRY(rhumb__cut_together(&first, share / 2, run));
     memcpy(order, first.grouped, nodes->count * sizeof *order);
     arranging cutting = {
         .loop = {.run = run, .limit = first.leader_count, .step = 1}, .nodes = nodes, .first = &first, .order = order};

@@ -21,6 +21,7 @@
 #include "base/parallel.h"
 #include "base/status.h"
 #include "engine/build/bulk/select_rows.h"
+#include "engine/graph/neighbour_list.h"
 #include "engine/graph/params.h"
 
 #define NODES_PER_STEP 128u
@@ -99,13 +100,6 @@ static void fill(uint32_t *slots, uint32_t capacity, const uint32_t *selected, u
 
 static uint32_t *chosen_of(const choosing *c, uint32_t node) { return c->chosen + node * (size_t)c->stride; }
 
-static bool has(const uint32_t *slots, uint32_t count, uint32_t other) {
-    for (uint32_t i = 0; i < count; i++) {
-        if (slots[i] == other) return true;
-    }
-    return false;
-}
-
 /* The place of an item among ascending ones; `count` if it is not there. */
 static uint64_t find_item(const uint32_t *items, uint64_t count, uint32_t item) {
     uint64_t begin = 0;
@@ -134,7 +128,7 @@ static void add_far(const choosing *c, uint32_t node) {
     for (uint32_t i = above->lists.capacity; i > 0 && far_count < c->spec->far_count; i--) {
         if (linked[i - 1] == RHUMB__SLOT_NONE) continue;
         const uint32_t other = (uint32_t)find_item(nodes->items, nodes->count, above->items[linked[i - 1]]);
-        if (!has(chosen, c->spec->chosen_count, other)) far[far_count++] = other;
+        if (!rhumb__slots_contain(chosen, c->spec->chosen_count, other)) far[far_count++] = other;
     }
 }
 
@@ -203,7 +197,7 @@ static rhumb_status join_node(choosing *c, chooser *w, uint32_t node) {
     if (status != RHUMB_OK) return status;
     for (uint32_t i = 0; i < count; i++) w->candidates[i].slot_mark = chosen[i];
     for (uint64_t i = begin; i < end; i++) {
-        if (!has(chosen, c->stride, c->choosers[i])) w->candidates[count++].slot_mark = c->choosers[i];
+        if (!rhumb__slots_contain(chosen, c->stride, c->choosers[i])) w->candidates[count++].slot_mark = c->choosers[i];
     }
     if (count > capacity)
         count = select_nearest(c, w, node, count, capacity);

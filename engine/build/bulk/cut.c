@@ -7,7 +7,10 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/bits.h"
+#include "base/parallel.h"
 #include "base/status.h"
+
+#define NODES_PER_STEP 768u
 
 enum { ROWS = RHUMB__TILE_ROWS, COLUMNS = RHUMB__TILE_COLUMNS };
 
@@ -26,7 +29,7 @@ void rhumb__cut_free(rhumb__cut *c) {
 }
 
 /* Draws leaders, one from each of as many equal parts of the set. */
-rhumb_status rhumb__cut_make(rhumb__cut *c) {
+static rhumb_status cut_make(rhumb__cut *c) {
     const rhumb__tiler *tiler = c->nodes->tiler;
     RHUMB_ASSERT(c->fanout > 0 && c->fanout <= RHUMB__CUT_FANOUT_MAX && c->fanout <= c->leader_count);
     const uint64_t panel_count = rhumb__divide_up(c->leader_count, COLUMNS);
@@ -103,12 +106,12 @@ static void seek_rows(const rhumb__cut *c, rhumb__seeker *s, uint64_t begin, uin
     }
 }
 
-void rhumb__cut_seek(const rhumb__cut *c, rhumb__seeker *s, uint64_t begin, uint64_t end) {
+static void seek(const rhumb__cut *c, rhumb__seeker *s, uint64_t begin, uint64_t end) {
     for (; begin < end; begin += ROWS) seek_rows(c, s, begin, (uint32_t)rhumb__min_u64(end - begin, ROWS));
 }
 
 /* Makes the sets: their members in the order of the numbers that they have in the whole. */
-void rhumb__cut_group(rhumb__cut *c) {
+static void group(rhumb__cut *c) {
     const uint64_t entry_count = c->count * c->fanout;
     for (uint64_t i = 0; i < entry_count; i++) {
         if (c->leaders[i] != UINT32_MAX) c->begins[c->leaders[i] + 1]++;
@@ -135,4 +138,40 @@ rhumb_status rhumb__seeker_make(const rhumb__tiler *tiler, rhumb__seeker **seeke
 void rhumb__seeker_free(rhumb__seeker *s) {
     if (s != NULL) rhumb__free(s->rows);
     rhumb__free(s);
+}
+
+rhumb_status rhumb__cut_alone(rhumb__cut *c, rhumb__seeker *seeker) {
+    const rhumb_status status = cut_make(c);
+    if (status != RHUMB_OK) return status;
+    seek(c, seeker, 0, c->count);
+    group(c);
+    return RHUMB_OK;
+}
+
+/* ---- by all threads ---- */
+
+typedef struct cutting {
+    rhumb__bulk_loop loop;
+    const rhumb__cut *cut;
+} cutting;
+
+static rhumb_status seek_some(void *context, uint32_t worker_index) {
+    cutting *all = context;
+    rhumb__seeker *seeker = NULL;
+    uint64_t begin = 0;
+    uint64_t end = 0;
+    rhumb_status status = rhumb__seeker_make(all->cut->nodes->tiler, &seeker);
+    while (rhumb__bulk_take(&all->loop, worker_index, &begin, &end, &status)) seek(all->cut, seeker, begin, end);
+    rhumb__seeker_free(seeker);
+    return rhumb__bulk_end(&all->loop, status);
+}
+
+rhumb_status rhumb__cut_together(rhumb__cut *c, double share, rhumb__bulk_run *run) {
+    cutting all = {.loop = {.run = run, .limit = c->count, .step = NODES_PER_STEP}, .cut = c};
+    rhumb_status status = cut_make(c);
+    if (status != RHUMB_OK) return status;
+    rhumb__bulk_begin(run, share);
+    status = rhumb__parallel_run(run->thread_count, seek_some, &all);
+    if (status == RHUMB_OK) group(c);
+    return status;
 }

@@ -1,7 +1,7 @@
 /* cut.h - dividing a set of nodes among *leaders*, a sample of it: every node goes with the nearest few of them.
  *
  * Leaders are drawn by a seed, and nearness is that of codes (distances/tile), so the sets are the same on any number
- * of threads, which may share the seeking.
+ * of threads.
  */
 #ifndef RHUMB_ENGINE_BUILD_BULK_CUT_H
 #define RHUMB_ENGINE_BUILD_BULK_CUT_H
@@ -45,16 +45,13 @@ static inline uint64_t rhumb__cut_mixed(uint64_t a, uint64_t b) {
 rhumb_status rhumb__seeker_make(const rhumb__tiler *tiler, rhumb__seeker **seeker_out) RHUMB_NODISCARD;
 void rhumb__seeker_free(rhumb__seeker *seeker);
 
-/* Draws leaders, one from each of as many equal parts of the set. The fields up to leader_count are set. To be freed
- * also after a failure. RHUMB_E_NOMEM. */
-rhumb_status rhumb__cut_make(rhumb__cut *cut) RHUMB_NODISCARD;
+/* Cuts a set whose fields up to leader_count are set: draws leaders, one from each of as many equal parts of it, finds
+ * those of each member, and makes the sets, their members in the order of the numbers that they have in the whole. To
+ * be freed also after a failure. By the calling thread alone: RHUMB_E_NOMEM. */
+rhumb_status rhumb__cut_alone(rhumb__cut *cut, rhumb__seeker *seeker) RHUMB_NODISCARD;
 
-/* Finds the leaders of the members from `begin` to before `end`. */
-void rhumb__cut_seek(const rhumb__cut *cut, rhumb__seeker *seeker, uint64_t begin, uint64_t end);
-
-/* Makes the sets, when the leaders of all members are found: their members in the order of the numbers that they have
- * in the whole. */
-void rhumb__cut_group(rhumb__cut *cut);
+/* The same by all threads of a run, of which it is a step. RHUMB_E_NOMEM, RHUMB_E_CANCELLED. */
+rhumb_status rhumb__cut_together(rhumb__cut *cut, double share, rhumb__bulk_run *run) RHUMB_NODISCARD;
 
 void rhumb__cut_free(rhumb__cut *cut);
 

@@ -23,7 +23,6 @@
 #define LEAF_NODES 512u
 /* A set of which a part is nearly as large as itself is cut anyhow, from this cut on. */
 #define CUT_ANYHOW 3u
-#define NODES_PER_STEP 768u
 
 /* To how many leaders a node goes: at the first cut, the second, and the others. */
 static const uint32_t FANOUTS[] = {8, 2, 1};
@@ -31,13 +30,12 @@ static const uint32_t FANOUTS[] = {8, 2, 1};
 /* Of the time, what the first cut takes. */
 #define SEEK_SHARE 0.15
 
-/* The cut of that number of a set, whose members and count are set. */
-static rhumb_status make_cut(rhumb__cut *c, uint32_t number) {
+/* Prepares the cut of that number of a set, whose members and count are set. */
+static void prepare_cut(rhumb__cut *c, uint32_t number) {
     const uint32_t fanout = FANOUTS[number < 2 ? number : 2];
     const uint64_t wanted_count = rhumb__divide_up(c->count * fanout, LEAF_NODES);
     c->leader_count = (uint32_t)rhumb__min_u64(rhumb__max_u64(wanted_count, 2), LEADERS_MAX);
     c->fanout = (uint32_t)rhumb__min_u64(fanout, c->leader_count);
-    return rhumb__cut_make(c);
 }
 
 /* ---- the cuts of one thread ---- */
@@ -73,9 +71,8 @@ static rhumb_status cut_further(cutter *t, const uint32_t *members, uint64_t cou
     rhumb_status status = RHUMB_OK;
     if (count <= RHUMB__LEAF_NODES_MAX || number > CUT_ANYHOW) return measure_pieces(t, members, count);
     rhumb__cut c = {.nodes = t->all->spec->nodes, .members = members, .count = count, .seed = seed};
-    RHUMB_TRY(make_cut(&c, number));
-    rhumb__cut_seek(&c, t->seeker, 0, count);
-    rhumb__cut_group(&c);
+    prepare_cut(&c, number);
+    RHUMB_TRY(rhumb__cut_alone(&c, t->seeker));
     for (uint32_t i = 0; i < c.leader_count; i++) {
         const uint64_t begin = c.begins[i];
         RHUMB_TRY(cut_further(t, c.grouped + begin, c.begins[i + 1] - begin, number + 1, rhumb__cut_mixed(seed, i)));
@@ -86,17 +83,6 @@ done:
 }
 
 /* ---- the first cut ---- */
-
-static rhumb_status seek_some(void *context, uint32_t worker_index) {
-    partition *p = context;
-    rhumb__seeker *s = NULL;
-    uint64_t begin = 0;
-    uint64_t end = 0;
-    rhumb_status status = rhumb__seeker_make(p->spec->nodes->tiler, &s);
-    while (rhumb__bulk_take(&p->loop, worker_index, &begin, &end, &status)) rhumb__cut_seek(p->first, s, begin, end);
-    rhumb__seeker_free(s);
-    return rhumb__bulk_end(&p->loop, status);
-}
 
 static rhumb_status measure_some(void *context, uint32_t worker_index) {
     partition *p = context;
@@ -131,12 +117,8 @@ rhumb_status rhumb__partition(const rhumb__partition_spec *spec, rhumb__bulk_run
     rhumb_status status;
     if (spec->nodes->count <= RHUMB__LEAF_NODES_MAX) return measure_all(spec);
     rhumb__cut first = {.nodes = spec->nodes, .count = spec->nodes->count, .seed = spec->seed};
-    partition seeking = {
-        .loop = {.run = run, .limit = first.count, .step = NODES_PER_STEP}, .spec = spec, .first = &first};
-    RHUMB_TRY(make_cut(&first, 0));
-    rhumb__bulk_begin(run, SEEK_SHARE * spec->share);
-    RHUMB_TRY(rhumb__parallel_run(run->thread_count, seek_some, &seeking));
-    rhumb__cut_group(&first);
+    prepare_cut(&first, 0);
+    RHUMB_TRY(rhumb__cut_together(&first, SEEK_SHARE * spec->share, run));
     partition measuring = {.loop = {.run = run, .limit = first.leader_count, .step = 1}, .spec = spec, .first = &first};
     rhumb__bulk_begin(run, (1 - SEEK_SHARE) * spec->share);
     status = rhumb__parallel_run(run->thread_count, measure_some, &measuring);
