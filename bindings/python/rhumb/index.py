@@ -22,7 +22,7 @@ from .filters import FilterLike, address_of, as_filter, as_filters
 from .options import CreateOptions, OpenOptions
 from .progress import Progress, watching
 from .result import NO_KEY, Result
-from .vectors import VectorType, element_of, take_keys, take_output
+from .vectors import VectorType, element_of, take_keys, take_keys_for, take_output
 
 try:
     from typing import Unpack
@@ -231,7 +231,7 @@ class Index:
         """
         native, count, single = self._vectors.take(vectors)
         if keys is not None:
-            taken = self._keys_for(keys, count)
+            taken = take_keys_for(count, keys)
             self._insert(taken, native, threads, partial, progress)
         else:
             with self._assigning:
@@ -268,7 +268,7 @@ class Index:
     ) -> WriteReport:
         """Inserts vectors, or replaces those of keys that are in the index; all or nothing, unless `partial`."""
         native, count, _ = self._vectors.take(vectors)
-        taken = self._keys_for(keys, count)
+        taken = take_keys_for(count, keys)
         with self._noting(taken), watching(progress, "upsert") as report:
             return self._handle.upsert(taken, native, threads, partial, report)
 
@@ -295,13 +295,6 @@ class Index:
 
     def __setitem__(self, keys: KeyLike, vectors: Any) -> None:
         self.upsert(vectors, keys)
-
-    @staticmethod
-    def _keys_for(keys: KeyLike, count: int) -> NDArray[np.uint64]:
-        taken, _ = take_keys(keys)
-        if len(taken) != count:
-            raise Invalid(f"{count} keys expected, one for each vector, found {len(taken)}")
-        return taken
 
     # ---- searching --------------------------------------------------------------------------------------------------
 

@@ -173,6 +173,14 @@ def take_keys(keys: Any) -> tuple[NDArray[np.uint64], bool]:
     return np.ascontiguousarray(keys.reshape(-1), np.uint64), keys.ndim == 0
 
 
+def take_keys_for(count: int, keys: Any) -> NDArray[np.uint64]:
+    """The keys of `count` vectors, one for each."""
+    taken, _ = take_keys(keys)
+    if len(taken) != count:
+        raise Invalid(f"{count} keys expected, one for each vector, found {len(taken)}")
+    return taken
+
+
 def take_output(array: Any, dtype: Any, shape: tuple[int, ...], name: str) -> NDArray[Any]:
     """An array of the caller's to write to."""
     if not isinstance(array, np.ndarray) or array.dtype != dtype or array.shape != shape:

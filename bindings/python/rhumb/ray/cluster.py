@@ -23,7 +23,7 @@ from ..shards import folder as folders
 from ..shards import placement
 from ..shards.manifest import Manifest
 from ..shards.merge import merge
-from ..vectors import VectorType, take_keys
+from ..vectors import VectorType, take_keys, take_keys_for
 from . import writing
 from .errors import Unavailable
 from .keeper import Keeper
@@ -258,14 +258,14 @@ class Cluster:
             first = self._ask_keeper("reserve", count)
             taken = np.arange(first, first + count, dtype=np.uint64)
         else:
-            taken = self._keys_for(keys, count)
+            taken = take_keys_for(count, keys)
         self._write("add", taken, vectors if self._vectors.sequences else native, timeout)
         return int(taken[0]) if single else taken
 
     def upsert(self, vectors: Any, keys: KeyLike, *, timeout: float | None = None) -> None:
         """Inserts vectors, or replaces those of keys that are there, durably. See add."""
         native, count, _ = self._vectors.take(vectors)
-        taken = self._keys_for(keys, count)
+        taken = take_keys_for(count, keys)
         self._write("upsert", taken, vectors if self._vectors.sequences else native, timeout)
 
     def delete(self, keys: KeyLike, *, timeout: float | None = None) -> int:
@@ -283,13 +283,6 @@ class Cluster:
             plan, what, keys, vectors, limit, self.metrics_of_client,
             lambda: self._newest_plan(limit - time.monotonic(), writing=True),
         )  # fmt: skip
-
-    @staticmethod
-    def _keys_for(keys: KeyLike, count: int) -> NDArray[np.uint64]:
-        taken, _ = take_keys(keys)
-        if len(taken) != count:
-            raise Invalid(f"{count} keys expected, one for each vector, found {len(taken)}")
-        return taken
 
     # ---- upkeep -----------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from .._native import CompactReport, WriteReport
 from ..errors import Closed, Fatal, Invalid, KeyExists, KeyNotFound, NotFound, ReadOnly
 from ..index import Index, KeyLike, Path, compact_options
 from ..progress import Progress
-from ..vectors import Native, take_keys
+from ..vectors import Native, take_keys, take_keys_for
 from . import folder as folders
 from . import manifest as manifests
 from . import placement
@@ -72,7 +72,7 @@ class Shards(ShardsReader):
         """
         native, count, single = self._vectors.take(vectors)
         if keys is not None:
-            taken = self._keys_for(keys, count)
+            taken = take_keys_for(count, keys)
             self._insert(taken, native, threads, partial, progress)
         else:
             with self._assigning:
@@ -115,7 +115,7 @@ class Shards(ShardsReader):
         part. The same call may be made again.
         """
         native, count, _ = self._vectors.take(vectors)
-        taken = self._keys_for(keys, count)
+        taken = take_keys_for(count, keys)
 
         def call(index: Index, rows: NDArray[np.intp], report: Report, each: int) -> WriteReport:
             part = _rows_of(native, rows)
@@ -171,13 +171,6 @@ class Shards(ShardsReader):
 
     def __setitem__(self, keys: KeyLike, vectors: Any) -> None:
         self.upsert(vectors, keys)
-
-    @staticmethod
-    def _keys_for(keys: KeyLike, count: int) -> NDArray[np.uint64]:
-        taken, _ = take_keys(keys)
-        if len(taken) != count:
-            raise Invalid(f"{count} keys expected, one for each vector, found {len(taken)}")
-        return taken
 
     @contextmanager
     def _writing(self, keys: NDArray[np.uint64]) -> Iterator[OpenShards]:
