@@ -69,6 +69,39 @@ TEST_F(StoreMapping, ChunksThatChangeDuringAPublicationTakeNoMappingsOfTheirOwn)
     EXPECT_LE(rhumb__process_mapping_count(), before + 64);
 }
 
+// A version may have a row otherwise than memory has it, by its filter. Of the rows that come after those of the version
+// before it, memory must not show the bytes that are written to the file.
+TEST_F(StoreMapping, MemoryDoesNotShowWhatTheFilterMadeOfNewRows) {
+    const std::vector<store_harness_spec> specs = {{1, true, 1, false, 64, 1 << 20}};
+    Handle writer = create(backend_, path_, specs);
+    ASSERT_EQ(store_harness_ensure(writer, 0, 5000), RHUMB_OK); // chunks of 1,024 rows
+    const std::vector<uint8_t> row(64, 1);
+    const std::vector<uint8_t> other(64, 2);
+    const auto filter = [](void *, uint32_t, uint64_t, uint8_t *rows, uint64_t row_count) {
+        for (uint64_t i = 0; i < row_count; i++) rows[i * 64 + 63] = 9;
+        return true;
+    };
+    uint64_t counts[1] = {0};
+    for (const uint64_t count : {500u, 520u, 1800u, 1830u, 2048u, 4000u, 4096u, 4200u}) {
+        const uint64_t before = counts[0];
+        // Every other chunk is changed before it is published, and keeps its bytes in private pages.
+        for (uint64_t i = 0; i < before; i += 2048) store_harness_write(writer, 0, i, row.data());
+        ASSERT_EQ(store_harness_publish(writer, counts, nullptr, nullptr, nullptr, nullptr), RHUMB_OK);
+        counts[0] = count;
+        for (uint64_t i = before; i < count; i += 100) store_harness_write(writer, 0, i, other.data());
+        ASSERT_EQ(store_harness_publish(writer, counts, nullptr, filter, nullptr, nullptr), RHUMB_OK);
+        for (uint64_t i = before; i < count; i++) {
+            const uint8_t expected = (i - before) % 100 == 0 ? 2 : 0;
+            ASSERT_EQ(store_harness_row(writer, 0, i)[63], expected) << i << " of " << count;
+        }
+    }
+    ASSERT_EQ(store_harness_publish(writer, counts, nullptr, nullptr, nullptr, nullptr), RHUMB_OK);
+    writer.close();
+    Handle reader = open(backend_, path_, false, specs);
+    for (uint64_t i = 0; i < counts[0]; i++) ASSERT_NE(store_harness_row(reader, 0, i)[63], 9) << i;
+    EXPECT_TRUE(is_whole(reader));
+}
+
 // Threads that read rows see their bytes at every moment, also while the rows are mapped again.
 TEST_F(StoreMapping, RowsStayReadableWhileTheyAreMapped) {
     const uint64_t chunk_count = rhumb_test::kSanitized ? 60 : 400;
