@@ -5,7 +5,7 @@
  *   2. [base, base + memory.bytes) is readable (and writable in a writer); nothing is mapped right behind it, or
  *      without access, so a stray access faults instead of reading other memory.
  *   3. row_capacity * row_stride_bytes <= memory.bytes.
- *   4. No mapping is both shared and writable: the kernel can never write a half-done change back to the file.
+ *   4. No mapping of the file is both shared and writable: the kernel can never write a half-done change back to it.
  *
  * Locking: growing takes the section's growth lock; mapping and destroying are for a thread that has the section to
  * itself. A failure leaves the section as it was. Fork: what is mapped from the file is not inherited (base/fork.h), so
@@ -23,6 +23,7 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/status.h"
+#include "storage/section_scratch.h"
 
 /* Of the steps in which a section grows; with a limit on the address space, and without. */
 #define GROWTH_BYTES_MAX_LIMITED (UINT64_C(4) << 20)
@@ -113,6 +114,7 @@ void rhumb__section_guard_by(rhumb__section *section, rhumb__io *io) {
 
 void rhumb__section_destroy(rhumb__section *section) {
     rhumb__bus_guard_remove(section->guard);
+    rhumb__section_scratch_end(section);
     rhumb__address_range_drop(&section->memory);
     rhumb__address_range_drop(&section->chunks_memory);
     if (section->row_stride_bytes != 0) rhumb__mutex_destroy(&section->growth_lock);
@@ -276,12 +278,16 @@ rhumb_status rhumb__section_grow(rhumb__section *section, uint64_t row_count) {
     const uint64_t step_bytes = rhumb__min_u64(old_bytes / 2, step_bytes_max);
     const uint64_t needed_bytes = rhumb__divide_up(row_count * section->row_stride_bytes, unit) * unit;
     const uint64_t wanted_bytes = rhumb__max_u64(needed_bytes, (old_bytes + step_bytes) / unit * unit);
-    RHUMB_ASSERT_DEBUG(needed_bytes > old_bytes);
     /* The states first: more of them than chunks are no harm. */
     RHUMB_TRY(grow_states(section, wanted_bytes));
-    RHUMB_TRY(rhumb__address_range_grow(&section->memory, needed_bytes, wanted_bytes));
+    /* There is enough where a scratch file could not be made longer before. */
+    if (needed_bytes > old_bytes) {
+        RHUMB_TRY(rhumb__address_range_grow(&section->memory, needed_bytes, wanted_bytes));
+    }
+    if (section->scratch.io != NULL) RHUMB_TRY(rhumb__section_scratch_extend(section));
     /* Advice only: without large pages everything works, slower. */
-    if (section->spec.large_pages && section->memory.bytes >= RHUMB__LARGE_PAGE_BYTES) {
+    const bool is_anonymous = section->scratch.io == NULL;
+    if (section->spec.large_pages && is_anonymous && section->memory.bytes >= RHUMB__LARGE_PAGE_BYTES) {
         (void)madvise(section->base + old_bytes, section->memory.bytes - old_bytes, MADV_HUGEPAGE);
     }
     /* Release pairs with the acquire in rhumb__section_ensure. */

@@ -58,6 +58,13 @@ typedef struct rhumb__chunk_state {
     rhumb__unit_set dirty; /* units changed since they were last copied into a checkpoint; guarded by `lock` */
 } rhumb__chunk_state;
 
+/* See section_scratch.h. */
+typedef struct rhumb__section_scratch {
+    rhumb__io *io; /* NULL: there is none */
+    int descriptor;
+    uint64_t bytes; /* of the section that are in it, from the first on */
+} rhumb__section_scratch;
+
 typedef struct rhumb__section {
     uint8_t *base;
     uint64_t row_stride_bytes;
@@ -74,6 +81,7 @@ typedef struct rhumb__section {
     rhumb__page_map *page_map;   /* of the section as it was attached, if memory cannot hold all; NULL: there is none */
     rhumb__address_range memory; /* begins at base; guarded by growth_lock */
     rhumb__mutex growth_lock;
+    rhumb__section_scratch scratch;     /* guarded by growth_lock */
     rhumb__chunk_state *chunks;         /* mutable sections of a writer; grows with the section */
     rhumb__address_range chunks_memory; /* begins at chunks; guarded by growth_lock */
 

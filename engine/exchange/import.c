@@ -25,6 +25,7 @@
 #include "engine/upkeep/rebuild.h"
 #include "engine/upkeep/regroup.h"
 #include "engine/upkeep/relink.h"
+#include "engine/upkeep/spill.h"
 
 /* Vectors of one run: placed, then written. */
 #define RUN_BYTES (UINT64_C(16) << 20)
@@ -38,6 +39,7 @@ typedef struct import {
     rhumb__source *source;
     rhumb__graph *graph;
     rhumb__scratch_pool pool;
+    rhumb__spill spill;
     rhumb__progress progress;
     uint8_t *row;         /* a prepared row of the space */
     uint32_t *map;        /* by position: the slot, or RHUMB__SLOT_NONE */
@@ -101,6 +103,7 @@ static rhumb_status import_begin(import *m, const rhumb__params *params) {
     RHUMB_TRY(rhumb__graph_begin(&creation, params, &options, &m->graph));
     rhumb__scratch_pool_init(&m->pool, m->graph);
     m->pool_ready = true;
+    rhumb__spill_begin(m->graph, source->count, &m->spill);
     m->row = rhumb__alloc_aligned(m->graph->space.row_bytes, 1, 64);
     m->incomplete = rhumb__alloc_zeroed(word_count, sizeof *m->incomplete);
     RHUMB_TRY(rhumb__source_allocate(source, sizeof *m->map, &m->map));
@@ -274,6 +277,7 @@ rhumb_status rhumb__import(const rhumb__import_spec *spec, const rhumb__params *
     memset(result, 0, sizeof *result);
 import m = {.spec = spec, .result = result, .source = spec->source };
     const rhumb_status status = import_run(&m, params);
+    rhumb__spill_end(&m.spill);
     if (m.pool_ready) rhumb__scratch_pool_destroy(&m.pool);
     if (status == RHUMB_OK) {
         rhumb__graph_close(m.graph);

@@ -3,8 +3,9 @@
  *   1. entry     the node that a reader of the file will use, so that every node is linked to nodes that can be reached
  *                from there
  *   2. ties      between the nodes that the lists lead to (tie_walk.c). From now on no pruning takes a path from these
- *   3. link      nodes of upper levels, so that searches can descend to the others; then, of level 0, those that are
- *                incomplete, and those that are not tied. Linking ties a node
+ *   3. link      nodes of upper levels, all at once (upper_levels.h) or, where that cannot be, one by one, so that
+ *                searches can descend to the others; then, of level 0, those that are incomplete, and those that are
+ *                not tied. Linking ties a node
  *
  * The entry point cannot be linked like the others, because the search would begin, and end, at the node it is for; it
  * is linked first, from another node. That one is also the root if the entry point has no list.
@@ -20,6 +21,7 @@
 #include "base/status.h"
 #include "engine/build/place.h"
 #include "engine/build/tie_walk.h"
+#include "engine/build/upper_levels.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/reachability.h"
 #include "engine/graph/ties.h"
@@ -35,6 +37,7 @@ typedef struct relink_pass {
     rhumb__graph *graph;
     const rhumb__relink_spec *spec;
     pass_kind kind;
+    const uint64_t *unlinked; /* one bit per slot: a node of an upper level without lists there */
     uint32_t entry_slot;
     uint64_t slot_count;
     uint64_t stride; /* from a slot to the one that comes next; it shares no divisor with slot_count */
@@ -51,7 +54,7 @@ static bool is_due(const relink_pass *pass, uint32_t slot) {
     if (slot == pass->entry_slot || rhumb__graph_is_copy(pass->graph, slot)) return false;
     const bool upper = rhumb__node_level(rhumb__graph_node(pass->graph, slot)) > 0;
     if (upper != (pass->kind == PASS_UPPER)) return false;
-    return (upper && !pass->spec->upper_linked) || lacks_links(pass->graph, pass->spec, slot);
+    return (upper && rhumb__bit_get(pass->unlinked, slot)) || lacks_links(pass->graph, pass->spec, slot);
 }
 
 /* Reports each of the two passes as a half of the rest. */
@@ -98,10 +101,12 @@ static uint64_t stride_of(uint64_t slot_count) {
     }
 }
 
-static rhumb_status run_pass(rhumb__graph *graph, const rhumb__relink_spec *spec, pass_kind kind) {
+static rhumb_status run_pass(rhumb__graph *graph, const rhumb__relink_spec *spec, pass_kind kind,
+                             const uint64_t *unlinked) {
     relink_pass pass = {.graph = graph,
                         .spec = spec,
                         .kind = kind,
+                        .unlinked = unlinked,
                         .entry_slot = rhumb__entry_slot(atomic_load(&graph->entry)),
                         .slot_count = graph->counts.slot_count,
                         .stride = kind == PASS_UPPER ? stride_of(graph->counts.slot_count) : 1};
@@ -177,6 +182,20 @@ static rhumb_status link_entry(rhumb__graph *graph, const rhumb__relink_spec *sp
 
 /* ---- all ---- */
 
+static rhumb_status link_rest(rhumb__graph *graph, const rhumb__relink_spec *spec) {
+    rhumb_status status;
+    uint64_t *unlinked = rhumb__alloc_zeroed(graph->counts.slot_count / 64 + 1, sizeof *unlinked);
+    if (unlinked == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for marks of nodes");
+    if (!spec->upper_linked) {
+        RHUMB_TRY(rhumb__upper_levels_link(graph, spec->thread_count, spec->progress, unlinked));
+    }
+    RHUMB_TRY(run_pass(graph, spec, PASS_UPPER, unlinked));
+    status = run_pass(graph, spec, PASS_LOWER, unlinked);
+done:
+    rhumb__free(unlinked);
+    return status;
+}
+
 static uint64_t count_due(const rhumb__graph *graph, const rhumb__relink_spec *spec) {
     uint64_t count = 0;
     for (uint64_t i = 0; i < graph->counts.slot_count; i++) {
@@ -199,8 +218,7 @@ rhumb_status rhumb__relink(rhumb__graph *graph, const rhumb__relink_spec *spec, 
     result->relinked_count = count_due(graph, spec);
     RHUMB_TRY(link_entry(graph, spec, entry_slot));
     set_entry(graph, entry_slot, rhumb__node_level(rhumb__graph_node(graph, entry_slot)));
-    RHUMB_TRY(run_pass(graph, spec, PASS_UPPER));
-    RHUMB_TRY(run_pass(graph, spec, PASS_LOWER));
+    RHUMB_TRY(link_rest(graph, spec));
     status = rhumb__reachability_count(graph, graph->counts.slot_count, spec->progress, &result->unreachable_count);
 done:
     return status;

@@ -69,8 +69,8 @@ TEST_F(StoreMapping, ChunksThatChangeDuringAPublicationTakeNoMappingsOfTheirOwn)
     EXPECT_LE(rhumb__process_mapping_count(), before + 64);
 }
 
-// A version may have a row otherwise than memory has it, by its filter. Of the rows that come after those of the version
-// before it, memory must not show the bytes that are written to the file.
+// A version may have a row otherwise than memory has it, by its filter. Of the rows that come after those of the
+// version before it, memory must not show the bytes that are written to the file.
 TEST_F(StoreMapping, MemoryDoesNotShowWhatTheFilterMadeOfNewRows) {
     const std::vector<store_harness_spec> specs = {{1, true, 1, false, 64, 1 << 20}};
     Handle writer = create(backend_, path_, specs);

@@ -14,6 +14,11 @@
 /* Of the memory that this process may use, what a plan may take together with the vectors that it is for. */
 #define MEMORY_SHARE 0.5
 
+/* The same of upper levels alone, next to a graph of which the kernel can take back all but what is read at the time;
+ * and the fewest nodes for which that is worth while. */
+#define UPPER_MEMORY_SHARE 0.6
+#define UPPER_COUNT_MIN 256u
+
 /* What a plan takes for each vector besides rows, codes, candidates and links: hashes, heads, leaders, and the like. */
 #define OTHER_BYTES 180u
 
@@ -32,10 +37,14 @@ typedef struct level_choice {
     float nearness;           /* see select_rows.h */
 } level_choice;
 
+static uint32_t kept_count_of(const rhumb__params *params) {
+    return (uint32_t)rhumb__min_u64(4 * (uint64_t)params->M, RHUMB__RESERVOIR_CAPACITY_MAX);
+}
+
 /* On level 0 nodes have few candidates and pass over fewer of them than inserts do: that makes up for it. On upper
  * levels, which are small, they have many and choose strictly: there the links must lead from cluster to cluster. */
 static level_choice choice_of(const rhumb__params *params, uint32_t level) {
-    const uint32_t kept_count = (uint32_t)rhumb__min_u64(4 * (uint64_t)params->M, RHUMB__RESERVOIR_CAPACITY_MAX);
+    const uint32_t kept_count = kept_count_of(params);
     const uint32_t chosen_count = (uint32_t)rhumb__min_u64(params->M + params->M / 2, params->M0);
     const uint32_t far_count = params->M / 4;
     if (level == 0) return (level_choice){kept_count, 8, chosen_count, far_count, RHUMB__NEARNESS_OF_FEW};
@@ -69,19 +78,42 @@ bool rhumb__bulk_pays(const rhumb__params *params, const rhumb__space *space, ui
     return count >= COUNT_MIN && count <= rhumb__bulk_count_max(params, space);
 }
 
+/* What a placed node of level 1 takes besides its candidates. */
+static uint64_t bytes_of_upper(const rhumb__params *params, const rhumb__space *space) {
+    const level_choice choice = choice_of(params, 1);
+    const uint64_t link_bytes = sizeof(uint32_t) * (2 * ((uint64_t)choice.chosen_count + choice.far_count) + params->M);
+    return (uint64_t)space->row_stride_bytes + space->dim + OTHER_BYTES + link_bytes;
+}
+
+bool rhumb__bulk_upper_pays(const rhumb__params *params, const rhumb__space *space, uint64_t count,
+                            uint32_t *candidate_count_out) {
+    if (!has_plans(params) || count < UPPER_COUNT_MIN) return false;
+    const uint64_t fixed_bytes = bytes_of_upper(params, space);
+    const uint64_t bytes = (uint64_t)(UPPER_MEMORY_SHARE * (double)rhumb__memory_limit_bytes()) / count;
+    if (bytes <= fixed_bytes) return false;
+    const uint64_t room_count = (bytes - fixed_bytes) / sizeof(rhumb__candidate);
+    *candidate_count_out = (uint32_t)rhumb__min_u64(room_count, RHUMB__RESERVOIR_CAPACITY_MAX);
+    return room_count >= kept_count_of(params);
+}
+
 /* The part of a share that a level has: each as much as all above it. */
 static double part_of_level(uint32_t level, double share) {
     return level == 0 ? share : share / (double)(UINT64_C(16) << rhumb__min_u64(level, 32));
 }
 
+static uint32_t level_of(const rhumb__params *params, const rhumb__bulk_plan *plan, uint32_t item) {
+    return plan->item_levels != NULL ? plan->item_levels[item] : rhumb__params_level(params, item);
+}
+
 /* The heads that reach a level. */
-static rhumb_status gather(const rhumb__params *params, const rhumb__bulk_points *points, uint32_t level,
+static rhumb_status gather(const rhumb__params *params, const rhumb__bulk_plan *plan, uint32_t level,
                            rhumb__bulk_level *nodes) {
+    const rhumb__bulk_points *points = &plan->points;
     nodes->items = rhumb__alloc_zeroed(points->count, sizeof *nodes->items);
     if (nodes->items == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for level %u", level);
     for (uint32_t item = 0; item < points->count; item++) {
         if (points->heads[item] != item) continue;
-        if (level == 0 || rhumb__params_level(params, item) >= level) nodes->items[nodes->count++] = item;
+        if (level == 0 || level_of(params, plan, item) >= level) nodes->items[nodes->count++] = item;
     }
     return RHUMB_OK;
 }
@@ -94,7 +126,8 @@ static rhumb_status make_level(const rhumb__params *params, const rhumb__tiler *
     rhumb__bulk_level *made = &plan->levels[level];
     const rhumb__bulk_nodes nodes = {
         .points = &plan->points, .tiler = tiler, .items = made->items, .count = made->count};
-    const level_choice choice = choice_of(params, level);
+    level_choice choice = choice_of(params, level);
+    if (plan->upper_candidate_count > 0) choice.candidate_count = plan->upper_candidate_count;
     made->lists.capacity = level == 0 ? params->M0 : params->M;
     RHUMB_TRY(rhumb__reservoirs_make(made->count, choice.candidate_count, &reservoirs));
     const rhumb__partition_spec finding = {.nodes = &nodes,
@@ -119,12 +152,13 @@ done:
 
 /* Numbers the items so that near ones follow each other. */
 static rhumb_status arrange(const rhumb__params *params, const rhumb__tiler *tiler, rhumb__bulk_run *run,
-                            rhumb__bulk_points *points) {
+                            rhumb__bulk_plan *plan) {
     rhumb_status status;
+    rhumb__bulk_points *points = &plan->points;
     rhumb__bulk_level heads = {0};
     uint32_t *order = rhumb__alloc_zeroed(points->count, sizeof *order);
     if (order == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for an order");
-    RHUMB_TRY(gather(params, points, 0, &heads));
+    RHUMB_TRY(gather(params, plan, 0, &heads));
     const rhumb__bulk_nodes nodes = {.points = points, .tiler = tiler, .items = heads.items, .count = heads.count};
     RHUMB_TRY(rhumb__arrange(&nodes, params->seed, ARRANGE_SHARE, run, order));
     for (uint64_t i = 0; i < heads.count; i++) order[i] = heads.items[order[i]];
@@ -132,6 +166,23 @@ static rhumb_status arrange(const rhumb__params *params, const rhumb__tiler *til
 done:
     rhumb__free(heads.items);
     rhumb__free(order);
+    return status;
+}
+
+/* Links the nodes of all levels from the lowest one wanted on, from the highest down. */
+static rhumb_status make_levels(const rhumb__params *params, const rhumb__tiler *tiler, uint32_t lowest,
+                                rhumb__bulk_plan *plan, rhumb__bulk_run *run) {
+    rhumb_status status = RHUMB_OK;
+    for (uint32_t level = lowest; level <= params->level_max; level++) {
+        rhumb__bulk_level *nodes = &plan->levels[level];
+        RHUMB_TRY(gather(params, plan, level, nodes));
+        if (nodes->count == 0) break;
+        plan->level_count = level + 1;
+    }
+    for (uint32_t level = plan->level_count; level > lowest; level--) {
+        RHUMB_TRY(make_level(params, tiler, plan, level - 1, run));
+    }
+done:
     return status;
 }
 
@@ -145,15 +196,24 @@ rhumb_status rhumb__bulk_plan_make(const rhumb__params *params, const rhumb__bul
     rhumb__bulk_begin(run, POINTS_SHARE);
     RHUMB_TRY(rhumb__bulk_points_make(&own, run, &plan->points));
     RHUMB_TRY(rhumb__tiler_init(&tiler, &plan->points.coder));
-    RHUMB_TRY(arrange(params, &tiler, run, &plan->points));
-    for (uint32_t level = 0; level <= params->level_max; level++) {
-        rhumb__bulk_level *nodes = &plan->levels[level];
-        RHUMB_TRY(gather(params, &plan->points, level, nodes));
-        if (nodes->count == 0) break;
-        plan->level_count = level + 1;
-    }
-    for (uint32_t level = plan->level_count; level > 0; level--)
-        RHUMB_TRY(make_level(params, &tiler, plan, level - 1, run));
+    RHUMB_TRY(arrange(params, &tiler, run, plan));
+    status = make_levels(params, &tiler, 0, plan, run);
+done:
+    return status;
+}
+
+rhumb_status rhumb__bulk_plan_make_upper(const rhumb__params *params, const rhumb__bulk_upper *upper,
+                                         rhumb__bulk_run *run, rhumb__bulk_plan *plan) {
+    rhumb_status status;
+    rhumb__tiler tiler;
+    *plan = (rhumb__bulk_plan){
+        .space = *upper->placed.space, .item_levels = upper->levels, .upper_candidate_count = upper->candidate_count};
+    rhumb__bulk_placed own = upper->placed;
+    own.space = &plan->space;
+    rhumb__bulk_begin(run, POINTS_SHARE);
+    RHUMB_TRY(rhumb__bulk_points_take(&own, run, &plan->points));
+    RHUMB_TRY(rhumb__tiler_init(&tiler, &plan->points.coder));
+    status = make_levels(params, &tiler, 1, plan, run);
 done:
     return status;
 }

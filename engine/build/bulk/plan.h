@@ -1,6 +1,6 @@
 /* plan.h - the whole graph of a batch, made before any of it is in the index: who is linked to whom on which level.
  *
- * ectors get numbers by which near ones follow each other (arrange.h), and these are their slots. Candidates come from
+ * Vectors get numbers by which near ones follow each other (arrange.h), and these are their slots. Candidates come from
  * all pairs of small overlapping sets (partition.h), lists from the heuristic that inserts use (choose.h). Upper
  * levels are made likewise, of the items that reach them, before the level below. The plan is a function of vectors,
  * parameters and seed, not of the number of threads.
@@ -19,7 +19,9 @@
 typedef struct rhumb__bulk_plan {
     rhumb__space space;
     rhumb__bulk_points points;
-    uint32_t level_count; /* with nodes */
+    const uint8_t *item_levels;     /* of placed nodes, by item; NULL: each has the level of the slot of its number */
+    uint32_t upper_candidate_count; /* of a node of an upper level; 0: as many as is usual */
+    uint32_t level_count;           /* with nodes */
     rhumb__bulk_level levels[RHUMB__LEVEL_COUNT];
 } rhumb__bulk_plan;
 
@@ -34,6 +36,23 @@ bool rhumb__bulk_pays(const rhumb__params *params, const rhumb__space *space, ui
  * RHUMB_E_CANCELLED, and what rhumb__space_prepare returns for a vector that is not one. */
 rhumb_status rhumb__bulk_plan_make(const rhumb__params *params, const rhumb__bulk_source *source, rhumb__bulk_run *run,
                                    rhumb__bulk_plan *plan) RHUMB_NODISCARD;
+
+/* Whether upper levels with so many nodes that are placed already are worth a plan, and can have one: then
+ * *candidate_count_out, of each node on level 1, is what memory suffices for. */
+bool rhumb__bulk_upper_pays(const rhumb__params *params, const rhumb__space *space, uint64_t count,
+                            uint32_t *candidate_count_out);
+
+/* Nodes that are placed already, each on level 1 at least. */
+typedef struct rhumb__bulk_upper {
+    rhumb__bulk_placed placed;
+    const uint8_t *levels; /* by number, which is that of its item; as long as the plan */
+    uint32_t candidate_count;
+} rhumb__bulk_upper;
+
+/* Makes a plan of the upper levels alone. Of equal vectors one is on them. The rows are the plan's, also after a
+ * failure. To be freed also then. RHUMB_E_NOMEM, RHUMB_E_CANCELLED. */
+rhumb_status rhumb__bulk_plan_make_upper(const rhumb__params *params, const rhumb__bulk_upper *upper,
+                                         rhumb__bulk_run *run, rhumb__bulk_plan *plan) RHUMB_NODISCARD;
 
 void rhumb__bulk_plan_free(rhumb__bulk_plan *plan);
 

@@ -29,7 +29,7 @@ typedef struct hashed {
 
 typedef struct making {
     rhumb__bulk_loop loop;
-    const rhumb__bulk_source *source;
+    const rhumb__bulk_source *source; /* NULL: the rows are prepared */
     rhumb__bulk_points *points;
     hashed *hashes;
 } making;
@@ -50,11 +50,13 @@ static uint64_t hash_of(const rhumb__coder *coder, const uint8_t *code) {
 
 static rhumb_status make_one(const making *m, uint32_t item, uint8_t *room) {
     const rhumb__bulk_points *points = m->points;
-    const rhumb__space *space = points->space;
-    const uint8_t *vector = (const uint8_t *)m->source->vectors + item * (uint64_t)space->caller_bytes;
     uint8_t *row = points->own_rows == NULL ? room : points->own_rows + item * points->row_stride_bytes;
-    const rhumb_status status = rhumb__space_prepare(space, vector, row);
-    if (status != RHUMB_OK) return status;
+    if (m->source != NULL) {
+        const rhumb__space *space = points->space;
+        const uint8_t *vector = (const uint8_t *)m->source->vectors + item * (uint64_t)space->caller_bytes;
+        const rhumb_status status = rhumb__space_prepare(space, vector, row);
+        if (status != RHUMB_OK) return status;
+    }
     uint8_t *code = points->codes + item * (size_t)points->coder.code_stride_bytes;
     points->coder.encoders.encode(&points->coder, row, code);
     m->hashes[item] = (hashed){.hash = hash_of(&points->coder, code), .item = item};
@@ -138,40 +140,56 @@ static bool are_rows(const rhumb__bulk_source *source) {
            space->caller_bytes % 4 == 0;
 }
 
-static rhumb_status allocate(const rhumb__bulk_source *source, rhumb__bulk_points *points) {
+/* `rows` are set. */
+static rhumb_status allocate(rhumb__bulk_points *points) {
+    points->codes = rhumb__alloc_aligned(points->count, points->coder.code_stride_bytes, 64);
+    points->heads = rhumb__alloc_zeroed(points->count, sizeof *points->heads);
+    points->sources = rhumb__alloc_zeroed(points->count, sizeof *points->sources);
+    if (points->rows == NULL || points->codes == NULL || points->heads == NULL || points->sources == NULL)
+        return rhumb__fail(RHUMB_E_NOMEM, "no memory for %llu vectors", (unsigned long long)points->count);
+    for (uint64_t i = 0; i < points->count; i++) points->sources[i] = (uint32_t)i;
+    return RHUMB_OK;
+}
+
+/* Makes rows that are not prepared yet, codes and heads. */
+static rhumb_status make_all(const rhumb__bulk_source *source, uint64_t salt, rhumb__bulk_run *run,
+                             rhumb__bulk_points *points) {
+    rhumb_status status;
+    making m = {
+        .loop = {.run = run, .limit = points->count, .step = ITEMS_PER_STEP}, .source = source, .points = points};
+    RHUMB_ASSERT_DEBUG(points->count < RHUMB__SLOT_LIMIT);
+    RHUMB_TRY(rhumb__coder_init(&points->coder, points->space, 8));
+    RHUMB_TRY(allocate(points));
+    m.hashes = rhumb__alloc_zeroed(points->count, sizeof *m.hashes);
+    if (m.hashes == NULL) status = rhumb__fail(RHUMB_E_NOMEM, "no memory for hashes");
+    if (status == RHUMB_OK) status = rhumb__parallel_run(run->thread_count, make_some, &m);
+    if (status == RHUMB_OK) find_equal(points, m.hashes, salt);
+done:
+    rhumb__free(m.hashes);
+    return status;
+}
+
+rhumb_status rhumb__bulk_points_make(const rhumb__bulk_source *source, rhumb__bulk_run *run,
+                                     rhumb__bulk_points *points) {
     const rhumb__space *space = source->space;
-    points->rows = source->vectors;
-    points->row_stride_bytes = space->caller_bytes;
+    *points = (rhumb__bulk_points){
+        .space = space, .count = source->count, .rows = source->vectors, .row_stride_bytes = space->caller_bytes};
     if (!are_rows(source)) {
         points->row_stride_bytes = space->row_stride_bytes;
         points->own_rows = rhumb__alloc_aligned(source->count, space->row_stride_bytes, 64);
         points->rows = points->own_rows;
     }
-    points->codes = rhumb__alloc_aligned(source->count, points->coder.code_stride_bytes, 64);
-    points->heads = rhumb__alloc_zeroed(source->count, sizeof *points->heads);
-    points->sources = rhumb__alloc_zeroed(source->count, sizeof *points->sources);
-    if (points->rows == NULL || points->codes == NULL || points->heads == NULL || points->sources == NULL)
-        return rhumb__fail(RHUMB_E_NOMEM, "no memory for %llu vectors", (unsigned long long)source->count);
-    for (uint64_t i = 0; i < source->count; i++) points->sources[i] = (uint32_t)i;
-    return RHUMB_OK;
+    return make_all(source, source->salt, run, points);
 }
 
-rhumb_status rhumb__bulk_points_make(const rhumb__bulk_source *source, rhumb__bulk_run *run,
+rhumb_status rhumb__bulk_points_take(const rhumb__bulk_placed *placed, rhumb__bulk_run *run,
                                      rhumb__bulk_points *points) {
-    rhumb_status status;
-    making m = {
-        .loop = {.run = run, .limit = source->count, .step = ITEMS_PER_STEP}, .source = source, .points = points};
-    RHUMB_ASSERT_DEBUG(source->count < RHUMB__SLOT_LIMIT);
-    *points = (rhumb__bulk_points){.space = source->space, .count = source->count};
-    RHUMB_TRY(rhumb__coder_init(&points->coder, source->space, 8));
-    RHUMB_TRY(allocate(source, points));
-    m.hashes = rhumb__alloc_zeroed(source->count, sizeof *m.hashes);
-    if (m.hashes == NULL) status = rhumb__fail(RHUMB_E_NOMEM, "no memory for hashes");
-    if (status == RHUMB_OK) status = rhumb__parallel_run(run->thread_count, make_some, &m);
-    if (status == RHUMB_OK) find_equal(points, m.hashes, source->salt);
-done:
-    rhumb__free(m.hashes);
-    return status;
+    *points = (rhumb__bulk_points){.space = placed->space,
+                                   .count = placed->count,
+                                   .rows = placed->rows,
+                                   .own_rows = placed->rows,
+                                   .row_stride_bytes = placed->space->row_stride_bytes};
+    return make_all(NULL, placed->salt, run, points);
 }
 
 /* The present numbers in the order of the next ones. */

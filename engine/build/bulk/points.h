@@ -35,6 +35,18 @@ typedef struct rhumb__bulk_source {
 rhumb_status rhumb__bulk_points_make(const rhumb__bulk_source *source, rhumb__bulk_run *run,
                                      rhumb__bulk_points *points) RHUMB_NODISCARD;
 
+/* Vectors that are in a graph already. */
+typedef struct rhumb__bulk_placed {
+    const rhumb__space *space;
+    uint8_t *rows; /* prepared, the space's row_stride_bytes each; taken over, also after a failure */
+    uint64_t count;
+    uint64_t salt;
+} rhumb__bulk_placed;
+
+/* The same for rows that need not be prepared. */
+rhumb_status rhumb__bulk_points_take(const rhumb__bulk_placed *placed, rhumb__bulk_run *run,
+                                     rhumb__bulk_points *points) RHUMB_NODISCARD;
+
 /* Gives the items other numbers: the heads in the given order of their present ones, then the copies. RHUMB_E_NOMEM. */
 rhumb_status rhumb__bulk_points_renumber(rhumb__bulk_points *points, const uint32_t *heads,
                                          uint64_t head_count) RHUMB_NODISCARD;

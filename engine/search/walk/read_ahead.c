@@ -20,6 +20,8 @@
 #include "base/bits.h"
 
 #define PAGE_BYTES 4096u
+
+/* Ranges that one call asks for, at most; also rows that are sorted together, for each may be a range. */
 #define RANGES_PER_CALL 128u
 
 /* The process id and its descriptor, in one number so that they change together; 0: not opened yet. */
@@ -68,25 +70,43 @@ static void ask(const struct iovec *ranges, uint32_t count) {
     if (i < count) ask_one_by_one(ranges + i, count - i);
 }
 
-void rhumb__read_ahead_rows(const void *const *rows, uint32_t count, uint64_t row_bytes) {
+/* Insertion sort: they are few, and cost less than the call that they are for. */
+static void sort_addresses(uintptr_t *addresses, uint32_t count) {
+    for (uint32_t i = 1; i < count; i++) {
+        const uintptr_t moving = addresses[i];
+        uint32_t place = i;
+        for (; place > 0 && addresses[place - 1] > moving; place--) addresses[place] = addresses[place - 1];
+        addresses[place] = moving;
+    }
+}
+
+/* Asks for the pages of rows whose addresses ascend: those that touch each other are one range. */
+static void ask_for_ascending(const uintptr_t *rows, uint32_t count, uint64_t row_bytes) {
     struct iovec ranges[RANGES_PER_CALL];
     uint32_t range_count = 0;
+    uintptr_t last_end = 0;
     for (uint32_t i = 0; i < count; i++) {
-        const uintptr_t begin = rhumb__round_down((uintptr_t)rows[i], PAGE_BYTES);
-        const uintptr_t end = rhumb__round_up((uintptr_t)rows[i] + row_bytes, PAGE_BYTES);
-        struct iovec *last = range_count > 0 ? &ranges[range_count - 1] : NULL;
-        const uintptr_t last_begin = last != NULL ? (uintptr_t)last->iov_base : 0;
-        if (last != NULL && begin >= last_begin && begin <= last_begin + last->iov_len) {
-            last->iov_len = rhumb__max_u64(last->iov_len, end - last_begin); /* rows of a scan are neighbours */
-            continue;
+        const uintptr_t begin = rhumb__round_down(rows[i], PAGE_BYTES);
+        const uintptr_t end = rhumb__round_up(rows[i] + row_bytes, PAGE_BYTES);
+        if (range_count > 0 && begin <= last_end) {
+            struct iovec *last = &ranges[range_count - 1];
+            last->iov_len = end - (uintptr_t)last->iov_base;
+        } else {
+            ranges[range_count++] = (struct iovec){(void *)begin, end - begin};
         }
-        if (range_count == RANGES_PER_CALL) {
-            ask(ranges, range_count);
-            range_count = 0;
-        }
-        ranges[range_count++] = (struct iovec){(void *)begin, end - begin};
+        last_end = end;
     }
-    if (range_count > 0) ask(ranges, range_count);
+    ask(ranges, range_count);
+}
+
+void rhumb__read_ahead_rows(const void *const *rows, uint32_t count, uint64_t row_bytes) {
+    uintptr_t addresses[RANGES_PER_CALL];
+    for (uint32_t begin = 0; begin < count; begin += RANGES_PER_CALL) {
+        const uint32_t part_count = (uint32_t)rhumb__min_u64(count - begin, RANGES_PER_CALL);
+        for (uint32_t i = 0; i < part_count; i++) addresses[i] = (uintptr_t)rows[begin + i];
+        sort_addresses(addresses, part_count);
+        ask_for_ascending(addresses, part_count, row_bytes);
+    }
 }
 
 void rhumb__read_ahead_window(const rhumb__section *section, uint64_t row) {

@@ -31,12 +31,14 @@
 #include "engine/build/weave.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/tombstones.h"
+#include "engine/search/walk/read_ahead.h"
 #include "engine/search/walk/scratch.h"
 #include "engine/upkeep/compact/groups.h"
 #include "engine/upkeep/mend_list.h"
 #include "engine/upkeep/rebuild.h"
 #include "engine/upkeep/relink.h"
 #include "engine/upkeep/source_rows.h"
+#include "engine/upkeep/spill.h"
 #include "storage/store_stats.h"
 
 /* Vectors of one run: placed, then written. */
@@ -44,6 +46,10 @@
 
 /* Of a list that a filter has thinned out: the node is linked again if more than one in so many entries is gone. */
 #define KEPT_SHARE 4u
+
+/* Lists that are asked for together, where memory cannot hold them, before they are read. */
+#define LISTS_ASKED 64u
+static_assert(LISTS_ASKED <= RHUMB__M0_MAX, "they are asked for as those of the neighbours of a node are");
 
 typedef struct compaction {
     const rhumb__compact_work *work;
@@ -60,6 +66,7 @@ typedef struct compaction {
     uint64_t *incomplete;       /* one bit per new slot: to be linked */
     uint64_t *left_out;         /* with a filter, one bit per old slot: deleted, or its key does not match */
     rhumb__source_rows rows;    /* of the old graph */
+    rhumb__spill spill;         /* of the new graph */
     uint64_t placing_begin_ns;
     uint64_t written_bytes;
     _Atomic uint64_t next;
@@ -191,6 +198,15 @@ static void consider(const compaction *c, rhumb__scratch *scratch, uint32_t own,
     scratch->candidates[(*count)++] = (rhumb__candidate){.slot_mark = slot};
 }
 
+/* Asks for old lists, where memory cannot hold them. */
+static void ask_for_lists(const compaction *c, const uint32_t *slots, uint32_t count) {
+    const void *rows[RHUMB__M0_MAX];
+    RHUMB_ASSERT_DEBUG(count <= RHUMB__M0_MAX);
+    if (!c->rows.reads_file) return;
+    for (uint32_t i = 0; i < count; i++) rows[i] = rhumb__graph_list(c->old, slots[i], 0).slots;
+    rhumb__read_ahead_rows(rows, count, c->old->params.M0 * sizeof(uint32_t));
+}
+
 /* The neighbours of a node without the deleted ones, as old slots. A list without deleted ones keeps its order. */
 static uint32_t repair_list(compaction *c, rhumb__scratch *scratch, uint32_t slot, uint32_t *slots) {
     uint32_t second[RHUMB__M0_MAX];
@@ -202,6 +218,7 @@ static uint32_t repair_list(compaction *c, rhumb__scratch *scratch, uint32_t slo
     if (live_count == count) return count;
     atomic_fetch_add_explicit(&c->repaired_count, 1, memory_order_relaxed);
     rhumb__visited_clear(&scratch->visited);
+    ask_for_lists(c, slots, count);
     for (uint32_t i = 0; i < count; i++) consider(c, scratch, slot, slots[i], &candidate_count);
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t second_count = rhumb__graph_neighbours(c->old, slots[i], c->slot_count, second);
@@ -235,6 +252,16 @@ static void write_list(compaction *c, rhumb__scratch *scratch, uint32_t new_slot
     (void)rhumb__list_exchange(&list, NULL, 0, slots, kept_count); /* the list is empty, so this succeeds */
 }
 
+/* Asks for the lists that come after those in hand. */
+static void ask_ahead(const compaction *c, uint64_t new_slot) {
+    uint32_t slots[LISTS_ASKED];
+    uint32_t count = 0;
+    for (; count < LISTS_ASKED && new_slot + count < c->counts.head_count; count++) {
+        slots[count] = rhumb__group_of(c->old, c->order[new_slot + count]);
+    }
+    ask_for_lists(c, slots, count);
+}
+
 static rhumb_status list_worker(void *context, uint32_t worker_index) {
     compaction *c = context;
     rhumb__scratch *scratch = NULL;
@@ -245,6 +272,7 @@ static rhumb_status list_worker(void *context, uint32_t worker_index) {
     while (!atomic_load_explicit(&c->stopped, memory_order_relaxed)) {
         const uint64_t slot = atomic_fetch_add_explicit(&c->next, 1, memory_order_relaxed);
         if (slot >= c->counts.head_count) break;
+        if (c->rows.reads_file && slot % LISTS_ASKED == 0) ask_ahead(c, slot + LISTS_ASKED);
         write_list(c, scratch, (uint32_t)slot);
         if (worker_index == 0) RHUMB_TRY(rhumb__progress_report(&c->progress, c->counts.count + slot));
     }
@@ -312,6 +340,7 @@ done:
 static rhumb_status compact_run(compaction *c) {
     rhumb_status status;
     RHUMB_TRY(compact_order(c));
+    rhumb__spill_begin(c->graph, c->counts.count, &c->spill);
     RHUMB_TRY(place_all(c));
     RHUMB_TRY(rhumb__parallel_run(c->work->thread_count, list_worker, c));
     c->result->repaired_count = atomic_load(&c->repaired_count);
@@ -334,6 +363,7 @@ rhumb_status rhumb__compact_build(const rhumb__compact_work *work, rhumb__compac
     const rhumb_status status = compact_run(&c);
     rhumb__scratch_pool_destroy(&c.old_pool);
     rhumb__scratch_pool_destroy(&c.pool);
+    rhumb__spill_end(&c.spill);
     rhumb__free(c.order);
     rhumb__free(c.map);
     rhumb__free(c.incomplete);

@@ -28,6 +28,7 @@
 #include "engine/upkeep/rebuild.h"
 #include "engine/upkeep/regroup.h"
 #include "engine/upkeep/relink.h"
+#include "engine/upkeep/spill.h"
 
 /* Steps of the progress for each vector: placing it, taking over its lists, joining them, tying them together. */
 #define STEPS_PER_VECTOR 6u
@@ -41,6 +42,7 @@ typedef struct merge {
     rhumb__merge_result *result;
     rhumb__merge_sources sources;
     rhumb__graph *graph;
+    rhumb__spill spill;
     rhumb__scratch_pool pool;
     rhumb__progress progress;
     uint32_t *begins;     /* of each source its first slot, and the end of the last */
@@ -86,6 +88,7 @@ static rhumb_status begin(merge *m) {
     }
     RHUMB_TRY(rhumb__graph_begin(&creation, &params, &options, &m->graph));
     rhumb__scratch_pool_init(&m->pool, m->graph);
+    rhumb__spill_begin(m->graph, count, &m->spill);
 done:
     return status;
 }
@@ -195,6 +198,7 @@ rhumb_status rhumb__merge(const rhumb__merge_work *work, rhumb__merge_result *re
     *result = (rhumb__merge_result){0};
     merge m = {.work = work, .result = result, .progress = {.report = work->report, .context = work->report_context}};
     const rhumb_status status = merge_run(&m);
+    rhumb__spill_end(&m.spill);
     if (m.graph != NULL) rhumb__scratch_pool_destroy(&m.pool);
     if (status == RHUMB_OK) {
         rhumb__graph_close(m.graph);

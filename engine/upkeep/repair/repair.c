@@ -7,7 +7,7 @@
  *   5. link      the nodes whose lists are incomplete, and those that no path leads to
  *   6. publish   all of it, as one version
  *
- * Everything is in memory until step 6, which gives the file its name; a failure removes it, and a crash leaves it
+ * No version has any of it until step 6, which gives the file its name; a failure removes it, and a crash leaves it
  * under its working name. The new index has all of it as one batch of inserts.
  *
  * Owns the new graph until it is closed or abandoned, and the map from old slots to new ones. Locks: no other thread
@@ -34,9 +34,13 @@
 #include "engine/upkeep/relink.h"
 #include "engine/upkeep/repair/salvage.h"
 #include "engine/upkeep/repair/salvage_log.h"
+#include "engine/upkeep/spill.h"
 
 /* How much of a section is read at a time. */
 #define READ_BYTES (UINT64_C(1) << 20)
+
+/* Vectors that are placed, then written. */
+#define WRITE_BYTES (UINT64_C(16) << 20)
 
 typedef struct repair {
     const rhumb__repair_spec *spec;
@@ -54,6 +58,8 @@ typedef struct repair {
     uint64_t *incomplete;       /* one bit per new slot: its list on level 0 lacks something */
     uint64_t slot_limit;        /* the bitmaps have a bit for each new slot below it */
     uint64_t replay_slot_begin; /* new slots from here on come from the log */
+    rhumb__spill spill;         /* of the new graph */
+    uint64_t written_bytes;     /* ahead of the version */
     bool pool_ready;
 } repair;
 
@@ -174,6 +180,14 @@ static rhumb_status place_slot(repair *r, uint32_t slot, const uint8_t *stored_r
     return RHUMB_OK;
 }
 
+/* Writes the placed rows that are not in the new file yet, once they are many, which releases their memory. */
+static rhumb_status write_ahead(repair *r) {
+    const rhumb__section *vectors = &r->graph->sections[RHUMB__SECTION_VECTORS];
+    const uint64_t placed_bytes = r->graph->counts.slot_count * vectors->row_stride_bytes;
+    if (placed_bytes < vectors->settled_bytes + WRITE_BYTES) return RHUMB_OK;
+    return rhumb__rebuild_write_ahead(r->graph, true, &r->written_bytes);
+}
+
 /* Called for each row of a section, in order. */
 typedef rhumb_status (*row_visit)(repair *r, uint32_t slot, const uint8_t *stored_row);
 
@@ -186,6 +200,7 @@ static rhumb_status visit_rows(repair *r, uint32_t section_id, row_visit visit) 
         const uint64_t count = rhumb__min_u64(slot_count - first, rows_per_read);
         RHUMB_TRY(rhumb__salvage_read_rows(r->salvage, section_id, first, count, r->rows));
         for (uint64_t i = 0; i < count; i++) RHUMB_TRY(visit(r, (uint32_t)(first + i), r->rows + i * stride));
+        if (section_id == RHUMB__SECTION_VECTORS) RHUMB_TRY(write_ahead(r));
         RHUMB_TRY(rhumb__progress_advance(&r->progress, section_id == RHUMB__SECTION_VECTORS ? count : 0));
     }
 done:
@@ -311,6 +326,7 @@ static rhumb_status repair_run(repair *r) {
     rhumb__open_batch batch = {0};
     RHUMB_TRY(repair_begin(r));
     RHUMB_TRY(rhumb__open_batch_begin(r->graph, 0, &batch));
+    rhumb__spill_begin(r->graph, r->slot_limit, &r->spill);
     RHUMB_TRY(visit_rows(r, RHUMB__SECTION_VECTORS, place_slot));
     RHUMB_TRY(replay(r));
     RHUMB_TRY(rhumb__regroup(r->graph, &r->progress));
@@ -326,6 +342,7 @@ rhumb_status rhumb__repair(const rhumb__repair_spec *spec, rhumb__repair_result 
     memset(result, 0, sizeof *result);
     repair r = {.spec = spec, .result = result};
     const rhumb_status status = repair_run(&r);
+    rhumb__spill_end(&r.spill);
     if (r.pool_ready) rhumb__scratch_pool_destroy(&r.pool);
     if (status == RHUMB_OK) {
         rhumb__graph_close(r.graph);
