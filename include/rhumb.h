@@ -50,8 +50,9 @@
  *     mode       an operation is safe      after a crash of the process or a power cut, the index lacks
  *     full       when it returns           nothing that had returned
  *     interval   sync_interval_ms later    at most the operations of the last interval
- *     none       at the next checkpoint    everything since the last checkpoint; there is no log and no checkpoint in
- *                                          the background, so memory that holds changes grows until one is requested
+ *     none       at the next checkpoint    everything since the last checkpoint; there is no log, and a checkpoint in
+ *                                          the background only when changes fill a sixth of the memory that the
+ *                                          process may use
  *
  *   In every mode the index that opens after a crash contains every operation up to some point and none after it, and
  *   each batch is either complete or absent.

@@ -17,10 +17,15 @@
 #include "base/bits.h"
 #include "base/clock.h"
 #include "base/crc32c.h"
+#include "base/memory_limit.h"
 #include "base/status.h"
 #include "storage/publish/publisher.h"
 
-#define COPY_POOL_BYTES (8u << 20)
+/* The pool takes this share of the memory that the process may use. */
+#define COPY_POOL_SHARE 16u
+#define COPY_POOL_BYTES_MIN (UINT64_C(1) << 20)
+#define COPY_POOL_BYTES_MAX (UINT64_C(8) << 20)
+
 #define WRITE_BYTES_MAX (64u << 20)
 
 /* Chunks that no large page ends with are copied in runs of so much, at most, that one does. */
@@ -94,7 +99,8 @@ rhumb_status rhumb__publish_pool_take(rhumb__publisher *p, uint64_t bytes, uint8
         RHUMB_TRY(rhumb__io_drain(p->store->io));
         rhumb__free(p->pool);
         p->pool_bytes = 0;
-        const uint64_t pool_bytes = rhumb__max_u64(COPY_POOL_BYTES, bytes);
+        const uint64_t share_bytes = rhumb__min_u64(rhumb__memory_limit_bytes() / COPY_POOL_SHARE, COPY_POOL_BYTES_MAX);
+        const uint64_t pool_bytes = rhumb__max_u64(rhumb__max_u64(share_bytes, COPY_POOL_BYTES_MIN), bytes);
         p->pool = rhumb__alloc_aligned(pool_bytes, 1, 4096);
         if (p->pool == NULL) {
             status = rhumb__fail(RHUMB_E_NOMEM, "no memory for buffers of %llu bytes", (unsigned long long)pool_bytes);

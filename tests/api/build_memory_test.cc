@@ -101,7 +101,7 @@ TEST_F(BuildMemory, AsksForCheckpointsWhereLittleMemoryIsAllowed) {
     EXPECT_EQ(checkpoint_count("never"), 1u);
     open.checkpoint_log_bytes = 0;
     open.durability = RHUMB_DURABILITY_NONE;
-    EXPECT_EQ(checkpoint_count("none"), 1u);
+    EXPECT_GT(checkpoint_count("none"), 1u) << "there is no log, and memory is as little";
 }
 
 // 512 bytes each: 512 KiB are written ahead for every thousand inserts.
