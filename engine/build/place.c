@@ -33,6 +33,8 @@ static rhumb_status allocate(rhumb__graph *graph, uint64_t key, uint32_t level_a
     if (status != RHUMB_OK) return status;
     *place_out = (rhumb__node_place){slot, level, (uint32_t)counts->upper_row_count};
     counts->slot_count++;
+    /* Release, as the lists that will name the slot are written: rhumb__graph_slot_count acquires. */
+    atomic_store_explicit(&graph->slot_count, counts->slot_count, memory_order_release);
     counts->upper_row_count += level;
     counts->level_counts[level]++;
     if (key >= counts->key_next) counts->key_next = key == UINT64_MAX ? UINT64_MAX : key + 1;

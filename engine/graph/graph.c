@@ -159,6 +159,7 @@ void rhumb__graph_start(rhumb__graph *graph) {
     table->slot_limit = &graph->slot_limit;
     table->overflow_count = counts->key_overflow_count;
     atomic_store(&table->bucket_count, counts->key_bucket_count);
+    atomic_store(&graph->slot_count, counts->slot_count);
     atomic_store(&graph->slot_limit, counts->slot_count);
     atomic_store(&graph->upper_row_limit, counts->upper_row_count);
     atomic_store(&graph->finished_count, counts->slot_count);

@@ -134,6 +134,7 @@ struct rhumb__graph {
     /* Guards the allocation of slots, and `counts` except for its key table numbers, level_first and copy_count. */
     rhumb__mutex append_lock;
     rhumb__counts counts;
+    _Atomic uint64_t slot_count; /* that of `counts`, for readers without the lock: raised before a list names a slot */
     rhumb__open_batch *open_batches; /* see build/open_batch.h; also under append_lock */
     uint64_t hidden_batch_count;     /* batches under way whose nodes are hidden, see build/batch_write.c; likewise */
     _Atomic uint64_t hidden_count;   /* their nodes, which count as deleted */
@@ -255,12 +256,10 @@ static inline uint64_t rhumb__graph_key_next(rhumb__graph *graph) {
     return key;
 }
 
-/* Slots that have been allocated. */
-static inline uint64_t rhumb__graph_slot_count(rhumb__graph *graph) {
-    rhumb__mutex_lock(&graph->append_lock);
-    const uint64_t count = graph->counts.slot_count;
-    rhumb__mutex_unlock(&graph->append_lock);
-    return count;
+/* Slots that have been allocated. Every slot that a list names was before the list was read, so a caller that has met
+ * as many slots has met all. */
+static inline uint64_t rhumb__graph_slot_count(const rhumb__graph *graph) {
+    return atomic_load_explicit(&graph->slot_count, memory_order_acquire);
 }
 
 #endif /* RHUMB_ENGINE_GRAPH_GRAPH_H */

@@ -35,6 +35,12 @@ static uint32_t scan_gather(const rhumb__graph *graph, rhumb__scratch *scratch, 
     return count;
 }
 
+/* The end of the slots that have been allocated and that the scratch may read. An index that grows has room for many
+ * more. */
+static uint64_t scan_end(const rhumb__graph *graph, const rhumb__scratch *scratch) {
+    return rhumb__min_u64(scratch->slot_limit, rhumb__graph_slot_count(graph));
+}
+
 /* Visits all nodes in the order of slots. */
 static rhumb_status scan(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__filter *filter,
                          const rhumb__visitor *visitor) {
@@ -43,8 +49,8 @@ static rhumb_status scan(rhumb__graph *graph, rhumb__scratch *scratch, const rhu
     /* While an upsert runs, the old node may be dead by the time the scan gets there, and the new one may come after
      * the end that was read. So the scan continues with the nodes added in the meantime, fewer each time, until there
      * are none. */
-    for (uint64_t next = 0; next < scratch->slot_limit;) {
-        const uint64_t end = scratch->slot_limit;
+    uint64_t end;
+    for (uint64_t next = 0; next < (end = scan_end(graph, scratch));) {
         while (next < end) {
             const uint32_t count = scan_gather(graph, scratch, filter, &next, end);
             rhumb__measure_rows(graph, scratch, count);

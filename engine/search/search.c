@@ -149,6 +149,9 @@ rhumb_status rhumb__search_nearest(rhumb__graph *graph, rhumb__scratch *scratch,
     /* A delete increments dead_count before it returns, so completed deletes are always seen here. */
     if (goal->filter == NULL && atomic_load(&graph->dead_count) == 0) {
         *estimate = (rhumb__filter_estimate){.filter = NULL};
+        *nearest_out = NULL;
+        /* A walk would measure every node too, and read lists to come to them. */
+        if (rhumb__graph_slot_count(graph) <= goal->ef) return RHUMB_OK;
         status = rhumb__walk_nearest(graph, scratch, goal->ef, nearest_out);
         /* Nodes of a batch that are still hidden count as deleted from the beginning. If there have been any during the
          * walk, it may have met some. */

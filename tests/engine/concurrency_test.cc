@@ -2,6 +2,7 @@
 // index. Method: a vector is a function of its key, so that the thread that gets an answer can check it immediately:
 // the insert of the key has begun, the distance is that vector's, nearest come first. Run under ThreadSanitizer too,
 // for which the numbers here are chosen.
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <mutex>
@@ -380,6 +381,42 @@ class Followed {
     std::atomic<uint64_t> refresh_count_{0};
     Complaints complaints_;
 };
+
+// A search that measures every node must not end before one whose insert has returned, however many are under way.
+TEST(ConcurrencyAtFirst, SearchesOfASmallIndexFindAllThatWasInsertedBefore) {
+    ScratchDirectory directory;
+    rhumb_index_options options = index_options(kDim, RHUMB_METRIC_L2SQ);
+    constexpr uint64_t count = 40, ef = 64;
+    for (int round = 0; round < kRaceRounds; round++) {
+        const std::string path = directory.file(std::to_string(round));
+        const Index index = create_with_durability(path, options, RHUMB_DURABILITY_NONE);
+        ASSERT_NE(index, nullptr);
+        std::atomic<uint64_t> next{0};
+        std::array<std::atomic<bool>, count> inserted{};
+        Threads threads;
+        for (int t = 0; t < 2; t++) {
+            threads.start([&] {
+                for (uint64_t key; (key = next++) < count;) {
+                    EXPECT_OK(rhumb_index_insert(index.get(), key, vector_of(key).data()));
+                    inserted[key] = true;
+                }
+            });
+        }
+        for (bool all = false; !all;) {
+            std::set<uint64_t> expected;
+            for (uint64_t key = 0; key < count; key++) {
+                if (inserted[key]) expected.insert(key);
+            }
+            all = expected.size() == count;
+            const Answer answer = search(index, vector_of(0).data(), count, ef);
+            for (size_t i = 0; i < answer.found_count; i++) expected.erase(answer.keys[i]);
+            EXPECT_TRUE(expected.empty()) << "round " << round << ": key " << *expected.begin() << " and "
+                                          << expected.size() - 1 << " more were not found";
+        }
+        threads.join();
+        std::filesystem::remove(path);
+    }
+}
 
 TEST_P(Concurrency, SearchesOfAReaderAnswerFromOneCheckpointEachWhileItRefreshes) {
     rhumb_index_options options = index_options(kDim, metric_);

@@ -231,6 +231,15 @@ uint32_t probe_user_descend(probe_user *user) {
     return rhumb__walk_descend(user->graph, user->scratch, 0, &top).slot;
 }
 
+rhumb_status probe_user_search(probe_user *user, const void *query, uint32_t k, uint32_t ef, uint64_t *keys,
+                               uint64_t *found_count) {
+    const rhumb__request request = {.query = query, .ef = ef};
+    rhumb__answer answer = {.keys = keys, .capacity = k};
+    const rhumb_status status = rhumb__search_run(user->scratch, &request, &answer);
+    *found_count = answer.found_count;
+    return status;
+}
+
 rhumb_status probe_link_publish(probe_user *user, uint64_t key, const void *vector) {
     rhumb_status status;
     rhumb__graph *graph = user->graph;

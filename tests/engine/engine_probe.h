@@ -89,6 +89,9 @@ rhumb_status probe_delete(rhumb__graph *graph, uint64_t key) RHUMB_NODISCARD;
 rhumb_status probe_user_begin_search(probe_user *user, const void *query) RHUMB_NODISCARD;
 /* The second half: the slot where the search of level 0 would begin. */
 uint32_t probe_user_descend(probe_user *user);
+/* A whole search. `keys` has room for k. */
+rhumb_status probe_user_search(probe_user *user, const void *query, uint32_t k, uint32_t ef, uint64_t *keys,
+                               uint64_t *found_count) RHUMB_NODISCARD;
 
 /* An insert in steps, so that others can run between them: write and publish a node; search (returns whether there was
  * an entry point); link (returns whether it can stay so, see engine/build/link.h); leave. */

@@ -1,4 +1,5 @@
-// Goal: a search during which another thread inserts still finds its way, and one in a damaged graph ends in time.
+// Goal: a search during which another thread inserts still finds its way, one in a damaged graph ends in time, and one
+// as broad as the graph finds all of it.
 // Method: the steps of the search one by one, with the inserts, or the damage, between them.
 #include "tests/engine/engine_probe.h"
 #include "tests/support/index_test_support.h"
@@ -49,6 +50,40 @@ TEST(EngineSearch, FollowsAnEntryPointThatWasRaisedBeyondItsLimit) {
     EXPECT_NE(probe_user_descend(searcher), RHUMB__SLOT_NONE) << "the search took a full index for an empty one";
     probe_user_free(searcher);
     probe_user_free(inserter);
+    probe_graph_close(graph);
+}
+
+// To read lists would only be a longer way to all of them, or, as here, to fewer.
+TEST(EngineSearch, MeasuresEveryNodeWhereItsBreadthIsThatOfTheGraph) {
+    constexpr uint32_t count = 16;
+    const rhumb__params params = params_with_seed(0);
+    ScratchDirectory directory;
+    rhumb__graph *graph = nullptr;
+    ASSERT_EQ(probe_graph_create(directory.file("graph").c_str(), &params, 1, &graph), RHUMB_OK) << last_error();
+    probe_user *user = probe_user_new(graph);
+    const Vectors vectors = random_vectors(count + 1, 4, 92);
+    uint64_t keys[count + 1], found_count = 0;
+    ASSERT_OK(probe_user_search(user, vectors.row(0), count, count, keys, &found_count));
+    EXPECT_EQ(found_count, 0u) << "in an empty graph";
+    for (uint32_t i = 0; i < count; i++) ASSERT_OK(probe_user_insert(user, i, vectors.row(i)));
+    for (uint32_t i = 0; i < count; i++) probe_list_clear(graph, i);
+    for (uint32_t i = 0; i < count; i++) {
+        ASSERT_OK(probe_user_search(user, vectors.row(i), 1, count, keys, &found_count));
+        ASSERT_EQ(found_count, 1u);
+        ASSERT_EQ(keys[0], i);
+    }
+    ASSERT_OK(probe_user_search(user, vectors.row(0), count, 1, keys, &found_count));
+    EXPECT_EQ(found_count, count) << "k is a breadth too";
+    // One node more, and it walks.
+    ASSERT_OK(probe_user_insert(user, count, vectors.row(count)));
+    for (uint32_t i = 0; i <= count; i++) probe_list_clear(graph, i);
+    uint32_t missed_count = 0;
+    for (uint32_t i = 0; i <= count; i++) {
+        ASSERT_OK(probe_user_search(user, vectors.row(i), 1, count, keys, &found_count));
+        if (keys[0] != i) missed_count++;
+    }
+    EXPECT_GT(missed_count, 0u);
+    probe_user_free(user);
     probe_graph_close(graph);
 }
 
