@@ -12,6 +12,13 @@ static inline uint64_t rhumb__clock_now_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+/* The same, up to some milliseconds old, for a fraction of the time. */
+static inline uint64_t rhumb__clock_coarse_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 /* The moment that is so far away, as the waiting functions of pthreads take it (CLOCK_REALTIME). */
 static inline struct timespec rhumb__clock_after(uint64_t wait_ns) {
     struct timespec until;

@@ -10,8 +10,9 @@
 rhumb_status rhumb__progress_report(rhumb__progress *progress, uint64_t done_count) {
     progress->done_count = done_count;
     if (progress->report == NULL) return RHUMB_OK;
-    const uint64_t now_ns = rhumb__clock_now_ns();
-    if (now_ns - progress->reported_ns < PROGRESS_INTERVAL_NS && done_count < progress->total_count) return RHUMB_OK;
+    /* Called after steps as short as the search of a small index; may be older than the moment of the first report. */
+    const uint64_t now_ns = rhumb__clock_coarse_ns();
+    if (now_ns < progress->reported_ns + PROGRESS_INTERVAL_NS && done_count < progress->total_count) return RHUMB_OK;
     progress->reported_ns = now_ns;
     if (progress->report(progress->context, done_count, progress->total_count)) return RHUMB_OK;
     return rhumb__fail(RHUMB_E_CANCELLED, "stopped by the caller");

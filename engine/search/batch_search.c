@@ -79,12 +79,21 @@ static rhumb_status search_one(const rhumb__batch_search *search, rhumb__scratch
     return status;
 }
 
-/* Counts one query that has been answered. Only the calling thread reports, which is worker 0. */
-static rhumb_status count_done(search_job *job, uint32_t worker_index) {
-    if (job->progress.report == NULL) return RHUMB_OK;
-    const uint64_t done_count = atomic_fetch_add_explicit(&job->done_count, 1, memory_order_relaxed) + 1;
-    if (worker_index != 0 || done_count == job->search->query_count) return RHUMB_OK; /* the end is reported later */
-    return rhumb__progress_report(&job->progress, done_count);
+/* Answers the queries of a turn. They are counted together at its end, so that threads do not wait for each other's
+ * counts. Only the calling thread reports, which is worker 0; the end of all is reported later. */
+static rhumb_status search_turn(search_job *job, rhumb__scratch *scratch, uint32_t worker_index, uint64_t begin,
+                                uint64_t end) {
+    rhumb_status status = RHUMB_OK;
+    const bool reports = worker_index == 0 && job->progress.report != NULL;
+    for (uint64_t i = begin; i < end; i++) {
+        RHUMB_TRY(search_one(job->search, scratch, i));
+        if (!reports) continue;
+        const uint64_t done_count = atomic_load_explicit(&job->done_count, memory_order_relaxed) + i + 1 - begin;
+        if (done_count < job->search->query_count) RHUMB_TRY(rhumb__progress_report(&job->progress, done_count));
+    }
+    atomic_fetch_add_explicit(&job->done_count, end - begin, memory_order_relaxed);
+done:
+    return status;
 }
 
 static rhumb_status search_worker(void *context, uint32_t worker_index) {
@@ -96,10 +105,7 @@ static rhumb_status search_worker(void *context, uint32_t worker_index) {
     if (status != RHUMB_OK) goto done;
     RHUMB_TRY(check_queries(job, scratch));
     while (take_turn(job, &job->next, &begin, &end)) {
-        for (uint64_t i = begin; i < end; i++) {
-            RHUMB_TRY(search_one(job->search, scratch, i));
-            RHUMB_TRY(count_done(job, worker_index));
-        }
+        RHUMB_TRY(search_turn(job, scratch, worker_index, begin, end));
     }
 done:
     if (status != RHUMB_OK) atomic_store(&job->stopped, true);
