@@ -166,7 +166,9 @@ long double rhumb__raw_sum(enum rhumb__raw_form form, float raw) {
     if (form == RHUMB__RAW_VALUE) return (long double)raw;
     if (form == RHUMB__RAW_WIDE_DOT) return dot_of(raw);
     const struct table *table = form == RHUMB__RAW_WIDE_SUM ? &WIDE_SUMS : &SUMS;
-    const long double size = raw == 0.0f ? 0.0L : unpack(table, place_at(table, fabsf(raw)));
+    long double size = (long double)fabsf(raw);
+    const bool is_itself = raw == 0.0f || (size >= RHUMB__RAW_SAFE_MIN && size <= RHUMB__RAW_SAFE_MAX);
+    if (!is_itself) size = unpack(table, place_at(table, fabsf(raw)));
     return form == RHUMB__RAW_DOT && raw > 0.0f ? -size : size;
 }
 

@@ -1,8 +1,10 @@
 /* handle.c - the type Handle: an open index, its life, and what takes no array.
  *
  * A handle is used by many threads at once and closed by one of them. Each call counts itself in and out; closing waits
- * until none is left, so a call never works on an index that is gone. The count and the pointer are guarded by the
- * handle's lock, which is held for some instructions and never while the library works.
+ * until none is left, so a call never works on an index that is gone. A call counts itself before it looks whether the
+ * handle is being closed, and closing says so before it looks at the count, both in one order of all threads
+ * (sequential consistency): one of them sees the other. The pointer changes only when no call is left. The handle's
+ * lock is for closing and for the list of iterators; it is never held while the library works.
  *
  * A forked child has the object, but not the index: the library refuses the parent's handle. A read-only index is opened
  * again by the first call in the child; one that writes stays refused, as the parent writes it.
@@ -122,7 +124,7 @@ static bool follow_fork(handle *self) {
     memcpy(uuid, self->uuid, sizeof uuid);
     pthread_mutex_init(&self->lock, NULL);
     pthread_cond_init(&self->idle, NULL);
-    self->call_count = 0;
+    atomic_store(&self->call_count, 0);
     native_iterators_close(self);
     rhumb_index_close(self->index); /* refused, but releases its memory */
     self->index = NULL;
@@ -140,25 +142,27 @@ static bool follow_fork(handle *self) {
 
 rhumb_index *native_enter(handle *self) {
     if (self->fork_generation != native_fork_generation && !follow_fork(self)) return NULL;
-    pthread_mutex_lock(&self->lock);
-    rhumb_index *index = self->closing ? NULL : self->index;
-    if (index != NULL) self->call_count++;
-    pthread_mutex_unlock(&self->lock);
-    if (index == NULL) native_raise_text(NATIVE_CLOSED, "the index is closed");
+    atomic_fetch_add(&self->call_count, 1);
+    rhumb_index *index = atomic_load(&self->closing) ? NULL : self->index;
+    if (index == NULL) {
+        native_leave(self);
+        native_raise_text(NATIVE_CLOSED, "the index is closed");
+    }
     return index;
 }
 
 void native_leave(handle *self) {
+    if (atomic_fetch_sub(&self->call_count, 1) > 1 || !atomic_load(&self->closing)) return;
     pthread_mutex_lock(&self->lock);
-    if (--self->call_count == 0 && self->closing) pthread_cond_broadcast(&self->idle);
+    pthread_cond_broadcast(&self->idle);
     pthread_mutex_unlock(&self->lock);
 }
 
 /* Waits for the calls that are running, and takes the index from the handle. NULL: it is closed. Without the GIL. */
 static rhumb_index *take_index(handle *self) {
     pthread_mutex_lock(&self->lock);
-    self->closing = true;
-    while (self->call_count > 0) pthread_cond_wait(&self->idle, &self->lock);
+    atomic_store(&self->closing, true);
+    while (atomic_load(&self->call_count) > 0) pthread_cond_wait(&self->idle, &self->lock);
     rhumb_index *index = self->index;
     self->index = NULL;
     native_iterators_close(self);

@@ -17,6 +17,7 @@
 #endif
 #include <Python.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -145,15 +146,15 @@ PyObject *native_memory_new(const void *start, size_t bytes, PyObject *owner, rh
 struct iterator;
 
 typedef struct handle {
-    PyObject_HEAD pthread_mutex_t lock; /* guards all that changes, on builds without the GIL too */
-    pthread_cond_t idle;                /* call_count has become 0 */
+    PyObject_HEAD pthread_mutex_t lock; /* guards what changes and is not atomic, on builds without the GIL too */
+    pthread_cond_t idle;                /* call_count has become 0 while closing */
     rhumb_index *index;                 /* NULL: closed */
-    unsigned call_count;                /* calls that use `index` */
+    atomic_uint call_count;             /* calls that use `index`, or are about to see whether they may */
     unsigned fork_generation;           /* that `index` was opened in */
     PyObject *path;                     /* bytes */
     PyObject *open_values;              /* the dict of how it was opened */
     PyObject *kept;                     /* what its custom metric needs */
-    bool closing;                       /* no call may begin */
+    atomic_bool closing;                /* no call may begin */
     bool read_only;
     bool sequences;             /* vectors are sequences */
     size_t element_bytes;       /* of sequences */
