@@ -225,8 +225,24 @@ class Searching(support.TestCase):
         self.assertEqual(len(self.index.search(query, radius=100).keys), 1000)
         many = self.index.search(self.data[:2], radius=radius)
         np.testing.assert_array_equal(many.keys[0, : many.counts[0]], found.keys)
+        for threads in (1, 2, 7):
+            many = self.index.search(self.data[:50], radius=radius, ef_search=100, threads=threads)
+            for row, keys, distances, count in zip(self.data, many.keys, many.distances, many.counts.tolist()):
+                one = self.index.search(row, radius=radius, ef_search=100)
+                np.testing.assert_array_equal(keys[:count], one.keys)
+                np.testing.assert_array_equal(distances[:count], one.distances)
+                self.assertTrue((keys[count:] == rhumb.NO_KEY).all())
+        self.assertEqual(self.index.search(self.data[:0], radius=radius).keys.shape, (0, 0))
         self.assertRaises(ValueError, self.index.search, query, radius=float("nan"))
+        self.assertRaises(ValueError, self.index.search, self.data[:9], radius=float("nan"))
         self.assertRaises(ValueError, self.index.search, query, radius=1, exact=True)
+
+    def test_a_radius_search_of_many_can_be_watched_and_stopped(self):
+        reports = []
+        self.index.search(self.data[:50], radius=1.0, threads=2, progress=lambda *report: reports.append(report))
+        self.assertEqual(reports[-1], (50, 50))
+        with self.assertRaises(rhumb.Cancelled):
+            self.index.search(self.data[:50], radius=1.0, threads=2, progress=lambda done, total: False)
 
     def test_iteration_lists_everything_once_nearest_first(self):
         pairs = list(self.index.iterate(self.data[3], ef_search=100, chunk=7))

@@ -21,7 +21,8 @@ from .errors import Corrupt, Exists, Invalid, KeyNotFound, NotFound
 from .filters import FilterLike, address_of, as_filter, as_filters
 from .options import CreateOptions, OpenOptions
 from .progress import Progress, watching
-from .result import NO_KEY, Result
+from .radius import Within
+from .result import Result
 from .vectors import VectorType, element_of, take_keys, take_keys_for, take_output
 
 try:
@@ -35,7 +36,7 @@ Out = tuple[NDArray[np.uint64], Union[NDArray[np.float32], None]]
 
 _MISSING: Any = object()
 _U64, _F32 = np.dtype(np.uint64), np.dtype(np.float32)  # faster to pass than the types
-_RADIUS_ROOM = 1024  # results within a radius for which there is room at first
+_ndarray, _empty = np.ndarray, np.empty  # faster than as attributes
 _WAIT_MS = 100  # how long a wait for a checkpoint lasts until it looks for Ctrl-C and for close()
 
 
@@ -317,9 +318,9 @@ class Index:
                 raise Invalid("recall: there is no ef_search, no radius and no exact with it")
             ef_search = self.ef_for(recall, 10 if k is None else k)
         if (
-            type(queries) is np.ndarray and queries.dtype is kind.dtype and queries.shape == kind.shape
+            type(queries) is _ndarray and queries.ndim == kind.ndim and queries.dtype is kind.dtype
             and filter is None and filters is None and radius is None and out is None and not exact
-        ):  # fmt: skip; one query that can be used as it is: the checks below cost as much as a small search
+        ):  # fmt: skip; one query, likely to be usable as it is: the checks below cost as much as a small search
             native: Any = queries
         else:
             native, count, single = kind.take(queries)
@@ -328,7 +329,10 @@ class Index:
             if radius is not None:
                 if exact or out is not None or filters is not None:
                     raise Invalid("radius: there is no exact, no out and no filters with it")
-                return self._search_radius(queries, count, single, radius, k, ef_search, filter)
+                within = Within(self._handle, radius, None if k is None else _positive(k), ef_search or 0, filter)
+                if single:
+                    return within.search(native)
+                return within.search_many([kind.take_one(row) for row in queries], threads, progress)
             if not single or exact or filters is not None or out is not None:
                 each = filter if filters is None else self._filters_for(filters, filter)
                 k = 10 if k is None else _positive(k)
@@ -337,13 +341,15 @@ class Index:
             k = 10
         elif k < 1:
             _positive(k)
-        keys, distances = np.empty(k, _U64), np.empty(k, _F32)
+        keys, distances = _empty(k, _U64), _empty(k, _F32)
+        found = None
         try:
             found = self._handle.search_one(native, ef_search or 0, filter, keys, distances)
         except ValueError:
-            if native is not queries or queries.flags.c_contiguous:
+            if native is not queries or (queries.shape == kind.shape and queries.flags.c_contiguous):
                 raise
-            found = self._handle.search_one(np.ascontiguousarray(queries), ef_search or 0, None, keys, distances)
+        if found is None:
+            found = self._handle.search_one(kind.take_one(queries), ef_search or 0, filter, keys, distances)
         return Result(keys, distances, found) if found == k else Result(keys[:found], distances[:found], found)
 
     def _search_many(
@@ -371,34 +377,6 @@ class Index:
         if filter is not None:
             raise Invalid("filter and filters cannot be combined")
         return as_filters(filters)
-
-    def _search_radius(
-        self, queries: Any, count: int, single: bool, radius: float, k: int | None, ef_search: int | None, filter: Any
-    ) -> Result:
-        rows = [queries] if single else list(queries)
-        found = [self._within(self._vectors.take_one(row), radius, k, ef_search, filter) for row in rows]
-        if single:
-            return Result(*found[0], len(found[0][0]))
-        counts = np.array([len(keys) for keys, _ in found], np.uint64)
-        width = int(counts.max(initial=0))
-        keys = np.full((count, width), NO_KEY, np.uint64)
-        distances = np.full((count, width), np.inf, np.float32)
-        for i, (row_keys, row_distances) in enumerate(found):
-            keys[i, : len(row_keys)] = row_keys
-            distances[i, : len(row_keys)] = row_distances
-        return Result(keys, distances, counts)
-
-    def _within(
-        self, native: Any, radius: float, k: int | None, ef_search: int | None, filter: Any
-    ) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
-        """Everything within a radius, nearest first: searched again with more room if there may be more."""
-        room = _positive(k) if k is not None else _RADIUS_ROOM
-        while True:
-            keys, distances = np.empty(room, np.uint64), np.empty(room, np.float32)
-            found = self._handle.search_radius(native, radius, ef_search or 0, filter, keys, distances)
-            if found < room or k is not None:
-                return keys[:found], distances[:found]
-            room *= 8
 
     def search_like(
         self, key: int, k: int = 10, *, ef_search: int | None = None, filter: FilterLike = None,

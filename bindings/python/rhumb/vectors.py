@@ -68,6 +68,7 @@ class VectorType:
         self.width = (dim + 7) // 8 if element == "b1" else dim  # numbers in a row
         self.sequences = metric == "levenshtein"
         self.shape = (-1,) if self.sequences else (self.width,)  # of an array with one vector
+        self.ndim = -1 if self.sequences else 1  # likewise
 
     def take(self, data: Any) -> tuple[Native, int, bool]:
         """Vectors for the library, how many they are, and whether `data` is a single one."""

@@ -17,7 +17,7 @@ from uuid import UUID
 from ..errors import Cancelled, Error, NotFound
 from ..result import Result
 from ..shards import folder as folders
-from ..shards.fanout import FanOut, processor_count
+from ..fanout import FanOut, processor_count
 from ..shards.folder import FolderLock
 from ..shards.manifest import Manifest
 from ..shards.opened import SharedIndex, open_shard
@@ -87,10 +87,7 @@ class Server:
                 return failure
             try:
                 index = shared.index
-                more: dict[str, Any] = (
-                    {} if options.get("radius") is not None else {"progress": lambda *_: time.monotonic() < limit}
-                )
-                result: Result = index.search(queries, k, **more, **options)
+                result: Result = index.search(queries, k, progress=lambda *_: time.monotonic() < limit, **options)
                 return result.keys, result.distances, result.counts, index.lsn
             except Cancelled:
                 return NotReady(f"{shared.index.path}: the search took longer than was left", "NOT_READY")

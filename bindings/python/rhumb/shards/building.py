@@ -29,7 +29,7 @@ from ..progress import Progress, watching
 from ..vectors import Native, VectorType, element_of, take_keys
 from . import folder as folders
 from . import placement
-from .fanout import processor_count
+from ..fanout import processor_count
 from .manifest import Manifest
 from .opened import entry_of
 from .worker import ENDING, FRAME

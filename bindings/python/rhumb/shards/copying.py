@@ -23,7 +23,7 @@ from ..filters import Keys
 from ..index import Index
 from . import folder as folders
 from . import placement
-from .fanout import Report
+from ..fanout import Report
 from .manifest import ShardEntry
 from .opened import OpenShards, SharedIndex, entry_of
 

@@ -26,7 +26,7 @@ from ..vectors import VectorType, take_keys
 from . import folder as folders
 from . import placement, searching
 from .copying import Recorder
-from .fanout import FanOut, Report, processor_count
+from ..fanout import FanOut, Report, processor_count
 from .folder import FolderLock
 from .manifest import Manifest
 from .opened import Gate, OpenShards, SharedIndex, check_shard, open_shard

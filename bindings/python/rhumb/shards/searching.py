@@ -13,7 +13,7 @@ from ..filters import as_filter
 from ..index import Index
 from ..progress import Progress
 from ..result import Result
-from .fanout import FanOut, Report, processor_count
+from ..fanout import FanOut, Report, processor_count
 from .merge import merge
 from .opened import OpenShards
 

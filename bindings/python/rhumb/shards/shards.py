@@ -21,7 +21,7 @@ from . import folder as folders
 from . import manifest as manifests
 from . import placement
 from .copying import Copy, Recorder
-from .fanout import Report, processor_count, raise_first
+from ..fanout import Report, processor_count, raise_first
 from .manifest import Manifest
 from .opened import OpenShards, entry_of
 from .reader import ShardsReader

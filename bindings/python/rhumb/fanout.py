@@ -1,4 +1,4 @@
-"""One call for each of several shards at the same time, on threads.
+"""Several calls at the same time, on threads: one for each of several shards, or for a share of many queries.
 
 The calls release the GIL while the library works. The first call runs on the thread of the caller, where Ctrl-C is
 noticed; once a call has failed, or an interrupt came, the others are asked to stop. Nothing is left running.
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Union
 
-from ..errors import Cancelled
-from ..progress import Progress, watching
+from .errors import Cancelled
+from .progress import Progress, watching
 
 #: What a call gets for its own progress: f(done, total), which returns False once the call should stop.
 Report = Callable[[int, int], bool]
@@ -25,6 +26,9 @@ def processor_count() -> int:
     return len(os.sched_getaffinity(0))
 
 
+_REPORT_S = 0.1  # between reports
+
+
 class Watch:
     """The progress of several calls as that of one, and the wish to stop them."""
 
@@ -32,6 +36,7 @@ class Watch:
         self.stopping = False
         self._report = report
         self._lock = threading.Lock()  # guards the lists, and lets one thread at a time into the caller's function
+        self._reported_s = -_REPORT_S
         self._done = [0] * call_count
         self._total = [0] * call_count
 
@@ -42,15 +47,22 @@ class Watch:
             if self._report is not None and not self.stopping:
                 with self._lock:
                     self._done[number], self._total[number] = done, total
-                    if self._report(sum(self._done), sum(self._total)) is False:
-                        self.stopping = True
+                    self._pass_on(self._report, sum(self._done), sum(self._total))
             return not self.stopping
 
         return report
 
+    def _pass_on(self, report: Callable[[int, int], object], done: int, total: int) -> None:
+        now_s = time.monotonic()
+        if now_s < self._reported_s + _REPORT_S and done < total:
+            return
+        self._reported_s = now_s
+        if report(done, total) is False:
+            self.stopping = True
+
 
 class FanOut:
-    """Threads for calls to shards. Any number of threads may use one."""
+    """Threads for calls. Any number of threads may use one."""
 
     def __init__(self, thread_count: int) -> None:
         self._thread_count = thread_count
@@ -67,7 +79,7 @@ class FanOut:
     def _threads(self) -> ThreadPoolExecutor:
         with self._lock:
             if self._pool is None:
-                self._pool = ThreadPoolExecutor(self._thread_count, "rhumb-shards")
+                self._pool = ThreadPoolExecutor(self._thread_count, "rhumb-calls")
             return self._pool
 
     def outcomes(
@@ -123,7 +135,7 @@ def _side_by_side(calls: Sequence[Call], watch: Watch, pool: ThreadPoolExecutor)
 
 
 def _stopped() -> Cancelled:
-    return Cancelled("another shard failed, or the call was interrupted", "RHUMB_E_CANCELLED")
+    return Cancelled("another call failed, or the call was interrupted", "RHUMB_E_CANCELLED")
 
 
 def _wait(
