@@ -20,8 +20,7 @@ import rhumb
 import support
 from support import vectors
 
-LATENCY_S = 0.2  # from Ctrl-C to KeyboardInterrupt
-PATIENCE_S = 5.0  # the same on a machine that does much else, as when all tests run
+LATENCY_S = 0.2  # from Ctrl-C to KeyboardInterrupt, on a machine that does nothing else
 
 
 def run_threads(*functions):
@@ -46,22 +45,29 @@ def run_threads(*functions):
 class Threads(support.TestCase):
     def test_python_runs_while_a_call_does(self):
         index = self.create(20000)
-        counted = [0]
         done = threading.Event()
+        counted = [0]
+        between = [0]  # counted between two reports of the call, where Python gets a turn in any case
+        before = [0]
 
         def count():
             while not done.is_set():
                 counted[0] += 1
                 time.sleep(0.001)
 
+        def report(_done, _total):
+            between[0] = max(between[0], counted[0] - before[0])
+            before[0] = counted[0]
+            return between[0] < 3
+
         def search():
             try:
-                index.search(vectors(300), 10, exact=True, threads=1)
+                with self.assertRaises(rhumb.Cancelled):
+                    index.search(np.tile(vectors(1000), (100, 1)), 10, exact=True, threads=1, progress=report)
             finally:
                 done.set()
 
         run_threads(search, count)
-        self.assertGreater(counted[0], 5)
 
     @unittest.skipIf((os.cpu_count() or 1) < 2 or "RHUMB_TIMING" not in os.environ, "measures: RHUMB_TIMING=1")
     def test_two_threads_search_almost_twice_as_fast(self):
@@ -128,44 +134,66 @@ class Threads(support.TestCase):
 
 
 class Interrupts(support.TestCase):
-    """Ctrl-C, sent by another thread while the main thread is in a call."""
+    """Ctrl-C, sent by another thread while the main thread is in a call.
 
-    def seconds_to_stop(self, call):
-        sent = []
+    The calls would take a minute and more. That they have been stopped shows in what they have not done; how soon they
+    have been depends on the machine, and is looked at where that is idle.
+    """
 
-        def interrupt():
-            time.sleep(0.4)
-            sent.append(time.perf_counter())
+    def interrupt(self, name, call):
+        main = threading.get_ident()
+        ready, ended = threading.Event(), threading.Event()
+        sent_s = []
+
+        def is_in_call():
+            frame = sys._current_frames().get(main)
+            return frame is not None and frame.f_code.co_filename.startswith(os.path.dirname(rhumb.__file__))
+
+        def send():
+            ready.wait()
+            while not is_in_call() and not ended.is_set():
+                time.sleep(0.001)
+            time.sleep(0.3)  # into the middle of it
+            sent_s.append(time.perf_counter())
             os.kill(os.getpid(), signal.SIGINT)
 
-        thread = threading.Thread(target=interrupt)
+        thread = threading.Thread(target=send)
         thread.start()
         with self.assertRaises(KeyboardInterrupt):
-            call()
-        stopped = time.perf_counter()
-        thread.join()
-        return stopped - sent[0]
-
-    def expect_soon(self, name, call):
-        seconds = self.seconds_to_stop(call)
+            try:
+                ready.set()
+                call()
+            finally:
+                ended.set()
+                stopped_s = time.perf_counter()
+                thread.join()
+        seconds = stopped_s - sent_s[0]
         if "RHUMB_TIMING" in os.environ:
             print(f"Ctrl-C in {name}: {1000 * seconds:.0f} ms", file=sys.stderr)
-        self.assertLess(seconds, LATENCY_S if "RHUMB_TIMING" in os.environ else PATIENCE_S)
+            self.assertLess(seconds, LATENCY_S)
 
     def test_a_long_add_stops_and_leaves_nothing(self):
         index = self.create(10, dim=64)
         data = vectors(200_000, 64)
-        self.expect_soon("add", lambda: index.add(data))
+        self.interrupt("add", lambda: index.add(data))
         self.assertEqual(len(index), 10)
-        self.expect_soon("upsert", lambda: index.upsert(data, range(len(data))))
+        self.interrupt("upsert", lambda: index.upsert(data, range(len(data))))
         self.assertEqual(len(index), 10)
 
     def test_a_long_search_stops(self):
         index = self.create(5000, dim=64)
         queries = np.tile(vectors(1000, 64), (200, 1))
-        self.expect_soon("search", lambda: index.search(queries, 10, ef_search=500))
-        self.expect_soon("exact search", lambda: index.search(queries, 10, exact=True))
-        self.expect_soon("search with a function", lambda: index.search(queries, 10, filter=lambda key: True))
+        for name, how in (
+            ("search", {"ef_search": 500}),
+            ("exact search", {"exact": True}),
+            ("search with a function", {"filter": lambda key: True}),
+        ):
+            out = np.full((len(queries), 10), rhumb.NO_KEY, np.uint64), None
+            self.interrupt(name, lambda out=out, how=how: index.search(queries, 10, out=out, **how))
+            self.assertTrue((out[0][:, 0] == rhumb.NO_KEY).any(), f"{name} went on to its end")
+        found = []
+        self.interrupt("search within a radius", lambda: found.append(index.search(queries, radius=1e9)))
+        self.assertEqual(found, [])
         self.assertEqual(index.search(queries[0], 1).keys[0], 0)
 
 
