@@ -1,12 +1,13 @@
 /* python_calls.c - the C half of python_calls.py: times searches of an index by the C interface.
  *
- *   python_calls INDEX QUERIES DIM K EF THREADS SECONDS
+ *   python_calls INDEX QUERIES DIM K EF THREADS
  *
- * QUERIES is a file of f32 rows. Prints nanoseconds per query: by one call for each, and by one call for all. Of each,
- * the best pass within SECONDS counts.
+ * QUERIES is a file of f32 rows. For each line of its input it searches for all queries once, "one" by a call for each,
+ * "all" by one call, and prints nanoseconds per query. So it takes turns with another program, pass by pass.
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "include/rhumb.h"
@@ -47,19 +48,14 @@ static void search_all(job *job) {
                                    job->distances, job->found_counts));
 }
 
-static double best_ns(job *job, void (*search)(struct job *job), double seconds) {
-    const double end_ns = now_ns() + 1e9 * seconds;
-    double best = 1e300;
-    for (double start_ns = now_ns(); start_ns < end_ns; start_ns = now_ns()) {
-        search(job);
-        const double taken_ns = now_ns() - start_ns;
-        if (taken_ns < best) best = taken_ns;
-    }
-    return best / (double)job->count;
+static double pass_ns(job *job, void (*search)(struct job *job)) {
+    const double start_ns = now_ns();
+    search(job);
+    return (now_ns() - start_ns) / (double)job->count;
 }
 
 int main(int argc, char **argv) {
-    if (argc != 8) return 2;
+    if (argc != 7) return 2;
     job job = {.dim = strtoul(argv[3], NULL, 10), .k = strtoul(argv[4], NULL, 10)};
     FILE *file = fopen(argv[2], "rb");
     if (file == NULL || fseek(file, 0, SEEK_END) != 0) return 1;
@@ -80,8 +76,11 @@ int main(int argc, char **argv) {
     rhumb_search_options_init(&job.options, sizeof job.options);
     job.options.ef_search = (uint32_t)strtoul(argv[5], NULL, 10);
     job.options.thread_count = (uint32_t)strtoul(argv[6], NULL, 10);
-    const double seconds = strtod(argv[7], NULL);
     search_all(&job);
-    printf("%.1f %.1f\n", best_ns(&job, search_each, seconds), best_ns(&job, search_all, seconds));
+    char line[16];
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        printf("%.1f\n", pass_ns(&job, strcmp(line, "one\n") == 0 ? search_each : search_all));
+        fflush(stdout);
+    }
     return 0;
 }
