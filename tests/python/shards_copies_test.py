@@ -7,6 +7,7 @@ Method: small folders, compared with one index of the same vectors; a reshard un
 import os
 import shutil
 import threading
+from unittest import mock
 
 import numpy as np
 
@@ -97,6 +98,41 @@ class Resharding(support.ShardsCase):
         self.assertRaises(rhumb.Invalid, found.reshard, 0)
         self.assertRaises(rhumb.Invalid, found.reshard, 4097)
 
+    def test_joined_shards_are_as_good_as_one_index(self):
+        data, queries = support.clustered(6000), support.clustered(6200)[6000:]
+        found = self.make(0, 7, dim=data.shape[1], M=8)
+        found.add(data)
+        for count in (4, 3, 1):  # whole shards, parts of shards, and both
+            seen = []
+            found.reshard(count, progress=lambda done, total: seen.append(done / total))
+            self.assertEqual(seen, sorted(seen))
+            self.assertEqual(seen[-1], 1)
+            self.assertEqual((found.verify().unreachable_count, found.options.M), (0, 8))
+            files = {name for name in os.listdir(self.path("shards")) if name.endswith(".rhumb")}
+            self.assertEqual(files, {shard.file for shard in found.manifest.shards})
+        index = self.create(0, dim=data.shape[1], M=8)
+        index.add(data)
+        truth = index.search(queries, 10, exact=True)
+        self.assertGreater(found.search(queries, 10).recall(truth), index.search(queries, 10).recall(truth) - 0.01)
+
+    def test_more_shards_are_joined_than_are_merged_at_a_time(self):
+        found, index = self.make(900, 9), self.create(900)
+        with mock.patch("rhumb.shards.copying._SOURCES_MAX", 2):
+            for count in (4, 1):
+                found.reshard(count)
+                self.assertEqual(found.verify().count, 900)
+                self.same_answers(found, index, vectors(10, seed=6))
+        self.assertEqual(len([name for name in os.listdir(self.path("shards")) if name.startswith("shard-")]), 1)
+
+    def test_shards_of_sequences_are_joined(self):
+        words = [b"one", b"three", b"five", b"seven", b"nine", b"eleven"]
+        rhumb.shards.build(self.path("words"), words, shards=5, dim=8, metric="levenshtein", dtype="u8", workers=1)
+        with rhumb.shards.open(self.path("words")) as found:
+            for count in (3, 1):
+                found.reshard(count)
+                self.assertEqual([bytes(word) for word in found.get(np.arange(6))], words)
+                self.assertEqual(found.verify().count, 6)
+
     def test_readers_follow(self):
         found = self.make(500, 2)
         found.checkpoint()
@@ -174,6 +210,9 @@ class Resharding(support.ShardsCase):
             with self.assertRaises(rhumb.Cancelled):
                 found.reshard(4, progress=lambda done, total: next(calls, None) is not None)
             self.assertEqual(sorted(os.listdir(self.path("shards"))), files)
+        with self.assertRaises(rhumb.Cancelled):
+            found.reshard(1, progress=lambda done, total: done < 2000)  # in the middle of a merge
+        self.assertEqual(sorted(os.listdir(self.path("shards"))), files)
         self.assertEqual((found.shard_count, found.verify().count), (2, 3000))
         found.add(vectors(1))
         found.reshard(4)

@@ -1,14 +1,15 @@
 """Copying shards while they are written: what reshard() and snapshot() share.
 
-Each new shard is a compaction of one old shard into a new file, with a filter where only some slots are wanted, and
-takes over what else it needs from further old shards. In the meantime writers go on with the old shards, and the keys
-that they change are recorded. Then these keys are copied again, until few are left; the last ones while writers wait.
+Each new shard is a compaction of one old shard into a new file, with a filter where only some slots are wanted, or a
+merge of several of these. In the meantime writers go on with the old shards, and the keys that they change are
+recorded. Then these keys are copied again, until few are left; the last ones while writers wait.
 So the copy ends in one state of all shards. Nothing old is changed: if the process dies, files are left that no
 manifest lists.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import index as indexes
-from ..errors import Cancelled, KeyNotFound
-from ..files import compact_into
+from .._native import Filter
+from ..errors import KeyNotFound
+from ..files import compact_into, merge
 from ..filters import Keys
 from ..index import Index
 from . import folder as folders
@@ -27,6 +29,8 @@ from ..fanout import Report
 from .manifest import ShardEntry
 from .opened import OpenShards, SharedIndex, entry_of
 
+_SOURCES_MAX = 256  # indexes that are merged at a time
+_MERGE_OPTIONS = ("thread_count", "codes", "fused", "custom_name", "custom_distance")  # of those of a compaction
 _PER_READ = 4096  # keys whose vectors are copied at a time
 _FEW_KEYS = 1024  # so many changed keys are copied while writers wait
 _ROUNDS_MAX = 16  # rounds of copying what has changed until writers are made to wait all the same
@@ -48,6 +52,15 @@ class Recorder:
         while self._keys:
             taken.append(self._keys.pop())
         return np.unique(np.concatenate(taken)) if taken else np.empty(0, np.uint64)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """What an old shard has of a new one."""
+
+    path: str
+    count: int
+    filter: Filter | None  # None: all of it
 
 
 class Copy:
@@ -73,31 +86,64 @@ class Copy:
         total = sum(len(index) for index in self._source.indexes)
         done = 0
         for number in range(len(self._ranges)):
-            if number not in self._reused:
-                self._make(number, opening, compacting, _part_of(report, done, total))
-            done += len(self._made[number]) if number in self._made else 0
-            report(min(done, total), total)
+            if number in self._reused:
+                done += len(self._source.indexes[self._reused[number]])
+                continue
+            parts = self._parts(number)
+            count = sum(part.count for part in parts)
+            path = self._new_file(number)
+            progress = _share_of(report, done, count, total)
+            if len(parts) == 1:
+                compact_into(parts[0].path, path, filter=parts[0].filter, progress=progress, **compacting)
+            else:
+                self._join(number, parts, path, compacting, progress)
+            self._made[number] = indexes.open(path, **opening)
+            done += count
+        report(total, total)
 
-    def _make(self, number: int, opening: dict[str, Any], compacting: dict[str, Any], report: Report) -> None:
-        old = [self._source.indexes[i] for i in placement.sources_of(self._source.slot_map, self._slot_map, number)]
-        wanted = [self._wanted(number, index.keys()) for index in old]
-        first = int(np.argmax([len(keys) for keys in wanted]))
+    def _parts(self, number: int) -> list[_Part]:
+        """What old shards have of a new one, the largest part first, as the new shard has the options of that."""
+        parts = []
+        for i in placement.sources_of(self._source.slot_map, self._slot_map, number):
+            keys = self._source.indexes[i].keys()
+            wanted = keys[placement.shards_of(self._slot_map, keys) == number]
+            whole = placement.sources_of(self._slot_map, self._source.slot_map, i) == [number]
+            parts.append(_Part(self._source.indexes[i].path, len(wanted), None if whole else Keys(wanted)))
+        parts.sort(key=lambda part: -part.count)
+        return [part for part in parts if part.count] or parts[:1]
+
+    def _new_file(self, number: int) -> str:
         path = os.path.join(self._folder, folders.new_shard_name(number))
         self._files.append(path)
-        everything = set(placement.sources_of(self._slot_map, self._source.slot_map, self._number_of(old[first])))
-        filter = None if everything == {number} else Keys(np.sort(wanted[first]), assume_sorted=True)
-        compact_into(old[first].path, path, filter=filter, progress=report, **compacting)
-        index = self._made[number] = indexes.open(path, **opening)
-        for i, other in enumerate(old):
-            if i != first:
-                join(index, other, wanted[i], report)
+        return path
 
-    def _wanted(self, number: int, keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        wanted: NDArray[np.uint64] = keys[placement.shards_of(self._slot_map, keys) == number]
-        return wanted
-
-    def _number_of(self, index: Index) -> int:
-        return self._source.indexes.index(index)
+    def _join(
+        self, number: int, parts: Sequence[_Part], path: str, compacting: dict[str, Any], report: Report
+    ) -> None:
+        """Makes a new shard of several parts. Those that are not whole shards are files of their own until then."""
+        total = 2 * sum(part.count for part in parts)  # each is copied and merged
+        scratch: list[str] = []
+        paths = []
+        done = 0
+        try:
+            for part in parts:
+                if part.filter is None:
+                    paths.append(part.path)
+                else:
+                    scratch.append(self._new_file(number))
+                    paths.append(scratch[-1])
+                    progress = _share_of(report, done, part.count, total)
+                    compact_into(part.path, scratch[-1], filter=part.filter, progress=progress, **compacting)
+                done += part.count
+            options = {name: compacting[name] for name in _MERGE_OPTIONS if name in compacting}
+            while len(paths) > _SOURCES_MAX:
+                scratch.append(self._new_file(number))
+                merge(paths[:_SOURCES_MAX], scratch[-1], progress=_share_of(report, done, 0, total), **options)
+                paths = [*paths[_SOURCES_MAX:], scratch[-1]]
+            merge(paths, path, progress=_share_of(report, done, total - done, total), **options)
+        finally:
+            for file in scratch:
+                folders.remove(folders.shard_paths(self._folder, os.path.basename(file)))
 
     # ---- following writers ------------------------------------------------------------------------------------------
 
@@ -155,17 +201,6 @@ class Copy:
                 folders.remove(folders.shard_paths(self._folder, os.path.basename(path)))
 
 
-def join(index: Index, other: Index, keys: NDArray[np.uint64], report: Report) -> None:
-    """Takes keys of another index into an index that has none of them.
-
-    They are inserted one after the other; a merge of the two graphs belongs here once the library has it.
-    """
-    for start in range(0, len(keys), _PER_READ):
-        copy_keys(index, other, keys[start : start + _PER_READ])
-        if not report(start, len(keys)):
-            raise Cancelled("the progress function asked to stop", "RHUMB_E_CANCELLED", index.path)
-
-
 def copy_keys(index: Index, other: Index, keys: NDArray[np.uint64]) -> None:
     """Makes keys in an index what they are in another, which may be written at the same time."""
     for start in range(0, len(keys), _PER_READ):
@@ -183,10 +218,6 @@ def copy_keys(index: Index, other: Index, keys: NDArray[np.uint64]) -> None:
             index.delete(some[~there], missing="ignore")
 
 
-def _part_of(report: Report, done: int, total: int) -> Callable[[int, int], bool]:
-    """The progress of one shard as a part of all."""
-
-    def part(part_done: int, part_total: int) -> bool:
-        return report(min(total, done + (part_done * max(total - done, 0)) // max(part_total, 1) // 2), total)
-
-    return part
+def _share_of(report: Report, done: int, share: int, total: int) -> Callable[[int, int], bool]:
+    """The progress of a step that is `share` of a `total`, of which `done` is behind it."""
+    return lambda step_done, step_total: report(min(total, done + step_done * share // max(step_total, 1)), total)
