@@ -114,6 +114,41 @@ class Searching(RayCase):
         self.assertRaises(rhumb.Closed, other.search, queries)
 
 
+    def test_what_a_filter_raises_is_raised_at_once(self):
+        cluster = self.start(self.folder_of(200), replicas=2, timeout=120.0)
+        begun = time.monotonic()
+        for failure in (ZeroDivisionError, OverflowError):
+            with self.assertRaisesRegex(failure, "of a filter"):
+                cluster.search(vectors(2), filter=_raiser(failure("of a filter")))
+        with self.assertRaises(ZeroDivisionError):
+            cluster.search(vectors(2), filters=[None, _raiser(ZeroDivisionError())])
+        self.assertLess(time.monotonic() - begun, 60)
+
+    def test_a_filter_does_not_end_its_own_cluster(self):
+        cluster = self.start(self.folder_of(200), replicas=2, timeout=120.0)
+        node = next(iter(cluster._plan.servers))
+        for name, *arguments in (("shutdown",), ("drain", node), ("reshard", 2)):
+            with self.assertRaisesRegex(RuntimeError, rf"{name}\(\) from a filter"):
+                cluster.search(vectors(2), filter=_caller(cluster, name, *arguments))
+        self.assertTrue(cluster.health()["ok"], cluster.health()["problems"])
+        self.assertEqual(len(cluster.search(vectors(2), 3, filter=_caller(cluster, "close")).keys), 2)
+
+
+def _raiser(failure):
+    def filter(key):
+        raise failure
+
+    return filter
+
+
+def _caller(cluster, name, *arguments):
+    def filter(key):
+        getattr(cluster, name)(*arguments)
+        return True
+
+    return filter
+
+
 class Repeating(support.TestCase):
     """One batch, of servers that are tasks of Ray."""
 

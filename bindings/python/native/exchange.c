@@ -16,7 +16,7 @@ PyObject *native_import_index(PyObject *module, PyObject *args) {
     rhumb_status status;
     (void)module;
     if (!PyArg_ParseTuple(args, "yyOO", &path, &new_path, &values, &progress)) return NULL;
-    native_call call = {.progress = native_function_or_null(progress)};
+    native_call call = native_call_begin(NULL, progress);
     rhumb_import_options_init(&options, sizeof options);
     if (native_fields_take(NATIVE_IMPORT_OPTIONS, values, &options) != 0) return NULL;
     options.progress = native_call_report;
@@ -37,7 +37,7 @@ PyObject *handle_export(PyObject *object, PyObject *args) {
     rhumb_export_options options;
     rhumb_status status;
     if (!PyArg_ParseTuple(args, "yOO", &path, &values, &progress)) return NULL;
-    native_call call = {.progress = native_function_or_null(progress)};
+    native_call call = native_call_begin(self, progress);
     rhumb_export_options_init(&options, sizeof options);
     if (native_fields_take(NATIVE_EXPORT_OPTIONS, values, &options) != 0) return NULL;
     options.progress = native_call_report;

@@ -27,9 +27,8 @@ static bool call_python(void *context, uint64_t key) {
     const PyGILState_STATE state = PyGILState_Ensure();
     bool matches = false;
     if (use->call->type == NULL) {
-        native_callback_depth++;
-        PyObject *answer = PyObject_CallFunction(((filter *)use->owner)->source, "K", (unsigned long long)key);
-        native_callback_depth--;
+        PyObject *source = ((filter *)use->owner)->source;
+        PyObject *answer = native_call_function(use->call, source, Py_BuildValue("(K)", (unsigned long long)key));
         const int truth = answer == NULL ? -1 : PyObject_IsTrue(answer);
         Py_XDECREF(answer);
         matches = truth > 0;

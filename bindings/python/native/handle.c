@@ -174,10 +174,7 @@ static PyObject *handle_close(PyObject *object, PyObject *unused) {
     handle *self = (handle *)object;
     rhumb_status status = RHUMB_OK;
     (void)unused;
-    if (native_callback_depth > 0) {
-        PyErr_SetString(PyExc_RuntimeError, "close() from a filter or progress function, whose call uses the index");
-        return NULL;
-    }
+    if (native_refuse_inside(self, "close()", NATIVE_WAITS_FOR_ALL)) return NULL;
     if (self->fork_generation != native_fork_generation) {
         native_iterators_close(self);
         rhumb_index_close(self->index);
@@ -232,18 +229,28 @@ static PyObject *simple_call(PyObject *object, rhumb_status (*function)(rhumb_in
     Py_RETURN_NONE;
 }
 
+/* Whether a sync makes a checkpoint, as there is no log. */
+static bool has_no_log(handle *self) {
+    PyObject *mode = PyDict_GetItemString(self->open_values, "durability"); /* borrowed */
+    return mode != NULL && PyUnicode_Check(mode) && PyUnicode_CompareWithASCIIString(mode, "none") == 0;
+}
+
 static PyObject *handle_sync(PyObject *self, PyObject *unused) {
     (void)unused;
+    if (has_no_log((handle *)self) && native_refuse_inside((handle *)self, "sync()", NATIVE_WAITS_FOR_READS))
+        return NULL;
     return simple_call(self, rhumb_index_sync);
 }
 
 static PyObject *handle_checkpoint(PyObject *self, PyObject *unused) {
     (void)unused;
+    if (native_refuse_inside((handle *)self, "checkpoint()", NATIVE_WAITS_FOR_READS)) return NULL;
     return simple_call(self, rhumb_index_checkpoint);
 }
 
 static PyObject *handle_wait_idle(PyObject *self, PyObject *unused) {
     (void)unused;
+    if (native_refuse_inside((handle *)self, "wait_idle()", NATIVE_WAITS_FOR_READS)) return NULL;
     return simple_call(self, rhumb_index_wait_idle);
 }
 
@@ -259,10 +266,11 @@ static PyObject *handle_compact_cancel(PyObject *self, PyObject *unused) {
 
 static PyObject *handle_refresh(PyObject *object, PyObject *unused) {
     handle *self = (handle *)object;
-    rhumb_index *index = native_enter(self);
     bool changed = false;
     rhumb_status status;
     (void)unused;
+    if (native_refuse_inside(self, "refresh()", NATIVE_WAITS_FOR_READS)) return NULL;
+    rhumb_index *index = native_enter(self);
     if (index == NULL) return NULL;
     Py_BEGIN_ALLOW_THREADS;
     status = rhumb_index_refresh(index, &changed);
@@ -339,6 +347,7 @@ static PyObject *handle_metadata_set(PyObject *object, PyObject *args) {
     handle *self = (handle *)object;
     Py_buffer bytes;
     rhumb_status status = RHUMB_OK;
+    if (native_refuse_inside(self, "setting metadata", NATIVE_WAITS_FOR_READS)) return NULL;
     if (!PyArg_ParseTuple(args, "y*", &bytes)) return NULL;
     rhumb_index *index = native_enter(self);
     if (index != NULL) {
@@ -372,6 +381,14 @@ static PyObject *handle_uuid(PyObject *object, PyObject *unused) {
     return PyBytes_FromStringAndSize((const char *)((handle *)object)->uuid, 16);
 }
 
+/* owner_set(owner): a number for what the handle is a part of, see call_within. Before other threads have the handle. */
+static PyObject *handle_owner_set(PyObject *object, PyObject *args) {
+    unsigned long long owner = 0;
+    if (!PyArg_ParseTuple(args, "K", &owner)) return NULL;
+    ((handle *)object)->owner = owner;
+    Py_RETURN_NONE;
+}
+
 /* opening() -> the dict of options that it was opened with */
 static PyObject *handle_opening(PyObject *object, PyObject *unused) {
     (void)unused;
@@ -388,6 +405,7 @@ static PyMethodDef handle_methods[] = {
     {"read_only", handle_read_only, METH_NOARGS, NULL},
     {"uuid", handle_uuid, METH_NOARGS, NULL},
     {"opening", handle_opening, METH_NOARGS, NULL},
+    {"owner_set", handle_owner_set, METH_VARARGS, NULL},
     {"insert", handle_insert, METH_VARARGS, NULL},
     {"upsert", handle_upsert, METH_VARARGS, NULL},
     {"delete", handle_delete, METH_VARARGS, NULL},

@@ -112,6 +112,7 @@ static PyObject *iterator_next(PyObject *object, PyObject *args) {
     if (index != NULL) {
         claimed = claim(self);
         if (claimed) {
+            self->call = native_call_begin(self->handle, NULL);
             Py_BEGIN_ALLOW_THREADS;
             status = rhumb_iterator_next(self->iterator, count, keys.buf, distances.buf, &found_count);
             Py_END_ALLOW_THREADS;

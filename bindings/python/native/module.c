@@ -45,6 +45,8 @@ static PyMethodDef functions[] = {
     {"metric_name", native_metric_name, METH_VARARGS, NULL},
     {"metric_supports", native_metric_supports, METH_VARARGS, NULL},
     {"sigbus_guard", native_sigbus_guard, METH_VARARGS, NULL},
+    {"call_within", native_call_within, METH_VARARGS, NULL},
+    {"within", native_within, METH_VARARGS, NULL},
     {"create", native_create, METH_VARARGS, NULL},
     {"open", native_open, METH_VARARGS, NULL},
     {"info", native_info, METH_VARARGS, NULL},

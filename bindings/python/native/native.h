@@ -38,13 +38,46 @@ PyObject *native_raise_text(const char *name, const char *message);
 
 /* ---- call.c: what happens during a call without the GIL ----------------------------------------------------------- */
 
+struct handle;
+
+/* What a call is, as far as the functions in it are concerned. */
+typedef enum native_kind {
+    NATIVE_READS = 0, /* a search, or upkeep */
+    NATIVE_WRITES,    /* a batch of changes */
+    NATIVE_VERIFIES   /* a verification, which changes wait for */
+} native_kind;
+
+/* Which calls a method waits for. */
+typedef enum native_wait {
+    NATIVE_WAITS_FOR_ALL,
+    NATIVE_WAITS_FOR_READS, /* all but batches of changes */
+    NATIVE_WAITS_FOR_VERIFY
+} native_wait;
+
 /* One call: its progress function, and the first exception that a function of the caller's, or Ctrl-C, has raised. */
 typedef struct native_call {
     PyObject *progress; /* a function, or NULL; borrowed */
     PyObject *type;     /* the exception, or NULL */
     PyObject *value;
     PyObject *trace;
+    const struct handle *handle;     /* whose call it is; NULL: of no open index */
+    const struct native_call *outer; /* the call whose function made this one, or NULL; on whatever thread it runs */
+    uint64_t owner;                  /* what it belongs to: see call_within; 0: nothing */
+    native_kind kind;
 } native_call;
+
+/* A call that begins on this thread. `self` and `progress` may be NULL; None counts as NULL. */
+native_call native_call_begin(const struct handle *self, PyObject *progress);
+
+/* Calls a function of the caller's on behalf of a call. Returns its answer, or NULL with its exception. With the GIL. */
+PyObject *native_call_function(const native_call *call, PyObject *function, PyObject *args);
+
+/* Returns true, with a RuntimeError that names `method`, if this thread runs a function of a call of the handle that the
+ * method waits for, so that it would wait for itself. */
+bool native_refuse_inside(const struct handle *self, const char *method, native_wait wait);
+
+PyObject *native_call_within(PyObject *module, PyObject *args);
+PyObject *native_within(PyObject *module, PyObject *args);
 
 /* A rhumb_progress_fn whose context is a native_call: runs signal handlers and the progress function. */
 bool native_call_report(void *context, uint64_t done_count, uint64_t total_count);
@@ -54,12 +87,6 @@ void native_call_catch(native_call *call);
 
 /* Raises what was kept, or else the failure of `status`. Returns whether the call succeeded. With the GIL. */
 bool native_call_end(native_call *call, rhumb_status status, native_subject subject);
-
-/* Functions of the caller's that this thread is inside of. */
-extern _Thread_local unsigned native_callback_depth;
-
-/* A function for progress: None becomes NULL. */
-static inline PyObject *native_function_or_null(PyObject *object) { return object == Py_None ? NULL : object; }
 
 /* ---- fields.c: structs of the interface --------------------------------------------------------------------------- */
 
@@ -96,8 +123,6 @@ PyObject *native_fields_give(native_struct kind, const void *source);
 int native_fields_take(native_struct kind, PyObject *dict, void *target);
 
 /* ---- buffers.c: arguments ------------------------------------------------------------------------------------------ */
-
-struct handle;
 
 /* Vectors of a caller: `count` of them, one after the other. */
 typedef struct native_vectors {
@@ -156,6 +181,7 @@ typedef struct handle {
     PyObject *kept;                     /* what its custom metric needs */
     atomic_bool closing;                /* no call may begin */
     bool read_only;
+    uint64_t owner;             /* a number for what the handle is a part of, see call_within; 0: nothing */
     bool sequences;             /* vectors are sequences */
     size_t element_bytes;       /* of sequences */
     size_t vector_bytes;        /* of others */

@@ -9,10 +9,11 @@ static bool measure_take(PyObject *args, handle *self, native_vectors *queries, 
     unsigned long long seed = 0;
     unsigned threads = 0;
     int dry_run = 0;
+    if (native_refuse_inside(self, "measure_recall()", NATIVE_WAITS_FOR_VERIFY)) return false;
     if (!PyArg_ParseTuple(args, "OnKIpO", &vectors, &count, &seed, &threads, &dry_run, &progress)) return false;
     *queries = (native_vectors){0};
     if (vectors != Py_None && !native_vectors_take(queries, self, vectors)) return false;
-    *call = (native_call){.progress = native_function_or_null(progress)};
+    *call = native_call_begin(self, progress);
     rhumb_recall_options_init(options, sizeof *options);
     options->queries = vectors == Py_None ? NULL : queries->start;
     options->query_count = vectors == Py_None ? (size_t)count : queries->count;

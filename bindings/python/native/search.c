@@ -70,6 +70,7 @@ PyObject *handle_search_one(PyObject *object, PyObject *const *args, Py_ssize_t 
         native_vectors_release(&query);
         return NULL;
     }
+    search.call = native_call_begin(self, NULL);
     rhumb_index *index = native_enter(self);
     if (index != NULL) {
         Py_BEGIN_ALLOW_THREADS;
@@ -95,6 +96,7 @@ PyObject *handle_search_like(PyObject *object, PyObject *args) {
     rhumb_status status = RHUMB_OK;
     if (!PyArg_ParseTuple(args, "O&IOOO", native_key_convert, &key, &ef, &filter, &keys, &distances)) return NULL;
     if (!take(&search, ef, filter, keys, distances)) return NULL;
+    search.call = native_call_begin(self, NULL);
     rhumb_index *index = native_enter(self);
     if (index != NULL) {
         Py_BEGIN_ALLOW_THREADS;
@@ -125,6 +127,7 @@ PyObject *handle_search_radius(PyObject *object, PyObject *args) {
         native_vectors_release(&query);
         return NULL;
     }
+    search.call = native_call_begin(self, NULL);
     rhumb_index *index = native_enter(self);
     if (index != NULL) {
         Py_BEGIN_ALLOW_THREADS;
@@ -177,7 +180,7 @@ static bool batch_take(batch_search *search, handle *self, PyObject *args) {
     const size_t count = search->queries.count;
     search->k = k < 0 ? 0 : (size_t)k;
     search->exact = exact != 0;
-    search->call.progress = native_function_or_null(progress);
+    search->call = native_call_begin(self, progress);
     rhumb_search_options_init(&search->options, sizeof search->options);
     search->options.ef_search = ef;
     search->options.thread_count = threads;

@@ -15,8 +15,9 @@ PyObject *handle_export_topology(PyObject *object, PyObject *args) {
     rhumb_topology_options options;
     rhumb_topology_stats stats;
     rhumb_status status;
+    if (native_refuse_inside(self, "export_topology()", NATIVE_WAITS_FOR_READS)) return NULL;
     if (!PyArg_ParseTuple(args, "yppIO", &path, &all_levels, &with_distances, &threads, &progress)) return NULL;
-    native_call call = {.progress = native_function_or_null(progress)};
+    native_call call = native_call_begin(self, progress);
     rhumb_topology_options_init(&options, sizeof options);
     options.all_levels = all_levels != 0;
     options.with_distances = with_distances != 0;

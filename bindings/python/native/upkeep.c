@@ -8,8 +8,10 @@ PyObject *handle_verify(PyObject *object, PyObject *args) {
     rhumb_verify_options options;
     rhumb_verify_report report;
     rhumb_status status;
+    if (!self->read_only && native_refuse_inside(self, "verify()", NATIVE_WAITS_FOR_READS)) return NULL;
     if (!PyArg_ParseTuple(args, "O", &progress)) return NULL;
-    native_call call = {.progress = native_function_or_null(progress)};
+    native_call call = native_call_begin(self, progress);
+    call.kind = NATIVE_VERIFIES;
     rhumb_verify_options_init(&options, sizeof options);
     options.progress = native_call_report;
     options.progress_context = &call;
@@ -33,10 +35,11 @@ PyObject *handle_compact(PyObject *object, PyObject *args) {
     rhumb_compact_report report;
     rhumb_status status;
     if (!PyArg_ParseTuple(args, "OO", &values, &progress)) return NULL;
-    native_call call = {.progress = native_function_or_null(progress)};
+    native_call call = native_call_begin(self, progress);
     rhumb_compact_options_init(&options, sizeof options);
     if (native_fields_take(NATIVE_COMPACT_OPTIONS, values, &options) != 0) return NULL;
     if (!options.background) { /* `call` is gone before the background has ended */
+        if (native_refuse_inside(self, "compact()", NATIVE_WAITS_FOR_ALL)) return NULL;
         options.progress = native_call_report;
         options.progress_context = &call;
     }
@@ -65,7 +68,7 @@ PyObject *native_compact_into(PyObject *module, PyObject *args) {
     rhumb_status status;
     (void)module;
     if (!PyArg_ParseTuple(args, "yyOOO", &path, &new_path, &values, &filter, &progress)) return NULL;
-    native_call call = {.progress = native_function_or_null(progress)};
+    native_call call = native_call_begin(NULL, progress);
     rhumb_compact_options_init(&options, sizeof options);
     rhumb_search_options_init(&searching, sizeof searching);
     if (native_fields_take(NATIVE_COMPACT_OPTIONS, values, &options) != 0) return NULL;
@@ -93,7 +96,7 @@ PyObject *native_merge(PyObject *module, PyObject *args) {
     rhumb_status status;
     (void)module;
     if (!PyArg_ParseTuple(args, "O!yOO", &PyTuple_Type, &sources, &new_path, &values, &progress)) return NULL;
-    native_call call = {.progress = native_function_or_null(progress)};
+    native_call call = native_call_begin(NULL, progress);
     rhumb_merge_options_init(&options, sizeof options);
     if (native_fields_take(NATIVE_MERGE_OPTIONS, values, &options) != 0) return NULL;
     options.progress = native_call_report;
@@ -127,7 +130,7 @@ PyObject *native_repair(PyObject *module, PyObject *args) {
     rhumb_status status;
     (void)module;
     if (!PyArg_ParseTuple(args, "yypIO", &path, &new_path, &strict, &threads, &progress)) return NULL;
-    native_call call = {.progress = native_function_or_null(progress)};
+    native_call call = native_call_begin(NULL, progress);
     rhumb_repair_options_init(&options, sizeof options);
     options.strict = strict != 0;
     options.thread_count = threads;

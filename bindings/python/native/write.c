@@ -34,12 +34,14 @@ static bool parse(write_arguments *arguments, PyObject *object, PyObject *args, 
     unsigned threads = 0;
     int partial = 0;
     *arguments = (write_arguments){0};
+    if (native_refuse_inside((handle *)object, "a change", NATIVE_WAITS_FOR_VERIFY)) return false;
     if (with_vectors ? !PyArg_ParseTuple(args, "OOIpO", &keys, &vectors, &threads, &partial, &progress)
                      : !PyArg_ParseTuple(args, "OIpO", &keys, &threads, &partial, &progress)) {
         return false;
     }
     if (!take(arguments, (handle *)object, keys, vectors)) return false;
-    arguments->call.progress = native_function_or_null(progress);
+    arguments->call = native_call_begin((handle *)object, progress);
+    arguments->call.kind = NATIVE_WRITES;
     rhumb_batch_options_init(&arguments->options, sizeof arguments->options);
     arguments->options.thread_count = threads;
     arguments->options.partial = partial != 0;

@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Union
 
 from .errors import Cancelled
+from .inside import Owner, is_inside
 from .progress import Progress, watching
 
 #: What a call gets for its own progress: f(done, total), which returns False once the call should stop.
@@ -64,8 +65,10 @@ class Watch:
 class FanOut:
     """Threads for calls. Any number of threads may use one."""
 
-    def __init__(self, thread_count: int) -> None:
+    def __init__(self, thread_count: int, owner: Owner) -> None:
+        """`owner`: of the calls, and so of their progress functions."""
         self._thread_count = thread_count
+        self._owner = owner
         self._lock = threading.Lock()  # guards the pool
         self._pool: ThreadPoolExecutor | None = None
 
@@ -87,8 +90,8 @@ class FanOut:
     ) -> list[Union[Any, BaseException]]:
         """What each call returned, or the exception it raised; `in_turn` runs them one after the other."""
         with watching(progress, what) as report:
-            watch = Watch(report, len(calls))
-            if in_turn or len(calls) < 2:
+            watch = Watch(None if report is None else self._owner.calling(report), len(calls))
+            if in_turn or len(calls) < 2 or is_inside():  # otherwise all threads may wait for one another
                 return [_outcome(call, watch, number) for number, call in enumerate(calls)]
             return _side_by_side(calls, watch, self._threads())
 

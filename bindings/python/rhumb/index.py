@@ -19,6 +19,7 @@ from . import _native, html, topology
 from ._native import CompactReport, Options, RecallCurve, Stats, VerifyReport, WriteReport
 from .errors import Corrupt, Exists, Invalid, KeyNotFound, NotFound
 from .filters import FilterLike, address_of, as_filter, as_filters
+from .inside import Owner, Turn
 from .options import CreateOptions, OpenOptions
 from .progress import Progress, watching
 from .radius import Within
@@ -106,7 +107,7 @@ class Index:
         self._path = os.path.abspath(path)
         self._options = handle.options()
         self._vectors = VectorType(self._options.element, self._options.dim, self._options.metric)
-        self._assigning = threading.Lock()  # held by an add that numbers its keys
+        self._assigning = Turn()  # of an add that numbers its keys
         self._counting = threading.Lock()  # guards _key_next
         self._key_next: int | None = None  # one above the largest key ever inserted; None: not looked up yet
 
@@ -118,6 +119,10 @@ class Index:
         Waits for calls of other threads. Iterators of the index end; arrays from view() stay.
         """
         self._handle.close()
+
+    def belong_to(self, owner: Owner) -> None:
+        """Counts the calls of this index as those of an owner: for what has several indexes."""
+        self._handle.owner_set(owner.number)
 
     @property
     def closed(self) -> bool:
@@ -235,10 +240,10 @@ class Index:
             taken = take_keys_for(count, keys)
             self._insert(taken, native, threads, partial, progress)
         else:
-            with self._assigning:
+            with self._assigning.taken("add() without keys", progress) as report:
                 first = self._first_free_key()
                 taken = np.arange(first, first + count, dtype=np.uint64)
-                self._insert(taken, native, threads, partial, progress)
+                self._insert(taken, native, threads, partial, report)
         return int(taken[0]) if single else taken
 
     def _insert(self, keys: NDArray[np.uint64], native: Any, threads: int, partial: bool, progress: Progress) -> None:

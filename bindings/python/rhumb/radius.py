@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from . import _native
 from .errors import Cancelled
 from .fanout import FanOut, Report, processor_count
+from .inside import Owner
 from .progress import Progress
 from .result import NO_KEY, Result
 from .vectors import Native
@@ -51,7 +52,7 @@ class Within:
                 if not report(done, len(mine)):
                     raise Cancelled("stopped by the caller", "RHUMB_E_CANCELLED")
 
-        with closing(FanOut(call_count)) as fan:
+        with closing(FanOut(call_count, Owner())) as fan:
             fan.run([partial(search_some, first) for first in range(call_count)], progress, "search")
         return _as_matrices(found)
 

@@ -30,6 +30,7 @@ from .keeper import Keeper
 from .metrics import Metrics, prometheus
 from .plan import NAMESPACE, Plan
 from .searching import Batch, Replan
+from .server import owner_of
 
 _PLAN_SECONDS = 2.0  # after so long a client asks for a newer plan, in the background
 _KEEPER_SECONDS = 60.0  # for how long the first call waits for the keeper
@@ -296,12 +297,14 @@ class Cluster:
 
     def reshard(self, shard_count: int) -> None:
         """Splits and joins shards until there are `shard_count`; searches and writes go on. See Shards.reshard."""
+        self._refuse_inside("reshard()")
         if not 1 <= shard_count <= placement.SLOT_COUNT:
             raise Invalid(f"1 to {placement.SLOT_COUNT} shards expected, found {shard_count}")
         self._ask_keeper("reshard", shard_count)
 
     def drain(self, node: str, *, timeout: float = 600.0) -> None:
         """Moves all shards and writers away from a node, by its identity in Ray, and ends its processes."""
+        self._refuse_inside("drain()")
         self._ask_keeper("drain", node, timeout)
 
     def undrain(self, node: str) -> None:
@@ -360,9 +363,14 @@ class Cluster:
 
     def shutdown(self) -> None:
         """Makes a checkpoint and ends all processes of the cluster. The folder may then be opened by other programs."""
+        self._refuse_inside("shutdown()")
         self._ask_keeper("stop")
         ray.kill(self._keeper)
         self.close()
+
+    def _refuse_inside(self, what: str) -> None:
+        """RuntimeError in a filter that a server of this cluster runs: the server's end would have to wait for it."""
+        owner_of(self._plan.manifest.uuid).refuse(what)
 
     def __enter__(self) -> Self:
         return self

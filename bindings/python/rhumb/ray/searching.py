@@ -17,9 +17,20 @@ import numpy as np
 import ray
 from ray.exceptions import RayError
 
-from ..errors import Closed, Corrupt, Invalid, NotAnIndex, NotFound, OutOfStep, Unsupported, VersionMismatch
+from ..errors import (
+    Corrupt,
+    Domain,
+    Error,
+    Invalid,
+    NotAnIndex,
+    NotFinite,
+    NotFound,
+    OutOfStep,
+    Unsupported,
+    VersionMismatch,
+)
 from ..result import Result
-from .errors import Fenced, Moved, NotReady
+from .errors import Moved
 from .metrics import Metrics
 from .plan import Plan, cover
 
@@ -27,7 +38,8 @@ _PAUSE_SECONDS = 0.05  # after a failure, until the replicas that failed are ask
 _SUSPECT_SECONDS = 2.0  # for how long a node that failed is asked last
 _PUT_BYTES = 1 << 16  # larger queries are stored once, and not sent with each call
 _OF_FILES = (Corrupt, NotAnIndex, NotFound, OutOfStep, VersionMismatch)  # failures that asking again does not mend
-_ARGUMENTS = (Invalid, TypeError, ValueError, Unsupported)  # failures that another replica would repeat
+_ARGUMENTS = (Domain, Invalid, NotFinite, Unsupported)  # failures of rhumb that another replica would repeat
+_OF_PROCESSES = (Error, OSError, MemoryError, RayError)  # other failures come from a filter, or from an argument
 
 
 class Replan(Exception):
@@ -43,8 +55,8 @@ class _Call:
 
 
 def is_argument(failure: Exception) -> bool:
-    """Whether a failure is the caller's, so that another process would fail as well."""
-    return isinstance(failure, _ARGUMENTS) and not isinstance(failure, (Closed, Moved, NotReady, Fenced, OSError))
+    """Whether a failure is the caller's, or of the caller's function, so that another process would fail as well."""
+    return isinstance(failure, _ARGUMENTS) or not isinstance(failure, _OF_PROCESSES)
 
 
 class Batch:
@@ -143,7 +155,7 @@ class Batch:
             if isinstance(answer, _OF_FILES):
                 self._hopeless.setdefault(shard, set()).add(call.node)
             if shard not in self.reasons or not isinstance(answer, RayError):
-                self.reasons[shard] = f"node {call.node[:12]}: {str(answer).splitlines()[0]}"
+                self.reasons[shard] = f"node {call.node[:12]}: {_line_of(answer)}"
 
     def _repeat_late(self, now: float) -> None:
         for call in list(self._pending.values()):
@@ -194,3 +206,8 @@ class Batch:
         for keys, distances, counts, _ in self.found.values():
             found.append(Result(keys, distances, int(counts) if single else np.asarray(counts)))
         return found
+
+
+def _line_of(failure: Exception) -> str:
+    """The first line of what a failure says."""
+    return (str(failure) or type(failure).__name__).splitlines()[0]

@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from ..errors import Cancelled, Error, NotFound
+from ..inside import Owner
 from ..result import Result
 from ..shards import folder as folders
 from ..fanout import FanOut, processor_count
@@ -29,6 +30,13 @@ _KEPT_SECONDS = 30.0  # for how long shards of an older manifest stay open
 
 #: What a search of one shard found: keys, distances, counts and the last operation; or how it failed.
 Found = tuple[Any, Any, Any, int] | Exception
+
+_owners: dict[UUID, Owner] = {}  # by folder
+
+
+def owner_of(folder: UUID) -> Owner:
+    """The owner of the searches that servers of this process do in a folder."""
+    return _owners.setdefault(folder, Owner())
 
 
 class Server:
@@ -49,7 +57,7 @@ class Server:
         self._local_lock: FolderLock | None = None  # two nodes on one disk must not share a folder
         self._searching = 0
         self.metrics = Metrics()
-        self._fan = FanOut(processor_count())
+        self._fan = FanOut(processor_count(), Owner())
         self._refreshing = threading.Lock()  # one refresh at a time
         threading.Thread(target=self._follow, args=(refresh_seconds,), daemon=True).start()
 
@@ -126,6 +134,7 @@ class Server:
                             raise NotReady(f"shard {shard} is being copied to this node", "NOT_READY") from None
                     self._errors[shard] = str(failure)
                     raise
+                index.belong_to(owner_of(self._manifest.uuid))
                 found = self._shards[shard] = SharedIndex(index)
                 self._errors.pop(shard, None)
             return found.use()
@@ -252,6 +261,7 @@ class Server:
         assert manifest is not None and self._local is not None
         self.metrics.add("copied_bytes_total", copying.fetch(self._source, manifest, number, self._local))
         index = open_shard(self._local, manifest, number, read_only=True)
+        index.belong_to(owner_of(manifest.uuid))
         with self._lock:
             old = self._shards.pop(shard, None)
             self._shards[shard] = SharedIndex(index)

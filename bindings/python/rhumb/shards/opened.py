@@ -20,6 +20,7 @@ from .. import index as indexes
 from ..errors import Corrupt, Error, NotFound, OutOfStep
 from ..files import info
 from ..index import Index
+from ..inside import Owner
 from . import placement
 from .manifest import Manifest, ShardEntry
 
@@ -101,10 +102,13 @@ class SharedIndex:
 class OpenShards:
     """The open shards of one manifest. Any number of threads may use it."""
 
-    def __init__(self, manifest: Manifest, shared: Sequence[SharedIndex]) -> None:
+    def __init__(self, manifest: Manifest, shared: Sequence[SharedIndex], owner: Owner) -> None:
+        """`owner`: of all calls to the shards."""
         self.manifest = manifest
         self.shared = tuple(shared)
         self.indexes = tuple(one.index for one in shared)
+        for index in self.indexes:
+            index.belong_to(owner)
         self.slot_map = manifest.slot_map
         self._retired = False
         self._left = False  # the references to the shards are gone
@@ -190,10 +194,10 @@ class Gate:
         self._alone = False
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """A writer's way through."""
+    def together(self, inside: bool = False) -> Iterator[None]:
+        """A writer's way through. `inside`: of another one, perhaps, for which those who wait have to wait first."""
         with self._changed:
-            while self._alone or self._waiting_count:
+            while self._alone or (self._waiting_count and not inside):
                 self._changed.wait()
             self._writer_count += 1
         try:

@@ -20,6 +20,7 @@ from .._native import Options, Stats, VerifyReport
 from ..errors import Closed, Corrupt, Forked, Invalid, NotFound
 from ..filters import FilterLike, as_filter, as_filters
 from ..index import Index, KeyLike, Out, Path
+from ..inside import Owner, Turn
 from ..progress import Progress
 from ..result import Result
 from ..vectors import VectorType, take_keys
@@ -66,6 +67,7 @@ class ShardsReader:
         self._opening = options
         self._read_only = any(options.get(name) for name in ("read_only", "graph_only", "immutable"))
         self._lock = None
+        self._owner = Owner()  # of all calls to the shards
         if not self._read_only:
             folders.read_manifest(self._path)  # before a file for the lock is made
             self._lock = FolderLock(self._path)
@@ -85,10 +87,10 @@ class ShardsReader:
     def _begin_process(self) -> None:
         """What belongs to a process: threads and locks. A forked child has others."""
         self._process = os.getpid()
-        self._fan = FanOut(processor_count())
+        self._fan = FanOut(processor_count(), self._owner)
         self._gate = Gate()  # passed by writers; alone: the end of a copy
         self._upkeep = threading.RLock()  # held while the manifest or the open shards are replaced
-        self._assigning = threading.Lock()  # held by an add that numbers its keys
+        self._assigning = Turn()  # of an add that numbers its keys
         self._recorder: Recorder | None = None  # what a copy wants to know of changes
 
     def _open(self) -> OpenShards:
@@ -110,7 +112,7 @@ class ShardsReader:
                     shared.append(known[entry.uuid].use())
                 else:
                     shared.append(SharedIndex(open_shard(self._path, manifest, number, **self._opening)))
-            return OpenShards(manifest, shared)
+            return OpenShards(manifest, shared, self._owner)
         except BaseException:
             for one in shared:
                 one.leave()
@@ -127,7 +129,7 @@ class ShardsReader:
         if forked:
             self._begin_process()
             self._opened.begin_process()
-        with self._upkeep:
+        with self._upkeep_for("close()"):
             if self._closed:
                 return
             self._closed = True
@@ -142,6 +144,13 @@ class ShardsReader:
                     self._fan.close()
                     if self._lock is not None:
                         self._lock.release()
+
+    @contextmanager
+    def _upkeep_for(self, what: str) -> Iterator[None]:
+        """Holds the lock for upkeep, whose holder may wait for other calls, so not from inside of one."""
+        self._owner.refuse(what)
+        with self._upkeep:
+            yield
 
     def _finish(self) -> None:
         """What a writer does before the shards are closed."""
@@ -390,7 +399,7 @@ class ShardsReader:
             raise Invalid("only shards that are open read-only are refreshed")
         if self._process != os.getpid():
             self._follow_fork()
-        with self._upkeep:
+        with self._upkeep_for("refresh()"):
             for attempt in range(_OPEN_TRIES):
                 try:
                     return self._refresh()
@@ -440,6 +449,8 @@ class ShardsReader:
     def verify(self, *, progress: Progress = None) -> ShardsVerifyReport:
         """Checks the manifest on the disk, every checksum and every rule of each shard, and that each key lies in the
         shard of its slot, so none in two; what is wrong is Corrupt, and names the file."""
+        if not self._read_only:
+            self._owner.refuse("verify()")
         with self._using() as opened:
             on_disk = folders.read_manifest(self._path)
             if not self._read_only and on_disk != opened.manifest:

@@ -56,7 +56,7 @@ class Shards(ShardsReader):
         if len(value) > manifests.METADATA_BYTES_MAX:
             raise Invalid(f"at most {manifests.METADATA_BYTES_MAX} bytes of metadata expected, found {len(value)}")
         self._check_writable()
-        with self._upkeep, self._using() as opened:
+        with self._upkeep_for("setting metadata"), self._using() as opened:
             self._publish(opened, opened.manifest.next(metadata=bytes(value)))
 
     # ---- writing ----------------------------------------------------------------------------------------------------
@@ -75,10 +75,10 @@ class Shards(ShardsReader):
             taken = take_keys_for(count, keys)
             self._insert(taken, native, threads, partial, progress)
         else:
-            with self._assigning:
+            with self._assigning.taken("add() without keys", progress) as report:
                 first = self._key_next()
                 taken = np.arange(first, first + count, dtype=np.uint64)
-                self._insert(taken, native, threads, partial, progress)
+                self._insert(taken, native, threads, partial, report)
         return int(taken[0]) if single else taken
 
     def _key_next(self) -> int:
@@ -176,7 +176,7 @@ class Shards(ShardsReader):
     def _writing(self, keys: NDArray[np.uint64]) -> Iterator[OpenShards]:
         """The open shards, for a change of keys."""
         self._check_writable()
-        with self._gate.together(), self._using() as opened:
+        with self._gate.together(self._owner.within()), self._using() as opened:
             self._check_writable()
             try:
                 yield opened
@@ -203,7 +203,7 @@ class Shards(ShardsReader):
     def checkpoint(self) -> None:
         """Writes every operation to the shard files, publishes them for readers, and notes their state."""
         self._check_writable()
-        with self._upkeep:
+        with self._upkeep_for("checkpoint()"):
             self._check_writable()
             self._checkpoint()
 
@@ -232,11 +232,14 @@ class Shards(ShardsReader):
 
     def wait_idle(self) -> None:
         """Waits until nothing is to be done in the background."""
+        self._owner.refuse("wait_idle()")
         self._on_each(lambda index: index.wait_idle())
 
     def compact(self, *, progress: Progress = None, **options: Any) -> list[CompactReport | None]:
         """Compacts one shard after the other, as Index.compact does, while everything else goes on."""
         self._check_writable()
+        if not options.get("background"):
+            self._owner.refuse("compact()")
         with self._using() as opened:
             found: list[CompactReport | None] = self._fan.run(
                 [_compact_call(index, options) for index in opened.indexes], progress, "compact", in_turn=True
@@ -254,14 +257,15 @@ class Shards(ShardsReader):
 
         Searches and writes go on; writes wait for the end of it, for as long as the last of them take to be copied and
         a checkpoint takes. A crash leaves the old shards or the new ones, with everything that was acknowledged. Needs
-        free disk space for all vectors once more. Options are those of compact_into.
+        free disk space for all vectors once more, and for the parts of the shard that is being joined. Options are
+        those of compact_into; for a shard that is joined of several, of these threads, codes and fused.
         """
         try:
             slot_map = placement.even_map(shard_count)
         except ValueError as error:
             raise Invalid(str(error)) from None
         self._check_writable()
-        with self._upkeep:
+        with self._upkeep_for("reshard()"):
             self._check_writable()
             opened = self._opened
             copy = Copy(opened, self._path, slot_map, reuse=True)
@@ -278,7 +282,7 @@ class Shards(ShardsReader):
                         self._fatal = failure
                         copy.close()  # both states stay: either may be what a power cut leaves
                         raise
-                    self._opened = OpenShards(manifest, copy.shared())
+                    self._opened = OpenShards(manifest, copy.shared(), self._owner)
             except Fatal:
                 raise
             except BaseException:
@@ -326,7 +330,7 @@ class Shards(ShardsReader):
         read-only, it is the newest checkpoint of each shard. Options are those of compact_into.
         """
         folder = os.path.abspath(path)
-        with self._upkeep, self._using() as opened, folders.new_folder(folder):
+        with self._upkeep_for("snapshot()"), self._using() as opened, folders.new_folder(folder):
             copy = Copy(opened, folder, opened.slot_map, reuse=False)
             opening = {name: value for name, value in self._opening.items() if name.startswith("custom_")}
             try:
