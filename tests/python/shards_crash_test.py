@@ -102,7 +102,8 @@ def count_steps(path, target, kill_at, file):
         unittest.mock.patch.object(os, name, stepping(name, getattr(os, name)))
         for name in ("fsync", "rename", "remove")
     ]
-    patches.append(unittest.mock.patch.object(copying, "compact_into", stepping("compact_into", copying.compact_into)))
+    for name in ("compact_into", "merge"):
+        patches.append(unittest.mock.patch.object(copying, name, stepping(name, getattr(copying, name))))
     for name in ("checkpoint", "upsert", "close"):
         patches.append(unittest.mock.patch.object(rhumb.Index, name, stepping(name, getattr(rhumb.Index, name))))
     for patch in patches:
@@ -173,6 +174,8 @@ class Killed(support.ShardsCase):
         path, model = self.fill(1500, 4), Model(1500)
         batches = counts = 0
         for number in range(rounds):
+            if number and number % 100 == 0:
+                print(f"{number} rounds", file=sys.stderr)
             child, file = start(lambda file, number=number: write(path, SEED + number, reshard, file))
             with file:
                 self.assertEqual(file.readline(), "open\n")
@@ -210,7 +213,7 @@ class Killed(support.ShardsCase):
         self.assertIn("rename", steps)
         last = len(steps) - 1 - steps[::-1].index("rename")  # of the manifest
         first = steps.index("rename")
-        self.assertGreaterEqual(steps.count("compact_into"), min(target, shards))
+        self.assertGreaterEqual(steps.count("compact_into") + steps.count("merge"), min(target, shards))
         chosen = {first - 2, first - 1, first, first + 1, first + 2, last, len(steps) - 1}
         others = sorted(set(range(len(steps))) - chosen)
         chosen |= set(others if ROUNDS >= 1000 else self.rng.sample(others, min(len(others), ROUNDS // 2)))
@@ -244,6 +247,9 @@ class Killed(support.ShardsCase):
 
     def test_a_join_that_is_killed_at_any_step_has_happened_or_not(self):
         self.killed_steps(8, 4)
+
+    def test_a_join_of_parts_that_is_killed_at_any_step_has_happened_or_not(self):
+        self.killed_steps(3, 2)
 
 
 BUILD = """
