@@ -30,7 +30,7 @@ import rhumb
 import rhumb.shards
 
 K = 10
-EF_SEARCH = (10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
+EF_SEARCH = (10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768)
 WORKER_COUNT_MAX = 16
 
 COUNTING = r"""
