@@ -228,7 +228,7 @@ class Killing(RayCase):
         while not stop.wait(max(0.0, next_time - time.monotonic())):
             next_time += 1.0
             pids = [pid for pid, command, _ in processes_of_ray() if "ServerActor" in command]
-            if pids:  # otherwise all of them are being started again
+            if len(pids) == NODES:  # otherwise one is being started, which takes longer than a second on a busy machine
                 os.kill(rng.choice(sorted(pids)), signal.SIGKILL)
                 self.killed += 1
             self.seconds += 1
@@ -245,9 +245,9 @@ class Killing(RayCase):
         killer.start()
         seconds = []
         try:
-            for number in range(BATCHES):
-                if number % 100 == 0:
-                    print(f"{number} batches, {self.killed} servers killed", flush=True)
+            while len(seconds) < BATCHES or self.killed < BATCHES // 50:
+                if len(seconds) % 100 == 0:
+                    print(f"{len(seconds)} batches, {self.killed} servers killed", flush=True)
                 rows = rng.integers(0, len(queries), 8)
                 begun = time.monotonic()
                 found = cluster.search(queries[rows], 10, exact=True)
@@ -260,7 +260,7 @@ class Killing(RayCase):
             killer.join()
         milliseconds = 1000 * np.quantile(seconds, [0.5, 0.9, 0.99, 1])
         client = cluster.metrics_of_client.values()
-        print(f"{BATCHES} batches, {self.killed} servers killed in {self.seconds} s: 0 wrong, 0 missing; ms at p50, p90, p99, most: "
+        print(f"{len(seconds)} batches, {self.killed} servers killed in {self.seconds} s: 0 wrong, 0 missing; ms at p50, p90, p99, most: "
               f"{[round(float(one), 1) for one in milliseconds]}; hedges {client.get('hedges_total', 0)}, "
               f"retries {client.get('retries_total', 0)}")  # fmt: skip
         self.assertGreater(self.killed, 0)
@@ -292,16 +292,17 @@ class Killing(RayCase):
 
     def test_what_a_killed_writer_acknowledged_is_there(self):
         path = self.folder_of(500)
-        cluster = self.start(path, replicas=2)
+        cluster = self.start(path, replicas=2, timeout=120.0)
         rng = np.random.default_rng(SEED)
         stop = threading.Event()
+        pause = random.Random(SEED)
         kills = []
 
         def kill():
-            while not stop.wait(0.7):
+            while not stop.wait(pause.uniform(0.3, 2.0)):
                 pids = [one["pid"] for one in cluster.health()["writers"] if "pid" in one]
                 if pids:
-                    kills.append(random.Random(SEED + len(kills)).choice(pids))
+                    kills.append(pause.choice(pids))
                     os.kill(kills[-1], signal.SIGKILL)
 
         killer = threading.Thread(target=kill)

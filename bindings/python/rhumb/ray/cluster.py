@@ -25,7 +25,7 @@ from ..shards.manifest import Manifest
 from ..shards.merge import merge
 from ..vectors import VectorType, take_keys, take_keys_for
 from . import writing
-from .errors import Unavailable
+from .errors import Unavailable, line_of
 from .keeper import Keeper
 from .metrics import Metrics, prometheus
 from .plan import NAMESPACE, Plan
@@ -143,6 +143,8 @@ class Cluster:
                 ) from failure
             except RayError as failure:
                 cause = getattr(failure, "cause", None)
+                if isinstance(cause, RayActorError):  # of a process that the keeper needs
+                    raise Unavailable(f"{name} of {self._name}: {line_of(cause)}", "UNAVAILABLE") from failure
                 raise (cause if isinstance(cause, Error) else failure) from None
 
     # ---- plans ------------------------------------------------------------------------------------------------------

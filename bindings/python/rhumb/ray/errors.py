@@ -26,3 +26,8 @@ class NotReady(Error):
 
 class Fenced(Error):
     """A newer writer has taken over the shard: this one may not write again."""
+
+
+def line_of(failure: Exception) -> str:
+    """The first line of what a failure says."""
+    return (str(failure) or type(failure).__name__).splitlines()[0]

@@ -389,15 +389,18 @@ class Keeper:
     def _first_free_key(self) -> int:
         assert self._manifest is not None
         limit = time.monotonic() + _STATES_SECONDS
-        while True:
-            states = self._ask([writer.state for writer in self._writers.values()])
+        found = self._manifest.key_next
+        left = list(self._writers.values())
+        while left:
+            states = self._ask([writer.state for writer in left])
             failures = [state for state in states if isinstance(state, Exception)]
-            if not failures:
-                break
-            if not isinstance(failures[0], RayActorError) or time.monotonic() > limit:
+            if failures and (not isinstance(failures[0], RayActorError) or time.monotonic() > limit):
                 raise failures[0]
-            time.sleep(0.2)  # a writer is being started again
-        return max([self._manifest.key_next, *(int(state["key_next"]) for state in states)])
+            found = max([found, *(int(state["key_next"]) for state in states if not isinstance(state, Exception))])
+            left = [writer for writer, state in zip(left, states) if isinstance(state, Exception)]
+            if left:
+                time.sleep(0.2)  # a writer is being started again; those that have answered may be next
+        return found
 
     # ---- resharding -------------------------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ from ..errors import (
     VersionMismatch,
 )
 from ..result import Result
-from .errors import Moved
+from .errors import Moved, line_of
 from .metrics import Metrics
 from .plan import Plan, cover
 
@@ -155,7 +155,7 @@ class Batch:
             if isinstance(answer, _OF_FILES):
                 self._hopeless.setdefault(shard, set()).add(call.node)
             if shard not in self.reasons or not isinstance(answer, RayError):
-                self.reasons[shard] = f"node {call.node[:12]}: {_line_of(answer)}"
+                self.reasons[shard] = f"node {call.node[:12]}: {line_of(answer)}"
 
     def _repeat_late(self, now: float) -> None:
         for call in list(self._pending.values()):
@@ -206,8 +206,3 @@ class Batch:
         for keys, distances, counts, _ in self.found.values():
             found.append(Result(keys, distances, int(counts) if single else np.asarray(counts)))
         return found
-
-
-def _line_of(failure: Exception) -> str:
-    """The first line of what a failure says."""
-    return (str(failure) or type(failure).__name__).splitlines()[0]

@@ -14,7 +14,7 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
 from ..errors import Closed, Locked
 from ..shards import placement
-from .errors import Fenced, Moved, Unacknowledged
+from .errors import Fenced, Moved, Unacknowledged, line_of
 from .metrics import Metrics
 from .plan import Plan
 
@@ -80,7 +80,7 @@ def _send(
             changed += ray.get(reference, timeout=max(0.01, limit - time.monotonic()))
         except (RayActorError, GetTimeoutError) as failure:
             failed.append(chosen)
-            reason = str(failure).splitlines()[0]
+            reason = line_of(failure)
         except RayError as failure:
             cause = getattr(failure, "cause", None) or failure
             if isinstance(cause, _AGAIN):
