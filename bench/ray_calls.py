@@ -8,7 +8,9 @@
 
 One index of 20,000 random vectors of 96 f32, k 10, ef 64, as one shard on one node of Ray, so that both sides do the
 same work. C, and batches of several sizes through Cluster.search, take turns; of each the best and the median call
-count. What killed servers cost is printed by bindings/python/check_ray.sh.
+count. On a machine that does other work these say little: then the processor time of the two processes does, of the
+client and of the server, next to that of the same search in one process. What killed servers cost is printed by
+bindings/python/check_ray.sh.
 """
 
 import os
@@ -41,6 +43,13 @@ def timed(search):
     return found
 
 
+def processor_seconds(pid):
+    """The processor time that a process has used, in steps of 10 ms."""
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def calls(program, folder):
     rng = np.random.default_rng(1)
     data, queries = rng.standard_normal((ROWS, DIM), np.float32), rng.standard_normal((500, DIM), np.float32)
@@ -53,6 +62,8 @@ def calls(program, folder):
     cluster = rhumb.ray.Cluster(path, publish_seconds=None, refresh_seconds=3600)
     cluster.search(queries, K, ef_search=EF, timeout=60)
     native, seconds = [], {count: [] for count in BATCHES}
+    (server,) = (state["pid"] for state in cluster.health()["nodes"].values())
+    used = {count: np.zeros(3) for count in BATCHES}  # processor seconds: of one process, of the client, of the server
     with rhumb.open(file, read_only=True) as index:
         local = {count: [] for count in BATCHES}
         for _ in range(ROUNDS):
@@ -61,8 +72,12 @@ def calls(program, folder):
                 native.append([float(number) / 1000 for number in output.split()])
             for count in BATCHES:
                 batch = queries[:count]
+                begun = time.process_time()
                 local[count] += timed(lambda batch=batch: index.search(batch, K, ef_search=EF, threads=1))
+                between, of_server = time.process_time(), processor_seconds(server)
                 seconds[count] += timed(lambda batch=batch: cluster.search(batch, K, ef_search=EF))
+                end = time.process_time()
+                used[count] += between - begun, end - between, processor_seconds(server) - of_server
     if native:
         one, many = np.min(native, axis=0)
         print(f"C: {one:.1f} us for one query a call, {many:.1f} us for each of 500 (best of {ROUNDS} rounds)\n")
@@ -73,6 +88,13 @@ def calls(program, folder):
         more = mine - other
         print(f"{count:14} | {other[0]:18.1f} {other[1]:7.1f} | {mine[0]:20.1f} {mine[1]:7.1f} | {more[0]:10.1f} "
               f"{more[1]:7.1f} | {more[1] * count:6.0f}")  # fmt: skip
+    print("\nmicroseconds of processor time per query")
+    print("queries a call | Index.search | client   server | more | a call")
+    for count in BATCHES:
+        queries_of = count * np.array([len(local[count]), len(seconds[count]), len(seconds[count])])
+        one, client, of_server = 1e6 * used[count] / queries_of
+        more = client + of_server - one
+        print(f"{count:14} | {one:12.1f} | {client:6.1f} {of_server:8.1f} | {more:4.0f} | {more * count:6.0f}")
     cluster.shutdown()
 
 
