@@ -254,6 +254,52 @@ TEST_F(InsertBatch, ACallbackThatStopsABatchLeavesNothingOfIt) {
     expect_sound(index);
 }
 
+struct CheckpointOnce {
+    rhumb_index *index;
+    size_t done_count; // from which on the checkpoint is made
+    bool is_made = false;
+
+    static bool report(void *context, uint64_t done_count, uint64_t) {
+        auto *self = static_cast<CheckpointOnce *>(context);
+        if (self->is_made || done_count < self->done_count) return true;
+        self->is_made = true;
+        EXPECT_OK(rhumb_index_checkpoint(self->index));
+        return true;
+    }
+};
+
+// The tombstones of 2,048 slots are one unit of the file. What a checkpoint wrote to new ones, for the nodes that it
+// left out, was seen by the handle, where their pages were mapped from the file and nothing had been deleted.
+TEST_F(InsertBatch, IsThereAfterACheckpointInTheMiddleOfIt) {
+    const Vectors vectors = random_vectors(12000, 4, 6);
+    for (size_t first_count : {0u, 2000u, 2048u, 7000u}) {
+        const std::string path = path_ + std::to_string(first_count);
+        Index index = create(path, index_options(4));
+        if (first_count > 0) {
+            ASSERT_OK(rhumb_index_insert_batch(index.get(), nullptr, vectors.row(0), first_count, nullptr, nullptr));
+            ASSERT_OK(rhumb_index_checkpoint(index.get()));
+        }
+        const size_t count = 4000; // too few for a batch that is built in bulk
+        CheckpointOnce once = {index.get(), count / 2};
+        rhumb_batch_options options;
+        rhumb_batch_options_init(&options, sizeof options);
+        options.thread_count = 2;
+        options.progress = CheckpointOnce::report;
+        options.progress_context = &once;
+        ASSERT_OK(rhumb_index_insert_batch(index.get(), nullptr, vectors.row(first_count), count, &options, nullptr));
+        EXPECT_TRUE(once.is_made);
+        for (const char *state : {"in memory", "in a second checkpoint", "in the file"}) {
+            for (uint64_t key = 0; key < first_count + count; key++) {
+                ASSERT_TRUE(contains(index, key)) << key << ' ' << state << " after " << first_count;
+            }
+            expect_sound(index); // makes a checkpoint
+            if (std::string(state) != "in a second checkpoint") continue;
+            index.reset();
+            index = open(path, false);
+        }
+    }
+}
+
 TEST_F(InsertBatch, ACallbackThatStopsAPartialBatchAtItsEndIsReportedAndCancelsNothing) {
     const Index index = create(path_, index_options(64));
     const Vectors vectors = random_vectors(10, 64, 9);
