@@ -450,8 +450,8 @@ TEST_F(Merge, ReadsSourcesThatAreBeingWrittenTo) {
 }
 
 TEST_F(Merge, StopsWhereProgressSaysSoAndLeavesNoFile) {
-    ASSERT_NO_FATAL_FAILURE(make_source(0, random_vectors(1500, kDim, 1), 0, index_options(kDim)));
-    ASSERT_NO_FATAL_FAILURE(make_source(1, random_vectors(1500, kDim, 2), 5000, index_options(kDim)));
+    ASSERT_NO_FATAL_FAILURE(make_source(0, random_vectors(400, kDim, 1), 0, index_options(kDim)));
+    ASSERT_NO_FATAL_FAILURE(make_source(1, random_vectors(400, kDim, 2), 5000, index_options(kDim)));
     struct Progress {
         uint64_t call_count = 0, last_count = 0, stop_at = UINT64_MAX;
     };
@@ -479,7 +479,7 @@ TEST_F(Merge, StopsWhereProgressSaysSoAndLeavesNoFile) {
         stop_count++;
     }
     EXPECT_GT(stop_count, 2u);
-    EXPECT_EQ(rhumb_index_count(open(new_path_, true).get()), 3000u);
+    EXPECT_EQ(rhumb_index_count(open(new_path_, true).get()), 800u);
 }
 
 } // namespace

@@ -71,7 +71,7 @@ TEST_P(DamagedSource, CutAtAnyByteIsAnErrorThatSaysWhere) {
     const Sample &sample = GetParam();
     // All lengths of one small sample; of the others samples, which are others in each run.
     const bool all = getenv("RHUMB_FULL") != nullptr || (sample.name == "hnswlib_one" && !rhumb_test::kSanitized);
-    const size_t step = all ? 1 : 23;
+    const size_t step = all ? 1 : 61;
     const size_t begin = all ? 0 : rhumb_test::choose_seed() % step;
     for (size_t file = 0; file < images_.size(); file++) {
         for (size_t bytes = begin; bytes < images_[file].size(); bytes += step) {
@@ -92,7 +92,7 @@ TEST_P(DamagedSource, CutAtAnyByteIsAnErrorThatSaysWhere) {
 TEST_P(DamagedSource, EachFlippedByteGivesAStatusOrASoundIndex) {
     const Sample &sample = GetParam();
     const bool all = getenv("RHUMB_FULL") != nullptr;
-    const size_t step = all ? 1 : 7919; // an import syncs, so a few of each sample
+    const size_t step = all ? 1 : 15877; // an import syncs, so a few of each sample
     const size_t begin = all ? 0 : rhumb_test::choose_seed() % step;
     for (size_t file = 0; file < images_.size(); file++) {
         for (size_t at = begin; at < images_[file].size(); at += step) {

@@ -1,6 +1,6 @@
 // Goal: wherever memory runs out, a call fails with RHUMB_E_NOMEM and has no other effect: no crash, no leak (under
 // AddressSanitizer), the previous state is whole, and the next opening finds what was acknowledged and nothing else.
-// Method: each call is repeated with the next request for memory refused (base/alloc.h), until one run passes without
+// Method: each call is repeated with a later request for memory refused (base/alloc.h), until one run passes without
 // meeting the refusal; then a whole life, from the opening after a crash to the close, in the same way.
 #include "tests/support/fault_test_support.h"
 
@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "tests/support/oracle.h"
+#include "tests/support/sanitized.h"
 
 extern "C" {
 #include "base/alloc.h"
@@ -16,15 +17,29 @@ extern "C" {
 namespace fault_test {
 namespace {
 
+// The request that is refused after the n-th: of the first fifty each, then a random sample; RHUMB_FULL refuses each.
+class Refusals {
+  public:
+    uint64_t step(uint64_t n) const { return n < 50 ? 1 : step_; }
+    uint64_t after(uint64_t n) const { return n + step(n) + (n == 49 ? first_ : 0); }
+
+  private:
+    // The plain run on vectors refuses more than those with sanitizers and on codes.
+    const bool is_plain_ = !rhumb_test::kSanitized && getenv("RHUMB_TEST_CODES") == nullptr;
+    const uint64_t step_ = full_run() ? 1 : is_plain_ ? 2 : 5;
+    const uint64_t first_ = rhumb_test::choose_seed() % step_;
+};
+
 class Memory : public ::testing::TestWithParam<bool> {
   protected:
     void TearDown() override { rhumb__alloc_fail_after(0, false); }
 
-    // Runs `call` with the 1st, 2nd, 3rd... request refused; with GetParam(), all later ones too. `call` returns its
-    // status; `after` checks the state after each. Ends after a run that did not get as far as the refusal.
+    // Runs `call` with one request refused, and with a later one, and so on; with GetParam(), all after it too. `call`
+    // returns its status; `after` checks the state. Ends after a run that did not get as far as the refusal.
     template <typename Call, typename After> void refuse_each(const Call &call, const After &after) {
+        const Refusals refusals;
         failure_count_ = 0;
-        for (uint64_t n = 1;; n++) {
+        for (uint64_t n = 1;; n = refusals.after(n)) {
             ASSERT_LT(n, 3000u);
             rhumb__alloc_fail_after(n, GetParam());
             const rhumb_status status = call();
@@ -34,7 +49,7 @@ class Memory : public ::testing::TestWithParam<bool> {
             if (status != RHUMB_OK) {
                 ASSERT_EQ(status, RHUMB_E_NOMEM) << "request " << n << ": " << rhumb_error_last()->message;
                 ASSERT_EQ(recorded, RHUMB_E_NOMEM);
-                failure_count_++;
+                failure_count_ += refusals.step(n);
             }
             ASSERT_NO_FATAL_FAILURE(after(status)) << "request " << n;
             if (request_count < n) {
@@ -463,14 +478,16 @@ INSTANTIATE_TEST_SUITE_P(Refusals, MemoryLife, ::testing::Bool(),
 
 TEST_P(MemoryLife, EveryOperationFailsOrHappensAndTheNextOpeningIsRight) {
     uint64_t failed_count = 0;
-    for (uint64_t n = 1;; n += rhumb_test::kSanitized ? 3 : 1) {
+    const Refusals refusals;
+    bool look_first = false;
+    for (uint64_t n = 1;; n = refusals.after(n)) {
         SCOPED_TRACE("request " + std::to_string(n));
         ASSERT_LT(n, 3000u);
         ASSERT_NO_FATAL_FAILURE(begin());
         rhumb__alloc_fail_after(n, GetParam());
         live();
         // Alternates: the state is checked in the handle, or the handle closes first, with memory still refused.
-        const bool look_first = n % 2 == 0;
+        look_first = !look_first;
         if (look_first) {
             rhumb__alloc_fail_after(0, false);
             if (index_ != nullptr) {
