@@ -26,7 +26,7 @@ def merge(parts: Sequence[Result], k: int | None, *, pad: bool = True) -> Result
     if keys.ndim == 1:
         order = np.lexsort((keys, distances))[:k]
         return Result(keys[order], distances[order], len(order))
-    counts = np.array([part.counts for part in parts], np.uint64).sum(axis=0)
+    counts = np.array([part.counts for part in parts], np.uint64).sum(axis=0, dtype=np.uint64)
     width = keys.shape[1]
     if k is not None:
         counts = np.minimum(counts, np.uint64(k))
