@@ -19,7 +19,7 @@ import rhumb
 import rhumb.ray
 import rhumb.shards
 import support
-from rhumb.ray import copying, fence, metrics, plan, server, writer
+from rhumb.ray import copying, fence, metrics, plan, server, sources, writer
 from support import vectors
 
 SEED = int(os.environ.get("SEED", time.time_ns() % 2**32))
@@ -267,6 +267,20 @@ class Servers(support.ShardsCase):
         while isinstance(answer := self.ask(found, entry.uuid), Exception) and time.monotonic() < limit:
             time.sleep(0.05)
         self.assertEqual(answer[3], shards.manifest.shards[0].lsn)
+
+
+class Sources(support.TestCase):
+    def test_paths_do_not_depend_on_where_a_task_runs(self):
+        np.save(self.path("b.npy"), vectors(5))
+        np.save(self.path("a.npy"), vectors(3))
+        columns = sources.Columns("vector", None)
+        expected, _, stamp = sources.pieces_of([self.path("a.npy"), self.path("b.npy")], columns)
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(self.folder)
+        for source in ("*.npy", ["a.npy", "b.npy"]):
+            found, _, other = sources.pieces_of(source, columns)
+            self.assertEqual((found, other), (expected, stamp))
+        self.assertEqual([piece.path for piece in found], [self.path("a.npy"), self.path("b.npy")])
 
 
 class Numbers(unittest.TestCase):

@@ -47,14 +47,14 @@ def pieces_of(source: Any, columns: Columns) -> tuple[list[Piece], list[Any], st
     patterns = [source] if isinstance(source, (str, os.PathLike)) else source
     if not isinstance(patterns, (list, tuple)) or not all(isinstance(one, (str, os.PathLike)) for one in patterns):
         raise Invalid("source: a path, a list of paths, or a Ray Dataset expected; rhumb.shards.build takes arrays")
-    paths = [path for pattern in patterns for path in _paths_of(os.fspath(pattern))]
+    paths = [path for pattern in patterns for path in _paths_of(os.path.abspath(pattern))]  # tasks run elsewhere
     pieces: list[Piece] = []
     key = 0
     for path in paths:
         found = _of_npy(path, key) if path.endswith(".npy") else _of_parquet(path, key)
         pieces += found
         key += sum(piece.count for piece in found)
-    stamps = [(os.path.abspath(path), os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in paths]
+    stamps = [(path, os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in paths]
     return pieces, [None] * len(pieces), repr((stamps, columns))
 
 
