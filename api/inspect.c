@@ -12,6 +12,8 @@
 #include "base/cpu.h"
 #include "base/status.h"
 #include "engine/build/writer.h"
+#include "engine/graph/changed.h"
+#include "engine/graph/fused.h"
 #include "engine/graph/unlinked.h"
 #include "engine/upkeep/repair/verify.h"
 #include "storage/address_space.h"
@@ -61,6 +63,12 @@ static void fill_graph(rhumb__graph *graph, rhumb_index_stats *stats) {
     rhumb__mutex_unlock(&graph->append_lock);
     stats->level_top = top < 0 ? 0 : (uint32_t)top;
     stats->unlinked_count = rhumb__unlinked_count(graph);
+}
+
+static void fill_rows(const rhumb__graph *graph, rhumb_index_stats *stats) {
+    stats->fused_row_count = rhumb__fused_count(graph);
+    stats->fused_stale_count = rhumb__changed_count(graph);
+    stats->fused_renewed_count = atomic_load_explicit(&graph->renewed_count, memory_order_relaxed);
 }
 
 static void fill_work(rhumb__writer *writer, rhumb_index_stats *stats) {
@@ -122,6 +130,7 @@ rhumb_status rhumb_index_stats_get(rhumb_index *index, rhumb_index_stats *stats,
     memcpy(filled.custom_name, graph->params.custom.name, sizeof filled.custom_name);
     fill_store(graph->store, &filled);
     fill_graph(graph, &filled);
+    if (HAS(size, fused_row_count)) fill_rows(graph, &filled);
     if (HAS(size, pin_count)) fill_pins(graph, &filled);
     if (HAS(size, process_mapping_count)) filled.process_mapping_count = rhumb__process_mapping_count();
     if (graph->writer != NULL) fill_work(graph->writer, &filled);

@@ -73,6 +73,10 @@ typedef struct rhumb_index_stats {
     uint64_t warm_up_done_bytes;       /* How much of it has been read. */
     bool cold;                         /* Whether searches read single rows from the disk, because much of the index is
                                           not in memory yet. */
+    uint64_t fused_row_count;          /* Vectors that have a fused row; 0 in an index without such rows. */
+    uint64_t fused_stale_count;        /* Of these, rows whose vector's list of neighbours has changed since they were
+                                          made. They are renewed in the background where they are many. */
+    uint64_t fused_renewed_count;      /* Rows that this handle has renewed since it was opened or compacted. */
 } rhumb_index_stats;
 
 /* Fills `stats`. A reader scans the log to count what it does not show, so its call takes time in proportion to the

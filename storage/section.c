@@ -123,6 +123,7 @@ void rhumb__section_destroy(rhumb__section *section) {
     section->page_map = NULL;
     rhumb__free(section->checksums);
     rhumb__free(section->patched);
+    rhumb__free(section->renewed);
     memset(section, 0, sizeof *section);
 }
 

@@ -8,7 +8,7 @@
  * Mutable sections have a lock per chunk and a dirty mark per unit. No row crosses a chunk boundary. Every store to a
  * row of a mutable section happens under the chunk's lock, after rhumb__section_mark_dirty; loads need no lock when the
  * rows are made of atomics. Rows of append-only sections are written before their number is published anywhere, and
- * never again.
+ * never again, except by renewals (renewal.h).
  *
  * Locking order: at most one chunk lock of a section at a time, except where a caller documents ascending order; the
  * growth lock is taken inside none.
@@ -29,6 +29,9 @@
 #include "storage/frame/patches.h"
 #include "storage/io/io.h"
 #include "storage/page_map.h"
+
+/* A section of so many bytes or more grows, and is renewed, by whole large pages; that would be too much for others. */
+#define RHUMB__WHOLE_PIECES_BYTES_MIN (UINT64_C(64) << 20)
 
 /* The section that a client of the store expects. */
 typedef struct rhumb__section_spec {
@@ -91,8 +94,11 @@ typedef struct rhumb__section {
     rhumb__extent_list extents;
     uint32_t *checksums; /* one per published chunk; a reader has none */
     uint64_t checksum_count;
-    rhumb__bus_range *guard;  /* of what is mapped from the file; NULL: nothing */
-    uint64_t settled_bytes;   /* append-only: this prefix is mapped from the file and has no private pages */
+    rhumb__bus_range *guard; /* of what is mapped from the file; NULL: nothing */
+    uint64_t settled_bytes;  /* append-only: this prefix is mapped from the file; private pages in it are renewed */
+    uint64_t *renewed;       /* of a writer's append-only section: see renewal.h, which owns the three */
+    uint64_t renewed_word_count;
+    uint64_t renewed_bytes;   /* of chunks whose bit is set */
     bool has_patches;         /* when it was mapped, which was private then */
     rhumb__unit_set *patched; /* of a writer's mutable section, one per published chunk: units that have a patch */
 } rhumb__section;

@@ -9,15 +9,19 @@
 
 /* Writes the rows of the slots from those that have one up to `end`, on `thread_count` threads (0: one per processor),
  * and makes them known. Their nodes are linked, and no other thread weaves. Lists may change concurrently: then a row
- * is of what the list was. Does nothing in a graph without rows. RHUMB_E_NOMEM. */
+ * is of what the list was. Does nothing in a graph without rows. RHUMB_E_NOMEM, RHUMB_E_FULL. */
 rhumb_status rhumb__weave(rhumb__graph *graph, uint64_t end, uint32_t thread_count) RHUMB_NODISCARD;
 
 /* Does so for the first `count_max` slots without rows, in a graph that other threads may be changing: as far as the
- * nodes are complete, and not while another thread weaves it. RHUMB_E_NOMEM. */
+ * nodes are complete, and not while another thread weaves it. RHUMB_E_NOMEM, RHUMB_E_FULL. */
 rhumb_status rhumb__weave_new(rhumb__graph *graph, uint64_t count_max, uint32_t thread_count) RHUMB_NODISCARD;
 
 /* How many slots have no rows in a graph that is to have rows; 0 in another. */
 uint64_t rhumb__weave_missing_count(rhumb__graph *graph);
+
+/* Whether rows that are missing are to be made although they are few, since no other work waits: in an index that has
+ * rows. */
+bool rhumb__weave_pays_when_idle(rhumb__graph *graph);
 
 /* Whether a batch that has added many nodes is to make their rows before it ends: when most slots have none. */
 bool rhumb__weave_pays_after_batch(rhumb__graph *graph);

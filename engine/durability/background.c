@@ -11,6 +11,7 @@
  * Locks: `lock` guards the flags; link_lock is held while a block is linked. Neither is held while a checkpoint runs.
  */
 #include "engine/durability/background.h"
+#include "engine/build/renew.h"
 #include "engine/build/weave.h"
 #include "engine/build/writer.h"
 
@@ -40,9 +41,11 @@
 /* Unreachable nodes are counted when one live node in so many has been deleted since the last time. */
 #define DELETED_SHARE 20u
 
-/* Fused rows are made so many at a time, and for about so long before a rest. */
+/* Fused rows are made so many at a time, and for about so long before a rest. Rows that are missing are made at half
+ * the speed of a processor, those that are there at a quarter. */
 #define WEAVE_COUNT 16u
 #define WEAVE_NS 5000000u
+#define RENEW_REST_NS (3 * WEAVE_NS)
 
 struct rhumb__background {
     pthread_t thread;
@@ -54,11 +57,13 @@ struct rhumb__background {
     _Atomic bool overfull;    /* so much was found in the log that operations wait; changes under lock, to false */
     rhumb__scratch_pool pool; /* for linking */
     uint64_t counted_dead;    /* deleted nodes at the last count of unreachable ones; used by the thread only */
+    rhumb__renew_pass pass;   /* likewise */
 
     /* Guarded by lock; apart from what is not, because compilers read such fields together. */
     bool stop;
     bool checkpoint_due;
     bool memory_due; /* private memory is to be looked at */
+    bool renew_due;  /* fused rows are to be looked at, however few vectors are new */
     bool busy;       /* the thread is working */
 };
 
@@ -119,17 +124,19 @@ static bool is_closing(const rhumb__writer *writer) {
     return atomic_load_explicit(&writer->closing, memory_order_relaxed);
 }
 
-/* The nodes that come from the log are linked first, block by block: a close does not wait for all of them, and makes
- * the checkpoint itself, or leaves the log as it is. */
-static void make_checkpoint(rhumb__writer *writer) {
+/* Returns whether a checkpoint has been made. The nodes that come from the log are linked first, block by block: a
+ * close does not wait for all of them, and makes the checkpoint itself, or leaves the log as it is. */
+static bool make_checkpoint(rhumb__writer *writer) {
     bool left = true;
     while (left && !is_closing(writer) && link_block(writer, &left) == RHUMB_OK) {
     }
-    if (is_closing(writer)) return;
-    if (rhumb__checkpoint(writer) != RHUMB_OK) background_note_failure(writer);
+    if (is_closing(writer)) return false;
+    const bool made = rhumb__checkpoint(writer) == RHUMB_OK;
+    if (!made) background_note_failure(writer);
     /* This also forgets what was logged during the checkpoint: it is little, and the limit is not a promise. */
     atomic_store_explicit(&writer->logged_bytes, 0, memory_order_relaxed);
     atomic_store_explicit(&writer->logged_limit_bytes, limit_bytes(writer), memory_order_relaxed);
+    return made;
 }
 
 static bool is_to_go_on(void *context, uint64_t done_count, uint64_t total_count) {
@@ -207,20 +214,58 @@ static bool weave_some(const rhumb__writer *writer, rhumb__graph *graph) {
     return false;
 }
 
-/* Makes the fused rows of nodes that have come since the others were made, if there are enough of them: a while at a
- * time, so that the graph can be exchanged in between, and resting as long as it works, so that searches keep most of
- * the processors. */
-static void weave_new(rhumb__writer *writer) {
+/* Makes the fused rows of nodes that have come since the others were made, if there are enough of them, or if it is
+ * asked for: a while at a time, so that the graph can be exchanged in between, and resting as long as it works, so that
+ * searches keep most of the processors. */
+static void weave_new(rhumb__writer *writer, bool is_asked) {
     bool goes_on = false;
     do {
         rhumb__scratch *scratch = NULL; /* keeps the graph */
         if (rhumb__scratch_take(&writer->background->pool, &scratch) != RHUMB_OK) return;
         rhumb__graph *graph = rhumb__scratch_graph(scratch);
-        const bool begins = goes_on || rhumb__graph_slot_count(graph) >= rhumb__weave_due_slot(graph);
+        const bool begins = goes_on || rhumb__graph_slot_count(graph) >= rhumb__weave_due_slot(graph) ||
+                            (is_asked && rhumb__weave_pays_when_idle(graph));
         goes_on = begins && weave_some(writer, graph);
         rhumb__scratch_give(scratch);
         if (goes_on) nanosleep(&(struct timespec){.tv_nsec = WEAVE_NS}, NULL);
     } while (goes_on && !is_closing(writer));
+}
+
+/* Goes on with a pass, or begins one if it is due or `is_asked`; returns whether it goes on. */
+static bool renew_some(rhumb__writer *writer, bool is_asked) {
+    rhumb__renew_pass *pass = &writer->background->pass;
+    bool goes_on = false;
+    rhumb__mutex_lock(&writer->checkpoint_lock);
+    rhumb__graph *graph = atomic_load(&writer->graph);
+    const bool is_due = pass->graph != NULL || rhumb__graph_slot_count(graph) >= rhumb__renew_due_slot(graph);
+    if ((is_asked || is_due) && rhumb__renew_some(writer, pass, WEAVE_NS, &goes_on) != RHUMB_OK) goes_on = false;
+    rhumb__mutex_unlock(&writer->checkpoint_lock);
+    return goes_on;
+}
+
+static bool has_other_work(rhumb__background *b) {
+    rhumb__mutex_lock(&b->lock);
+    const bool has = b->checkpoint_due || b->memory_due || b->stop;
+    rhumb__mutex_unlock(&b->lock);
+    return has;
+}
+
+/* Renews fused rows where it pays, until there is other work; the pass goes on after that. A compaction that is running
+ * makes all rows. Rows are derived: after a failure they stay as they are. */
+static void renew(rhumb__writer *writer, bool is_asked) {
+    rhumb__renew_pass *pass = &writer->background->pass;
+    if (atomic_load(&writer->compacting)) {
+        rhumb__renew_end(pass);
+        return;
+    }
+    while (renew_some(writer, is_asked) && !pass->waits_for_memory && !has_other_work(writer->background)) {
+        nanosleep(&(struct timespec){.tv_nsec = RENEW_REST_NS}, NULL);
+    }
+}
+
+/* Whether a pass is to go on at once. What waits for memory does once there has been a checkpoint. */
+static bool renewal_goes_on(const rhumb__background *b, bool has_checkpoint) {
+    return b->pass.graph != NULL && (has_checkpoint || !b->pass.waits_for_memory);
 }
 
 static bool is_stopped(rhumb__background *b) {
@@ -243,7 +288,7 @@ static void *background_main(void *argument) {
     }
     rhumb__mutex_lock(&b->lock);
     while (!b->stop) {
-        if (!b->checkpoint_due && !b->memory_due) {
+        if (!b->checkpoint_due && !b->memory_due && !b->renew_due) {
             b->busy = false;
             pthread_cond_broadcast(&b->idle);
             rhumb__cond_wait(&b->wake, &b->lock);
@@ -252,17 +297,22 @@ static void *background_main(void *argument) {
         }
         bool makes_checkpoint = b->checkpoint_due;
         b->checkpoint_due = false;
+        const bool renews = b->renew_due;
         b->memory_due = false;
+        b->renew_due = false;
         rhumb__mutex_unlock(&b->lock);
-        weave_new(writer); /* before the review, which writes the rows ahead and sets when the next ones are due */
+        weave_new(writer, renews); /* before the review, which writes rows ahead and sets when the next ones are due */
+        renew(writer, renews);
         if (!makes_checkpoint) makes_checkpoint = review_memory(writer);
+        bool has_checkpoint = false;
         if (makes_checkpoint) {
-            make_checkpoint(writer);
+            has_checkpoint = make_checkpoint(writer);
             end_overfull(b);
             count_unreachable(writer);
             (void)review_memory(writer); /* the count begins again */
         }
         rhumb__mutex_lock(&b->lock);
+        if (renewal_goes_on(b, has_checkpoint)) b->renew_due = true;
     }
     rhumb__mutex_unlock(&b->lock);
     return NULL;
@@ -273,7 +323,9 @@ rhumb_status rhumb__background_wait_idle(rhumb__writer *writer) {
     const rhumb_status status = rhumb__background_finish_linking(writer);
     if (status != RHUMB_OK) return status;
     rhumb__mutex_lock(&b->lock);
-    while (b->busy || b->checkpoint_due || b->memory_due) rhumb__cond_wait(&b->idle, &b->lock);
+    b->renew_due = true;
+    pthread_cond_signal(&b->wake);
+    while (b->busy || b->checkpoint_due || b->memory_due || b->renew_due) rhumb__cond_wait(&b->idle, &b->lock);
     rhumb__mutex_unlock(&b->lock);
     return RHUMB_OK;
 }
@@ -287,6 +339,7 @@ void rhumb__background_exchange(rhumb__writer *writer, rhumb__graph *graph) {
 }
 
 static void background_free(rhumb__background *b) {
+    rhumb__renew_end(&b->pass);
     rhumb__scratch_pool_destroy(&b->pool);
     rhumb__mutex_destroy(&b->lock);
     rhumb__mutex_destroy(&b->link_lock);

@@ -43,6 +43,7 @@
 #include "engine/durability/metadata.h"
 #include "engine/durability/recall_store.h"
 #include "engine/graph/active.h"
+#include "engine/graph/fused.h"
 #include "engine/graph/tombstones.h"
 #include "engine/graph/unlinked.h"
 #include "storage/hot_pages.h"
@@ -60,6 +61,7 @@ typedef struct version {
     rhumb__version_image image;     /* of the same, for the filters of sections */
     rhumb__log_mark log_begin;      /* where the log is going to begin */
     rhumb__open_batch *first_batch; /* of those that are open in step 1 */
+    uint64_t fused_count;           /* rows that had been made in step 1: they name no slots from C on */
     uint8_t *tombstones;            /* the section's rows as they were in step 1 */
     uint64_t tombstone_row_count;
     uint64_t begin_ns;
@@ -112,6 +114,7 @@ static void read_moment(rhumb__graph *graph, version *v) {
     if (graph->writer->log != NULL) v->log_begin = rhumb__log_mark_now(graph->writer->log);
     v->counts.lsn = v->log_begin.lsn;
     v->counts.dead_count = atomic_load(&graph->dead_count);
+    v->fused_count = rhumb__fused_count(graph);
     v->first_batch = graph->open_batches;
     for (rhumb__open_batch *batch = v->first_batch; batch != NULL; batch = batch->next) {
         batch->fixed_count = batch->slot_count;
@@ -264,6 +267,9 @@ static rhumb_status checkpoint_publish(rhumb__graph *graph, version *v, bool pul
     if (publication == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for a checkpoint");
     const rhumb__counts *counts = &v->counts;
     rhumb__graph_set_next_rows(graph, counts);
+    rhumb__section *fused = &graph->sections[RHUMB__SECTION_FUSED];
+    fused->next_row_count =
+        rhumb__min_u64(fused->next_row_count, rhumb__max_u64(v->fused_count, fused->published_row_count));
     rhumb__params_encode(&graph->params, counts, publication->client);
     const rhumb__metadata *metadata = graph->metadata_next != NULL ? graph->metadata_next : &graph->metadata;
     publication->features_read = rhumb__metadata_encode(metadata, publication->client);
@@ -322,8 +328,9 @@ rhumb_status rhumb__checkpoint_locked(rhumb__writer *writer) {
     const bool changed = rhumb__log_lsn(writer->log) != writer->published_lsn;
     /* Hidden nodes are not operations yet, but the memory that they take is released. */
     const bool hidden = atomic_load_explicit(&graph->hidden_count, memory_order_relaxed) > 0;
+    const bool renewed = graph->sections[RHUMB__SECTION_FUSED].renewed_bytes > 0;
     const bool asked = graph->metadata_next != NULL || graph->recall_next != NULL;
-    if (!changed && !writer->exchanged && !hidden && !asked) return RHUMB_OK;
+    if (!changed && !writer->exchanged && !hidden && !renewed && !asked) return RHUMB_OK;
     return checkpoint_make(graph, false);
 }
 

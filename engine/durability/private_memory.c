@@ -21,6 +21,7 @@
 #include "base/bits.h"
 #include "base/memory_limit.h"
 #include "base/status.h"
+#include "engine/build/renew.h"
 #include "engine/build/weave.h"
 #include "engine/graph/active.h"
 #include "storage/private_pages.h"
@@ -58,9 +59,12 @@ typedef struct census {
     uint64_t waiting_bytes;   /* of complete rows that are private */
     uint64_t mutable_bytes;   /* of mutable sections */
     uint64_t changed_bytes;   /* of these, at most */
+    uint64_t renewed_bytes;   /* of append-only ones */
     uint64_t operation_bytes; /* that one operation changes */
     uint64_t operation_count; /* since the newest version */
 } census;
+
+static uint64_t private_bytes_of(const census *c) { return c->waiting_bytes + c->changed_bytes + c->renewed_bytes; }
 
 static census take_census(rhumb__graph *graph, const rhumb__counts *counts) {
     const rhumb__writer *writer = graph->writer;
@@ -73,6 +77,7 @@ static census take_census(rhumb__graph *graph, const rhumb__counts *counts) {
             c.mutable_bytes += rhumb__max_u64(row_count, section->published_row_count) * section->row_stride_bytes;
         } else {
             c.slot_bytes += section->row_stride_bytes;
+            c.renewed_bytes += section->renewed_bytes;
             if (bytes > section->settled_bytes) c.waiting_bytes += bytes - section->settled_bytes;
         }
     }
@@ -132,7 +137,7 @@ static allowance allowance_of(const rhumb__writer *writer) {
 
 /* Replaces the estimate of what has changed by a count where it matters. */
 static void count_closely(rhumb__graph *graph, const rhumb__counts *counts, const allowance *a, census *c) {
-    if (!a->makes_checkpoints || c->waiting_bytes + c->changed_bytes < a->checkpoint_bytes / 2) return;
+    if (!a->makes_checkpoints || private_bytes_of(c) < a->checkpoint_bytes / 2) return;
     c->changed_bytes = rhumb__min_u64(c->changed_bytes, count_changed(graph, counts));
     if (c->operation_count == 0) return;
     /* What comes may change more pages than what was, which has changed many of them twice. */
@@ -141,11 +146,11 @@ static void count_closely(rhumb__graph *graph, const rhumb__counts *counts, cons
 }
 
 /* Returns the slots that may be taken before the next review. */
-static uint64_t slots_until_review(const census *c, const allowance *a, bool checkpoint_due) {
+static uint64_t slots_until_review(const census *c, const allowance *a) {
     const uint64_t slots = (a->ahead_bytes - rhumb__min_u64(c->waiting_bytes, a->ahead_bytes / 2)) / c->slot_bytes;
     if (!a->makes_checkpoints) return slots;
-    const uint64_t private_bytes = c->waiting_bytes + c->changed_bytes;
-    const uint64_t left_bytes = checkpoint_due ? a->checkpoint_bytes : a->checkpoint_bytes - private_bytes;
+    const uint64_t private_bytes = private_bytes_of(c);
+    const uint64_t left_bytes = a->checkpoint_bytes - (private_bytes < a->checkpoint_bytes ? private_bytes : 0);
     return rhumb__min_u64(slots, left_bytes / (c->operation_bytes + c->slot_bytes));
 }
 
@@ -173,14 +178,16 @@ static rhumb_status review(rhumb__writer *writer, uint64_t *next_slot_out, bool 
         if (status == RHUMB_OK) c = take_census(graph, &counts);
     }
     count_closely(graph, &counts, &a, &c);
-    *checkpoint_due_out = a.makes_checkpoints && c.waiting_bytes + c.changed_bytes >= a.checkpoint_bytes;
+    *checkpoint_due_out = a.makes_checkpoints && (private_bytes_of(&c) >= a.checkpoint_bytes ||
+                                                  c.renewed_bytes >= rhumb__renew_bytes_max());
     atomic_store_explicit(&writer->rows_slot_limit,
                           status == RHUMB_OK ? slot_count + slots_without_delay(&c, &a, *checkpoint_due_out)
                                              : UINT64_MAX,
                           memory_order_relaxed);
-    const uint64_t slots = slots_until_review(&c, &a, *checkpoint_due_out);
+    const uint64_t slots = slots_until_review(&c, &a);
     *next_slot_out = slot_count + rhumb__max_u64(slots, RHUMB__MEMORY_REVIEW_SLOTS_MIN);
-    *next_slot_out = rhumb__max_u64(rhumb__min_u64(*next_slot_out, rhumb__weave_due_slot(graph)), slot_count + 1);
+    const uint64_t weave_slot = rhumb__min_u64(rhumb__weave_due_slot(graph), rhumb__renew_due_slot(graph));
+    *next_slot_out = rhumb__max_u64(rhumb__min_u64(*next_slot_out, weave_slot), slot_count + 1);
     return status;
 }
 

@@ -5,6 +5,7 @@
  */
 #include "engine/graph/changed.h"
 
+#include "base/bits.h"
 #include "engine/graph/fused.h"
 
 void rhumb__changed_start(rhumb__graph *graph) {
@@ -16,6 +17,19 @@ void rhumb__changed_start(rhumb__graph *graph) {
         graph->changed_limit = UINT64_MAX;
     }
     rhumb__changed_note_below(graph, rhumb__fused_count(graph));
+    atomic_store_explicit(&graph->renew_checked_slots, graph->counts.slot_count, memory_order_relaxed);
+}
+
+uint64_t rhumb__changed_count(const rhumb__graph *graph) {
+    const uint64_t row_count = rhumb__fused_count(graph);
+    const uint64_t known_end = rhumb__min_u64(row_count, graph->changed_limit);
+    uint64_t count = row_count - known_end;
+    for (uint64_t slot = 0; slot < known_end; slot += 64) {
+        uint64_t word = atomic_load_explicit(rhumb__changed_word(graph, (uint32_t)slot), memory_order_relaxed);
+        if (known_end - slot < 64) word &= (UINT64_C(1) << (known_end - slot)) - 1;
+        count += (uint64_t)__builtin_popcountll(word);
+    }
+    return count;
 }
 
 /* Sets or clears the bit of a slot. Release, so that the mark is there before the change that follows. */

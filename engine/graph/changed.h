@@ -40,6 +40,9 @@ RHUMB__INLINE bool rhumb__changed_is_set(const rhumb__graph *graph, uint32_t slo
     return (word >> (slot % 64) & 1) != 0;
 }
 
+/* How many of the slots that have a fused row have a list that is marked as changed. */
+uint64_t rhumb__changed_count(const rhumb__graph *graph);
+
 /* Prepares the bits of a graph whose rows are known. Called before other threads know the graph. */
 void rhumb__changed_start(rhumb__graph *graph);
 

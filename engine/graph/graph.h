@@ -38,6 +38,7 @@
 #include "engine/graph/key_table.h"
 #include "engine/graph/params.h"
 #include "engine/graph/recall_cell.h"
+#include "engine/graph/row_use.h"
 #include "engine/graph/sections.h"
 #include "storage/store.h"
 
@@ -122,6 +123,9 @@ struct rhumb__graph {
     uint64_t changed_limit;               /* slots from it on count as changed, see changed.h, which owns the two */
     _Atomic uint64_t changes_noted_limit; /* changes of the lists of slots below it are noted */
     _Atomic bool weaving;                 /* a thread makes fused rows; taken and released by build/weave.c */
+    rhumb__row_use row_use;               /* which rows may be read, see row_use.h */
+    _Atomic uint64_t renewed_count;       /* rows that have been renewed, by build/renew.c */
+    _Atomic uint64_t renew_checked_slots; /* how many slots there were when rows were last looked at, or first made */
     rhumb__key_table key_table;
 
     /* By level, among the nodes whose highest level it is and that are linked: the lowest slot, or RHUMB__SLOT_NONE. */

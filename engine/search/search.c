@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "engine/search/exact_search.h"
 #include "engine/search/filter_search.h"
+#include "engine/search/live_walk.h"
 #include "engine/search/selective_walk.h"
 #include "engine/search/walk/group.h"
 #include "engine/search/walk/query.h"
@@ -148,11 +149,12 @@ rhumb_status rhumb__search_nearest(rhumb__graph *graph, rhumb__scratch *scratch,
     rhumb_status status;
     /* A delete increments dead_count before it returns, so completed deletes are always seen here. */
     if (goal->filter == NULL && atomic_load(&graph->dead_count) == 0) {
+        const rhumb__walk_goal walk = {.ef = goal->ef};
         *estimate = (rhumb__filter_estimate){.filter = NULL};
         *nearest_out = NULL;
         /* A walk would measure every node too, and read lists to come to them. */
         if (rhumb__graph_slot_count(graph) <= goal->ef) return RHUMB_OK;
-        status = rhumb__walk_nearest(graph, scratch, goal->ef, nearest_out);
+        status = rhumb__walk_nearest(graph, scratch, &walk, nearest_out);
         /* Nodes of a batch that are still hidden count as deleted from the beginning. If there have been any during the
          * walk, it may have met some. */
         if (status != RHUMB_OK || atomic_load(&graph->dead_count) == 0) return status;
@@ -161,6 +163,10 @@ rhumb_status rhumb__search_nearest(rhumb__graph *graph, rhumb__scratch *scratch,
     rhumb__filter_estimate_make(graph, scratch, goal->filter, estimate);
     if (estimate->plan == RHUMB__FILTER_PLAN_EXACT) return RHUMB_OK;
     if (goal->filter == NULL && rhumb__filter_plan_is_exact(graph, estimate, goal->ef)) return RHUMB_OK;
+    if (goal->filter == NULL && rhumb__live_walk_pays(graph, scratch, goal->ef)) {
+        RHUMB_TRY(rhumb__live_walk(graph, scratch, goal->ef, nearest_out));
+        if (*nearest_out != NULL) goto done;
+    }
     RHUMB_TRY(rhumb__selective_walk(graph, scratch, goal, estimate, &finished));
     if (finished) *nearest_out = &scratch->answers;
 done:

@@ -425,7 +425,11 @@ rhumb_status rhumb__selective_walk(rhumb__graph *graph, rhumb__scratch *scratch,
     uint32_t top;
     const rhumb__nearest start = rhumb__walk_descend(graph, scratch, 0, &top);
     RHUMB_TRY(rhumb__scratch_prepare_filter(scratch));
-    if (start.slot != RHUMB__SLOT_NONE) RHUMB_TRY(run_from(&walk, start, &exact));
+    if (start.slot != RHUMB__SLOT_NONE) {
+        status = run_from(&walk, start, &exact);
+        if (walk.by_rows) rhumb__row_reader_end(&walk.reader);
+        if (status != RHUMB_OK) goto done;
+    }
     if (exact) goto done;
     RHUMB_TRY(offer_unlinked(&walk, &scan));
     /* A bridging walk that ran out of candidates may have found no way to other matching nodes. */

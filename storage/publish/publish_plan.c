@@ -1,9 +1,9 @@
 /* publish_plan.c - step 1 of a publication: takes the blocks that everything is going to be written to.
  *
- * Append-only sections keep their extents and get more at the end. Mutable sections are examined granule by granule:
- * one of which much has changed moves to new blocks; one of which little has changed stays and is patched
- * (publish_patch.c); the others stay as they are. With pull_down, parts of either kind of section that would stay near
- * the end of the file are moved as well, to lower offsets only.
+ * Append-only sections keep their extents and get more at the end; granules with renewed rows move to new blocks
+ * (renewal.h). Mutable sections are examined granule by granule: one of which much has changed moves; one of which
+ * little has changed stays and is patched (publish_patch.c); the others stay as they are. With pull_down, parts of
+ * either kind of section that would stay near the end of the file are moved as well, to lower offsets only.
  *
  * Invariants: the extents of a plan cover its rows; each of its blocks is either one of the section's or in `taken`.
  * Locking: the store's publishing lock is held; each chunk's lock is taken to read its dirty marks. A granule that
@@ -17,6 +17,7 @@
 #include "base/bits.h"
 #include "base/status.h"
 #include "storage/publish/publisher.h"
+#include "storage/renewal.h"
 
 #define GRANULE_COUNT_MAX 2048u
 
@@ -25,9 +26,6 @@
 
 /* Parts that are pulled down are at most this long, so that they fit into more than one free run. */
 #define PULL_DOWN_BYTES_MAX (UINT64_C(64) << 20)
-
-/* A section of so many bytes or more grows by whole large pages; a smaller one would have too much room. */
-#define WHOLE_PIECES_BYTES_MIN (UINT64_C(64) << 20)
 
 /* Takes blocks for a range of the section. A large range is placed so that large pages can map it: its offsets in the
  * file and in the section agree modulo their size, as its address and its offset in the section do. */
@@ -99,13 +97,46 @@ done:
     return status;
 }
 
+/* Takes blocks for a range that moves as a whole. */
+static rhumb_status plan_moved(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t begin, uint64_t end) {
+    uint64_t offset = 0;
+    rhumb_status status = take_blocks(p, plan, begin, end - begin, &offset);
+    if (status == RHUMB_OK) status = rhumb__extent_list_append(&plan->extents, offset, end - begin);
+    return status == RHUMB_OK ? note_moved(plan, begin, end) : status;
+}
+
+/* Moves the granules of an append-only section that have renewed rows, and keeps the others. Writing ahead keeps all:
+ * the newest version has the old blocks. */
+static rhumb_status keep_or_renew(rhumb__publisher *p, rhumb__section_plan *plan) {
+    const rhumb__section *section = plan->section;
+    const uint64_t have_bytes = section->extents.bytes;
+    const uint64_t granule_bytes = rhumb__renewal_granule_bytes(section);
+    rhumb_status status = RHUMB_OK;
+    if (p->ahead || section->renewed_bytes == 0) {
+        return keep_or_pull_down(p, plan, 0, have_bytes, RHUMB__BLOCK_BYTES);
+    }
+    for (uint64_t begin = 0, end; begin < have_bytes; begin = end) {
+        /* Extend [begin, end) over all granules that move, or stay, like the first. */
+        const bool moves = rhumb__renewal_is_needed(section, begin, begin + granule_bytes);
+        end = begin + granule_bytes;
+        while (end < have_bytes && rhumb__renewal_is_needed(section, end, end + granule_bytes) == moves) {
+            end += granule_bytes;
+        }
+        end = rhumb__min_u64(end, have_bytes);
+        RHUMB_TRY(moves ? plan_moved(p, plan, begin, end) : keep_or_pull_down(p, plan, begin, end, RHUMB__BLOCK_BYTES));
+    }
+done:
+    return status;
+}
+
 /* By how much the extents of an append-only section grow: with the section, by at least a 64th of it, which bounds
  * their number. Those of a large one end where large pages end, so that the next extent begins with one. */
 static uint64_t growth_bytes(uint64_t have_bytes, uint64_t need_bytes) {
     const uint64_t share_bytes = rhumb__max_u64(rhumb__floor_power_of_two(have_bytes / 64), RHUMB__BLOCK_BYTES);
     const uint64_t end_bytes = rhumb__max_u64(need_bytes, have_bytes + share_bytes);
-    return have_bytes < WHOLE_PIECES_BYTES_MIN ? end_bytes - have_bytes
-                                               : rhumb__round_up(end_bytes, RHUMB__LARGE_PAGE_BYTES) - have_bytes;
+    return have_bytes < RHUMB__WHOLE_PIECES_BYTES_MIN
+               ? end_bytes - have_bytes
+               : rhumb__round_up(end_bytes, RHUMB__LARGE_PAGE_BYTES) - have_bytes;
 }
 
 /* Adds extents at the end for the rows that the present ones cannot hold; the last extent grows in place when the
@@ -114,7 +145,7 @@ static rhumb_status plan_append(rhumb__publisher *p, rhumb__section_plan *plan) 
     rhumb__section *section = plan->section;
     const uint64_t have_bytes = section->extents.bytes;
     const uint64_t need_bytes = rhumb__round_up(plan->row_count * section->row_stride_bytes, RHUMB__BLOCK_BYTES);
-    rhumb_status status = keep_or_pull_down(p, plan, 0, have_bytes, RHUMB__BLOCK_BYTES);
+    rhumb_status status = keep_or_renew(p, plan);
     if (status != RHUMB_OK || need_bytes <= have_bytes) return status;
     const uint64_t bytes = growth_bytes(have_bytes, need_bytes);
     uint64_t offset = 0;
@@ -208,15 +239,8 @@ static uint64_t room_bytes(const rhumb__section_plan *plan, uint64_t end) {
     if (plan->checksum_count * plan->section->chunk_bytes <= have_bytes) return 0;
     const uint64_t share_bytes = have_bytes / 64 / plan->granule_bytes * plan->granule_bytes;
     const uint64_t whole_bytes = rhumb__round_up(end + share_bytes, RHUMB__LARGE_PAGE_BYTES) - end;
-    return have_bytes < WHOLE_PIECES_BYTES_MIN || whole_bytes % plan->granule_bytes != 0 ? share_bytes : whole_bytes;
-}
-
-/* Takes blocks for granules that move. */
-static rhumb_status plan_moved(rhumb__publisher *p, rhumb__section_plan *plan, uint64_t begin, uint64_t end) {
-    uint64_t offset = 0;
-    rhumb_status status = take_blocks(p, plan, begin, end - begin, &offset);
-    if (status == RHUMB_OK) status = rhumb__extent_list_append(&plan->extents, offset, end - begin);
-    return status == RHUMB_OK ? note_moved(plan, begin, end) : status;
+    const bool is_small = have_bytes < RHUMB__WHOLE_PIECES_BYTES_MIN;
+    return is_small || whole_bytes % plan->granule_bytes != 0 ? share_bytes : whole_bytes;
 }
 
 /* Keeps the granules that stay, and the room after the last one; takes blocks for each run of those that move. */

@@ -15,6 +15,7 @@
 #include "base/bits.h"
 #include "storage/publish/publisher.h"
 #include "storage/reclaim.h"
+#include "storage/renewal.h"
 #include "storage/residency.h"
 
 /* Maps [offset, offset + bytes), which is contiguous in the file, from its new blocks. */
@@ -104,23 +105,34 @@ static void retire_range(rhumb__publisher *p, const rhumb__extent_list *extents,
     }
 }
 
-/* Maps the full blocks of published rows from the file. What cannot be mapped stays in private memory, which has the
- * same bytes. */
-static void settle_append(rhumb__publisher *p, rhumb__section_plan *plan) {
-    rhumb__section *section = plan->section;
-    const uint64_t end = rhumb__round_down(plan->row_count * section->row_stride_bytes, RHUMB__BLOCK_BYTES);
-    const uint64_t moved_begin = plan->moved.count > 0 ? plan->moved.items[0].begin : UINT64_MAX;
-    uint64_t begin = rhumb__min_u64(section->settled_bytes, moved_begin);
+/* Maps [begin, end) from its new blocks, as far as it goes. Returns where that is. */
+static uint64_t map_runs(const rhumb__publisher *p, const rhumb__section_plan *plan, uint64_t begin, uint64_t end) {
     while (begin < end) {
         const rhumb__extent run = rhumb__extent_list_run(&plan->extents, begin, end - begin);
         if (!map_run(p, plan, begin, run.bytes)) break;
         begin += run.bytes;
     }
-    section->settled_bytes = begin;
-    /* The block after the last full one is private memory from the beginning (rhumb__section_map). */
-    for (uint32_t i = 0; begin >= end && i < plan->moved.count; i++) {
-        retire_range(p, &section->extents, plan->moved.items[i].begin, plan->moved.items[i].end);
+    return begin;
+}
+
+/* Maps the full blocks of published rows from the file: those that moved, and those at the end that are new. What
+ * cannot be mapped stays in private memory, or in the old blocks, which have the same bytes. */
+static void settle_append(rhumb__publisher *p, rhumb__section_plan *plan) {
+    rhumb__section *section = plan->section;
+    const uint64_t end = rhumb__round_down(plan->row_count * section->row_stride_bytes, RHUMB__BLOCK_BYTES);
+    uint64_t settled = section->settled_bytes;
+    for (uint32_t i = 0; i < plan->moved.count; i++) {
+        const rhumb__range *moved = &plan->moved.items[i];
+        const uint64_t mapped_end = rhumb__min_u64(moved->end, end);
+        rhumb__renewal_forget(section, moved->begin, moved->end);
+        if (moved->begin < mapped_end && map_runs(p, plan, moved->begin, mapped_end) < mapped_end) {
+            settled = rhumb__min_u64(settled, moved->begin);
+            continue;
+        }
+        /* The block after the last full one is private memory from the beginning (rhumb__section_map). */
+        retire_range(p, &section->extents, moved->begin, moved->end);
     }
+    section->settled_bytes = map_runs(p, plan, settled, end);
 }
 
 /* Maps the chunks of granules that stay whose private memory is not needed any more: those whose patches have been

@@ -1,9 +1,10 @@
 /* publish_write.c - step 2 of a publication: writes the rows to the file, and computes the checksums of the plans.
  *
- * Append-only rows are written from the section itself, because they never change. Chunks of mutable sections are
- * copied under their lock, passed to the client's filter, and written from the copy. So searches never wait, and
- * writers at most for the copying of one chunk. Sections that are to be copied first hold up others of the client's
- * until they have been: they go before all others, and at full speed; the rest pays for that with a later start.
+ * Append-only rows are written from the section itself, because they do not change: the publishing lock keeps renewals
+ * away. Chunks of mutable sections are copied under their lock, passed to the client's filter, and written from the
+ * copy. So searches never wait, and writers at most for the copying of one chunk. Sections that are to be copied first
+ * hold up others of the client's until they have been: they go before all others, and at full speed; the rest pays for
+ * that with a later start.
  *
  * Owns the pool of copies, whose bytes stay unchanged until the next drain. Locking: the store's publishing lock is
  * held; one chunk's lock at a time. A failure may leave writes in flight; publish.c waits for them and rolls back.
@@ -20,6 +21,7 @@
 #include "base/memory_limit.h"
 #include "base/status.h"
 #include "storage/publish/publisher.h"
+#include "storage/renewal.h"
 
 /* The pool takes this share of the memory that the process may use. */
 #define COPY_POOL_SHARE 16u
@@ -68,7 +70,18 @@ rhumb_status rhumb__publish_write_range(rhumb__publisher *p, const rhumb__sectio
     return RHUMB_OK;
 }
 
-/* Published rows never change again, so they are written from the section itself. */
+/* The chunks of a range that moves have renewed rows, or the checksums that they had. */
+static void renew_checksums(rhumb__section_plan *plan, uint64_t begin, uint64_t end) {
+    const rhumb__section *section = plan->section;
+    const uint64_t chunk_bytes = section->chunk_bytes;
+    for (uint64_t offset = begin; offset < end; offset += chunk_bytes) {
+        if (!rhumb__renewal_is_needed(section, offset, offset + chunk_bytes)) continue;
+        plan->checksums[offset / chunk_bytes] =
+            rhumb__crc32c(0, section->base + offset, rhumb__min_u64(chunk_bytes, end - offset));
+    }
+}
+
+/* Published rows do not change during a publication, so they are written from the section itself. */
 static rhumb_status write_append(rhumb__publisher *p, rhumb__section_plan *plan) {
     const rhumb__section *section = plan->section;
     const uint64_t old_bytes = section->published_row_count * section->row_stride_bytes;
@@ -76,8 +89,9 @@ static rhumb_status write_append(rhumb__publisher *p, rhumb__section_plan *plan)
     for (uint32_t i = 0; i < plan->moved.count; i++) {
         const uint64_t begin = plan->moved.items[i].begin;
         const uint64_t end = rhumb__min_u64(plan->moved.items[i].end, old_bytes);
-        rhumb_status status =
-            begin < end ? rhumb__publish_write_range(p, plan, section->base + begin, begin, end - begin) : RHUMB_OK;
+        if (begin >= end) continue;
+        renew_checksums(plan, begin, end);
+        rhumb_status status = rhumb__publish_write_range(p, plan, section->base + begin, begin, end - begin);
         if (status != RHUMB_OK) return status;
     }
     if (new_bytes == old_bytes) return RHUMB_OK;

@@ -339,3 +339,19 @@ done:
     rhumb__bulk_points_free(&points);
     return status;
 }
+
+rhumb__row_use *probe_row_use_new(void) { return rhumb__alloc_zeroed(1, sizeof(rhumb__row_use)); }
+
+void probe_row_use_free(rhumb__row_use *use) { rhumb__free(use); }
+
+void *probe_row_use_begin(rhumb__row_use *use, const void *reader) { return (void *)rhumb__row_use_begin(use, reader); }
+
+void probe_row_use_end(void *count) { rhumb__row_use_end(count); }
+
+bool probe_row_is_withdrawn(const rhumb__row_use *use, uint32_t slot) { return rhumb__row_is_withdrawn(use, slot); }
+
+bool probe_rows_withdraw(rhumb__row_use *use, uint32_t first, uint32_t count, uint64_t wait_ns) {
+    return rhumb__rows_withdraw(use, first, count, wait_ns);
+}
+
+void probe_rows_admit(rhumb__row_use *use) { rhumb__rows_admit(use); }

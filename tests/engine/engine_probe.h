@@ -51,6 +51,19 @@ void probe_key_close_circle(rhumb__graph *graph, uint64_t hash, uint64_t hop);
 void probe_key_table_hold(rhumb__graph *graph, uint64_t slot_limit);
 void probe_key_table_release(rhumb__graph *graph);
 
+/* ---- which rows may be read, by itself ---- */
+
+typedef struct rhumb__row_use rhumb__row_use;
+
+rhumb__row_use *probe_row_use_new(void);
+void probe_row_use_free(rhumb__row_use *use);
+/* Returns what probe_row_use_end needs. */
+void *probe_row_use_begin(rhumb__row_use *use, const void *reader);
+void probe_row_use_end(void *count);
+bool probe_row_is_withdrawn(const rhumb__row_use *use, uint32_t slot);
+bool probe_rows_withdraw(rhumb__row_use *use, uint32_t first, uint32_t count, uint64_t wait_ns);
+void probe_rows_admit(rhumb__row_use *use);
+
 /* ---- lists of level 0, by themselves ---- */
 
 void probe_list_clear(rhumb__graph *graph, uint32_t row);

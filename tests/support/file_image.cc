@@ -187,6 +187,23 @@ uint64_t FileImage::locate_row(uint32_t section_id, uint64_t row) const {
     return locate(section_id, row * row_stride(section_id));
 }
 
+std::vector<uint8_t> FileImage::section_bytes(uint32_t section_id) const {
+    std::vector<uint8_t> all(row_count(section_id) * row_stride(section_id));
+    for (const rhumb__section_record &section : sections()) {
+        if (section.id != section_id) continue;
+        uint64_t begin = 0;
+        for (const rhumb__extent &extent : extents(section)) {
+            if (begin < all.size()) read(extent.file_offset, &all[begin], std::min(extent.bytes, all.size() - begin));
+            begin += extent.bytes;
+        }
+    }
+    for (const Patch &patch : patches()) {
+        if (patch.section_id != section_id || patch.section_offset >= all.size()) continue;
+        read(patch.file_offset, &all[patch.section_offset], std::min(patch.bytes, all.size() - patch.section_offset));
+    }
+    return all;
+}
+
 void FileImage::mend_chunks() {
     const uint32_t slot = newest_slot();
     const rhumb__superblock superblock = this->superblock(slot);

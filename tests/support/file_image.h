@@ -57,6 +57,9 @@ class FileImage {
     uint64_t row_count(uint32_t section_id) const;
     uint64_t locate_row(uint32_t section_id, uint64_t row) const;
 
+    // All rows of a section, with its patches.
+    std::vector<uint8_t> section_bytes(uint32_t section_id) const;
+
     template <typename T> T get(uint64_t offset) const {
         T value{};
         read(offset, &value, sizeof value);

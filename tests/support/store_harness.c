@@ -6,6 +6,7 @@
 
 #include "storage/publish/publish.h"
 #include "storage/reclaim.h"
+#include "storage/renewal.h"
 #include "storage/store.h"
 #include "storage/store_stats.h"
 #include "storage/store_verify.h"
@@ -96,6 +97,15 @@ void store_harness_write(store_harness *harness, uint32_t section, uint64_t row,
     }
     memcpy(rhumb__section_row(target, row), bytes, target->row_stride_bytes);
     if (is_mutable) rhumb__section_unlock(target, row);
+}
+
+rhumb_status store_harness_renew(store_harness *harness, uint32_t section, uint64_t row, const uint8_t *bytes) {
+    rhumb__section *target = &harness->sections[section];
+    const rhumb_status status = rhumb__renewal_begin(harness->store, target);
+    if (status != RHUMB_OK) return status;
+    rhumb__renewal_write(target, row, bytes);
+    rhumb__renewal_end(harness->store);
+    return RHUMB_OK;
 }
 
 typedef struct filter_call {

@@ -50,6 +50,10 @@ const uint8_t *store_harness_row(const store_harness *harness, uint32_t section,
 /* Stores a row as section.h asks for: under the chunk's lock and after marking it, if the section is mutable. */
 void store_harness_write(store_harness *harness, uint32_t section, uint64_t row, const uint8_t *bytes);
 
+/* Writes a row of an append-only section again. What rhumb__renewal_begin returns. */
+rhumb_status store_harness_renew(store_harness *harness, uint32_t section, uint64_t row,
+                                 const uint8_t *bytes) RHUMB_NODISCARD;
+
 /* Publishes these many rows of each section. `client` (RHUMB__CLIENT_BYTES) and `filter` may be NULL. */
 rhumb_status store_harness_publish(store_harness *harness, const uint64_t *row_counts, const uint8_t *client,
                                    store_harness_filter filter, void *context,

@@ -84,6 +84,18 @@ class Model {
         }
     }
 
+    // Writes rows of append-only sections again, at random places. A store that has failed stays as it is.
+    void renew(store_harness *store, uint32_t section, uint64_t count) {
+        if (specs_[section].is_mutable || row_count(section) == 0) return;
+        const uint64_t stride = specs_[section].row_stride_bytes;
+        for (; count > 0; count--) {
+            const uint64_t row = random_() % row_count(section);
+            const std::vector<uint8_t> bytes = random_row(stride);
+            if (store_harness_renew(store, section, row, bytes.data()) != RHUMB_OK) return;
+            memcpy(&rows_[section][row * stride], bytes.data(), stride);
+        }
+    }
+
     // A random step of a store's life.
     void change_row(store_harness *store, uint32_t section, uint64_t row) { store_row(store, section, row); }
 
@@ -92,6 +104,7 @@ class Model {
             const uint64_t bytes = specs_[section].row_stride_bytes;
             if (random_() % 3 == 0) append(store, section, random_() % (40000 / bytes + 2));
             if (random_() % 2 == 0) change(store, section, random_() % 20);
+            if (random_() % 4 == 0) renew(store, section, random_() % 10);
         }
     }
 
@@ -102,13 +115,18 @@ class Model {
   private:
     void store_row(store_harness *store, uint32_t section, uint64_t row) {
         const uint64_t stride = specs_[section].row_stride_bytes;
-        uint8_t *bytes = &rows_[section][row * stride];
+        const std::vector<uint8_t> bytes = random_row(stride);
+        memcpy(&rows_[section][row * stride], bytes.data(), stride);
+        store_harness_write(store, section, row, bytes.data());
+    }
+    std::vector<uint8_t> random_row(uint64_t stride) {
+        std::vector<uint8_t> bytes(stride);
         const uint64_t base = random_();
         for (uint64_t i = 0; i < stride; i += 8) {
             const uint64_t word = (base + i) * UINT64_C(0x9E3779B97F4A7C15);
-            memcpy(bytes + i, &word, 8);
+            memcpy(&bytes[i], &word, 8);
         }
-        store_harness_write(store, section, row, bytes);
+        return bytes;
     }
 
     std::vector<store_harness_spec> specs_;

@@ -82,6 +82,8 @@ static void print_json_handle(struct json_writer *json, const rhumb_index_stats 
     for (uint32_t level = 0; level <= stats->level_top && level <= RHUMB_LEVEL_MAX; level++)
         json_u64(json, NULL, stats->level_counts[level]);
     json_end(json);
+    json_u64(json, "fused_row_count", stats->fused_row_count);
+    json_u64(json, "fused_stale_count", stats->fused_stale_count);
     json_u64(json, "mapping_count", stats->mapping_count);
     json_text(json, "io_backend", stats->io_backend);
     json_text(json, "simd", stats->simd);
@@ -135,6 +137,10 @@ static void print_content(const struct description *index) {
            file->codes == RHUMB_CODES_NONE ? "" : " bits for each component");
     if (!index->has_stats) return;
     const rhumb_index_stats *stats = &index->stats;
+    struct units_text stale;
+    if (stats->fused_row_count > 0)
+        printf("fused rows   %s, of these %s stale\n", units_count(&count, stats->fused_row_count),
+               units_count(&stale, stats->fused_stale_count));
     printf("levels      ");
     for (uint32_t level = 0; level <= stats->level_top && level <= RHUMB_LEVEL_MAX; level++)
         printf(" %u: %s", level, units_count(&count, stats->level_counts[level]));

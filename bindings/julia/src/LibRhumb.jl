@@ -445,6 +445,9 @@ mutable struct rhumb_index_stats
     warm_up_total_bytes::UInt64
     warm_up_done_bytes::UInt64
     cold::Bool
+    fused_row_count::UInt64
+    fused_stale_count::UInt64
+    fused_renewed_count::UInt64
     rhumb_index_stats() = new()
 end
 

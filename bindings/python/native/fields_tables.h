@@ -159,6 +159,9 @@ static const field stats_fields[] = {
     {"warm_up_total_bytes", FIELD_U64, offsetof(rhumb_index_stats, warm_up_total_bytes)},
     {"warm_up_done_bytes", FIELD_U64, offsetof(rhumb_index_stats, warm_up_done_bytes)},
     {"cold", FIELD_BOOL, offsetof(rhumb_index_stats, cold)},
+    {"fused_row_count", FIELD_U64, offsetof(rhumb_index_stats, fused_row_count)},
+    {"fused_stale_count", FIELD_U64, offsetof(rhumb_index_stats, fused_stale_count)},
+    {"fused_renewed_count", FIELD_U64, offsetof(rhumb_index_stats, fused_renewed_count)},
     {0}};
 
 static const field options_fields[] = {

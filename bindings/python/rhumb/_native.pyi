@@ -59,6 +59,9 @@ class Stats(structseq[Any], tuple[Any, ...]):
         "warm_up_total_bytes",
         "warm_up_done_bytes",
         "cold",
+        "fused_row_count",
+        "fused_stale_count",
+        "fused_renewed_count",
     )
     @property
     def format_version(self) -> int: ...
@@ -160,6 +163,12 @@ class Stats(structseq[Any], tuple[Any, ...]):
     def warm_up_done_bytes(self) -> int: ...
     @property
     def cold(self) -> bool: ...
+    @property
+    def fused_row_count(self) -> int: ...
+    @property
+    def fused_stale_count(self) -> int: ...
+    @property
+    def fused_renewed_count(self) -> int: ...
 
 @final
 class Options(structseq[Any], tuple[Any, ...]):

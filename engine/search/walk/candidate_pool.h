@@ -199,6 +199,18 @@ static inline void rhumb__candidate_pool_expand(rhumb__candidate_pool *pool, uin
     }
 }
 
+/* Removes a candidate that has been taken, of a pool that is not large. */
+static inline void rhumb__candidate_pool_drop(rhumb__candidate_pool *pool, uint32_t slot) {
+    uint32_t i = pool->count;
+    RHUMB_ASSERT_DEBUG(!rhumb__candidate_pool_is_large(pool));
+    while (i > 0 && pool->entries[i - 1].slot_mark != (slot | RHUMB__CANDIDATE_EXPANDED)) i--;
+    RHUMB_ASSERT_DEBUG(i > 0);
+    if (i == 0) return;
+    pool->count--;
+    if (i <= pool->next) pool->next--;
+    memmove(&pool->entries[i - 1], &pool->entries[i], (pool->count - (i - 1)) * sizeof pool->entries[0]);
+}
+
 /* Removes the nearest candidate, expanded or not, and returns it; there is one. */
 static inline rhumb__candidate rhumb__candidate_pool_shift(rhumb__candidate_pool *pool) {
     RHUMB_ASSERT_DEBUG(pool->count > 0);

@@ -21,6 +21,12 @@ void rhumb__row_reader_begin(rhumb__graph *graph, rhumb__scratch *scratch, rhumb
     RHUMB_ASSERT_DEBUG(rhumb__row_reader_pays(graph, scratch));
     *reader = (rhumb__row_reader){.graph = graph, .scratch = scratch, .row_count = rhumb__fused_count(graph)};
     rhumb__fused_prepare(&graph->fused, scratch->query, scratch->row_query, &reader->query);
+    if (graph->writable) reader->use = rhumb__row_use_begin(&graph->row_use, scratch);
+}
+
+void rhumb__row_reader_end(rhumb__row_reader *reader) {
+    if (reader->use != NULL) rhumb__row_use_end(reader->use);
+    reader->use = NULL;
 }
 
 /* Takes a neighbour that is to be measured by its code, unless it has been visited. */
@@ -90,7 +96,7 @@ static uint32_t read_row(const rhumb__row_reader *reader, const rhumb__row_node 
 
 uint32_t rhumb__row_reader_neighbours(const rhumb__row_reader *reader, const rhumb__row_node *node) {
     rhumb__scratch *scratch = reader->scratch;
-    if (node->slot < reader->row_count) return read_row(reader, node);
+    if (rhumb__row_reader_has_row(reader, node->slot)) return read_row(reader, node);
     const rhumb__list list = rhumb__graph_list(reader->graph, node->slot, 0);
     const uint32_t count = rhumb__walk_gather(scratch, &list, &scratch->visited, scratch->slot_limit);
     rhumb__measure_rows(reader->graph, scratch, count);

@@ -20,7 +20,8 @@ typedef struct rhumb__row_reader {
     rhumb__graph *graph;
     rhumb__scratch *scratch;
     rhumb__fused_query query;
-    uint64_t row_count; /* slots that have rows; the others are read from lists and codes */
+    uint64_t row_count;        /* slots that have rows; the others are read from lists and codes */
+    rhumb__row_use_count *use; /* NULL in a reader of the file, whose rows do not change */
 } rhumb__row_reader;
 
 /* Whether there are rows that a scratch, which measures codes, may read. Where memory can hold the codes and not the
@@ -31,8 +32,15 @@ static inline bool rhumb__row_reader_pays(const rhumb__graph *graph, const rhumb
             rhumb__read_ahead_pays(graph, RHUMB__SECTION_CODES));
 }
 
-/* Prepares the query of the scratch for rows. */
+/* Prepares the query of the scratch for rows. Until rhumb__row_reader_end no row that has been looked at is written
+ * again, so that must come soon. */
 void rhumb__row_reader_begin(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__row_reader *reader);
+void rhumb__row_reader_end(rhumb__row_reader *reader);
+
+/* Whether a slot has a row that may be read. */
+RHUMB__INLINE bool rhumb__row_reader_has_row(const rhumb__row_reader *reader, uint32_t slot) {
+    return slot < reader->row_count && !rhumb__row_is_withdrawn(&reader->graph->row_use, slot);
+}
 
 /* How many candidates a walk by rows keeps to find what `ef` candidates of precise distances would: estimates by lanes
  * put some of the nearest too far. */
@@ -41,7 +49,7 @@ static inline uint32_t rhumb__row_reader_breadth(const rhumb__graph *graph, uint
     return ef < UINT32_MAX / 2 ? ef + spare + 2 : ef;
 }
 
-/* Whether reading a node reads its list: its row does not have all neighbours, or there is no row. The bits of a
+/* Whether reading a node reads its list: its row does not have all neighbours, or there never was a row. The bits of a
  * million lists fill 122 KB, so the one that this loads is near. */
 RHUMB__INLINE bool rhumb__row_reader_needs_list(const rhumb__row_reader *reader, uint32_t slot) {
     return slot >= reader->row_count || rhumb__changed_is_set(reader->graph, slot);
@@ -63,7 +71,7 @@ RHUMB__INLINE void rhumb__row_reader_expect(const rhumb__row_reader *reader, uin
 RHUMB__INLINE float rhumb__row_reader_distance(const rhumb__row_reader *reader, uint32_t slot) {
     const rhumb__graph *graph = reader->graph;
     const rhumb__scratch *scratch = reader->scratch;
-    if (slot >= reader->row_count) return rhumb__measure_slot(graph, scratch, slot);
+    if (!rhumb__row_reader_has_row(reader, slot)) return rhumb__measure_slot(graph, scratch, slot);
     return rhumb__fused_own_distance(&graph->fused, scratch->code_query, rhumb__graph_fused(graph, slot));
 }
 

@@ -120,14 +120,17 @@ uint32_t rhumb__unlinked_scan_gather(rhumb__unlinked_scan *scan, rhumb__scratch 
     return count;
 }
 
-/* Adds the live unlinked nodes that the walk has not met. */
+/* Adds the unlinked nodes that the walk has not met, and that pass. */
 static void add_unlinked(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__unlinked_scan *scan,
-                         rhumb__candidate_pool *nearest) {
+                         const rhumb__walk_goal *goal, rhumb__candidate_pool *nearest) {
     uint32_t count;
     while ((count = rhumb__unlinked_scan_gather(scan, scratch, &scratch->visited, scratch->slot_limit)) > 0) {
         uint32_t live_count = 0;
         for (uint32_t i = 0; i < count; i++) {
-            if (!rhumb__graph_is_dead(graph, scratch->batch[i])) scratch->batch[live_count++] = scratch->batch[i];
+            const uint32_t slot = scratch->batch[i];
+            const bool passes =
+                goal->passes == NULL ? !rhumb__graph_is_dead(graph, slot) : goal->passes(goal->context, slot);
+            if (passes) scratch->batch[live_count++] = slot;
         }
         rhumb__measure_batch(graph, scratch, live_count);
         for (uint32_t i = 0; i < live_count; i++) {
@@ -136,23 +139,28 @@ static void add_unlinked(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__un
     }
 }
 
-rhumb_status rhumb__walk_nearest(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t ef,
+rhumb_status rhumb__walk_nearest(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__walk_goal *goal,
                                  rhumb__candidate_pool **nearest_out) {
     rhumb_status status;
-    const bool by_rows = rhumb__row_reader_pays(graph, scratch);
-    RHUMB_ASSERT_DEBUG(ef > 0);
+    const uint32_t ef = goal->ef;
+    const bool by_rows = goal->passes != NULL || rhumb__row_reader_pays(graph, scratch);
+    const uint32_t breadth = by_rows ? rhumb__row_reader_breadth(graph, ef) : ef;
+    RHUMB_ASSERT_DEBUG(ef > 0 && (goal->passes == NULL || breadth <= RHUMB__SMALL_POOL_MAX));
+    *nearest_out = NULL;
     rhumb__unlinked_scan scan = rhumb__unlinked_scan_begin(graph);
-    RHUMB_TRY(rhumb__scratch_prepare_search(scratch, by_rows ? rhumb__row_reader_breadth(graph, ef) : ef));
+    RHUMB_TRY(rhumb__scratch_prepare_search(scratch, breadth));
     uint32_t top;
     const rhumb__nearest start = rhumb__walk_descend(graph, scratch, by_rows ? 1 : 0, &top);
     /* In an empty graph the pool stays empty. */
     if (start.slot != RHUMB__SLOT_NONE && by_rows) {
-        RHUMB_TRY(rhumb__row_walk(graph, scratch, start, ef));
+        bool ended = true;
+        RHUMB_TRY(rhumb__row_walk(graph, scratch, start, goal, &ended));
+        if (!ended) goto done;
     } else if (start.slot != RHUMB__SLOT_NONE) {
         rhumb__walk_level(graph, scratch, start, 0, ef);
     }
     rhumb__candidate_pool *nearest = by_rows && start.slot != RHUMB__SLOT_NONE ? &scratch->answers : &scratch->pool;
-    add_unlinked(graph, scratch, &scan, nearest);
+    add_unlinked(graph, scratch, &scan, goal, nearest);
     rhumb__candidate_pool_settle(nearest);
     *nearest_out = nearest;
 done:

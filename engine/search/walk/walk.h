@@ -25,9 +25,19 @@ rhumb__nearest rhumb__walk_descend(rhumb__graph *graph, rhumb__scratch *scratch,
  * over. */
 void rhumb__walk_level(rhumb__graph *graph, rhumb__scratch *scratch, rhumb__nearest start, uint32_t level, uint32_t ef);
 
-/* Finds the `ef` nearest nodes of a graph without deleted ones. *nearest_out is the pool of the scratch that holds
- * them. RHUMB_E_NOMEM. */
-rhumb_status rhumb__walk_nearest(rhumb__graph *graph, rhumb__scratch *scratch, uint32_t ef,
+/* What a walk for the nearest nodes is to find. */
+typedef struct rhumb__walk_goal {
+    uint32_t ef; /* how many */
+    /* Whether a node may be among them; NULL: every node may. */
+    bool (*passes)(void *context, uint32_t slot);
+    void *context;
+    uint32_t failing_max; /* more nodes that may not be end the walk: they have kept others out of the pool */
+} rhumb__walk_goal;
+
+/* Finds the nearest nodes of a graph. *nearest_out is the pool of the scratch that holds them; NULL: too many nodes did
+ * not pass. Without `passes` there must be no deleted nodes; with it, there must be rows (row_reader.h) and a pool that
+ * is not large. RHUMB_E_NOMEM. */
+rhumb_status rhumb__walk_nearest(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__walk_goal *goal,
                                  rhumb__candidate_pool **nearest_out) RHUMB_NODISCARD;
 
 /* ---- steps ---- */
