@@ -3,7 +3,10 @@
 // queries in one run, by one thread, in rotation: at once, after the background thread has made rows, and compacted.
 // Prints what recall each value of ef finds, and queries per second at equal recall.
 //
+// With --keep 1 the copies stay, and those that an earlier run has left are taken.
+//
 //   changes --data FILE.hdf5 --dir DIR [--fused 1|2|3] [--codes 4|8] [--queries N] [--passes N] [--ef N,N,...]
+//           [--keep 1]
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -32,6 +35,7 @@ struct Options {
     rhumb_codes codes = RHUMB_CODES_DEFAULT;
     size_t query_count = 1000;
     size_t pass_count = 5;
+    bool keep = false;
     std::vector<size_t> efs = {10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 200, 300};
 };
 
@@ -75,7 +79,6 @@ void make(const Dataset &data, const Options &options, std::vector<Variant> &var
     copy_to(index, path, variants[2].path);
     index.close();
     for (const char *suffix : {"", "-wal"}) std::filesystem::remove(path + suffix);
-    for (Variant &variant : variants) variant.index = RhumbIndex::open_read_only(variant.path);
 }
 
 // The distances of the tenth nearest, by exact search.
@@ -175,6 +178,7 @@ Options parse(int argc, char **argv) {
         if (name == "--codes") options.codes = static_cast<rhumb_codes>(atoi(argv[i + 1]));
         if (name == "--queries") options.query_count = std::max<size_t>(kBlock, strtoul(argv[i + 1], nullptr, 10));
         if (name == "--passes") options.pass_count = std::max<size_t>(1, strtoul(argv[i + 1], nullptr, 10));
+        if (name == "--keep") options.keep = atoi(argv[i + 1]) != 0;
         if (name != "--ef") continue;
         options.efs.clear();
         for (const char *at = argv[i + 1]; at != nullptr; at = strchr(at, ',') ? strchr(at, ',') + 1 : nullptr) {
@@ -193,11 +197,14 @@ void run(const Options &options) {
         variants[i].name = names[i];
         variants[i].path = options.folder + "/changes-" + std::to_string(i) + ".rhumb";
     }
-    make(data, options, variants);
+    if (!options.keep || !std::filesystem::exists(variants.back().path)) make(data, options, variants);
+    for (Variant &variant : variants) variant.index = RhumbIndex::open_read_only(variant.path);
     const std::vector<float> truth = find_truth(variants[0], data, query_count);
     measure(variants, data, options, truth);
     print(variants, options);
-    for (const Variant &variant : variants) std::filesystem::remove(variant.path);
+    for (const Variant &variant : variants) {
+        if (!options.keep) std::filesystem::remove(variant.path);
+    }
 }
 
 } // namespace
