@@ -258,14 +258,16 @@ static void renew(rhumb__writer *writer, bool is_asked) {
         rhumb__renew_end(pass);
         return;
     }
-    while (renew_some(writer, is_asked) && !pass->waits_for_memory && !has_other_work(writer->background)) {
+    while (renew_some(writer, is_asked) && !pass->waits_for_memory && !is_closing(writer) &&
+           !has_other_work(writer->background)) {
         nanosleep(&(struct timespec){.tv_nsec = RENEW_REST_NS}, NULL);
     }
 }
 
 /* Whether a pass is to go on at once. What waits for memory does once there has been a checkpoint. */
-static bool renewal_goes_on(const rhumb__background *b, bool has_checkpoint) {
-    return b->pass.graph != NULL && (has_checkpoint || !b->pass.waits_for_memory);
+static bool renewal_goes_on(const rhumb__writer *writer, bool has_checkpoint) {
+    const rhumb__renew_pass *pass = &writer->background->pass;
+    return pass->graph != NULL && !is_closing(writer) && (has_checkpoint || !pass->waits_for_memory);
 }
 
 static bool is_stopped(rhumb__background *b) {
@@ -312,7 +314,7 @@ static void *background_main(void *argument) {
             (void)review_memory(writer); /* the count begins again */
         }
         rhumb__mutex_lock(&b->lock);
-        if (renewal_goes_on(b, has_checkpoint)) b->renew_due = true;
+        if (renewal_goes_on(writer, has_checkpoint)) b->renew_due = true;
     }
     rhumb__mutex_unlock(&b->lock);
     return NULL;
