@@ -178,8 +178,8 @@ static rhumb_status review(rhumb__writer *writer, uint64_t *next_slot_out, bool 
         if (status == RHUMB_OK) c = take_census(graph, &counts);
     }
     count_closely(graph, &counts, &a, &c);
-    *checkpoint_due_out = a.makes_checkpoints && (private_bytes_of(&c) >= a.checkpoint_bytes ||
-                                                  c.renewed_bytes >= rhumb__renew_bytes_max());
+    *checkpoint_due_out = a.makes_checkpoints &&
+                          (private_bytes_of(&c) >= a.checkpoint_bytes || c.renewed_bytes >= rhumb__renew_bytes_max());
     atomic_store_explicit(&writer->rows_slot_limit,
                           status == RHUMB_OK ? slot_count + slots_without_delay(&c, &a, *checkpoint_due_out)
                                              : UINT64_MAX,
