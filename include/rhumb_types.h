@@ -145,7 +145,9 @@ typedef enum rhumb_codes {
 
 /* Whether an index keeps fused rows: for each vector its code and short codes of its neighbours in one place, so that a
  * step of a search reads that place alone. They take up to M0 * dim / 8 bytes per vector for each bit, and need codes.
- * Compactions make them, batches that fill an index, and the background thread for vectors that come later. */
+ * Compactions make them, batches that fill an index, and the background thread for vectors that come later and, again,
+ * where many lists of neighbours have changed. Until a checkpoint, rows that are made again take memory of the process,
+ * an eighth of what it may use at most; a close writes them. */
 typedef enum rhumb_fused {
     RHUMB_FUSED_DEFAULT = 0, /* none */
     RHUMB_FUSED_1BIT = 1,    /* 1 bit for each component of a neighbour: for some 200 components and more */

@@ -247,8 +247,9 @@ RHUMB_API uint64_t rhumb_index_lsn(const rhumb_index *index);
  * equals rhumb_index_lsn. */
 RHUMB_API uint64_t rhumb_index_durable_lsn(const rhumb_index *index);
 
-/* Waits until the handle has nothing to do in the background: all vectors from the log are linked, and no checkpoint or
- * compaction is due or running there. Returns at once for a read-only handle. */
+/* Waits until the handle has nothing to do in the background: all vectors from the log are linked, no checkpoint or
+ * compaction is due or running there, and fused rows have been made of vectors that lack them, and again where many are
+ * stale (rhumb_index_stats.fused_stale_count). Returns at once for a read-only handle. */
 RHUMB_API rhumb_status rhumb_index_wait_idle(rhumb_index *index) RHUMB_NODISCARD;
 
 #ifdef __cplusplus
