@@ -263,9 +263,9 @@ class Killing(RayCase):
             killer.join()
         milliseconds = 1000 * np.quantile(seconds, [0.5, 0.9, 0.99, 1])
         client = cluster.metrics_of_client.values()
-        print(f"{len(seconds)} batches, {self.killed} servers killed in {self.seconds} s: 0 wrong, 0 missing; ms at p50, p90, p99, most: "
-              f"{[round(float(one), 1) for one in milliseconds]}; hedges {client.get('hedges_total', 0)}, "
-              f"retries {client.get('retries_total', 0)}")  # fmt: skip
+        print(f"{len(seconds)} batches, {self.killed} servers killed in {self.seconds} s: 0 wrong, 0 missing; "
+              f"ms at p50, p90, p99, most: {[round(float(one), 1) for one in milliseconds]}; "
+              f"hedges {client.get('hedges_total', 0)}, retries {client.get('retries_total', 0)}")  # fmt: skip
         self.assertGreater(self.killed, 0)
 
     def test_one_replica_and_partial_answers_name_what_is_missing(self):
