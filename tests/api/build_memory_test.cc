@@ -4,7 +4,6 @@
 // memory, which makes writing ahead frequent, all kinds of operations, concurrently, with kills and compactions.
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <thread>
 
 extern "C" {
@@ -12,26 +11,19 @@ extern "C" {
 }
 
 #include "tests/support/index_test_support.h"
+#include "tests/support/memory_use.h"
 #include "tests/support/sanitized.h"
 
 namespace index_test {
 namespace {
 
+using rhumb_test::anonymous_bytes;
 using rhumb_test::kSanitized;
 
 class BuildMemory : public ::testing::Test {
   protected:
     ~BuildMemory() override { rhumb__memory_limit_override(0); }
 
-    static uint64_t anonymous_bytes() {
-        std::ifstream status("/proc/self/status");
-        std::string word;
-        uint64_t kilobytes = 0;
-        while (status >> word && word != "RssAnon:") {
-        }
-        status >> kilobytes;
-        return kilobytes << 10;
-    }
     // The most anonymous memory that building takes, above what there was before.
     uint64_t most_bytes(const rhumb_open_options &open_options, size_t batch_count) {
         const uint32_t dim = 512;

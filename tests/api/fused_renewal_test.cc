@@ -238,14 +238,7 @@ TEST_F(FusedRenewal, EndsInAFileWithoutMarks) {
         change_tenths(index);
     }
     FileImage image = FileImage::load(path_);
-    const auto sections = image.sections();
-    for (uint32_t i = 0; i < sections.size(); i++) {
-        if (sections[i].id != RHUMB__SECTION_CHANGED) continue;
-        rhumb__section_record record = sections[i];
-        record.version = 77;
-        image.put<rhumb__section_record>(image.section_record_offset(i), record);
-    }
-    image.mend();
+    image.make_unknown(RHUMB__SECTION_CHANGED);
     ASSERT_TRUE(image.save(path_));
     const Index index = open_as(path_, without_compactions());
     ASSERT_OK(rhumb_index_wait_idle(index.get()));

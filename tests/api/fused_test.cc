@@ -242,14 +242,7 @@ TEST_F(Fused, ThatAreDamagedLeaveDistancesExact) {
 TEST_F(Fused, ThatAreLostAreMadeAgainByCompaction) {
     woven(path_, options_with(RHUMB_FUSED_1BIT)).reset();
     rhumb_test::FileImage image = rhumb_test::FileImage::load(path_);
-    const auto sections = image.sections();
-    for (uint32_t i = 0; i < sections.size(); i++) {
-        if (sections[i].id != RHUMB__SECTION_FUSED) continue;
-        rhumb__section_record record = sections[i];
-        record.version = 77;
-        image.put<rhumb__section_record>(image.section_record_offset(i), record);
-    }
-    image.mend();
+    image.make_unknown(RHUMB__SECTION_FUSED);
     ASSERT_TRUE(image.save(path_));
     const Index index = open(path_, false);
     expect_good(index);

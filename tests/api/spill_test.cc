@@ -13,11 +13,13 @@ extern "C" {
 
 #include "tests/support/index_test_support.h"
 #include "tests/support/io_test_support.h"
+#include "tests/support/memory_use.h"
 #include "tests/support/sanitized.h"
 
 namespace index_test {
 namespace {
 
+using rhumb_test::anonymous_bytes;
 using rhumb_test::kSanitized;
 
 // What the process maps and takes while something reports its progress.
@@ -26,15 +28,6 @@ struct Look {
     bool saw_file = false;
     uint64_t most_bytes = 0; // anonymous
 
-    static uint64_t anonymous_bytes() {
-        std::ifstream status("/proc/self/status");
-        std::string word;
-        uint64_t kilobytes = 0;
-        while (status >> word && word != "RssAnon:") {
-        }
-        status >> kilobytes;
-        return kilobytes << 10;
-    }
     // Whether a file of the folder is mapped that has no name any more.
     bool maps_nameless() const {
         std::ifstream maps("/proc/self/maps");
@@ -194,7 +187,7 @@ TEST_F(Spill, AnonymousMemoryDoesNotGrowWithTheLists) {
     rhumb_compact_options_init(&compact_options, sizeof compact_options);
     compact_options.progress = Look::report;
     compact_options.progress_context = &look_;
-    const uint64_t before = Look::anonymous_bytes();
+    const uint64_t before = anonymous_bytes();
     ASSERT_OK(rhumb_index_compact_into(path_.c_str(), new_path_.c_str(), &compact_options, nullptr, 0));
     EXPECT_TRUE(look_.saw_file);
     EXPECT_LT(look_.most_bytes - std::min(before, look_.most_bytes), 14u << 20);

@@ -96,6 +96,17 @@ uint64_t FileImage::section_record_offset(uint32_t index) const {
     return directory_offset() + sizeof(rhumb__directory_header) + index * sizeof(rhumb__section_record);
 }
 
+void FileImage::make_unknown(uint32_t section_id) {
+    const std::vector<rhumb__section_record> records = sections();
+    for (uint32_t i = 0; i < records.size(); i++) {
+        if (records[i].id != section_id) continue;
+        rhumb__section_record record = records[i];
+        record.version = 77;
+        put<rhumb__section_record>(section_record_offset(i), record);
+    }
+    mend();
+}
+
 uint64_t FileImage::extent_offset(uint32_t index) const {
     return section_record_offset(directory_header().section_count) + index * sizeof(rhumb__extent);
 }

@@ -38,6 +38,8 @@ class FileImage {
     std::vector<rhumb__section_record> sections() const;
     std::vector<rhumb__extent> extents(const rhumb__section_record &section) const;
     uint64_t section_record_offset(uint32_t index) const;
+    // Gives a section the version of a library that knows better, so that this one does not know it, and mends.
+    void make_unknown(uint32_t section_id);
     uint64_t extent_offset(uint32_t index) const;
 
     struct Patch {
