@@ -340,6 +340,23 @@ class Killing(RayCase):
             shards.verify()
         print(f"{len(kills)} writers killed: all of {len(keys)} acknowledged vectors there")
 
+    def test_numbers_pass_over_keys_that_a_caller_has_chosen(self):
+        cluster = self.start(self.folder_of(100), replicas=1)
+        first = cluster.add(vectors(1)[0])
+        self.assertGreaterEqual(first, 100)
+        for ahead in (3, 100_000):  # in what is reserved by the manifest, and behind it
+            chosen = first + ahead
+            cluster.upsert(vectors(1), [chosen])
+            numbered = cluster.add(vectors(ahead % 100 + 5))
+            self.assertGreater(numbered.min(), chosen)
+            first = int(numbered.max())
+        cluster.add(vectors(1), [first + 2])
+        self.assertGreater(cluster.add(vectors(3)).min(), first + 2)
+        other = pickle.loads(pickle.dumps(cluster))
+        other.upsert(vectors(1), [first + 1000])
+        time.sleep(1)  # the keeper learns it soon
+        self.assertGreater(cluster.add(vectors(2)).min(), first + 1000)
+
     def test_searches_and_writes_go_on_without_the_keeper(self):
         cluster = self.start(self.folder_of(), replicas=2)
         cluster.upsert(vectors(1, seed=70), [5000])

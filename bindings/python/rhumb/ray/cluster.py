@@ -25,7 +25,7 @@ from ..shards.manifest import Manifest
 from ..shards.merge import merge
 from ..vectors import VectorType, take_keys, take_keys_for
 from . import writing
-from .errors import Unavailable, line_of
+from .errors import Unacknowledged, Unavailable, line_of
 from .keeper import Keeper
 from .metrics import Metrics, prometheus
 from .plan import NAMESPACE, Plan
@@ -113,6 +113,7 @@ class Cluster:
         self._name, self._keeper = name, keeper
         self._closed = False
         self._suspects: dict[str, float] = {}
+        self._keys_passed = 0  # one above the largest key that this client has chosen itself
         self.metrics_of_client = Metrics()
         self._asked: Any = None  # a plan that is on its way
         self._plan: Plan = self._ask_keeper("start", timeout=_KEEPER_SECONDS)
@@ -258,18 +259,18 @@ class Cluster:
         """
         native, count, single = self._vectors.take(vectors)
         if keys is None:
-            first = self._ask_keeper("reserve", count)
+            first = self._ask_keeper("reserve", count, self._keys_passed)
             taken = np.arange(first, first + count, dtype=np.uint64)
         else:
             taken = take_keys_for(count, keys)
-        self._write("add", taken, vectors if self._vectors.sequences else native, timeout)
+        self._write("add", taken, vectors if self._vectors.sequences else native, timeout, chosen=keys is not None)
         return int(taken[0]) if single else taken
 
     def upsert(self, vectors: Any, keys: KeyLike, *, timeout: float | None = None) -> None:
         """Inserts vectors, or replaces those of keys that are there, durably. See add."""
         native, count, _ = self._vectors.take(vectors)
         taken = take_keys_for(count, keys)
-        self._write("upsert", taken, vectors if self._vectors.sequences else native, timeout)
+        self._write("upsert", taken, vectors if self._vectors.sequences else native, timeout, chosen=True)
 
     def delete(self, keys: KeyLike, *, timeout: float | None = None) -> int:
         """Deletes the vectors of keys, durably; keys that are not there are ignored. Returns how many were there, or
@@ -277,15 +278,34 @@ class Cluster:
         taken, _ = take_keys(keys)
         return self._write("delete", taken, None, timeout)
 
-    def _write(self, what: str, keys: NDArray[np.uint64], vectors: Any, timeout: float | None) -> int:
+    def _pass_keys(self, keys: NDArray[np.uint64]) -> None:
+        """Lets the keeper number no vectors with keys up to these, which are there, or may be. Does not wait for it:
+        this client says it again when it asks for numbers itself."""
+        end = int(keys.max()) + 1 if len(keys) else 0
+        if end > self._keys_passed and not self._closed:
+            self._keys_passed = end
+            self._keeper.pass_keys.remote(end)
+
+    def _write(
+        self, what: str, keys: NDArray[np.uint64], vectors: Any, timeout: float | None, *, chosen: bool = False
+    ) -> int:
+        """`chosen`: the caller has chosen the keys, and some may be there for the first time."""
         if self._closed:
             raise Closed("the cluster is closed", "CLOSED")
         limit = time.monotonic() + float(self._client["timeout"] if timeout is None else timeout)
         plan = self._plan if self._plan.writers else self._newest_plan(limit - time.monotonic(), writing=True)
-        return writing.write(
-            plan, what, keys, vectors, limit, self.metrics_of_client,
-            lambda: self._newest_plan(limit - time.monotonic(), writing=True),
-        )  # fmt: skip
+        try:
+            changed = writing.write(
+                plan, what, keys, vectors, limit, self.metrics_of_client,
+                lambda: self._newest_plan(limit - time.monotonic(), writing=True),
+            )  # fmt: skip
+        except Unacknowledged:
+            if chosen:
+                self._pass_keys(keys)
+            raise
+        if chosen:
+            self._pass_keys(keys)
+        return changed
 
     # ---- upkeep -----------------------------------------------------------------------------------------------------
 

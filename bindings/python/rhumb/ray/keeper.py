@@ -74,7 +74,7 @@ class Keeper:
         self._draining: set[str] = set()
         self._version = 0
         self._lsns: list[Any] = []
-        self._key_next = self._keys_limit = 0
+        self._key_next = self._keys_limit = self._keys_passed = 0
         self._published = self._assigned = 0.0
 
     # ---- starting and stopping --------------------------------------------------------------------------------------
@@ -367,21 +367,32 @@ class Keeper:
             if same:
                 self._served = manifest
 
-    def reserve(self, count: int) -> int:
-        """The first of `count` keys that were never used, and that no other caller gets."""
+    def reserve(self, count: int, above: int = 0) -> int:
+        """The first of `count` keys that were never used, are `above` or more, and that no other caller gets."""
         self.plan(writing=True)
         with self._numbering:
+            self._pass(above)
             if self._key_next == 0 or self._key_next + count > self._keys_limit:
                 self._reserve(count)
             first, self._key_next = self._key_next, self._key_next + count
             return first
+
+    def pass_keys(self, end: int) -> None:
+        """Reserves none of the keys before `end` from now on: a client has written under keys of its own."""
+        with self._numbering:
+            self._pass(end)
+
+    def _pass(self, end: int) -> None:
+        self._keys_passed = max(self._keys_passed, end)
+        if self._key_next != 0:
+            self._key_next = max(self._key_next, self._keys_passed)
 
     def _reserve(self, count: int) -> None:
         """Writes a manifest that says that keys are taken: a keeper after this one goes on behind them."""
         with self._upkeep:
             assert self._manifest is not None
             if self._key_next == 0:
-                self._key_next = self._first_free_key()
+                self._key_next = max(self._first_free_key(), self._keys_passed)
             limit = self._key_next + count + _KEYS_RESERVED
             self._write_manifest(self._manifest.next(key_next=limit))
             self._keys_limit = limit
