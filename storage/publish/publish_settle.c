@@ -29,29 +29,28 @@ static bool map_run(const rhumb__publisher *p, const rhumb__section_plan *plan, 
     return true;
 }
 
-/* Gives the pages from `begin` to `end` of what has just been mapped private memory. New rows are added there, and the
- * next version has them as its filter leaves them, in the same blocks: a page that is the file's would show these
- * bytes. */
-static void detach(uint8_t *mapped, uint64_t begin, uint64_t end) {
-    begin = rhumb__round_down(begin, RHUMB__PAGE_BYTES);
-    for (uint64_t offset = begin; offset < end; offset += RHUMB__PAGE_BYTES) {
-        volatile uint8_t *byte = mapped + offset;
+/* Whether [begin, end) of a mutable section ends behind the rows of the version. */
+static bool has_room(const rhumb__section_plan *plan, uint64_t end) {
+    return end > plan->row_count * plan->section->row_stride_bytes;
+}
+
+/* Gives the room after the rows of the version private pages, in a copy of [begin, end) of the section. New rows are
+ * added there, and the next version has them as its filter leaves them, in the same blocks: a page that is the file's
+ * would show these bytes. */
+static void detach_room(const rhumb__section_plan *plan, uint8_t *copy, uint64_t begin, uint64_t end) {
+    const uint64_t used_end = rhumb__max_u64(plan->row_count * plan->section->row_stride_bytes, begin);
+    for (uint64_t at = rhumb__round_down(used_end - begin, RHUMB__PAGE_BYTES); at < end - begin;
+         at += RHUMB__PAGE_BYTES) {
+        volatile uint8_t *byte = copy + at;
         *byte = *byte; /* a store is what makes the kernel copy the page */
     }
 }
 
-/* The same for what lies in [begin, end) of a mutable section that is mapped at `mapped`, and after the rows of the
- * version. The locks of its chunks are held. */
-static void detach_room(const rhumb__section_plan *plan, uint8_t *mapped, uint64_t begin, uint64_t end) {
-    const uint64_t used_end = plan->row_count * plan->section->row_stride_bytes;
-    if (end > used_end) detach(mapped, rhumb__max_u64(used_end, begin) - begin, end - begin);
-}
-
 /* Maps [begin, end), which is contiguous in the file, from its new blocks, except that chunks that are dirty keep their
- * bytes, in private pages of the same mapping: so a granule never takes more than one of the mappings that the system
- * allows a process. The new mapping is made elsewhere and put into its place at once, so that searches see nothing but
- * the bytes that they saw before. The chunks' locks are held. */
-static bool map_around_dirty(const rhumb__publisher *p, const rhumb__section_plan *plan, uint64_t begin, uint64_t end) {
+ * bytes, and room for rows its zeros, in private pages of the same mapping: so a granule never takes more than one of
+ * the mappings that the system allows a process. The new mapping is made elsewhere and put into its place at once, so
+ * that searches see nothing but the bytes that they saw before. The chunks' locks are held. */
+static bool map_aside(const rhumb__publisher *p, const rhumb__section_plan *plan, uint64_t begin, uint64_t end) {
     const rhumb__section *section = plan->section;
     const size_t bytes = end - begin;
     rhumb__io *io = p->store->io;
@@ -69,7 +68,7 @@ static bool map_around_dirty(const rhumb__publisher *p, const rhumb__section_pla
         memcpy(copy + (offset - begin), section->base + offset, section->chunk_bytes);
     }
     rhumb__residency_advise(p->store, copy, bytes);
-    detach_room(plan, copy, begin, end);
+    if (has_room(plan, end)) detach_room(plan, copy, begin, end);
     placed = mremap(copy, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, section->base + begin) != MAP_FAILED;
 done:
     rhumb__bus_guard_remove(guard);
@@ -88,8 +87,8 @@ static bool settle_granule(rhumb__publisher *p, const rhumb__section_plan *plan,
         rhumb__section_lock_chunk(section, chunk);
         all_clean = all_clean && rhumb__unit_set_is_empty(&chunk->dirty);
     }
-    const bool settled = all_clean ? map_run(p, plan, begin, end - begin) : map_around_dirty(p, plan, begin, end);
-    if (settled && all_clean) detach_room(plan, section->base + begin, begin, end);
+    const bool as_it_is = all_clean && !has_room(plan, end);
+    const bool settled = as_it_is ? map_run(p, plan, begin, end - begin) : map_aside(p, plan, begin, end);
     for (uint64_t offset = begin; offset < end; offset += chunk_bytes) {
         rhumb__mutex_unlock(&section->chunks[offset / chunk_bytes].lock);
     }
