@@ -12,7 +12,6 @@
 
 #include "base/alloc.h"
 #include "base/bits.h"
-#include "base/parallel.h"
 #include "base/status.h"
 #include "engine/build/bulk/plan.h"
 #include "engine/graph/neighbour_list.h"
