@@ -261,6 +261,54 @@ TEST_F(Merge, MakesEqualVectorsOfTwoSourcesOneGroup) {
     }
 }
 
+// Vectors of a few values, each a changed copy of an earlier one: many are equal, in both sources too, and many equally
+// far from each other.
+std::vector<int32_t> descended_values(std::mt19937_64 &random, size_t count, uint32_t dim) {
+    std::vector<int32_t> values;
+    for (size_t i = 0; i < count; i++) {
+        const size_t origin = i < 3 ? 0 : random() % i * dim;
+        for (uint32_t at = 0; at < dim; at++)
+            values.push_back(i < 3 ? static_cast<int32_t>(random() % 1000000) : values[origin + at]);
+        for (uint32_t change = 0; i >= 3 && change < 1 + dim / 4; change++)
+            values[i * dim + random() % dim] = static_cast<int32_t>(random() % 3);
+    }
+    return values;
+}
+
+// A search of one source's nodes in the other once ended among nodes of its own where many vectors are in both.
+TEST_F(Merge, FindsAsMuchWhereManyVectorsAreInBothSources) {
+    constexpr size_t kCount = 600, kQueries = 200, kK = 10;
+    constexpr uint32_t kValues = 8;
+    std::mt19937_64 random(choose_seed());
+    rhumb_index_options options = index_options(kValues, RHUMB_METRIC_HAMMING);
+    options.element = RHUMB_ELEMENT_I32;
+    for (size_t round = 0; round < (rhumb_test::kSanitized ? 5 : 25); round++) {
+        SCOPED_TRACE("round " + std::to_string(round));
+        const std::vector<int32_t> values = descended_values(random, kCount + kQueries, kValues);
+        for (size_t i = 0; i < 2; i++) {
+            std::filesystem::remove(source_path(i));
+            const Index source = create_with_durability(source_path(i), options, RHUMB_DURABILITY_NONE);
+            for (size_t key = i * kCount / 2; key < (i + 1) * kCount / 2; key++)
+                ASSERT_OK(rhumb_index_insert(source.get(), key, &values[key * kValues]));
+            ASSERT_OK(rhumb_index_checkpoint(source.get()));
+        }
+        merge(2);
+        const Index merged = open(new_path_, true);
+        expect_sound(merged);
+        std::vector<uint64_t> keys(kQueries * kK);
+        std::vector<float> found(kQueries * kK), truth(kQueries * kK);
+        const rhumb_search_options searching = search_options(20);
+        const int32_t *queries = &values[kCount * kValues];
+        ASSERT_OK(rhumb_index_search_batch(merged.get(), queries, kQueries, kK, &searching, keys.data(), found.data(),
+                                           nullptr));
+        ASSERT_OK(rhumb_index_search_exact(merged.get(), queries, kQueries, kK, &searching, keys.data(), truth.data(),
+                                           nullptr));
+        size_t hit_count = 0;
+        for (size_t i = 0; i < kQueries * kK; i++) hit_count += found[i] <= truth[i / kK * kK + kK - 1];
+        EXPECT_GE(static_cast<double>(hit_count) / (kQueries * kK), 0.98);
+    }
+}
+
 // Vectors are read from the files, and nodes get few candidates.
 TEST_F(Merge, WorksWhereMemoryCannotHoldTheSources) {
     constexpr size_t kCount = rhumb_test::kSanitized ? 1500 : 5000;

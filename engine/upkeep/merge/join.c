@@ -10,8 +10,9 @@
  * In step 2 lists stay as they are, and what a search stores is its own node's alone, or goes to reservoirs, whose
  * content does not depend on the order in which it comes. In step 3 a node reads no list but its own.
  *
- * Where vectors of two parts are equal, the nodes of the second that were linked to its vector are linked to the first
- * one's. So a walk over a part may leave it, and come back to its own; a node may be found that is a neighbour already.
+ * A walk over a part does not leave it: of a vector that two parts have, each has a node (equals.h), until they are
+ * joined. When one node stood for both, walks led from it into their own part, and found little else where many vectors
+ * were equal.
  *
  * Owns its arrays. Locks: those of the reservoirs, and of storing lists.
  */
@@ -27,9 +28,9 @@
 #include "base/status.h"
 #include "engine/build/bulk/reservoir.h"
 #include "engine/graph/neighbour_list.h"
-#include "engine/graph/ties.h"
 #include "engine/search/walk/query.h"
 #include "engine/search/walk/walk.h"
+#include "engine/upkeep/merge/equals.h"
 #include "engine/upkeep/merge/join_choose.h"
 
 /* Nodes that a thread takes at a time. */
@@ -77,8 +78,8 @@ uint32_t rhumb__join_breadth(const rhumb__params *params, uint64_t slot_count) {
     return (uint32_t)rhumb__min_u64(rhumb__max_u64(count, BREADTH_MIN), RHUMB__RESERVOIR_CAPACITY_MAX);
 }
 
-static bool is_on_level(const join *j, uint32_t slot) {
-    if (rhumb__graph_is_copy(j->graph, slot)) return false;
+static bool is_on_level(const join *j, uint32_t slot, uint32_t part_begin) {
+    if (!rhumb__equals_is_head(j->spec->lower, slot, part_begin)) return false;
     return j->level == 0 || rhumb__node_level(rhumb__graph_node(j->graph, slot)) >= j->level;
 }
 
@@ -188,19 +189,13 @@ static rhumb_status seek_some(void *context, uint32_t worker_index) {
 
 /* ---- queue ---- */
 
-/* The slots of one part. */
-typedef struct part {
-    uint32_t begin;
-    uint32_t end;
-} part;
-
 static void enqueue(join *j, uint32_t slot, uint32_t parent) {
     j->parents[slot] = parent;
     j->queue[j->queued_count++] = slot;
 }
 
 /* Lets the neighbours of a node follow it that are of its part and not in the queue. */
-static void enqueue_neighbours(join *j, part own, uint32_t slot) {
+static void enqueue_neighbours(join *j, rhumb__merge_part own, uint32_t slot) {
     uint32_t slots[RHUMB__M0_MAX];
     const rhumb__list list = rhumb__graph_list(j->graph, slot, j->level);
     const uint32_t count = rhumb__list_read(&list, slots);
@@ -213,9 +208,9 @@ static void enqueue_neighbours(join *j, part own, uint32_t slot) {
 /* Enqueues the nodes of a part that are not in the queue, without a parent: all, those with a seed, or the first. */
 typedef enum rest { REST_SEEDED, REST_FIRST, REST_ALL } rest;
 
-static void enqueue_rest(join *j, part own, rest which) {
+static void enqueue_rest(join *j, rhumb__merge_part own, rest which) {
     for (uint32_t slot = own.begin; slot < own.end; slot++) {
-        if (j->parents[slot] != RHUMB__SLOT_NONE || !is_on_level(j, slot)) continue;
+        if (j->parents[slot] != RHUMB__SLOT_NONE || !is_on_level(j, slot, own.begin)) continue;
         if (which == REST_SEEDED && j->seeds[slot] == RHUMB__SLOT_NONE) continue;
         enqueue(j, slot, slot);
         if (which == REST_FIRST) break;
@@ -223,7 +218,7 @@ static void enqueue_rest(join *j, part own, rest which) {
 }
 
 /* Seeks for all nodes of a part. What no list leads to is the last wave. */
-static rhumb_status seek_part(join *j, part own, double progress_steps) {
+static rhumb_status seek_part(join *j, rhumb__merge_part own, double progress_steps) {
     rhumb_status status = RHUMB_OK;
     uint64_t begin = 0;
     bool all = false;
@@ -258,14 +253,22 @@ static void choose_one(join *j, rhumb__scratch *scratch, uint32_t number) {
     if (count > 0) rhumb__join_choose(j->graph, scratch, slot, j->level, count);
 }
 
+static rhumb_status prepare_to_choose(const join *j, rhumb__scratch **scratch_out) {
+    rhumb_status status;
+    *scratch_out = NULL;
+    RHUMB_TRY(rhumb__scratch_take(j->spec->pool, scratch_out));
+    RHUMB_TRY(rhumb__scratch_prepare_search(*scratch_out, 1));
+    status = rhumb__scratch_prepare_insert(*scratch_out, RHUMB__M0_MAX + rhumb__max_u64(j->breadth + 1, RHUMB__M0_MAX));
+done:
+    return status;
+}
+
 static rhumb_status choose_some(void *context, uint32_t worker_index) {
     join *j = context;
     rhumb__scratch *scratch = NULL;
     uint64_t begin = 0;
     uint64_t end = 0;
-    rhumb_status status = rhumb__scratch_take(j->spec->pool, &scratch);
-    if (status == RHUMB_OK) status = rhumb__scratch_prepare_search(scratch, 1);
-    if (status == RHUMB_OK) status = rhumb__scratch_prepare_insert(scratch, RHUMB__M0_MAX + j->breadth + 1);
+    rhumb_status status = prepare_to_choose(j, &scratch);
     while (status == RHUMB_OK && take(j, &begin, &end)) {
         for (uint64_t i = begin; i < end; i++) choose_one(j, scratch, (uint32_t)i);
         if (worker_index == 0) status = report(j, end);
@@ -279,25 +282,27 @@ static rhumb_status choose_some(void *context, uint32_t worker_index) {
 
 static void gather_nodes(join *j) {
     j->node_count = 0;
-    for (uint32_t slot = j->begins[0]; slot < j->begins[j->part_count]; slot++) {
-        if (!is_on_level(j, slot)) continue;
-        j->numbers[slot] = (uint32_t)j->node_count;
-        j->nodes[j->node_count++] = slot;
+    for (uint32_t part = 0; part < j->part_count; part++) {
+        for (uint32_t slot = j->begins[part]; slot < j->begins[part + 1]; slot++) {
+            if (!is_on_level(j, slot, j->begins[part])) continue;
+            j->numbers[slot] = (uint32_t)j->node_count;
+            j->nodes[j->node_count++] = slot;
+        }
     }
 }
 
 /* How many nodes of the level a part has, and the first of them. */
-static uint64_t count_nodes(const join *j, part counted, uint32_t *first_out) {
+static uint64_t count_nodes(const join *j, rhumb__merge_part counted, uint32_t *first_out) {
     uint64_t count = 0;
     for (uint32_t slot = counted.begin; slot < counted.end; slot++) {
-        if (!is_on_level(j, slot)) continue;
+        if (!is_on_level(j, slot, counted.begin)) continue;
         if (count++ == 0) *first_out = slot;
     }
     return count;
 }
 
 /* Makes candidates for two parts. */
-static rhumb_status seek_pair(join *j, part a, part b, double progress_steps) {
+static rhumb_status seek_pair(join *j, rhumb__merge_part a, rhumb__merge_part b, double progress_steps) {
     uint32_t first_a = RHUMB__SLOT_NONE;
     uint32_t first_b = RHUMB__SLOT_NONE;
     const uint64_t count_a = count_nodes(j, a, &first_a);
@@ -325,11 +330,26 @@ static rhumb_status join_level(join *j, uint32_t level, double progress_steps) {
     for (uint32_t i = 0; i + 1 < j->part_count; i += 2) {
         const uint32_t *at = j->begins + i;
         const double share = (double)(at[2] - at[0]) / slot_count;
-        RHUMB_TRY(seek_pair(j, (part){at[0], at[1]}, (part){at[1], at[2]}, SEEK_SHARE * share * progress_steps));
+        RHUMB_TRY(seek_pair(j, (rhumb__merge_part){at[0], at[1]}, (rhumb__merge_part){at[1], at[2]},
+                            SEEK_SHARE * share * progress_steps));
     }
     status = run(j, 0, j->node_count, end - j->progress_begin, choose_some);
 done:
     rhumb__reservoirs_free(&j->reservoirs);
+    return status;
+}
+
+/* Makes one node of equal heads of two parts that have been joined. */
+static rhumb_status unite_equals(const join *j) {
+    rhumb__scratch *scratch = NULL;
+    const rhumb_status status = prepare_to_choose(j, &scratch);
+    for (uint32_t i = 0; i + 1 < j->part_count && status == RHUMB_OK; i += 2) {
+        const uint32_t *at = j->begins + i;
+        const rhumb__equals equals = {
+            .graph = j->graph, .lower = j->spec->lower, .part = {at[0], at[2]}, .middle = at[1]};
+        rhumb__equals_unite(&equals, scratch);
+    }
+    if (scratch != NULL) rhumb__scratch_give(scratch);
     return status;
 }
 
@@ -340,6 +360,7 @@ static rhumb_status join_round(join *j, double progress_steps) {
     if (j->outward != NULL) memset(j->outward + j->begins[0], 0xFF, seeds_bytes);
     /* Level 0 takes nearly all of the time. */
     for (uint32_t i = RHUMB__LEVEL_COUNT; i > 0; i--) RHUMB_TRY(join_level(j, i - 1, i == 1 ? progress_steps : 0));
+    RHUMB_TRY(unite_equals(j));
     uint32_t left_count = 0;
     for (uint32_t i = 0; i < j->part_count; i += 2) j->begins[left_count++] = j->begins[i];
     j->begins[left_count] = j->begins[j->part_count];

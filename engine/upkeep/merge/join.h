@@ -15,11 +15,12 @@
 #include "engine/search/walk/scratch.h"
 
 typedef struct rhumb__join_spec {
-    rhumb__graph *graph; /* no other thread knows it. Its nodes are not tied, its copies hang */
+    rhumb__graph *graph; /* no other thread knows it. Its nodes are not tied, and copies do not hang yet */
     rhumb__scratch_pool *pool;
     uint32_t thread_count;     /* 0: one per processor */
     uint32_t *begins;          /* of each part its first slot, and the end of the last. Overwritten */
     uint32_t part_count;       /* at least 1 */
+    const uint32_t *lower;     /* by slot: see regroup.h, for these parts */
     rhumb__progress *progress; /* is at progress_end when all is joined */
     uint64_t progress_end;
 } rhumb__join_spec;

@@ -4,7 +4,7 @@
  *   2. place     their vectors, one source after another; each run is written ahead, which releases its memory
  *   3. groups    of equal vectors, also of different sources (regroup.h)
  *   4. lists     of all levels, with the new slots
- *   5. join      the graphs (join.h)
+ *   5. join      the graphs (join.h); then all copies hang on their heads
  *   6. tie       what these lists lead to, and link what they do not (relink.h)
  *   7. publish   all of it, as one version
  *
@@ -23,6 +23,7 @@
 #include "engine/durability/lifetime.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/ties.h"
+#include "engine/upkeep/merge/equals.h"
 #include "engine/upkeep/merge/join.h"
 #include "engine/upkeep/merge/source.h"
 #include "engine/upkeep/rebuild.h"
@@ -46,6 +47,7 @@ typedef struct merge {
     rhumb__scratch_pool pool;
     rhumb__progress progress;
     uint32_t *begins;     /* of each source its first slot, and the end of the last */
+    uint32_t *lower;      /* by slot: see regroup.h */
     uint64_t *incomplete; /* one bit per slot: to be linked */
     uint64_t written_bytes;
 } merge;
@@ -82,7 +84,8 @@ static rhumb_status begin(merge *m) {
     m->progress.total_count = rhumb__max_u64(STEPS_PER_VECTOR * count, 1);
     m->begins = rhumb__alloc_zeroed((uint64_t)m->sources.count + 1, sizeof *m->begins);
     m->incomplete = rhumb__alloc_zeroed(count / 64 + 1, sizeof *m->incomplete);
-    if (m->begins == NULL || m->incomplete == NULL) {
+    m->lower = rhumb__alloc_zeroed(rhumb__max_u64(count, 1), sizeof *m->lower);
+    if (m->begins == NULL || m->incomplete == NULL || m->lower == NULL) {
         status = rhumb__fail(RHUMB_E_NOMEM, "no memory for merging %llu vectors", (unsigned long long)count);
         goto done;
     }
@@ -97,10 +100,12 @@ done:
 
 static rhumb_status take_over(merge *m) {
     rhumb_status status;
+    const rhumb__regroup_parts parts = {.begins = m->begins, .count = m->sources.count, .lower = m->lower};
     const rhumb__merge_taking taking = {.graph = m->graph,
                                         .pool = &m->pool,
                                         .progress = &m->progress,
                                         .thread_count = m->work->thread_count,
+                                        .lower = m->lower,
                                         .written_bytes = &m->written_bytes};
     for (uint32_t i = 0; i < m->sources.count; i++) {
         RHUMB_TRY(rhumb__merge_place(&taking, &m->sources.all[i]));
@@ -108,7 +113,7 @@ static rhumb_status take_over(merge *m) {
         m->begins[i + 1] = m->sources.all[i].end;
     }
     if (m->result->count > 0) RHUMB_TRY(rhumb__rebuild_write_ahead(m->graph, false, &m->written_bytes));
-    RHUMB_TRY(rhumb__regroup(m->graph, &m->progress));
+    RHUMB_TRY(rhumb__regroup_find(m->graph, &parts, &m->progress));
     for (uint32_t i = 0; i < m->sources.count; i++) RHUMB_TRY(rhumb__merge_take_lists(&taking, &m->sources.all[i]));
 done:
     return status;
@@ -121,8 +126,11 @@ static rhumb_status join(merge *m) {
                                    .progress = &m->progress,
                                    .progress_end = m->progress.done_count + JOIN_STEPS * m->result->count,
                                    .begins = m->begins,
-                                   .part_count = m->sources.count};
-    return rhumb__join(&spec);
+                                   .part_count = m->sources.count,
+                                   .lower = m->lower};
+    const rhumb_status status = rhumb__join(&spec);
+    if (status == RHUMB_OK) rhumb__equals_hang(m->graph, m->lower);
+    return status;
 }
 
 /* Marks the heads without a list to be linked. */
@@ -207,6 +215,7 @@ rhumb_status rhumb__merge(const rhumb__merge_work *work, rhumb__merge_result *re
     }
     rhumb__merge_sources_close(&m.sources);
     rhumb__free(m.begins);
+    rhumb__free(m.lower);
     rhumb__free(m.incomplete);
     return status;
 }

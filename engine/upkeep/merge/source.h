@@ -44,6 +44,7 @@ typedef struct rhumb__merge_taking {
     rhumb__scratch_pool *pool;
     rhumb__progress *progress;
     uint32_t thread_count; /* 0: one per processor */
+    const uint32_t *lower; /* of all placed vectors: see regroup.h. Lists alone need it */
     uint64_t *written_bytes;
 } rhumb__merge_taking;
 
@@ -52,8 +53,8 @@ typedef struct rhumb__merge_taking {
  * returns. */
 rhumb_status rhumb__merge_place(const rhumb__merge_taking *taking, rhumb__merge_source *source) RHUMB_NODISCARD;
 
-/* Takes over the lists of a source on all levels, when all vectors are placed and copies hang on their heads; gaps are
- * filled from the neighbours of neighbours. Advances the progress likewise. RHUMB_E_NOMEM, RHUMB_E_CANCELLED. */
+/* Takes over the lists of a source on all levels, when all vectors are placed and compared; gaps are filled from the
+ * neighbours of neighbours. Advances the progress likewise. RHUMB_E_NOMEM, RHUMB_E_CANCELLED. */
 rhumb_status rhumb__merge_take_lists(const rhumb__merge_taking *taking,
                                      const rhumb__merge_source *source) RHUMB_NODISCARD;
 

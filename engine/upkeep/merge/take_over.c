@@ -18,6 +18,7 @@
 #include "engine/graph/ties.h"
 #include "engine/graph/tombstones.h"
 #include "engine/upkeep/mend_list.h"
+#include "engine/upkeep/merge/equals.h"
 #include "engine/upkeep/merge/source.h"
 #include "engine/upkeep/rebuild.h"
 #include "engine/upkeep/source_rows.h"
@@ -110,7 +111,7 @@ typedef struct list_taking {
 /* The new node that has the lists for an old slot, or RHUMB__SLOT_NONE. */
 static uint32_t new_head(const list_taking *t, uint32_t old_slot) {
     if (old_slot >= t->source->slot_count || t->source->map[old_slot] == RHUMB__SLOT_NONE) return RHUMB__SLOT_NONE;
-    return rhumb__graph_head(t->taking->graph, t->source->map[old_slot]);
+    return rhumb__equals_head(t->taking->lower, t->source->map[old_slot], t->source->begin);
 }
 
 /* The new node at `slot` if it is on the level. */
@@ -182,7 +183,7 @@ static void take_list(const list_taking *t, rhumb__scratch *scratch, uint32_t ol
 static void take_node(const list_taking *t, rhumb__scratch *scratch, uint32_t old_slot) {
     const uint32_t slot = t->source->map[old_slot];
     if (slot == RHUMB__SLOT_NONE || rhumb__graph_is_copy(t->source->graph, old_slot)) return;
-    if (rhumb__graph_is_copy(t->taking->graph, slot)) return;
+    if (!rhumb__equals_is_head(t->taking->lower, slot, t->source->begin)) return;
     const uint32_t level = rhumb__node_level(rhumb__graph_node(t->taking->graph, slot));
     for (uint32_t i = 0; i <= level; i++) take_list(t, scratch, old_slot, slot, i);
 }
