@@ -6,7 +6,7 @@
 # PYTHON names the interpreter to use. Nothing outside DIR is changed.
 set -euo pipefail
 folder=${1:?usage: bench/peers/setup.sh DIR}
-wheels=(faiss-cpu==1.15.1 usearch==2.26.6 pyvsag==0.18.5 rabitqlib==0.7.1 scalable-vs==0.5.0)
+wheels=(faiss-cpu==1.15.1 usearch==2.26.6 pyvsag==0.18.5 rabitqlib==0.7.1 scalable-vs==0.5.0 diskannpy-rust==0.49.1)
 hnswlib=hnswlib==0.8.0
 
 "${PYTHON:-python3}" -m venv "$folder"
