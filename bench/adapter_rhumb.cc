@@ -1,7 +1,10 @@
 // adapter_rhumb.cc - rhumb behind the benchmark's interface: its public header and nothing else.
 //
 // The index is created with a writing handle and searched through a read-only one, as a service would.
+#include <atomic>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "bench/adapter.h"
 #include "bench/rhumb_index.h"
@@ -20,18 +23,20 @@ struct Variant {
     const char *name;
     rhumb_codes codes;
     rhumb_fused fused;
-    bool compacts; // after the build
+    bool compacts = false; // after the build
+    bool singly = false;   // each vector is an insert of its own
 };
 
 const Variant variants[] = {
-    {"rhumb", RHUMB_CODES_DEFAULT, RHUMB_FUSED_DEFAULT, false},
-    {"rhumb-plain", RHUMB_CODES_NONE, RHUMB_FUSED_NONE, false},
-    {"rhumb-4bit", RHUMB_CODES_4BIT, RHUMB_FUSED_DEFAULT, false},
+    {"rhumb", RHUMB_CODES_DEFAULT, RHUMB_FUSED_DEFAULT},
+    {"rhumb-plain", RHUMB_CODES_NONE, RHUMB_FUSED_NONE},
+    {"rhumb-4bit", RHUMB_CODES_4BIT, RHUMB_FUSED_DEFAULT},
     {"rhumb-compact", RHUMB_CODES_DEFAULT, RHUMB_FUSED_NONE, true},
     {"rhumb-rows1", RHUMB_CODES_DEFAULT, RHUMB_FUSED_1BIT, true},
     {"rhumb-rows2", RHUMB_CODES_DEFAULT, RHUMB_FUSED_2BIT, true},
     {"rhumb-4bit-rows1", RHUMB_CODES_4BIT, RHUMB_FUSED_1BIT, true},
     {"rhumb-4bit-rows2", RHUMB_CODES_4BIT, RHUMB_FUSED_2BIT, true},
+    {"rhumb-singly", RHUMB_CODES_DEFAULT, RHUMB_FUSED_DEFAULT, false, true},
 };
 
 class RhumbAdapter : public Adapter {
@@ -57,6 +62,10 @@ class RhumbAdapter : public Adapter {
         settings.fused = variant_.fused;
         settings.durability = RHUMB_DURABILITY_NONE; // the peers have no log either
         index_ = RhumbIndex(path, settings);
+        if (variant_.singly) {
+            insert_singly(dataset, parameters.thread_count, progress);
+            return;
+        }
         rhumb_batch_options batch;
         rhumb_batch_options_init(&batch, sizeof batch);
         batch.thread_count = parameters.thread_count;
@@ -85,6 +94,20 @@ class RhumbAdapter : public Adapter {
     }
 
   private:
+    void insert_singly(const Dataset &dataset, uint32_t thread_count, const Progress &progress) const {
+        std::atomic<uint64_t> next{0};
+        std::vector<std::thread> threads;
+        for (uint32_t t = 0; t < thread_count; t++) {
+            threads.emplace_back([&, t] {
+                for (uint64_t key = next++; key < dataset.train_count; key = next++) {
+                    check(rhumb_index_insert(index_, key, dataset.train.data() + key * dim_), "insert");
+                    if (t == 0 && progress && key % 1024 == 0) progress(key, dataset.train_count);
+                }
+            });
+        }
+        for (std::thread &thread : threads) thread.join();
+    }
+
     size_t dim_;
     Variant variant_;
     RhumbIndex index_;
