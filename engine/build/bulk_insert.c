@@ -1,15 +1,17 @@
 /* bulk_insert.c - see bulk_insert.h.
  *
  *   1. reserve   room for all nodes, and the memory that linking takes: from here on it is not needed again
- *   2. claim     for each item, in order, what an insert claims: a slot, a number in the log, the key's entry
- *   3. write     vectors, codes and node records, on all threads; copies are hung on their heads
+ *   2. place     the items in their order, some at a time: claim for each what an insert claims, a slot, a number in the
+ *                log, the key's entry; then write vectors, codes and node records, on all threads. What is complete can
+ *                be written ahead (durability/private_memory.h)
+ *   3. hang      copies on their heads
  *   4. link      the lists of all levels, on all threads; then anchors along them (tie_walk.h), and the entry point. A
  *                node that no lists lead to is linked as an insert links it
  *
  * The gate is closed, so nothing else changes the graph; and removal_lock is held, so no checkpoint begins, and no
  * version has a part of the nodes. Therefore an anchor may have any slot. Searches run; they find nothing until the
- * entry point is there. While vectors are being written, the first slot counts as an insert under way, so that none of
- * the rows is written ahead.
+ * entry point is there. The first slot of the items that are being placed counts as an insert under way, so that rows are
+ * complete up to it.
  *
  * When claiming fails, the items before it are in the graph: they are linked one by one, as inserts are.
  *
@@ -36,12 +38,16 @@
 
 #define NODES_PER_STEP 256u
 
+/* Vectors that are placed at a time. */
+#define PLACED_BYTES (UINT64_C(4) << 20)
+
 typedef struct filling {
     rhumb__graph *graph;
     const rhumb__bulk_insert_spec *spec;
     rhumb__scratch *scratch;
     uint32_t *upper_rows; /* by item: the first upper row of its node */
     uint32_t level;       /* whose lists are written */
+    uint64_t begin;       /* of the items that are being placed */
     uint64_t lsn;
     rhumb__bulk_run run;
     rhumb__bulk_loop loop;
@@ -180,18 +186,6 @@ done:
     return status;
 }
 
-/* Claims all items in their order. Returns how many are claimed. */
-static rhumb_status claim_all(filling *f, uint64_t *claimed_count_out) {
-    rhumb_status status = RHUMB_OK;
-    uint64_t item = 0;
-    for (; item < f->spec->batch->count; item++) {
-        status = claim(f, (uint32_t)item);
-        if (status != RHUMB_OK) break;
-    }
-    *claimed_count_out = item;
-    return status;
-}
-
 /* ---- write ---- */
 
 static rhumb_status write_some(void *context, uint32_t worker_index) {
@@ -201,7 +195,7 @@ static rhumb_status write_some(void *context, uint32_t worker_index) {
     uint64_t end = 0;
     while (rhumb__bulk_take(&f->loop, worker_index, &begin, &end, &status)) {
         for (uint64_t i = begin; i < end; i++) {
-            const uint32_t item = (uint32_t)i;
+            const uint32_t item = (uint32_t)(f->begin + i);
             const rhumb__node_place place = {
                 .slot = item, .level = rhumb__params_level(&f->graph->params, item), .upper_row = f->upper_rows[item]};
             rhumb__place_write(f->graph, rhumb__bulk_row(&f->spec->plan->points, item), &place);
@@ -218,10 +212,43 @@ static void run(filling *f, uint64_t limit, rhumb__worker worker) {
     (void)status;
 }
 
-static void write_nodes(filling *f, uint64_t count) {
-    run(f, count, write_some);
-    atomic_fetch_add(&f->graph->finished_count, count);
+/* ---- place ---- */
+
+/* Places the items from f->begin up to `limit`, or fewer if claiming fails. Returns how many are placed. */
+static rhumb_status place_some(filling *f, uint64_t limit, uint64_t *count_out) {
+    rhumb_status status = RHUMB_OK;
+    rhumb__graph *graph = f->graph;
+    const uint32_t active = rhumb__active_claim(graph);
+    rhumb__mutex_lock(&graph->append_lock);
+    rhumb__active_take_slot(graph, active, (uint32_t)f->begin);
+    rhumb__mutex_unlock(&graph->append_lock);
+    uint64_t item = f->begin;
+    for (; item < limit && status == RHUMB_OK; item++) status = claim(f, (uint32_t)item);
+    *count_out = item - f->begin - (status == RHUMB_OK ? 0 : 1);
+    run(f, *count_out, write_some);
+    atomic_fetch_add(&graph->finished_count, *count_out);
+    rhumb__active_leave(graph, active);
+    return status;
 }
+
+/* Places all items. Returns how many are in the graph, which after a failure are the first ones. */
+static rhumb_status place_all(filling *f, uint64_t *placed_count_out) {
+    rhumb_status status = RHUMB_OK;
+    rhumb__graph *graph = f->graph;
+    const uint64_t count = f->spec->batch->count;
+    const uint64_t step = rhumb__max_u64(PLACED_BYTES / graph->space.row_stride_bytes, NODES_PER_STEP);
+    f->begin = 0;
+    while (status == RHUMB_OK && f->begin < count) {
+        uint64_t placed_count = 0;
+        status = place_some(f, rhumb__min_u64(f->begin + step, count), &placed_count);
+        if (placed_count > 0) rhumb__writer_note_slots(graph->writer, f->begin, f->begin + placed_count);
+        f->begin += placed_count;
+    }
+    *placed_count_out = f->begin;
+    return status;
+}
+
+/* ---- hang ---- */
 
 /* From the last to the first, because each is put in front: chains lead upwards. */
 static void hang_copies(filling *f) {
@@ -302,16 +329,9 @@ static void link_all(filling *f) {
 
 static rhumb_status fill(filling *f, rhumb__bulk_insert_result *result) {
     rhumb_status status;
-    rhumb__graph *graph = f->graph;
     RHUMB_TRY(reserve(f));
-    const uint32_t active = rhumb__active_claim(graph);
-    rhumb__mutex_lock(&graph->append_lock);
-    rhumb__active_take_slot(graph, active, 0);
-    rhumb__mutex_unlock(&graph->append_lock);
-    status = claim_all(f, &result->inserted_count);
+    status = place_all(f, &result->inserted_count);
     result->lsn = f->lsn;
-    write_nodes(f, result->inserted_count);
-    rhumb__active_leave(graph, active);
     if (status == RHUMB_OK) {
         hang_copies(f);
         link_all(f);
@@ -321,7 +341,6 @@ static rhumb_status fill(filling *f, rhumb__bulk_insert_result *result) {
         link_rest(f, result->inserted_count, false);
         rhumb__error_restore(&cause);
     }
-    if (result->inserted_count > 0) rhumb__writer_note_slot(graph->writer, (uint32_t)result->inserted_count - 1);
 done:
     return status;
 }

@@ -56,6 +56,17 @@ static bool is_full_of_rows(rhumb__writer *writer) {
            atomic_load_explicit(&writer->rows_slot_limit, memory_order_relaxed);
 }
 
+void rhumb__writer_note_slots(rhumb__writer *writer, uint64_t begin, uint64_t end) {
+    RHUMB_ASSERT_DEBUG(begin < end);
+    const uint64_t due_slot = atomic_load(&writer->memory_slot);
+    atomic_store_explicit(&writer->newest_slot, end - 1, memory_order_relaxed);
+    if (due_slot >= begin && due_slot < end) writer->memory_due(writer);
+    /* A review that has ended has moved the slot on. */
+    for (uint32_t i = 0; i < ROWS_PAUSE_COUNT && atomic_load(&writer->memory_slot) < begin; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = ROWS_PAUSE_NS}, NULL);
+    }
+}
+
 void rhumb__writer_enter(rhumb__writer *writer) {
     const uint64_t throttle_ns = atomic_load_explicit(&writer->throttle_ns, memory_order_relaxed);
     RHUMB_ASSERT_DEBUG(throttle_ns < UINT64_C(1000000000)); /* what tv_nsec can hold */

@@ -125,6 +125,10 @@ static inline void rhumb__writer_note_slot(rhumb__writer *writer, uint32_t slot)
     if (atomic_load(&writer->memory_slot) == slot) writer->memory_due(writer);
 }
 
+/* Reports the same of the slots [begin, end), for an operation that inserts many vectors within the gate. Then waits, a
+ * short time at most, while private memory that was due before them has not been looked at. */
+void rhumb__writer_note_slots(rhumb__writer *writer, uint64_t begin, uint64_t end);
+
 /* Reports that a node of `graph` was deleted, the `dead_count`-th. Cheap. */
 void rhumb__writer_note_deleted(rhumb__graph *graph, uint64_t dead_count);
 
