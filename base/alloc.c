@@ -1,4 +1,5 @@
 /* alloc.c - the library's heap: mimalloc, or the C library's with -DRHUMB_SYSTEM_MALLOC, and the injection of failures.
+ * Large requests may be spilled (alloc_spill.h).
  *
  * Owns the injection counters. Invariant: every request is counted once, including one that is refused for its size, so
  * a test that makes request 1, 2, 3... fail in turn reaches every place that allocates. No locks: the counters are
@@ -10,6 +11,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/alloc_spill.h"
 #include "base/assert.h"
 #include "base/bits.h"
 
@@ -56,20 +58,38 @@ static bool request_begin(size_t count, size_t size_bytes, size_t *bytes_out) {
 void *rhumb__alloc_zeroed(size_t count, size_t size_bytes) {
     size_t bytes = 0;
     if (!request_begin(count, size_bytes, &bytes)) return NULL;
-    return heap_zeroed(bytes);
+    void *spilled = rhumb__spill_take(bytes);
+    return spilled != NULL ? spilled : heap_zeroed(bytes);
 }
 
 void *rhumb__alloc_aligned(size_t count, size_t size_bytes, size_t alignment_bytes) {
     RHUMB_ASSERT(rhumb__is_power_of_two(alignment_bytes));
     size_t bytes = 0;
     if (!request_begin(count, size_bytes, &bytes)) return NULL;
+    void *spilled = alignment_bytes <= RHUMB__SPILL_ALIGNMENT_BYTES ? rhumb__spill_take(bytes) : NULL;
+    if (spilled != NULL) return spilled;
     return heap_aligned(bytes, alignment_bytes < sizeof(void *) ? sizeof(void *) : alignment_bytes);
+}
+
+/* Resizes an array of `old_bytes` that is spilled. */
+static void *resize_spilled(void *array, size_t old_bytes, size_t bytes) {
+    void *resized = rhumb__spill_take(bytes);
+    if (resized == NULL) resized = heap_resize(NULL, bytes);
+    if (resized == NULL) return NULL;
+    memcpy(resized, array, old_bytes < bytes ? old_bytes : bytes);
+    (void)rhumb__spill_give(array);
+    return resized;
 }
 
 void *rhumb__alloc_resize(void *array, size_t count, size_t size_bytes) {
     size_t bytes = 0;
     if (!request_begin(count, size_bytes, &bytes)) return NULL;
-    return heap_resize(array, bytes);
+    if (array == NULL) {
+        void *spilled = rhumb__spill_take(bytes);
+        if (spilled != NULL) return spilled;
+    }
+    const size_t spilled_bytes = rhumb__spill_size(array);
+    return spilled_bytes > 0 ? resize_spilled(array, spilled_bytes, bytes) : heap_resize(array, bytes);
 }
 
 char *rhumb__alloc_text(const char *text) {
@@ -80,7 +100,9 @@ char *rhumb__alloc_text(const char *text) {
     return copy;
 }
 
-void rhumb__free(void *memory) { heap_free(memory); }
+void rhumb__free(void *memory) {
+    if (!rhumb__spill_give(memory)) heap_free(memory);
+}
 
 void rhumb__alloc_fail_after(uint64_t countdown, bool persistent) {
     atomic_store(&failing_request, 0);

@@ -16,6 +16,7 @@
 
 #include "api/cli/console/interrupt.h"
 #include "api/cli/console/units.h"
+#include "api/tool_memory.h"
 #include "input.h"
 
 /* Whether SIGPIPE had its default when the program began: then the process ends by it at last. */
@@ -86,7 +87,10 @@ bool cli_parse_some(struct cli *cli, const struct cli_command *command, const st
                  exit_code);
 }
 
+void cli_spill_next_to(const char *path) { rhumb__tool_memory_spill_next_to(path); }
+
 int cli_finish(struct cli *cli, int exit_code) {
+    rhumb__tool_memory_spill_next_to(NULL);
     if (cli->writer.stream) {
         cli_json_begin(cli);
         json_end_to(&cli->writer, 1);

@@ -19,6 +19,7 @@
 #include "api/cli/console/interrupt.h"
 #include "api/cli/console/progress.h"
 #include "api/cli/console/units.h"
+#include "api/tool_memory.h"
 
 #define BUILD_BATCH_BYTES (UINT64_C(32) << 20)
 #define ADD_BATCH_BYTES (UINT64_C(256) << 20)
@@ -242,7 +243,7 @@ static int allocate(struct ingest *ingest) {
     if (limit > ingest->result->row_count) limit = ingest->result->row_count;
     if (limit == 0) limit = 1;
     ingest->batch_row_limit = (size_t)limit;
-    ingest->vectors = malloc(limit * ingest->row_bytes);
+    ingest->vectors = rhumb__tool_memory_take(limit, ingest->row_bytes);
     ingest->keys = malloc(limit * sizeof *ingest->keys);
     if (!ingest->vectors || !ingest->keys) return cli_fail_memory(ingest->cli, limit * ingest->row_bytes);
     return CLI_OK;
@@ -324,7 +325,7 @@ int ingest_run(struct cli *cli, rhumb_index *index, struct dataset *rows, const 
         result->insert_seconds = progress_end(&ingest.progress);
     }
     free(ingest.keys);
-    free(ingest.vectors);
+    rhumb__tool_memory_give(ingest.vectors);
     result->interrupted = exit_code == CLI_INTERRUPTED;
     if (result->interrupted && result->inserted_count)
         cli_note(cli, "stopping: what was inserted is made durable; a second signal ends at once, without it");
@@ -394,7 +395,7 @@ int ingest_find_tail(struct cli *cli, rhumb_index *index, struct dataset *rows, 
         count = (count - 1) / ingest.batch_row_limit * ingest.batch_row_limit;
     }
     free(ingest.keys);
-    free(ingest.vectors);
+    rhumb__tool_memory_give(ingest.vectors);
     return exit_code;
 }
 

@@ -1,17 +1,17 @@
 /* bulk_insert.c - see bulk_insert.h.
  *
  *   1. reserve   room for all nodes, and the memory that linking takes: from here on it is not needed again
- *   2. place     the items in their order, some at a time: claim for each what an insert claims, a slot, a number in the
- *                log, the key's entry; then write vectors, codes and node records, on all threads. What is complete can
- *                be written ahead (durability/private_memory.h)
+ *   2. place     the items in their order, some at a time: claim for each what an insert claims, a slot, a number in
+ *                the log, the key's entry; then write vectors, codes and node records, on all threads. What is
+ *                complete can be written ahead (durability/private_memory.h)
  *   3. hang      copies on their heads
  *   4. link      the lists of all levels, on all threads; then anchors along them (tie_walk.h), and the entry point. A
  *                node that no lists lead to is linked as an insert links it
  *
  * The gate is closed, so nothing else changes the graph; and removal_lock is held, so no checkpoint begins, and no
  * version has a part of the nodes. Therefore an anchor may have any slot. Searches run; they find nothing until the
- * entry point is there. The first slot of the items that are being placed counts as an insert under way, so that rows are
- * complete up to it.
+ * entry point is there. The first slot of the items that are being placed counts as an insert under way, so that
+ * rows are complete up to it.
  *
  * When claiming fails, the items before it are in the graph: they are linked one by one, as inserts are.
  *

@@ -151,7 +151,10 @@ static int build(struct cli *cli, struct build_arguments *arguments) {
     exit_code = vectors_check(cli, info, &arguments->options, arguments->index_path, &ingest.kind);
     if (exit_code == CLI_OK)
         exit_code = replacement_begin(cli, arguments->index_path, arguments->rows_path, arguments->force, &replacement);
-    if (exit_code == CLI_OK) exit_code = make(cli, arguments, &replacement, &ingest, rows);
+    if (exit_code == CLI_OK) {
+        cli_spill_next_to(replacement_path(&replacement));
+        exit_code = make(cli, arguments, &replacement, &ingest, rows);
+    }
 done:
     replacement_end(&replacement);
     dataset_close(keys);
