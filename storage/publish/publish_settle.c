@@ -114,6 +114,29 @@ static uint64_t map_runs(const rhumb__publisher *p, const rhumb__section_plan *p
     return begin;
 }
 
+/* Whether the chunk at `offset` has renewed rows that are not in the file yet: its memory has to stay. */
+static bool is_renewed_at(const rhumb__section *section, uint64_t offset) {
+    const uint64_t begin = offset / section->chunk_bytes * section->chunk_bytes;
+    return rhumb__renewal_is_needed(section, begin, begin + section->chunk_bytes);
+}
+
+/* Maps [begin, end) as map_runs does, but for chunks with renewed rows: writing ahead leaves those as they are, also
+ * where the chunk that had been published in part is now written as a whole. */
+static uint64_t map_written(const rhumb__publisher *p, const rhumb__section_plan *plan, uint64_t begin, uint64_t end) {
+    const rhumb__section *section = plan->section;
+    const uint64_t chunk_bytes = section->chunk_bytes;
+    if (section->renewed_bytes == 0) return map_runs(p, plan, begin, end);
+    while (begin < end) {
+        const bool stays = is_renewed_at(section, begin);
+        uint64_t run_end = (begin / chunk_bytes + 1) * chunk_bytes;
+        while (run_end < end && is_renewed_at(section, run_end) == stays) run_end += chunk_bytes;
+        run_end = rhumb__min_u64(run_end, end);
+        if (!stays && map_runs(p, plan, begin, run_end) < run_end) break;
+        begin = run_end;
+    }
+    return begin;
+}
+
 /* Maps the full blocks of published rows from the file: those that moved, and those at the end that are new. What
  * cannot be mapped stays in private memory, or in the old blocks, which have the same bytes. */
 static void settle_append(rhumb__publisher *p, rhumb__section_plan *plan) {
@@ -131,7 +154,7 @@ static void settle_append(rhumb__publisher *p, rhumb__section_plan *plan) {
         /* The block after the last full one is private memory from the beginning (rhumb__section_map). */
         retire_range(p, &section->extents, moved->begin, moved->end);
     }
-    section->settled_bytes = map_runs(p, plan, settled, end);
+    section->settled_bytes = map_written(p, plan, settled, end);
 }
 
 /* Maps the chunks of granules that stay whose private memory is not needed any more: those whose patches have been

@@ -60,6 +60,27 @@ TEST_F(Renewal, IsGoneAfterClosingWithoutAPublication) {
     EXPECT_TRUE(holds(open(backend_, path_, true, specs_), published, specs_));
 }
 
+// The block that the last version has filled in part is written as a whole ahead of the next one, and mapped then:
+// but not over rows that have been renewed in memory alone.
+TEST_F(Renewal, StaysInMemoryWhenRowsAfterItAreWrittenAhead) {
+    Model model(io_test::choose_seed(), specs_);
+    Handle writer = create(backend_, path_, specs_);
+    for (int i = 0; i < 20; i++) {
+        ASSERT_NO_FATAL_FAILURE(model.append(writer, kAppend, 30 + model.random()() % 60));
+        ASSERT_EQ(model.publish(writer), RHUMB_OK);
+        model.renew(writer, kAppend, 300);
+        ASSERT_NO_FATAL_FAILURE(model.append(writer, kAppend, 30 + model.random()() % 60));
+        ASSERT_EQ(model.write_ahead(writer), RHUMB_OK);
+        ASSERT_TRUE(holds(writer, model.rows(), specs_)) << i;
+        if (i % 2 == 0) model.renew(writer, kAppend, 3);
+        ASSERT_EQ(model.publish(writer), RHUMB_OK);
+        ASSERT_TRUE(holds(writer, model.rows(), specs_)) << i;
+        Handle reader = open(backend_, path_, false, specs_);
+        ASSERT_TRUE(holds(reader, model.rows(), specs_)) << i;
+        ASSERT_TRUE(is_whole(reader));
+    }
+}
+
 // A renewed row costs its granule, and the blocks that it leaves are used again.
 TEST_F(Renewal, WritesTheGranulesAroundItAndReusesTheirBlocks) {
     Model model(2, specs_);

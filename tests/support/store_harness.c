@@ -140,6 +140,15 @@ rhumb_status store_harness_publish(store_harness *harness, const uint64_t *row_c
     return status;
 }
 
+rhumb_status store_harness_write_ahead(store_harness *harness, const uint64_t *row_counts) {
+    rhumb__publication *publication = calloc(1, sizeof *publication);
+    set_row_counts(harness, row_counts);
+    publication->current_sections = true;
+    const rhumb_status status = rhumb__store_write_ahead(harness->store, publication);
+    free(publication);
+    return status;
+}
+
 rhumb_status store_harness_pull_down(store_harness *harness, const uint64_t *row_counts, uint64_t *written_bytes_out) {
     rhumb__publication *publication = calloc(1, sizeof *publication);
     set_row_counts(harness, row_counts);

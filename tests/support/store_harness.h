@@ -59,6 +59,9 @@ rhumb_status store_harness_publish(store_harness *harness, const uint64_t *row_c
                                    store_harness_filter filter, void *context,
                                    uint64_t *written_bytes_out) RHUMB_NODISCARD;
 
+/* Writes these many rows of append-only sections ahead of the next version. */
+rhumb_status store_harness_write_ahead(store_harness *harness, const uint64_t *row_counts) RHUMB_NODISCARD;
+
 /* Publishes, and moves blocks from the end of the file to free ones nearer to its beginning. */
 rhumb_status store_harness_pull_down(store_harness *harness, const uint64_t *row_counts,
                                      uint64_t *written_bytes_out) RHUMB_NODISCARD;

@@ -111,6 +111,9 @@ class Model {
     rhumb_status publish(store_harness *store, uint64_t *written_bytes = nullptr) const {
         return store_harness_publish(store, row_counts().data(), nullptr, nullptr, nullptr, written_bytes);
     }
+    rhumb_status write_ahead(store_harness *store) const {
+        return store_harness_write_ahead(store, row_counts().data());
+    }
 
   private:
     void store_row(store_harness *store, uint32_t section, uint64_t row) {
