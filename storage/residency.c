@@ -27,7 +27,12 @@
 #define HELD_SHARE_OF_LIMIT 0.75 /* of the memory that this process may use: what sections that are held take at most */
 #define HELD_SHARE_MIN 0.8       /* of a section that stays held */
 #define SEARCHES_PER_REVIEW 256u
-#define KEPT_SPAN_BYTES (UINT64_C(128) << 10)
+
+/* Of a held section that is used after each search. What is held takes at most three times as much as what is left for
+ * the rest, of which a search reads some dozens of pages: with this, all of a section has been used before as much has
+ * been read as there is room for. With half of it the kernel dropped codes, and searches waited for them, page by
+ * page. */
+#define KEPT_SPAN_BYTES (UINT64_C(256) << 10)
 
 uint64_t rhumb__residency_mapped_bytes(const rhumb__store *store) {
     uint64_t bytes = 0;
@@ -196,7 +201,7 @@ static void refresh(rhumb__store *store) {
         if (atomic_load_explicit(&section->held, memory_order_relaxed)) {
             keep(section);
         } else if (section->page_map != NULL) {
-            rhumb__page_map_refresh(section->page_map);
+            rhumb__page_map_searched(section->page_map);
         }
     }
 }

@@ -268,6 +268,7 @@ const rhumb__section_info rhumb__sections[RHUMB__SECTION_ID_LIMIT] = {
                                    .filter = filter_tombstones},
     [RHUMB__SECTION_TIES] = {.id = RHUMB__SECTION_TIES,
                              .name = "ties",
+                             .residency_rank = RHUMB__RANK_OF_TIES,
                              .kind = RHUMB__SECTION_MUTABLE,
                              .unit = RHUMB__ROW_SLOT_TIES,
                              .version = 1,

@@ -54,11 +54,13 @@ typedef enum rhumb__row_unit {
 } rhumb__row_unit;
 
 /* In which order sections are kept in memory that cannot hold all of them (storage/residency.h): what every search
- * reads a little of; what every step of a walk reads; and what is read of a few nodes at the end. */
+ * reads a little of; what every step of a walk reads; and what is read of a few nodes at the end, and of ties only
+ * where there are copies. */
 typedef enum rhumb__residency_rank {
     RHUMB__RANK_OF_NODES,
     RHUMB__RANK_OF_CODES,
     RHUMB__RANK_OF_LISTS,
+    RHUMB__RANK_OF_TIES,
     RHUMB__RANK_OF_KEY_TABLE,
     RHUMB__RANK_OF_ROWS,
     RHUMB__RANK_OF_VECTORS

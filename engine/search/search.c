@@ -56,16 +56,18 @@ static emission emission_begin(rhumb__scratch *scratch, const rhumb__request *re
 static bool is_full(const emission *e) { return e->answer->found_count == e->answer->capacity; }
 
 /* The same for an index that memory cannot hold. */
-static void emission_read_ahead(const emission *e, const rhumb__candidate_pool *nearest) {
-    const void *rows[2 * READ_AHEAD_COUNT];
+static void emission_read_ahead(const emission *e, const rhumb__candidate_pool *nearest, bool has_copies) {
+    const void *rows[3 * READ_AHEAD_COUNT];
     uint32_t count = 0;
     const bool asks_for_keys = rhumb__read_ahead_pays(e->graph, RHUMB__SECTION_KEYS);
     const bool asks_for_nodes = rhumb__read_ahead_pays(e->graph, RHUMB__SECTION_NODES);
-    if (!asks_for_keys && !asks_for_nodes) return;
+    const bool asks_for_ties = has_copies && rhumb__read_ahead_pays(e->graph, RHUMB__SECTION_TIES);
+    if (!asks_for_keys && !asks_for_nodes && !asks_for_ties) return;
     for (uint32_t i = 0; i < nearest->count && i < e->answer->capacity && i < READ_AHEAD_COUNT; i++) {
         const uint32_t slot = rhumb__candidate_slot(nearest->entries[i]);
-        rows[count++] = rhumb__section_row(&e->graph->sections[RHUMB__SECTION_NODES], slot);
-        rows[count++] = rhumb__section_row(&e->graph->sections[RHUMB__SECTION_KEYS], slot);
+        if (asks_for_nodes) rows[count++] = rhumb__section_row(&e->graph->sections[RHUMB__SECTION_NODES], slot);
+        if (asks_for_keys) rows[count++] = rhumb__section_row(&e->graph->sections[RHUMB__SECTION_KEYS], slot);
+        if (asks_for_ties) rows[count++] = rhumb__graph_tie(e->graph, slot);
     }
     rhumb__read_ahead_rows(rows, count, sizeof(uint64_t));
 }
@@ -79,7 +81,7 @@ RHUMB__INLINE void emission_prefetch(const emission *e, const rhumb__candidate_p
         __builtin_prefetch(rhumb__section_row(&e->graph->sections[RHUMB__SECTION_KEYS], slot), 0, 3);
         if (has_copies) __builtin_prefetch(rhumb__graph_tie(e->graph, slot), 0, 3);
     }
-    emission_read_ahead(e, nearest);
+    emission_read_ahead(e, nearest, has_copies);
 }
 
 /* Adds a node, for which there is room. */

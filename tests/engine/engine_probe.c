@@ -26,6 +26,7 @@
 #include "engine/search/walk/read_ahead.h"
 #include "engine/search/walk/walk.h"
 #include "engine/upkeep/compact/order.h"
+#include "storage/page_map.h"
 
 rhumb_status probe_ensure_room(rhumb__graph *graph, uint64_t slot_count) {
     rhumb__mutex_lock(&graph->append_lock);
@@ -339,6 +340,26 @@ done:
     rhumb__bulk_points_free(&points);
     return status;
 }
+
+rhumb__page_map *probe_page_map_new(void *base, uint64_t bytes) { return rhumb__page_map_new(base, bytes); }
+
+void probe_page_map_free(rhumb__page_map *map) { rhumb__free(map); }
+
+void probe_page_map_ask(rhumb__page_map *map, const void *address) {
+    rhumb__page_map_set(map, address, RHUMB__PAGE_ASKED);
+}
+
+bool probe_page_map_look(rhumb__page_map *map, const void *address) { return rhumb__page_map_look(map, address); }
+
+bool probe_page_map_is_present(rhumb__page_map *map, const void *address) {
+    return rhumb__page_map_get(map, address) == RHUMB__PAGE_PRESENT;
+}
+
+bool probe_page_map_is_known(rhumb__page_map *map, const void *address) {
+    return rhumb__page_map_get(map, address) != RHUMB__PAGE_UNKNOWN;
+}
+
+void probe_page_map_searched(rhumb__page_map *map) { rhumb__page_map_searched(map); }
 
 rhumb__row_use *probe_row_use_new(void) { return rhumb__alloc_zeroed(1, sizeof(rhumb__row_use)); }
 

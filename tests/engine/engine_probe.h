@@ -133,6 +133,19 @@ rhumb_status probe_bulk_heads(uint32_t dim, const float *vectors, uint32_t count
 /* rhumb__read_ahead_rows. */
 void probe_read_ahead(const void *const *rows, uint32_t count, uint64_t row_bytes);
 
+/* ---- which pages are in memory, as far as is known ---- */
+
+typedef struct rhumb__page_map rhumb__page_map;
+
+rhumb__page_map *probe_page_map_new(void *base, uint64_t bytes);
+void probe_page_map_free(rhumb__page_map *map);
+/* As one that has been asked for. */
+void probe_page_map_ask(rhumb__page_map *map, const void *address);
+bool probe_page_map_look(rhumb__page_map *map, const void *address);
+bool probe_page_map_is_present(rhumb__page_map *map, const void *address);
+bool probe_page_map_is_known(rhumb__page_map *map, const void *address);
+void probe_page_map_searched(rhumb__page_map *map);
+
 /* ---- the visited set ---- */
 
 typedef struct probe_visited probe_visited;

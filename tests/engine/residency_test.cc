@@ -281,5 +281,53 @@ TEST_F(Residency, RowsThatAreAskedForAreReadWithoutBeingTouched) {
     close(fd);
 }
 
+// The kernel drops pages silently: believed to be there, they would be waited for one by one.
+TEST_F(Residency, WhatIsKnownOfAPageIsForgottenAfterSomeSearches) {
+    const size_t page_bytes = 4096;
+    auto *bytes = static_cast<uint8_t *>(
+        mmap(nullptr, 4 * page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    ASSERT_NE(bytes, MAP_FAILED);
+    bytes[page_bytes] = 1;
+    rhumb__page_map *map = probe_page_map_new(bytes, 3 * page_bytes);
+    ASSERT_NE(map, nullptr);
+    const uint8_t *there = bytes + page_bytes + 100;
+    const uint8_t *asked_for = bytes + 2 * page_bytes;
+    EXPECT_FALSE(probe_page_map_is_known(map, there));
+    EXPECT_TRUE(probe_page_map_is_present(map, bytes + 3 * page_bytes)) << "what is not mapped is in memory";
+    for (int round = 0; round < 3; round++) {
+        EXPECT_TRUE(probe_page_map_look(map, there));
+        probe_page_map_ask(map, asked_for);
+        size_t search_count = 0;
+        for (; probe_page_map_is_known(map, there) && search_count < 1000; search_count++) {
+            EXPECT_TRUE(probe_page_map_is_present(map, there));
+            EXPECT_TRUE(probe_page_map_is_known(map, asked_for));
+            EXPECT_FALSE(probe_page_map_is_present(map, asked_for));
+            probe_page_map_searched(map);
+        }
+        EXPECT_GT(search_count, 1u) << "threads that search at the same time share what they find out";
+        EXPECT_LT(search_count, 100u);
+        EXPECT_FALSE(probe_page_map_is_known(map, asked_for));
+        EXPECT_FALSE(probe_page_map_is_known(map, bytes));
+    }
+    probe_page_map_free(map);
+    munmap(bytes, 4 * page_bytes);
+}
+
+// Ties are read of answers alone, and only where there are copies.
+TEST_P(ResidencyOf, EqualVectorsAreAllFound) {
+    build_kind();
+    {
+        const Index index = open(path_, false);
+        insert_all(index, vectors_, kCount);
+    }
+    rhumb__memory_limit_override(GetParam().limit_bytes);
+    const Index beyond = open(path_, true);
+    for (uint64_t key = 0; key < 100; key++) {
+        std::vector<uint64_t> keys = search(beyond, vectors_.row(key), 2, 64).keys;
+        std::sort(keys.begin(), keys.end());
+        EXPECT_EQ(keys, (std::vector<uint64_t>{key, kCount + key}));
+    }
+}
+
 } // namespace
 } // namespace index_test

@@ -4,8 +4,9 @@
  * with the nearest whose rows are there: computing overlaps waiting, and the disk has several requests at a time. Only
  * when none is there does it wait, for the nearest. So a few nodes are expanded that a walk in memory would not.
  *
- * Which pages are there is known from a map (storage/page_map.h). Once a page has been asked for, the kernel is asked
- * whether it has come, and only when there is nothing else to do.
+ * Which pages are there is known from a map (storage/page_map.h). Of a page that it does not know the kernel is asked
+ * as soon as it is wanted. Once a page has been asked for, the kernel is asked whether it has come, and only when there
+ * is nothing else to do.
  *
  * Takes no lock.
  */
@@ -53,21 +54,24 @@ static page_range pages_of(const rhumb__wide_read *read, uint32_t slot) {
                         (const uint8_t *)rhumb__round_up(row + read->row_bytes, RHUMB__MAPPED_PAGE_BYTES)};
 }
 
-/* The state of that page of a row that is farthest from being there. */
-static rhumb__page_state state_of(const page_range *range) {
-    rhumb__page_state result = RHUMB__PAGE_PRESENT;
+static bool is_present(const page_range *range) {
     for (const uint8_t *page = range->begin; page < range->end; page += RHUMB__MAPPED_PAGE_BYTES) {
-        const rhumb__page_state state = rhumb__page_map_get(range->map, page);
-        if (state == RHUMB__PAGE_ABSENT) return state;
-        if (state == RHUMB__PAGE_ASKED) result = state;
+        if (rhumb__page_map_get(range->map, page) != RHUMB__PAGE_PRESENT) return false;
     }
-    return result;
+    return true;
 }
 
-static void set_state(const page_range *range, rhumb__page_state state) {
+/* Finds out about the pages that are not known. Returns whether one is missing that has not been asked for; those count
+ * as asked for from now on. */
+static bool is_to_be_asked(const page_range *range) {
+    bool is_missing = false;
     for (const uint8_t *page = range->begin; page < range->end; page += RHUMB__MAPPED_PAGE_BYTES) {
-        rhumb__page_map_set(range->map, page, state);
+        if (rhumb__page_map_get(range->map, page) != RHUMB__PAGE_UNKNOWN) continue;
+        if (rhumb__page_map_look(range->map, page)) continue;
+        rhumb__page_map_set(range->map, page, RHUMB__PAGE_ASKED);
+        is_missing = true;
     }
+    return is_missing;
 }
 
 static bool has_arrived(const page_range *range) {
@@ -78,8 +82,6 @@ static bool has_arrived(const page_range *range) {
     return true;
 }
 
-static bool is_present(const page_range *range) { return state_of(range) == RHUMB__PAGE_PRESENT; }
-
 /* Asks for what is not there of the candidates' rows. */
 static void ask_for_missing(const rhumb__wide_walk *walk, const uint32_t *slots, uint32_t count) {
     for (uint32_t k = 0; k < walk->read_count; k++) {
@@ -87,8 +89,7 @@ static void ask_for_missing(const rhumb__wide_walk *walk, const uint32_t *slots,
         uint32_t missing_count = 0;
         for (uint32_t i = 0; i < count; i++) {
             const page_range range = pages_of(&walk->reads[k], slots[i]);
-            if (state_of(&range) != RHUMB__PAGE_ABSENT) continue;
-            set_state(&range, RHUMB__PAGE_ASKED);
+            if (!is_to_be_asked(&range)) continue;
             missing[missing_count++] = rhumb__section_row(walk->reads[k].section, slots[i]);
         }
         if (missing_count > 0) rhumb__read_ahead_rows(missing, missing_count, walk->reads[k].row_bytes);
@@ -109,6 +110,13 @@ static uint32_t find_first(const rhumb__wide_walk *walk, const uint32_t *slots, 
     return count;
 }
 
+/* Pages that are about to be read are there then. */
+static void note_read(const page_range *range) {
+    for (const uint8_t *page = range->begin; page < range->end; page += RHUMB__MAPPED_PAGE_BYTES) {
+        rhumb__page_map_set(range->map, page, RHUMB__PAGE_PRESENT);
+    }
+}
+
 bool rhumb__wide_walk_take_present(const rhumb__wide_walk *walk, uint32_t *slot_out) {
     uint32_t slots[WIDTH];
     rhumb__candidate_pool *pool = &walk->scratch->pool;
@@ -122,7 +130,7 @@ bool rhumb__wide_walk_take_present(const rhumb__wide_walk *walk, uint32_t *slot_
     rhumb__candidate_pool_expand(pool, *slot_out);
     for (uint32_t k = 0; k < walk->read_count; k++) {
         const page_range range = pages_of(&walk->reads[k], *slot_out);
-        set_state(&range, RHUMB__PAGE_PRESENT); /* once they have been read */
+        note_read(&range);
     }
     return true;
 }
