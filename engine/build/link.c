@@ -23,6 +23,7 @@
 
 #include "base/assert.h"
 #include "engine/graph/active.h"
+#include "engine/graph/bypass.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/ties.h"
 #include "engine/search/walk/measure.h"
@@ -233,6 +234,7 @@ bool rhumb__link_finish(rhumb__graph *graph, rhumb__scratch *scratch, const rhum
                         const rhumb__link_found *found) {
     if (found->equal != RHUMB__SLOT_NONE) {
         rhumb__tie_hang(graph, node->slot, found->equal);
+        rhumb__bypass_needed(graph, found->equal, node->slot);
         return true;
     }
     RHUMB_ASSERT_DEBUG(scratch->selected_counts[0] <= graph->params.M);
