@@ -60,6 +60,8 @@
     X(CHUNK, "chunk of a section", ASCENDING)                                                                          \
     /* storage/section.h: the rows of one chunk of changed */                                                          \
     X(CHUNK_CHANGED, "chunk of changed", SINGLE)                                                                       \
+    /* engine/topology/link_spool.h: the links that have come */                                                       \
+    X(LINK_SPOOL, "spool of links", SINGLE)                                                                            \
     /* base/row_failure.h: which row of a batch failed first */                                                        \
     X(ROW_FAILURE, "row failure lock", SINGLE)                                                                         \
     /* base/log_message.c: the function that receives messages, also while it runs */                                  \

@@ -43,7 +43,7 @@ for upper, lowers in (
     LAYERS[upper] = LAYERS["engine/graph"] + lowers
 LAYERS["engine/upkeep/compact"] = LAYERS["engine/upkeep"] + ("engine/upkeep",)
 LAYERS["engine/upkeep/merge"] = LAYERS["engine/upkeep"] + ("engine/build/bulk", "engine/upkeep")
-LAYERS["engine/upkeep/recall"] = LAYERS["engine/build"] + ("engine/build",)
+LAYERS["engine/upkeep/recall"] = LAYERS["engine/build"] + ("engine/build", "engine/upkeep")
 LAYERS["engine/upkeep/repair"] = LAYERS["engine/upkeep"] + ("engine/upkeep",)
 LAYERS["engine/exchange"] = LAYERS["engine/upkeep"] + ("engine/upkeep",)
 LAYERS["engine"] = tuple(sorted(LAYERS))

@@ -3,10 +3,12 @@
  *   1. sort      the live nodes by key, which gives each its position
  *   2. count     the neighbours of each point, which gives the positions of all arrays
  *   3. write     keys, starts and levels
- *   4. measure   block by block: positions and distances of the neighbours, sorted; and write them
- *   5. finish    checksums, header, sync, name
+ *   4. measure   positions and distances of the neighbours, sorted, of each point (link_spool.h)
+ *   5. order     block by block: put the links in the order of the points, and write them
+ *   6. finish    checksums, header, sync, name
  *
- * Steps 2 and 4 run on several threads, which take points from a shared counter and write to different elements. Lists
+ * Steps 2 and 4 run on several threads, which take slots from a shared counter: in the order of slots, what is read of
+ * one point has mostly been read for those before, which matters where memory cannot hold the index. Lists
  * are read twice. The file under the mapping does not change; if another program changes it nevertheless, a point whose
  * number of neighbours differs the second time fails the export, so no thread writes beyond its room.
  *
@@ -27,10 +29,16 @@
 #include "base/status.h"
 #include "engine/graph/tombstones.h"
 #include "engine/search/adjacency.h"
+#include "engine/search/walk/read_ahead.h"
+#include "engine/topology/link_spool.h"
 #include "storage/new_file.h"
 
-/* Links whose distances are in memory at a time, unless one point has more. */
-#define BLOCK_LINK_COUNT (UINT64_C(1) << 20)
+/* Slots that a thread takes at a time. */
+#define SLOTS_PER_TURN 64u
+
+/* Links that are put in order together, and those that wait in memory for each such block (link_spool.h). */
+#define BLOCK_LINKS (UINT64_C(1) << 20)
+#define BUFFER_LINKS UINT64_C(16384)
 
 typedef struct keyed_slot {
     uint64_t key;
@@ -51,11 +59,8 @@ typedef struct exporter {
     rhumb__topology_layout layout;
     rhumb__new_file file;
     uint32_t *checksums;
-    uint32_t *neighbours; /* of the block */
-    float *distances;     /* the same, or NULL */
-    uint64_t block_begin; /* points of the block */
-    uint64_t block_end;
-    uint64_t done_before; /* points of the steps before */
+    rhumb__link_spool spool;
+    uint64_t done_before; /* slots of the steps before */
     rhumb__progress progress;
     _Atomic uint64_t next;
     _Atomic bool stopped;
@@ -106,7 +111,7 @@ static rhumb_status sort_points(exporter *e) {
     }
     rhumb__free(e->points);
     e->points = NULL;
-    e->progress.total_count = 2 * e->point_count; /* each is counted, then measured */
+    e->progress.total_count = 2 * e->slot_count; /* each is counted, then measured */
 done:
     return status;
 no_memory:
@@ -120,27 +125,35 @@ static uint32_t read_neighbours(exporter *e, rhumb__scratch *scratch, uint32_t s
     return rhumb__adjacency_read(e->graph, scratch, slot, level, e->slot_count);
 }
 
-typedef rhumb_status (*point_visit)(exporter *e, rhumb__scratch *scratch, uint64_t position);
+typedef rhumb_status (*point_visit)(exporter *e, rhumb__scratch *scratch, uint32_t slot);
 
-static rhumb_status count_point(exporter *e, rhumb__scratch *scratch, uint64_t position) {
-    RHUMB_ASSERT_DEBUG(position < e->point_count);
-    e->starts[position + 1] = read_neighbours(e, scratch, e->order[position]);
+static rhumb_status count_point(exporter *e, rhumb__scratch *scratch, uint32_t slot) {
+    e->starts[e->positions[slot] + 1] = read_neighbours(e, scratch, slot);
     return RHUMB_OK;
 }
 
-static rhumb_status measure_point(exporter *e, rhumb__scratch *scratch, uint64_t position) {
-    RHUMB_ASSERT_DEBUG(position >= e->block_begin && position < e->block_end);
-    const uint32_t slot = e->order[position];
+static rhumb_status measure_point(exporter *e, rhumb__scratch *scratch, uint32_t slot) {
+    uint32_t neighbours[RHUMB__ADJACENCY_MAX];
+    float distances[RHUMB__ADJACENCY_MAX];
+    const uint64_t position = e->positions[slot];
     const uint32_t count = read_neighbours(e, scratch, slot);
     if (count != e->starts[position + 1] - e->starts[position]) return fail_node(e, "changed while it was read", slot);
     rhumb__adjacency_measure(e->graph, scratch, slot, count);
-    const uint64_t begin = e->starts[position] - e->starts[e->block_begin];
     for (uint32_t i = 0; i < count; i++) {
         const rhumb__candidate candidate = scratch->candidates[i];
-        e->neighbours[begin + i] = e->positions[candidate.slot_mark];
-        if (e->distances != NULL) {
-            e->distances[begin + i] = rhumb__space_finish(&e->graph->space, candidate.distance);
-        }
+        neighbours[i] = e->positions[candidate.slot_mark];
+        distances[i] = rhumb__space_finish(&e->graph->space, candidate.distance);
+    }
+    return rhumb__link_spool_add(&e->spool, position, neighbours, e->spec->with_distances ? distances : NULL);
+}
+
+static rhumb_status visit_slots(exporter *e, rhumb__scratch *scratch, uint64_t begin, point_visit visit) {
+    const uint64_t end = rhumb__min_u64(begin + SLOTS_PER_TURN, e->slot_count);
+    for (uint64_t slot = begin; slot < end; slot++) {
+        rhumb__read_ahead_scan(e->graph, RHUMB__SECTION_LISTS0, slot);
+        if (e->positions[slot] == RHUMB__SLOT_NONE) continue;
+        const rhumb_status status = visit(e, scratch, (uint32_t)slot);
+        if (status != RHUMB_OK) return status;
     }
     return RHUMB_OK;
 }
@@ -151,10 +164,10 @@ static rhumb_status visit_points(exporter *e, uint32_t worker_index, point_visit
     if (status != RHUMB_OK) return status;
     RHUMB_TRY(rhumb__adjacency_prepare(scratch));
     while (!atomic_load_explicit(&e->stopped, memory_order_relaxed)) {
-        const uint64_t position = atomic_fetch_add_explicit(&e->next, 1, memory_order_relaxed);
-        if (position >= e->block_end) break;
-        RHUMB_TRY(visit(e, scratch, position));
-        if (worker_index == 0) RHUMB_TRY(rhumb__progress_report(&e->progress, e->done_before + position));
+        const uint64_t begin = atomic_fetch_add_explicit(&e->next, SLOTS_PER_TURN, memory_order_relaxed);
+        if (begin >= e->slot_count) break;
+        RHUMB_TRY(visit_slots(e, scratch, begin, visit));
+        if (worker_index == 0) RHUMB_TRY(rhumb__progress_report(&e->progress, e->done_before + begin));
     }
 done:
     if (status != RHUMB_OK) atomic_store(&e->stopped, true);
@@ -172,7 +185,6 @@ static rhumb_status measure_worker(void *context, uint32_t worker_index) {
 
 static rhumb_status count_links(exporter *e) {
     rhumb_status status;
-    e->block_end = e->point_count;
     RHUMB_TRY(rhumb__parallel_run(e->spec->thread_count, count_worker, e));
     for (uint64_t i = 0; i < e->point_count; i++) e->starts[i + 1] += e->starts[i];
     e->header.point_count = e->point_count;
@@ -218,27 +230,38 @@ done:
     return status;
 }
 
-/* Returns the end of the block that begins at a point: at least one point, and as many as have BLOCK_LINK_COUNT links.
- */
-static uint64_t find_block_end(const exporter *e, uint64_t begin) {
-    uint64_t end = begin + 1;
-    while (end < e->point_count && e->starts[end + 1] - e->starts[begin] <= BLOCK_LINK_COUNT) end++;
-    return end;
-}
-
 static rhumb_status write_blocks(exporter *e, rhumb__array_writer *neighbours, rhumb__array_writer *distances) {
     rhumb_status status = RHUMB_OK;
-    for (e->block_begin = 0; e->block_begin < e->point_count; e->block_begin = e->block_end) {
-        e->block_end = find_block_end(e, e->block_begin);
-        atomic_store(&e->next, e->block_begin);
-        const uint64_t link_count = e->starts[e->block_end] - e->starts[e->block_begin];
-        RHUMB_TRY(rhumb__parallel_run(e->spec->thread_count, measure_worker, e));
-        RHUMB_TRY(rhumb__array_writer_add(neighbours, e->neighbours, link_count * sizeof *e->neighbours));
+    rhumb__link_spool *spool = &e->spool;
+    for (uint32_t block = 0; block < spool->block_count; block++) {
+        uint64_t link_count = 0;
+        RHUMB_TRY(rhumb__link_spool_order(spool, block, &link_count));
+        const uint64_t bytes = link_count * sizeof(uint32_t);
+        RHUMB_TRY(rhumb__array_writer_add(neighbours, spool->ordered[RHUMB__LINK_NEIGHBOURS], bytes));
         if (distances == NULL) continue;
-        RHUMB_TRY(rhumb__array_writer_add(distances, e->distances, link_count * sizeof *e->distances));
+        RHUMB_TRY(rhumb__array_writer_add(distances, spool->ordered[RHUMB__LINK_DISTANCES], bytes));
     }
     RHUMB_TRY(rhumb__array_writer_end(neighbours));
     if (distances != NULL) RHUMB_TRY(rhumb__array_writer_end(distances));
+done:
+    return status;
+}
+
+static rhumb_status measure_links(exporter *e) {
+    rhumb_status status;
+    rhumb__link_spool *spool = &e->spool;
+    spool->io = e->file.io;
+    spool->offsets[RHUMB__LINK_NEIGHBOURS] = e->layout.arrays[RHUMB__TOPOLOGY_ARRAY_NEIGHBOURS].offset;
+    spool->offsets[RHUMB__LINK_DISTANCES] = e->layout.arrays[RHUMB__TOPOLOGY_ARRAY_DISTANCES].offset;
+    spool->array_count = e->spec->with_distances ? 2 : 1;
+    spool->starts = e->starts;
+    spool->point_count = e->point_count;
+    spool->block_links = BLOCK_LINKS;
+    spool->buffer_links = BUFFER_LINKS;
+    RHUMB_TRY(rhumb__link_spool_begin(spool));
+    e->done_before = e->slot_count;
+    atomic_store(&e->next, 0);
+    status = rhumb__parallel_run(e->spec->thread_count, measure_worker, e);
 done:
     return status;
 }
@@ -247,14 +270,7 @@ static rhumb_status write_links(exporter *e) {
     rhumb_status status;
     rhumb__array_writer neighbours = {0};
     rhumb__array_writer distances = {0};
-    const uint64_t room = rhumb__min_u64(e->header.link_count, BLOCK_LINK_COUNT + RHUMB__ADJACENCY_MAX) + 1;
-    e->neighbours = rhumb__alloc_zeroed(room, sizeof *e->neighbours);
-    if (e->spec->with_distances) e->distances = rhumb__alloc_zeroed(room, sizeof *e->distances);
-    if (e->neighbours == NULL || (e->spec->with_distances && e->distances == NULL)) {
-        status = rhumb__fail(RHUMB_E_NOMEM, "no memory for %llu links", (unsigned long long)room);
-        goto done;
-    }
-    e->done_before = e->point_count;
+    RHUMB_TRY(measure_links(e));
     RHUMB_TRY(begin_array(e, RHUMB__TOPOLOGY_ARRAY_NEIGHBOURS, &neighbours));
     RHUMB_TRY(begin_array(e, RHUMB__TOPOLOGY_ARRAY_DISTANCES, &distances));
     status = write_blocks(e, &neighbours, e->spec->with_distances ? &distances : NULL);
@@ -334,7 +350,6 @@ rhumb_status rhumb__topology_export(rhumb__graph *graph, const rhumb__topology_e
     rhumb__free(e.positions);
     rhumb__free(e.starts);
     rhumb__free(e.checksums);
-    rhumb__free(e.neighbours);
-    rhumb__free(e.distances);
+    rhumb__link_spool_destroy(&e.spool);
     return status;
 }

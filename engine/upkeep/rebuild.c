@@ -3,6 +3,7 @@
 #include "engine/upkeep/rebuild.h"
 
 #include "base/alloc.h"
+#include "base/bits.h"
 #include "base/status.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/ties.h"
@@ -40,5 +41,9 @@ void rhumb__rebuild_list(const rhumb__rebuild_lists *lists, uint32_t old_slot, c
     }
     (void)rhumb__list_exchange(&list, NULL, 0, mapped, mapped_count); /* the list is empty, so this succeeds */
     const bool complete = mapped_count == count && (count > 0 || lists->graph->counts.slot_count == 1);
-    if (complete) lists->incomplete[head / 64] &= ~(UINT64_C(1) << (head % 64));
+    if (complete) {
+        lists->incomplete[head / 64] &= ~(UINT64_C(1) << (head % 64));
+    } else if (lists->before_counts != NULL) {
+        lists->before_counts[head] = (uint16_t)rhumb__min_u64(count, UINT16_MAX);
+    }
 }

@@ -17,10 +17,11 @@ rhumb_status rhumb__rebuild_write_ahead(rhumb__graph *graph, bool whole_pieces,
 
 /* Lists of level 0 of another graph, to be taken over. */
 typedef struct rhumb__rebuild_lists {
-    rhumb__graph *graph;  /* the new one: its nodes are placed, and its copies hang on their heads */
-    const uint32_t *map;  /* by old slot: the new one, or RHUMB__SLOT_NONE */
-    uint32_t old_count;   /* of slots in the map */
-    uint64_t *incomplete; /* one bit per new slot: its list lacks something. At first all are set */
+    rhumb__graph *graph;     /* the new one: its nodes are placed, and its copies hang on their heads */
+    const uint32_t *map;     /* by old slot: the new one, or RHUMB__SLOT_NONE */
+    uint32_t old_count;      /* of slots in the map */
+    uint64_t *incomplete;    /* one bit per new slot: its list lacks something. At first all are set */
+    uint16_t *before_counts; /* NULL, or by new slot: how long a list was that lacks something. At first all are 0 */
 } rhumb__rebuild_lists;
 
 /* Gives the node that stands for an old slot that slot's list: with the new slots, without what is not in the new graph

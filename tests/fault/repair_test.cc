@@ -307,6 +307,29 @@ TEST_F(Repair, ReconnectsNodesWithListsOfTwoEntries) {
     expect_content(expected);
 }
 
+// A tenth of the nodes is deleted: most lists that named one are mended from the lists of the others that they name.
+TEST_F(Repair, ListsThatNamedDeletedNodesAreMendedByAnyNumberOfThreads) {
+    uint64_t naming_count = 0;
+    for (uint64_t slot = 0; slot < kCount; slot++) {
+        bool names = false;
+        if (alive().count(slot) == 0) continue;
+        edit_list(slot, [&](std::vector<uint32_t> *list) {
+            for (const uint32_t neighbour : *list) names = names || alive().count(neighbour) == 0;
+        });
+        naming_count += names ? 1 : 0;
+    }
+    ASSERT_GT(naming_count, kCount / 4);
+    for (uint32_t thread_count : {1u, 4u}) {
+        start_again();
+        thread_count_ = thread_count;
+        ASSERT_TRUE(repair());
+        expect_complete();
+        expect_recall();
+        EXPECT_GE(report_.relinked_count, naming_count);
+        EXPECT_LE(report_.relinked_count, naming_count + kCount / 100);
+    }
+}
+
 TEST_F(Repair, SearchesAsWellAsAFreshIndex) {
     spoil(RHUMB__SECTION_LISTS0, 3);
     spoil(RHUMB__SECTION_LISTS0, 4 * kBlock);

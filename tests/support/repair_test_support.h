@@ -136,7 +136,7 @@ class Repair : public ::testing::Test {
         EXPECT_TRUE(image_.save(path_));
         rhumb_repair_options options;
         rhumb_repair_options_init(&options, sizeof options);
-        options.thread_count = 2;
+        options.thread_count = thread_count_;
         options.strict = strict;
         const rhumb_status status =
             rhumb_index_repair(path_.c_str(), new_path_.c_str(), &options, &report_, sizeof report_);
@@ -263,6 +263,7 @@ class Repair : public ::testing::Test {
         return verified.unreachable_count;
     }
 
+    uint32_t thread_count_ = 2;
     std::unique_ptr<ScratchDirectory> directory_;
     std::string path_;
     std::string new_path_;

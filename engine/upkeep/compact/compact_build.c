@@ -31,10 +31,9 @@
 #include "engine/build/weave.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/tombstones.h"
-#include "engine/search/walk/read_ahead.h"
 #include "engine/search/walk/scratch.h"
 #include "engine/upkeep/compact/groups.h"
-#include "engine/upkeep/mend_list.h"
+#include "engine/upkeep/mend_neighbours.h"
 #include "engine/upkeep/rebuild.h"
 #include "engine/upkeep/relink.h"
 #include "engine/upkeep/source_rows.h"
@@ -190,52 +189,21 @@ done:
 
 /* ---- lists ---- */
 
-/* Adds a live slot to the candidates of a list unless it is the list's own, or has been added. */
-static void consider(const compaction *c, rhumb__scratch *scratch, uint32_t own, uint32_t slot, uint32_t *count) {
-    RHUMB_ASSERT_DEBUG(slot < c->slot_count);
-    if (slot == own || c->map[slot] == RHUMB__SLOT_NONE || *count == RHUMB__MEND_CANDIDATES_MAX) return;
-    if (rhumb__visited_add(&scratch->visited, slot)) return;
-    scratch->candidates[(*count)++] = (rhumb__candidate){.slot_mark = slot};
-}
-
-/* Asks for old lists, where memory cannot hold them. */
-static void ask_for_lists(const compaction *c, const uint32_t *slots, uint32_t count) {
-    const void *rows[RHUMB__M0_MAX];
-    RHUMB_ASSERT_DEBUG(count <= RHUMB__M0_MAX);
-    if (!c->rows.reads_file) return;
-    for (uint32_t i = 0; i < count; i++) rows[i] = rhumb__graph_list(c->old, slots[i], 0).slots;
-    rhumb__read_ahead_rows(rows, count, c->old->params.M0 * sizeof(uint32_t));
+/* The old graph, and what of it stays. */
+static rhumb__mend_source source_of(const compaction *c) {
+    return (rhumb__mend_source){.graph = c->old, .slot_count = c->slot_count, .map = c->map};
 }
 
 /* The neighbours of a node without the deleted ones, as old slots. A list without deleted ones keeps its order. */
 static uint32_t repair_list(compaction *c, rhumb__scratch *scratch, uint32_t slot, uint32_t *slots) {
-    uint32_t second[RHUMB__M0_MAX];
-    rhumb__candidate *candidates = scratch->candidates;
     uint32_t live_count = 0;
-    uint32_t candidate_count = 0;
     const uint32_t count = rhumb__graph_neighbours(c->old, slot, c->slot_count, slots);
     for (uint32_t i = 0; i < count; i++) live_count += c->map[slots[i]] != RHUMB__SLOT_NONE ? 1 : 0;
     if (live_count == count) return count;
     atomic_fetch_add_explicit(&c->repaired_count, 1, memory_order_relaxed);
-    rhumb__visited_clear(&scratch->visited);
-    ask_for_lists(c, slots, count);
-    for (uint32_t i = 0; i < count; i++) consider(c, scratch, slot, slots[i], &candidate_count);
-    for (uint32_t i = 0; i < count; i++) {
-        const uint32_t second_count = rhumb__graph_neighbours(c->old, slots[i], c->slot_count, second);
-        for (uint32_t k = 0; k < second_count; k++) {
-            consider(c, scratch, slot, second[k], &candidate_count);
-        }
-    }
-    uint32_t kept_count = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (c->map[slots[i]] != RHUMB__SLOT_NONE) slots[kept_count++] = slots[i];
-    }
-    const rhumb__mend_spec spec = {.slot = slot,
-                                   .before_count = count,
-                                   .capacity = c->old->params.M0,
-                                   .candidates = candidates,
-                                   .candidate_count = candidate_count};
-    return rhumb__mend_list(c->old, scratch, &spec, slots, kept_count);
+    const rhumb__mend_source source = source_of(c);
+    const rhumb__mend_torn torn = {.slot = slot, .slots = slots, .count = count, .before_count = count};
+    return rhumb__mend_from_neighbours(&source, scratch, &torn, slots);
 }
 
 static void write_list(compaction *c, rhumb__scratch *scratch, uint32_t new_slot) {
@@ -259,7 +227,8 @@ static void ask_ahead(const compaction *c, uint64_t new_slot) {
     for (; count < LISTS_ASKED && new_slot + count < c->counts.head_count; count++) {
         slots[count] = rhumb__group_of(c->old, c->order[new_slot + count]);
     }
-    ask_for_lists(c, slots, count);
+    const rhumb__mend_source source = source_of(c);
+    rhumb__mend_ask(&source, slots, count);
 }
 
 static rhumb_status list_worker(void *context, uint32_t worker_index) {
@@ -267,8 +236,7 @@ static rhumb_status list_worker(void *context, uint32_t worker_index) {
     rhumb__scratch *scratch = NULL;
     rhumb_status status = rhumb__scratch_take(&c->old_pool, &scratch);
     if (status != RHUMB_OK) return status;
-    RHUMB_TRY(rhumb__scratch_prepare_search(scratch, 1));
-    RHUMB_TRY(rhumb__scratch_prepare_insert(scratch, RHUMB__MEND_CANDIDATES_MAX));
+    RHUMB_TRY(rhumb__mend_prepare(scratch));
     while (!atomic_load_explicit(&c->stopped, memory_order_relaxed)) {
         const uint64_t slot = atomic_fetch_add_explicit(&c->next, 1, memory_order_relaxed);
         if (slot >= c->counts.head_count) break;

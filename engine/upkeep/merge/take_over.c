@@ -18,6 +18,7 @@
 #include "engine/graph/ties.h"
 #include "engine/graph/tombstones.h"
 #include "engine/upkeep/mend_list.h"
+#include "engine/upkeep/mend_neighbours.h"
 #include "engine/upkeep/merge/equals.h"
 #include "engine/upkeep/merge/source.h"
 #include "engine/upkeep/rebuild.h"
@@ -193,8 +194,7 @@ static rhumb_status list_worker(void *context, uint32_t worker_index) {
     rhumb__scratch *scratch = NULL;
     rhumb_status status = rhumb__scratch_take(t->taking->pool, &scratch);
     if (status != RHUMB_OK) return status;
-    RHUMB_TRY(rhumb__scratch_prepare_search(scratch, 1));
-    RHUMB_TRY(rhumb__scratch_prepare_insert(scratch, RHUMB__MEND_CANDIDATES_MAX));
+    RHUMB_TRY(rhumb__mend_prepare(scratch));
     rhumb__progress *progress = t->taking->progress;
     while (!atomic_load_explicit(&t->stopped, memory_order_relaxed)) {
         const uint64_t begin = atomic_fetch_add_explicit(&t->next, SLOTS_PER_STEP, memory_order_relaxed);

@@ -13,11 +13,9 @@
 #include "engine/build/link.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/search/walk/measure.h"
+#include "engine/upkeep/mend_neighbours.h"
 
 #define SLOTS_PER_TURN 256u
-
-/* Candidates that are considered for one list. */
-#define CANDIDATE_COUNT_MAX 2048u
 
 #define MENDED_COUNT_FIRST 64u
 
@@ -43,24 +41,12 @@ static uint64_t entry_words(const hide_job *job) { return 1 + (uint64_t)job->gra
 
 static bool is_hidden(const hide_job *job, uint32_t slot) { return rhumb__bit_get(job->hidden->bits, slot); }
 
-/* Adds a node to the candidates for the list of `own`, once. */
-static void consider(rhumb__scratch *scratch, uint32_t own, uint32_t slot, uint32_t *count) {
-    if (slot == own || *count == CANDIDATE_COUNT_MAX) return;
-    if (rhumb__visited_add(&scratch->visited, slot)) return;
-    scratch->candidates[(*count)++] = (rhumb__candidate){.slot_mark = slot};
-}
-
 /* The nodes in a list and in those of its nodes, hidden ones too, nearest first. Returns how many. */
 static uint32_t find_candidates(const hide_job *job, rhumb__scratch *scratch, uint32_t own, const uint32_t *slots,
                                 uint32_t count) {
-    uint32_t second[RHUMB__M0_MAX];
-    uint32_t candidate_count = 0;
-    rhumb__visited_clear(&scratch->visited);
-    for (uint32_t i = 0; i < count; i++) consider(scratch, own, slots[i], &candidate_count);
-    for (uint32_t i = 0; i < count; i++) {
-        const uint32_t second_count = rhumb__graph_neighbours(job->graph, slots[i], job->slot_count, second);
-        for (uint32_t k = 0; k < second_count; k++) consider(scratch, own, second[k], &candidate_count);
-    }
+    const rhumb__mend_source source = {.graph = job->graph, .slot_count = job->slot_count};
+    const rhumb__mend_torn torn = {.slot = own, .slots = slots, .count = count};
+    const uint32_t candidate_count = rhumb__mend_gather(&source, scratch, &torn);
     rhumb__measure_candidates(job->graph, scratch, own, scratch->candidates, candidate_count);
     rhumb__sort_candidates(scratch->candidates, candidate_count);
     return candidate_count;
@@ -131,8 +117,7 @@ static rhumb_status worker(void *context, uint32_t worker_index) {
     rhumb__scratch *scratch = NULL;
     rhumb_status status;
     RHUMB_TRY(rhumb__scratch_take(job->pool, &scratch));
-    RHUMB_TRY(rhumb__scratch_prepare_search(scratch, 1));
-    RHUMB_TRY(rhumb__scratch_prepare_insert(scratch, CANDIDATE_COUNT_MAX));
+    RHUMB_TRY(rhumb__mend_prepare(scratch));
     while (!atomic_load_explicit(&job->stopped, memory_order_relaxed)) {
         const uint64_t begin = atomic_fetch_add_explicit(&job->next, SLOTS_PER_TURN, memory_order_relaxed);
         const uint64_t end = rhumb__min_u64(begin + SLOTS_PER_TURN, job->slot_count);

@@ -4,10 +4,11 @@
  *   2. log       the operations that only the log of the old index had
  *   3. groups    of equal vectors, found again: what the old file says of copies and anchors is not read (regroup.c)
  *   4. lists     of level 0, with the new slots
- *   5. link      the nodes whose lists are incomplete, and those that no path leads to
- *   6. publish   all of it, as one version
+ *   5. mend      those that named what has gone, from the lists of the neighbours that they still name
+ *   6. link      the nodes whose lists are incomplete all the same, and those that no path leads to
+ *   7. publish   all of it, as one version
  *
- * No version has any of it until step 6, which gives the file its name; a failure removes it, and a crash leaves it
+ * No version has any of it until step 7, which gives the file its name; a failure removes it, and a crash leaves it
  * under its working name. The new index has all of it as one batch of inserts.
  *
  * Owns the new graph until it is closed or abandoned, and the map from old slots to new ones. Locks: no other thread
@@ -29,6 +30,7 @@
 #include "engine/durability/checkpoint.h"
 #include "engine/durability/metadata.h"
 #include "engine/graph/tombstones.h"
+#include "engine/upkeep/mend_neighbours.h"
 #include "engine/upkeep/rebuild.h"
 #include "engine/upkeep/regroup.h"
 #include "engine/upkeep/relink.h"
@@ -56,6 +58,7 @@ typedef struct repair {
     uint32_t *map;              /* by old slot: the new one, or RHUMB__SLOT_NONE */
     uint64_t *doubtful;         /* one bit per new slot */
     uint64_t *incomplete;       /* one bit per new slot: its list on level 0 lacks something */
+    uint16_t *before_counts;    /* by new slot: the length of an old list that named what has gone */
     uint64_t slot_limit;        /* the bitmaps have a bit for each new slot below it */
     uint64_t replay_slot_begin; /* new slots from here on come from the log */
     rhumb__spill spill;         /* of the new graph */
@@ -84,8 +87,9 @@ static rhumb_status repair_reserve(repair *r) {
     r->map = rhumb__alloc_zeroed(rhumb__max_u64(slot_count, 1), sizeof *r->map);
     r->doubtful = rhumb__alloc_zeroed(word_count, sizeof(uint64_t));
     r->incomplete = rhumb__alloc_zeroed(word_count, sizeof(uint64_t));
+    r->before_counts = rhumb__alloc_zeroed(r->slot_limit, sizeof *r->before_counts);
     if (r->rows == NULL || r->row == NULL || r->vector == NULL || r->map == NULL || r->doubtful == NULL ||
-        r->incomplete == NULL) {
+        r->incomplete == NULL || r->before_counts == NULL) {
         return rhumb__fail(RHUMB_E_NOMEM, "no memory for repairing %llu slots", (unsigned long long)slot_count);
     }
     memset(r->map, 0xFF, slot_count * sizeof *r->map);
@@ -114,7 +118,7 @@ static rhumb_status repair_begin(repair *r) {
     const uint64_t chunk_count = rhumb__salvage_chunk_count(salvage);
     r->progress = (rhumb__progress){.report = r->spec->progress,
                                     .context = r->spec->progress_context,
-                                    .total_count = rhumb__max_u64(chunk_count + 2 * salvage->counts.slot_count, 1)};
+                                    .total_count = rhumb__max_u64(chunk_count + 3 * salvage->counts.slot_count, 1)};
     RHUMB_TRY(rhumb__salvage_load(r->salvage, &r->progress));
     result->checksums_lost = salvage->file->checksums_lost;
     result->chunk_count = salvage->file->damage.chunk_count;
@@ -222,7 +226,8 @@ static rhumb_status restore_list(repair *r, uint32_t slot, const uint8_t *stored
     const rhumb__rebuild_lists lists = {.graph = r->graph,
                                         .map = r->map,
                                         .old_count = (uint32_t)r->salvage->counts.slot_count,
-                                        .incomplete = r->incomplete};
+                                        .incomplete = r->incomplete,
+                                        .before_counts = r->before_counts};
     rhumb__rebuild_list(&lists, slot, slots, count);
     return RHUMB_OK;
 }
@@ -278,9 +283,21 @@ static rhumb_status replay(repair *r) {
 
 /* ---- linking and publishing ---- */
 
+/* Mends the lists that can be mended. Returns how many in *mended_count_out. */
+static rhumb_status mend_all(repair *r, uint64_t *mended_count_out) {
+    const rhumb__mend_job job = {.graph = r->graph,
+                                 .pool = &r->pool,
+                                 .before_counts = r->before_counts,
+                                 .incomplete = r->incomplete,
+                                 .thread_count = r->spec->thread_count,
+                                 .progress = &r->progress};
+    return rhumb__mend_all(&job, mended_count_out);
+}
+
 static rhumb_status link_all(repair *r) {
     rhumb__repair_result *result = r->result;
     rhumb__relink_result relinked;
+    uint64_t mended_count = 0;
     const rhumb__relink_spec spec = {
         .pool = &r->pool,
         .incomplete = r->incomplete,
@@ -288,8 +305,10 @@ static rhumb_status link_all(repair *r) {
         .progress = &r->progress,
         .progress_begin = r->progress.done_count,
     };
-    const rhumb_status status = rhumb__relink(r->graph, &spec, &relinked);
-    result->relinked_count = relinked.relinked_count;
+    rhumb_status status = mend_all(r, &mended_count);
+    if (status != RHUMB_OK) return status;
+    status = rhumb__relink(r->graph, &spec, &relinked);
+    result->relinked_count = mended_count + relinked.relinked_count;
     result->unreachable_count = relinked.unreachable_count;
     return status;
 }
@@ -357,5 +376,6 @@ rhumb_status rhumb__repair(const rhumb__repair_spec *spec, rhumb__repair_result 
     rhumb__free(r.map);
     rhumb__free(r.doubtful);
     rhumb__free(r.incomplete);
+    rhumb__free(r.before_counts);
     return status;
 }
