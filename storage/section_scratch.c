@@ -1,9 +1,8 @@
 /* section_scratch.c - see section_scratch.h.
  *
- * The file has no name (O_TMPFILE), or loses it at once where the file system knows no such files. It is mapped shared
- * and writable, which no file of an index ever is: here a half-done change that the kernel writes back does no harm.
- * Reading a page of it back can fail like any other read: the section's guard covers it, and the index handle then
- * says so.
+ * The file has no name (scratch_file.h). It is mapped shared and writable, which no file of an index ever is: here a
+ * half-done change that the kernel writes back does no harm. Reading a page of it back can fail like any other read:
+ * the section's guard covers it, and the index handle then says so.
  *
  * Owns the descriptor. Locks: none of its own. Fork: a child does not inherit the mapping.
  */
@@ -12,45 +11,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/alloc.h"
 #include "base/assert.h"
 #include "base/status.h"
-
-/* What is added to the path where a file cannot be without a name from the beginning. */
-#define NAME_END "-scratch-XXXXXX"
-
-/* Makes a file that is gone when it is closed, next to `path`, which is absolute. Returns its descriptor, or -1 with
- * errno. */
-static int open_nameless(const char *path) {
-    const size_t room_bytes = strlen(path) + sizeof NAME_END;
-    char *name = rhumb__alloc_zeroed(room_bytes, 1);
-    if (name == NULL) {
-        errno = ENOMEM;
-        return -1;
-    }
-    memcpy(name, path, strlen(path));
-    char *last = strrchr(name, '/');
-    RHUMB_ASSERT(last != NULL);
-    last[1] = '\0';
-    int descriptor = open(name, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (descriptor < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
-        (void)snprintf(name, room_bytes, "%s%s", path, NAME_END);
-        descriptor = mkostemp(name, O_CLOEXEC);
-        if (descriptor >= 0) (void)unlink(name);
-    }
-    rhumb__free(name);
-    return descriptor;
-}
+#include "storage/scratch_file.h"
 
 rhumb_status rhumb__section_scratch_begin(rhumb__section *section, rhumb__io *io, const char *path) {
     RHUMB_ASSERT_DEBUG(section->writable && section->published_row_count == 0 && section->scratch.io == NULL);
-    const int descriptor = open_nameless(path);
+    const int descriptor = rhumb__nameless_file_open(path);
     if (descriptor < 0) {
         return rhumb__fail_errno(errno, path, RHUMB_OFFSET_NONE, "making a scratch file next to it");
     }

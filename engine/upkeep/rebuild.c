@@ -5,9 +5,13 @@
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "base/status.h"
+#include "engine/build/weave.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/ties.h"
 #include "storage/publish/publish.h"
+
+/* Fused rows of one run: made, then written. */
+#define RUN_BYTES (UINT64_C(16) << 20)
 
 rhumb_status rhumb__rebuild_write_ahead(rhumb__graph *graph, bool whole_pieces, uint64_t *written_bytes) {
     rhumb__publication *publication = rhumb__alloc_zeroed(1, sizeof *publication);
@@ -17,6 +21,20 @@ rhumb_status rhumb__rebuild_write_ahead(rhumb__graph *graph, bool whole_pieces, 
     const rhumb_status status = rhumb__store_write_ahead(graph->store, publication);
     *written_bytes += publication->written_bytes;
     rhumb__free(publication);
+    return status;
+}
+
+rhumb_status rhumb__rebuild_weave(rhumb__graph *graph, uint32_t thread_count, uint64_t *written_bytes) {
+    rhumb_status status = RHUMB_OK;
+    const uint64_t count = graph->counts.slot_count;
+    if (graph->params.lane_bits == 0) return RHUMB_OK;
+    const uint64_t run_count = rhumb__max_u64(RUN_BYTES / graph->fused.row_bytes, 1);
+    for (uint64_t at = 0; at < count; at += run_count) {
+        const uint64_t end = rhumb__min_u64(at + run_count, count);
+        RHUMB_TRY(rhumb__weave(graph, end, thread_count));
+        RHUMB_TRY(rhumb__rebuild_write_ahead(graph, end < count, written_bytes));
+    }
+done:
     return status;
 }
 

@@ -15,6 +15,10 @@
 rhumb_status rhumb__rebuild_write_ahead(rhumb__graph *graph, bool whole_pieces,
                                         uint64_t *written_bytes) RHUMB_NODISCARD;
 
+/* Makes the fused rows of all nodes, if the graph is to have some, and writes them ahead, some at a time.
+ * `thread_count` 0: one per processor. Otherwise as above. */
+rhumb_status rhumb__rebuild_weave(rhumb__graph *graph, uint32_t thread_count, uint64_t *written_bytes) RHUMB_NODISCARD;
+
 /* Lists of level 0 of another graph, to be taken over. */
 typedef struct rhumb__rebuild_lists {
     rhumb__graph *graph;     /* the new one: its nodes are placed, and its copies hang on their heads */

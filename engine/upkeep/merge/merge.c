@@ -18,7 +18,6 @@
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "base/status.h"
-#include "engine/build/weave.h"
 #include "engine/durability/checkpoint.h"
 #include "engine/durability/lifetime.h"
 #include "engine/graph/neighbour_list.h"
@@ -34,9 +33,6 @@
 /* Steps of the progress for each vector: placing it, taking over its lists, joining them, tying them together. */
 #define STEPS_PER_VECTOR 6u
 #define JOIN_STEPS 3u
-
-/* Fused rows of one run: made, then written. */
-#define RUN_BYTES (UINT64_C(16) << 20)
 
 typedef struct merge {
     const rhumb__merge_work *work;
@@ -159,21 +155,6 @@ static rhumb_status tie(merge *m) {
     return status;
 }
 
-/* Makes the fused rows, and writes them ahead, some at a time. */
-static rhumb_status weave(merge *m) {
-    rhumb_status status = RHUMB_OK;
-    rhumb__graph *graph = m->graph;
-    if (graph->params.lane_bits == 0) return RHUMB_OK;
-    const uint64_t run_count = rhumb__max_u64(RUN_BYTES / graph->fused.row_bytes, 1);
-    for (uint64_t at = 0; at < m->result->count; at += run_count) {
-        const uint64_t end = rhumb__min_u64(at + run_count, m->result->count);
-        RHUMB_TRY(rhumb__weave(graph, end, m->work->thread_count));
-        RHUMB_TRY(rhumb__rebuild_write_ahead(graph, end < m->result->count, &m->written_bytes));
-    }
-done:
-    return status;
-}
-
 static rhumb_status publish(merge *m) {
     rhumb_status status;
     uint64_t key_next = 0;
@@ -196,7 +177,7 @@ static rhumb_status merge_run(merge *m) {
     RHUMB_TRY(take_over(m));
     RHUMB_TRY(join(m));
     RHUMB_TRY(tie(m));
-    RHUMB_TRY(weave(m));
+    RHUMB_TRY(rhumb__rebuild_weave(m->graph, m->work->thread_count, &m->written_bytes));
     status = publish(m);
 done:
     return status;
