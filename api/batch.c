@@ -3,12 +3,10 @@
  * The three functions differ in how they give their items: as a list of items, or as arrays of keys and vectors. Holds
  * no state and no lock.
  */
-#include "api/bulk.h"
 #include "api/handle.h"
 #include "api/options.h"
 #include "base/status.h"
 #include "engine/build/batch_write.h"
-#include "engine/build/bulk_insert.h"
 #include "engine/upkeep/compact/compactor.h"
 
 static_assert((int)RHUMB_WRITE_INSERT == (int)RHUMB__LOG_INSERT && (int)RHUMB_WRITE_UPSERT == (int)RHUMB__LOG_UPSERT &&
@@ -125,5 +123,3 @@ rhumb_status rhumb_index_delete_batch(rhumb_index *index, const uint64_t *keys, 
     write_source source = {.type = RHUMB__LOG_DELETE, .keys = keys};
     return write_and_report(index, &source, count, options, report, report_size);
 }
-
-uint64_t rhumb__index_bulk_max(rhumb_index *index) { return rhumb__bulk_insert_max(index->writer); }

@@ -18,10 +18,6 @@ static rhumb_status check_arguments(const char *path, rhumb_index **index_out) {
     return status;
 }
 
-static rhumb_status take_custom(const rhumb_open_options *options, rhumb__custom_metric *custom_out) {
-    return rhumb__custom_take(options->custom_name, options->custom_distance, options->custom_context, custom_out);
-}
-
 static rhumb__graph_options to_graph_options(const rhumb_open_options *options) {
     return (rhumb__graph_options){
         .durability = options->durability,
@@ -34,31 +30,6 @@ static rhumb__graph_options to_graph_options(const rhumb_open_options *options) 
     };
 }
 
-/* Resolves the options of a new index into parameters and the options it is opened with. */
-static rhumb_status resolve_creation(const rhumb_index_options *options, rhumb__params *params,
-                                     rhumb_open_options *open_options) {
-    rhumb_status status;
-    rhumb__custom_metric custom;
-    rhumb_index_options resolved;
-    rhumb_index_options_init(&resolved, sizeof resolved);
-    RHUMB_TRY(rhumb__options_take(&resolved, sizeof resolved, options, "rhumb_index_options"));
-    RHUMB_TRY(rhumb__open_options_take(resolved.open, open_options));
-    RHUMB_TRY(take_custom(open_options, &custom));
-    *params = rhumb__params_from_options(&resolved);
-    if (params->metric == RHUMB_METRIC_CUSTOM) {
-        if (custom.distance == NULL) {
-            return rhumb__fail(RHUMB_E_METRIC, "a custom metric needs its name and function, in options.open");
-        }
-        params->custom = custom;
-    }
-    RHUMB_TRY(rhumb__derived_resolve(resolved.codes, resolved.fused, params));
-    if (open_options->read_only || open_options->graph_only || open_options->immutable) {
-        return rhumb__fail(RHUMB_E_INVALID, "a new index cannot be opened read-only");
-    }
-done:
-    return status;
-}
-
 rhumb_status rhumb_index_create(const char *path, const rhumb_index_options *options, rhumb_index **index_out) {
     rhumb_status status;
     rhumb_index *index = NULL;
@@ -66,7 +37,7 @@ rhumb_status rhumb_index_create(const char *path, const rhumb_index_options *opt
     rhumb__params params;
     rhumb_open_options open_options;
     RHUMB_TRY(check_arguments(path, index_out));
-    RHUMB_TRY(resolve_creation(options, &params, &open_options));
+    RHUMB_TRY(rhumb__creation_take(options, &params, &open_options));
     RHUMB_TRY(rhumb__handle_new(false, &index));
     const rhumb__graph_options graph_options = to_graph_options(&open_options);
     RHUMB_TRY(rhumb__engine_create(path, &params, &graph_options, rhumb_version(), &graph));
@@ -86,7 +57,7 @@ rhumb_status rhumb_index_open(const char *path, const rhumb_open_options *option
     rhumb__custom_metric custom;
     RHUMB_TRY(check_arguments(path, index_out));
     RHUMB_TRY(rhumb__open_options_take(options, &resolved));
-    RHUMB_TRY(take_custom(&resolved, &custom));
+    RHUMB_TRY(rhumb__open_custom_take(&resolved, &custom));
     RHUMB_TRY(rhumb__handle_new(resolved.read_only || resolved.graph_only || resolved.immutable, &index));
     const rhumb__graph_options graph_options = to_graph_options(&resolved);
     const int reading =

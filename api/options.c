@@ -211,3 +211,31 @@ rhumb_index_options rhumb__options_from_params(const rhumb__params *params) {
     options.fused = rhumb__fused_of(params);
     return options;
 }
+
+rhumb_status rhumb__open_custom_take(const rhumb_open_options *options, rhumb__custom_metric *custom_out) {
+    return rhumb__custom_take(options->custom_name, options->custom_distance, options->custom_context, custom_out);
+}
+
+rhumb_status rhumb__creation_take(const rhumb_index_options *options, rhumb__params *params,
+                                  rhumb_open_options *open_options) {
+    rhumb_status status;
+    rhumb__custom_metric custom;
+    rhumb_index_options resolved;
+    rhumb_index_options_init(&resolved, sizeof resolved);
+    RHUMB_TRY(rhumb__options_take(&resolved, sizeof resolved, options, "rhumb_index_options"));
+    RHUMB_TRY(rhumb__open_options_take(resolved.open, open_options));
+    RHUMB_TRY(rhumb__open_custom_take(open_options, &custom));
+    *params = rhumb__params_from_options(&resolved);
+    if (params->metric == RHUMB_METRIC_CUSTOM) {
+        if (custom.distance == NULL) {
+            return rhumb__fail(RHUMB_E_METRIC, "a custom metric needs its name and function, in options.open");
+        }
+        params->custom = custom;
+    }
+    RHUMB_TRY(rhumb__derived_resolve(resolved.codes, resolved.fused, params));
+    if (open_options->read_only || open_options->graph_only || open_options->immutable) {
+        return rhumb__fail(RHUMB_E_INVALID, "a new index cannot be opened read-only");
+    }
+done:
+    return status;
+}

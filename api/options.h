@@ -31,6 +31,14 @@ void rhumb__struct_give(void *target, size_t size, const void *filled, size_t fi
 rhumb_status rhumb__custom_take(const char *name, rhumb_distance_fn distance, void *context,
                                 rhumb__custom_metric *custom_out) RHUMB_NODISCARD;
 
+/* The same of the options of opening. */
+rhumb_status rhumb__open_custom_take(const rhumb_open_options *options,
+                                     rhumb__custom_metric *custom_out) RHUMB_NODISCARD;
+
+/* Resolves the options of a new index into parameters and the options it is opened with. */
+rhumb_status rhumb__creation_take(const rhumb_index_options *options, rhumb__params *params,
+                                  rhumb_open_options *open_options) RHUMB_NODISCARD;
+
 /* Resolves the defaults of opening and checks ranges. NULL stands for the defaults. */
 rhumb_status rhumb__open_options_take(const rhumb_open_options *options, rhumb_open_options *resolved) RHUMB_NODISCARD;
 

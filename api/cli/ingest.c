@@ -1,9 +1,9 @@
 /* ingest.c - inserts the rows of a file into an index, in batches.
  *
  * Owns the buffers of one batch: so many bytes of vectors (or one row, if a row is larger) and their keys, whatever the
- * file's size. A new index gets all rows as one batch if it can be built in bulk, for which they have to fit into
- * memory. Keys are always given explicitly, also where they are plain row numbers: after an interruption the keys show
- * which rows are missing. Progress spans all batches.
+ * file's size. A new index gets all rows as one batch if memory holds them and they can be built in bulk; if it does
+ * not hold them, the library reads them itself as it needs them. Keys are always given explicitly, also where they are
+ * plain row numbers: after an interruption the keys show which rows are missing. Progress spans all batches.
  *
  * How it fails: rows of a new index stay, if any are in; of a batch that is built in bulk none are until its end. An
  * index that was there gets whole batches or nothing of them; a file that is one batch is all or nothing, and for a
@@ -19,6 +19,7 @@
 #include "api/cli/console/interrupt.h"
 #include "api/cli/console/progress.h"
 #include "api/cli/console/units.h"
+#include "api/cli/replace.h"
 #include "api/tool_memory.h"
 
 #define BUILD_BATCH_BYTES (UINT64_C(32) << 20)
@@ -37,7 +38,7 @@ struct ingest {
     uint64_t done_count;    /* rows handled before the batch in hand */
     uint64_t unsaved_count; /* inserted since the last checkpoint */
     size_t batch_row_limit;
-    bool in_bulk; /* the rows are one batch that can be built in bulk */
+    int read_code; /* of reading rows that memory cannot hold */
     size_t row_bytes;
     unsigned char *vectors;
     uint64_t *keys;
@@ -102,7 +103,7 @@ static rhumb_batch_options batch_options(struct ingest *ingest) {
     batch.progress = on_progress;
     batch.progress_context = ingest;
     /* A build goes on where it was interrupted, row by row, unless it is in bulk; what is added is whole. */
-    batch.partial = ingest->options->mode == INGEST_BUILD && !ingest->in_bulk;
+    batch.partial = ingest->options->mode == INGEST_BUILD && !ingest->options->as_batch;
     return batch;
 }
 
@@ -229,11 +230,9 @@ static int check_all(struct ingest *ingest) {
     return exit_code;
 }
 
-static uint64_t rows_of_batch(struct ingest *ingest) {
-    if (ingest->options->mode != INGEST_BUILD) return ADD_BATCH_BYTES / ingest->row_bytes;
-    const uint64_t bulk_max = ingest->options->checkpoint_every ? 0 : rhumb__index_bulk_max(ingest->index);
-    ingest->in_bulk = ingest->result->row_count <= bulk_max;
-    return ingest->in_bulk ? bulk_max : BUILD_BATCH_BYTES / ingest->row_bytes;
+static uint64_t rows_of_batch(const struct ingest *ingest) {
+    if (ingest->options->as_batch) return ingest->result->row_count;
+    return (ingest->options->mode == INGEST_BUILD ? BUILD_BATCH_BYTES : ADD_BATCH_BYTES) / ingest->row_bytes;
 }
 
 static int allocate(struct ingest *ingest) {
@@ -330,6 +329,60 @@ int ingest_run(struct cli *cli, rhumb_index *index, struct dataset *rows, const 
     if (result->interrupted && result->inserted_count)
         cli_note(cli, "stopping: what was inserted is made durable; a second signal ends at once, without it");
     return finish(&ingest, exit_code);
+}
+
+/* ---- more than memory holds ---- */
+
+/* For rhumb__index_build. */
+static rhumb_status read_rows(void *context, uint64_t first, uint64_t count, void *vectors, uint64_t *keys) {
+    struct ingest *ingest = context;
+    const struct vectors_kind *kind = &ingest->options->kind;
+    int exit_code = interrupt_requested() ? CLI_INTERRUPTED : CLI_OK;
+    if (exit_code == CLI_OK) exit_code = vectors_read(ingest->cli, ingest->rows, kind, first, (size_t)count, vectors);
+    if (exit_code == CLI_OK && keys) exit_code = read_keys(ingest, first, (size_t)count, keys);
+    ingest->read_code = exit_code;
+    return exit_code == CLI_OK ? RHUMB_OK : RHUMB_E_CANCELLED;
+}
+
+/* The library's steps as rows. */
+static bool on_steps(void *context, uint64_t done_count, uint64_t total_count) {
+    struct ingest *ingest = context;
+    const double share = (double)done_count / (double)total_count;
+    progress_update(&ingest->progress, (uint64_t)(share * (double)ingest->result->row_count));
+    return !interrupt_requested();
+}
+
+static int fail_build(struct ingest *ingest, rhumb_status status) {
+    if (ingest->read_code != CLI_OK) return ingest->read_code;
+    if (status == RHUMB_E_CANCELLED) return CLI_INTERRUPTED;
+    if (status != RHUMB_E_EXISTS) return cli_fail_index(ingest->cli, status, "cannot build the index");
+    /* What is there twice is a file, or a key. */
+    if (rhumb_error_last()->path[0]) return replacement_fail(ingest->cli, status);
+    return cli_fail_index_as(ingest->cli, CLI_INPUT, status, "cannot build the index");
+}
+
+int ingest_build(struct cli *cli, const char *path, const rhumb_index_options *index_options, struct dataset *rows,
+                 const struct ingest_options *options, struct ingest_result *result, bool *divided) {
+    struct ingest ingest = new_ingest(cli, NULL, rows, options, result);
+    const struct rhumb__build_rows source = {.read = read_rows, .context = &ingest, .count = result->row_count};
+    rhumb_batch_options batch;
+    rhumb_batch_options_init(&batch, sizeof batch);
+    batch.thread_count = options->thread_count;
+    batch.progress = on_steps;
+    batch.progress_context = &ingest;
+    *divided = true;
+    progress_begin(&ingest.progress, cli->command, result->row_count, cli->quiet, cli->json);
+    const rhumb_status status = rhumb__index_build(path, index_options, &source, &batch);
+    result->insert_seconds = progress_end(&ingest.progress);
+    if (status == RHUMB_OK) {
+        result->inserted_count = result->row_count;
+        return CLI_OK;
+    }
+    *divided = status != RHUMB_E_FULL || ingest.read_code != CLI_OK;
+    if (!*divided) return CLI_OK;
+    const int exit_code = fail_build(&ingest, status);
+    result->interrupted = exit_code == CLI_INTERRUPTED;
+    return exit_code;
 }
 
 /* ---- what an earlier run has inserted ---- */

@@ -19,6 +19,7 @@ struct ingest_options {
     uint64_t row_limit;        /* only so many rows; UINT64_MAX: all */
     uint64_t checkpoint_every; /* rows between checkpoints; 0: only at the end */
     uint32_t thread_count;     /* 0: one per processor */
+    bool as_batch;             /* of a build: all rows are one batch, which is built in bulk */
     bool skip_existing;        /* pass over keys that the index has */
 };
 
@@ -39,6 +40,13 @@ struct ingest_result {
  * continue), or a reported failure. *result is filled in every case. */
 int ingest_run(struct cli *cli, rhumb_index *index, struct dataset *rows, const struct ingest_options *options,
                struct ingest_result *result);
+
+/* Makes an index at `path` of rows that memory cannot hold (rhumb__index_build), of which `options` has mode, keys,
+ * kind, row_limit and thread_count. CLI_OK, CLI_INTERRUPTED (not reported), or a reported failure: then there is no
+ * file. With CLI_OK and *divided false there is none either, as they have to be inserted one by one. *result is filled
+ * in every case. */
+int ingest_build(struct cli *cli, const char *path, const rhumb_index_options *index_options, struct dataset *rows,
+                 const struct ingest_options *options, struct ingest_result *result, bool *divided);
 
 /* Rows of the file that the index ends with already, under consecutive keys: all rows, or the batches of an earlier run
  * that did not come to its end. 0: none. They are looked for where the last of the keys below `key_next` would be.

@@ -92,21 +92,42 @@ const char *replacement_path(const struct replacement *replacement) {
     return replacement->working_path ? replacement->working_path : replacement->path;
 }
 
-int replacement_create(struct cli *cli, struct replacement *replacement, const rhumb_index_options *options,
-                       rhumb_index **index_out) {
+int replacement_make(struct replacement *replacement, int (*make)(void *context, const char *path), void *context) {
     const char *path = replacement_path(replacement);
     /* The new file never is open to more people than the old one. */
     const mode_t mask = replacement->replaces ? umask(0777 & ~replacement->old.st_mode) : 0;
-    const rhumb_status status = rhumb_index_create(path, options, index_out);
+    const int exit_code = make(context, path);
     if (replacement->replaces) umask(mask);
-    if (status != RHUMB_OK)
-        return cli_fail_index(cli, status,
-                              status == RHUMB_E_EXISTS ? "cannot create the index (--force replaces one that is there)"
-                                                       : "cannot create the index");
+    if (exit_code != CLI_OK) return exit_code;
     replacement->made = lstat(path, &replacement->made_as) == 0;
     if (replacement->replaces && (replacement->old.st_uid != geteuid() || replacement->old.st_gid != getegid()))
         (void)!lchown(path, replacement->old.st_uid, replacement->old.st_gid); /* who may not, keeps it as their own */
     return CLI_OK;
+}
+
+/* An empty index that is to be created. */
+struct creation {
+    struct cli *cli;
+    const rhumb_index_options *options;
+    rhumb_index **index_out;
+};
+
+static int create(void *context, const char *path) {
+    struct creation *creation = context;
+    const rhumb_status status = rhumb_index_create(path, creation->options, creation->index_out);
+    return status == RHUMB_OK ? CLI_OK : replacement_fail(creation->cli, status);
+}
+
+int replacement_fail(struct cli *cli, rhumb_status status) {
+    return cli_fail_index(cli, status,
+                          status == RHUMB_E_EXISTS ? "cannot create the index (--force replaces one that is there)"
+                                                   : "cannot create the index");
+}
+
+int replacement_create(struct cli *cli, struct replacement *replacement, const rhumb_index_options *options,
+                       rhumb_index **index_out) {
+    struct creation creation = {.cli = cli, .options = options, .index_out = index_out};
+    return replacement_make(replacement, create, &creation);
 }
 
 /* Makes the names in the folder of `path` survive a power cut. */

@@ -29,9 +29,16 @@ int replacement_begin(struct cli *cli, const char *path, const char *rows_path, 
 /* The name under which the index is to be made. */
 const char *replacement_path(const struct replacement *replacement);
 
-/* Makes the index, with the permissions of the one that it replaces. CLI_OK or a reported failure. */
+/* Lets `make` make the index at `path`, with the permissions of the one that it replaces. `make` returns CLI_OK or a
+ * reported failure, after which there is no file of that name. So does this. */
+int replacement_make(struct replacement *replacement, int (*make)(void *context, const char *path), void *context);
+
+/* Makes an empty index, with the permissions of the one that it replaces. CLI_OK or a reported failure. */
 int replacement_create(struct cli *cli, struct replacement *replacement, const rhumb_index_options *options,
                        rhumb_index **index_out);
+
+/* Reports that the index cannot be made. Returns the exit code. */
+int replacement_fail(struct cli *cli, rhumb_status status);
 
 /* After the new index was closed: gives it its name. CLI_OK or a reported failure, after which the old one is there. */
 int replacement_take(struct cli *cli, struct replacement *replacement);

@@ -85,14 +85,6 @@ static bool is_empty(rhumb__graph *graph) {
     return rhumb__graph_slot_count(graph) == 0 && rhumb__unlinked_count(graph) == 0;
 }
 
-uint64_t rhumb__bulk_insert_max(rhumb__writer *writer) {
-    rhumb__writer_enter(writer);
-    rhumb__graph *graph = atomic_load(&writer->graph);
-    const uint64_t count = is_empty(graph) ? rhumb__bulk_count_max(&graph->params, &graph->space) : 0;
-    rhumb__writer_leave(writer);
-    return count;
-}
-
 bool rhumb__bulk_insert_pays(rhumb__writer *writer, const rhumb__batch_insert_spec *batch) {
     rhumb__writer_enter(writer);
     rhumb__graph *graph = atomic_load(&writer->graph);

@@ -19,9 +19,6 @@ typedef struct rhumb__bulk_insert_result {
     uint64_t lsn; /* of the last record */
 } rhumb__bulk_insert_result;
 
-/* The largest batch that could be filled in at once now; 0: none. */
-uint64_t rhumb__bulk_insert_max(rhumb__writer *writer);
-
 /* Whether the batch is to be filled in at once: when the graph is empty, its vectors are many and of a kind that plans
  * can be made for, and its keys are sound. */
 bool rhumb__bulk_insert_pays(rhumb__writer *writer, const rhumb__batch_insert_spec *batch);

@@ -27,12 +27,17 @@ class BulkBuild : public ::testing::Test {
         return options;
     }
 
+    static rhumb__build_way way_of(const rhumb_index_options &options) {
+        rhumb__build_way way = RHUMB__BUILD_ONE_BY_ONE;
+        EXPECT_OK(rhumb__index_build_way(&options, kCount, &way));
+        return way;
+    }
+
     // An index into which a batch is built in bulk.
     static Index create_coded(const std::string &path, rhumb_metric metric = RHUMB_METRIC_L2,
                               rhumb_codes codes = RHUMB_CODES_8BIT) {
-        Index index = create(path, coded_options(metric, codes));
-        EXPECT_GE(rhumb__index_bulk_max(index.get()), kCount);
-        return index;
+        EXPECT_EQ(way_of(coded_options(metric, codes)), RHUMB__BUILD_AS_BATCH);
+        return create(path, coded_options(metric, codes));
     }
 
     rhumb_batch_options batch_of(uint32_t thread_count) {
@@ -147,18 +152,15 @@ TEST_F(BulkBuild, IsNotForPartialBatchesWhichKeepWhatIsBeforeAWrongRow) {
     expect_sound(index);
 }
 
-TEST_F(BulkBuild, IsForEmptyIndexesOfItsMetricsThatMemorySufficesFor) {
+TEST_F(BulkBuild, IsForIndexesOfItsMetricsThatMemorySufficesFor) {
     const Vectors vectors = random_vectors(kCount, kDim, 9);
     const Index index = create_coded(path_);
     rhumb__memory_limit_override(2 << 20);
-    EXPECT_GT(rhumb__index_bulk_max(index.get()), 0u);
-    EXPECT_LT(rhumb__index_bulk_max(index.get()), kCount);
+    EXPECT_NE(way_of(coded_options(RHUMB_METRIC_L2, RHUMB_CODES_8BIT)), RHUMB__BUILD_AS_BATCH);
     ASSERT_OK(rhumb_index_insert_batch(index.get(), nullptr, vectors.components.data(), kCount, nullptr, nullptr));
     expect_sound(index);
     rhumb__memory_limit_override(0);
-    EXPECT_EQ(rhumb__index_bulk_max(index.get()), 0u) << "it is not empty";
-    const Index ip = create(path_ + "ip", coded_options(RHUMB_METRIC_IP, RHUMB_CODES_8BIT));
-    EXPECT_EQ(rhumb__index_bulk_max(ip.get()), 0u);
+    EXPECT_EQ(way_of(coded_options(RHUMB_METRIC_IP, RHUMB_CODES_8BIT)), RHUMB__BUILD_ONE_BY_ONE);
 }
 
 // Groups whose vectors come in turn: in the file each lies together.

@@ -40,7 +40,9 @@ class Bulk : public ::testing::Test {
         rhumb_index *created = nullptr;
         ASSERT_EQ(rhumb_index_create(path.c_str(), &options, &created), RHUMB_OK) << rhumb_error_last()->message;
         *index = Index(created);
-        ASSERT_GE(rhumb__index_bulk_max(created), kCount);
+        rhumb__build_way way = RHUMB__BUILD_ONE_BY_ONE;
+        ASSERT_EQ(rhumb__index_build_way(&options, kCount, &way), RHUMB_OK);
+        ASSERT_EQ(way, RHUMB__BUILD_AS_BATCH);
     }
 
     rhumb_status insert(rhumb_index *index, uint32_t thread_count, size_t *inserted) const {

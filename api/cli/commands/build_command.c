@@ -7,6 +7,7 @@
  */
 #include <stdio.h>
 
+#include "api/bulk.h"
 #include "api/cli/cli.h"
 #include "api/cli/codes_choice.h"
 #include "api/cli/curve.h"
@@ -89,41 +90,95 @@ static int check_recall(struct cli *cli, const struct build_arguments *arguments
     return exit_code;
 }
 
-static int fill(struct cli *cli, const struct build_arguments *arguments, struct replacement *replacement,
-                const struct ingest_options *ingest, rhumb_index *index, struct dataset *rows) {
+/* A build, from where the index is to be made on. */
+struct building {
+    struct cli *cli;
+    struct build_arguments *arguments;
+    struct replacement *replacement;
+    struct ingest_options *ingest;
+    struct dataset *rows;
+    rhumb_index *index;
     struct ingest_result result;
-    int exit_code = ingest_run(cli, index, rows, ingest, &result);
-    if (exit_code == CLI_OK || exit_code == CLI_INTERRUPTED) ingest_report(cli, &result, index);
-    if (exit_code == CLI_OK && arguments->check) exit_code = check_recall(cli, arguments, index);
+    bool is_filled; /* the index has its rows */
+};
+
+/* What is due when the rows are in the index, or not. */
+static int finish(struct building *b, int exit_code) {
+    struct cli *cli = b->cli;
+    if (exit_code == CLI_OK || exit_code == CLI_INTERRUPTED) ingest_report(cli, &b->result, b->index);
+    if (exit_code == CLI_OK && b->arguments->check) exit_code = check_recall(cli, b->arguments, b->index);
     /* An interruption may end the tool while it closes; not where the file is to be removed afterwards. */
-    const bool is_dropped = exit_code == CLI_INTERRUPTED && result.inserted_count == 0;
-    const int close_code = cli_close_index(cli, index, is_dropped ? CLI_PROBLEM : exit_code);
+    const bool is_dropped = exit_code == CLI_INTERRUPTED && b->result.inserted_count == 0;
+    const int close_code = cli_close_index(cli, b->index, is_dropped ? CLI_PROBLEM : exit_code);
     if (exit_code == CLI_OK) exit_code = close_code;
-    if (exit_code == CLI_OK) exit_code = replacement_take(cli, replacement);
+    if (exit_code == CLI_OK) exit_code = replacement_take(cli, b->replacement);
     if (exit_code == CLI_OK) return CLI_OK;
-    return end_partial(cli, arguments, replacement, dataset_info_get(rows), &result, exit_code);
+    return end_partial(cli, b->arguments, b->replacement, dataset_info_get(b->rows), &b->result, exit_code);
 }
 
-/* Makes the index and fills it. */
-static int make(struct cli *cli, struct build_arguments *arguments, struct replacement *replacement,
-                struct ingest_options *ingest, struct dataset *rows) {
-    rhumb_index *index = NULL;
-    /* An interrupted build is started again, or continued from its last checkpoint; a log would double its writes. */
-    rhumb_open_options open;
-    rhumb_open_options_init(&open, sizeof open);
-    open.durability = RHUMB_DURABILITY_NONE;
-    arguments->options.open = &open;
-    const int exit_code = replacement_create(cli, replacement, &arguments->options, &index);
-    arguments->options.open = NULL;
-    if (exit_code != CLI_OK) return exit_code;
+/* Says what is being built. */
+static void announce(const struct building *b) {
+    struct cli *cli = b->cli;
+    const struct build_arguments *arguments = b->arguments;
     json_text(&cli->writer, "index", arguments->index_path);
     json_text(&cli->writer, "metric", rhumb_metric_name(arguments->options.metric));
-    cli_json_dataset(cli, "input", rows);
+    cli_json_dataset(cli, "input", b->rows);
     if (!cli->json)
         printf("building     %s: %u x %s, %s\n", arguments->index_path, arguments->options.dim,
                rhumb_element_name(arguments->options.element), rhumb_metric_name(arguments->options.metric));
     fflush(stdout);
-    return fill(cli, arguments, replacement, ingest, index, rows);
+}
+
+static int make_of_rows(void *context, const char *path) {
+    struct building *b = context;
+    return ingest_build(b->cli, path, &b->arguments->options, b->rows, b->ingest, &b->result, &b->is_filled);
+}
+
+/* Makes an index of more rows than memory holds, and opens it; not one that has to be filled row by row. */
+static int make_filled(struct building *b, const rhumb_open_options *open) {
+    announce(b);
+    const int exit_code = replacement_make(b->replacement, make_of_rows, b);
+    if (exit_code != CLI_OK) return exit_code;
+    if (b->is_filled) return cli_open_index_with(b->cli, replacement_path(b->replacement), open, &b->index);
+    b->replacement->made = false;
+    cli_note(b->cli, "note: the vectors are too near each other to be built in parts, and are inserted one by one");
+    return CLI_OK;
+}
+
+static int make_empty(struct building *b, const rhumb_open_options *open) {
+    b->arguments->options.open = open;
+    const int exit_code = replacement_create(b->cli, b->replacement, &b->arguments->options, &b->index);
+    b->arguments->options.open = NULL;
+    return exit_code;
+}
+
+/* How the rows get into the index. With checkpoints on the way, in batches. */
+static rhumb__build_way choose_way(const struct build_arguments *arguments, const struct dataset_info *info) {
+    rhumb__build_way way = RHUMB__BUILD_ONE_BY_ONE;
+    const uint64_t row_count = info->row_count < arguments->row_limit ? info->row_count : arguments->row_limit;
+    if (arguments->checkpoint_every) return RHUMB__BUILD_ONE_BY_ONE;
+    /* Options that no index can have are reported when it is created. */
+    if (rhumb__index_build_way(&arguments->options, row_count, &way) != RHUMB_OK) return RHUMB__BUILD_ONE_BY_ONE;
+    return way;
+}
+
+/* Makes the index and fills it. */
+static int make(struct building *b) {
+    int exit_code = CLI_OK;
+    /* An interrupted build is started again, or continued from its last checkpoint; a log would double its writes. */
+    rhumb_open_options open;
+    rhumb_open_options_init(&open, sizeof open);
+    open.durability = RHUMB_DURABILITY_NONE;
+    const rhumb__build_way way = choose_way(b->arguments, dataset_info_get(b->rows));
+    b->ingest->as_batch = way == RHUMB__BUILD_AS_BATCH;
+    if (way == RHUMB__BUILD_AS_BATCH) cli_spill_next_to(replacement_path(b->replacement));
+    if (way == RHUMB__BUILD_FROM_ROWS) exit_code = make_filled(b, &open);
+    if (exit_code == CLI_INTERRUPTED) return finish(b, exit_code);
+    if (exit_code == CLI_OK && !b->is_filled) exit_code = make_empty(b, &open);
+    if (exit_code != CLI_OK) return exit_code;
+    if (way != RHUMB__BUILD_FROM_ROWS) announce(b);
+    if (!b->is_filled) exit_code = ingest_run(b->cli, b->index, b->rows, b->ingest, &b->result);
+    return finish(b, exit_code);
 }
 
 static int build(struct cli *cli, struct build_arguments *arguments) {
@@ -151,10 +206,8 @@ static int build(struct cli *cli, struct build_arguments *arguments) {
     exit_code = vectors_check(cli, info, &arguments->options, arguments->index_path, &ingest.kind);
     if (exit_code == CLI_OK)
         exit_code = replacement_begin(cli, arguments->index_path, arguments->rows_path, arguments->force, &replacement);
-    if (exit_code == CLI_OK) {
-        cli_spill_next_to(replacement_path(&replacement));
-        exit_code = make(cli, arguments, &replacement, &ingest, rows);
-    }
+    if (exit_code == CLI_OK)
+        exit_code = make(&(struct building){cli, arguments, &replacement, &ingest, rows, NULL, {0}, false});
 done:
     replacement_end(&replacement);
     dataset_close(keys);
@@ -240,10 +293,11 @@ const struct cli_command cli_build_command = {
     .summary = "make a new index from the vectors of a file",
     .usage = "[OPTIONS] INDEX FILE",
     .description =
-        "Creates the index INDEX and inserts every row of FILE. Where the metric is l2, l2sq or cosine and half\n"
-        "of memory suffices, it is built in bulk, which is fastest: Ctrl-C then leaves no INDEX. Otherwise, and\n"
-        "with --checkpoint-every, the file is read in batches of 32 MiB, so it may be larger than memory, and\n"
-        "Ctrl-C stops in good order: what was inserted until then is made durable, and the command that\n"
+        "Creates the index INDEX and inserts every row of FILE. Where the metric is l2, l2sq or cosine, it is\n"
+        "built in bulk, which is fastest: Ctrl-C then leaves no INDEX. What memory cannot hold is cut into parts\n"
+        "first, in files without names next to INDEX. For other metrics, and with --checkpoint-every, the file is\n"
+        "read in batches of 32 MiB, and Ctrl-C stops in good order: what was inserted until then is made durable, and "
+        "the command that\n"
         "continues is printed. A second Ctrl-C ends at once. After a failure there is no INDEX, and with --force\n"
         "the old one is as it was.\n"
         "Rows of JSON (jsonl) may have their keys; others are numbered, or have them in a file of their own (--keys).\n"

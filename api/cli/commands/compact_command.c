@@ -106,7 +106,6 @@ static int compact(struct cli *cli, const char *path, const char *new_path, cons
                    struct call_progress *progress) {
     rhumb_compact_report report;
     const double start = units_now();
-    cli_spill_next_to(new_path);
     const rhumb_status status = rhumb_index_compact_into(path, new_path, options, &report, sizeof report);
     call_progress_end(progress);
     if (status == RHUMB_E_CANCELLED)

@@ -111,7 +111,6 @@ static int import(struct cli *cli, const char *path, const char *new_path, const
                   struct call_progress *progress) {
     rhumb_import_report report;
     const double start = units_now();
-    cli_spill_next_to(new_path);
     const rhumb_status status = rhumb_index_import(path, new_path, options, &report, sizeof report);
     call_progress_end(progress);
     if (status == RHUMB_E_CANCELLED) return cli_fail(cli, CLI_INTERRUPTED, "interrupted: %s was not made", new_path);

@@ -44,7 +44,6 @@ static int merge(struct cli *cli, const char *const *paths, size_t path_count, c
                  const rhumb_merge_options *options) {
     rhumb_merge_report report;
     const double start = units_now();
-    cli_spill_next_to(new_path);
     const rhumb_status status = rhumb_index_merge_into(paths, path_count, new_path, options, &report, sizeof report);
     call_progress_end(options->progress_context);
     if (status == RHUMB_E_CANCELLED)

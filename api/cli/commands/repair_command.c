@@ -75,7 +75,6 @@ static int repair(struct cli *cli, const char *path, const char *new_path, const
                   struct call_progress *progress) {
     rhumb_repair_report report;
     const double start = units_now();
-    cli_spill_next_to(new_path);
     const rhumb_status status = rhumb_index_repair(path, new_path, options, &report, sizeof report);
     call_progress_end(progress);
     if (status == RHUMB_E_CANCELLED)

@@ -29,17 +29,12 @@ void rhumb__cut_free(rhumb__cut *c) {
 }
 
 /* Draws leaders, one from each of as many equal parts of the set. */
-static rhumb_status cut_make(rhumb__cut *c) {
+rhumb_status rhumb__cut_draw(rhumb__cut *c) {
     const rhumb__tiler *tiler = c->nodes->tiler;
-    RHUMB_ASSERT(c->fanout > 0 && c->fanout <= RHUMB__CUT_FANOUT_MAX && c->fanout <= c->leader_count);
     const uint64_t panel_count = rhumb__divide_up(c->leader_count, COLUMNS);
     c->panels = rhumb__alloc_zeroed(panel_count, tiler->panel_bytes);
     c->columns = rhumb__alloc_zeroed(panel_count, sizeof *c->columns);
-    c->leaders = rhumb__alloc_zeroed(c->count * c->fanout, sizeof *c->leaders);
-    c->begins = rhumb__alloc_zeroed(c->leader_count + 1, sizeof *c->begins);
-    c->grouped = rhumb__alloc_zeroed(c->count * c->fanout, sizeof *c->grouped);
-    if (c->panels == NULL || c->columns == NULL || c->leaders == NULL || c->begins == NULL || c->grouped == NULL)
-        return rhumb__fail(RHUMB_E_NOMEM, "no memory for cutting %llu vectors", (unsigned long long)c->count);
+    if (c->panels == NULL || c->columns == NULL) return rhumb__fail(RHUMB_E_NOMEM, "no memory for leaders");
     const void *codes[COLUMNS];
     for (uint32_t i = 0; i < c->leader_count; i++) {
         const uint64_t begin = c->count * i / c->leader_count;
@@ -50,6 +45,16 @@ static rhumb_status cut_make(rhumb__cut *c) {
                                &c->columns[i / COLUMNS]);
     }
     return RHUMB_OK;
+}
+
+static rhumb_status cut_make(rhumb__cut *c) {
+    RHUMB_ASSERT(c->fanout > 0 && c->fanout <= RHUMB__CUT_FANOUT_MAX && c->fanout <= c->leader_count);
+    c->leaders = rhumb__alloc_zeroed(c->count * c->fanout, sizeof *c->leaders);
+    c->begins = rhumb__alloc_zeroed(c->leader_count + 1, sizeof *c->begins);
+    c->grouped = rhumb__alloc_zeroed(c->count * c->fanout, sizeof *c->grouped);
+    if (c->leaders == NULL || c->begins == NULL || c->grouped == NULL)
+        return rhumb__fail(RHUMB_E_NOMEM, "no memory for cutting %llu vectors", (unsigned long long)c->count);
+    return rhumb__cut_draw(c);
 }
 
 static void offer_leader(rhumb__seeker *s, uint32_t r, uint32_t fanout, rhumb__candidate candidate) {
@@ -166,12 +171,16 @@ static rhumb_status seek_some(void *context, uint32_t worker_index) {
     return rhumb__bulk_end(&all->loop, status);
 }
 
-rhumb_status rhumb__cut_together(rhumb__cut *c, double share, rhumb__bulk_run *run) {
+rhumb_status rhumb__cut_seek(rhumb__cut *c, rhumb__bulk_run *run) {
     cutting all = {.loop = {.run = run, .limit = c->count, .step = NODES_PER_STEP}, .cut = c};
+    return rhumb__parallel_run(run->thread_count, seek_some, &all);
+}
+
+rhumb_status rhumb__cut_together(rhumb__cut *c, double share, rhumb__bulk_run *run) {
     rhumb_status status = cut_make(c);
     if (status != RHUMB_OK) return status;
     rhumb__bulk_begin(run, share);
-    status = rhumb__parallel_run(run->thread_count, seek_some, &all);
+    status = rhumb__cut_seek(c, run);
     if (status == RHUMB_OK) group(c);
     return status;
 }

@@ -53,6 +53,15 @@ rhumb_status rhumb__cut_alone(rhumb__cut *cut, rhumb__seeker *seeker) RHUMB_NODI
 /* The same by all threads of a run, of which it is a step. RHUMB_E_NOMEM, RHUMB_E_CANCELLED. */
 rhumb_status rhumb__cut_together(rhumb__cut *cut, double share, rhumb__bulk_run *run) RHUMB_NODISCARD;
 
+/* The two halves of that, for sets whose leaders are those of another. Draws leaders, as many as leader_count says, and
+ * no more. To be freed also after a failure. RHUMB_E_NOMEM. */
+rhumb_status rhumb__cut_draw(rhumb__cut *cut) RHUMB_NODISCARD;
+
+/* Fills `leaders`, which has room for `fanout` of each member, with the numbers of the nearest ones, those that there
+ * are not being UINT32_MAX; panels, columns and leader_count are those of a cut that was drawn by the same kind of
+ * codes. By all threads of a run. RHUMB_E_NOMEM, RHUMB_E_CANCELLED. */
+rhumb_status rhumb__cut_seek(rhumb__cut *cut, rhumb__bulk_run *run) RHUMB_NODISCARD;
+
 void rhumb__cut_free(rhumb__cut *cut);
 
 #endif /* RHUMB_ENGINE_BUILD_BULK_CUT_H */

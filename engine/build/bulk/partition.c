@@ -24,15 +24,14 @@
 /* A set of which a part is nearly as large as itself is cut anyhow, from this cut on. */
 #define CUT_ANYHOW 3u
 
-/* To how many leaders a node goes: at the first cut, the second, and the others. */
-static const uint32_t FANOUTS[] = {8, 2, 1};
+/* To how many leaders a node goes at the second cut. At the first the caller says it, at the others it is one. */
+#define SECOND_FANOUT 2u
 
 /* Of the time, what the first cut takes. */
 #define SEEK_SHARE 0.15
 
-/* Prepares the cut of that number of a set, whose members and count are set. */
-static void prepare_cut(rhumb__cut *c, uint32_t number) {
-    const uint32_t fanout = FANOUTS[number < 2 ? number : 2];
+/* Prepares the cut of a set, whose members and count are set. */
+static void prepare_cut(rhumb__cut *c, uint32_t fanout) {
     const uint64_t wanted_count = rhumb__divide_up(c->count * fanout, LEAF_NODES);
     c->leader_count = (uint32_t)rhumb__min_u64(rhumb__max_u64(wanted_count, 2), LEADERS_MAX);
     c->fanout = (uint32_t)rhumb__min_u64(fanout, c->leader_count);
@@ -71,7 +70,7 @@ static rhumb_status cut_further(cutter *t, const uint32_t *members, uint64_t cou
     rhumb_status status = RHUMB_OK;
     if (count <= RHUMB__LEAF_NODES_MAX || number > CUT_ANYHOW) return measure_pieces(t, members, count);
     rhumb__cut c = {.nodes = t->all->spec->nodes, .members = members, .count = count, .seed = seed};
-    prepare_cut(&c, number);
+    prepare_cut(&c, number == 1 ? SECOND_FANOUT : 1);
     RHUMB_TRY(rhumb__cut_alone(&c, t->seeker));
     for (uint32_t i = 0; i < c.leader_count; i++) {
         const uint64_t begin = c.begins[i];
@@ -117,7 +116,7 @@ rhumb_status rhumb__partition(const rhumb__partition_spec *spec, rhumb__bulk_run
     rhumb_status status;
     if (spec->nodes->count <= RHUMB__LEAF_NODES_MAX) return measure_all(spec);
     rhumb__cut first = {.nodes = spec->nodes, .count = spec->nodes->count, .seed = spec->seed};
-    prepare_cut(&first, 0);
+    prepare_cut(&first, spec->fanout);
     RHUMB_TRY(rhumb__cut_together(&first, SEEK_SHARE * spec->share, run));
     partition measuring = {.loop = {.run = run, .limit = first.leader_count, .step = 1}, .spec = spec, .first = &first};
     rhumb__bulk_begin(run, (1 - SEEK_SHARE) * spec->share);

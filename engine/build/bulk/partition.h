@@ -15,6 +15,7 @@ typedef struct rhumb__partition_spec {
     const rhumb__bulk_nodes *nodes;
     rhumb__reservoirs *reservoirs; /* of the nodes; get what is found */
     uint32_t nearest_count;        /* see leaf.h */
+    uint32_t fanout;               /* leaders to which a node goes at the first cut */
     uint64_t seed;
     double share; /* of the whole that this is; see run.h */
 } rhumb__partition_spec;

@@ -19,6 +19,18 @@
 #define UPPER_MEMORY_SHARE 0.6
 #define UPPER_COUNT_MIN 256u
 
+/* What the plan of one part may take, next to the same; and the smallest part that is worth one. */
+#define PART_MEMORY_SHARE 0.5
+#define PART_COUNT_MIN 1024u
+
+/* What building in parts takes of memory for each vector of the whole: the parts that it belongs to, then its slot. */
+#define SHARDED_BYTES 32u
+#define SHARDED_MEMORY_SHARE 0.25
+
+/* To how many leaders a node goes at the first cut of all. In a part it is fewer, since parts overlap. */
+#define FANOUT 8u
+#define PART_FANOUT 3u
+
 /* What a plan takes for each vector besides rows, codes, candidates and links: hashes, heads, leaders, and the like. */
 #define OTHER_BYTES 180u
 
@@ -67,16 +79,33 @@ static uint64_t bytes_of_vector(const rhumb__params *params, const rhumb__space 
            sizeof(rhumb__candidate) * choice.candidate_count;
 }
 
-uint64_t rhumb__bulk_count_max(const rhumb__params *params, const rhumb__space *space) {
-    if (!has_plans(params)) return 0;
-    const double bytes = MEMORY_SHARE * (double)rhumb__memory_limit_bytes();
-    const double count = bytes / (double)bytes_of_vector(params, space);
+static uint64_t count_max_of(double memory_share, uint64_t vector_bytes) {
+    const double count = memory_share * (double)rhumb__memory_limit_bytes() / (double)vector_bytes;
     return (uint64_t)(count < RHUMB__SLOT_LIMIT / 2 ? count : RHUMB__SLOT_LIMIT / 2);
 }
 
-bool rhumb__bulk_pays(const rhumb__params *params, const rhumb__space *space, uint64_t count) {
-    return count >= COUNT_MIN && count <= rhumb__bulk_count_max(params, space);
+static uint64_t whole_max(const rhumb__params *params, const rhumb__space *space) {
+    return has_plans(params) ? count_max_of(MEMORY_SHARE, bytes_of_vector(params, space)) : 0;
 }
+
+uint64_t rhumb__bulk_part_max(const rhumb__params *params, const rhumb__space *space) {
+    /* Rows come from a file, and are the only ones. */
+    return has_plans(params) ? count_max_of(PART_MEMORY_SHARE, bytes_of_vector(params, space) - space->caller_bytes)
+                             : 0;
+}
+
+rhumb__bulk_way rhumb__bulk_way_of(const rhumb__params *params, const rhumb__space *space, uint64_t count) {
+    if (count <= whole_max(params, space)) return RHUMB__BULK_WHOLE;
+    const bool has_parts = rhumb__bulk_part_max(params, space) >= PART_COUNT_MIN &&
+                           count <= count_max_of(SHARDED_MEMORY_SHARE, SHARDED_BYTES);
+    return has_parts ? RHUMB__BULK_SHARDED : RHUMB__BULK_NONE;
+}
+
+bool rhumb__bulk_pays(const rhumb__params *params, const rhumb__space *space, uint64_t count) {
+    return count >= COUNT_MIN && count <= whole_max(params, space);
+}
+
+uint32_t rhumb__bulk_far_count(const rhumb__params *params) { return choice_of(params, 0).far_count; }
 
 /* What a placed node of level 1 takes besides its candidates. */
 static uint64_t bytes_of_upper(const rhumb__params *params, const rhumb__space *space) {
@@ -133,6 +162,7 @@ static rhumb_status make_level(const rhumb__params *params, const rhumb__tiler *
     const rhumb__partition_spec finding = {.nodes = &nodes,
                                            .reservoirs = &reservoirs,
                                            .nearest_count = choice.nearest_count,
+                                           .fanout = plan->fanout,
                                            .seed = params->seed + level,
                                            .share = part_of_level(level, FIND_SHARE)};
     RHUMB_TRY(rhumb__partition(&finding, run));
@@ -190,7 +220,7 @@ rhumb_status rhumb__bulk_plan_make(const rhumb__params *params, const rhumb__bul
                                    rhumb__bulk_plan *plan) {
     rhumb_status status;
     rhumb__tiler tiler;
-    *plan = (rhumb__bulk_plan){.space = *source->space};
+    *plan = (rhumb__bulk_plan){.space = *source->space, .fanout = FANOUT};
     rhumb__bulk_source own = *source;
     own.space = &plan->space;
     rhumb__bulk_begin(run, POINTS_SHARE);
@@ -206,14 +236,46 @@ rhumb_status rhumb__bulk_plan_make_upper(const rhumb__params *params, const rhum
                                          rhumb__bulk_run *run, rhumb__bulk_plan *plan) {
     rhumb_status status;
     rhumb__tiler tiler;
-    *plan = (rhumb__bulk_plan){
-        .space = *upper->placed.space, .item_levels = upper->levels, .upper_candidate_count = upper->candidate_count};
+    *plan = (rhumb__bulk_plan){.space = *upper->placed.space,
+                               .item_levels = upper->levels,
+                               .fanout = FANOUT,
+                               .upper_candidate_count = upper->candidate_count};
     rhumb__bulk_placed own = upper->placed;
     own.space = &plan->space;
     rhumb__bulk_begin(run, POINTS_SHARE);
     RHUMB_TRY(rhumb__bulk_points_take(&own, run, &plan->points));
     RHUMB_TRY(rhumb__tiler_init(&tiler, &plan->points.coder));
     status = make_levels(params, &tiler, 1, plan, run);
+done:
+    return status;
+}
+
+/* Takes over the rows of a part. */
+static rhumb_status take_part(const rhumb__bulk_placed *part, rhumb__bulk_run *run, rhumb__tiler *tiler,
+                              rhumb__bulk_plan *plan) {
+    *plan = (rhumb__bulk_plan){.space = *part->space, .fanout = PART_FANOUT};
+    rhumb__bulk_placed own = *part;
+    own.space = &plan->space;
+    rhumb__bulk_begin(run, POINTS_SHARE);
+    const rhumb_status status = rhumb__bulk_points_take(&own, run, &plan->points);
+    return status == RHUMB_OK ? rhumb__tiler_init(tiler, &plan->points.coder) : status;
+}
+
+rhumb_status rhumb__bulk_plan_arrange(const rhumb__params *params, const rhumb__bulk_placed *part, rhumb__bulk_run *run,
+                                      rhumb__bulk_plan *plan) {
+    rhumb__tiler tiler;
+    const rhumb_status status = take_part(part, run, &tiler, plan);
+    return status == RHUMB_OK ? arrange(params, &tiler, run, plan) : status;
+}
+
+rhumb_status rhumb__bulk_plan_make_part(const rhumb__params *params, const rhumb__bulk_placed *part,
+                                        rhumb__bulk_run *run, rhumb__bulk_plan *plan) {
+    rhumb_status status;
+    rhumb__tiler tiler;
+    RHUMB_TRY(take_part(part, run, &tiler, plan));
+    RHUMB_TRY(gather(params, plan, 0, &plan->levels[0]));
+    plan->level_count = 1;
+    status = make_level(params, &tiler, plan, 0, run);
 done:
     return status;
 }

@@ -7,8 +7,9 @@
  *
  * MEMORY, for each vector: its code; 8 bytes for each of up to 4 M candidates; 8 M bytes of links while they are turned
  * round; a list of M0 slots, which stays; about 100 bytes more. And its row, if that has other bytes than the caller's
- * vector (cosine). With M 16 and 96 dimensions that is about 1.1 KB. A batch for which half of the memory that this
- * process may use would not suffice has no plan, and is inserted one by one.
+ * vector (cosine). With M 16 and 96 dimensions that is about 1.1 KB. Of a batch for which half of the memory that this
+ * process may use would not suffice there is no such plan. Parts of it can have plans of their own, whose lists are put
+ * together (engine/upkeep/shards).
  */
 #ifndef RHUMB_ENGINE_BUILD_BULK_PLAN_H
 #define RHUMB_ENGINE_BUILD_BULK_PLAN_H
@@ -20,14 +21,23 @@ typedef struct rhumb__bulk_plan {
     rhumb__space space;
     rhumb__bulk_points points;
     const uint8_t *item_levels;     /* of placed nodes, by item; NULL: each has the level of the slot of its number */
+    uint32_t fanout;                /* of the first cut, see partition.h */
     uint32_t upper_candidate_count; /* of a node of an upper level; 0: as many as is usual */
     uint32_t level_count;           /* with nodes */
     rhumb__bulk_level levels[RHUMB__LEVEL_COUNT];
 } rhumb__bulk_plan;
 
-/* The largest batch that can have a plan: one that takes, with its vectors, half of the memory that this process may
- * use. 0: metric, element type or codes do not allow one. */
-uint64_t rhumb__bulk_count_max(const rhumb__params *params, const rhumb__space *space);
+/* How a new index is built. */
+typedef enum rhumb__bulk_way {
+    RHUMB__BULK_NONE,   /* vector by vector: metric, element type or memory allow nothing else */
+    RHUMB__BULK_WHOLE,  /* by one plan, which takes, with the vectors, at most half of memory */
+    RHUMB__BULK_SHARDED /* by a plan for each of many parts, which are on the disk (engine/upkeep/shards) */
+} rhumb__bulk_way;
+
+rhumb__bulk_way rhumb__bulk_way_of(const rhumb__params *params, const rhumb__space *space, uint64_t count);
+
+/* The most vectors that a part may have whose plan is made alone. */
+uint64_t rhumb__bulk_part_max(const rhumb__params *params, const rhumb__space *space);
 
 /* Whether a batch of so many vectors is worth a plan, and can have one. */
 bool rhumb__bulk_pays(const rhumb__params *params, const rhumb__space *space, uint64_t count);
@@ -53,6 +63,18 @@ typedef struct rhumb__bulk_upper {
  * failure. To be freed also then. RHUMB_E_NOMEM, RHUMB_E_CANCELLED. */
 rhumb_status rhumb__bulk_plan_make_upper(const rhumb__params *params, const rhumb__bulk_upper *upper,
                                          rhumb__bulk_run *run, rhumb__bulk_plan *plan) RHUMB_NODISCARD;
+
+/* Numbers the vectors of a part so that near ones follow each other, copies after all heads, and makes no lists. The
+ * rows are the plan's, also after a failure. To be freed also then. RHUMB_E_NOMEM, RHUMB_E_CANCELLED. */
+rhumb_status rhumb__bulk_plan_arrange(const rhumb__params *params, const rhumb__bulk_placed *part, rhumb__bulk_run *run,
+                                      rhumb__bulk_plan *plan) RHUMB_NODISCARD;
+
+/* Makes the lists of level 0 of a part, whose vectors keep their numbers. Otherwise as above. */
+rhumb_status rhumb__bulk_plan_make_part(const rhumb__params *params, const rhumb__bulk_placed *part,
+                                        rhumb__bulk_run *run, rhumb__bulk_plan *plan) RHUMB_NODISCARD;
+
+/* Links that a node has on level 0 from the level above, at most. */
+uint32_t rhumb__bulk_far_count(const rhumb__params *params);
 
 void rhumb__bulk_plan_free(rhumb__bulk_plan *plan);
 
