@@ -1,8 +1,7 @@
 """Libraries that search an index in a file: on the disk itself, mapped, or, for comparison, loaded into memory.
 
 A class has `build(rows, folder)`, `open(folder, dim, thread_count)`, which returns an object with `set_effort` and
-`search`, and the efforts to measure. All graphs have at most 64 neighbours a node on the lowest level (M 32), as
-DiskANN's own default.
+`search`, and the efforts to measure. All graphs have at most 64 neighbours a node on the lowest level (M 32).
 """
 
 import os

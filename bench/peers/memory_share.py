@@ -24,7 +24,7 @@ import machine
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 TARGETS = (0.95, 0.98)
-RHUMB_EFS = "12,16,24,32,48,64,96,128,192,256"
+RHUMB_EFS = "16,24,32,48,64,96,128,192"
 
 
 def say(words):
@@ -58,11 +58,12 @@ class Measurements:
                 subprocess.run(self.peer("build", name), check=True)
 
     def command(self, name, result):
+        threads, queries = str(self.options.threads), str(self.options.queries)
         if name != "rhumb":
-            return self.peer("search", name) + ["--threads", str(self.options.threads), "--json", result]
+            return self.peer("search", name) + ["--threads", threads, "--queries", queries, "--json", result]
         program = os.path.join(self.options.bin, "larger_than_ram")
-        return [program, "--index", self.index, "--data", self.options.data, "--ef", RHUMB_EFS, "--threads",
-                str(self.options.threads), "--json", result]  # fmt: skip
+        return [program, "--index", self.index, "--data", self.options.data, "--ef", RHUMB_EFS, "--threads", threads,
+                "--queries", queries, "--warm-up-queries", queries, "--json", result]  # fmt: skip
 
     def measure(self, name, share):
         """Returns the points of one library, and how it ended if not well."""
@@ -116,8 +117,9 @@ def main():
     parser.add_argument("--bin", required=True)
     parser.add_argument("--shares", default="100,50,25,10")
     parser.add_argument("--libraries", default="rhumb,diskann,faiss-hnsw,faiss-ivf,usearch,hnswlib")
-    parser.add_argument("--rhumb", default="--codes 4 --M 32", help="options of rhumb build")
+    parser.add_argument("--rhumb", default="--codes 4", help="options of rhumb build")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--queries", type=int, default=1000, help="timed ones, after as many others")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seconds", type=int, default=180, help="for one library and share")
     parser.add_argument("--build-only", action="store_true")
@@ -129,7 +131,9 @@ def main():
     measurements.build()
     if options.build_only:
         return
-    command = "memory_share.py " + " ".join([os.path.basename(options.data), *sys.argv[2:]])
+    places = {options.data: os.path.basename(options.data), options.dir: "DIR", options.bin: "BIN"}
+    places[options.json] = "RESULT.json"
+    command = "memory_share.py " + " ".join(places.get(word, word) for word in sys.argv[1:])
     record = machine.record("speed of searches against the memory that they may use", command, FOLDER)
     print(machine.text_of(record))
     print(f"index of {os.path.getsize(measurements.index) / 1e6:.0f} MB (rhumb build {options.rhumb}, compacted); "

@@ -1,27 +1,28 @@
 /* bypass.h - leaving deleted nodes out of fused rows.
  *
- * A deleted node stays in the graph, because its links hold the graph together; so walks pass through it, and it takes
- * the place of a node that could be an answer. In a fused row its lane can be left to another, as long as the row leads
- * to whatever only the deleted node led to.
+ * A deleted node stays in the graph, because its links hold the graph together; so walks pass through it, and it
+ * takes the place of a node that could be an answer. In a fused row its lane can be left to another, as long as the
+ * row leads to whatever only the deleted node led to.
  *
  * A node is *gone* if it is deleted and so are all of its copies (ties.h).
  *
- * INVARIANT: while the mark of a node's list is clear (changed.h), its row has a lane for every neighbour in the list;
- * or the neighbour is gone, and if it is tied to the node, the row has a lane for every other node that is tied to it.
+ * INVARIANT: while the mark of a node's list is clear (changed.h), its row has a lane for every neighbour in the
+ * list; or the neighbour is gone, and if it is tied to the node, the row has a lane for every other node that is
+ * tied to it.
  *
- * So rows alone lead from any live node to any other. Take the path between them in the tree of ties: the row of each
- * node on it has a lane for the next one, or for the one after that. It does not matter when each row was made.
+ * So rows alone lead from any live node to any other. Take the path between them in the tree of ties: the row of
+ * each node on it has a lane for the next one, or for the one after that. It does not matter when each row was made.
  *
- * A node that is gone may be needed again: a new node is tied to it, or becomes a copy of it. Who has done so calls
- * rhumb__bypass_needed, which marks the lists that name it; then walks read these, and its lane is missed.
+ * A node that is gone may be needed again: a new node is tied to it, or becomes a copy of it. The thread that did so
+ * calls rhumb__bypass_needed, which marks the lists that name it; then walks read these, and its lane is missed.
  *
  * Which order makes it safe: that thread adds the link or the copy and then looks whether the node is gone. A thread
- * that makes a row finds out that the node is gone and then reads its links. A fence is between the two on both sides,
- * so one of them at least sees what the other has done; and rhumb__bypass_holds is asked again under the lock under
- * which marks change.
+ * that makes a row finds out that the node is gone and then reads its links. A fence is between the two on both
+ * sides, so one of them at least sees what the other has done; and rhumb__bypass_holds is asked again under the lock
+ * under which marks change.
  *
- * Deleted nodes are found again only if they were hidden (build/batch_write.c). So nodes that may be hidden are never
- * gone: those that were placed after a moment at which none was.
+ * Deleted nodes are found again only if they were hidden (build/batch_write.c). So nodes that may be hidden are
+ * never gone: those that were placed after a moment at which none was.
  */
 #ifndef RHUMB_ENGINE_GRAPH_BYPASS_H
 #define RHUMB_ENGINE_GRAPH_BYPASS_H
