@@ -139,7 +139,7 @@ static void make_row(rhumb__renew_pass *pass, uint32_t slot) {
 static void clear_mark(const rhumb__renew_pass *pass, const rhumb__renewed_row *made) {
     uint32_t slots[RHUMB__M0_MAX];
     rhumb__graph *graph = pass->graph;
-    const rhumb__bypass_row row = {made->slot, made->list, made->list_count, made->slots, made->lane_count};
+    const rhumb__bypass_row row = {made->slot, made->list, made->list_count, made->slots, made->lane_count, false};
     const rhumb__list list = rhumb__graph_list(graph, made->slot, 0);
     if (made->known_count != made->list_count || made->slot >= graph->changed_limit) return;
     rhumb__section_lock(list.section, made->slot);

@@ -127,8 +127,10 @@ uint32_t rhumb__bypass_plan(const rhumb__bypass *bypass, uint32_t slot, uint32_t
 /* Whether a row without a lane for a neighbour leads to what only that one leads to. */
 static bool passes_over(const rhumb__bypass *bypass, const rhumb__bypass_row *row, uint32_t neighbour) {
     uint32_t tied[RHUMB__M0_MAX];
-    if (!rhumb__bypass_is_gone(bypass, neighbour)) return false;
-    if (!rhumb__graph_are_tied(bypass->graph, row->slot, neighbour)) return true;
+    const bool is_gone = rhumb__bypass_is_gone(bypass, neighbour);
+    const bool may_have_been = row->is_old && rhumb__graph_is_dead(bypass->graph, neighbour);
+    if (!rhumb__graph_are_tied(bypass->graph, row->slot, neighbour)) return is_gone || may_have_been;
+    if (!is_gone) return false;
     const uint32_t tied_count = read_tied(bypass->graph, neighbour, tied);
     for (uint32_t i = 0; i < tied_count; i++) {
         if (tied[i] != row->slot && !rhumb__slots_contain(row->lanes, row->lane_count, tied[i])) return false;

@@ -6,9 +6,10 @@
  *
  * A node is *gone* if it is deleted and so are all of its copies (ties.h).
  *
- * INVARIANT: while the mark of a node's list is clear (changed.h), its row has a lane for every neighbour in the
- * list; or the neighbour is gone, and if it is tied to the node, the row has a lane for every other node that is
- * tied to it.
+ * INVARIANT: while the mark of a node's list is clear (changed.h), its row has a lane for every neighbour in the list;
+ * or the neighbour is gone, and if it is tied to the node, the row has a lane for every other node that is tied to it.
+ * A neighbour that is not tied to the node need only have been gone when the row was made: if it gets a copy, the lists
+ * that are marked are those of its own neighbours, and others may name it too.
  *
  * So rows alone lead from any live node to any other. Take the path between them in the tree of ties: the row of
  * each node on it has a lane for the next one, or for the one after that. It does not matter when each row was made.
@@ -51,6 +52,7 @@ typedef struct rhumb__bypass_row {
     uint32_t list_count;
     const uint32_t *lanes;
     uint32_t lane_count;
+    bool is_old; /* not made of what there is now */
 } rhumb__bypass_row;
 
 /* Whether the invariant holds for a node whose mark is clear. */
@@ -59,8 +61,8 @@ bool rhumb__bypass_holds(const rhumb__bypass *bypass, const rhumb__bypass_row *r
 /* Whether a node is deleted, and all of its copies. */
 bool rhumb__bypass_is_gone(const rhumb__bypass *bypass, uint32_t slot);
 
-/* A node has been tied to that of `slot`, or the one of `copy` hung on it (RHUMB__SLOT_NONE: tied): marks the lists
- * that name it, if it is gone but for that. */
+/* A node has been tied to that of `slot`, or the one of `copy` hung on it (RHUMB__SLOT_NONE: tied): marks the lists of
+ * its neighbours, among which are all that are tied to it, if it is gone but for that. */
 void rhumb__bypass_needed(rhumb__graph *graph, uint32_t slot, uint32_t copy);
 
 #endif /* RHUMB_ENGINE_GRAPH_BYPASS_H */

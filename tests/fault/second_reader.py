@@ -461,16 +461,18 @@ class Index:
         return [slot for slot in marked if slot < rows.row_count]
 
     def may_be_left_out(self, slot, neighbour, named):
-        """Whether a fused row that names others need not name a neighbour: it and its copies have been deleted, and the
-        row leads to whatever is tied to it, if it is tied itself."""
-        if not all(self.is_dead(member) for member in self.group(neighbour)):
+        """Whether a fused row that names others need not name a neighbour: it has been deleted; and if it is tied to the
+        node, so have its copies, and the row leads to whatever else is tied to it."""
+        if not self.is_dead(neighbour):
             return False
 
         def are_tied(a, b):
             return self.tie(a)[0] == b or self.tie(b)[0] == a
 
         behind = {other for other in self.neighbours(neighbour, 0) if are_tied(other, neighbour)}
-        return slot not in behind or named.issuperset(behind - {slot})
+        if slot not in behind:
+            return True
+        return all(self.is_dead(member) for member in self.group(neighbour)) and named.issuperset(behind - {slot})
 
     def check_ties(self):
         """Everything that the page says of ties, lists and entry points. Returns the slots of copies."""

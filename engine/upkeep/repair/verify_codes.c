@@ -32,7 +32,7 @@ static void check_mark(rhumb__verifier *v, uint32_t slot) {
     const rhumb__bypass bypass = {.graph = v->graph, .slot_limit = v->slot_count};
     const uint32_t count = rhumb__graph_neighbours(v->graph, slot, v->slot_count, slots);
     if (rhumb__changed_is_set(v->graph, slot)) return;
-    const rhumb__bypass_row row = {slot, slots, count, lanes, read_lanes(v->graph, slot, lanes)};
+    const rhumb__bypass_row row = {slot, slots, count, lanes, read_lanes(v->graph, slot, lanes), true};
     if (rhumb__bypass_holds(&bypass, &row)) return;
     rhumb__verify_note(v, "slot %u: its fused row leaves out a neighbour, and the list is not marked as changed", slot);
 }
