@@ -15,10 +15,8 @@
 #include "base/bits.h"
 #include "base/clock.h"
 #include "engine/graph/active.h"
-#include "engine/graph/bypass.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/ties.h"
-#include "engine/graph/tombstones.h"
 #include "engine/search/walk/measure.h"
 
 /* How long other inserts are waited for where all nodes are full, before it is given up, and over how many passes. */
@@ -59,9 +57,6 @@ static bool can_be_anchor(const tying *t, uint32_t slot) {
     return rhumb__graph_anchor(t->graph, slot) != RHUMB__SLOT_NONE && !rhumb__active_has_slot(t->graph, slot);
 }
 
-/* Whether a node has not been deleted: rows of others may leave it out otherwise (graph/bypass.h). */
-static bool is_live(const tying *t, uint32_t slot) { return !rhumb__graph_is_dead(t->graph, slot); }
-
 /* Whether a node's list has room for one more tie. */
 static bool has_room(const tying *t, uint32_t slot) {
     uint32_t slots[RHUMB__M0_MAX];
@@ -82,9 +77,7 @@ static bool tie_to(const tying *t, uint32_t anchor) {
         .slot = t->slot, .added = &anchor, .added_count = 1, .tie_limit = t->graph->params.M0};
     (void)rhumb__link_add(t->graph, t->scratch, &addition); /* no node is tied to this one, so it has room */
     addition = (rhumb__link_addition){.slot = anchor, .added = &t->slot, .added_count = 1, .tie_limit = t->tie_limit};
-    if (!rhumb__link_add(t->graph, t->scratch, &addition)) return false;
-    rhumb__bypass_needed(t->graph, anchor, RHUMB__SLOT_NONE);
-    return true;
+    return rhumb__link_add(t->graph, t->scratch, &addition);
 }
 
 /* The first node that is tied to `parent` and can be an anchor, or RHUMB__SLOT_NONE. */
@@ -107,24 +100,12 @@ static bool tie_below(tying *t, uint32_t slot) {
     return false;
 }
 
-/* Ties the node to one of its candidates: to the nearest that is not deleted, where possible. */
-static bool tie_to_candidate(const tying *t) {
-    const rhumb__candidate_pool *pool = &t->scratch->pool;
-    for (int live = 1; live >= 0; live--) {
-        for (uint32_t i = 0; i < pool->count; i++) {
-            const uint32_t slot = rhumb__candidate_slot(pool->entries[i]);
-            if (is_live(t, slot) == (live == 1) && can_be_anchor(t, slot) && tie_to(t, slot)) return true;
-        }
-    }
-    return false;
-}
-
-/* Ties the node below one of its candidates. */
-static bool tie_below_candidate(tying *t) {
+/* Ties the node to one of its candidates, or below one. */
+static bool tie_to_candidate(tying *t, bool below) {
     const rhumb__candidate_pool *pool = &t->scratch->pool;
     for (uint32_t i = 0; i < pool->count; i++) {
         const uint32_t slot = rhumb__candidate_slot(pool->entries[i]);
-        if (can_be_anchor(t, slot) && tie_below(t, slot)) return true;
+        if (can_be_anchor(t, slot) && (below ? tie_below(t, slot) : tie_to(t, slot))) return true;
     }
     return false;
 }
@@ -181,5 +162,5 @@ void rhumb__link_tie(rhumb__graph *graph, rhumb__scratch *scratch, const rhumb__
                .any_slot = node->any_anchor,
                .tie_limit = rhumb__tie_limit(graph)};
     t.left_count = atomic_load_explicit(&graph->slot_limit, memory_order_acquire);
-    if (!tie_to_candidate(&t) && !tie_below_candidate(&t)) tie_anywhere(&t);
+    if (!tie_to_candidate(&t, false) && !tie_to_candidate(&t, true)) tie_anywhere(&t);
 }

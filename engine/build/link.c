@@ -23,7 +23,6 @@
 
 #include "base/assert.h"
 #include "engine/graph/active.h"
-#include "engine/graph/bypass.h"
 #include "engine/graph/neighbour_list.h"
 #include "engine/graph/ties.h"
 #include "engine/search/walk/measure.h"
@@ -234,7 +233,6 @@ bool rhumb__link_finish(rhumb__graph *graph, rhumb__scratch *scratch, const rhum
                         const rhumb__link_found *found) {
     if (found->equal != RHUMB__SLOT_NONE) {
         rhumb__tie_hang(graph, node->slot, found->equal);
-        rhumb__bypass_needed(graph, found->equal, node->slot);
         return true;
     }
     RHUMB_ASSERT_DEBUG(scratch->selected_counts[0] <= graph->params.M);

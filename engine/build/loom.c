@@ -17,9 +17,6 @@
 /* Neighbours of neighbours that are considered for the lanes that a list leaves empty, for each lane at most. */
 #define CANDIDATES_PER_LANE 32u
 
-/* Neighbours of deleted neighbours for each lane that these leave, which are enough to choose from. */
-#define BEHIND_PER_PLACE 6u
-
 static uint32_t kept_count_of(const rhumb__fused_layout *layout) {
     uint32_t count = KEPT_COUNT_MIN;
     while ((uint64_t)count * 2 * layout->rotated_count * sizeof(float) <= KEPT_BYTES) count *= 2;
@@ -41,7 +38,6 @@ rhumb_status rhumb__loom_init(rhumb__loom *loom, rhumb__graph *graph) {
     rhumb_status status = RHUMB_OK;
     *loom = (rhumb__loom){.graph = graph, .kept_count = kept_count_of(layout)};
     loom->slot_limit = atomic_load_explicit(&graph->slot_limit, memory_order_acquire);
-    loom->bypass = rhumb__bypass_begin(graph);
     RHUMB_TRY(rhumb__fused_filler_init(&loom->filler, &graph->space));
     loom->rotated = rhumb__alloc_zeroed(loom->kept_count, layout->rotated_count * sizeof *loom->rotated);
     loom->slots = rhumb__alloc_zeroed(loom->kept_count, sizeof *loom->slots);
@@ -82,102 +78,52 @@ static rhumb__fused_candidate candidate_of(const rhumb__loom *loom, uint32_t slo
     return (rhumb__fused_candidate){.vector = rhumb__graph_vector(loom->graph, slot), .slot = slot};
 }
 
-/* The lanes of a row that is being made. Those in `places` get fillers, in that order: first the ones after the list,
- * then those that deleted neighbours have left; until then the latter have these in `slots`. */
-typedef struct lane_plan {
-    uint32_t slot;
-    uint32_t *slots;
-    uint32_t list_count;
-    uint32_t places[RHUMB__M0_MAX];
-    uint32_t place_count;
-    uint32_t empty_count;  /* of the places, those after the list */
-    uint32_t filled_count; /* of the places */
-} lane_plan;
-
-static void plan_lanes(const rhumb__loom *loom, lane_plan *plan) {
-    uint32_t left[RHUMB__M0_MAX];
-    const uint32_t count = plan->list_count;
-    const uint32_t left_count = rhumb__bypass_plan(&loom->bypass, plan->slot, plan->slots, count, left);
-    const uint32_t lane_count =
-        (uint32_t)rhumb__min_u64(rhumb__round_up(count, RHUMB__LANES_PER_BLOCK), loom->graph->fused.lane_capacity);
-    for (uint32_t lane = count; lane < lane_count; lane++) plan->places[plan->place_count++] = lane;
-    plan->empty_count = plan->place_count;
-    for (uint32_t i = 0; i < left_count; i++) plan->places[plan->place_count++] = left[i];
-}
-
-static void put_filler(lane_plan *plan, uint32_t slot) { plan->slots[plan->places[plan->filled_count++]] = slot; }
-
-/* How many lanes there are so far: those of the list, and of those after it the ones that have been filled. */
-static uint32_t lane_count_of(const lane_plan *plan) {
-    return plan->list_count + (uint32_t)rhumb__min_u64(plan->filled_count, plan->empty_count);
-}
-
-/* Gives places to slots of an earlier row, whose bytes may be anything. */
-static void take_before(const rhumb__loom *loom, lane_plan *plan, const void *before) {
+/* Appends slots of an earlier row to the `count` slots of a list, up to `lane_count`. Returns how many there are then.
+ * The bytes of the row may be anything. */
+static uint32_t take_before(const rhumb__loom *loom, uint32_t slot, uint32_t *slots, uint32_t count,
+                            uint32_t lane_count, const void *before) {
     const rhumb__fused_layout *layout = &loom->graph->fused;
     const uint32_t before_count = rhumb__fused_counts_of(layout, before).lane_count;
-    for (uint32_t i = before_count; i > 0 && plan->filled_count < plan->place_count; i--) { /* fillers are at the end */
+    for (uint32_t i = before_count; i > 0 && count < lane_count; i--) { /* fillers are at the end */
         const uint32_t lane = i - 1;
         const uint32_t filler =
             rhumb__fused_slots(layout, before, lane / RHUMB__LANES_PER_BLOCK)[lane % RHUMB__LANES_PER_BLOCK];
-        if (filler >= loom->slot_limit || filler == plan->slot) continue;
-        if (rhumb__slots_contain(plan->slots, lane_count_of(plan), filler)) continue;
+        if (filler >= loom->slot_limit || filler == slot || rhumb__slots_contain(slots, count, filler)) continue;
         if ((rhumb__graph_node(loom->graph, filler) & RHUMB__NODE_PRESENT) == 0) continue;
-        if (!rhumb__bypass_is_gone(&loom->bypass, filler)) put_filler(plan, filler);
-    }
-}
-
-/* Adds the neighbours of a node to the candidates for lanes. */
-static uint32_t add_candidates(const rhumb__loom *loom, uint32_t slot, uint32_t count) {
-    uint32_t slots[RHUMB__M0_MAX];
-    const rhumb__list list = rhumb__graph_list(loom->graph, slot, 0);
-    const uint32_t slot_count = rhumb__loom_known_count(loom, slots, rhumb__list_read(&list, slots));
-    for (uint32_t i = 0; i < slot_count && count < loom->candidate_capacity; i++) {
-        if (!rhumb__bypass_is_gone(&loom->bypass, slots[i])) loom->candidates[count++] = candidate_of(loom, slots[i]);
+        slots[count++] = filler;
     }
     return count;
 }
 
-/* Chooses fillers for the places that are left: among what is behind the deleted neighbours, if that is enough, or
- * else behind all of the list. */
-static void choose_fillers(rhumb__loom *loom, lane_plan *plan) {
-    uint32_t kept_count = 0, candidate_count = 0;
-    const uint32_t wanted_count = plan->place_count - plan->filled_count;
-    const uint32_t *open = plan->places + plan->filled_count;
-    const uint32_t lane_count = lane_count_of(plan);
-    for (uint32_t i = 0; i < wanted_count; i++) {
-        if (open[i] < plan->list_count) candidate_count = add_candidates(loom, plan->slots[open[i]], candidate_count);
-    }
-    const bool is_enough = candidate_count >= wanted_count * BEHIND_PER_PLACE;
-    for (uint32_t lane = 0; lane < lane_count; lane++) {
-        if (rhumb__slots_contain(open, wanted_count, lane)) continue;
-        loom->list[kept_count++] = candidate_of(loom, plan->slots[lane]);
-        if (!is_enough && lane < plan->list_count) {
-            candidate_count = add_candidates(loom, plan->slots[lane], candidate_count);
+/* Appends fillers to the `count` slots of a list, so that blocks are whole. Returns how many slots there are then. */
+static uint32_t fill(rhumb__loom *loom, uint32_t slot, uint32_t *slots, uint32_t count, const void *before) {
+    rhumb__graph *graph = loom->graph;
+    uint32_t seconds[RHUMB__M0_MAX];
+    uint32_t candidate_count = 0;
+    const uint32_t lane_count =
+        (uint32_t)rhumb__min_u64(rhumb__round_up(count, RHUMB__LANES_PER_BLOCK), graph->fused.lane_capacity);
+    if (count == 0 || count == lane_count) return count;
+    if (before != NULL && take_before(loom, slot, slots, count, lane_count, before) == lane_count) return lane_count;
+    for (uint32_t i = 0; i < count; i++) {
+        loom->list[i] = candidate_of(loom, slots[i]);
+        const rhumb__list list = rhumb__graph_list(graph, slots[i], 0);
+        const uint32_t second_count = rhumb__loom_known_count(loom, seconds, rhumb__list_read(&list, seconds));
+        for (uint32_t k = 0; k < second_count && candidate_count < loom->candidate_capacity; k++) {
+            loom->candidates[candidate_count++] = candidate_of(loom, seconds[k]);
         }
     }
-    const rhumb__fused_fill_from from = {.node = candidate_of(loom, plan->slot),
+    const rhumb__fused_fill_from from = {.node = candidate_of(loom, slot),
                                          .list = loom->list,
-                                         .list_count = kept_count,
+                                         .list_count = count,
                                          .candidates = loom->candidates,
                                          .candidate_count = candidate_count};
-    const uint32_t filler_count = rhumb__fused_fill(&loom->filler, &from, wanted_count, loom->fill_scratch);
-    for (uint32_t i = 0; i < filler_count; i++) put_filler(plan, loom->candidates[i].slot);
+    const uint32_t filler_count = rhumb__fused_fill(&loom->filler, &from, lane_count - count, loom->fill_scratch);
+    for (uint32_t i = 0; i < filler_count; i++) slots[count + i] = loom->candidates[i].slot;
+    return count + filler_count;
 }
 
-/* Decides which slots the lanes have, of which the first `count` are those of the list. Returns how many there are
- * then. */
-static uint32_t fill(rhumb__loom *loom, uint32_t slot, uint32_t *slots, uint32_t count, const void *before) {
-    lane_plan plan = {.slot = slot, .slots = slots, .list_count = count};
-    if (count == 0) return 0;
-    plan_lanes(loom, &plan);
-    if (before != NULL) take_before(loom, &plan, before);
-    if (plan.filled_count < plan.place_count) choose_fillers(loom, &plan);
-    return lane_count_of(&plan);
-}
-
-uint32_t rhumb__loom_make(rhumb__loom *loom, uint32_t slot, uint32_t *slots, uint32_t count, const void *before,
-                          void *row) {
+void rhumb__loom_make(rhumb__loom *loom, uint32_t slot, uint32_t *slots, uint32_t count, const void *before,
+                      void *row) {
     const rhumb__graph *graph = loom->graph;
     const size_t rotated_count = graph->fused.rotated_count;
     const float *rotated[RHUMB__M0_MAX];
@@ -194,5 +140,4 @@ uint32_t rhumb__loom_make(rhumb__loom *loom, uint32_t slot, uint32_t *slots, uin
                                         .rotated = rotated_of(loom, slot),
                                         .rotated_neighbours = rotated};
     rhumb__fused_encode(&graph->fused, &source, NULL, row);
-    return lane_count;
 }

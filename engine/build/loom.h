@@ -7,14 +7,12 @@
 #ifndef RHUMB_ENGINE_BUILD_LOOM_H
 #define RHUMB_ENGINE_BUILD_LOOM_H
 
-#include "engine/graph/bypass.h"
 #include "engine/graph/fused_fill.h"
 #include "engine/graph/graph.h"
 
 typedef struct rhumb__loom {
     rhumb__graph *graph;
-    uint64_t slot_limit;  /* lanes are of slots below it */
-    rhumb__bypass bypass; /* which neighbours can be left out */
+    uint64_t slot_limit; /* lanes are of slots below it */
     rhumb__fused_filler filler;
     float *rotated;  /* kept_count vectors, one after another */
     uint32_t *slots; /* of which slot each is; RHUMB__SLOT_NONE: none */
@@ -37,11 +35,9 @@ void rhumb__loom_free(rhumb__loom *loom);
 uint32_t rhumb__loom_known_count(const rhumb__loom *loom, const uint32_t *slots, uint32_t list_count);
 
 /* Writes the row of a node whose list has `count` known slots, which are at the beginning of `slots`; it has room for
- * RHUMB__M0_MAX, and gets those of the lanes: of the list but for deleted nodes that are left out (graph/bypass.h), and
- * of fillers in place of these and after the list. `before` is an earlier row of the node, or NULL: if it has slots
- * enough that are not in the list, they are the fillers, since choosing others takes most of the time. Lists may change
- * concurrently: then fillers follow from what they were. Returns how many lanes the row has. */
-uint32_t rhumb__loom_make(rhumb__loom *loom, uint32_t slot, uint32_t *slots, uint32_t count, const void *before,
-                          void *row);
+ * RHUMB__M0_MAX, and gets those of fillers. `before` is an earlier row of the node, or NULL: if it has slots enough
+ * that are not in the list, they are the fillers, since choosing others takes most of the time. Lists may change
+ * concurrently: then fillers follow from what they were. */
+void rhumb__loom_make(rhumb__loom *loom, uint32_t slot, uint32_t *slots, uint32_t count, const void *before, void *row);
 
 #endif /* RHUMB_ENGINE_BUILD_LOOM_H */

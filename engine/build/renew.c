@@ -1,13 +1,9 @@
 /* renew.c - see renew.h.
  *
- * A row is stale if the list has neighbours that the row lacks, or if it has lanes for deleted ones that can be left
- * out (graph/bypass.h). The former are in lists that are marked; for the latter all rows are looked at, unless memory
- * cannot hold the index: then those that are marked alone.
- *
  * Rows are made a few at a time, in memory of the caller's, while searches still read the old ones. Then these are
  * withdrawn (graph/row_use.h), written, and admitted. The mark of a list is cleared while its row is withdrawn, under
- * the lock of the list, and only if the list still is what the row was made of, and what the row leaves out can be: a
- * change that comes later sets it again.
+ * the lock of the list, and only if the list still is what the row was made of: a change that comes later sets it
+ * again.
  *
  * Owns the memory of a call. Locks: checkpoint_lock, held by the caller; the store's publishing lock while rows are
  * written; under it for each row that of its list and of its mark.
@@ -28,7 +24,6 @@
 #include "engine/graph/fused.h"
 #include "engine/graph/neighbour_list.h"
 #include "storage/renewal.h"
-#include "storage/residency.h"
 
 /* A region is renewed once its rows lack one in so many of the lanes that their lists have; a list that has to be read
  * counts like a lane. */
@@ -46,7 +41,7 @@
 #define WAIT_NS UINT64_C(5000000)
 #define REFUSED_COUNT_MAX 64u
 
-/* A pass begins when so many slots are new, and such a share of those that have rows; or so many nodes deleted. */
+/* A pass begins when so many slots are new, and such a share of those that have rows. */
 #define NEW_COUNT_MIN 512u
 #define NEW_SHARE 64u
 
@@ -58,62 +53,43 @@ struct rhumb__renewed_row {
     uint32_t slot;
     uint32_t list_count;
     uint32_t known_count;
-    uint32_t lane_count;
-    uint32_t slots[RHUMB__M0_MAX]; /* of the lanes */
+    uint32_t slots[RHUMB__M0_MAX]; /* the list, and what was filled in after known_count */
     uint32_t list[RHUMB__M0_MAX];
 };
 
 /* ---- what pays ---- */
 
-/* How many entries of a list its row does not have in their places, or has although they can be left out.
- * *entry_count_out is how many the list has. */
-static uint32_t missing_count_of(const rhumb__renew_pass *pass, uint32_t slot, uint32_t *entry_count_out) {
-    rhumb__graph *graph = pass->graph;
-    uint32_t slots[RHUMB__M0_MAX], wanted[RHUMB__M0_MAX], places[RHUMB__M0_MAX];
+/* How many entries of a list its row does not have in their places. *entry_count_out is how many the list has. */
+static uint32_t missing_count_of(rhumb__graph *graph, uint32_t slot, uint32_t *entry_count_out) {
+    uint32_t slots[RHUMB__M0_MAX];
     const rhumb__list list = rhumb__graph_list(graph, slot, 0);
-    const uint32_t count = rhumb__list_read(&list, slots);
-    memcpy(wanted, slots, count * sizeof *wanted);
-    const uint32_t place_count = rhumb__bypass_plan(&pass->bypass, slot, wanted, count, places);
-    for (uint32_t i = 0; i < place_count; i++) wanted[places[i]] = RHUMB__SLOT_NONE;
-    *entry_count_out = count;
-    /* A row that nothing says anything about need not be read. */
-    if (!rhumb__changed_is_set(graph, slot) && memcmp(wanted, slots, count * sizeof *wanted) == 0) return 0;
     const void *row = rhumb__graph_fused(graph, slot);
     const uint32_t lane_count = rhumb__fused_counts_of(&graph->fused, row).lane_count;
+    const uint32_t count = rhumb__list_read(&list, slots);
     uint32_t missing_count = 0;
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t *lanes = rhumb__fused_slots(&graph->fused, row, i / RHUMB__LANES_PER_BLOCK);
-        const uint32_t lane = i < lane_count ? lanes[i % RHUMB__LANES_PER_BLOCK] : RHUMB__SLOT_NONE;
-        missing_count += wanted[i] == slots[i] ? lane != slots[i] : lane == slots[i];
+        missing_count += i >= lane_count || lanes[i % RHUMB__LANES_PER_BLOCK] != slots[i];
     }
+    *entry_count_out = count;
     return missing_count;
 }
 
-/* Whether a row may be stale. */
-static bool is_suspect(const rhumb__renew_pass *pass, uint32_t slot) {
-    return pass->looks_at_all || rhumb__changed_is_set(pass->graph, slot);
-}
-
-/* Whether a mark can be cleared. */
-static bool has_mark(const rhumb__graph *graph, uint32_t slot) {
-    return slot < graph->changed_limit && rhumb__changed_is_set(graph, slot);
-}
-
 /* Whether a row is to be renewed if its region is: there is a mark to be cleared, or a lane to be had. */
-static bool is_stale(const rhumb__renew_pass *pass, uint32_t slot) {
+static bool is_stale(rhumb__graph *graph, uint32_t slot) {
     uint32_t entry_count;
-    if (!is_suspect(pass, slot)) return false;
-    return has_mark(pass->graph, slot) || missing_count_of(pass, slot, &entry_count) > 0;
+    if (!rhumb__changed_is_set(graph, slot)) return false;
+    return slot < graph->changed_limit || missing_count_of(graph, slot, &entry_count) > 0;
 }
 
 /* Whether renewing the rows of [begin, end) pays. */
-static bool region_pays(const rhumb__renew_pass *pass, uint64_t begin, uint64_t end) {
+static bool region_pays(rhumb__graph *graph, uint64_t begin, uint64_t end) {
     uint64_t entry_count = 0, missing_count = 0;
     for (uint64_t slot = begin; slot < end; slot++) {
-        uint32_t count = pass->graph->params.M0 / 2; /* of a list that is not read, about */
-        if (is_suspect(pass, (uint32_t)slot)) {
-            missing_count += missing_count_of(pass, (uint32_t)slot, &count);
-            if (has_mark(pass->graph, (uint32_t)slot)) missing_count++;
+        uint32_t count = graph->params.M0 / 2; /* of a list that is not read, about */
+        if (rhumb__changed_is_set(graph, (uint32_t)slot)) {
+            missing_count += missing_count_of(graph, (uint32_t)slot, &count);
+            if (slot < graph->changed_limit) missing_count++;
         }
         entry_count += count;
     }
@@ -129,23 +105,20 @@ static void make_row(rhumb__renew_pass *pass, uint32_t slot) {
     made->list_count = rhumb__list_read(&list, made->list);
     made->known_count = rhumb__loom_known_count(&pass->loom, made->list, made->list_count);
     memcpy(made->slots, made->list, made->known_count * sizeof *made->slots);
-    made->lane_count =
-        rhumb__loom_make(&pass->loom, slot, made->slots, made->known_count, rhumb__graph_fused(pass->graph, slot),
-                         pass->rows + pass->made_count * (size_t)pass->graph->fused.row_bytes);
+    rhumb__loom_make(&pass->loom, slot, made->slots, made->known_count, rhumb__graph_fused(pass->graph, slot),
+                     pass->rows + pass->made_count * (size_t)pass->graph->fused.row_bytes);
     pass->made_count++;
 }
 
-/* Takes the mark from a list if its row, which is withdrawn, is going to have all of it that cannot be left out. */
-static void clear_mark(const rhumb__renew_pass *pass, const rhumb__renewed_row *made) {
+/* Takes the mark from a list if its row, which is withdrawn, is going to have all of it. */
+static void clear_mark(rhumb__graph *graph, const rhumb__renewed_row *made) {
     uint32_t slots[RHUMB__M0_MAX];
-    rhumb__graph *graph = pass->graph;
-    const rhumb__bypass_row row = {made->slot, made->list, made->list_count, made->slots, made->lane_count, false};
     const rhumb__list list = rhumb__graph_list(graph, made->slot, 0);
     if (made->known_count != made->list_count || made->slot >= graph->changed_limit) return;
     rhumb__section_lock(list.section, made->slot);
     const uint32_t count = rhumb__list_read(&list, slots);
     const bool is_same = count == made->list_count && memcmp(slots, made->list, count * sizeof *slots) == 0;
-    if (is_same && rhumb__bypass_holds(&pass->bypass, &row)) rhumb__changed_clear(graph, made->slot);
+    if (is_same) rhumb__changed_clear(graph, made->slot);
     rhumb__section_unlock(list.section, made->slot);
 }
 
@@ -159,7 +132,7 @@ static rhumb_status write_made(rhumb__renew_pass *pass, bool *written_out) {
     if (status != RHUMB_OK) return status;
     *written_out = rhumb__rows_withdraw(&graph->row_use, first, count, WAIT_NS);
     for (uint32_t i = 0; *written_out && i < pass->made_count; i++) {
-        clear_mark(pass, &pass->made[i]);
+        clear_mark(graph, &pass->made[i]);
         rhumb__renewal_write(section, pass->made[i].slot, pass->rows + i * (size_t)graph->fused.row_bytes);
     }
     if (*written_out) rhumb__rows_admit(&graph->row_use);
@@ -174,7 +147,7 @@ static rhumb_status renew_next(rhumb__renew_pass *pass, bool *goes_on_out) {
     bool written = true;
     pass->made_count = 0;
     for (; slot < pass->region_end && pass->made_count < BATCH_ROWS; slot++) {
-        if (is_stale(pass, (uint32_t)slot)) make_row(pass, (uint32_t)slot);
+        if (is_stale(pass->graph, (uint32_t)slot)) make_row(pass, (uint32_t)slot);
     }
     if (pass->made_count > 0) {
         const rhumb_status status = write_made(pass, &written);
@@ -194,28 +167,18 @@ static void examine_region(rhumb__renew_pass *pass) {
     const uint64_t row_count = rhumb__fused_count(pass->graph);
     const uint64_t end = rhumb__min_u64(pass->next_slot + pass->region_slots, row_count);
     pass->region_end = end;
-    if (!region_pays(pass, pass->next_slot, end)) pass->next_slot = end;
+    if (!region_pays(pass->graph, pass->next_slot, end)) pass->next_slot = end;
 }
 
 /* ---- passes ---- */
 
 uint64_t rhumb__renew_bytes_max(void) { return rhumb__memory_limit_bytes() / MEMORY_SHARE; }
 
-/* How many nodes are to come or to go before a pass pays. */
-static uint64_t due_count_of(const rhumb__graph *graph) {
-    return rhumb__max_u64(rhumb__fused_count(graph) / NEW_SHARE, NEW_COUNT_MIN);
-}
-
 uint64_t rhumb__renew_due_slot(rhumb__graph *graph) {
-    if (rhumb__fused_count(graph) == 0) return UINT64_MAX;
-    return atomic_load_explicit(&graph->renew_checked_slots, memory_order_relaxed) + due_count_of(graph);
-}
-
-bool rhumb__renew_is_due(rhumb__graph *graph) {
-    if (rhumb__fused_count(graph) == 0) return false;
-    const uint64_t checked_dead = atomic_load_explicit(&graph->renew_checked_dead, memory_order_relaxed);
-    return rhumb__graph_slot_count(graph) >= rhumb__renew_due_slot(graph) ||
-           atomic_load(&graph->dead_count) >= checked_dead + due_count_of(graph);
+    const uint64_t row_count = rhumb__fused_count(graph);
+    if (row_count == 0) return UINT64_MAX;
+    return atomic_load_explicit(&graph->renew_checked_slots, memory_order_relaxed) +
+           rhumb__max_u64(row_count / NEW_SHARE, NEW_COUNT_MIN);
 }
 
 /* Takes the memory in which rows are made, unless the pass has it. */
@@ -223,7 +186,6 @@ static rhumb_status prepare(rhumb__renew_pass *pass) {
     if (pass->rows != NULL) return RHUMB_OK;
     const rhumb_status status = rhumb__loom_init(&pass->loom, pass->graph);
     if (status != RHUMB_OK) return status;
-    pass->loom.bypass = pass->bypass;
     pass->made = rhumb__alloc_zeroed(BATCH_ROWS, sizeof *pass->made);
     pass->rows = rhumb__alloc_aligned(BATCH_ROWS, pass->graph->fused.row_bytes, RHUMB__FUSED_LINE_BYTES);
     if (pass->made != NULL && pass->rows != NULL) return RHUMB_OK;
@@ -243,11 +205,9 @@ static void begin_pass(rhumb__renew_pass *pass, rhumb__graph *graph) {
     rhumb__renew_end(pass);
     pass->graph = graph;
     pass->graph_id = graph->id;
-    rhumb__fused_note_looked(graph, rhumb__graph_slot_count(graph));
+    atomic_store_explicit(&graph->renew_checked_slots, rhumb__graph_slot_count(graph), memory_order_relaxed);
     if (graph->fused.row_bytes == 0) return;
     pass->region_slots = rhumb__max_u64(REGION_BYTES / graph->fused.row_bytes, REGION_SLOTS_MIN);
-    pass->bypass = rhumb__bypass_begin(graph);
-    pass->looks_at_all = pass->bypass.slot_limit > 0 && !rhumb__store_exceeds_memory(graph->store);
 }
 
 rhumb_status rhumb__renew_some(rhumb__writer *writer, rhumb__renew_pass *pass, uint64_t time_ns, bool *goes_on_out) {

@@ -1,8 +1,7 @@
 /* renew.h - making fused rows again whose lists have changed since they were made.
  *
  * A row whose list has changed is right where it says anything; what the list has and the row has not is measured by
- * codes, and the list is read in addition. And walks pass through the deleted nodes that a row names, although others
- * could have their lanes. So rows are renewed where that adds up: a *region* of neighbouring slots, as
+ * codes, and the list is read in addition. So rows are renewed where that adds up: a *region* of neighbouring slots, as
  * many as fill a large page of the file, is renewed as a whole once a share of its lanes differs from the lists. Then a
  * checkpoint writes the region once for many rows.
  */
@@ -22,8 +21,6 @@ typedef struct rhumb__renew_pass {
     uint64_t next_slot;     /* rows below it have been looked at */
     uint64_t region_end;    /* rows below it are to be renewed */
     uint64_t region_slots;  /* of a whole region */
-    rhumb__bypass bypass;   /* which deleted nodes can be left out */
-    bool looks_at_all;      /* not only at rows whose lists are marked as changed */
     uint32_t refused_count; /* how often a search kept rows from being written */
     bool waits_for_memory;  /* the pass goes on once a checkpoint has been made */
     rhumb__loom loom;
@@ -44,9 +41,6 @@ void rhumb__renew_end(rhumb__renew_pass *pass);
 
 /* With how many slots the background thread is to begin a pass; without rows never, UINT64_MAX. */
 uint64_t rhumb__renew_due_slot(rhumb__graph *graph);
-
-/* Whether it is, for the slots that are new or for the nodes that have been deleted. */
-bool rhumb__renew_is_due(rhumb__graph *graph);
 
 /* How many bytes of rows may be renewed before a checkpoint has written them. */
 uint64_t rhumb__renew_bytes_max(void);

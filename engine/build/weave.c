@@ -56,7 +56,7 @@ static rhumb_status weave_some(void *context, uint32_t worker_index) {
         const uint32_t end = (uint32_t)rhumb__min_u64(begin + SLOTS_PER_STEP, w->end);
         for (uint32_t slot = (uint32_t)begin; slot < end; slot++) {
             const uint32_t count = read_own_list(&loom, slot, slots);
-            (void)rhumb__loom_make(&loom, slot, slots, count, NULL, rhumb__graph_fused(w->graph, slot));
+            rhumb__loom_make(&loom, slot, slots, count, NULL, rhumb__graph_fused(w->graph, slot));
         }
     }
     rhumb__loom_free(&loom);
@@ -77,7 +77,7 @@ rhumb_status rhumb__weave(rhumb__graph *graph, uint64_t end, uint32_t thread_cou
     rhumb__changed_note_below(graph, end);
     RHUMB_TRY(rhumb__parallel_run(thread_count, weave_some, &w));
     /* The first rows are as new as the graph. */
-    if (begin == 0) rhumb__fused_note_looked(graph, end);
+    if (begin == 0) atomic_store_explicit(&graph->renew_checked_slots, end, memory_order_relaxed);
     rhumb__fused_extend(graph, end);
 done:
     return status;

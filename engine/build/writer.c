@@ -11,7 +11,6 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/status.h"
-#include "engine/build/renew.h"
 
 /* Deletes between two calls of the hook. */
 #define DELETED_INTERVAL 64u
@@ -91,7 +90,6 @@ void rhumb__writer_note_logged(rhumb__writer *writer, uint64_t bytes) {
 void rhumb__writer_note_deleted(rhumb__graph *graph, uint64_t dead_count) {
     rhumb__writer *writer = graph->writer;
     RHUMB_ASSERT_DEBUG(dead_count > 0);
-    if (writer == NULL || dead_count % DELETED_INTERVAL != 0) return;
-    if (writer->deleted != NULL) writer->deleted(graph, dead_count);
-    if (writer->memory_due != NULL && rhumb__renew_is_due(graph)) writer->memory_due(writer);
+    if (writer == NULL || writer->deleted == NULL || dead_count % DELETED_INTERVAL != 0) return;
+    writer->deleted(graph, dead_count);
 }

@@ -237,7 +237,7 @@ static bool renew_some(rhumb__writer *writer, bool is_asked) {
     bool goes_on = false;
     rhumb__mutex_lock(&writer->checkpoint_lock);
     rhumb__graph *graph = atomic_load(&writer->graph);
-    const bool is_due = pass->graph != NULL || rhumb__renew_is_due(graph);
+    const bool is_due = pass->graph != NULL || rhumb__graph_slot_count(graph) >= rhumb__renew_due_slot(graph);
     if ((is_asked || is_due) && rhumb__renew_some(writer, pass, WEAVE_NS, &goes_on) != RHUMB_OK) goes_on = false;
     rhumb__mutex_unlock(&writer->checkpoint_lock);
     return goes_on;

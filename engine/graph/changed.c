@@ -17,7 +17,7 @@ void rhumb__changed_start(rhumb__graph *graph) {
         graph->changed_limit = UINT64_MAX;
     }
     rhumb__changed_note_below(graph, rhumb__fused_count(graph));
-    rhumb__fused_note_looked(graph, graph->counts.slot_count);
+    atomic_store_explicit(&graph->renew_checked_slots, graph->counts.slot_count, memory_order_relaxed);
 }
 
 uint64_t rhumb__changed_count(const rhumb__graph *graph) {

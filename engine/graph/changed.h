@@ -1,8 +1,7 @@
 /* changed.h - which lists of level 0 have changed since the fused rows of their nodes were made: one bit per slot.
  *
  * A fused row names the neighbours that the list had when the row was made. While the bit is clear, every neighbour in
- * the list has a lane of the row, or is a deleted one that the row may leave out (bypass.h), so a walk over rows need
- * not read the list. The bit is set before the list changes,
+ * the list has a lane of the row, so a walk over rows need not read the list. The bit is set before the list changes,
  * whatever the change is; one that only drops neighbours would not need it. Bits of slots without a row mean nothing. A
  * row of the section is 64 bytes, the bits of 512 slots, as atomic words of 64 bits.
  *

@@ -29,12 +29,6 @@ static inline void rhumb__fused_extend(rhumb__graph *graph, uint64_t count) {
     atomic_store_explicit(&graph->derived_row_counts[RHUMB__SECTION_FUSED], count, memory_order_release);
 }
 
-/* Notes that the rows have been looked at, or first made, when there were so many slots: build/renew.h. */
-static inline void rhumb__fused_note_looked(rhumb__graph *graph, uint64_t slot_count) {
-    atomic_store_explicit(&graph->renew_checked_slots, slot_count, memory_order_relaxed);
-    atomic_store_explicit(&graph->renew_checked_dead, atomic_load(&graph->dead_count), memory_order_relaxed);
-}
-
 /* The place of a slot's row. */
 static inline void *rhumb__graph_fused(const rhumb__graph *graph, uint32_t slot) {
     return rhumb__section_row(&graph->sections[RHUMB__SECTION_FUSED], slot);

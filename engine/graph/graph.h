@@ -126,7 +126,6 @@ struct rhumb__graph {
     rhumb__row_use row_use;               /* which rows may be read, see row_use.h */
     _Atomic uint64_t renewed_count;       /* rows that have been renewed, by build/renew.c */
     _Atomic uint64_t renew_checked_slots; /* how many slots there were when rows were last looked at, or first made */
-    _Atomic uint64_t renew_checked_dead;  /* and how many deleted nodes */
     rhumb__key_table key_table;
 
     /* By level, among the nodes whose highest level it is and that are linked: the lowest slot, or RHUMB__SLOT_NONE. */

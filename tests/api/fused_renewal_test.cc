@@ -1,10 +1,8 @@
 // Goal: fused rows whose lists have changed are made again in the background where they are many, and then say what the
 // lists say; versions that others read, and what a crash leaves, are as they were. Method: rows, lists and marks are
 // read from files; exact search says what the distances are.
-#include <algorithm>
 #include <atomic>
 #include <map>
-#include <set>
 #include <thread>
 
 #include "engine/graph/sections.h"
@@ -25,131 +23,38 @@ constexpr size_t kCount = 2400; // a fifth of it is too little for a pass to beg
 
 uint32_t round_up_64(uint32_t bytes) { return (bytes + 63) / 64 * 64; }
 
-// What the rows of a file lack, and what they could do without.
+// What the rows of a file lack.
 struct Staleness {
     size_t row_count = 0, marked_count = 0, entry_count = 0, missing_count = 0;
-    size_t gone_lane_count = 0; // of deleted neighbours, where nothing makes them necessary
-    bool is_beyond_threshold() const {
-        return (missing_count + marked_count + gone_lane_count) * kLaneShare > entry_count;
-    }
-};
-
-// The graph in a file, read without the engine.
-class Graph {
-  public:
-    explicit Graph(const std::string &path) : image_(FileImage::load(path)) {
-        row_bytes_ = image_.row_stride(RHUMB__SECTION_FUSED);
-        blocks_offset_ = round_up_64(kCodeBytes + 8);
-        block_bytes_ = (row_bytes_ - blocks_offset_) / 2;
-        row_count_ = image_.row_count(RHUMB__SECTION_FUSED);
-        slot_count_ = image_.row_count(RHUMB__SECTION_LISTS0);
-    }
-    size_t row_count() const { return row_count_; }
-    bool is_marked(uint64_t slot) const { return has_bit(marks_, slot); }
-    bool is_copy(uint32_t slot) const { return (u32(ties_, slot * 8) >> 31) != 0; }
-    // Deleted, and so are its copies.
-    bool is_gone(uint32_t slot) const {
-        if (!has_bit(tombstones_, slot)) return false;
-        for (uint32_t copy = u32(ties_, slot * 8 + 4); copy != 0; copy = u32(ties_, (copy - 1) * 8 + 4)) {
-            if (!has_bit(tombstones_, copy - 1)) return false;
-        }
-        return true;
-    }
-    bool are_tied(uint32_t a, uint32_t b) const { return u32(ties_, a * 8) == b + 1 || u32(ties_, b * 8) == a + 1; }
-    std::vector<uint32_t> list(uint32_t slot) const {
-        std::vector<uint32_t> slots;
-        for (uint32_t i = 0; i < kPlaces; i++) {
-            const uint32_t neighbour = u32(lists_, (slot * uint64_t{kPlaces} + i) * 4);
-            if (neighbour == UINT32_MAX) break;
-            slots.push_back(neighbour);
-        }
-        return slots;
-    }
-    std::vector<uint32_t> lanes(uint32_t slot) const {
-        std::vector<uint32_t> slots;
-        for (uint32_t i = 0; i < kPlaces; i++) {
-            const uint32_t lane =
-                u32(rows_, slot * row_bytes_ + blocks_offset_ + i / 16 * block_bytes_ + i % 16 * uint64_t{4});
-            if (lane == UINT32_MAX) break;
-            slots.push_back(lane);
-        }
-        return slots;
-    }
-    // How many nodes other than `slot` are tied to a neighbour of it, and have no lane in its row.
-    size_t missing_behind(uint32_t slot, uint32_t neighbour, const std::vector<uint32_t> &lanes) const {
-        size_t count = 0;
-        for (const uint32_t next : list(neighbour)) {
-            const bool has_lane = std::find(lanes.begin(), lanes.end(), next) != lanes.end();
-            count += next != slot && are_tied(next, neighbour) && !has_lane;
-        }
-        return count;
-    }
-    // The nodes that walks can come to by rows, and by lists where there is no row or a mark says so.
-    std::set<uint32_t> reached() const {
-        std::set<uint32_t> met{0};
-        for (std::vector<uint32_t> waiting{0}; !waiting.empty();) {
-            const uint32_t slot = waiting.back();
-            waiting.pop_back();
-            std::vector<uint32_t> next = slot < row_count_ ? lanes(slot) : list(slot);
-            if (slot < row_count_ && is_marked(slot)) {
-                const std::vector<uint32_t> more = list(slot);
-                next.insert(next.end(), more.begin(), more.end());
-            }
-            for (const uint32_t neighbour : next) {
-                if (met.insert(neighbour).second) waiting.push_back(neighbour);
-            }
-        }
-        return met;
-    }
-    void expect_all_reached() const {
-        const std::set<uint32_t> met = reached();
-        for (uint32_t slot = 0; slot < slot_count_; slot++) {
-            EXPECT_TRUE(is_gone(slot) || is_copy(slot) || met.count(slot) == 1) << "no row leads to slot " << slot;
-        }
-    }
-
-  private:
-    static bool has_bit(const std::vector<uint8_t> &bits, uint64_t slot) {
-        return (bits[slot / 8] >> slot % 8 & 1) != 0;
-    }
-    static uint32_t u32(const std::vector<uint8_t> &bytes, uint64_t offset) {
-        uint32_t value;
-        memcpy(&value, &bytes[offset], sizeof value);
-        return value;
-    }
-
-    const FileImage image_;
-    uint64_t row_bytes_, blocks_offset_, block_bytes_, row_count_, slot_count_;
-    const std::vector<uint8_t> rows_ = image_.section_bytes(RHUMB__SECTION_FUSED);
-    const std::vector<uint8_t> lists_ = image_.section_bytes(RHUMB__SECTION_LISTS0);
-    const std::vector<uint8_t> marks_ = image_.section_bytes(RHUMB__SECTION_CHANGED);
-    const std::vector<uint8_t> ties_ = image_.section_bytes(RHUMB__SECTION_TIES);
-    const std::vector<uint8_t> tombstones_ = image_.section_bytes(RHUMB__SECTION_TOMBSTONES);
+    bool is_beyond_threshold() const { return (missing_count + marked_count) * kLaneShare > entry_count; }
 };
 
 Staleness staleness_of(const std::string &path) {
-    const Graph graph(path);
+    const FileImage image = FileImage::load(path);
+    const std::vector<uint8_t> rows = image.section_bytes(RHUMB__SECTION_FUSED);
+    const std::vector<uint8_t> lists = image.section_bytes(RHUMB__SECTION_LISTS0);
+    const std::vector<uint8_t> marks = image.section_bytes(RHUMB__SECTION_CHANGED);
+    const uint64_t row_bytes = image.row_stride(RHUMB__SECTION_FUSED);
+    const uint64_t blocks_offset = round_up_64(kCodeBytes + 8), block_bytes = (row_bytes - blocks_offset) / 2;
+    const auto u32_of = [](const std::vector<uint8_t> &bytes, uint64_t offset) {
+        uint32_t value;
+        memcpy(&value, &bytes[offset], sizeof value);
+        return value;
+    };
     Staleness found;
-    found.row_count = graph.row_count();
-    for (uint32_t slot = 0; slot < found.row_count; slot++) {
-        const std::vector<uint32_t> list = graph.list(slot), lanes = graph.lanes(slot);
+    found.row_count = image.row_count(RHUMB__SECTION_FUSED);
+    for (uint64_t slot = 0; slot < found.row_count; slot++) {
+        const bool is_marked = (marks[slot / 8] >> slot % 8 & 1) != 0;
         size_t missing_count = 0;
-        for (size_t i = 0; i < list.size(); i++) {
-            const bool has_lane = i < lanes.size() && lanes[i] == list[i];
-            const bool is_tied = graph.are_tied(slot, list[i]);
-            const size_t behind = is_tied ? graph.missing_behind(slot, list[i], lanes) : 0;
-            if (!graph.is_gone(list[i])) {
-                missing_count += !has_lane;
-            } else if (has_lane) {
-                found.gone_lane_count += !is_tied;
-            } else {
-                missing_count += behind > 0;
-            }
+        for (uint32_t i = 0; i < kPlaces; i++) {
+            const uint32_t neighbour = u32_of(lists, (slot * kPlaces + i) * 4);
+            if (neighbour == UINT32_MAX) break;
+            found.entry_count++;
+            const uint64_t lane = slot * row_bytes + blocks_offset + i / 16 * block_bytes + i % 16 * 4;
+            missing_count += u32_of(rows, lane) != neighbour;
         }
-        found.entry_count += list.size();
-        EXPECT_TRUE(graph.is_marked(slot) || missing_count == 0)
-            << "row " << slot << " lacks what its list has, without a mark";
-        found.marked_count += graph.is_marked(slot);
+        EXPECT_TRUE(is_marked || missing_count == 0) << "row " << slot << " lacks what its list has, without a mark";
+        found.marked_count += is_marked;
         found.missing_count += missing_count;
     }
     return found;
@@ -229,8 +134,7 @@ TEST_F(FusedRenewal, LeavesNoMoreStaleThanTheThresholdOnceIdle) {
     expect_good(index); // makes a checkpoint
     const Staleness after = staleness_of(path_);
     EXPECT_FALSE(after.is_beyond_threshold())
-        << after.missing_count << " lanes, " << after.gone_lane_count << " of deleted nodes and " << after.marked_count
-        << " marks of " << after.entry_count;
+        << after.missing_count << " lanes and " << after.marked_count << " marks of " << after.entry_count;
     EXPECT_EQ(stats(index).fused_stale_count, after.marked_count);
     const Index reader = open(path_, true);
     EXPECT_EQ(stats(reader).fused_stale_count, after.marked_count);
@@ -343,86 +247,6 @@ TEST_F(FusedRenewal, EndsInAFileWithoutMarks) {
     EXPECT_EQ(stats(index).fused_renewed_count, renewed_count);
     EXPECT_EQ(stats(index).fused_stale_count, stats(index).fused_row_count);
     expect_good(index);
-}
-
-// ---- deleted nodes ----
-
-// Their lanes go to others, and what only they led to is reached all the same; also when half of the index is gone.
-TEST_F(FusedRenewal, LeavesOutDeletedNodesAndReachesAllOthers) {
-    for (const uint64_t one_in : {10u, 2u}) {
-        const std::string path = directory_.file(std::to_string(one_in));
-        const Index index = woven(path);
-        for (uint64_t key = 0; key < kCount; key += one_in) ASSERT_OK(rhumb_index_delete(index.get(), key));
-        ASSERT_OK(rhumb_index_checkpoint(index.get()));
-        const Staleness before = staleness_of(path);
-        EXPECT_EQ(before.marked_count, 0u) << "no list has changed";
-        EXPECT_GT(before.gone_lane_count, before.entry_count / one_in / 2);
-        ASSERT_OK(rhumb_index_wait_idle(index.get()));
-        EXPECT_GT(stats(index).fused_renewed_count, kCount / 2);
-        expect_good(index);
-        EXPECT_LT(staleness_of(path).gone_lane_count, before.gone_lane_count / 20);
-        Graph(path).expect_all_reached();
-        const uint64_t renewed_count = stats(index).fused_renewed_count;
-        ASSERT_OK(rhumb_index_wait_idle(index.get()));
-        EXPECT_EQ(stats(index).fused_renewed_count, renewed_count) << "nothing is renewed twice";
-    }
-}
-
-// A node that rows leave out can be needed again: a copy of its vector hangs on it, or it has the only link to another.
-TEST_F(FusedRenewal, ReachesWhatIsAddedAtDeletedNodes) {
-    const Index index = woven(path_);
-    for (uint64_t key = 0; key < kCount; key += 2) ASSERT_OK(rhumb_index_delete(index.get(), key));
-    ASSERT_OK(rhumb_index_wait_idle(index.get()));
-    for (uint64_t key = 0; key < kCount; key += 40) {
-        ASSERT_OK(rhumb_index_insert(index.get(), kCount + key, vectors_.row(key)));
-        std::vector<float> near(vectors_.row(key + 20), vectors_.row(key + 20) + kDim);
-        near[0] += 1e-3f;
-        ASSERT_OK(rhumb_index_insert(index.get(), kCount + key + 20, near.data()));
-    }
-    for (int pass = 0; pass < 2; pass++) {
-        expect_good(index);
-        const Graph graph(path_);
-        graph.expect_all_reached();
-        for (uint64_t key = 0; key < kCount; key += 40) {
-            const Answer answer = search(index, vectors_.row(key), 1, 32);
-            ASSERT_EQ(answer.found_count, 1u);
-            EXPECT_EQ(answer.keys[0], kCount + key) << "pass " << pass;
-        }
-        ASSERT_OK(rhumb_index_wait_idle(index.get()));
-    }
-    EXPECT_FALSE(staleness_of(path_).is_beyond_threshold());
-}
-
-TEST_F(FusedRenewal, BeginsByItselfAfterManyDeletes) {
-    const Index index = woven(path_);
-    for (uint64_t key = 0; key < kCount; key += 3) ASSERT_OK(rhumb_index_delete(index.get(), key));
-    while (stats(index).fused_renewed_count == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    expect_good(index);
-}
-
-// The nodes of a batch that is not complete count as deleted until it is.
-TEST_F(FusedRenewal, KeepsTheLanesOfHiddenNodes) {
-    const Index index = woven(path_);
-    for (uint64_t key = 0; key < kCount; key += 10) ASSERT_OK(rhumb_index_delete(index.get(), key));
-    std::vector<rhumb_write> writes;
-    for (uint64_t i = 0; i < kCount / 10; i++) {
-        writes.push_back({RHUMB_WRITE_UPSERT, 0, kCount + i, more_.row(i)});
-    }
-    std::atomic<bool> done{false};
-    std::thread waiter([&] {
-        while (!done) EXPECT_OK(rhumb_index_wait_idle(index.get()));
-    });
-    EXPECT_OK(rhumb_index_write_batch(index.get(), writes.data(), writes.size(), nullptr, nullptr, 0));
-    done = true;
-    waiter.join();
-    ASSERT_OK(rhumb_index_wait_idle(index.get()));
-    expect_good(index);
-    Graph(path_).expect_all_reached();
-    for (uint64_t i = 0; i < kCount / 10; i++) {
-        const Answer answer = search(index, more_.row(i), 1, 32);
-        ASSERT_EQ(answer.found_count, 1u);
-        EXPECT_EQ(answer.distances[0], 0.0f) << i;
-    }
 }
 
 // Stops a search at one of the calls of its filter.

@@ -99,53 +99,5 @@ TEST(FusedThreads, SearchWhileRowsAreRenewed) {
     expect_sound(index);
 }
 
-// Threads delete vectors and insert equal and similar ones, while rows are made without the deleted ones.
-TEST(FusedThreads, FindWhatIsInsertedWhereRowsLeaveOutDeletedVectors) {
-    constexpr size_t kThreads = 2, kKeys = kCount / kThreads;
-    const ScratchDirectory directory;
-    rhumb_open_options open_options;
-    rhumb_open_options_init(&open_options, sizeof open_options);
-    open_options.compact_dead_share = 1;
-    rhumb_index_options options = index_options(kDim, RHUMB_METRIC_L2);
-    options.ef_construction = 60;
-    options.codes = RHUMB_CODES_8BIT;
-    options.fused = RHUMB_FUSED_1BIT;
-    options.open = &open_options;
-    const Index index = create(directory.file("index"), options);
-    Vectors vectors = clustered_vectors(kCount, kDim, 20, 3, 4);
-    insert_all(index, vectors, 0, 2); // makes rows
-    std::atomic<size_t> working{kThreads};
-    std::vector<std::thread> writers;
-    for (size_t thread = 0; thread < kThreads; thread++) {
-        writers.emplace_back([&, thread] {
-            for (uint64_t i = 0; i < kKeys; i++) {
-                const uint64_t key = i * kThreads + thread;
-                if (i % 3 == 0) continue;
-                EXPECT_OK(rhumb_index_delete(index.get(), key));
-                if (i % 3 == 1) continue;
-                float *vector = &vectors.components[(key - kThreads) * kDim]; // deleted a moment ago, as its copies are
-                if (i % 2 == 0) vector[0] += 1e-3f;
-                EXPECT_OK(rhumb_index_insert(index.get(), kCount + key, vector));
-            }
-            working--;
-        });
-    }
-    while (working > 0) EXPECT_OK(rhumb_index_wait_idle(index.get()));
-    for (std::thread &writer : writers) writer.join();
-    for (int pass = 0; pass < 2; pass++) {
-        expect_sound(index);
-        size_t found = 0, tried = 0;
-        for (uint64_t key = 0; key < kCount; key++) {
-            if (key / kThreads % 3 == 2) continue; // gone, and nothing is in its place
-            if (key / kThreads % 3 == 1 && key / kThreads + 1 >= kKeys) continue;
-            const Answer answer = search(index, vectors.row(key), 1, 64);
-            found += answer.found_count == 1 && answer.distances[0] == 0;
-            tried++;
-        }
-        EXPECT_GE(found, tried * 0.99) << tried;
-        EXPECT_OK(rhumb_index_wait_idle(index.get()));
-    }
-}
-
 } // namespace
 } // namespace index_test

@@ -443,9 +443,9 @@ class Index:
         return count
 
     def check_changed(self):
-        """Whether lists that are not marked as changed have only neighbours of which their fused rows have lanes, and
-        such as these may leave out, as far as that can be seen without the layout of rows: as slots somewhere in them.
-        Returns the slots that are marked, of those that have rows."""
+        """Whether lists that are not marked as changed have only neighbours of which their fused rows have lanes, as far
+        as that can be seen without the layout of rows: as slots somewhere in them. Returns the slots that are marked,
+        of those that have rows."""
         section, rows = (self.sections.get(SECTIONS.id(name)) for name in ("changed", "fused"))
         if section is None or rows is None:
             return None
@@ -455,24 +455,8 @@ class Index:
         for slot in range(min(rows.row_count, 512 * section.row_count)):
             row = rows.row(slot)
             named = set(struct.unpack("<%dI" % (len(row) // 4), row))
-            if slot not in marked:
-                left_out = set(self.neighbours(slot, 0)) - named
-                demand(all(self.may_be_left_out(slot, other, named) for other in left_out), "slot %d is not marked" % slot)
+            demand(slot in marked or named.issuperset(self.neighbours(slot, 0)), "slot %d is not marked" % slot)
         return [slot for slot in marked if slot < rows.row_count]
-
-    def may_be_left_out(self, slot, neighbour, named):
-        """Whether a fused row that names others need not name a neighbour: it has been deleted; and if it is tied to the
-        node, so have its copies, and the row leads to whatever else is tied to it."""
-        if not self.is_dead(neighbour):
-            return False
-
-        def are_tied(a, b):
-            return self.tie(a)[0] == b or self.tie(b)[0] == a
-
-        behind = {other for other in self.neighbours(neighbour, 0) if are_tied(other, neighbour)}
-        if slot not in behind:
-            return True
-        return all(self.is_dead(member) for member in self.group(neighbour)) and named.issuperset(behind - {slot})
 
     def check_ties(self):
         """Everything that the page says of ties, lists and entry points. Returns the slots of copies."""
