@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 /* From now on large pieces are files in the folder that has `path`, if there can be such files there; NULL: not any
- * more. */
+ * more, which cli_finish asks for. */
 void rhumb__tool_memory_spill_next_to(const char *path);
 
 /* `count` zeroed objects of `size_bytes`, or NULL. */

@@ -4,7 +4,7 @@
  * that no later store finds the disk full; where there is none, the request is the heap's. What the kernel has not
  * written by the time the memory is released is never written.
  *
- * Owns the list of mappings. Lock: `lock`, for the list and the folder; while there are no mappings, releasing takes
+ * Owns the list of mappings. Lock: `lock`, for the list and the path; while there are no mappings, releasing takes
  * none.
  */
 #define _GNU_SOURCE
@@ -19,6 +19,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/nameless_file.h"
+
 /* A program has few arrays that large at a time; more are the heap's. */
 #define MAPPINGS_MAX 256u
 
@@ -28,23 +30,18 @@ typedef struct mapping {
 } mapping;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static char folder[PATH_MAX];
+static char next_to[PATH_MAX];
 static mapping mappings[MAPPINGS_MAX];
 static size_t spilled_bytes;
 static _Atomic bool is_used;
 static _Atomic uint32_t mapping_count;
 
-static int open_nameless(void) { return open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600); }
-
 bool rhumb__alloc_spill_next_to(const char *path) {
     bool used = false;
     pthread_mutex_lock(&lock);
-    if (path != NULL && strlen(path) < sizeof folder) {
-        const char *last = strrchr(path, '/');
-        const size_t length = last == NULL ? 0 : (size_t)(last - path) + 1;
-        memcpy(folder, length == 0 ? "./" : path, length == 0 ? 2 : length);
-        folder[length == 0 ? 2 : length] = '\0';
-        const int descriptor = open_nameless();
+    if (path != NULL && strlen(path) < sizeof next_to) {
+        memcpy(next_to, path, strlen(path) + 1);
+        const int descriptor = rhumb__nameless_file_open(next_to);
         used = descriptor >= 0;
         if (used) close(descriptor);
     }
@@ -61,7 +58,7 @@ size_t rhumb__alloc_spilled_bytes(void) {
 }
 
 static void *map_file(size_t bytes) {
-    const int descriptor = open_nameless();
+    const int descriptor = rhumb__nameless_file_open(next_to);
     if (descriptor < 0) return NULL;
     void *memory = MAP_FAILED;
     if (fallocate(descriptor, 0, 0, (off_t)bytes) == 0)

@@ -40,4 +40,11 @@ static inline uint64_t rhumb__mix64(uint64_t value) {
 static inline bool rhumb__bit_get(const uint64_t *bits, uint64_t i) { return (bits[i / 64] >> (i % 64) & 1) != 0; }
 static inline void rhumb__bit_set(uint64_t *bits, uint64_t i) { bits[i / 64] |= UINT64_C(1) << (i % 64); }
 
+/* For qsort: ascending. */
+static inline int rhumb__compare_u64(const void *a, const void *b) {
+    const uint64_t x = *(const uint64_t *)a;
+    const uint64_t y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
 #endif /* RHUMB_BASE_BITS_H */

@@ -9,9 +9,10 @@ Needs nothing but Python.
 """
 
 import argparse
-import json
 import math
 from xml.sax.saxutils import escape
+
+from svg import FAINT, GRID, convert, text
 
 PANEL_WIDTH, PANEL_HEIGHT = 560, 420
 MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM = 78, 104, 96, 98
@@ -25,7 +26,6 @@ STYLES = {
     "faiss": ("#6b8e23", "diamond"),
 }
 OTHER_STYLES = [("#8a5a9e", "triangle"), ("#555555", "circle")]
-INK, FAINT, GRID = "#222222", "#666666", "#e4e4e4"
 
 
 def miss(recall):
@@ -44,13 +44,6 @@ def log_ticks(low, high):
     """1, 2 and 5 times powers of ten within the range."""
     ticks = [m * 10.0**e for e in range(-2, 10) for m in (1, 2, 5)]
     return [tick for tick in ticks if low <= tick <= high]
-
-
-def text(x, y, content, size=12, anchor="start", colour=INK, weight="normal", extra=""):
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{colour}" '
-        f'font-weight="{weight}" {extra}>{escape(content)}</text>'
-    )
 
 
 def marker(shape, x, y, colour, tooltip):
@@ -139,7 +132,7 @@ def draw_panel(result, thread_count, left):
     caption = f"recall@{result['k']} (share of the true nearest found)"
     out.append(text(left + PANEL_WIDTH / 2, bottom + 42, caption, anchor="middle"))
     middle = MARGIN_TOP + PANEL_HEIGHT / 2
-    turn = f'transform="rotate(-90 {left - 56} {middle})"'
+    turn = f' transform="rotate(-90 {left - 56} {middle})"'
     out.append(text(left - 56, middle, "queries per second", anchor="middle", extra=turn))
 
     labels = []
@@ -204,13 +197,7 @@ def draw(result):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("result", metavar="RESULT.json")
-    parser.add_argument("--out", metavar="FILE.svg", help="default: next to the JSON file")
-    arguments = parser.parse_args()
-    with open(arguments.result, encoding="utf-8") as file:
-        result = json.load(file)
-    with open(arguments.out or arguments.result.removesuffix(".json") + ".svg", "w", encoding="utf-8") as file:
-        file.write(draw(result))
+    convert(parser, lambda result, arguments: draw(result))
 
 
 if __name__ == "__main__":

@@ -8,13 +8,12 @@ Ways that do not reach the recall have no point. Needs nothing but Python.
 """
 
 import argparse
-import json
 import math
-from xml.sax.saxutils import escape
+
+from svg import FAINT, GRID, convert, line, text
 
 PANEL_WIDTH, PANEL_HEIGHT = 330, 300
 LEFT, RIGHT, TOP, BOTTOM, GAP = 70, 20, 96, 60, 64
-INK, FAINT, GRID = "#222222", "#666666", "#e4e4e4"
 STYLES = {  # colour, dashes, width
     "auto": ("#0b61a4", "", 3.0),
     "bridge": ("#6b8e23", "5 3", 1.4),
@@ -30,17 +29,6 @@ TITLES = {
     "label": "the query's own class matches",
     "other": "other classes match",
 }
-
-
-def text(x, y, content, size=12, anchor="start", colour=INK, weight="normal"):
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{colour}" '
-        f'font-weight="{weight}">{escape(content)}</text>'
-    )
-
-
-def line(x1, y1, x2, y2, colour):
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"/>'
 
 
 def speeds(cell, recall):
@@ -117,14 +105,8 @@ def draw(result, recall):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("result")
     parser.add_argument("--recall", choices=["0.95", "0.99"], default="0.95")
-    parser.add_argument("--out")
-    arguments = parser.parse_args()
-    with open(arguments.result, encoding="utf-8") as file:
-        drawing = draw(json.load(file), arguments.recall)
-    with open(arguments.out or arguments.result.rsplit(".", 1)[0] + ".svg", "w", encoding="utf-8") as file:
-        file.write(drawing)
+    convert(parser, lambda result, arguments: draw(result, arguments.recall))
 
 
 if __name__ == "__main__":

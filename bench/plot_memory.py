@@ -8,18 +8,16 @@ does not live to do so, has no point there. Needs nothing but Python.
 """
 
 import argparse
-import json
 import math
 import os
 import sys
-from xml.sax.saxutils import escape
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "peers"))
 import curve  # noqa: E402
+from svg import FAINT, GRID, convert, line, text  # noqa: E402
 
 PANEL_WIDTH, PANEL_HEIGHT = 360, 300
 LEFT, RIGHT, TOP, BOTTOM, GAP = 78, 24, 100, 62, 84
-INK, FAINT, GRID = "#222222", "#666666", "#e4e4e4"
 STYLES = {  # colour, dashes
     "rhumb": ("#0b61a4", ""),
     "diskann": ("#d1495b", ""),
@@ -30,18 +28,8 @@ STYLES = {  # colour, dashes
 }
 
 
-def text(x, y, content, size=12, anchor="start", colour=INK, weight="normal"):
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{colour}" '
-        f'font-weight="{weight}">{escape(content)}</text>'
-    )
-
-
-def line(x1, y1, x2, y2, colour, dashes="", width=1.0):
-    return (
-        f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="{width}" '
-        f'stroke-dasharray="{dashes}"/>'
-    )
+def stroke(dashes, width):
+    return f' stroke-width="{width}" stroke-dasharray="{dashes}"'
 
 
 def speed(cell, recall):
@@ -73,7 +61,7 @@ def draw_panel(result, recall, left, low, high):
         points = [(x_of(cell["share"]), y_of(speed(cell, recall))) for cell in cells if speed(cell, recall)]
         width = 3.0 if name == "rhumb" else 1.6
         for (x1, y1), (x2, y2) in zip(points, points[1:]):
-            parts.append(line(x1, y1, x2, y2, colour, dashes, width))
+            parts.append(line(x1, y1, x2, y2, colour, stroke(dashes, width)))
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{width + 1:.1f}" fill="{colour}"/>' for x, y in points]
     return parts
 
@@ -96,7 +84,7 @@ def draw(result):
     for i, name in enumerate(names):
         colour, dashes = STYLES[name]
         x = LEFT + 118 * i
-        parts.append(line(x, 52, x + 28, 52, colour, dashes, 3.0 if name == "rhumb" else 1.6))
+        parts.append(line(x, 52, x + 28, 52, colour, stroke(dashes, 3.0 if name == "rhumb" else 1.6)))
         parts.append(text(x + 34, 56, name))
     for i, recall in enumerate(result["targets"]):
         parts += draw_panel(result, recall, LEFT + i * (PANEL_WIDTH + GAP), low, high)
@@ -105,13 +93,7 @@ def draw(result):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("result", metavar="RESULT.json")
-    parser.add_argument("--out", metavar="FILE.svg", help="default: next to the JSON file")
-    arguments = parser.parse_args()
-    with open(arguments.result, encoding="utf-8") as file:
-        result = json.load(file)
-    with open(arguments.out or arguments.result.removesuffix(".json") + ".svg", "w", encoding="utf-8") as file:
-        file.write(draw(result))
+    convert(parser, lambda result, arguments: draw(result))
 
 
 if __name__ == "__main__":

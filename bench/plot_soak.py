@@ -9,11 +9,11 @@ Needs nothing but Python.
 
 import argparse
 import json
-from xml.sax.saxutils import escape
+
+from svg import FAINT, GRID, text
 
 PANEL_WIDTH, PANEL_HEIGHT = 420, 150
 LEFT, TOP, GAP_X, GAP_Y = 76, 84, 96, 62
-INK, FAINT, GRID = "#222222", "#666666", "#e4e4e4"
 MAIN, SMALL, READER = ("one index", "#0b61a4"), ("200 small indexes", "#d1495b"), ("idle reader", "#6b8e23")
 MIB = 1 << 20
 
@@ -46,13 +46,6 @@ PANELS = [
         ],
     ),
 ]
-
-
-def text(x, y, content, size=11, anchor="start", colour=INK, weight="normal"):
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{colour}" '
-        f'font-weight="{weight}">{escape(content)}</text>'
-    )
 
 
 def axis_top(highest):

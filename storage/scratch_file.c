@@ -1,6 +1,5 @@
 /* scratch_file.c - see scratch_file.h.
  *
- * The file has no name from the beginning (O_TMPFILE), or loses it at once where the file system knows no such files.
  * Owns the descriptor. Takes no lock.
  */
 #define _GNU_SOURCE
@@ -8,41 +7,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "base/alloc.h"
-#include "base/assert.h"
+#include "base/nameless_file.h"
 #include "base/status.h"
-
-/* What is added to the path where a file cannot be without a name from the beginning. */
-#define NAME_END "-scratch-XXXXXX"
 
 /* So much is written before the disk is to begin with it. */
 #define SENT_BYTES (UINT64_C(4) << 20)
-
-int rhumb__nameless_file_open(const char *path) {
-    const size_t room_bytes = strlen(path) + sizeof NAME_END;
-    char *name = rhumb__alloc_zeroed(room_bytes, 1);
-    if (name == NULL) {
-        errno = ENOMEM;
-        return -1;
-    }
-    memcpy(name, path, strlen(path));
-    char *last = strrchr(name, '/');
-    RHUMB_ASSERT(last != NULL);
-    last[1] = '\0';
-    int descriptor = open(name, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (descriptor < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
-        (void)snprintf(name, room_bytes, "%s%s", path, NAME_END);
-        descriptor = mkostemp(name, O_CLOEXEC);
-        if (descriptor >= 0) (void)unlink(name);
-    }
-    rhumb__free(name);
-    return descriptor;
-}
 
 rhumb_status rhumb__scratch_file_open(const char *path, rhumb__scratch_file *file) {
     const int descriptor = rhumb__nameless_file_open(path);

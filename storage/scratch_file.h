@@ -15,9 +15,6 @@
 
 #include "include/rhumb_types.h"
 
-/* Makes a file without a name next to `path`, which is absolute. Returns its descriptor, or -1 with errno. */
-int rhumb__nameless_file_open(const char *path);
-
 /* All zeros: not open. */
 typedef struct rhumb__scratch_file {
     const char *path; /* next to which it is, for messages; the caller's */

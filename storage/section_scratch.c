@@ -1,8 +1,8 @@
 /* section_scratch.c - see section_scratch.h.
  *
- * The file has no name (scratch_file.h). It is mapped shared and writable, which no file of an index ever is: here a
- * half-done change that the kernel writes back does no harm. Reading a page of it back can fail like any other read:
- * the section's guard covers it, and the index handle then says so.
+ * The file has no name (base/nameless_file.h). It is mapped shared and writable, which no file of an index ever is:
+ * here a half-done change that the kernel writes back does no harm. Reading a page of it back can fail like any
+ * other read: the section's guard covers it, and the index handle then says so.
  *
  * Owns the descriptor. Locks: none of its own. Fork: a child does not inherit the mapping.
  */
@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/nameless_file.h"
 #include "base/status.h"
-#include "storage/scratch_file.h"
 
 rhumb_status rhumb__section_scratch_begin(rhumb__section *section, rhumb__io *io, const char *path) {
     RHUMB_ASSERT_DEBUG(section->writable && section->published_row_count == 0 && section->scratch.io == NULL);

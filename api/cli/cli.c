@@ -87,8 +87,6 @@ bool cli_parse_some(struct cli *cli, const struct cli_command *command, const st
                  exit_code);
 }
 
-void cli_spill_next_to(const char *path) { rhumb__tool_memory_spill_next_to(path); }
-
 int cli_finish(struct cli *cli, int exit_code) {
     rhumb__tool_memory_spill_next_to(NULL);
     if (cli->writer.stream) {

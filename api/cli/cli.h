@@ -95,10 +95,6 @@ bool cli_output_lost(void);
 /* Begins the JSON object if none is open: after a command has ended one (json_end_to 0), the next line's. */
 void cli_json_begin(struct cli *cli);
 
-/* For a command that makes the index at `path`: what grows with its input is in files without a name next to it, so
- * that the kernel can take the memory back (base/alloc_spill.h). Until cli_finish. */
-void cli_spill_next_to(const char *path);
-
 /* Ends the JSON object and flushes stdout. Returns `exit_code`, or CLI_IO when stdout could not be written. When its
  * reader has gone away, the process ends by SIGPIPE, without a message, as other tools do. */
 int cli_finish(struct cli *cli, int exit_code);

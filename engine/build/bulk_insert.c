@@ -55,12 +55,6 @@ typedef struct filling {
 
 /* ---- whether ---- */
 
-static int compare_keys(const void *a, const void *b) {
-    const uint64_t x = *(const uint64_t *)a;
-    const uint64_t y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 static bool are_distinct(const uint64_t *sorted, uint64_t count) {
     for (uint64_t i = 1; i < count; i++) {
         if (sorted[i] <= sorted[i - 1]) return false;
@@ -75,7 +69,7 @@ static bool are_sound(const uint64_t *keys, uint64_t count) {
     uint64_t *sorted = rhumb__alloc_zeroed(count, sizeof *sorted);
     if (sorted == NULL) return false;
     memcpy(sorted, keys, count * sizeof *sorted);
-    qsort(sorted, count, sizeof *sorted, compare_keys);
+    qsort(sorted, count, sizeof *sorted, rhumb__compare_u64);
     const bool sound = are_distinct(sorted, count) && sorted[count - 1] != RHUMB_KEY_NONE;
     rhumb__free(sorted);
     return sound;
@@ -240,17 +234,6 @@ static rhumb_status place_all(filling *f, uint64_t *placed_count_out) {
     return status;
 }
 
-/* ---- hang ---- */
-
-/* From the last to the first, because each is put in front: chains lead upwards. */
-static void hang_copies(filling *f) {
-    const rhumb__bulk_points *points = &f->spec->plan->points;
-    for (uint64_t i = points->count; i > 0; i--) {
-        const uint32_t item = (uint32_t)i - 1;
-        if (points->heads[item] != item) rhumb__tie_hang(f->graph, item, points->heads[item]);
-    }
-}
-
 /* ---- link ---- */
 
 static void write_list(filling *f, const rhumb__bulk_level *nodes, uint64_t node) {
@@ -325,7 +308,7 @@ static rhumb_status fill(filling *f, rhumb__bulk_insert_result *result) {
     status = place_all(f, &result->inserted_count);
     result->lsn = f->lsn;
     if (status == RHUMB_OK) {
-        hang_copies(f);
+        rhumb__bulk_points_hang(&f->spec->plan->points, f->graph, 0);
         link_all(f);
     } else {
         rhumb_error cause;

@@ -205,6 +205,15 @@ static uint64_t count_due(const rhumb__graph *graph, const rhumb__relink_spec *s
     return count;
 }
 
+void rhumb__relink_mark_empty(rhumb__graph *graph, uint64_t *incomplete) {
+    for (uint64_t i = 0; i < graph->counts.slot_count; i++) {
+        const uint32_t slot = (uint32_t)i;
+        if (rhumb__graph_is_copy(graph, slot)) continue;
+        const rhumb__list list = rhumb__graph_list(graph, slot, 0);
+        if (rhumb__list_peek(&list, 0) == RHUMB__SLOT_NONE) rhumb__bit_set(incomplete, i);
+    }
+}
+
 rhumb_status rhumb__relink(rhumb__graph *graph, const rhumb__relink_spec *spec, rhumb__relink_result *result) {
     rhumb_status status;
     uint64_t head_count = 0;

@@ -23,6 +23,9 @@ typedef struct rhumb__relink_result {
     uint64_t unreachable_count;  /* live nodes that no path leads to afterwards: 0 */
 } rhumb__relink_result;
 
+/* Marks the heads without a list on level 0, of a graph that no other thread knows. */
+void rhumb__relink_mark_empty(rhumb__graph *graph, uint64_t *incomplete);
+
 /* Ties and links a graph whose nodes are all placed, whose copies hang on their heads, whose heads are not tied, and
  * whose upper lists are all empty: the incomplete nodes, those that no lists lead to, and all nodes of upper levels, on
  * every level. It uses the search that inserting uses, which keeps what is in a list and adds to it. Sets the entry

@@ -14,6 +14,7 @@
 #include "api/cli/ingest.h"
 #include "api/cli/replace.h"
 #include "api/cli/vectors.h"
+#include "api/tool_memory.h"
 
 #define CHECK_COUNT_MIN 2u
 
@@ -171,7 +172,7 @@ static int make(struct building *b) {
     open.durability = RHUMB_DURABILITY_NONE;
     const rhumb__build_way way = choose_way(b->arguments, dataset_info_get(b->rows));
     b->ingest->as_batch = way == RHUMB__BUILD_AS_BATCH;
-    if (way == RHUMB__BUILD_AS_BATCH) cli_spill_next_to(replacement_path(b->replacement));
+    if (way == RHUMB__BUILD_AS_BATCH) rhumb__tool_memory_spill_next_to(replacement_path(b->replacement));
     if (way == RHUMB__BUILD_FROM_ROWS) exit_code = make_filled(b, &open);
     if (exit_code == CLI_INTERRUPTED) return finish(b, exit_code);
     if (exit_code == CLI_OK && !b->is_filled) exit_code = make_empty(b, &open);

@@ -232,39 +232,31 @@ done:
     return status;
 }
 
-rhumb_status rhumb__bulk_plan_make_upper(const rhumb__params *params, const rhumb__bulk_upper *upper,
-                                         rhumb__bulk_run *run, rhumb__bulk_plan *plan) {
-    rhumb_status status;
-    rhumb__tiler tiler;
-    *plan = (rhumb__bulk_plan){.space = *upper->placed.space,
-                               .item_levels = upper->levels,
-                               .fanout = FANOUT,
-                               .upper_candidate_count = upper->candidate_count};
-    rhumb__bulk_placed own = upper->placed;
-    own.space = &plan->space;
-    rhumb__bulk_begin(run, POINTS_SHARE);
-    RHUMB_TRY(rhumb__bulk_points_take(&own, run, &plan->points));
-    RHUMB_TRY(rhumb__tiler_init(&tiler, &plan->points.coder));
-    status = make_levels(params, &tiler, 1, plan, run);
-done:
-    return status;
-}
-
-/* Takes over the rows of a part. */
-static rhumb_status take_part(const rhumb__bulk_placed *part, rhumb__bulk_run *run, rhumb__tiler *tiler,
-                              rhumb__bulk_plan *plan) {
-    *plan = (rhumb__bulk_plan){.space = *part->space, .fanout = PART_FANOUT};
-    rhumb__bulk_placed own = *part;
+/* Takes over the rows of placed nodes. What else the plan is to have is set. */
+static rhumb_status take_placed(const rhumb__bulk_placed *placed, rhumb__bulk_run *run, rhumb__tiler *tiler,
+                                rhumb__bulk_plan *plan) {
+    plan->space = *placed->space;
+    rhumb__bulk_placed own = *placed;
     own.space = &plan->space;
     rhumb__bulk_begin(run, POINTS_SHARE);
     const rhumb_status status = rhumb__bulk_points_take(&own, run, &plan->points);
     return status == RHUMB_OK ? rhumb__tiler_init(tiler, &plan->points.coder) : status;
 }
 
+rhumb_status rhumb__bulk_plan_make_upper(const rhumb__params *params, const rhumb__bulk_upper *upper,
+                                         rhumb__bulk_run *run, rhumb__bulk_plan *plan) {
+    rhumb__tiler tiler;
+    *plan = (rhumb__bulk_plan){
+        .item_levels = upper->levels, .fanout = FANOUT, .upper_candidate_count = upper->candidate_count};
+    const rhumb_status status = take_placed(&upper->placed, run, &tiler, plan);
+    return status == RHUMB_OK ? make_levels(params, &tiler, 1, plan, run) : status;
+}
+
 rhumb_status rhumb__bulk_plan_arrange(const rhumb__params *params, const rhumb__bulk_placed *part, rhumb__bulk_run *run,
                                       rhumb__bulk_plan *plan) {
     rhumb__tiler tiler;
-    const rhumb_status status = take_part(part, run, &tiler, plan);
+    *plan = (rhumb__bulk_plan){0};
+    const rhumb_status status = take_placed(part, run, &tiler, plan);
     return status == RHUMB_OK ? arrange(params, &tiler, run, plan) : status;
 }
 
@@ -272,7 +264,8 @@ rhumb_status rhumb__bulk_plan_make_part(const rhumb__params *params, const rhumb
                                         rhumb__bulk_run *run, rhumb__bulk_plan *plan) {
     rhumb_status status;
     rhumb__tiler tiler;
-    RHUMB_TRY(take_part(part, run, &tiler, plan));
+    *plan = (rhumb__bulk_plan){.fanout = PART_FANOUT};
+    RHUMB_TRY(take_placed(part, run, &tiler, plan));
     RHUMB_TRY(gather(params, plan, 0, &plan->levels[0]));
     plan->level_count = 1;
     status = make_level(params, &tiler, plan, 0, run);

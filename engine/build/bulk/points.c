@@ -16,6 +16,7 @@
 #include "base/parallel.h"
 #include "base/status.h"
 #include "engine/graph/params.h"
+#include "engine/graph/ties.h"
 
 #define ITEMS_PER_STEP 256u
 
@@ -238,6 +239,15 @@ done:
     rhumb__free(sources);
     rhumb__free(codes);
     return status;
+}
+
+/* From the last to the first, because each is put in front: chains lead upwards. */
+void rhumb__bulk_points_hang(const rhumb__bulk_points *points, rhumb__graph *graph, uint32_t first_slot) {
+    for (uint64_t i = points->count; i > 0; i--) {
+        const uint32_t item = (uint32_t)i - 1;
+        const uint32_t head = points->heads[item];
+        if (head != item) rhumb__tie_hang(graph, first_slot + item, first_slot + head);
+    }
 }
 
 void rhumb__bulk_points_free(rhumb__bulk_points *points) {

@@ -9,6 +9,7 @@
 #include "distances/code/coder.h"
 #include "distances/space.h"
 #include "engine/build/bulk/run.h"
+#include "engine/graph/graph.h"
 
 typedef struct rhumb__bulk_points {
     const rhumb__space *space;
@@ -50,6 +51,9 @@ rhumb_status rhumb__bulk_points_take(const rhumb__bulk_placed *placed, rhumb__bu
 /* Gives the items other numbers: the heads in the given order of their present ones, then the copies. RHUMB_E_NOMEM. */
 rhumb_status rhumb__bulk_points_renumber(rhumb__bulk_points *points, const uint32_t *heads,
                                          uint64_t head_count) RHUMB_NODISCARD;
+
+/* Hangs the copies on their heads, when the items are placed from `first_slot` on. */
+void rhumb__bulk_points_hang(const rhumb__bulk_points *points, rhumb__graph *graph, uint32_t first_slot);
 
 void rhumb__bulk_points_free(rhumb__bulk_points *points);
 

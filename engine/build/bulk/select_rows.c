@@ -17,9 +17,8 @@ static const void *row_of(const rhumb__select_from *from, rhumb__candidate candi
     return from->rows + (from->items == NULL ? slot : from->items[slot]) * from->row_stride_bytes;
 }
 
-/* Whether some taken neighbour is nearer to the candidate than `distance`. */
-static bool is_shadowed(const rhumb__select_from *from, const void *candidate_row, float distance,
-                        uint32_t taken_count) {
+bool rhumb__select_is_shadowed(const rhumb__select_from *from, const void *candidate_row, float distance,
+                               uint32_t taken_count) {
     float distances[MEASURE_COUNT];
     for (uint32_t i = 0; i < taken_count; i += MEASURE_COUNT) {
         const uint32_t count = taken_count - i < MEASURE_COUNT ? taken_count - i : MEASURE_COUNT;
@@ -44,7 +43,7 @@ static uint32_t take_unshadowed(const rhumb__select_from *from, rhumb__candidate
                 __builtin_prefetch(next + offset, 0, 3);
             }
         }
-        if (is_shadowed(from, row, candidates.entries[i].distance, taken_count)) continue;
+        if (rhumb__select_is_shadowed(from, row, candidates.entries[i].distance, taken_count)) continue;
         from->kept_rows[taken_count] = row;
         selected[taken_count++] = rhumb__candidate_slot(candidates.entries[i]);
     }

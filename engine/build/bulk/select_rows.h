@@ -28,6 +28,11 @@ typedef struct rhumb__select_from {
     const void **kept_rows; /* room for as many as are selected */
 } rhumb__select_from;
 
+/* Whether one of the first `taken_count` of from->kept_rows passes a candidate over that is so far from its node. Of
+ * `from`, space, nearness and kept_rows are read. */
+bool rhumb__select_is_shadowed(const rhumb__select_from *from, const void *candidate_row, float distance,
+                               uint32_t taken_count);
+
 /* Chooses at most `capacity` neighbours of a node into `selected` (paper, algorithm 4): a candidate is taken unless one
  * taken before is nearer to it than the node is, so that links lead in different directions. With keep_pruned the
  * remaining entries are filled with the nearest of those passed over. Returns how many. */

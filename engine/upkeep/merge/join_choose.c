@@ -15,9 +15,6 @@
 #include "engine/graph/neighbour_list.h"
 #include "engine/search/walk/measure.h"
 
-/* Taken neighbours measured in one call. */
-#define MEASURE_COUNT 4u
-
 /* The choice of one node. */
 typedef struct choice {
     rhumb__graph *graph;
@@ -51,18 +48,10 @@ static void gather(choice *c, uint32_t level, uint32_t given_count) {
     }
 }
 
-static bool is_shadowed(const choice *c, const void *row, float distance, bool had) {
-    float distances[MEASURE_COUNT];
-    const void *const *rows = had ? c->new_rows : c->scratch->kept_rows;
-    const uint32_t row_count = had ? c->new_count : c->chosen_count;
-    for (uint32_t i = 0; i < row_count; i += MEASURE_COUNT) {
-        const uint32_t count = row_count - i < MEASURE_COUNT ? row_count - i : MEASURE_COUNT;
-        rhumb__measure_vectors(c->graph, row, rows + i, count, distances);
-        for (uint32_t k = 0; k < count; k++) {
-            if (distances[k] * c->nearness < distance) return true;
-        }
-    }
-    return false;
+static bool is_shadowed(choice *c, const void *row, float distance, bool had) {
+    const rhumb__select_from from = {
+        .space = &c->graph->space, .nearness = c->nearness, .kept_rows = had ? c->new_rows : c->scratch->kept_rows};
+    return rhumb__select_is_shadowed(&from, row, distance, had ? c->new_count : c->chosen_count);
 }
 
 static void choose(choice *c) {

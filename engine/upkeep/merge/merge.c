@@ -20,8 +20,6 @@
 #include "base/status.h"
 #include "engine/durability/checkpoint.h"
 #include "engine/durability/lifetime.h"
-#include "engine/graph/neighbour_list.h"
-#include "engine/graph/ties.h"
 #include "engine/upkeep/merge/equals.h"
 #include "engine/upkeep/merge/join.h"
 #include "engine/upkeep/merge/source.h"
@@ -129,16 +127,6 @@ static rhumb_status join(merge *m) {
     return status;
 }
 
-/* Marks the heads without a list to be linked. */
-static void mark_incomplete(merge *m) {
-    for (uint64_t i = 0; i < m->result->count; i++) {
-        const uint32_t slot = (uint32_t)i;
-        if (rhumb__graph_is_copy(m->graph, slot)) continue;
-        const rhumb__list list = rhumb__graph_list(m->graph, slot, 0);
-        if (rhumb__list_peek(&list, 0) == RHUMB__SLOT_NONE) rhumb__bit_set(m->incomplete, i);
-    }
-}
-
 /* On one thread, so that the result does not depend on their number: few nodes are to be linked. */
 static rhumb_status tie(merge *m) {
     const rhumb__relink_spec spec = {.pool = &m->pool,
@@ -148,7 +136,7 @@ static rhumb_status tie(merge *m) {
                                      .progress = &m->progress,
                                      .progress_begin = m->progress.done_count};
     rhumb__relink_result relinked;
-    mark_incomplete(m);
+    rhumb__relink_mark_empty(m->graph, m->incomplete);
     const rhumb_status status = rhumb__relink(m->graph, &spec, &relinked);
     m->result->reconnected_count = relinked.without_path_count;
     m->result->unreachable_count = relinked.unreachable_count;

@@ -24,7 +24,6 @@
 #include "engine/build/upper_levels.h"
 #include "engine/durability/checkpoint.h"
 #include "engine/durability/lifetime.h"
-#include "engine/graph/neighbour_list.h"
 #include "engine/graph/ties.h"
 #include "engine/upkeep/rebuild.h"
 #include "engine/upkeep/relink.h"
@@ -130,16 +129,6 @@ static rhumb_status link_upper(building *b) {
     return status;
 }
 
-/* Marks the heads without a list to be linked. */
-static void mark_incomplete(building *b) {
-    for (uint64_t i = 0; i < b->division.count; i++) {
-        const uint32_t slot = (uint32_t)i;
-        if (rhumb__graph_is_copy(b->graph, slot)) continue;
-        const rhumb__list list = rhumb__graph_list(b->graph, slot, 0);
-        if (rhumb__list_peek(&list, 0) == RHUMB__SLOT_NONE) rhumb__bit_set(b->incomplete, i);
-    }
-}
-
 /* On one thread where few nodes are to be linked, so that the result does not depend on the number of threads. */
 static rhumb_status tie(building *b) {
     const rhumb__relink_spec spec = {.pool = &b->pool,
@@ -149,7 +138,7 @@ static rhumb_status tie(building *b) {
                                      .progress = &b->progress,
                                      .progress_begin = b->progress.done_count};
     rhumb__relink_result relinked;
-    mark_incomplete(b);
+    rhumb__relink_mark_empty(b->graph, b->incomplete);
     return rhumb__relink(b->graph, &spec, &relinked);
 }
 

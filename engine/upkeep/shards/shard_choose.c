@@ -18,9 +18,6 @@
 
 #define NODES_PER_STEP 64u
 
-/* Taken neighbours measured in one call. */
-#define MEASURE_COUNT 4u
-
 typedef struct choosing {
     rhumb__shard_steps *steps;
     rhumb__graph *graph;
@@ -36,7 +33,7 @@ typedef struct chooser {
     rhumb__candidate candidates[RHUMB__DIVISION_SHARDS_MAX * RHUMB__M0_MAX];
     bool taken[RHUMB__DIVISION_SHARDS_MAX * RHUMB__M0_MAX];
     uint32_t count;
-    const void *kept_rows[RHUMB__M0_MAX + MEASURE_COUNT];
+    const void *kept_rows[RHUMB__M0_MAX];
     uint32_t kept_count;
     uint32_t selected[RHUMB__M0_MAX];
     uint32_t selected_count;
@@ -89,18 +86,6 @@ static void gather(const choosing *c, uint64_t home, chooser *w) {
 
 /* ---- lists ---- */
 
-static bool is_shadowed(const rhumb__space *space, const chooser *w, const void *row, float distance) {
-    float distances[MEASURE_COUNT];
-    for (uint32_t i = 0; i < w->kept_count; i += MEASURE_COUNT) {
-        const uint32_t count = (uint32_t)rhumb__min_u64(w->kept_count - i, MEASURE_COUNT);
-        space->link.distance_many(space, row, w->kept_rows + i, count, distances);
-        for (uint32_t k = 0; k < count; k++) {
-            if (distances[k] * RHUMB__NEARNESS_OF_FEW < distance) return true;
-        }
-    }
-    return false;
-}
-
 static void take(chooser *w, uint32_t i) {
     w->taken[i] = true;
     w->selected[w->selected_count++] = w->candidates[i].slot_mark;
@@ -109,13 +94,14 @@ static void take(chooser *w, uint32_t i) {
 /* Chooses at most `capacity` of the candidates. */
 static void select_best(const choosing *c, chooser *w, uint32_t capacity) {
     const rhumb__space *space = &c->graph->space;
+    const rhumb__select_from from = {.space = space, .nearness = RHUMB__NEARNESS_OF_FEW, .kept_rows = w->kept_rows};
     memset(w->taken, 0, w->count * sizeof *w->taken);
     w->kept_count = 0;
     for (uint32_t i = 0; i < w->count && w->selected_count < capacity; i++) {
         const uint64_t member = rhumb__shard_members_find(&c->members, w->candidates[i].slot_mark);
         const bool is_known = member != UINT64_MAX;
         const void *row = is_known ? c->members.rows + member * space->row_stride_bytes : NULL;
-        if (is_known && is_shadowed(space, w, row, w->candidates[i].distance)) continue;
+        if (is_known && rhumb__select_is_shadowed(&from, row, w->candidates[i].distance, w->kept_count)) continue;
         if (is_known) w->kept_rows[w->kept_count++] = row;
         take(w, i);
     }

@@ -4,13 +4,8 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/bits.h"
 #include "base/status.h"
-
-static int compare_pairs(const void *a, const void *b) {
-    const uint64_t x = *(const uint64_t *)a;
-    const uint64_t y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
 
 /* What numbering needs. */
 typedef struct numbering {
@@ -23,7 +18,7 @@ typedef struct numbering {
 static void number_by_slot(const numbering *n, const uint32_t *slots, uint64_t begin, uint64_t end,
                            rhumb__shard_members *members) {
     for (uint64_t i = begin; i < end; i++) n->pairs[i] = (uint64_t)slots[n->records[i].row] << 32 | i;
-    qsort(n->pairs + begin, end - begin, sizeof *n->pairs, compare_pairs);
+    qsort(n->pairs + begin, end - begin, sizeof *n->pairs, rhumb__compare_u64);
     for (uint64_t i = begin; i < end; i++) {
         members->slots[i] = (uint32_t)(n->pairs[i] >> 32);
         n->numbers[(uint32_t)n->pairs[i]] = (uint32_t)i;

@@ -1,9 +1,8 @@
 /* shard_place.c - the first of the shard_steps.h. Owns what it reads of a shard. Locks: those of placing. */
 #include "base/alloc.h"
-#include "base/assert.h"
+#include "base/bits.h"
 #include "base/status.h"
 #include "engine/build/place.h"
-#include "engine/graph/ties.h"
 #include "engine/upkeep/rebuild.h"
 #include "engine/upkeep/shards/shard_steps.h"
 
@@ -39,15 +38,6 @@ done:
     return status;
 }
 
-/* From the last to the first, because each is put in front: chains lead upwards. */
-static void hang_copies(const rhumb__shard_steps *steps, const rhumb__bulk_points *points, uint32_t first_slot) {
-    for (uint64_t i = points->count; i > 0; i--) {
-        const uint32_t item = (uint32_t)i - 1;
-        const uint32_t head = points->heads[item];
-        if (head != item) rhumb__tie_hang(steps->graph, first_slot + item, first_slot + head);
-    }
-}
-
 rhumb_status rhumb__shard_place(rhumb__shard_steps *steps, uint32_t shard) {
     rhumb_status status;
     rhumb__bulk_plan plan = {0};
@@ -71,7 +61,7 @@ rhumb_status rhumb__shard_place(rhumb__shard_steps *steps, uint32_t shard) {
     rows = NULL; /* the plan's */
     RHUMB_TRY(rhumb__bulk_plan_arrange(&steps->graph->params, &part, &run, &plan));
     RHUMB_TRY(place_all(steps, &plan.points, members));
-    hang_copies(steps, &plan.points, first_slot);
+    rhumb__bulk_points_hang(&plan.points, steps->graph, first_slot);
 done:
     rhumb__bulk_plan_free(&plan);
     rhumb__free(members);
